@@ -1,0 +1,82 @@
+"""Dense optical flow by energy minimisation: write the energy, get the flow.
+
+The names below are imported when they are first used, so that ``import variflow`` is quick and never loads JAX.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from variflow._core import get_threads, set_threads
+
+if TYPE_CHECKING:
+    from variflow import datasets, energy, metrics, models, view
+    from variflow.driver import EnergyRecord, Result, State, estimate, iterate
+    from variflow.flowops import warp
+    from variflow.io import read_flow, read_image, write_flow, write_image
+    from variflow.io.errors import FlowFileError
+    from variflow.linearisation import Linearisation
+    from variflow.models import Model
+
+__version__ = "0.1.0"
+
+# Where each public name lives; None: the name is a module itself.
+_HOMES: dict[str, str | None] = {
+    "EnergyRecord": "driver",
+    "FlowFileError": "io.errors",
+    "Linearisation": "linearisation",
+    "Model": "models",
+    "Result": "driver",
+    "State": "driver",
+    "datasets": None,
+    "energy": None,
+    "estimate": "driver",
+    "iterate": "driver",
+    "metrics": None,
+    "models": None,
+    "read_flow": "io",
+    "read_image": "io",
+    "view": None,
+    "warp": "flowops",
+    "write_flow": "io",
+    "write_image": "io",
+}
+
+__all__ = [
+    "EnergyRecord",
+    "FlowFileError",
+    "Linearisation",
+    "Model",
+    "Result",
+    "State",
+    "datasets",
+    "energy",
+    "estimate",
+    "get_threads",
+    "iterate",
+    "metrics",
+    "models",
+    "read_flow",
+    "read_image",
+    "set_threads",
+    "view",
+    "warp",
+    "write_flow",
+    "write_image",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'variflow' has no attribute {name!r}")
+    home = _HOMES[name]
+    if home is None:
+        return importlib.import_module(f"variflow.{name}")
+    value = getattr(importlib.import_module(f"variflow.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
