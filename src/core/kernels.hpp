@@ -1,0 +1,33 @@
+// The kernels of the core. Planes are float32, (C, H, W), contiguous; outputs never overlap inputs.
+#pragma once
+
+#include <cstdint>
+
+namespace variflow {
+
+struct Shape {
+    int64_t channels, height, width;
+};
+
+enum class Interpolation { bilinear, bicubic };
+enum class Axis { x, y };
+
+// warp.cpp
+void warp(const float* planes, Shape shape, const float* u, const float* v, Interpolation interpolation, float* out);
+
+// derivative.cpp
+void derivative(const float* planes, Shape shape, Axis axis, float* out);
+
+// resample.cpp: the taps along one axis. Output i reads inputs first[i] ... first[i] + taps - 1 with weights[i * taps +
+// ...].
+struct Taps {
+    const int32_t* first;
+    const float* weights;
+    int64_t outputs, taps;
+};
+void resample(const float* planes, Shape shape, Taps vertical, Taps horizontal, float* out);
+
+// median.cpp: `size` is 3 or 5.
+void median(const float* planes, Shape shape, int size, float* out);
+
+}  // namespace variflow

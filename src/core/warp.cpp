@@ -1,0 +1,141 @@
+// Warping: out(x, y) = I(x + u(x, y), y + v(x, y)), with coordinates clamped to the frame.
+//
+// A coordinate is split into the pixel at or before it and a remainder t in [0, 1]. Along one axis, with samples p0 p1
+// p2 p3 around the pixel p1,
+//
+//     bilinear:  p1 + t (p2 - p1)
+//     bicubic:   p1 + w0 (p0 - p1) + w2 (p2 - p1) + w3 (p3 - p1)       (Catmull-Rom, that is a = -1/2)
+//                w0 = t (-1 + t (2 - t)) / 2,  w2 = t (1 + t (4 - 3 t)) / 2,  w3 = t^2 (t - 1) / 2,
+//
+// and in two dimensions first along y, then along x. Written as differences from p1, both give a constant image and the
+// image under zero flow bit for bit. A NaN displacement makes its remainder NaN, and so the output.
+#include <algorithm>
+
+#include "kernels.hpp"
+#include "platform.hpp"
+#include "threads.hpp"
+
+namespace variflow {
+namespace {
+
+// Pixels are handled in blocks whose coordinates, shared by all channels, stay in the first-level cache.
+constexpr int block_size = 256;
+
+struct Coordinates {
+    alignas(64) int32_t x[block_size], y[block_size];          // the pixel at or before the coordinate
+    alignas(64) float rest_x[block_size], rest_y[block_size];  // the remainder
+};
+
+struct CubicWeights {
+    alignas(64) float w0[block_size], w2[block_size], w3[block_size];
+};
+
+// Splitting the displacement instead of the coordinate keeps its precision in large frames. Clamping comes before the
+// conversion to int, which is only defined for values that fit.
+VARIFLOW_INLINE void split(float displacement, int32_t position, int32_t last, int32_t& pixel, float& rest) {
+    const float low = static_cast<float>(-position), high = static_cast<float>(last - position);
+    displacement = displacement < low ? low : displacement;
+    displacement = displacement > high ? high : displacement;
+    const float known = displacement == displacement ? displacement : 0.0f;
+    int32_t whole = static_cast<int32_t>(known);
+    whole -= known < static_cast<float>(whole) ? 1 : 0;
+    pixel = position + whole;
+    rest = displacement - static_cast<float>(whole);
+}
+
+VARIFLOW_CLONES
+void locate(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v, int32_t x, int32_t y, int32_t count,
+            int32_t width, int32_t height, Coordinates& VARIFLOW_RESTRICT at) {
+    for (int32_t i = 0; i < count; ++i) {
+        split(u[i], x + i, width - 1, at.x[i], at.rest_x[i]);
+        split(v[i], y, height - 1, at.y[i], at.rest_y[i]);
+    }
+}
+
+VARIFLOW_CLONES
+void bilinear(const float* VARIFLOW_RESTRICT plane, int32_t width, int32_t height,
+              const Coordinates& VARIFLOW_RESTRICT at, int32_t count, float* VARIFLOW_RESTRICT out) {
+    for (int32_t i = 0; i < count; ++i) {
+        const int32_t corner = at.y[i] * width + at.x[i];
+        const int32_t right = at.x[i] < width - 1 ? 1 : 0;
+        const int32_t below = at.y[i] < height - 1 ? width : 0;
+        const float p11 = plane[corner], p12 = plane[corner + right];
+        const float p21 = plane[corner + below], p22 = plane[corner + below + right];
+        const float left_value = p11 + at.rest_y[i] * (p21 - p11);
+        const float right_value = p12 + at.rest_y[i] * (p22 - p12);
+        out[i] = left_value + at.rest_x[i] * (right_value - left_value);
+    }
+}
+
+VARIFLOW_CLONES
+void cubic_weights(const float* VARIFLOW_RESTRICT rest, int32_t count, CubicWeights& VARIFLOW_RESTRICT weights) {
+    for (int32_t i = 0; i < count; ++i) {
+        const float t = rest[i];
+        weights.w0[i] = 0.5f * t * (t * (2.0f - t) - 1.0f);
+        weights.w2[i] = 0.5f * t * (t * (4.0f - 3.0f * t) + 1.0f);
+        weights.w3[i] = 0.5f * t * t * (t - 1.0f);
+    }
+}
+
+// The value at pixel i of the block, from the 4x4 samples whose first is `p`, rows `stride` apart.
+VARIFLOW_INLINE float cubic(const float* p, int64_t stride, const CubicWeights& x, const CubicWeights& y, int32_t i) {
+    const Four p1 = load_four(p + stride);
+    const Four column = p1 + y.w0[i] * (load_four(p) - p1) + y.w2[i] * (load_four(p + 2 * stride) - p1) +
+                        y.w3[i] * (load_four(p + 3 * stride) - p1);
+    return column[1] + x.w0[i] * (column[0] - column[1]) + x.w2[i] * (column[2] - column[1]) +
+           x.w3[i] * (column[3] - column[1]);
+}
+
+VARIFLOW_CLONES
+void bicubic(const float* VARIFLOW_RESTRICT plane, int32_t width, int32_t height,
+             const Coordinates& VARIFLOW_RESTRICT at, const CubicWeights& VARIFLOW_RESTRICT weights_x,
+             const CubicWeights& VARIFLOW_RESTRICT weights_y, int32_t count, float* VARIFLOW_RESTRICT out) {
+    for (int32_t i = 0; i < count; ++i) {
+        const int32_t x = at.x[i] - 1, y = at.y[i] - 1;
+        if (x >= 0 && x < width - 3 && y >= 0 && y < height - 3) {
+            out[i] = cubic(plane + static_cast<int64_t>(y) * width + x, width, weights_x, weights_y, i);
+            continue;
+        }
+        float neighbours[16];
+        for (int row = 0; row < 4; ++row) {
+            const int64_t inside_y = std::clamp(y + row, 0, height - 1);
+            for (int column = 0; column < 4; ++column) {
+                neighbours[4 * row + column] = plane[inside_y * width + std::clamp(x + column, 0, width - 1)];
+            }
+        }
+        out[i] = cubic(neighbours, 4, weights_x, weights_y, i);
+    }
+}
+
+}  // namespace
+
+void warp(const float* planes, Shape shape, const float* u, const float* v, Interpolation interpolation, float* out) {
+    const int64_t plane_size = shape.height * shape.width;
+    const auto height = static_cast<int32_t>(shape.height), width = static_cast<int32_t>(shape.width);
+    parallel_for(height, rows_per_chunk(width), [=](int64_t begin, int64_t end) {
+        Coordinates at;
+        CubicWeights weights_x, weights_y;
+        for (int64_t y = begin; y < end; ++y) {
+            for (int32_t x = 0; x < width; x += block_size) {
+                const int64_t first = y * width + x;
+                const int32_t count = std::min(block_size, width - x);
+                locate(u + first, v + first, x, static_cast<int32_t>(y), count, width, height, at);
+                if (interpolation == Interpolation::bicubic) {
+                    cubic_weights(at.rest_x, count, weights_x);
+                    cubic_weights(at.rest_y, count, weights_y);
+                }
+                for (int64_t channel = 0; channel < shape.channels; ++channel) {
+                    const float* plane = planes + channel * plane_size;
+                    float* target = out + channel * plane_size + first;
+                    if (interpolation == Interpolation::bicubic) {
+                        bicubic(plane, width, height, at, weights_x, weights_y, count, target);
+                    } else {
+                        bilinear(plane, width, height, at, count, target);
+                    }
+                }
+            }
+        }
+    });
+}
+
+}  // namespace variflow

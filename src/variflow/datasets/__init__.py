@@ -1,0 +1,32 @@
+"""Pairs of frames with their true flow.
+
+:class:`Sample` is what every data set yields, :func:`demo` the pair that comes with the package, and
+:mod:`~variflow.datasets.synthetic` renders more of its kind.
+"""
+
+from __future__ import annotations
+
+from variflow.datasets import synthetic
+from variflow.datasets.sample import Sample
+from variflow.datasets.scenes import DEMO
+
+__all__ = ["Sample", "demo", "synthetic"]
+
+
+def demo() -> Sample:
+    """Render the pair that comes with the package: 480 x 640 pixels, five things that move over a background.
+
+    They shift, turn, grow and cover one another; the largest displacement is about 13 px. Flow and occlusion are exact.
+
+    Returns
+    -------
+    sample : Sample
+        uint8 RGB frames, the true flow from the first to the second, and the occlusion. The same at every call.
+
+    Examples
+    --------
+    >>> sample = demo()
+    >>> sample.frame0.shape, sample.flow.shape
+    ((480, 640, 3), (480, 640, 2))
+    """
+    return synthetic.render(DEMO, (480, 640), name="demo")

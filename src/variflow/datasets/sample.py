@@ -1,0 +1,32 @@
+"""What every data set yields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A pair of frames and what is known about the motion between them.
+
+    Parameters
+    ----------
+    name : str
+        What the data set calls the pair.
+    frame0, frame1 : array (H, W) or (H, W, C)
+        The first and the second frame.
+    flow : float32 (H, W, 2) or None
+        True displacement (u, v) in pixels from the first frame to the second, NaN where unknown; None without truth.
+    occlusion : bool (H, W) or None
+        True where a point of the first frame cannot be seen in the second; None where the data set does not say.
+    """
+
+    name: str
+    frame0: npt.NDArray[Any]
+    frame1: npt.NDArray[Any]
+    flow: npt.NDArray[np.float32] | None = None
+    occlusion: npt.NDArray[np.bool_] | None = None

@@ -1,0 +1,296 @@
+"""The driver: coarse to fine, linearise, minimise, add; then filter and hand the flow to the next level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow import filters, models
+from variflow.energy import Energy
+from variflow.frames import fill_missing, prepare
+from variflow.linearisation import Linearisation, linearise
+from variflow.models import Model
+from variflow.pyramid import Level, pyramid
+from variflow.resampling import Planes, resample_flow
+
+Flow = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EnergyRecord:
+    """The energy at one warp.
+
+    Attributes
+    ----------
+    level : int
+        Level of the pyramid; 0 is the finest.
+    warp : int
+        Which warp of the level, from 0.
+    before, after : float
+        The energy before and after minimising, around the same linearisation (and before the median filter).
+    steps : (number of steps,) float32
+        The energy at each step of the solver.
+    """
+
+    level: int
+    warp: int
+    before: float
+    after: float
+    steps: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class State:
+    """Where an estimate stands after a warp.
+
+    Attributes
+    ----------
+    energy : EnergyRecord
+    shape : (int, int)
+        Height and width of the level.
+    planes : pair of (H, W) float32
+        The flow ``(u, v)`` at this level, in its pixels; after the last warp of a level it has been filtered.
+    largest_increment : float
+        Length in pixels of the longest increment of this warp.
+    converged : bool
+        Whether the solver met its tolerance before it ran out of steps.
+    failure : str
+        Why the estimate ends here, unfinished; empty if all is well.
+    """
+
+    energy: EnergyRecord
+    shape: tuple[int, int]
+    planes: tuple[Planes, Planes]
+    largest_increment: float
+    converged: bool
+    failure: str = ""
+
+    @property
+    def level(self) -> int:
+        """Level of the pyramid; 0 is the finest."""
+        return self.energy.level
+
+    @property
+    def warp(self) -> int:
+        """Which warp of the level, from 0."""
+        return self.energy.warp
+
+    @property
+    def flow(self) -> Flow:
+        """The flow so far, ``(H, W, 2)`` at this level's size and in its pixels."""
+        return np.stack(self.planes, axis=-1)
+
+    def __str__(self) -> str:
+        height, width = self.shape
+        return (
+            f"level {self.level} ({width} x {height}) warp {self.warp + 1}: energy {self.energy.before:.6g} -> "
+            f"{self.energy.after:.6g} in {len(self.energy.steps)} steps, largest increment "
+            f"{self.largest_increment:.3g} px"
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """An estimated flow and how it came about.
+
+    Attributes
+    ----------
+    flow : (H, W, 2) float32
+        ``(u, v)`` in pixels from the first frame to the second, u to the right and v down; finite everywhere.
+    energies : list of EnergyRecord
+        One for each warp, coarse to fine.
+    reason : str
+        Why the estimate ended, and whether the solver met its tolerances.
+    model : Model
+        What computed it.
+    """
+
+    flow: Flow
+    energies: list[EnergyRecord]
+    reason: str
+    model: Model
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the flow to a file, whose extension says in which format (see `variflow.write_flow`)."""
+        from variflow.io import write_flow
+
+        write_flow(path, self.flow)
+
+
+def estimate(
+    frame0: Any,
+    frame1: Any,
+    model: str | Model | Energy = "balanced",
+    *,
+    init: Any = None,
+    mask: Any = None,
+    weights: Any = None,
+    intensity_range: tuple[float, float] | None = None,
+    verbose: bool = False,
+    callback: Callable[[State], object] | None = None,
+) -> Result:
+    """Estimate the dense flow from one frame to another.
+
+    Parameters
+    ----------
+    frame0, frame1 : array
+        ``(H, W)`` gray or ``(H, W, C)`` with at most 16 channels, of one size; any real type and range. NaN and
+        infinite pixels are missing: they exert no force and the flow there comes from around them.
+    model : str, Model or callable
+        A name (`variflow.models.names`), a `Model`, or an energy ``energy(d, at) -> scalar`` of your own, which is
+        then minimised by L-BFGS, 100 steps a warp, on a pyramid of factor 0.5.
+    init : (H, W, 2) array, optional
+        A flow to start from, in pixels of the frames, NaN where unknown; by default zero. It is resampled to the
+        coarsest level, so it guides large motion; its details are found anew.
+    mask : (H, W) bool array or a pair of them, optional
+        True where a pixel is usable; of the first frame, or of both.
+    weights : (H, W) array or a pair of them, optional
+        How much each pixel counts in the data term, at least 0; of the first frame, or of both. Terms of the library
+        apply them; an energy function of your own multiplies by ``at.weights``.
+    intensity_range : (low, high), optional
+        Intensities that become 0 and 1, where the constants of models are defined. By default the 0.1 and 99.9
+        percentile of both frames together, so that the unit of intensity does not matter.
+    verbose : bool
+        Print a line after each warp.
+    callback : callable, optional
+        Called with the `State` after each warp; when it returns True the estimate ends there.
+
+    Returns
+    -------
+    Result
+        With ``flow`` of shape ``(H, W, 2)``, float32: ``frame0(x, y) = frame1(x + u, y + v)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument cannot be right, naming it; if the energy does not return one finite float.
+    MemoryError
+        If the model's solver stores a dense Hessian too large for these frames.
+
+    Examples
+    --------
+    >>> import variflow
+    >>> from variflow.datasets import synthetic
+    >>> pair = synthetic.translation((48, 64), shift=(1.25, -0.5))
+    >>> result = variflow.estimate(pair.frame0, pair.frame1, "horn-schunck")
+    >>> result.flow.shape
+    (48, 64, 2)
+    >>> bool(abs(result.flow[8:-8, 8:-8] - (1.25, -0.5)).mean() < 0.05)
+    True
+    """
+    model = models.get(model)
+    energies: list[EnergyRecord] = []
+    unconverged = rose = 0
+    reason = "finished every warp"
+    for state in iterate(frame0, frame1, model, init=init, mask=mask, weights=weights, intensity_range=intensity_range):
+        energies.append(state.energy)
+        unconverged += not state.converged
+        rose += state.energy.after > state.energy.before
+        if verbose:
+            print(state)
+        if state.failure:
+            reason = state.failure
+        elif callback is not None and callback(state) is True:
+            reason = f"stopped by the callback at level {state.level}, warp {state.warp}"
+            break
+    if unconverged:
+        reason += f"; {unconverged} of {len(energies)} solves used all {model.steps} steps"
+    if rose:
+        reason += f"; the energy rose in {rose} of {len(energies)} solves"
+    u, v = resample_flow(state.planes, np.shape(frame0)[:2])
+    return Result(np.stack((u, v), axis=-1), energies, reason, model)
+
+
+def iterate(
+    frame0: Any,
+    frame1: Any,
+    model: str | Model | Energy = "balanced",
+    *,
+    init: Any = None,
+    mask: Any = None,
+    weights: Any = None,
+    intensity_range: tuple[float, float] | None = None,
+) -> Iterator[State]:
+    """Estimate a flow step by step: return an iterator over the states after each warp.
+
+    The parameters are those of `estimate`, which runs it to its end. Arguments are checked at once, not at the first
+    step.
+
+    Yields
+    ------
+    State
+
+    Examples
+    --------
+    >>> import variflow
+    >>> from variflow.datasets import synthetic
+    >>> pair = synthetic.translation((32, 32), shift=(1, 0))
+    >>> for state in variflow.iterate(pair.frame0, pair.frame1, "horn-schunck"):
+    ...     if state.warp == 4:
+    ...         print(state.level, state.shape)
+    1 (19, 19)
+    0 (32, 32)
+    """
+    from variflow.solve import general  # JAX is imported here, not by `import variflow`
+
+    model = models.get(model)
+    frames = prepare(frame0, frame1, mask, weights, intensity_range)
+    levels = pyramid(frames, factor=model.factor, coarsest=model.coarsest, presmoothing=model.presmoothing)
+    flow = _start(init, levels)
+    general.check(model.energy, model.solver, _linearise(levels[0], resample_flow(flow, levels[0].shape), model))
+    return _coarse_to_fine(levels, flow, model)
+
+
+def _coarse_to_fine(levels: list[Level], flow: tuple[Planes, Planes], model: Model) -> Iterator[State]:
+    from variflow.solve import general
+
+    for level in reversed(levels):
+        flow = resample_flow(flow, level.shape)
+        for warp in range(model.warps):
+            at = _linearise(level, flow, model)
+            minimum = general.minimise(model.energy, model.solver, model.steps, at)
+            (u, v), (du, dv) = flow, minimum.increment
+            if not minimum.failure:
+                flow = (u + du, v + dv)
+            if warp == model.warps - 1 and model.median:
+                flow = filters.median(flow, model.median)
+            yield State(
+                EnergyRecord(level.index, warp, minimum.before, minimum.after, minimum.steps),
+                level.shape,
+                flow,
+                largest_increment=float(np.sqrt(np.max(du * du + dv * dv))),
+                converged=minimum.converged,
+                failure=f"{minimum.failure} at level {level.index}, warp {warp}" if minimum.failure else "",
+            )
+            if minimum.failure:
+                return
+
+
+def _linearise(level: Level, flow: tuple[Planes, Planes], model: Model) -> Linearisation:
+    return linearise(
+        level, flow, derivative=model.derivative, interpolation=model.interpolation, channels=model.channels
+    )
+
+
+def _start(init: Any, levels: list[Level]) -> tuple[Planes, Planes]:
+    """Return the flow to start from at the coarsest level: zero, or the given one with its unknown pixels filled."""
+    shape = levels[-1].shape
+    if init is None:
+        return np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    flow = np.asarray(init)
+    if flow.dtype.kind not in "iuf":
+        raise TypeError(f"init has dtype {flow.dtype}, wanted real numbers")
+    with np.errstate(over="ignore"):  # what float32 cannot hold is unknown
+        flow = flow.astype(np.float32)
+    if flow.shape != (*levels[0].shape, 2):
+        raise ValueError(f"init has shape {flow.shape}, wanted {(*levels[0].shape, 2)}: a flow of the frames' size")
+    known = np.isfinite(flow).all(axis=2)
+    if not known.any():
+        raise ValueError("init has no known pixel: all are NaN or infinite")
+    u, v = fill_missing(np.moveaxis(flow, 2, 0), known)
+    return resample_flow((u, v), shape)

@@ -1,0 +1,44 @@
+"""Energies: any function ``energy(d, at) -> scalar``, and the terms and penalties to build one from.
+
+``d = (u, v)`` is the increment sought, ``at`` the `Linearisation` around the flow so far.
+"""
+
+from variflow.energy.penalties import (
+    L1,
+    Charbonnier,
+    GeneralisedCharbonnier,
+    Huber,
+    Lorentzian,
+    Penalty,
+    Quadratic,
+)
+from variflow.energy.terms import (
+    BrightnessConstancy,
+    DataTerm,
+    Energy,
+    GradientConstancy,
+    ImageEdges,
+    Magnitude,
+    Smoothness,
+    Sum,
+    Term,
+)
+
+__all__ = [
+    "L1",
+    "BrightnessConstancy",
+    "Charbonnier",
+    "DataTerm",
+    "Energy",
+    "GeneralisedCharbonnier",
+    "GradientConstancy",
+    "Huber",
+    "ImageEdges",
+    "Lorentzian",
+    "Magnitude",
+    "Penalty",
+    "Quadratic",
+    "Smoothness",
+    "Sum",
+    "Term",
+]

@@ -1,0 +1,226 @@
+"""Penalties: what a residual costs.
+
+A penalty is an even function rho(s) of a residual s with rho(0) = 0. Terms evaluate it at the squared residual, so that
+residuals of several components (both differences of both flow components, all channels) are penalised jointly, and
+so that its derivative is harmless at zero. All methods take and return NumPy or JAX arrays of any shape.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """Base of all penalties; a penalty of your own defines `of_squared` and `weight_of_squared`."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            # An array is a constant that is being traced or differentiated.
+            good = 0 < float(value) < math.inf if isinstance(value, Real) else hasattr(value, "__array_namespace__")
+            if not good:
+                raise ValueError(f"{field.name} of {type(self).__name__} is {value!r}, wanted a number above 0")
+
+    def value(self, s: Any) -> Any:
+        """Return rho(s)."""
+        s = _array(s)
+        return self.of_squared(s * s)
+
+    def derivative(self, s: Any) -> Any:
+        """Return rho'(s)."""
+        s = _array(s)
+        return s * self.weight_of_squared(s * s)
+
+    def weight(self, s: Any) -> Any:
+        """Return rho'(s) / s, the weight of iteratively reweighted least squares, continued to s = 0."""
+        s = _array(s)
+        return self.weight_of_squared(s * s)
+
+    def of_squared(self, squared: Any) -> Any:
+        """Return rho(s) for s^2."""
+        raise TypeError(f"{type(self).__name__} does not define of_squared")
+
+    def weight_of_squared(self, squared: Any) -> Any:
+        """Return rho'(s) / s for s^2."""
+        raise TypeError(f"{type(self).__name__} does not define weight_of_squared")
+
+
+@dataclass(frozen=True)
+class Quadratic(Penalty):
+    """rho(s) = s^2: least squares, for Gaussian noise; outliers pull hard.
+
+    Examples
+    --------
+    >>> float(Quadratic().value(3.0))
+    9.0
+    """
+
+    def of_squared(self, squared: Any) -> Any:
+        """Return s^2."""
+        return squared
+
+    def weight_of_squared(self, squared: Any) -> Any:
+        """Return 2."""
+        return 0 * squared + 2.0
+
+
+@dataclass(frozen=True)
+class Charbonnier(Penalty):
+    """rho(s) = sqrt(s^2 + epsilon^2) - epsilon: a differentiable absolute value (Charbonnier et al., ICIP 1994).
+
+    Parameters
+    ----------
+    epsilon : float
+        Where it turns from quadratic to linear, in the unit of the residual; typically 0.001 to 0.5. Larger is
+        smoother and easier to minimise, smaller is more robust.
+
+    Examples
+    --------
+    >>> float(Charbonnier(epsilon=3.0).value(4.0))
+    2.0
+    """
+
+    epsilon: float = 0.001
+
+    def of_squared(self, squared: Any) -> Any:
+        """Return sqrt(s^2 + epsilon^2) - epsilon."""
+        # Epsilon as a root rounded like the other one, so that rho(0) is exactly 0.
+        epsilon = squared.__array_namespace__().asarray(self.epsilon**2, dtype=squared.dtype)
+        return _sqrt(squared + epsilon) - _sqrt(epsilon)
+
+    def weight_of_squared(self, squared: Any) -> Any:
+        """Return 1 / sqrt(s^2 + epsilon^2)."""
+        return 1.0 / _sqrt(squared + self.epsilon**2)
+
+
+@dataclass(frozen=True)
+class GeneralisedCharbonnier(Penalty):
+    """rho(s) = (s^2 + epsilon^2)^exponent - epsilon^(2 exponent) (Sun, Roth and Black, CVPR 2010).
+
+    Parameters
+    ----------
+    exponent : float
+        0.5 is Charbonnier's, 1 quadratic, below 0.5 not convex; 0.45 is the published choice.
+    epsilon : float
+        Where it leaves the quadratic, in the unit of the residual; typically 0.001.
+
+    Examples
+    --------
+    >>> float(GeneralisedCharbonnier(exponent=1.0, epsilon=0.5).value(3.0))
+    9.0
+    """
+
+    exponent: float = 0.45
+    epsilon: float = 0.001
+
+    def of_squared(self, squared: Any) -> Any:
+        """Return (s^2 + epsilon^2)^exponent - epsilon^(2 exponent)."""
+        return (squared + self.epsilon**2) ** self.exponent - self.epsilon ** (2 * self.exponent)
+
+    def weight_of_squared(self, squared: Any) -> Any:
+        """Return 2 exponent (s^2 + epsilon^2)^(exponent - 1)."""
+        return 2 * self.exponent * (squared + self.epsilon**2) ** (self.exponent - 1)
+
+
+@dataclass(frozen=True)
+class Huber(Penalty):
+    """rho(s) = s^2 / (2 threshold) up to the threshold, then abs(s) - threshold / 2 (Huber, 1964).
+
+    Parameters
+    ----------
+    threshold : float
+        Where it turns from quadratic to linear, in the unit of the residual; towards 0 it becomes the L1 norm.
+
+    Examples
+    --------
+    >>> float(Huber(threshold=2.0).value(1.0)), float(Huber(threshold=2.0).value(5.0))
+    (0.25, 4.0)
+    """
+
+    threshold: float = 0.01
+
+    def of_squared(self, squared: Any) -> Any:
+        """Return s^2 / (2 threshold) or abs(s) - threshold / 2."""
+        xp = squared.__array_namespace__()
+        beyond = squared > self.threshold**2
+        # The root is taken only where it is used: its derivative at zero would be infinite.
+        size = _sqrt(xp.where(beyond, squared, self.threshold**2))
+        return xp.where(beyond, size - 0.5 * self.threshold, squared / (2 * self.threshold))
+
+    def weight_of_squared(self, squared: Any) -> Any:
+        """Return 1 / max(abs(s), threshold)."""
+        xp = squared.__array_namespace__()
+        return 1.0 / _sqrt(xp.maximum(squared, xp.asarray(self.threshold**2, dtype=squared.dtype)))
+
+
+@dataclass(frozen=True)
+class Lorentzian(Penalty):
+    """rho(s) = log(1 + s^2 / (2 scale^2)): outliers cost almost nothing more (Black and Anandan, CVIU 1996).
+
+    Not convex: it wants a good start.
+
+    Parameters
+    ----------
+    scale : float
+        Residuals beyond ``sqrt(2) * scale`` pull less and less; in the unit of the residual.
+
+    Examples
+    --------
+    >>> round(float(Lorentzian(scale=1.0).value(2.0)), 6) == round(float(np.log(3.0)), 6)
+    True
+    """
+
+    scale: float = 0.03
+
+    def of_squared(self, squared: Any) -> Any:
+        """Return log(1 + s^2 / (2 scale^2))."""
+        return squared.__array_namespace__().log1p(squared / (2 * self.scale**2))
+
+    def weight_of_squared(self, squared: Any) -> Any:
+        """Return 2 / (2 scale^2 + s^2)."""
+        return 2.0 / (2 * self.scale**2 + squared)
+
+
+@dataclass(frozen=True)
+class L1(Penalty):
+    """rho(s) = abs(s), with the derivative 0 at 0.
+
+    Parameters
+    ----------
+    smallest : float
+        The weight rho'(s) / s is infinite at 0: residuals smaller than this get the weight of this one. The value
+        does not depend on it.
+
+    Examples
+    --------
+    >>> float(L1().value(-3.0))
+    3.0
+    """
+
+    smallest: float = 1e-6
+
+    def of_squared(self, squared: Any) -> Any:
+        """Return abs(s)."""
+        xp = squared.__array_namespace__()
+        zero = squared == 0
+        return xp.where(zero, 0.0 * squared, _sqrt(xp.where(zero, 1.0 + squared, squared)))
+
+    def weight_of_squared(self, squared: Any) -> Any:
+        """Return 1 / max(abs(s), smallest)."""
+        xp = squared.__array_namespace__()
+        return 1.0 / _sqrt(xp.maximum(squared, xp.asarray(self.smallest**2, dtype=squared.dtype)))
+
+
+def _array(s: Any) -> Any:
+    return s if hasattr(s, "__array_namespace__") else np.asarray(s, dtype=float)
+
+
+def _sqrt(squared: Any) -> Any:
+    # Not a power of 0.5, which JAX compiles to a logarithm and an exponential: many times slower.
+    return squared.__array_namespace__().sqrt(squared)

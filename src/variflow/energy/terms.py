@@ -1,0 +1,272 @@
+"""Terms: the pieces an energy is made of.
+
+A term is a callable ``term(d, at)`` that returns its share of the energy for the increment ``d = (u, v)``, a sum over
+pixels. Terms add, with one another and with plain functions of the same signature, and scale: ``data + 0.1 * smooth``.
+They work on NumPy and on JAX arrays. To JAX a term is a pytree whose numbers are arrays, so that a changed weight does
+not recompile.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from variflow.energy.penalties import Penalty, Quadratic
+
+if TYPE_CHECKING:
+    from variflow.linearisation import Linearisation
+
+Increment = tuple[Any, Any]
+Energy = Callable[[Increment, "Linearisation"], Any]
+
+
+class Term(ABC):
+    """Base of all terms: a callable of ``(d, at)`` that adds and scales."""
+
+    @abstractmethod
+    def __call__(self, d: Increment, at: Linearisation) -> Any:
+        """Return the term's energy, a scalar."""
+
+    def __add__(self, other: Energy) -> Sum:
+        return Sum((*_parts(self), *_parts(other))) if callable(other) else NotImplemented
+
+    def __radd__(self, other: Energy) -> Sum:
+        return Sum((*_parts(other), *_parts(self))) if callable(other) else NotImplemented
+
+    def __mul__(self, factor: float) -> Term:
+        return replace(self, weight=self.weight * factor)  # type: ignore[type-var, attr-defined]
+
+    def __rmul__(self, factor: float) -> Term:
+        return self * factor
+
+
+@dataclass(frozen=True)
+class Sum(Term):
+    """A weighted sum of terms and plain energy functions; made by ``+`` and ``*``."""
+
+    terms: tuple[Energy, ...]
+    weight: float = 1.0
+
+    def __call__(self, d: Increment, at: Linearisation) -> Any:
+        """Return the sum of the terms' energies."""
+        return self.weight * sum(term(d, at) for term in self.terms)
+
+
+@dataclass(frozen=True)
+class DataTerm(Term):
+    """Base of the terms that compare the frames: a penalty of residuals, weighed by ``at.weights``.
+
+    ``weight * sum over pixels of at.weights * penalty(sqrt(mean of squared residuals))``. A data term of your own
+    derives from this class and defines `residuals`.
+    """
+
+    penalty: Penalty = field(default_factory=Quadratic)
+    weight: float = 1.0
+
+    @abstractmethod
+    def residuals(self, d: Increment, at: Linearisation) -> list[Any]:
+        """Return the residuals, planes ``(H, W)`` that are penalised jointly."""
+
+    def __call__(self, d: Increment, at: Linearisation) -> Any:
+        """Return the penalised residuals, summed over pixels."""
+        residuals = self.residuals(d, at)
+        # A Python sum, not a stacked array: XLA fuses the one and not the other.
+        mean = sum(residual**2 for residual in residuals) / len(residuals)
+        return self.weight * (at.weights * self.penalty.of_squared(mean)).sum()
+
+
+@dataclass(frozen=True)
+class BrightnessConstancy(DataTerm):
+    """A point keeps its brightness: ``Ix du + Iy dv + It = 0`` in every channel (Horn and Schunck, 1981).
+
+    Parameters
+    ----------
+    penalty : Penalty
+        Of the residual in intensity, where the frames' range is [0, 1]; the channels are penalised jointly, by the
+        mean of their squares.
+    weight : float
+        Factor of the term.
+
+    Examples
+    --------
+    >>> from variflow.energy import BrightnessConstancy, Charbonnier, Smoothness
+    >>> energy = BrightnessConstancy(Charbonnier(0.01)) + 0.05 * Smoothness(Charbonnier(0.01))
+    """
+
+    def residuals(self, d: Increment, at: Linearisation) -> list[Any]:
+        """Return ``Ix du + Iy dv + It``, one plane a channel."""
+        u, v = d
+        return [at.Ix[c] * u + at.Iy[c] * v + at.It[c] for c in range(at.It.shape[0])]
+
+
+@dataclass(frozen=True)
+class GradientConstancy(DataTerm):
+    """A point keeps its intensity gradient, so slow changes of light do not matter (Brox et al., ECCV 2004).
+
+    ``Ixx du + Ixy dv + Ixt = 0`` and ``Ixy du + Iyy dv + Iyt = 0`` in every channel, penalised jointly.
+
+    Parameters
+    ----------
+    penalty : Penalty
+        Of the residual in intensity per pixel.
+    weight : float
+        Factor of the term.
+
+    Examples
+    --------
+    >>> from variflow.energy import BrightnessConstancy, GradientConstancy, Smoothness
+    >>> energy = BrightnessConstancy() + 5.0 * GradientConstancy() + 0.001 * Smoothness()
+    """
+
+    def residuals(self, d: Increment, at: Linearisation) -> list[Any]:
+        """Return both residuals, two planes a channel."""
+        u, v = d
+        along_x = [at.Ixx[c] * u + at.Ixy[c] * v + at.Ixt[c] for c in range(at.Ixt.shape[0])]
+        along_y = [at.Ixy[c] * u + at.Iyy[c] * v + at.Iyt[c] for c in range(at.Iyt.shape[0])]
+        return along_x + along_y
+
+
+@dataclass(frozen=True)
+class Magnitude(Term):
+    """Displacements are small: ``weight * sum of penalty(sqrt(u^2 + v^2))``.
+
+    Parameters
+    ----------
+    penalty : Penalty
+        Of the length in pixels.
+    weight : float
+        Factor of the term.
+    of : {"increment", "flow"}
+        The increment of this warp alone, or the whole flow.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow.energy import Magnitude
+    >>> float(Magnitude()((np.full((2, 2), 3.0), np.full((2, 2), 4.0)), at=None))
+    100.0
+    """
+
+    penalty: Penalty = field(default_factory=Quadratic)
+    weight: float = 1.0
+    of: Literal["increment", "flow"] = "increment"
+
+    def __post_init__(self) -> None:
+        _one_of("of", self.of, ("increment", "flow"))
+
+    def __call__(self, d: Increment, at: Linearisation) -> Any:
+        """Return the penalised lengths, summed over pixels."""
+        u, v = _chosen(d, at, self.of)
+        return self.weight * self.penalty.of_squared(u**2 + v**2).sum()
+
+
+@dataclass(frozen=True)
+class ImageEdges:
+    """Weights that let the flow break where the first frame does: ``exp(-|guide(p) - guide(q)| / contrast)``.
+
+    The difference between two neighbouring pixels p and q is the root mean square over the guide's channels
+    (Wedel et al., Structure- and motion-adaptive regularization, ICCV 2009, steer the penalty likewise).
+
+    Parameters
+    ----------
+    contrast : float
+        The difference in intensity, where the frames' range is [0, 1], at which smoothness counts 1/e; typically 0.02
+        to 0.2. Larger follows fewer edges.
+
+    Examples
+    --------
+    >>> from variflow.energy import Charbonnier, ImageEdges, Smoothness
+    >>> smoothness = 0.05 * Smoothness(Charbonnier(0.01), edges=ImageEdges(contrast=0.05))
+    """
+
+    contrast: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not self.contrast > 0:
+            raise ValueError(f"contrast of ImageEdges is {self.contrast!r}, wanted a number above 0")
+
+    def __call__(self, at: Linearisation) -> tuple[Any, Any]:
+        """Return the weights of the horizontal ``(H, W - 1)`` and the vertical edges ``(H - 1, W)``."""
+        xp = at.guide.__array_namespace__()
+        along_x, along_y = _differences(at.guide)
+
+        def weights(difference: Any) -> Any:
+            return xp.exp(-xp.sqrt((difference * difference).mean(axis=0)) / self.contrast)
+
+        return weights(along_x), weights(along_y)
+
+
+@dataclass(frozen=True)
+class Smoothness(Term):
+    """Neighbours move alike: a penalty of the first differences of the flow.
+
+    Parameters
+    ----------
+    penalty : Penalty
+        Of the difference between neighbours in pixels (of displacement per pixel of distance).
+    weight : float
+        Factor of the term; larger is smoother.
+    of : {"flow", "increment"}
+        The whole flow, or the increment of this warp alone.
+    per : {"edge", "pixel"}
+        ``"edge"`` penalises each pair of neighbours, the differences of u and v jointly; ``"pixel"`` penalises
+        ``sqrt(|grad u|^2 + |grad v|^2)`` at each pixel, by forward differences, which is isotropic.
+    edges : ImageEdges, optional
+        Weights that relax the term across image edges.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow.energy import Smoothness
+    >>> ramp = np.tile(np.arange(4.0), (3, 1))
+    >>> float(Smoothness(of="increment")((ramp, 2 * ramp), at=None))
+    45.0
+    """
+
+    penalty: Penalty = field(default_factory=Quadratic)
+    weight: float = 1.0
+    of: Literal["flow", "increment"] = "flow"
+    per: Literal["edge", "pixel"] = "edge"
+    edges: ImageEdges | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("of", self.of, ("flow", "increment"))
+        _one_of("per", self.per, ("edge", "pixel"))
+
+    def __call__(self, d: Increment, at: Linearisation) -> Any:
+        """Return the penalised differences, summed over edges or pixels."""
+        u, v = _chosen(d, at, self.of)
+        (ux, uy), (vx, vy) = _differences(u), _differences(v)
+        # Products, not powers: XLA would compute the differences of the whole flow several times for these.
+        along_x, along_y = ux * ux + vx * vx, uy * uy + vy * vy
+        weights_x, weights_y = self.edges(at) if self.edges is not None else (1.0, 1.0)
+        rho = self.penalty.of_squared
+        if self.per == "edge":
+            return self.weight * ((weights_x * rho(along_x)).sum() + (weights_y * rho(along_y)).sum())
+        xp = along_x.__array_namespace__()
+        # No neighbour beyond the last column and row: no difference there.
+        squared = xp.pad(weights_x * along_x, ((0, 0), (0, 1))) + xp.pad(weights_y * along_y, ((0, 1), (0, 0)))
+        return self.weight * rho(squared).sum()
+
+
+def _differences(planes: Any) -> tuple[Any, Any]:
+    """Return the differences between neighbours along x and along y, of the last two axes."""
+    return planes[..., :, 1:] - planes[..., :, :-1], planes[..., 1:, :] - planes[..., :-1, :]
+
+
+def _chosen(d: Increment, at: Linearisation, of: str) -> Increment:
+    """Return the increment, or the whole flow with it."""
+    u, v = d
+    return (u, v) if of == "increment" else (at.flow[0] + u, at.flow[1] + v)
+
+
+def _parts(energy: Energy) -> tuple[Energy, ...]:
+    """Return the terms of an unscaled sum, so that a + b + c is one sum of three."""
+    return energy.terms if isinstance(energy, Sum) and energy.weight == 1.0 else (energy,)
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}, wanted one of {', '.join(map(repr, choices))}")

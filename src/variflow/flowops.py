@@ -1,0 +1,84 @@
+"""Operations on flows and on images along a flow."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from variflow import _core
+
+Interpolation = Literal["bilinear", "bicubic"]
+INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
+
+
+def warp(image: Any, flow: Any, interpolation: Interpolation = "bicubic") -> Any:
+    """Look an image up along a flow: ``warped(x, y) = image(x + u, y + v)``.
+
+    With the flow from the first frame to the second, warping the *second* frame brings it back onto the first.
+    Positions outside the image take the value at its border.
+
+    Parameters
+    ----------
+    image : array
+        ``(H, W)`` or ``(H, W, C)`` of any real type; inside an energy, planes ``(C, H, W)``.
+    flow : array or pair of arrays
+        ``(H, W, 2)`` with ``(u, v)`` in pixels, u to the right and v down; inside an energy, the pair ``(u, v)`` of
+        planes ``(H, W)``, and then the image is planes too. Where the flow is NaN, so is the result.
+    interpolation : {"bicubic", "bilinear"}
+        Bicubic is the Catmull-Rom kernel (Keys 1981, a = -1/2).
+
+    Returns
+    -------
+    array
+        float32 in the layout of `image`. With JAX arrays (or tracers) a JAX array, differentiable with respect to the
+        image and to the flow.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match or the interpolation is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np, variflow
+    >>> second = np.arange(12.0).reshape(3, 4)
+    >>> flow = np.zeros((3, 4, 2)); flow[..., 0] = 1
+    >>> variflow.warp(second, flow)[0]
+    array([1., 2., 3., 3.], dtype=float32)
+    """
+    if interpolation not in INTERPOLATIONS:
+        raise ValueError(f"interpolation is {interpolation!r}, wanted one of {', '.join(map(repr, INTERPOLATIONS))}")
+    if isinstance(flow, tuple | list):
+        return warp_planes(image, (flow[0], flow[1]), interpolation)
+    return _warp_array(image, flow, interpolation)
+
+
+def warp_planes(planes: Any, flow: tuple[Any, Any], interpolation: Interpolation) -> Any:
+    """Warp planes ``(C, H, W)`` along planes ``(u, v)``: in the core, or in JAX if any of them is a JAX array."""
+    if all(isinstance(array, np.ndarray) for array in (planes, *flow)):
+        u, v = (np.ascontiguousarray(plane, np.float32) for plane in flow)
+        return _core.warp(np.ascontiguousarray(planes, np.float32), u, v, interpolation)
+    from variflow import _twins
+
+    return _twins.warp(planes, flow, interpolation)
+
+
+def _warp_array(image: Any, flow: Any, interpolation: Interpolation) -> Any:
+    """Warp ``(H, W[, C])`` along ``(H, W, 2)``."""
+    xp: ModuleType = np
+    if _is_jax(image) or _is_jax(flow):
+        import jax.numpy as xp
+    image, flow = xp.asarray(image), xp.asarray(flow)
+    if flow.ndim != 3 or flow.shape[2] != 2:
+        raise ValueError(f"flow has shape {flow.shape}, wanted (H, W, 2)")
+    if image.ndim not in (2, 3) or image.shape[:2] != flow.shape[:2]:
+        raise ValueError(f"image has shape {image.shape}, wanted (H, W) or (H, W, C) with (H, W) = {flow.shape[:2]}")
+    planes = image[None] if image.ndim == 2 else xp.moveaxis(image, 2, 0)
+    warped = warp_planes(planes.astype(np.float32), (flow[..., 0], flow[..., 1]), interpolation)
+    return warped[0] if image.ndim == 2 else xp.moveaxis(warped, 0, 2)
+
+
+def _is_jax(array: Any) -> bool:
+    return type(array).__module__.partition(".")[0] in ("jax", "jaxlib")

@@ -1,0 +1,39 @@
+"""What reading or writing a file can say is wrong with it."""
+
+from __future__ import annotations
+
+import os
+
+
+class FileFormatError(ValueError):
+    """A file that is not what it claims or what is wanted; the message reads ``PATH: reason``.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file.
+    reason : str
+        What is wrong with it, and what would be right.
+
+    Examples
+    --------
+    >>> print(FileFormatError("a.flo", "truncated: 20 bytes, 32 wanted"))
+    a.flo: truncated: 20 bytes, 32 wanted
+    """
+
+    def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
+        # Both stay in `args`, so that the error survives pickling between processes.
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{os.fspath(self.path)}: {self.reason}"
+
+
+class FlowFileError(FileFormatError):
+    """A flow file that cannot be read, or a name that says no known flow format."""
+
+
+class ImageFileError(FileFormatError):
+    """An image file that cannot be read, or a name that says no image format that can be written."""

@@ -1,0 +1,94 @@
+"""The Middlebury flow file ``.flo``.
+
+A header of twelve bytes (the float32 202021.25, then width and height as int32), then u and v of every pixel, row by
+row, as float32; all little-endian. A component above 1e9 in magnitude marks a pixel whose flow is unknown.
+
+References
+----------
+S. Baker et al., "A Database and Evaluation Methodology for Optical Flow", IJCV 92, 2011;
+https://vision.middlebury.edu/flow/submit/
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow.io.errors import FlowFileError
+
+_HEADER = struct.Struct("<fii")
+_MAGIC = 202021.25
+_LARGEST_KNOWN = 1e9
+_UNKNOWN = 1.6666668e9
+
+
+def read(path: Path) -> npt.NDArray[np.float32]:
+    """Read a ``.flo`` file.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+
+    Returns
+    -------
+    flow : float32 (H, W, 2)
+        Displacement (u, v) in pixels, NaN in both components where it is unknown.
+
+    Raises
+    ------
+    FlowFileError
+        If the file is not a ``.flo`` file, or is shorter or longer than its header says.
+    """
+    with path.open("rb") as file:
+        header = file.read(_HEADER.size)
+        if len(header) < _HEADER.size:
+            raise FlowFileError(path, f"truncated: {len(header)} bytes, the header of a .flo file alone has 12")
+        magic, width, height = _HEADER.unpack(header)
+        if magic != _MAGIC:
+            raise FlowFileError(path, f"not a .flo file: it begins with {header[:4]!r}, not with b'PIEH'")
+        if width < 1 or height < 1:
+            raise FlowFileError(path, f"its header says {width} x {height} pixels; both must be at least 1")
+        # Compared before anything is allocated: a header can claim any size.
+        size, wanted = path.stat().st_size, _HEADER.size + 8 * width * height
+        if size != wanted:
+            fault = "truncated" if size < wanted else "trailing data"
+            raise FlowFileError(path, f"{fault}: {size} bytes, {width} x {height} pixels need {wanted}")
+        values = np.fromfile(file, dtype="<f4", count=2 * width * height)
+    if values.size != 2 * width * height:
+        raise FlowFileError(path, "truncated while it was read")
+    flow = values.reshape(height, width, 2).astype(np.float32, copy=False)
+    known = (np.abs(flow) <= _LARGEST_KNOWN).all(axis=-1)
+    flow[~known] = np.nan
+    return flow
+
+
+def write(file: BinaryIO, flow: npt.NDArray[np.float32]) -> None:
+    """Write a flow in the ``.flo`` format.
+
+    Parameters
+    ----------
+    file : binary file
+        Open for writing.
+    flow : float32 (H, W, 2)
+        Displacement (u, v) in pixels; a pixel with NaN in either component is written as unknown.
+
+    Raises
+    ------
+    ValueError
+        If a displacement is infinite or above 1e9, which the format would read back as unknown.
+    """
+    too_large = np.abs(flow) > _LARGEST_KNOWN
+    if too_large.any():
+        raise ValueError(
+            f"flow: {int(too_large.any(axis=-1).sum())} pixels move by more than 1e9, which .flo cannot hold"
+        )
+    values = flow.astype("<f4")
+    values[np.isnan(values).any(axis=-1)] = _UNKNOWN
+    height, width = values.shape[:2]
+    file.write(_HEADER.pack(_MAGIC, width, height))
+    file.write(values.tobytes())

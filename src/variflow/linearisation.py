@@ -1,0 +1,203 @@
+"""Linearise the frames around the flow so far: warp the second frame, take derivatives, see what is still inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from variflow import _core, flowops
+from variflow.pyramid import Level
+from variflow.resampling import Planes
+
+Derivative = Literal["average", "first", "second", "warped"]
+DERIVATIVES: tuple[str, ...] = get_args(Derivative)
+
+
+class _Derived:
+    """A property computed from the frames, and kept where that is safe.
+
+    Arrays of NumPy are kept. A JAX value is not: it may belong to a trace (of a loop's body, say) that has ended when
+    it is asked for again. `Linearisation.evaluated` keeps those of the trace that it is called in.
+    """
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, at: Any, owner: type | None = None) -> Any:
+        if at is None:
+            return self
+        value = self.function(at)
+        if isinstance(value, np.ndarray):
+            at.__dict__[self.name] = value
+        return value
+
+
+@dataclass(frozen=True)
+class Linearisation:
+    """What an energy may look at, at one level and for one flow so far.
+
+    Inside an energy the arrays are JAX's; elsewhere they are NumPy's. Displacements are in pixels of this level.
+    ``Ix``, ``Iy``, ``It`` and the second derivatives are zero where `valid` is False.
+
+    Attributes
+    ----------
+    frame0, frame1 : (C, H, W) float32
+        The first frame, and the second one warped by `flow`; intensities mostly in [0, 1].
+    second : (C, H, W) float32
+        The second frame as it is, for energies that warp it themselves with `variflow.warp`.
+    flow : pair of (H, W) float32
+        The flow so far, ``(u, v)``; an increment is added to it.
+    valid : (H, W) bool
+        True where the pixel is usable, its target inside the second frame, and usable there.
+    weights : (H, W) float32
+        How much the data at each pixel count: the product of both frames' weights; 0 where not valid.
+    guide : (C', H, W) float32
+        The first frame with all its channels, for weights that follow image edges.
+    derivative : str
+        Where spatial derivatives are taken: of the ``"first"``, ``"second"`` or ``"warped"`` second frame, or of the
+        ``"average"`` of the first and the warped.
+    """
+
+    frame0: Any
+    frame1: Any
+    second: Any
+    flow: tuple[Any, Any]
+    valid: Any
+    weights: Any
+    guide: Any
+    derivative: Derivative = "average"
+
+    @_Derived
+    def Ix(self) -> Any:
+        """Derivative of the intensity along x, ``(C, H, W)``, per pixel."""
+        return self._differentiated[0] * self.valid
+
+    @_Derived
+    def Iy(self) -> Any:
+        """Derivative of the intensity along y, ``(C, H, W)``, per pixel."""
+        return self._differentiated[1] * self.valid
+
+    @_Derived
+    def It(self) -> Any:
+        """Temporal difference, warped second frame minus first, ``(C, H, W)``."""
+        return (self.frame1 - self.frame0) * self.valid
+
+    @_Derived
+    def Ixx(self) -> Any:
+        """Second derivative along x, ``(C, H, W)``."""
+        return derivative(self._differentiated[0], "x") * self.valid
+
+    @_Derived
+    def Ixy(self) -> Any:
+        """Mixed second derivative, ``(C, H, W)``."""
+        return derivative(self._differentiated[0], "y") * self.valid
+
+    @_Derived
+    def Iyy(self) -> Any:
+        """Second derivative along y, ``(C, H, W)``."""
+        return derivative(self._differentiated[1], "y") * self.valid
+
+    @_Derived
+    def Ixt(self) -> Any:
+        """Derivative along x of the temporal difference, ``(C, H, W)``."""
+        return derivative(self.frame1 - self.frame0, "x") * self.valid
+
+    @_Derived
+    def Iyt(self) -> Any:
+        """Derivative along y of the temporal difference, ``(C, H, W)``."""
+        return derivative(self.frame1 - self.frame0, "y") * self.valid
+
+    def evaluated(self) -> Linearisation:
+        """Return the same with every derivative computed here and now, for use inside a loop of this trace.
+
+        What the loop does not use costs nothing: the compiler drops it.
+        """
+        copy = replace(self)
+        for name, attribute in vars(Linearisation).items():
+            if isinstance(attribute, _Derived):
+                copy.__dict__[name] = getattr(copy, name)
+        return copy
+
+    @property
+    def _differentiated(self) -> tuple[Any, Any]:
+        """Derivatives along x and y, also where not valid: what lies beside such a pixel needs them."""
+        if self.derivative == "average":
+            image = 0.5 * (self.frame0 + self.frame1)
+        else:
+            image = {"first": self.frame0, "second": self.second, "warped": self.frame1}[self.derivative]
+        return derivative(image, "x"), derivative(image, "y")
+
+
+def derivative(planes: Any, axis: Literal["x", "y"]) -> Any:
+    """Differentiate planes ``(C, H, W)`` along axis "x" or "y" with the mask [1, -8, 0, 8, -1] / 12, border replicated.
+
+    NumPy arrays go through the core, JAX arrays through JAX.
+    """
+    if isinstance(planes, np.ndarray):
+        return _core.derivative(np.ascontiguousarray(planes, np.float32), axis)
+    from variflow import _twins
+
+    return _twins.derivative(planes, axis)
+
+
+def linearise(
+    level: Level,
+    flow: tuple[Planes, Planes],
+    *,
+    derivative: Derivative,
+    interpolation: flowops.Interpolation,
+    channels: Literal["all", "gray"],
+) -> Linearisation:
+    """Warp the second frame by the flow so far and gather what an energy may look at.
+
+    `channels` is ``"all"`` or ``"gray"``: what the data terms see; the guide keeps every channel.
+    """
+    first, second = level.frame0, level.frame1
+    if channels == "gray":
+        planes0, planes1 = gray(first.planes), gray(second.planes)
+    else:
+        planes0, planes1 = first.planes, second.planes
+    valid = first.valid & _inside(flow) & (_at_target(second.valid.astype(np.float32), flow) > 0.999)
+    return Linearisation(
+        frame0=planes0,
+        frame1=flowops.warp_planes(planes1, flow, interpolation),
+        second=planes1,
+        flow=flow,
+        valid=valid,
+        weights=first.weights * _at_target(second.weights, flow) * valid,
+        guide=first.planes,
+        derivative=derivative,
+    )
+
+
+def gray(planes: Planes) -> Planes:
+    """Return one plane ``(1, H, W)``: the luma of ITU-R BT.601 for three channels (RGB), else the mean."""
+    if planes.shape[0] == 3:
+        red, green, blue = planes
+        luma: Planes = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
+        return luma[None]
+    mean: Planes = planes.mean(axis=0, keepdims=True, dtype=np.float32)
+    return mean
+
+
+def _inside(flow: tuple[Planes, Planes]) -> Any:
+    """Return where the flow's target lies within the frame."""
+    u, v = flow
+    height, width = u.shape
+    x = np.arange(width, dtype=np.float32) + u
+    y = np.arange(height, dtype=np.float32)[:, None] + v
+    return (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+
+
+def _at_target(plane: Planes, flow: tuple[Planes, Planes]) -> Any:
+    """Look a plane of the second frame up at the flow's target."""
+    if (plane == 1).all():
+        return plane
+    return flowops.warp_planes(plane[None], flow, "bilinear")[0]

@@ -1,0 +1,82 @@
+"""Change the size of planes, or smooth them: one separable linear filter.
+
+An interpolating kernel is convolved with a Gaussian that removes what the coarser grid cannot hold.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow import _core
+
+Planes = NDArray[np.float32]
+
+# A Gaussian of this many pixels of the coarser grid, per sqrt(1 / factor^2 - 1) of the finer one, suppresses aliases.
+_ANTI_ALIAS = 0.6
+# Beyond this many standard deviations a Gaussian is cut off.
+_CUT_OFF = 3.5
+
+
+def resample(planes: Planes, shape: tuple[int, int], *, kernel: str) -> Planes:
+    """Resample planes ``(C, H, W)`` to another size; the corners of both pixel grids coincide.
+
+    `kernel` is ``"linear"`` or ``"cubic"`` (Catmull-Rom). Where the new grid is coarser, a Gaussian suppresses aliases.
+    """
+    height, width = planes.shape[1:]
+    first_y, weights_y = _taps(height, shape[0], _anti_alias(height, shape[0]), kernel)
+    first_x, weights_x = _taps(width, shape[1], _anti_alias(width, shape[1]), kernel)
+    return _core.resample(np.ascontiguousarray(planes, np.float32), first_y, weights_y, first_x, weights_x)
+
+
+def resample_flow(flow: tuple[Planes, Planes], shape: tuple[int, int]) -> tuple[Planes, Planes]:
+    """Bring a flow ``(u, v)`` to another size; displacements are measured in the pixels of the new size."""
+    height, width = flow[0].shape
+    if (height, width) == shape:
+        return flow
+    u, v = resample(np.stack(flow), shape, kernel="linear")
+    return u * np.float32(shape[1] / width), v * np.float32(shape[0] / height)
+
+
+def smooth(planes: Planes, sigma: float) -> Planes:
+    """Smooth planes ``(C, H, W)`` with a Gaussian of standard deviation `sigma` in pixels."""
+    height, width = planes.shape[1:]
+    return _core.resample(planes, *_taps(height, height, sigma, "linear"), *_taps(width, width, sigma, "linear"))
+
+
+def _anti_alias(size: int, new_size: int) -> float:
+    return _ANTI_ALIAS * math.sqrt((size / new_size) ** 2 - 1) if new_size < size else 0.0
+
+
+def _taps(size: int, new_size: int, sigma: float, kernel: str) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return, for each new pixel, the first old pixel it looks at and the weights of that one and the following.
+
+    New pixel j lies at ``(j + 1/2) size / new_size - 1/2`` of the old grid. Its weights are those of the interpolating
+    kernel there, convolved with the Gaussian.
+    """
+    position = (np.arange(new_size) + 0.5) * (size / new_size) - 0.5
+    whole = np.floor(position)
+    t = (position - whole)[:, None]
+    if size == new_size:
+        first, weights = whole, np.ones((new_size, 1))
+    elif kernel == "linear":
+        first, weights = whole, np.hstack([1 - t, t])
+    else:
+        first = whole - 1
+        weights = np.hstack(
+            [
+                ((2 - t) * t - 1) * t / 2,
+                ((3 * t - 5) * t * t + 2) / 2,
+                ((4 - 3 * t) * t + 1) * t / 2,
+                (t - 1) * t * t / 2,
+            ]
+        )
+    if sigma > 0:
+        radius = math.ceil(_CUT_OFF * sigma)
+        gaussian = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+        gaussian /= gaussian.sum()
+        weights = np.stack([np.convolve(row, gaussian) for row in weights])
+        first = first - radius
+    return first.astype(np.int32), weights.astype(np.float32)

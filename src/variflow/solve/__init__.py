@@ -1,0 +1,1 @@
+"""Minimise an energy at one linearisation for an increment of the flow."""

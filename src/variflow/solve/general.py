@@ -1,0 +1,188 @@
+"""The general minimiser: any energy that JAX can differentiate, by any minimiser of optimistix.
+
+All steps of one warp are one compiled program: a scan over the solver's own step, which also yields the energy of
+every step. The program is compiled once for each combination of energy function, solver, number of steps and frame
+size. Numbers inside an energy (the weights and constants of terms) and inside ``at`` are its inputs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import optimistix
+from numpy.typing import NDArray
+
+from variflow.energy.terms import Energy
+from variflow.linearisation import Linearisation
+from variflow.resampling import Planes
+from variflow.solve.pytrees import register
+
+# A solver whose state is larger than this many flows stores a matrix, not a few vectors...
+_LARGEST_STATE_IN_FLOWS = 200
+# ... which is no trouble while it is smaller than this, in bytes.
+_SMALL_STATE = 2**30
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """What the minimiser found at one warp.
+
+    Attributes
+    ----------
+    increment : pair of (H, W) float32
+    before, after : float
+        The energy of the zero increment and of `increment`.
+    steps : (number of steps taken,) float32
+        The energy that the solver saw at each step.
+    converged : bool
+        Whether the solver's own tolerance was met; False if it used all its steps.
+    failure : str
+        Why the increment is unusable; empty if it is not.
+    """
+
+    increment: tuple[Planes, Planes]
+    before: float
+    after: float
+    steps: NDArray[np.float32]
+    converged: bool
+    failure: str = ""
+
+
+def as_minimiser(solver: Any) -> Any:
+    """Return an optimistix minimiser.
+
+    That is the solver itself; an optax optimiser run for a fixed number of steps; or for None L-BFGS (Liu and
+    Nocedal, 1989), which scales to images and has no rate to choose.
+    """
+    if solver is None:
+        return optimistix.LBFGS(rtol=1e-5, atol=1e-5)
+    if isinstance(solver, optimistix.AbstractMinimiser):
+        return solver
+    if isinstance(solver, optax.GradientTransformation):
+        return optimistix.OptaxMinimiser(solver, rtol=0.0, atol=0.0)
+    raise TypeError(
+        f"solver is a {type(solver).__name__}, wanted a minimiser of optimistix (LBFGS, NonlinearCG, GradientDescent, "
+        "OptaxMinimiser, ...) or an optimiser of optax (sgd, adam, ...)"
+    )
+
+
+def check(energy: Energy, solver: Any, at: Linearisation) -> None:
+    """Check before any work that the energy returns one float and that the solver's state fits in memory.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the energy returns anything but one float.
+    MemoryError
+        If the solver stores a dense Hessian too large for these frames.
+    """
+    register()
+    out = eqx.filter_eval_shape(energy, _zero(at), at)
+    if not isinstance(out, jax.ShapeDtypeStruct | float):
+        raise TypeError(f"energy returned a {type(out).__name__}, wanted one float: a sum over pixels")
+    if isinstance(out, jax.ShapeDtypeStruct) and not jnp.issubdtype(out.dtype, jnp.floating):
+        raise TypeError(f"energy returned {out.dtype}, wanted one float: a sum over pixels")
+    if isinstance(out, jax.ShapeDtypeStruct) and out.shape != ():
+        raise ValueError(f"energy returned an array of shape {out.shape}, wanted one float: a sum over pixels")
+    state = eqx.filter_eval_shape(_start, energy, as_minimiser(solver), at)
+    size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    flow = sum(plane.nbytes for plane in at.flow)
+    if size > max(_SMALL_STATE, _LARGEST_STATE_IN_FLOWS * flow):
+        height, width = at.valid.shape
+        raise MemoryError(
+            f"solver {type(solver).__name__} would need {size / 2**30:.1f} GiB for frames of {height} x {width}: it "
+            "stores a dense Hessian; take LBFGS, NonlinearCG or an optax optimiser, or smaller frames"
+        )
+
+
+def minimise(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Minimum:
+    """Minimise ``energy(d, at)`` over the increment d, from zero, in at most `steps` steps of the solver."""
+    register()
+    minimiser = as_minimiser(solver)
+    increment, before, after, energies, taken = _minimise(energy, minimiser, steps, at)
+    count = int(taken)
+    u, v = (np.asarray(plane) for plane in increment)
+    if not np.isfinite(before):
+        raise ValueError(f"energy returned {float(before)} for the zero increment, wanted one finite float")
+    failure = ""
+    if not (np.isfinite(after) and np.isfinite(u).all() and np.isfinite(v).all()):
+        failure = f"stopped because the solver diverged (energy {float(after)}) and its increment was dropped"
+    return Minimum(
+        increment=(u, v),
+        before=float(before),
+        after=float(after),
+        steps=np.asarray(energies)[:count],
+        converged=_may_stop(minimiser) and count < steps,
+        failure=failure,
+    )
+
+
+@eqx.filter_jit
+def _minimise(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Any:
+    at = at.evaluated()  # once a warp, not once a step
+    before = _call(energy, _zero(at), at)
+    function, y, state = _problem(energy, solver, at)
+    dynamic, static = eqx.partition(state, eqx.is_array)
+    tags: frozenset[object] = frozenset()
+
+    def advance(y: Any, dynamic: Any) -> Any:
+        y, state, value = solver.step(function, y, None, {}, eqx.combine(dynamic, static), tags)
+        return y, eqx.filter(state, eqx.is_array), value
+
+    def step(carry: Any, _: Any) -> Any:
+        y, dynamic, taken = carry
+        y, dynamic, value = advance(y, dynamic)
+        return (y, dynamic, taken + 1), value
+
+    def step_unless_done(carry: Any, _: Any) -> Any:
+        y, dynamic, taken, done = carry
+
+        def active() -> Any:
+            new_y, new_dynamic, value = advance(y, dynamic)
+            stop, result = solver.terminate(function, new_y, None, {}, eqx.combine(new_dynamic, static), tags)
+            return (new_y, new_dynamic, taken + 1, stop | (result != optimistix.RESULTS.successful)), value
+
+        return jax.lax.cond(done, lambda: (carry, before), active)
+
+    # A solver without tolerances is not asked each step whether it is done: its norms would cost as much as its step.
+    if _may_stop(solver):
+        start = (y, dynamic, jnp.array(0), jnp.array(False))
+        (y, _, taken, _), energies = jax.lax.scan(step_unless_done, start, length=steps)
+    else:
+        (y, _, taken), energies = jax.lax.scan(step, (y, dynamic, jnp.array(0)), length=steps)
+    return y, before, _call(energy, y, at), energies, taken
+
+
+def _problem(energy: Energy, solver: Any, at: Linearisation) -> Any:
+    """Return the function as optimistix wants it, the start, and the solver's first state."""
+
+    def function(y: Any, args: Any) -> Any:
+        value = _call(energy, y, at)
+        return value, value  # also as the auxiliary output: that is how every solver hands the energy out
+
+    y = _zero(at)
+    scalar = jax.eval_shape(lambda: jnp.zeros((), jnp.float32))
+    return function, y, solver.init(function, y, None, {}, scalar, scalar, frozenset())
+
+
+def _start(energy: Energy, solver: Any, at: Linearisation) -> Any:
+    return eqx.filter(_problem(energy, solver, at)[2], eqx.is_array)
+
+
+def _call(energy: Energy, d: Any, at: Linearisation) -> Any:
+    return jnp.asarray(energy(d, at), jnp.float32)
+
+
+def _zero(at: Linearisation) -> Any:
+    return jnp.zeros_like(at.flow[0]), jnp.zeros_like(at.flow[1])
+
+
+def _may_stop(solver: Any) -> bool:
+    return bool(getattr(solver, "rtol", 0.0) or getattr(solver, "atol", 0.0))

@@ -1,0 +1,113 @@
+"""The command line: each command as a person types it, and one clear line when something is wrong."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import variflow
+from variflow import cli, models
+from variflow.datasets import synthetic
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    """The demo's size takes a while; one step a warp shows the same."""
+    quick = variflow.Model(models.horn_schunck().energy, steps=1, warps=1, name="quick")
+    monkeypatch.setitem(models._MODELS, "quick", lambda: quick)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pair = synthetic.translation((40, 50), shift=(1.0, 0.0), seed=1)
+    variflow.write_image("a.png", pair.frame0)
+    variflow.write_image("b.png", pair.frame1)
+    variflow.write_flow("truth.flo", pair.flow)
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_demo_writes_and_scores(folder):
+    result = run("demo", "--model", "quick")
+    assert result.exit_code == 0, result.output
+    assert "end-point error" in result.output
+    assert variflow.read_flow("flow.flo").shape == (480, 640, 2)
+    assert variflow.read_image("flow.png").shape == (480, 640, 3)
+
+
+def test_estimate_score_show(folder):
+    result = run("estimate", "a.png", "b.png", "-o", "f.flo", "--show", "f.png", "--model", "horn-schunck")
+    assert result.exit_code == 0, result.output
+    scored = run("score", "f.flo", "truth.flo")
+    assert scored.exit_code == 0
+    assert float(scored.output.split()[2]) < 0.3
+    assert f"known pixels     {40 * 50} of {40 * 50}" in scored.output
+    assert run("show", "f.flo", "-o", "again.png", "--scale", "2").exit_code == 0
+    assert variflow.read_image("again.png").shape == (40, 50, 3)
+
+
+def test_estimate_with_init_and_mask(folder):
+    mask = np.ones((40, 50), bool)
+    mask[:, :10] = False
+    variflow.write_image("m.png", mask)
+    result = run(
+        "estimate", "a.png", "b.png", "-o", "f.flo", "--init", "truth.flo", "--mask", "m.png", "-m", "quick", "-v"
+    )
+    assert result.exit_code == 0, result.output
+    assert "energy" in result.stderr
+    assert "finished every warp" in result.output
+
+
+def test_models_are_listed():
+    result = run("models")
+    assert result.exit_code == 0
+    for name in models.names():
+        assert name in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["estimate", "missing.png", "b.png", "-o", "f.flo"], "missing.png: no such file"),
+        (["estimate", "a.png", "alien.png", "-o", "f.flo"], "alien.png: cannot be read as an image"),
+        (["estimate", "a.png", "cut.png", "-o", "f.flo"], "cut.png: cannot be read as an image"),
+        (["estimate", "a.png", "small.png", "-o", "f.flo"], "frame1 has shape (4, 4), wanted that of frame0"),
+        (["estimate", "a.png", "b.png", "-o", "f.xyz"], "f.xyz: '.xyz' is no extension of a flow file"),
+        (["estimate", "a.png", "b.png", "-o", "no/f.flo"], "no/f.flo: the folder"),
+        (["estimate", "a.png", "b.png", "-o", "f.flo", "--show", "f.gif"], "f.gif: the name of an image to write"),
+        (["estimate", "a.png", "b.png", "-o", "f.flo", "-m", "brocks"], "model is 'brocks', wanted one of"),
+        (["estimate", "a.png", "b.png", "-o", "f.flo", "--init", "a.png"], "a.png: '.png' is no extension"),
+        (["estimate", "a.png", "b.png", "-o", "f.flo", "--mask", "small.png"], "mask has shape (4, 4)"),
+        (["score", "cut.flo", "truth.flo"], "cut.flo:"),
+        (["score", "truth.flo", "missing.flo"], "missing.flo: no such file"),
+        (["show", "truth.flo", "-o", "no/f.png"], "no/f.png: the folder"),
+    ],
+)
+def test_errors_are_one_line_and_leave_nothing(folder, arguments, message):
+    (folder / "alien.png").write_bytes(b"this is no picture")
+    (folder / "cut.png").write_bytes((folder / "a.png").read_bytes()[:200])
+    (folder / "cut.flo").write_bytes((folder / "truth.flo").read_bytes()[:200])
+    variflow.write_image("small.png", np.zeros((4, 4), np.uint8))
+    before = names(folder)
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("variflow: ")
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert names(folder) == before
+
+
+def test_python_m_variflow(tmp_path):
+    done = subprocess.run([sys.executable, "-m", "variflow", "models"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "horn-schunck" in done.stdout

@@ -1,0 +1,79 @@
+"""The package as a whole: what an import costs, what is public, that docs and examples run."""
+
+import doctest
+import importlib
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import variflow
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(variflow.__path__, "variflow.")
+    if not module.name.endswith(("__main__", "_core"))
+)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_importing_loads_nothing_heavy():
+    loaded = python("import sys, variflow; print(*{name.partition('.')[0] for name in sys.modules})")
+    assert "variflow" in loaded
+    assert not {"jax", "matplotlib", "imageio", "tifffile", "typer", "optax", "scipy"} & set(loaded)
+
+
+def test_public_names_all_exist():
+    for name in variflow.__all__:
+        assert getattr(variflow, name) is not None
+    assert set(variflow.__all__) <= set(dir(variflow))
+    with pytest.raises(AttributeError, match="no attribute 'estimat'"):
+        variflow.estimat  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["variflow", *MODULES])
+def test_docstring_examples(name):
+    module = importlib.import_module(name)
+    failed, _ = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert failed == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_code_on_pages_runs(page, tmp_path, monkeypatch):
+    """Every Python block of a page, in order, in one namespace."""
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    namespace: dict[str, object] = {"__name__": "page"}
+    for block in blocks:
+        exec(compile(block, page.name, "exec"), namespace)
+
+
+def test_links_on_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_first_flow_example(tmp_path):
+    """Prints the reference tables and draws four pictures."""
+    environment = {**os.environ, "MPLBACKEND": "agg"}
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "first_flow.py", "--output", tmp_path],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert "-0.523" in done.stdout
+    assert "-1.101" in done.stdout
+    assert len(list(tmp_path.glob("*.png"))) == 4

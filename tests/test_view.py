@@ -1,0 +1,182 @@
+"""The colour wheel at its anchors, and figures that draw what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from variflow import view
+from variflow.io import ImageFileError, read_image
+
+random = np.random.default_rng(0)
+
+
+def pointing(position: float, speed: float = 1.0) -> list[list[list[float]]]:
+    """A one-pixel flow whose direction is `position` steps of 55 from the x axis towards the y axis."""
+    angle = 2 * np.pi * position / 55
+    return [[[speed * np.cos(angle), speed * np.sin(angle)]]]
+
+
+# The published wheel by hand: 15 steps red to yellow, then 6 to green, 4 to cyan, 11 to blue, 13 to magenta, 6 to red.
+ANCHORS = {
+    0: (255, 0, 0),
+    5: (255, 85, 0),  # 255 * 5 / 15
+    15: (255, 255, 0),
+    18: (127.5, 255, 0),  # 255 - 255 * 3 / 6
+    21: (0, 255, 0),
+    24: (0, 255, 191.25),  # 255 * 3 / 4
+    25: (0, 255, 255),
+    36: (0, 0, 255),
+    49: (255, 0, 255),
+    52: (255, 0, 127.5),
+    54: (255, 0, 42.5),
+    54.5: (255, 0, 21.25),  # between the last colour and the first
+}
+
+
+@pytest.mark.parametrize("position", sorted(ANCHORS))
+def test_wheel_at_its_anchors(position):
+    wanted = np.array(ANCHORS[position])
+    assert np.abs(view.color(pointing(position), 1.0000001)[0, 0] - wanted).max() <= 0.51
+    # Half the speed is half way to white, twice the speed is darker by a quarter.
+    half = view.color(pointing(position, 0.5), 1.0)[0, 0]
+    assert np.abs(half - (255 + wanted) / 2).max() <= 0.51
+    beyond = view.color(pointing(position, 2.0), 1.0)[0, 0]
+    assert np.abs(beyond - 0.75 * wanted).max() <= 0.51
+
+
+def test_axes_of_the_wheel():
+    right, down, left, up = (view.color([[direction]], 1)[0, 0] for direction in ((1, 0), (0, 1), (-1, 0), (0, -1)))
+    assert right.tolist() == [255, 0, 0]
+    assert np.abs(down - [255, 233.75, 0]).max() <= 0.51  # step 13.75
+    assert np.abs(left - [0, 255 - 255 * 2.5 / 11, 255]).max() <= 0.51  # step 27.5
+    assert np.abs(up - [255 * 5.25 / 13, 0, 255]).max() <= 0.51  # step 41.25
+
+
+def test_wheel_is_continuous_and_has_no_seam():
+    angle = np.linspace(-np.pi, np.pi, 2001)
+    ring = view.color(np.stack([np.cos(angle), np.sin(angle)], axis=-1)[None], scale=2.0)[0].astype(int)
+    assert np.abs(np.diff(ring, axis=0)).max() <= 3
+    assert np.abs(ring[0] - ring[-1]).max() <= 1
+    seam = [[[-1, 0.0], [-1, -0.0], [1, 0.0], [1, -0.0], [1, 1e-320], [1, -1e-320], [1, -1e-17]]]
+    colors = view.color(seam).astype(int)[0]
+    assert np.ptp(colors[:2], axis=0).max() == 0
+    assert np.ptp(colors[2:], axis=0).max() == 0
+
+
+def test_rest_is_white_unknown_is_black_and_the_scale_ignores_the_unknown():
+    flow = np.zeros((1, 4, 2), np.float32)
+    flow[0, 1] = [2, 0]
+    flow[0, 2] = [np.nan, 9]
+    flow[0, 3] = [np.inf, 0]
+    assert view.color(flow)[0].tolist() == [[255, 255, 255], [255, 0, 0], [0, 0, 0], [0, 0, 0]]
+    assert (view.color(np.zeros((3, 4, 2))) == 255).all()
+    assert (view.color(np.full((3, 4, 2), np.nan)) == 0).all()
+
+
+def test_a_fixed_scale_gives_the_same_colour_in_every_frame():
+    slow, both = np.array([[[1.0, 0.5], [0, 0]]]), np.array([[[1.0, 0.5], [8, 0]]])
+    assert (view.color(slow, 4)[0, 0] == view.color(both, 4)[0, 0]).all()
+    assert (view.color(slow)[0, 0] != view.color(both)[0, 0]).any()
+    assert (view.color(3 * slow, 12) == view.color(slow, 4)).all()
+
+
+def test_key():
+    key = view.wheel(101)
+    assert key.shape == (101, 101, 3)
+    assert key.dtype == np.uint8
+    assert key[50, 50].tolist() == key[0, 0].tolist() == [255, 255, 255]
+    assert key[50, 100].tolist() == [255, 0, 0]
+    assert view.wheel(1).tolist() == [[[255, 255, 255]]]
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: view.color(np.zeros((3, 3))), "flow"),
+        (lambda: view.color(np.zeros((3, 3, 2)), scale=0), "scale"),
+        (lambda: view.color(np.zeros((3, 3, 2)), scale=np.nan), "scale"),
+        (lambda: view.wheel(0), "size"),
+        (lambda: view.arrows(np.zeros((3, 4)), np.zeros((3, 3, 2))), "image"),
+        (lambda: view.arrows(np.zeros((3, 3)), np.zeros((3, 3, 2)), step=0), "step"),
+        (lambda: view.arrows(np.zeros((3, 3)), np.zeros((3, 3, 2)), magnify=0), "magnify"),
+        (lambda: view.figure(np.zeros((3, 3)), np.zeros((3, 4)), np.zeros((3, 3, 2))), "frame1"),
+        (lambda: view.warping(np.zeros((3, 3)), np.zeros((3, 3)), np.full((3, 3, 2), np.nan)), "flow"),
+        (lambda: view.warping(np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 3, 2)), point=(3, 0)), "point"),
+    ],
+)
+def test_what_cannot_be_drawn_is_named(call, name):
+    with pytest.raises(ValueError, match=f"^{name}:"):
+        call()
+
+
+def test_arrows_end_where_their_pixels_go():
+    flow = np.zeros((20, 30, 2))
+    flow[...] = [2.5, -1.0]
+    flow[0, 0] = np.nan
+    drawn = view.arrows(random.random((20, 30, 3)), flow, step=5)
+    axes = drawn.axes[0]
+    quiver = axes.collections[0]
+    assert len(quiver.U) == 4 * 6
+    assert (quiver.U == 2.5).all()
+    assert (quiver.V == -1).all()
+    assert (quiver.angles, quiver.scale_units, quiver.scale) == ("xy", "xy", 1)
+    assert axes.get_ylim() == (19.5, -0.5)  # y points down
+    assert view.arrows(np.zeros((20, 30)), flow, step=5, axes=axes) is drawn
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 5), (2, 300), (200, 3)])
+def test_figures_of_any_shape_are_written(tmp_path, shape):
+    frame, flow = random.random(shape), random.standard_normal((*shape, 2))
+    flow[0, 0] = 0
+    figures = {
+        "plain.png": view.figure(frame, frame, flow),
+        "truth.png": view.figure(frame, frame, flow, np.zeros((*shape, 2)), scale=3.0),
+        "arrows.pdf": view.arrows(frame, flow),
+        "warping.svg": view.warping(frame, frame, flow),
+        "color.png": view.color(flow),
+    }
+    for name, picture in figures.items():
+        view.save(tmp_path / name, picture, dpi=40)
+        assert (tmp_path / name).stat().st_size > 50
+    assert read_image(tmp_path / "color.png").shape == (*shape, 3)
+    assert len(list(tmp_path.iterdir())) == len(figures)
+
+
+def test_figure_states_the_mean_error_and_one_scale():
+    flow, truth = np.full((8, 9, 2), 2.0), np.full((8, 9, 2), 2.0)
+    flow[..., 0] += 0.25
+    truth[0] = np.nan
+    frame = random.integers(0, 255, (8, 9, 3), np.uint8)
+    titles = [axes.get_title() for axes in view.figure(frame, frame, flow, truth).axes]
+    assert "end-point error, mean 0.250 px" in titles
+    assert f"rim: {np.hypot(2, 2):.3g} px" in titles
+    view.figure(frame, frame, flow, np.full_like(truth, np.nan))
+
+
+def test_warping_shows_the_second_frame_back_on_the_first():
+    y, x = np.mgrid[:40, :50].astype(float)
+    first, second = np.sin(x / 4) + np.cos(y / 5), np.sin((x - 3) / 4) + np.cos((y + 2) / 5)
+    flow = np.full((40, 50, 2), [3.0, -2.0])
+    drawn = view.warping(first, second, flow, point=(20, 20))
+    shown = [np.asarray(axes.images[0].get_array()) for axes in drawn.axes]
+    assert np.abs(shown[2] - shown[0])[4:-4, 4:-4].max() < 1e-5
+    tip = drawn.axes[1].texts[0]
+    assert (tip.xy, tip.get_position()) == ((23.0, 18.0), (20, 20))
+
+
+def test_a_failing_picture_leaves_nothing(tmp_path, monkeypatch):
+    drawn = view.arrows(np.zeros((3, 3)), np.zeros((3, 3, 2)))
+    with pytest.raises(ImageFileError, match="ends with"):
+        view.save(tmp_path / "a.xyz", drawn)
+    with pytest.raises(ImageFileError):
+        view.save(tmp_path / "a.xyz", np.zeros((3, 3), np.uint8))
+
+    def fail(file, **_):
+        file.write(b"half")
+        raise RuntimeError
+
+    monkeypatch.setattr(drawn, "savefig", fail)
+    with pytest.raises(RuntimeError):
+        view.save(tmp_path / "a.png", drawn)
+    assert list(tmp_path.iterdir()) == []
