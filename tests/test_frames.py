@@ -120,8 +120,22 @@ class Tensor:
         return np.ones((3, 3))
 
 
-def test_anything_with_array_works():
-    assert planes(Tensor())[0].shape == (1, 3, 3)
+class Capsule:
+    """Something that is an array only by DLPack."""
+
+    def __init__(self):
+        self.array = np.ones((3, 3), np.float32)
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+@pytest.mark.parametrize("frame", [Tensor(), Capsule()], ids=["__array__", "__dlpack__"])
+def test_anything_that_is_an_array_works(frame):
+    assert planes(frame)[0].shape == (1, 3, 3)
 
 
 GOOD = np.zeros((4, 5))

@@ -57,8 +57,8 @@ class State:
         The flow ``(u, v)`` at this level, in its pixels; after the last warp of a level it has been filtered.
     largest_increment : float
         Length in pixels of the longest increment of this warp.
-    converged : bool
-        Whether the solver met its tolerance before it ran out of steps.
+    exhausted : bool
+        Whether the solver has a tolerance and used all its steps without meeting it.
     failure : str
         Why the estimate ends here, unfinished; empty if all is well.
     """
@@ -67,7 +67,7 @@ class State:
     shape: tuple[int, int]
     planes: tuple[Planes, Planes]
     largest_increment: float
-    converged: bool
+    exhausted: bool
     failure: str = ""
 
     @property
@@ -185,11 +185,11 @@ def estimate(
     """
     model = models.get(model)
     energies: list[EnergyRecord] = []
-    unconverged = rose = 0
+    exhausted = rose = 0
     reason = "finished every warp"
     for state in iterate(frame0, frame1, model, init=init, mask=mask, weights=weights, intensity_range=intensity_range):
         energies.append(state.energy)
-        unconverged += not state.converged
+        exhausted += state.exhausted
         rose += state.energy.after > state.energy.before
         if verbose:
             print(state)
@@ -198,8 +198,8 @@ def estimate(
         elif callback is not None and callback(state) is True:
             reason = f"stopped by the callback at level {state.level}, warp {state.warp}"
             break
-    if unconverged:
-        reason += f"; {unconverged} of {len(energies)} solves used all {model.steps} steps"
+    if exhausted:
+        reason += f"; {exhausted} of {len(energies)} solves used all {model.steps} steps"
     if rose:
         reason += f"; the energy rose in {rose} of {len(energies)} solves"
     u, v = resample_flow(state.planes, np.shape(frame0)[:2])
@@ -264,7 +264,7 @@ def _coarse_to_fine(levels: list[Level], flow: tuple[Planes, Planes], model: Mod
                 level.shape,
                 flow,
                 largest_increment=float(np.sqrt(np.max(du * du + dv * dv))),
-                converged=minimum.converged,
+                exhausted=minimum.exhausted,
                 failure=f"{minimum.failure} at level {level.index}, warp {warp}" if minimum.failure else "",
             )
             if minimum.failure:

@@ -125,7 +125,8 @@ def fill_missing(planes: Planes, valid: NDArray[np.bool_]) -> Planes:
 def _image(frame: Any, name: str) -> NDArray[Any]:
     """Return the frame as a real array (H, W, C)."""
     try:
-        image = np.asarray(frame)
+        only_dlpack = hasattr(frame, "__dlpack__") and not hasattr(frame, "__array__")
+        image = np.from_dlpack(frame) if only_dlpack else np.asarray(frame)
     except Exception as error:
         raise TypeError(f"{name} is a {type(frame).__name__} that NumPy cannot read as an array: {error}") from error
     if image.dtype.kind not in "buif":

@@ -41,8 +41,8 @@ class Minimum:
         The energy of the zero increment and of `increment`.
     steps : (number of steps taken,) float32
         The energy that the solver saw at each step.
-    converged : bool
-        Whether the solver's own tolerance was met; False if it used all its steps.
+    exhausted : bool
+        Whether the solver has a tolerance and used all its steps without meeting it.
     failure : str
         Why the increment is unusable; empty if it is not.
     """
@@ -51,7 +51,7 @@ class Minimum:
     before: float
     after: float
     steps: NDArray[np.float32]
-    converged: bool
+    exhausted: bool
     failure: str = ""
 
 
@@ -119,7 +119,7 @@ def minimise(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Mini
         before=float(before),
         after=float(after),
         steps=np.asarray(energies)[:count],
-        converged=_may_stop(minimiser) and count < steps,
+        exhausted=_may_stop(minimiser) and count == steps,
         failure=failure,
     )
 
