@@ -1,5 +1,6 @@
 """The driver: what goes in, what comes out, what it promises about missing pixels, units and stopping."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import jax
@@ -339,3 +340,12 @@ def test_an_energy_may_hold_programs_of_its_own(pair):
     model = replace(QUICK, energy=energy)
     expected = variflow.estimate(pair.frame0, pair.frame1, replace(QUICK, energy=square)).flow
     np.testing.assert_allclose(variflow.estimate(pair.frame0, pair.frame1, model).flow, expected, atol=1e-4)
+
+
+def test_same_input_same_output_on_a_busy_machine(pair):
+    """Several estimates at once, from threads of one process, agree to the last bit."""
+    expected = variflow.estimate(pair.frame0, pair.frame1, QUICK).flow
+    with ThreadPoolExecutor(4) as pool:
+        flows = list(pool.map(lambda _: variflow.estimate(pair.frame0, pair.frame1, QUICK).flow, range(24)))
+    for flow in flows:
+        np.testing.assert_array_equal(flow, expected)

@@ -70,7 +70,7 @@ class ConjugateGradient(optimistix.AbstractMinimiser[Any, Any, _State]):
 
 
 def _dot(a: Any, b: Any) -> Any:
-    return sum(jnp.vdot(p, q) for p, q in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    return sum((p * q).sum() for p, q in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
 def _ratio(numerator: Any, denominator: Any) -> Any:
