@@ -124,13 +124,7 @@ def minimise(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Mini
     )
 
 
-# The default scheduler runs independent operations at once and has a race (jax-ml/jax#39741): one program returns one
-# of several results, which differ in their last digits, depending on the load of the machine.
-_DETERMINISTIC = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
-
-
-@eqx.filter_jit(compiler_options=_DETERMINISTIC)
-def _minimise(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Any:
+def _program(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Any:
     at = at.evaluated()  # once a warp, not once a step
     before = _call(energy, _zero(at), at)
     function, y, state = _problem(energy, solver, at)
@@ -163,6 +157,12 @@ def _minimise(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Any
     else:
         (y, _, taken), energies = jax.lax.scan(step, (y, dynamic, jnp.array(0)), length=steps)
     return y, before, _call(energy, y, at), energies, taken
+
+
+# The default scheduler runs independent operations at once and has a race (jax-ml/jax#39741): one program returns one
+# of several results, which differ in their last digits, depending on the load of the machine.
+_options: dict[str, Any] = {"compiler_options": {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}}
+_minimise: Any = eqx.filter_jit(_program, **_options)
 
 
 def _problem(energy: Energy, solver: Any, at: Linearisation) -> Any:
