@@ -1,0 +1,88 @@
+// Bindings of the kernels on images.
+#include <limits>
+#include <string>
+
+#include "bindings.hpp"
+
+namespace variflow::bindings {
+namespace {
+
+Planes warp(nb::handle planes_argument, nb::handle u_argument, nb::handle v_argument,
+            const std::string& interpolation) {
+    if (interpolation != "bilinear" && interpolation != "bicubic") {
+        refuse_value("`interpolation` must be 'bilinear' or 'bicubic', not '" + interpolation + "'");
+    }
+    const Array planes = checked_planes(planes_argument);
+    const Array u = checked<float>(u_argument, "u", {"height", "width"});
+    const Array v = checked<float>(v_argument, "v", {"height", "width"});
+    const Shape shape = shape_of(planes);
+    auto fits = [&](const Array& displacement, const char* name) {
+        if (displacement.shape(0) != planes.shape(1) || displacement.shape(1) != planes.shape(2)) {
+            refuse_value(std::string("`") + name + "` must have the height and width of `planes`, " + describe(planes) +
+                         ", not " + describe(displacement));
+        }
+    };
+    fits(u, "u");
+    fits(v, "v");
+    // Displacements are float32, which is exact for whole numbers up to here; positions in a plane are int32.
+    constexpr int64_t most = 1 << 24;
+    if (shape.height > most || shape.width > most || shape.height * shape.width > std::numeric_limits<int32_t>::max()) {
+        refuse_value("`planes` must have at most 2^24 rows, 2^24 columns and 2^31 - 1 pixels, not " + describe(planes));
+    }
+    const auto kind = interpolation == "bicubic" ? variflow::Interpolation::bicubic : variflow::Interpolation::bilinear;
+    return run(shape, [&](float* out) { variflow::warp(floats(planes), shape, floats(u), floats(v), kind, out); });
+}
+
+Planes derivative(nb::handle planes_argument, const std::string& axis) {
+    if (axis != "x" && axis != "y") refuse_value("`axis` must be 'x' or 'y', not '" + axis + "'");
+    const Array planes = checked_planes(planes_argument);
+    const Shape shape = shape_of(planes);
+    const auto along = axis == "x" ? variflow::Axis::x : variflow::Axis::y;
+    return run(shape, [&](float* out) { variflow::derivative(floats(planes), shape, along, out); });
+}
+
+Planes resample(nb::handle planes_argument, nb::handle first_y_argument, nb::handle weights_y_argument,
+                nb::handle first_x_argument, nb::handle weights_x_argument) {
+    const Array planes = checked_planes(planes_argument);
+    const Array first_y = checked<int32_t>(first_y_argument, "first_y", {"outputs"});
+    const Array weights_y = checked<float>(weights_y_argument, "weights_y", {"outputs", "taps"});
+    const Array first_x = checked<int32_t>(first_x_argument, "first_x", {"outputs"});
+    const Array weights_x = checked<float>(weights_x_argument, "weights_x", {"outputs", "taps"});
+    auto taps = [](const Array& first, const Array& weights, const char* axis) {
+        if (first.shape(0) != weights.shape(0)) {
+            refuse_value(std::string("`weights_") + axis + "` must have one row for each element of `first_" + axis +
+                         "`, " + std::to_string(first.shape(0)) + ", not " + std::to_string(weights.shape(0)));
+        }
+        return variflow::Taps{static_cast<const int32_t*>(first.data()), floats(weights),
+                              static_cast<int64_t>(weights.shape(0)), static_cast<int64_t>(weights.shape(1))};
+    };
+    const variflow::Taps vertical = taps(first_y, weights_y, "y"), horizontal = taps(first_x, weights_x, "x");
+    const Shape shape = shape_of(planes);
+    return run({shape.channels, vertical.outputs, horizontal.outputs},
+               [&](float* out) { variflow::resample(floats(planes), shape, vertical, horizontal, out); });
+}
+
+Planes median(nb::handle planes_argument, int size) {
+    if (size != 3 && size != 5) refuse_value("`size` must be 3 or 5, not " + std::to_string(size));
+    const Array planes = checked_planes(planes_argument);
+    const Shape shape = shape_of(planes);
+    return run(shape, [&](float* out) { variflow::median(floats(planes), shape, size, out); });
+}
+
+}  // namespace
+
+void add_images(nb::module_& module) {
+    module.def(
+        "warp", &warp, "planes"_a.none(), "u"_a.none(), "v"_a.none(), "interpolation"_a,
+        "planes(x + u, y + v), 'bilinear' or 'bicubic', coordinates clamped to the frame; NaN where u or v is NaN.");
+    module.def("derivative", &derivative, "planes"_a.none(), "axis"_a,
+               "The 5-point derivative [1, -8, 0, 8, -1] / 12 along 'x' or 'y', borders replicated.");
+    module.def(
+        "resample", &resample, "planes"_a.none(), "first_y"_a.none(), "weights_y"_a.none(), "first_x"_a.none(),
+        "weights_x"_a.none(),
+        "Separable weighted sums: output (j, i) reads inputs from (first_y[j], first_x[i]) on, borders replicated.");
+    module.def("median", &median, "planes"_a.none(), "size"_a,
+               "Median of each size x size neighbourhood, borders replicated; no NaN.");
+}
+
+}  // namespace variflow::bindings
