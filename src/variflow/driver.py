@@ -255,6 +255,7 @@ def _coarse_to_fine(levels: list[Level], flow: tuple[Planes, Planes], model: Mod
             at = _linearise(level, flow, model)
             minimum = general.minimise(model.energy, model.solver, model.steps, at)
             (u, v), (du, dv) = flow, minimum.increment
+            du, dv = (np.clip(component, -model.limit, model.limit) for component in (du, dv))
             if not minimum.failure:
                 flow = (u + du, v + dv)
             if warp == model.warps - 1 and model.median:

@@ -7,6 +7,7 @@ The constants of an energy live in its terms; ``models.horn_schunck(smoothness=.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -32,6 +33,10 @@ class Model:
     warps : int
         How often the frames are linearised anew per level; typically 1 to 10. More follow larger motions and remove
         the error of linearising.
+    limit : float
+        The most that a component of the flow may change in one warp, in pixels; infinite is no limit, and typical is
+        0.5 to 2. The linearised frames are not to be trusted further; a small limit keeps warps from swinging to and
+        fro where nothing matches, as in occlusions.
     derivative : {"average", "first", "second", "warped"}
         Where spatial derivatives are taken: of the first frame, the second as it is, the second warped, or the
         average of the first and the warped, which is the most accurate.
@@ -69,6 +74,7 @@ class Model:
     solver: Any = None
     steps: int = 100
     warps: int = 5
+    limit: float = math.inf
     derivative: Derivative = "average"
     interpolation: Interpolation = "bicubic"
     factor: float = 0.5
@@ -94,6 +100,8 @@ class Model:
         for field, allowed in choices.items():
             if getattr(self, field) not in allowed:
                 raise ValueError(f"{field} is {getattr(self, field)!r}, wanted one of {', '.join(map(repr, allowed))}")
+        if not self.limit > 0:
+            raise ValueError(f"limit is {self.limit!r}, wanted a number of pixels above 0")
         if not 0.4 <= self.factor <= 0.98:
             raise ValueError(f"factor is {self.factor!r}, wanted a number from 0.4 to 0.98")
         if not 0 <= self.presmoothing < 100:
@@ -133,7 +141,9 @@ def horn_schunck(*, smoothness: float = 0.001) -> Model:
     return Model(
         BrightnessConstancy() + smoothness * Smoothness(),
         solver=ConjugateGradient(),  # both terms are quadratic
-        steps=200,
+        steps=300,
+        warps=3,
+        limit=0.5,
         factor=0.6,
         presmoothing=0.6,
         median=5,
