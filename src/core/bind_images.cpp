@@ -7,11 +7,16 @@
 namespace variflow::bindings {
 namespace {
 
+variflow::Interpolation checked_interpolation(const std::string& name) {
+    if (name == "bilinear") return variflow::Interpolation::bilinear;
+    if (name == "bicubic") return variflow::Interpolation::bicubic;
+    if (name == "spline") return variflow::Interpolation::spline;
+    refuse_value("`interpolation` must be 'bilinear', 'bicubic' or 'spline', not '" + name + "'");
+}
+
 Planes warp(nb::handle planes_argument, nb::handle u_argument, nb::handle v_argument,
             const std::string& interpolation) {
-    if (interpolation != "bilinear" && interpolation != "bicubic") {
-        refuse_value("`interpolation` must be 'bilinear' or 'bicubic', not '" + interpolation + "'");
-    }
+    const variflow::Interpolation kind = checked_interpolation(interpolation);
     const Array planes = checked_planes(planes_argument);
     const Array u = checked<float>(u_argument, "u", {"height", "width"});
     const Array v = checked<float>(v_argument, "v", {"height", "width"});
@@ -29,8 +34,13 @@ Planes warp(nb::handle planes_argument, nb::handle u_argument, nb::handle v_argu
     if (shape.height > most || shape.width > most || shape.height * shape.width > std::numeric_limits<int32_t>::max()) {
         refuse_value("`planes` must have at most 2^24 rows, 2^24 columns and 2^31 - 1 pixels, not " + describe(planes));
     }
-    const auto kind = interpolation == "bicubic" ? variflow::Interpolation::bicubic : variflow::Interpolation::bilinear;
     return run(shape, [&](float* out) { variflow::warp(floats(planes), shape, floats(u), floats(v), kind, out); });
+}
+
+Planes spline_coefficients(nb::handle planes_argument) {
+    const Array planes = checked_planes(planes_argument);
+    const Shape shape = shape_of(planes);
+    return run(shape, [&](float* out) { variflow::spline_coefficients(floats(planes), shape, out); });
 }
 
 Planes derivative(nb::handle planes_argument, const std::string& axis) {
@@ -74,7 +84,10 @@ Planes median(nb::handle planes_argument, int size) {
 void add_images(nb::module_& module) {
     module.def(
         "warp", &warp, "planes"_a.none(), "u"_a.none(), "v"_a.none(), "interpolation"_a,
-        "planes(x + u, y + v), 'bilinear' or 'bicubic', coordinates clamped to the frame; NaN where u or v is NaN.");
+        "planes(x + u, y + v), 'bilinear', 'bicubic' or 'spline', coordinates clamped to the frame; NaN where u or v "
+        "is NaN. For 'spline' the planes are the coefficients of a cubic spline.");
+    module.def("spline_coefficients", &spline_coefficients, "planes"_a.none(),
+               "The coefficients of the cubic B-spline through each plane, mirrored at the first and last pixel.");
     module.def("derivative", &derivative, "planes"_a.none(), "axis"_a,
                "The 5-point derivative [1, -8, 0, 8, -1] / 12 along 'x' or 'y', borders replicated.");
     module.def(

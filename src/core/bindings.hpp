@@ -7,12 +7,12 @@
 
 #include <chrono>
 #include <initializer_list>
-#include <new>
 #include <string>
 #include <thread>
 #include <type_traits>
 
 #include "kernels.hpp"
+#include "memory.hpp"
 
 namespace variflow::bindings {
 
@@ -68,11 +68,10 @@ inline Shape shape_of(const Array& planes) {
 
 // New planes, aligned so that other libraries (JAX) can use them without a copy.
 inline Planes new_planes(Shape shape) {
-    constexpr std::align_val_t alignment{64};
     const size_t extent[] = {static_cast<size_t>(shape.channels), static_cast<size_t>(shape.height),
                              static_cast<size_t>(shape.width)};
-    auto* data = static_cast<float*>(::operator new(extent[0] * extent[1] * extent[2] * sizeof(float), alignment));
-    nb::capsule owner(data, [](void* memory) noexcept { ::operator delete(memory, alignment); });
+    auto* data = static_cast<float*>(allocate(extent[0] * extent[1] * extent[2] * sizeof(float)));
+    nb::capsule owner(data, &release);
     return Planes(data, 3, extent, owner);
 }
 
@@ -109,5 +108,9 @@ Planes run(Shape shape, Kernel&& kernel) {
 
 // Each group adds its functions to the module.
 void add_images(nb::module_& module);  // bind_images.cpp
+void add_filters(nb::module_& module);  // bind_filters.cpp
+void add_local(nb::module_& module);  // bind_local.cpp
+void add_system(nb::module_& module);  // bind_system.cpp
+void add_primal_dual(nb::module_& module);  // bind_primal_dual.cpp
 
 }  // namespace variflow::bindings

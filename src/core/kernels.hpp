@@ -9,11 +9,15 @@ struct Shape {
     int64_t channels, height, width;
 };
 
-enum class Interpolation { bilinear, bicubic };
+// Of a cubic spline the planes are its coefficients.
+enum class Interpolation { bilinear, bicubic, spline };
 enum class Axis { x, y };
 
 // warp.cpp
 void warp(const float* planes, Shape shape, const float* u, const float* v, Interpolation interpolation, float* out);
+
+// spline.cpp
+void spline_coefficients(const float* planes, Shape shape, float* out);
 
 // derivative.cpp
 void derivative(const float* planes, Shape shape, Axis axis, float* out);

@@ -45,4 +45,8 @@ NB_MODULE(_core, module) {
         "Let the native kernels use `n` threads; results do not depend on it.\n\n"
         "The default is the environment variable VARIFLOW_THREADS, else the number of CPUs this process may use.");
     add_images(module);
+    add_system(module);
+    add_filters(module);
+    add_local(module);
+    add_primal_dual(module);
 }

@@ -13,13 +13,23 @@
 #define VARIFLOW_CLONES
 #endif
 
-// Helpers of a cloned function must be inlined into it, or they would be compiled for the baseline only.
+// Helpers of a cloned function must be inlined into it, or they would be compiled for the baseline only. A lambda has
+// its mark after its parameters.
 #if defined(_MSC_VER)
 #define VARIFLOW_INLINE __forceinline
+#define VARIFLOW_INLINE_LAMBDA [[msvc::forceinline]]
 #define VARIFLOW_RESTRICT __restrict
 #else
 #define VARIFLOW_INLINE inline __attribute__((always_inline))
+#define VARIFLOW_INLINE_LAMBDA __attribute__((always_inline))
 #define VARIFLOW_RESTRICT __restrict__
+#endif
+
+// Before a short loop over the lanes of a vector: unrolled early, it would not become vector code.
+#if defined(__GNUC__)
+#define VARIFLOW_LANES _Pragma("GCC unroll 1")
+#else
+#define VARIFLOW_LANES
 #endif
 
 namespace variflow {

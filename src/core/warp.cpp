@@ -6,10 +6,13 @@
 //     bilinear:  p1 + t (p2 - p1)
 //     bicubic:   p1 + w0 (p0 - p1) + w2 (p2 - p1) + w3 (p3 - p1)       (Catmull-Rom, that is a = -1/2)
 //                w0 = t (-1 + t (2 - t)) / 2,  w2 = t (1 + t (4 - 3 t)) / 2,  w3 = t^2 (t - 1) / 2,
+//     spline:    the same sum over the coefficients of a cubic B-spline (spline.cpp), mirrored at the border, with
+//                w0 = (1 - t)^3 / 6,  w2 = (1 + 3 t (1 + t (1 - t))) / 6,  w3 = t^3 / 6,
 //
-// and in two dimensions first along y, then along x. Written as differences from p1, both give a constant image and the
-// image under zero flow bit for bit. A NaN displacement makes its remainder NaN, and so the output.
+// and in two dimensions first along y, then along x. Written as differences from p1, the first two give a constant
+// image and the image under zero flow bit for bit. A NaN displacement makes its remainder NaN, and so the output.
 #include <algorithm>
+#include <cstdlib>
 
 #include "kernels.hpp"
 #include "platform.hpp"
@@ -68,7 +71,7 @@ void bilinear(const float* VARIFLOW_RESTRICT plane, int32_t width, int32_t heigh
 }
 
 VARIFLOW_CLONES
-void cubic_weights(const float* VARIFLOW_RESTRICT rest, int32_t count, CubicWeights& VARIFLOW_RESTRICT weights) {
+void bicubic_weights(const float* VARIFLOW_RESTRICT rest, int32_t count, CubicWeights& VARIFLOW_RESTRICT weights) {
     for (int32_t i = 0; i < count; ++i) {
         const float t = rest[i];
         weights.w0[i] = 0.5f * t * (t * (2.0f - t) - 1.0f);
@@ -77,8 +80,20 @@ void cubic_weights(const float* VARIFLOW_RESTRICT rest, int32_t count, CubicWeig
     }
 }
 
+VARIFLOW_CLONES
+void spline_weights(const float* VARIFLOW_RESTRICT rest, int32_t count, CubicWeights& VARIFLOW_RESTRICT weights) {
+    constexpr float sixth = 1.0f / 6.0f;
+    for (int32_t i = 0; i < count; ++i) {
+        const float t = rest[i], s = 1.0f - t;
+        weights.w0[i] = sixth * s * s * s;
+        weights.w2[i] = sixth * (1.0f + 3.0f * t * (1.0f + t * s));
+        weights.w3[i] = sixth * t * t * t;
+    }
+}
+
 // The value at pixel i of the block, from the 4x4 samples whose first is `p`, rows `stride` apart.
-VARIFLOW_INLINE float cubic(const float* p, int64_t stride, const CubicWeights& x, const CubicWeights& y, int32_t i) {
+VARIFLOW_INLINE float cubic_sum(const float* p, int64_t stride, const CubicWeights& x, const CubicWeights& y,
+                                int32_t i) {
     const Four p1 = load_four(p + stride);
     const Four column = p1 + y.w0[i] * (load_four(p) - p1) + y.w2[i] * (load_four(p + 2 * stride) - p1) +
                         y.w3[i] * (load_four(p + 3 * stride) - p1);
@@ -86,24 +101,33 @@ VARIFLOW_INLINE float cubic(const float* p, int64_t stride, const CubicWeights& 
            x.w3[i] * (column[3] - column[1]);
 }
 
+// The position inside the frame that stands for one up to two pixels outside: the border's, or the mirror image.
+int32_t inside(int32_t position, int32_t last, bool mirrored) {
+    if (mirrored) {
+        position = std::abs(position);
+        position = std::abs(position > last ? 2 * last - position : position);
+    }
+    return std::clamp(position, 0, last);
+}
+
 VARIFLOW_CLONES
-void bicubic(const float* VARIFLOW_RESTRICT plane, int32_t width, int32_t height,
-             const Coordinates& VARIFLOW_RESTRICT at, const CubicWeights& VARIFLOW_RESTRICT weights_x,
-             const CubicWeights& VARIFLOW_RESTRICT weights_y, int32_t count, float* VARIFLOW_RESTRICT out) {
+void cubic(const float* VARIFLOW_RESTRICT plane, int32_t width, int32_t height, bool mirrored,
+           const Coordinates& VARIFLOW_RESTRICT at, const CubicWeights& VARIFLOW_RESTRICT weights_x,
+           const CubicWeights& VARIFLOW_RESTRICT weights_y, int32_t count, float* VARIFLOW_RESTRICT out) {
     for (int32_t i = 0; i < count; ++i) {
         const int32_t x = at.x[i] - 1, y = at.y[i] - 1;
         if (x >= 0 && x < width - 3 && y >= 0 && y < height - 3) {
-            out[i] = cubic(plane + static_cast<int64_t>(y) * width + x, width, weights_x, weights_y, i);
+            out[i] = cubic_sum(plane + static_cast<int64_t>(y) * width + x, width, weights_x, weights_y, i);
             continue;
         }
         float neighbours[16];
         for (int row = 0; row < 4; ++row) {
-            const int64_t inside_y = std::clamp(y + row, 0, height - 1);
+            const int64_t inside_y = inside(y + row, height - 1, mirrored);
             for (int column = 0; column < 4; ++column) {
-                neighbours[4 * row + column] = plane[inside_y * width + std::clamp(x + column, 0, width - 1)];
+                neighbours[4 * row + column] = plane[inside_y * width + inside(x + column, width - 1, mirrored)];
             }
         }
-        out[i] = cubic(neighbours, 4, weights_x, weights_y, i);
+        out[i] = cubic_sum(neighbours, 4, weights_x, weights_y, i);
     }
 }
 
@@ -112,6 +136,7 @@ void bicubic(const float* VARIFLOW_RESTRICT plane, int32_t width, int32_t height
 void warp(const float* planes, Shape shape, const float* u, const float* v, Interpolation interpolation, float* out) {
     const int64_t plane_size = shape.height * shape.width;
     const auto height = static_cast<int32_t>(shape.height), width = static_cast<int32_t>(shape.width);
+    const bool spline = interpolation == Interpolation::spline;
     parallel_for(height, rows_per_chunk(width), [=](int64_t begin, int64_t end) {
         Coordinates at;
         CubicWeights weights_x, weights_y;
@@ -120,17 +145,18 @@ void warp(const float* planes, Shape shape, const float* u, const float* v, Inte
                 const int64_t first = y * width + x;
                 const int32_t count = std::min(block_size, width - x);
                 locate(u + first, v + first, x, static_cast<int32_t>(y), count, width, height, at);
-                if (interpolation == Interpolation::bicubic) {
-                    cubic_weights(at.rest_x, count, weights_x);
-                    cubic_weights(at.rest_y, count, weights_y);
+                if (interpolation != Interpolation::bilinear) {
+                    const auto weigh = spline ? spline_weights : bicubic_weights;
+                    weigh(at.rest_x, count, weights_x);
+                    weigh(at.rest_y, count, weights_y);
                 }
                 for (int64_t channel = 0; channel < shape.channels; ++channel) {
                     const float* plane = planes + channel * plane_size;
                     float* target = out + channel * plane_size + first;
-                    if (interpolation == Interpolation::bicubic) {
-                        bicubic(plane, width, height, at, weights_x, weights_y, count, target);
-                    } else {
+                    if (interpolation == Interpolation::bilinear) {
                         bilinear(plane, width, height, at, count, target);
+                    } else {
+                        cubic(plane, width, height, spline, at, weights_x, weights_y, count, target);
                     }
                 }
             }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from variflow.io import read_flow, read_image, write_flow, write_image
     from variflow.io.errors import FlowFileError
     from variflow.linearisation import Linearisation
-    from variflow.models import Model
+    from variflow.model import Model
 
 __version__ = "0.1.0"
 
@@ -26,7 +26,7 @@ _HOMES: dict[str, str | None] = {
     "EnergyRecord": "driver",
     "FlowFileError": "io.errors",
     "Linearisation": "linearisation",
-    "Model": "models",
+    "Model": "model",
     "Result": "driver",
     "State": "driver",
     "datasets": None,

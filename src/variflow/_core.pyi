@@ -9,8 +9,9 @@ def warp(
     planes: NDArray[np.float32],
     u: NDArray[np.float32],
     v: NDArray[np.float32],
-    interpolation: Literal["bilinear", "bicubic"],
+    interpolation: Literal["bilinear", "bicubic", "spline"],
 ) -> NDArray[np.float32]: ...
+def spline_coefficients(planes: NDArray[np.float32]) -> NDArray[np.float32]: ...
 def derivative(planes: NDArray[np.float32], axis: Literal["x", "y"]) -> NDArray[np.float32]: ...
 def resample(
     planes: NDArray[np.float32],
@@ -20,3 +21,123 @@ def resample(
     weights_x: NDArray[np.float32],
 ) -> NDArray[np.float32]: ...
 def median(planes: NDArray[np.float32], size: Literal[3, 5]) -> NDArray[np.float32]: ...
+def motion_edges(
+    flow: NDArray[np.float32], edge: float, ratio: float, window: int, dilation: int
+) -> NDArray[np.float32]: ...
+def visibility(
+    flow: NDArray[np.float32], differences: NDArray[np.float32], divergence: float, difference: float
+) -> NDArray[np.float32]: ...
+def weighted_median(
+    flow: NDArray[np.float32],
+    otherwise: NDArray[np.float32],
+    mask: NDArray[np.float32],
+    guide: NDArray[np.float32],
+    reliability: NDArray[np.float32],
+    window: int,
+    row_step: Literal[1, 2],
+    spatial: float,
+    color: float,
+) -> NDArray[np.float32]: ...
+def lab(planes: NDArray[np.float32]) -> NDArray[np.float32]: ...
+
+# The linear system of one robust step: `src/core/system.hpp` says what its planes hold. Planes are float32, (H, W) or
+# stacks of such. `penalty` is 0 quadratic, 1 Charbonnier (p0 = epsilon), 2 generalised Charbonnier (p0 = exponent,
+# p1 = epsilon), 3 Huber (p0 = threshold), 4 Lorentzian (p0 = scale) or 5 L1 (p0 = smallest); parameters that a penalty
+# does not have are ignored. `normalisation` is 0 for none, or zeta: squared residuals are divided by
+# jx^2 + jy^2 + zeta^2.
+def add_data(
+    tensor: NDArray[np.float32],
+    jx: NDArray[np.float32],
+    jy: NDArray[np.float32],
+    r: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    penalty: int,
+    p0: float,
+    p1: float,
+    normalisation: float,
+    weight: float,
+) -> float: ...
+def data_energy(
+    jx: NDArray[np.float32],
+    jy: NDArray[np.float32],
+    r: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    du: NDArray[np.float32],
+    dv: NDArray[np.float32],
+    penalty: int,
+    p0: float,
+    p1: float,
+    normalisation: float,
+    weight: float,
+) -> float: ...
+def edge_weights(
+    u: NDArray[np.float32],
+    v: NDArray[np.float32],
+    guide_x: NDArray[np.float32] | None,
+    guide_y: NDArray[np.float32] | None,
+    per_pixel: bool,
+    penalty: int,
+    p0: float,
+    p1: float,
+    weight: float,
+) -> tuple[NDArray[np.float32], float]: ...
+def smoothness_energy(
+    u: NDArray[np.float32],
+    v: NDArray[np.float32],
+    guide_x: NDArray[np.float32] | None,
+    guide_y: NDArray[np.float32] | None,
+    per_pixel: bool,
+    penalty: int,
+    p0: float,
+    p1: float,
+    weight: float,
+) -> float: ...
+def image_edges(guide: NDArray[np.float32], contrast: float) -> NDArray[np.float32]: ...
+def residual(
+    tensor: NDArray[np.float32],
+    edges: NDArray[np.float32],
+    u0: NDArray[np.float32],
+    v0: NDArray[np.float32],
+    u: NDArray[np.float32],
+    v: NDArray[np.float32],
+) -> NDArray[np.float32]: ...
+def relax(
+    tensor: NDArray[np.float32],
+    edges: NDArray[np.float32],
+    u0: NDArray[np.float32],
+    v0: NDArray[np.float32],
+    u_start: NDArray[np.float32],
+    v_start: NDArray[np.float32],
+    sweeps: int,
+    omega: float,
+) -> NDArray[np.float32]: ...
+def lucas_kanade(tensor: NDArray[np.float32], regularisation: float) -> NDArray[np.float32]: ...
+def census(
+    frame0: NDArray[np.float32], frame1: NDArray[np.float32], radius: Literal[1, 2], softness: float, noise: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
+def multigrid(
+    tensor: NDArray[np.float32],
+    edges: NDArray[np.float32],
+    u0: NDArray[np.float32],
+    v0: NDArray[np.float32],
+    u_start: NDArray[np.float32],
+    v_start: NDArray[np.float32],
+    cycles: int,
+    tolerance: float,
+) -> NDArray[np.float32]: ...
+
+# Each of `terms` is (value, along_x, along_y, factor, threshold); `src/core/primal_dual.hpp` says what they and the
+# planes of `state` are. Returns the flow (2, H, W) and the state.
+def primal_dual(
+    u: NDArray[np.float32],
+    v: NDArray[np.float32],
+    terms: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], float, float]],
+    weights: NDArray[np.float32],
+    smoothness: float,
+    threshold: float,
+    second: float,
+    edges_x: NDArray[np.float32] | None,
+    edges_y: NDArray[np.float32] | None,
+    iterations: int,
+    state: NDArray[np.float32] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...

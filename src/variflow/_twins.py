@@ -7,11 +7,21 @@ They define what the native kernels compute, and serve wherever an energy has to
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
+from numpy.typing import NDArray
 
-__all__ = ["derivative", "warp"]
+__all__ = ["derivative", "spline_coefficients", "warp"]
+
+_INTERPOLATIONS = ("bilinear", "bicubic", "spline")
+
+# The inverse of the B-spline's samples is sqrt(3) pole^|k|, negligible from here on.
+_POLE = math.sqrt(3) - 2
+_SPLINE_REACH = 16
 
 
 def warp(planes: ArrayLike, flow: tuple[ArrayLike, ArrayLike], interpolation: str = "bilinear") -> jax.Array:
@@ -25,7 +35,9 @@ def warp(planes: ArrayLike, flow: tuple[ArrayLike, ArrayLike], interpolation: st
     - bilinear: :math:`p_1 + t (p_2 - p_1)`;
     - bicubic (Catmull-Rom, that is [1]_ with :math:`a = -1/2`):
       :math:`p_1 + w_0 (p_0 - p_1) + w_2 (p_2 - p_1) + w_3 (p_3 - p_1)` with
-      :math:`w_0 = t (t (2 - t) - 1) / 2`, :math:`w_2 = t (t (4 - 3 t) + 1) / 2`, :math:`w_3 = t^2 (t - 1) / 2`.
+      :math:`w_0 = t (t (2 - t) - 1) / 2`, :math:`w_2 = t (t (4 - 3 t) + 1) / 2`, :math:`w_3 = t^2 (t - 1) / 2`;
+    - spline: the same sum over the coefficients of a cubic B-spline, mirrored at the border, with
+      :math:`w_0 = (1 - t)^3 / 6`, :math:`w_2 = (1 + 3 t (1 + t (1 - t))) / 6`, :math:`w_3 = t^3 / 6`.
 
     It can be differentiated with respect to the planes and to the flow. The derivative with respect to the flow is that
     of the interpolant (at a kink of the bilinear one, its derivative to the right), and zero where the coordinate is
@@ -34,10 +46,10 @@ def warp(planes: ArrayLike, flow: tuple[ArrayLike, ArrayLike], interpolation: st
     Parameters
     ----------
     planes : array, (C, H, W) or (H, W)
-        What to sample.
+        What to sample; for ``"spline"``, its `spline_coefficients`.
     flow : pair of arrays, each (H, W)
         Displacements ``(u, v)`` in pixels, of any size. Where one is NaN, the result is NaN.
-    interpolation : {"bilinear", "bicubic"}
+    interpolation : {"bilinear", "bicubic", "spline"}
         The interpolant.
 
     Returns
@@ -62,8 +74,8 @@ def warp(planes: ArrayLike, flow: tuple[ArrayLike, ArrayLike], interpolation: st
     >>> warp(row, (np.full((1, 4), 0.5, np.float32), np.zeros((1, 4), np.float32))).tolist()
     [[5.0, 15.0, 25.0, 30.0]]
     """
-    if interpolation not in ("bilinear", "bicubic"):
-        raise ValueError(f"`interpolation` must be 'bilinear' or 'bicubic', not {interpolation!r}")
+    if interpolation not in _INTERPOLATIONS:
+        raise ValueError(f"`interpolation` must be one of {_INTERPOLATIONS}, not {interpolation!r}")
     planes = _as_planes(planes)
     height, width = planes.shape[-2:]
     u, v = (jnp.asarray(displacement, jnp.float32) for displacement in flow)
@@ -72,10 +84,11 @@ def warp(planes: ArrayLike, flow: tuple[ArrayLike, ArrayLike], interpolation: st
 
     column, rest_x = _split(u, jnp.arange(width, dtype=jnp.int32)[None, :], width - 1)
     row, rest_y = _split(v, jnp.arange(height, dtype=jnp.int32)[:, None], height - 1)
-    reach = range(-1, 3) if interpolation == "bicubic" else range(2)
-    columns = [jnp.clip(column + offset, 0, width - 1) for offset in reach]
-    row_starts = [jnp.clip(row + offset, 0, height - 1) * width for offset in reach]
-    interpolate = _cubic if interpolation == "bicubic" else _linear
+    reach = range(2) if interpolation == "bilinear" else range(-1, 3)
+    inside = _mirrored if interpolation == "spline" else _clamped
+    columns = [inside(column + offset, width - 1) for offset in reach]
+    row_starts = [inside(row + offset, height - 1) * width for offset in reach]
+    interpolate = {"bilinear": _linear, "bicubic": _bicubic, "spline": _spline}[interpolation]
 
     def sample(plane: jax.Array) -> jax.Array:
         pixels = plane.reshape(-1)
@@ -88,6 +101,49 @@ def warp(planes: ArrayLike, flow: tuple[ArrayLike, ArrayLike], interpolation: st
 
     # One gather a plane and corner: of several planes at once, XLA transposes it many times more slowly.
     return sample(planes) if planes.ndim == 2 else jnp.stack([sample(plane) for plane in planes])
+
+
+def spline_coefficients(planes: ArrayLike) -> jax.Array:
+    r"""Coefficients of the cubic B-spline through the samples of each plane, mirrored at the first and last pixel.
+
+    Along each axis :math:`(c_{k-1} + 4 c_k + c_{k+1}) / 6 = s_k` [1]_. The native kernel solves this by recursions;
+    here it is a convolution with the inverse, :math:`c_k = \sqrt 3 \sum_n (\sqrt 3 - 2)^{|n|} s_{k+n}`.
+
+    Parameters
+    ----------
+    planes : array, (C, H, W) or (H, W)
+        Samples.
+
+    Returns
+    -------
+    jax.Array
+        Coefficients, float32, in the shape of ``planes``.
+
+    Raises
+    ------
+    ValueError
+        If the shape does not fit.
+
+    References
+    ----------
+    .. [1] M. Unser, A. Aldroubi and M. Eden, "B-spline signal processing: part II", IEEE Transactions on Signal
+       Processing 41(2), 1993.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> constant = spline_coefficients(np.full((3, 4), 2, np.float32))
+    >>> bool(np.allclose(constant, 2))
+    True
+    """
+    planes = _as_planes(planes)
+    height, width = planes.shape[-2:]
+    inverse = (math.sqrt(3) * _POLE ** np.abs(np.arange(-_SPLINE_REACH, _SPLINE_REACH + 1))).astype(np.float32)
+    images = planes.reshape(-1, 1, height, width)
+    images = images[:, :, _reflected(height, _SPLINE_REACH)][..., _reflected(width, _SPLINE_REACH)]
+    for kernel in (inverse[:, None], inverse[None, :]):
+        images = jax.lax.conv(images, jnp.asarray(kernel[None, None]), (1, 1), "VALID", precision="highest")
+    return images.reshape(planes.shape)
 
 
 def derivative(planes: ArrayLike, axis: str) -> jax.Array:
@@ -153,8 +209,34 @@ def _linear(p: list[jax.Array], t: jax.Array) -> jax.Array:
     return p[0] + t * (p[1] - p[0])
 
 
-def _cubic(p: list[jax.Array], t: jax.Array) -> jax.Array:
+def _bicubic(p: list[jax.Array], t: jax.Array) -> jax.Array:
     w0 = 0.5 * t * (t * (2 - t) - 1)
     w2 = 0.5 * t * (t * (4 - 3 * t) + 1)
     w3 = 0.5 * t * t * (t - 1)
+    return _cubic(p, w0, w2, w3)
+
+
+def _spline(p: list[jax.Array], t: jax.Array) -> jax.Array:
+    s = 1 - t
+    return _cubic(p, s * s * s * (1 / 6), (1 + 3 * t * (1 + t * s)) * (1 / 6), t * t * t * (1 / 6))
+
+
+def _cubic(p: list[jax.Array], w0: jax.Array, w2: jax.Array, w3: jax.Array) -> jax.Array:
     return p[1] + w0 * (p[0] - p[1]) + w2 * (p[2] - p[1]) + w3 * (p[3] - p[1])
+
+
+def _clamped(position: jax.Array, last: int) -> jax.Array:
+    return jnp.clip(position, 0, last)
+
+
+def _mirrored(position: jax.Array, last: int) -> jax.Array:
+    """Mirror positions at most two pixels outside a frame; of a single pixel, itself."""
+    position = jnp.abs(position)
+    return jnp.clip(jnp.abs(jnp.where(position > last, 2 * last - position, position)), 0, last)
+
+
+def _reflected(size: int, reach: int) -> NDArray[np.intp]:
+    """Positions from ``-reach`` to ``size - 1 + reach``, mirrored into the line as often as needed."""
+    period = max(2 * size - 2, 1)
+    position = np.arange(-reach, size + reach) % period
+    return np.minimum(position, period - position)

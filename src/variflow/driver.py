@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow import filters, models
+from variflow import models, solve
 from variflow.energy import Energy
 from variflow.frames import fill_missing, prepare
 from variflow.linearisation import Linearisation, linearise
-from variflow.models import Model
+from variflow.model import Model
 from variflow.pyramid import Level, pyramid
 from variflow.resampling import Planes, resample_flow
 
@@ -231,35 +231,39 @@ def iterate(
     >>> from variflow.datasets import synthetic
     >>> pair = synthetic.translation((32, 32), shift=(1, 0))
     >>> for state in variflow.iterate(pair.frame0, pair.frame1, "horn-schunck"):
-    ...     if state.warp == 4:
+    ...     if state.warp == 2:
     ...         print(state.level, state.shape)
     1 (19, 19)
     0 (32, 32)
     """
-    from variflow.solve import general  # JAX is imported here, not by `import variflow`
-
     model = models.get(model)
     frames = prepare(frame0, frame1, mask, weights, intensity_range)
-    levels = pyramid(frames, factor=model.factor, coarsest=model.coarsest, presmoothing=model.presmoothing)
+    levels = pyramid(
+        frames,
+        factor=model.factor,
+        coarsest=model.coarsest,
+        presmoothing=model.presmoothing,
+        channels=model.channels,
+    )
     flow = _start(init, levels)
-    general.check(model.energy, model.solver, _linearise(levels[0], resample_flow(flow, levels[0].shape), model))
+    solve.check(model.energy, model.solver, _linearise(levels[0], resample_flow(flow, levels[0].shape), model))
     return _coarse_to_fine(levels, flow, model)
 
 
 def _coarse_to_fine(levels: list[Level], flow: tuple[Planes, Planes], model: Model) -> Iterator[State]:
-    from variflow.solve import general
-
     for level in reversed(levels):
         flow = resample_flow(flow, level.shape)
+        state = None
         for warp in range(model.warps):
             at = _linearise(level, flow, model)
-            minimum = general.minimise(model.energy, model.solver, model.steps, at)
+            minimum = solve.minimise(model.energy, model.solver, model.steps, at, state)
+            state = minimum.state
             (u, v), (du, dv) = flow, minimum.increment
             du, dv = (np.clip(component, -model.limit, model.limit) for component in (du, dv))
             if not minimum.failure:
                 flow = (u + du, v + dv)
-            if warp == model.warps - 1 and model.median:
-                flow = filters.median(flow, model.median)
+            if warp == model.warps - 1 and model.filter is not None:
+                flow = model.filter(flow, at)
             yield State(
                 EnergyRecord(level.index, warp, minimum.before, minimum.after, minimum.steps),
                 level.shape,
@@ -273,9 +277,7 @@ def _coarse_to_fine(levels: list[Level], flow: tuple[Planes, Planes], model: Mod
 
 
 def _linearise(level: Level, flow: tuple[Planes, Planes], model: Model) -> Linearisation:
-    return linearise(
-        level, flow, derivative=model.derivative, interpolation=model.interpolation, channels=model.channels
-    )
+    return linearise(level, flow, derivative=model.derivative, interpolation=model.interpolation)
 
 
 def _start(init: Any, levels: list[Level]) -> tuple[Planes, Planes]:

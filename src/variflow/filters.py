@@ -1,13 +1,26 @@
-"""Filter the flow after the last warp of a level."""
+"""Filter the flow after the last warp of a level.
+
+A filter is a callable ``(flow, at) -> flow`` of planes ``(u, v)``, where `at` is the linearisation of the last warp.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from variflow import _core
 from variflow.resampling import Planes
+
+if TYPE_CHECKING:
+    from variflow.linearisation import Linearisation
+
+
+Filter = Callable[[tuple[Planes, Planes], "Linearisation"], tuple[Planes, Planes]]
 
 
 def median(flow: tuple[Planes, Planes], size: Literal[3, 5]) -> tuple[Planes, Planes]:
@@ -18,3 +31,129 @@ def median(flow: tuple[Planes, Planes], size: Literal[3, 5]) -> tuple[Planes, Pl
     """
     u, v = _core.median(np.stack(flow), size)
     return u, v
+
+
+@dataclass(frozen=True)
+class Median:
+    """A median filter of each component of the flow (see `median`).
+
+    Parameters
+    ----------
+    size : {3, 5}
+        Side of the window in pixels. 5 removes larger outliers, and thinner objects with them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow.filters import Median
+    >>> u = np.zeros((5, 5), np.float32); u[2, 2] = 9
+    >>> bool(Median(5)((u, u), at=None)[0].any())
+    False
+    """
+
+    size: Literal[3, 5] = 5
+
+    def __post_init__(self) -> None:
+        _one_of(self, "size", (3, 5))
+
+    def __call__(self, flow: tuple[Planes, Planes], at: Linearisation | None) -> tuple[Planes, Planes]:
+        """Return the filtered flow."""
+        return median(flow, self.size)
+
+
+@dataclass(frozen=True)
+class WeightedMedian:
+    """A weighted median near motion edges, a plain one elsewhere.
+
+    Near its edges the flow at a pixel becomes the median of a large window in which those neighbours count that are
+    near, that look alike (``at.guide``), and that are visible in the second frame. So motion edges move to the image
+    edges. Where they are is seen in the plainly filtered flow; what is weighed is the flow as it came.
+
+    Parameters
+    ----------
+    window : int
+        Side of the window in pixels, odd; typically 9 to 21. Larger corrects edges that lie farther off, and costs
+        its square.
+    spatial : float
+        Standard deviation in pixels of the weight by distance; typically half the window. Larger trusts far
+        neighbours more.
+    color : float
+        Standard deviation of the weight by colour, in the unit of ``at.guide``, CIE Lab; typically 2 to 7. Smaller
+        separates surfaces that look more alike, and is more easily misled by texture.
+    row_step : {1, 2}
+        Every row of the window, or every second one, which takes half the time and costs almost nothing else.
+    edge : float
+        A motion edge has a gradient of the flow above this, in pixels per pixel; typically 0.1 to 0.5. Smaller filters
+        more pixels.
+    ratio : float
+        A motion edge has a gradient above this many times its mean over the window; typically 2 to 4. Larger protects
+        smooth motion with strong gradients, as that of fluids; 0 protects nothing.
+    dilation : int
+        How far around an edge the flow is filtered, in pixels; typically 3 to 7.
+    size : {3, 5}
+        Window of the plain median elsewhere.
+    divergence : float
+        A neighbour counts less where the flow converges, because there one surface covers another: standard deviation
+        of that weight in pixels per pixel; typically 0.2 to 0.5. Smaller discounts more.
+    difference : float
+        A neighbour counts less where the frames do not match: standard deviation of that weight by the temporal
+        difference, where the frames' range is [0, 1]; typically 0.02 to 0.1. Smaller discounts more.
+
+    References
+    ----------
+    D. Sun, S. Roth and M. J. Black, Secrets of optical flow estimation and their principles, CVPR 2010.
+    J. Xiao, H. Cheng, H. Sawhney, C. Rao and M. Isnardi, Bilateral filtering-based optical flow estimation with
+    occlusion detection, ECCV 2006.
+    P. Sand and S. Teller, Particle video: long-range motion estimation using point trajectories, IJCV 80, 2008
+    (occlusion by divergence and difference).
+
+    Examples
+    --------
+    >>> from variflow.filters import WeightedMedian
+    >>> WeightedMedian(dilation=3).window
+    15
+    """
+
+    window: int = 15
+    spatial: float = 8.0
+    color: float = 3.5
+    row_step: Literal[1, 2] = 2
+    edge: float = 0.2
+    ratio: float = 3.0
+    dilation: int = 5
+    size: Literal[3, 5] = 5
+    divergence: float = 0.3
+    difference: float = 10 / 255
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.window, int) or self.window % 2 == 0 or not 3 <= self.window <= 255:
+            raise ValueError(f"window is {self.window!r}, wanted an odd number of pixels from 3 to 255")
+        if not isinstance(self.dilation, int) or not 0 <= self.dilation <= 255:
+            raise ValueError(f"dilation is {self.dilation!r}, wanted a whole number of pixels from 0 to 255")
+        _one_of(self, "row_step", (1, 2))
+        _one_of(self, "size", (3, 5))
+        for name in ("spatial", "color", "divergence", "difference"):
+            value = getattr(self, name)
+            if not (isinstance(value, Real) and 0 < float(value) < math.inf):
+                raise ValueError(f"{name} is {value!r}, wanted a number above 0")
+        for name in ("edge", "ratio"):
+            value = getattr(self, name)
+            if not (isinstance(value, Real) and 0 <= float(value) < math.inf):
+                raise ValueError(f"{name} is {value!r}, wanted a number of at least 0")
+
+    def __call__(self, flow: tuple[Planes, Planes], at: Linearisation) -> tuple[Planes, Planes]:
+        """Return the filtered flow; of `at`, ``guide`` and ``It`` are used."""
+        planes = np.stack(flow)
+        plain = _core.median(planes, self.size)
+        edges = _core.motion_edges(plain, self.edge, self.ratio, self.window, self.dilation)
+        visible = _core.visibility(planes, at.It, self.divergence, self.difference)
+        u, v = _core.weighted_median(
+            planes, plain, edges, at.guide, visible, self.window, self.row_step, self.spatial, self.color
+        )
+        return u, v
+
+
+def _one_of(settings: Any, name: str, allowed: tuple[int, ...]) -> None:
+    value = getattr(settings, name)
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}, wanted one of {', '.join(map(str, allowed))}")

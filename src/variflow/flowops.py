@@ -9,7 +9,7 @@ import numpy as np
 
 from variflow import _core
 
-Interpolation = Literal["bilinear", "bicubic"]
+Interpolation = Literal["bilinear", "bicubic", "spline"]
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 
 
@@ -26,8 +26,9 @@ def warp(image: Any, flow: Any, interpolation: Interpolation = "bicubic") -> Any
     flow : array or pair of arrays
         ``(H, W, 2)`` with ``(u, v)`` in pixels, u to the right and v down; inside an energy, the pair ``(u, v)`` of
         planes ``(H, W)``, and then the image is planes too. Where the flow is NaN, so is the result.
-    interpolation : {"bicubic", "bilinear"}
-        Bicubic is the Catmull-Rom kernel (Keys 1981, a = -1/2).
+    interpolation : {"bicubic", "bilinear", "spline"}
+        Bicubic is the Catmull-Rom kernel (Keys 1981, a = -1/2); spline is the cubic B-spline through the pixels (Unser
+        1999), mirrored at the border: more exact between pixels, and it overshoots more at edges.
 
     Returns
     -------
@@ -57,6 +58,22 @@ def warp(image: Any, flow: Any, interpolation: Interpolation = "bicubic") -> Any
 
 def warp_planes(planes: Any, flow: tuple[Any, Any], interpolation: Interpolation) -> Any:
     """Warp planes ``(C, H, W)`` along planes ``(u, v)``: in the core, or in JAX if any of them is a JAX array."""
+    return warp_prepared(prepared(planes, interpolation), flow, interpolation)
+
+
+def prepared(planes: Any, interpolation: Interpolation) -> Any:
+    """Return what `warp_prepared` samples: for a spline its coefficients, which serve any number of flows."""
+    if interpolation != "spline":
+        return planes
+    if isinstance(planes, np.ndarray):
+        return _core.spline_coefficients(np.ascontiguousarray(planes, np.float32))
+    from variflow import _twins
+
+    return _twins.spline_coefficients(planes)
+
+
+def warp_prepared(planes: Any, flow: tuple[Any, Any], interpolation: Interpolation) -> Any:
+    """Warp what `prepared` returned."""
     if all(isinstance(array, np.ndarray) for array in (planes, *flow)):
         u, v = (np.ascontiguousarray(plane, np.float32) for plane in flow)
         return _core.warp(np.ascontiguousarray(planes, np.float32), u, v, interpolation)

@@ -34,7 +34,7 @@ class _Derived:
         if at is None:
             return self
         value = self.function(at)
-        if isinstance(value, np.ndarray):
+        if isinstance(value[0] if isinstance(value, tuple) else value, np.ndarray):
             at.__dict__[self.name] = value
         return value
 
@@ -59,7 +59,7 @@ class Linearisation:
     weights : (H, W) float32
         How much the data at each pixel count: the product of both frames' weights; 0 where not valid.
     guide : (C', H, W) float32
-        The first frame with all its channels, for weights that follow image edges.
+        The first frame, all its channels, in CIE Lab, for weights that follow image edges.
     derivative : str
         Where spatial derivatives are taken: of the ``"first"``, ``"second"`` or ``"warped"`` second frame, or of the
         ``"average"`` of the first and the warped.
@@ -125,7 +125,7 @@ class Linearisation:
                 copy.__dict__[name] = getattr(copy, name)
         return copy
 
-    @property
+    @_Derived
     def _differentiated(self) -> tuple[Any, Any]:
         """Derivatives along x and y, also where not valid: what lies beside such a pixel needs them."""
         if self.derivative == "average":
@@ -153,38 +153,20 @@ def linearise(
     *,
     derivative: Derivative,
     interpolation: flowops.Interpolation,
-    channels: Literal["all", "gray"],
 ) -> Linearisation:
-    """Warp the second frame by the flow so far and gather what an energy may look at.
-
-    `channels` is ``"all"`` or ``"gray"``: what the data terms see; the guide keeps every channel.
-    """
+    """Warp the second frame by the flow so far and gather what an energy may look at."""
     first, second = level.frame0, level.frame1
-    if channels == "gray":
-        planes0, planes1 = gray(first.planes), gray(second.planes)
-    else:
-        planes0, planes1 = first.planes, second.planes
     valid = first.valid & _inside(flow) & (_at_target(second.valid.astype(np.float32), flow) > 0.999)
     return Linearisation(
-        frame0=planes0,
-        frame1=flowops.warp_planes(planes1, flow, interpolation),
-        second=planes1,
+        frame0=first.planes,
+        frame1=flowops.warp_planes(second.planes, flow, interpolation),
+        second=second.planes,
         flow=flow,
         valid=valid,
         weights=first.weights * _at_target(second.weights, flow) * valid,
-        guide=first.planes,
+        guide=level.guide,
         derivative=derivative,
     )
-
-
-def gray(planes: Planes) -> Planes:
-    """Return one plane ``(1, H, W)``: the luma of ITU-R BT.601 for three channels (RGB), else the mean."""
-    if planes.shape[0] == 3:
-        red, green, blue = planes
-        luma: Planes = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
-        return luma[None]
-    mean: Planes = planes.mean(axis=0, keepdims=True, dtype=np.float32)
-    return mean
 
 
 def _inside(flow: tuple[Planes, Planes]) -> Any:

@@ -77,6 +77,9 @@ def _taps(size: int, new_size: int, sigma: float, kernel: str) -> tuple[NDArray[
         radius = math.ceil(_CUT_OFF * sigma)
         gaussian = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
         gaussian /= gaussian.sum()
-        weights = np.stack([np.convolve(row, gaussian) for row in weights])
-        first = first - radius
+        taps = weights.shape[1]
+        convolved = np.zeros((new_size, taps + 2 * radius))
+        for tap in range(taps):
+            convolved[:, tap : tap + gaussian.size] += weights[:, tap, None] * gaussian
+        first, weights = first - radius, convolved
     return first.astype(np.int32), weights.astype(np.float32)

@@ -3,6 +3,7 @@
 ``d = (u, v)`` is the increment sought, ``at`` the `Linearisation` around the flow so far.
 """
 
+from variflow.energy.census import CensusConstancy
 from variflow.energy.penalties import (
     L1,
     Charbonnier,
@@ -27,6 +28,7 @@ from variflow.energy.terms import (
 __all__ = [
     "L1",
     "BrightnessConstancy",
+    "CensusConstancy",
     "Charbonnier",
     "DataTerm",
     "Energy",

@@ -8,9 +8,11 @@ not recompile.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 from variflow.energy.penalties import Penalty, Quadratic
@@ -59,22 +61,42 @@ class DataTerm(Term):
     """Base of the terms that compare the frames: a penalty of residuals, weighed by ``at.weights``.
 
     ``weight * sum over pixels of at.weights * penalty(sqrt(mean of squared residuals))``. A data term of your own
-    derives from this class and defines `residuals`.
+    derives from this class and defines `residuals`, or `linearised` where the residuals are linear.
+
+    With a `normalisation` zeta each residual ``r`` with the Jacobian ``J`` is divided by
+    ``sqrt(|J|^2 + zeta^2)``: it becomes the distance in pixels to the line of flows that explain it, so that strong
+    edges do not outweigh fine texture (Zimmer, Bruhn and Weickert, Optic flow in harmony, IJCV 2011).
     """
 
     penalty: Penalty = field(default_factory=Quadratic)
     weight: float = 1.0
+    normalisation: float | None = None
 
-    @abstractmethod
+    def __post_init__(self) -> None:
+        if isinstance(self.normalisation, Real) and not 0 < float(self.normalisation) < math.inf:
+            raise ValueError(
+                f"normalisation of {type(self).__name__} is {self.normalisation!r}, wanted a number above 0, or None"
+            )
+
     def residuals(self, d: Increment, at: Linearisation) -> list[Any]:
-        """Return the residuals, planes ``(H, W)`` that are penalised jointly."""
+        """Return the residuals, planes ``(H, W)`` penalised jointly; each pixel's depends on its own d only."""
+        u, v = d
+        return [jx * u + jy * v + r for jx, jy, r in self.linearised(at)]
+
+    def linearised(self, at: Linearisation) -> list[tuple[Any, Any, Any]]:
+        """Return the residuals around d = 0 as triples of planes: ``(jx, jy, r)`` stands for ``jx du + jy dv + r``."""
+        from variflow.energy.jacobian import linearise
+
+        return linearise(self, at)
 
     def __call__(self, d: Increment, at: Linearisation) -> Any:
         """Return the penalised residuals, summed over pixels."""
-        residuals = self.residuals(d, at)
+        squared = [residual**2 for residual in self.residuals(d, at)]
+        if self.normalisation is not None:
+            scales = [jx**2 + jy**2 + self.normalisation**2 for jx, jy, _ in self.linearised(at)]
+            squared = [one / scale for one, scale in zip(squared, scales, strict=True)]
         # A Python sum, not a stacked array: XLA fuses the one and not the other.
-        mean = sum(residual**2 for residual in residuals) / len(residuals)
-        return self.weight * (at.weights * self.penalty.of_squared(mean)).sum()
+        return self.weight * (at.weights * self.penalty.of_squared(sum(squared) / len(squared))).sum()
 
 
 @dataclass(frozen=True)
@@ -88,6 +110,8 @@ class BrightnessConstancy(DataTerm):
         mean of their squares.
     weight : float
         Factor of the term.
+    normalisation : float, optional
+        See `DataTerm`; typically 1/255 to 4/255.
 
     Examples
     --------
@@ -95,10 +119,9 @@ class BrightnessConstancy(DataTerm):
     >>> energy = BrightnessConstancy(Charbonnier(0.01)) + 0.05 * Smoothness(Charbonnier(0.01))
     """
 
-    def residuals(self, d: Increment, at: Linearisation) -> list[Any]:
-        """Return ``Ix du + Iy dv + It``, one plane a channel."""
-        u, v = d
-        return [at.Ix[c] * u + at.Iy[c] * v + at.It[c] for c in range(at.It.shape[0])]
+    def linearised(self, at: Linearisation) -> list[tuple[Any, Any, Any]]:
+        """Return ``Ix du + Iy dv + It``, one residual a channel."""
+        return [(at.Ix[c], at.Iy[c], at.It[c]) for c in range(at.frame0.shape[0])]
 
 
 @dataclass(frozen=True)
@@ -113,6 +136,8 @@ class GradientConstancy(DataTerm):
         Of the residual in intensity per pixel.
     weight : float
         Factor of the term.
+    normalisation : float, optional
+        See `DataTerm`; typically 1/255 to 4/255.
 
     Examples
     --------
@@ -120,11 +145,11 @@ class GradientConstancy(DataTerm):
     >>> energy = BrightnessConstancy() + 5.0 * GradientConstancy() + 0.001 * Smoothness()
     """
 
-    def residuals(self, d: Increment, at: Linearisation) -> list[Any]:
-        """Return both residuals, two planes a channel."""
-        u, v = d
-        along_x = [at.Ixx[c] * u + at.Ixy[c] * v + at.Ixt[c] for c in range(at.Ixt.shape[0])]
-        along_y = [at.Ixy[c] * u + at.Iyy[c] * v + at.Iyt[c] for c in range(at.Iyt.shape[0])]
+    def linearised(self, at: Linearisation) -> list[tuple[Any, Any, Any]]:
+        """Return both residuals, two a channel."""
+        channels = range(at.frame0.shape[0])
+        along_x = [(at.Ixx[c], at.Ixy[c], at.Ixt[c]) for c in channels]
+        along_y = [(at.Ixy[c], at.Iyy[c], at.Iyt[c]) for c in channels]
         return along_x + along_y
 
 
@@ -172,16 +197,16 @@ class ImageEdges:
     Parameters
     ----------
     contrast : float
-        The difference in intensity, where the frames' range is [0, 1], at which smoothness counts 1/e; typically 0.02
-        to 0.2. Larger follows fewer edges.
+        The difference in CIE Lab (the lightness is in [0, 100]) at which smoothness counts 1/e; typically 2 to 20.
+        Larger follows fewer edges.
 
     Examples
     --------
     >>> from variflow.energy import Charbonnier, ImageEdges, Smoothness
-    >>> smoothness = 0.05 * Smoothness(Charbonnier(0.01), edges=ImageEdges(contrast=0.05))
+    >>> smoothness = 0.05 * Smoothness(Charbonnier(0.01), edges=ImageEdges(contrast=5.0))
     """
 
-    contrast: float = 0.05
+    contrast: float = 5.0
 
     def __post_init__(self) -> None:
         if not self.contrast > 0:

@@ -8,7 +8,6 @@ size. Numbers inside an energy (the weights and constants of terms) and inside `
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
@@ -17,42 +16,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import optimistix
-from numpy.typing import NDArray
 
+from variflow.energy.pytrees import register
 from variflow.energy.terms import Energy
 from variflow.linearisation import Linearisation
-from variflow.resampling import Planes
-from variflow.solve.pytrees import register
+from variflow.solve.minimum import Minimum
 
 # A solver whose state is larger than this many flows stores a matrix, not a few vectors...
 _LARGEST_STATE_IN_FLOWS = 200
 # ... which is no trouble while it is smaller than this, in bytes.
 _SMALL_STATE = 2**30
-
-
-@dataclass(frozen=True)
-class Minimum:
-    """What the minimiser found at one warp.
-
-    Attributes
-    ----------
-    increment : pair of (H, W) float32
-    before, after : float
-        The energy of the zero increment and of `increment`.
-    steps : (number of steps taken,) float32
-        The energy that the solver saw at each step.
-    exhausted : bool
-        Whether the solver has a tolerance and used all its steps without meeting it.
-    failure : str
-        Why the increment is unusable; empty if it is not.
-    """
-
-    increment: tuple[Planes, Planes]
-    before: float
-    after: float
-    steps: NDArray[np.float32]
-    exhausted: bool
-    failure: str = ""
 
 
 def as_minimiser(solver: Any) -> Any:

@@ -1,0 +1,248 @@
+"""How the time of the models grows with the frames and falls with threads, and how far the kernels are from the limits.
+
+    python benchmarks/scaling.py [--models NAME ...] [--sizes 640x480 ...] [--rounds 3] [--output FOLDER]
+
+The frames are those of `variflow.datasets.demo`, cut or mirrored on until they have the size, so that texture, motion
+and motion edges are equally dense in all of them. What runs in JAX takes two threads in any case.
+
+Limits of the machine, measured in the same run with two threads: bytes per second of adding arrays that together are as
+large as what a kernel reads and writes, and floating point operations per second of a product of matrices, the fastest
+of several each. A kernel can hardly be faster than reading its inputs and writing its outputs once, nor than its
+operations take at that peak (comparisons, as in the medians, can be cheaper); the fraction is the larger of the two
+times over the measured one. Outputs are new arrays, whose pages the system clears: that is part of a kernel's time.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from pathlib import Path
+
+import machine
+
+THREADS = 2
+machine.limit(THREADS)
+DESCRIPTION = machine.describe("variflow", "numpy", "jax")
+if "avx512f" in DESCRIPTION["processor"]:
+    # On processors that it does not know, OpenBLAS falls back to narrower vectors than there are.
+    os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
+
+import numpy as np  # noqa: E402
+from peers import different_models  # noqa: E402
+from report import table  # noqa: E402
+
+import variflow  # noqa: E402
+from variflow import _core, datasets, models  # noqa: E402
+
+SIZES = ("320x240", "640x480", "1280x720", "1920x1080", "4096x2160")
+REFERENCE = "640x480"
+KERNEL_SIZES = ("640x480", "1920x1080", "4096x2160")
+VOLUMES = (2**22, 2**25, 2**28)  # bytes for which the limit of memory is printed
+ENOUGH = 15.0  # seconds: no further round of a call that has taken as much in all
+
+
+def seconds_of(function, rounds):
+    """Return the seconds of each call, without the first one unless it alone takes enough."""
+    times = []
+    while len(times) <= rounds and sum(times) < ENOUGH:
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return times[1:] or times
+
+
+def extent(size):
+    width, height = map(int, size.split("x"))
+    return height, width
+
+
+# Models
+
+
+def frames_of(size):
+    height, width = extent(size)
+    pair = datasets.demo()
+    rows, columns, _ = pair.frame0.shape
+    beyond = ((0, max(height - rows, 0)), (0, max(width - columns, 0)), (0, 0))
+    return [np.pad(frame, beyond, "symmetric")[:height, :width].copy() for frame in (pair.frame0, pair.frame1)]
+
+
+def measure_models(names, sizes, rounds):
+    times = {name: {} for name in names}
+    for size in sizes:
+        frames = frames_of(size)
+        for name in names:
+            model = models.get(name)
+            times[name][size] = {}
+            for threads in (1, THREADS):
+                variflow.set_threads(threads)
+                seconds = statistics.median(
+                    seconds_of(lambda model=model, frames=frames: variflow.estimate(*frames, model), rounds)
+                )
+                times[name][size][threads] = seconds
+                print(f"{name:<16}{size:>12} {threads} threads {seconds:9.3f} s", flush=True)
+    return times
+
+
+def model_table(times, sizes):
+    rows = []
+    for name, by_size in times.items():
+        reference = by_size.get(REFERENCE, {}).get(THREADS)
+        for size in sizes:
+            one, two = by_size[size][1], by_size[size][THREADS]
+            pixels = np.prod(extent(size))
+            growth = two / pixels / (reference / np.prod(extent(REFERENCE))) if reference else None
+            cells = [f"{one:.3g}", f"{two:.3g}", f"{one / two:.2f}", f"{two / pixels * 1e9:.0f}"]
+            rows.append([name if size == sizes[0] else "", size, *cells, f"{growth:.2f}" if growth else ""])
+    header = ["model", "size", "1 thread, s", f"{THREADS} threads, s", "speed-up", "ns per pixel"]
+    return table([*header, f"per pixel, relative to {REFERENCE}"], rows)
+
+
+# Kernels
+
+
+@cache
+def bandwidth(size):
+    """Return the bytes per second of adding arrays of `size` bytes in all, again and again: in caches if they fit."""
+    parts = np.ones((3, THREADS, size // (12 * THREADS)), np.float32)
+    repeats = max(1, 2**27 // parts.nbytes)
+
+    def add(thread):
+        for _ in range(repeats):
+            np.add(parts[0, thread], parts[1, thread], out=parts[2, thread])
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return repeats * parts.nbytes / min(seconds_of(lambda: list(pool.map(add, range(THREADS))), 15))
+
+
+def peak():
+    """Return the floating point operations per second of a product of matrices."""
+    a = np.ones((512, 512), np.float32)
+    return 2 * 512**3 / min(seconds_of(lambda: a @ a, 500))
+
+
+def kernels(height, width):
+    """Yield, of each kernel the core has, its name, floating point operations per pixel, function, and arguments.
+
+    Operations are those of the textbook form, per pixel of the output: additions, multiplications and comparisons.
+    """
+    random = np.random.default_rng(0)
+
+    def planes(count, low=-1.0, high=1.0):
+        values = random.random((count, height, width), np.float32)
+        return values * np.float32(high - low) + np.float32(low)
+
+    def taps(size, outputs, count):
+        first = (np.arange(outputs) * (size / outputs) - count / 2).astype(np.int32)
+        return first, np.full((outputs, count), 1 / count, np.float32)
+
+    image, plane, (u, v) = planes(1), planes(1)[0], planes(2, -3, 3)
+    tensor, edges = planes(5, 0.1, 1), planes(2, 0.1, 1)
+    tensor[1] *= 0.1
+    jx, jy, r = planes(3), planes(3), planes(3)
+    zero, one = np.zeros_like(plane), np.ones_like(plane)
+    coarser = (*taps(height, height // 2, 6), *taps(width, width // 2, 6))
+    smooth = (*taps(height, height, 5), *taps(width, width, 5))
+    terms, sweeps, iterations = [(jx[:1], jy[:1], r[:1], 1.0, 0.0)], 20, 20
+    table = [
+        ("warp", "bilinear", 12, (image, u, v, "bilinear")),
+        ("warp", "bicubic", 60, (image, u, v, "bicubic")),
+        ("warp", "spline", 70, (image, u, v, "spline")),
+        ("derivative", "x", 5, (image, "x")),
+        ("derivative", "y", 5, (image, "y")),
+        ("resample", "to half, 6 taps", 2 * 6 * (2 + 1), (image, *coarser)),
+        ("resample", "smooth, 5 taps", 2 * 5 * 2, (image, *smooth)),
+        ("median", "3 x 3", 2 * 19, (image, 3)),
+        ("median", "5 x 5", 2 * 99, (image, 5)),
+        ("add_data", "3 channels, Charbonnier", 3 * 20 + 5, (tensor.copy(), jx, jy, r, one, 1, 0.01, 0.0, 0.1, 1.0)),
+        ("edge_weights", "Charbonnier", 20, (u, v, None, None, False, 1, 0.01, 0.0, 1.0)),
+        ("relax", f"{sweeps} sweeps", 30 * sweeps, (tensor, edges, u, v, u, v, sweeps, 1.9)),
+        ("lucas_kanade", "", 15, (tensor, 0.01)),
+        (
+            *("primal_dual", f"first order, {iterations} iterations", 45 * iterations),
+            (zero, zero, terms, one, 0.1, 0.0, 0.0, None, None, iterations),
+        ),
+        (
+            *("primal_dual", f"second order, {iterations} iterations", 130 * iterations),
+            (zero, zero, terms, one, 0.1, 0.0, 2.0, None, None, iterations),
+        ),
+    ]
+    for name, variant, operations, arguments in table:
+        if hasattr(_core, name):
+            yield f"{name} {variant}".strip(), operations, getattr(_core, name), arguments
+
+
+def volume(values):
+    """Return the bytes of all arrays in `values`, each counted once."""
+    arrays, todo = {}, [values]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, np.ndarray):
+            arrays[value.ctypes.data] = value.nbytes
+        elif isinstance(value, tuple | list):
+            todo += value
+    return sum(arrays.values())
+
+
+def measure_kernels(sizes, rounds):
+    variflow.set_threads(THREADS)
+    fastest = peak()
+    rows, records = [], []
+    for size in sizes:
+        pixels = int(np.prod(extent(size)))
+        for name, operations, function, arguments in kernels(*extent(size)):
+            result = function(*arguments)
+            moved = volume((arguments, result))
+            if isinstance(result, float):
+                moved += arguments[0].nbytes  # it writes its first argument
+            call = partial(function, *arguments)
+            seconds = statistics.median(seconds_of(call, 3 * rounds))
+            bounds = {
+                "memory": moved / bandwidth(2 ** round(np.log2(moved))),
+                "arithmetic": operations * pixels / fastest,
+            }
+            limit = max(bounds, key=bounds.get)
+            record = {"kernel": name, "size": size, "seconds": seconds, "bytes": moved}
+            records.append(record | {"operations": operations * pixels} | bounds)
+            speeds = (moved / seconds / 1e9, operations * pixels / seconds / 1e9)
+            cells = [f"{seconds * 1e3:.3g}", *(f"{speed:.3g}" for speed in speeds)]
+            rows.append([name, size, *cells, limit, f"{bounds[limit] / seconds:.0%}"])
+    header = ["kernel", "size", "ms", "GB/s", "GFLOP/s", "nearest limit", "of the limit"]
+    return fastest, table(header, rows), records
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0], allow_abbrev=False)
+    parser.add_argument("--models", nargs="*", default=models.names(), help="default: all; nothing after it: none")
+    parser.add_argument("--sizes", nargs="+", default=SIZES, help="of the frames for models, WIDTHxHEIGHT")
+    parser.add_argument("--kernel-sizes", nargs="*", default=KERNEL_SIZES, help="of the planes for kernels")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output", type=Path, help="folder for scaling.json and scaling.md")
+    arguments = parser.parse_args()
+    fastest, kernel_table, records = measure_kernels(arguments.kernel_sizes, arguments.rounds)
+    times = measure_models(different_models(arguments.models), arguments.sizes, arguments.rounds)
+    rates = {size: bandwidth(size) for size in VOLUMES}
+    text = "\n".join(
+        [
+            ", ".join(f"{key} {value}" for key, value in DESCRIPTION.items()) + ".\n",
+            f"Limits with {THREADS} threads: {fastest / 1e9:.0f} GFLOP/s (float32); "
+            + ", ".join(f"{rate / 1e9:.0f} GB/s over {size / 2**20:.0f} MiB" for size, rate in rates.items())
+            + ".\n",
+            kernel_table,
+            model_table(times, arguments.sizes),
+        ]
+    )
+    print(text)
+    if arguments.output:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        (arguments.output / "scaling.md").write_text(text)
+        results = {"machine": DESCRIPTION, "bytes per second": rates, "operations per second": fastest}
+        results |= {"kernels": records, "models": times}
+        (arguments.output / "scaling.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

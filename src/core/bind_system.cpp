@@ -1,0 +1,239 @@
+// Bindings of the linear system of a robust step: its assembly, energies and solvers.
+#include <nanobind/stl/pair.h>
+
+#include <cmath>
+#include <initializer_list>
+#include <string>
+#include <utility>
+
+#include "bindings.hpp"
+#include "system.hpp"
+
+namespace variflow::bindings {
+namespace {
+
+std::string text(std::initializer_list<int64_t> shape) {
+    std::string joined;
+    for (const int64_t extent : shape) joined += (joined.empty() ? "(" : ", ") + std::to_string(extent);
+    return joined += ")";
+}
+
+void check_number(double value, const char* name, double smallest, bool or_equal) {
+    if (std::isfinite(value) && (or_equal ? value >= smallest : value > smallest)) return;
+    refuse_value(std::string("`") + name + "` must be a finite number " + (or_equal ? "of at least " : "above ") +
+                 std::to_string(smallest) + ", not " + std::to_string(value));
+}
+
+Array checked_plane(nb::handle argument, const char* name, int64_t height, int64_t width) {
+    const Array plane = checked<float>(argument, name, {"height", "width"});
+    if (static_cast<int64_t>(plane.shape(0)) != height || static_cast<int64_t>(plane.shape(1)) != width) {
+        refuse_value(std::string("`") + name + "` must have the shape " + text({height, width}) + ", not " +
+                     describe(plane));
+    }
+    return plane;
+}
+
+Array checked_stack(nb::handle argument, const char* name, int64_t planes, int64_t height, int64_t width) {
+    const Array stack = checked<float>(argument, name, {"planes", "height", "width"});
+    const Shape shape = shape_of(stack);
+    if (shape.channels != planes || shape.height != height || shape.width != width) {
+        refuse_value(std::string("`") + name + "` must have the shape " + text({planes, height, width}) + ", not " +
+                     describe(stack));
+    }
+    return stack;
+}
+
+Penalty checked_penalty(int kind, double first, double second) {
+    if (kind < 0 || kind >= penalty_kinds) {
+        refuse_value("`penalty` must be from 0 to " + std::to_string(penalty_kinds - 1) + ", not " +
+                     std::to_string(kind));
+    }
+    const auto known = static_cast<PenaltyKind>(kind);
+    if (known != PenaltyKind::quadratic) check_number(first, "p0", 0.0, false);
+    if (known == PenaltyKind::generalised_charbonnier) check_number(second, "p1", 0.0, false);
+    return {known, static_cast<float>(first), static_cast<float>(second)};
+}
+
+// The arrays of a data term, kept for as long as it is used.
+struct DataArrays {
+    Array jx, jy, r, weights;
+    int64_t height, width;
+
+    DataArrays(nb::handle jx_argument, nb::handle jy_argument, nb::handle r_argument, nb::handle weights_argument)
+        : jx(checked<float>(jx_argument, "jx", {"residuals", "height", "width"})) {
+        const Shape shape = shape_of(jx);
+        height = shape.height, width = shape.width;
+        jy = checked_stack(jy_argument, "jy", shape.channels, height, width);
+        r = checked_stack(r_argument, "r", shape.channels, height, width);
+        weights = checked_plane(weights_argument, "weights", height, width);
+    }
+
+    DataTerm term(Penalty penalty, double normalisation, double weight) const {
+        check_number(normalisation, "normalisation", 0.0, true);
+        check_number(weight, "weight", 0.0, true);
+        return {floats(jx),
+                floats(jy),
+                floats(r),
+                static_cast<int64_t>(jx.shape(0)),
+                floats(weights),
+                penalty,
+                static_cast<float>(normalisation),
+                static_cast<float>(weight)};
+    }
+};
+
+double add_data(nb::handle tensor_argument, nb::handle jx, nb::handle jy, nb::handle r,
+                nb::handle weights, int penalty, double p0, double p1, double normalisation, double weight) {
+    const DataArrays arrays(jx, jy, r, weights);
+    const DataTerm term = arrays.term(checked_penalty(penalty, p0, p1), normalisation, weight);
+    checked_stack(tensor_argument, "tensor", 5, arrays.height, arrays.width);
+    nb::ndarray<float, nb::device::cpu> tensor;
+    if (!nb::try_cast(tensor_argument, tensor, false)) refuse_value("`tensor` is read-only, and is changed in place");
+    const Unlocked unlocked;
+    return variflow::add_data(term, arrays.height * arrays.width, tensor.data());
+}
+
+double data_energy(nb::handle jx, nb::handle jy, nb::handle r, nb::handle weights, nb::handle du_argument,
+                   nb::handle dv_argument, int penalty, double p0, double p1, double normalisation, double weight) {
+    const DataArrays arrays(jx, jy, r, weights);
+    const DataTerm term = arrays.term(checked_penalty(penalty, p0, p1), normalisation, weight);
+    const Array du = checked_plane(du_argument, "du", arrays.height, arrays.width);
+    const Array dv = checked_plane(dv_argument, "dv", arrays.height, arrays.width);
+    const Unlocked unlocked;
+    return variflow::data_energy(term, arrays.height * arrays.width, {floats(du), floats(dv)});
+}
+
+// The arrays of a smoothness term, kept for as long as it is used.
+struct SmoothnessArrays {
+    Array u, v, guide_x, guide_y;
+    int64_t height, width;
+    bool guided;
+
+    SmoothnessArrays(nb::handle u_argument, nb::handle v_argument, nb::handle guide_x_argument,
+                     nb::handle guide_y_argument)
+        : u(checked<float>(u_argument, "u", {"height", "width"})),
+          height(static_cast<int64_t>(u.shape(0))),
+          width(static_cast<int64_t>(u.shape(1))),
+          guided(!guide_x_argument.is_none()) {
+        v = checked_plane(v_argument, "v", height, width);
+        if (guided == guide_y_argument.is_none()) refuse_type("`guide_x` and `guide_y` must be given both, or neither");
+        if (!guided) return;
+        guide_x = checked_plane(guide_x_argument, "guide_x", height, width);
+        guide_y = checked_plane(guide_y_argument, "guide_y", height, width);
+    }
+
+    SmoothnessTerm term(bool per_pixel, Penalty penalty, double weight) const {
+        check_number(weight, "weight", 0.0, true);
+        return {guided ? floats(guide_x) : nullptr, guided ? floats(guide_y) : nullptr, per_pixel, penalty,
+                static_cast<float>(weight)};
+    }
+
+    Field flow() const { return {floats(u), floats(v)}; }
+};
+
+std::pair<Planes, double> edge_weights(nb::handle u, nb::handle v, nb::handle guide_x, nb::handle guide_y,
+                                       bool per_pixel, int penalty, double p0, double p1, double weight) {
+    const SmoothnessArrays arrays(u, v, guide_x, guide_y);
+    const SmoothnessTerm term = arrays.term(per_pixel, checked_penalty(penalty, p0, p1), weight);
+    double energy = 0.0;
+    Planes edges = run({2, arrays.height, arrays.width}, [&](float* out) {
+        energy = variflow::edge_weights(term, arrays.height, arrays.width, arrays.flow(), out);
+    });
+    return {std::move(edges), energy};
+}
+
+double smoothness_energy(nb::handle u, nb::handle v, nb::handle guide_x, nb::handle guide_y, bool per_pixel,
+                         int penalty, double p0, double p1, double weight) {
+    const SmoothnessArrays arrays(u, v, guide_x, guide_y);
+    const SmoothnessTerm term = arrays.term(per_pixel, checked_penalty(penalty, p0, p1), weight);
+    const Unlocked unlocked;
+    return variflow::smoothness_energy(term, arrays.height, arrays.width, arrays.flow());
+}
+
+Planes image_edges(nb::handle guide_argument, double contrast) {
+    const Array guide = checked<float>(guide_argument, "guide", {"channels", "height", "width"});
+    check_number(contrast, "contrast", 0.0, false);
+    const Shape shape = shape_of(guide);
+    return run({2, shape.height, shape.width}, [&](float* out) {
+        variflow::image_edges(floats(guide), shape, static_cast<float>(contrast), out);
+    });
+}
+
+// The arrays of a system and of where its solution starts, kept for as long as they are used.
+struct SystemArrays {
+    Array tensor, edges, u0, v0, u, v;
+    int64_t height, width;
+
+    SystemArrays(nb::handle tensor_argument, nb::handle edges_argument, nb::handle u0_argument, nb::handle v0_argument,
+                 nb::handle u_argument, nb::handle v_argument, const char* u_name, const char* v_name)
+        : u0(checked<float>(u0_argument, "u0", {"height", "width"})),
+          height(static_cast<int64_t>(u0.shape(0))),
+          width(static_cast<int64_t>(u0.shape(1))) {
+        v0 = checked_plane(v0_argument, "v0", height, width);
+        tensor = checked_stack(tensor_argument, "tensor", 5, height, width);
+        edges = checked_stack(edges_argument, "edges", 2, height, width);
+        u = checked_plane(u_argument, u_name, height, width);
+        v = checked_plane(v_argument, v_name, height, width);
+    }
+
+    System system() const { return {floats(tensor), floats(edges), {floats(u0), floats(v0)}, height, width}; }
+    Field field() const { return {floats(u), floats(v)}; }
+    Shape shape() const { return {2, height, width}; }
+};
+
+Planes residual(nb::handle tensor, nb::handle edges, nb::handle u0, nb::handle v0, nb::handle u, nb::handle v) {
+    const SystemArrays arrays(tensor, edges, u0, v0, u, v, "u", "v");
+    return run(arrays.shape(), [&](float* out) { variflow::residual(arrays.system(), arrays.field(), out); });
+}
+
+Planes relax(nb::handle tensor, nb::handle edges, nb::handle u0, nb::handle v0, nb::handle u_start, nb::handle v_start,
+             int sweeps, double omega) {
+    const SystemArrays arrays(tensor, edges, u0, v0, u_start, v_start, "u_start", "v_start");
+    if (sweeps < 0) refuse_value("`sweeps` must be at least 0, not " + std::to_string(sweeps));
+    if (!(omega > 0.0 && omega < 2.0)) {
+        refuse_value("`omega` must be above 0 and below 2, not " + std::to_string(omega));
+    }
+    return run(arrays.shape(), [&](float* out) {
+        variflow::relax(arrays.system(), arrays.field(), sweeps, static_cast<float>(omega), out);
+    });
+}
+
+Planes multigrid(nb::handle tensor, nb::handle edges, nb::handle u0, nb::handle v0, nb::handle u_start,
+                 nb::handle v_start, int cycles, double tolerance) {
+    const SystemArrays arrays(tensor, edges, u0, v0, u_start, v_start, "u_start", "v_start");
+    if (cycles < 0) refuse_value("`cycles` must be at least 0, not " + std::to_string(cycles));
+    check_number(tolerance, "tolerance", 0.0, true);
+    return run(arrays.shape(), [&](float* out) {
+        variflow::multigrid(arrays.system(), arrays.field(), cycles, static_cast<float>(tolerance), out);
+    });
+}
+
+}  // namespace
+
+void add_system(nb::module_& module) {
+    module.def("add_data", &add_data, "tensor"_a.none(), "jx"_a.none(), "jy"_a.none(), "r"_a.none(),
+               "weights"_a.none(), "penalty"_a, "p0"_a, "p1"_a, "normalisation"_a, "weight"_a,
+               "Add one data term to the motion tensor, in place; return its energy without an increment.");
+    module.def("data_energy", &data_energy, "jx"_a.none(), "jy"_a.none(), "r"_a.none(), "weights"_a.none(),
+               "du"_a.none(), "dv"_a.none(), "penalty"_a, "p0"_a, "p1"_a, "normalisation"_a, "weight"_a,
+               "The energy of one data term at an increment.");
+    module.def("edge_weights", &edge_weights, "u"_a.none(), "v"_a.none(), "guide_x"_a.none(), "guide_y"_a.none(),
+               "per_pixel"_a, "penalty"_a, "p0"_a, "p1"_a, "weight"_a,
+               "The weights of the edges (2, H, W) of one smoothness term around a flow, and its energy there.");
+    module.def("smoothness_energy", &smoothness_energy, "u"_a.none(), "v"_a.none(), "guide_x"_a.none(),
+               "guide_y"_a.none(), "per_pixel"_a, "penalty"_a, "p0"_a, "p1"_a, "weight"_a,
+               "The energy of one smoothness term at a flow.");
+    module.def("image_edges", &image_edges, "guide"_a.none(), "contrast"_a,
+               "exp(-difference / contrast) over each edge; the difference is the root mean square over channels.");
+    module.def("residual", &residual, "tensor"_a.none(), "edges"_a.none(), "u0"_a.none(), "v0"_a.none(), "u"_a.none(),
+               "v"_a.none(), "What is missing in the normal equations at (u, v): minus half the gradient.");
+    module.def("relax", &relax, "tensor"_a.none(), "edges"_a.none(), "u0"_a.none(), "v0"_a.none(), "u_start"_a.none(),
+               "v_start"_a.none(), "sweeps"_a, "omega"_a,
+               "Sweeps of red-black successive over-relaxation from (u_start, v_start).");
+    module.def("multigrid", &multigrid, "tensor"_a.none(), "edges"_a.none(), "u0"_a.none(), "v0"_a.none(),
+               "u_start"_a.none(), "v_start"_a.none(), "cycles"_a, "tolerance"_a,
+               "Conjugate gradients with a multigrid cycle a step, from (u_start, v_start), until the error is about "
+               "`tolerance` times that of the start, or for `cycles` steps.");
+}
+
+}  // namespace variflow::bindings

@@ -1,0 +1,84 @@
+// Blocks that are given back are kept, the newest few of them, and given out again to who wants about their size.
+#include "memory.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <new>
+
+namespace variflow {
+namespace {
+
+constexpr std::align_val_t alignment{64};
+constexpr size_t smallest_kept = size_t{1} << 16;   // smaller blocks are cheap to get
+constexpr size_t most_kept = size_t{512} << 20;     // bytes in all
+constexpr int slots = 64;
+
+// Stands before the block.
+struct alignas(64) Header {
+    size_t bytes;
+};
+
+// The kept blocks, oldest first. Guarded by `busy`; who finds it busy goes without, so a child forked at a bad moment
+// has no cache, and works.
+Header* kept[slots];
+int count = 0;
+size_t total = 0;
+std::atomic<bool> busy{false};
+
+class Lock {
+public:
+    Lock() : owned_(!busy.exchange(true, std::memory_order_acquire)) {}
+    Lock(const Lock&) = delete;
+    Lock& operator=(const Lock&) = delete;
+    ~Lock() {
+        if (owned_) busy.store(false, std::memory_order_release);
+    }
+    explicit operator bool() const { return owned_; }
+
+private:
+    bool owned_;
+};
+
+void remove(int slot) {
+    total -= kept[slot]->bytes;
+    std::copy(kept + slot + 1, kept + count, kept + slot);
+    --count;
+}
+
+void free_block(Header* header) noexcept { ::operator delete(header, alignment); }
+
+}  // namespace
+
+void* allocate(size_t bytes) {
+    if (bytes >= smallest_kept) {
+        if (const Lock lock; lock) {
+            // The newest block of almost this size is the most likely to be in a cache.
+            for (int slot = count; slot-- > 0;) {
+                Header* const header = kept[slot];
+                if (header->bytes < bytes || header->bytes - bytes > bytes / 8) continue;
+                remove(slot);
+                return header + 1;
+            }
+        }
+    }
+    auto* header = static_cast<Header*>(::operator new(sizeof(Header) + bytes, alignment));
+    header->bytes = bytes;
+    return header + 1;
+}
+
+void release(void* memory) noexcept {
+    if (!memory) return;
+    Header* const header = static_cast<Header*>(memory) - 1;
+    if (header->bytes < smallest_kept || header->bytes > most_kept) return free_block(header);
+    const Lock lock;
+    if (!lock) return free_block(header);
+    while (count == slots || total + header->bytes > most_kept) {
+        Header* const oldest = kept[0];
+        remove(0);
+        free_block(oldest);
+    }
+    kept[count++] = header;
+    total += header->bytes;
+}
+
+}  // namespace variflow

@@ -1,0 +1,28 @@
+// Memory for planes and workspaces, recycled: the system takes longer to hand out fresh pages of a large block than a
+// kernel takes to fill them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace variflow {
+
+// A block of at least `bytes` bytes, aligned to 64, with any content. `release` accepts null.
+void* allocate(size_t bytes);
+void release(void* memory) noexcept;
+
+// Floats with any content, for as long as it lives.
+class Workspace {
+public:
+    explicit Workspace(int64_t count) : data_(static_cast<float*>(allocate(static_cast<size_t>(count) * sizeof(float)))) {}
+    Workspace(const Workspace&) = delete;
+    Workspace& operator=(const Workspace&) = delete;
+    ~Workspace() { release(data_); }
+
+    float* data() const { return data_; }
+
+private:
+    float* data_;
+};
+
+}  // namespace variflow

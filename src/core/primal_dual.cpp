@@ -1,0 +1,529 @@
+// Primal-dual minimisation after Chambolle and Pock (A first-order primal-dual algorithm for convex problems, 2011) of
+//
+//     sum_g factor_g weights rho_g(|r_g + J_g d|) + weight * smoothness(flow + d)
+//
+// over the increment d, with the smoothness in its dual form (variables p, and q and w for the second order) and steps
+// preconditioned by the row and column sums of the differences (Pock and Chambolle, Diagonal preconditioning, 2011).
+// The energy is divided by the weight of the smoothness, so that p lies in the unit ball.
+//
+// The proximal step of the data is itself solved in the dual: with the others fixed, the best dual variable y of one
+// group of residuals has a closed form (thresholding, for a single residual). One such step per group and iteration,
+// from the y of the iteration before, is exact for one group of one residual; for more it takes about a third of the
+// iterations that y as a further dual variable of the whole problem takes.
+//
+// Row by row, an iteration needs the extrapolated flow of the iteration before at its own pixel, to the right and
+// below, and the new p at its own pixel, to the left and above. So it can be done in place, and pixel (x, y) in
+// iteration t belongs to the tile of (x + t, y + t): a tile depends on none to its right or below, which lets it run
+// through many iterations while it stays in the cache. Nothing is computed twice, and the result is that of the plain
+// order to the last bit.
+#include "primal_dual.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <memory>
+#include <thread>
+
+#include "memory.hpp"
+#include "platform.hpp"
+#include "threads.hpp"
+
+namespace variflow {
+namespace {
+
+// Steps: of the flow and w, `balance` divided by the sum of the moduli of a column of the operator from (u, v, w) to
+// (gradient - w, symmetric gradient of w); of p and q, 1 / `balance` divided by that of a row. These are the largest
+// that converge. w is measured in its own unit `scale_w`, about as large as it becomes. Any `balance` and `scale_w`
+// above 0 lead to the minimum; with these the flow on real frames is best after few iterations.
+constexpr float root_half = 0.70710678f;
+struct Steps {
+    float flow, w, p, q;
+};
+constexpr float balance = 1.4f, scale_w = 0.02f;
+constexpr Steps first_order{balance / 4, 0, 1 / (2 * balance), 0};
+constexpr Steps second_order{balance / 4, balance * scale_w / (3 + 2 * root_half),
+                             1 / ((2 + scale_w) * balance),
+                             1 / (4 * root_half * scale_w * balance)};
+
+// A tile of this many pixels and iterations fits the second-level cache.
+constexpr int64_t tile_width = 256, tile_height = 8;
+constexpr int64_t cache = 640 * 1024;
+constexpr int64_t most_iterations_per_tile = 15;
+
+// The factor that brings a vector of this squared length into the ball.
+VARIFLOW_INLINE float into_ball(float squared, float radius) {
+    return squared > radius * radius ? radius / std::sqrt(squared) : 1.0f;
+}
+
+// p += step * edges * (differences of the flow - w), shrunk and projected, for one pixel.
+VARIFLOW_INLINE void ascend_p_at(int64_t x, const float* u, const float* v, const float* u_below, const float* v_below,
+                                 const float* edges_x, const float* edges_y, float w0, float w1, float w2, float w3,
+                                 float* ux, float* uy, float* vx, float* vy, float step, float shrink) {
+    const float along_x = step * edges_x[x], along_y = step * edges_y[x];
+    const float new_ux = shrink * (ux[x] + along_x * (u[x + 1] - u[x] - w0));
+    const float new_uy = shrink * (uy[x] + along_y * (u_below[x] - u[x] - w1));
+    const float new_vx = shrink * (vx[x] + along_x * (v[x + 1] - v[x] - w2));
+    const float new_vy = shrink * (vy[x] + along_y * (v_below[x] - v[x] - w3));
+    const float scale = into_ball(new_ux * new_ux + new_uy * new_uy + new_vx * new_vx + new_vy * new_vy, 1.0f);
+    ux[x] = scale * new_ux;
+    uy[x] = scale * new_uy;
+    vx[x] = scale * new_vx;
+    vy[x] = scale * new_vy;
+}
+
+VARIFLOW_CLONES
+void ascend_p(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v,
+              const float* VARIFLOW_RESTRICT u_below, const float* VARIFLOW_RESTRICT v_below,
+              const float* VARIFLOW_RESTRICT edges_x, const float* VARIFLOW_RESTRICT edges_y,
+              float* VARIFLOW_RESTRICT ux, float* VARIFLOW_RESTRICT uy, float* VARIFLOW_RESTRICT vx,
+              float* VARIFLOW_RESTRICT vy, int64_t begin, int64_t end, float step, float shrink) {
+    for (int64_t x = begin; x < end; ++x) {
+        ascend_p_at(x, u, v, u_below, v_below, edges_x, edges_y, 0.0f, 0.0f, 0.0f, 0.0f, ux, uy, vx, vy, step, shrink);
+    }
+}
+
+VARIFLOW_CLONES
+void ascend_p_second(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v,
+                     const float* VARIFLOW_RESTRICT u_below, const float* VARIFLOW_RESTRICT v_below,
+                     const float* VARIFLOW_RESTRICT edges_x, const float* VARIFLOW_RESTRICT edges_y,
+                     const float* VARIFLOW_RESTRICT w0, const float* VARIFLOW_RESTRICT w1,
+                     const float* VARIFLOW_RESTRICT w2, const float* VARIFLOW_RESTRICT w3, float* VARIFLOW_RESTRICT ux,
+                     float* VARIFLOW_RESTRICT uy, float* VARIFLOW_RESTRICT vx, float* VARIFLOW_RESTRICT vy,
+                     int64_t begin, int64_t end, float step, float shrink) {
+    for (int64_t x = begin; x < end; ++x) {
+        ascend_p_at(x, u, v, u_below, v_below, edges_x, edges_y, w0[x], w1[x], w2[x], w3[x], ux, uy, vx, vy, step,
+                    shrink);
+    }
+}
+
+// q += step * symmetric gradient of w, projected. w is (ux, uy, vx, vy), for both components of the flow. The mixed
+// part of q is stored times sqrt(2), so that the length of q is that of its six numbers.
+VARIFLOW_CLONES
+void ascend_q(const float* VARIFLOW_RESTRICT ux, const float* VARIFLOW_RESTRICT uy, const float* VARIFLOW_RESTRICT vx,
+              const float* VARIFLOW_RESTRICT vy, const float* VARIFLOW_RESTRICT ux_below,
+              const float* VARIFLOW_RESTRICT uy_below, const float* VARIFLOW_RESTRICT vx_below,
+              const float* VARIFLOW_RESTRICT vy_below, const float* VARIFLOW_RESTRICT inside_x,
+              const float* VARIFLOW_RESTRICT inside_y, float* VARIFLOW_RESTRICT u_xx, float* VARIFLOW_RESTRICT u_yy,
+              float* VARIFLOW_RESTRICT u_xy, float* VARIFLOW_RESTRICT v_xx, float* VARIFLOW_RESTRICT v_yy,
+              float* VARIFLOW_RESTRICT v_xy, int64_t begin, int64_t end, float radius) {
+    for (int64_t x = begin; x < end; ++x) {
+        const float along_x = second_order.q * inside_x[x], along_y = second_order.q * inside_y[x];
+        const float mixed_x = root_half * along_x, mixed_y = root_half * along_y;
+        const float new_u_xx = u_xx[x] + along_x * (ux[x + 1] - ux[x]);
+        const float new_u_yy = u_yy[x] + along_y * (uy_below[x] - uy[x]);
+        const float new_u_xy = u_xy[x] + (mixed_y * (ux_below[x] - ux[x]) + mixed_x * (uy[x + 1] - uy[x]));
+        const float new_v_xx = v_xx[x] + along_x * (vx[x + 1] - vx[x]);
+        const float new_v_yy = v_yy[x] + along_y * (vy_below[x] - vy[x]);
+        const float new_v_xy = v_xy[x] + (mixed_y * (vx_below[x] - vx[x]) + mixed_x * (vy[x + 1] - vy[x]));
+        const float squared_u = new_u_xx * new_u_xx + new_u_yy * new_u_yy + new_u_xy * new_u_xy;
+        const float squared_v = new_v_xx * new_v_xx + new_v_yy * new_v_yy + new_v_xy * new_v_xy;
+        const float scale = into_ball(squared_u + squared_v, radius);
+        u_xx[x] = scale * new_u_xx;
+        u_yy[x] = scale * new_u_yy;
+        u_xy[x] = scale * new_u_xy;
+        v_xx[x] = scale * new_v_xx;
+        v_yy[x] = scale * new_v_yy;
+        v_xy[x] = scale * new_v_xy;
+    }
+}
+
+// out = from + step * divergence of p.
+VARIFLOW_CLONES
+void add_divergence(const float* VARIFLOW_RESTRICT from, const float* VARIFLOW_RESTRICT px,
+                    const float* VARIFLOW_RESTRICT py, const float* VARIFLOW_RESTRICT py_above,
+                    const float* VARIFLOW_RESTRICT edges_x, const float* VARIFLOW_RESTRICT edges_y,
+                    const float* VARIFLOW_RESTRICT edges_y_above, float* VARIFLOW_RESTRICT out, int64_t begin,
+                    int64_t end, float step) {
+    if (begin == 0) {
+        out[0] = from[0] + step * (edges_x[0] * px[0] + (edges_y[0] * py[0] - edges_y_above[0] * py_above[0]));
+        begin = 1;
+    }
+    for (int64_t x = begin; x < end; ++x) {
+        const float along_x = edges_x[x] * px[x] - edges_x[x - 1] * px[x - 1];
+        out[x] = from[x] + step * (along_x + (edges_y[x] * py[x] - edges_y_above[x] * py_above[x]));
+    }
+}
+
+// One part of w descends, and is extrapolated: by p, which it was subtracted for, and by the divergence of q, of which
+// `along` is the part differentiated along x and `down` that along y.
+VARIFLOW_CLONES
+void descend_w(const float* VARIFLOW_RESTRICT p, const float* VARIFLOW_RESTRICT edges,
+               const float* VARIFLOW_RESTRICT along, const float* VARIFLOW_RESTRICT down,
+               const float* VARIFLOW_RESTRICT down_above, const float* VARIFLOW_RESTRICT inside_x,
+               const float* VARIFLOW_RESTRICT inside_y, const float* VARIFLOW_RESTRICT inside_y_above,
+               float* VARIFLOW_RESTRICT w, float* VARIFLOW_RESTRICT extrapolated, int64_t begin, int64_t end,
+               float factor_x, float factor_y) {
+    const auto move = [&](int64_t x, float left) VARIFLOW_INLINE_LAMBDA {
+        const float next = w[x] + second_order.w * (edges[x] * p[x] + factor_x * (inside_x[x] * along[x] - left) +
+                                            factor_y * (inside_y[x] * down[x] - inside_y_above[x] * down_above[x]));
+        extrapolated[x] = 2.0f * next - w[x];
+        w[x] = next;
+    };
+    if (begin == 0) move(begin++, 0.0f);
+    for (int64_t x = begin; x < end; ++x) move(x, along[x - 1]);
+}
+
+// The flow moves by the force of one residual's dual variable.
+VARIFLOW_CLONES
+void pull(const float* VARIFLOW_RESTRICT along_x, const float* VARIFLOW_RESTRICT along_y,
+          const float* VARIFLOW_RESTRICT dual, float* VARIFLOW_RESTRICT u, float* VARIFLOW_RESTRICT v, int64_t begin,
+          int64_t end, float step) {
+    for (int64_t x = begin; x < end; ++x) {
+        u[x] -= step * dual[x] * along_x[x];
+        v[x] -= step * dual[x] * along_y[x];
+    }
+}
+
+// The best dual variable of a residual that is alone in its group, given the flow without its force; its force.
+VARIFLOW_CLONES
+void threshold(const float* VARIFLOW_RESTRICT value, const float* VARIFLOW_RESTRICT along_x,
+               const float* VARIFLOW_RESTRICT along_y, const float* VARIFLOW_RESTRICT stiffness,
+               const float* VARIFLOW_RESTRICT bound, float* VARIFLOW_RESTRICT dual, float* VARIFLOW_RESTRICT u,
+               float* VARIFLOW_RESTRICT v, int64_t begin, int64_t end, float step) {
+    for (int64_t x = begin; x < end; ++x) {
+        float best = stiffness[x] * (value[x] + along_x[x] * u[x] + along_y[x] * v[x]);
+        best = best > bound[x] ? bound[x] : best;
+        best = best < -bound[x] ? -bound[x] : best;
+        dual[x] = best;
+        u[x] -= step * best * along_x[x];
+        v[x] -= step * best * along_y[x];
+    }
+}
+
+// The same for one of several, from the dual variable before, whose force is in the flow. Projected afterwards.
+VARIFLOW_CLONES
+void respond(const float* VARIFLOW_RESTRICT value, const float* VARIFLOW_RESTRICT along_x,
+             const float* VARIFLOW_RESTRICT along_y, const float* VARIFLOW_RESTRICT stiffness,
+             const float* VARIFLOW_RESTRICT keep, const float* VARIFLOW_RESTRICT dual,
+             const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v, float* VARIFLOW_RESTRICT next,
+             float* VARIFLOW_RESTRICT norm, int64_t begin, int64_t end) {
+    for (int64_t x = begin; x < end; ++x) {
+        const float residual = value[x] + along_x[x] * u[x] + along_y[x] * v[x];
+        next[x] = keep[x] * dual[x] + stiffness[x] * residual;
+        norm[x] += next[x] * next[x];
+    }
+}
+
+VARIFLOW_CLONES
+void project_and_pull(const float* VARIFLOW_RESTRICT along_x, const float* VARIFLOW_RESTRICT along_y,
+                      const float* VARIFLOW_RESTRICT norm, const float* VARIFLOW_RESTRICT bound,
+                      const float* VARIFLOW_RESTRICT next, float* VARIFLOW_RESTRICT dual, float* VARIFLOW_RESTRICT u,
+                      float* VARIFLOW_RESTRICT v, int64_t begin, int64_t end, float step) {
+    for (int64_t x = begin; x < end; ++x) {
+        const float projected = into_ball(norm[x], bound[x]) * next[x], change = projected - dual[x];
+        dual[x] = projected;
+        u[x] -= step * change * along_x[x];
+        v[x] -= step * change * along_y[x];
+    }
+}
+
+VARIFLOW_CLONES
+void extrapolate(float* VARIFLOW_RESTRICT flow, float* VARIFLOW_RESTRICT extrapolated, int64_t begin, int64_t end) {
+    for (int64_t x = begin; x < end; ++x) {
+        const float next = extrapolated[x];
+        extrapolated[x] = 2.0f * next - flow[x];
+        flow[x] = next;
+    }
+}
+
+// One group of residuals, prepared: its best dual variable per unit of residual (`stiffness`), what that keeps of the
+// one before, and the radius of the ball it stays in.
+struct Group {
+    std::vector<const float*> along_x, along_y;
+    std::vector<float*> value, dual;  // value at zero flow instead of at the flow so far
+    float *stiffness, *keep, *bound;
+};
+
+VARIFLOW_CLONES
+void at_zero_flow(const float* VARIFLOW_RESTRICT value, const float* VARIFLOW_RESTRICT along_x,
+                  const float* VARIFLOW_RESTRICT along_y, const float* VARIFLOW_RESTRICT u,
+                  const float* VARIFLOW_RESTRICT v, float* VARIFLOW_RESTRICT out, float* VARIFLOW_RESTRICT squared,
+                  int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+        out[i] = value[i] - along_x[i] * u[i] - along_y[i] * v[i];
+        squared[i] += along_x[i] * along_x[i] + along_y[i] * along_y[i];
+    }
+}
+
+// Comes with `keep` as the sum of the squared Jacobian.
+VARIFLOW_CLONES
+void prepare_answer(const float* VARIFLOW_RESTRICT weights, float factor, float threshold,
+                    float* VARIFLOW_RESTRICT stiffness, float* VARIFLOW_RESTRICT keep, float* VARIFLOW_RESTRICT bound,
+                    int64_t begin, int64_t end, float step) {
+    constexpr float smallest = 1e-9f;  // where the image is flat no residual can be changed
+    for (int64_t i = begin; i < end; ++i) {
+        const float radius = factor * weights[i], response = step * keep[i];
+        const float softness = radius > 0 ? threshold / radius : 0.0f;
+        bound[i] = radius;
+        stiffness[i] = 1.0f / (response + softness + smallest);
+        keep[i] = response * stiffness[i];
+    }
+}
+
+// Nobody waits for a row of tiles that is left by an exception.
+struct Release {
+    std::atomic<int64_t>& done;
+    const int64_t columns;
+    ~Release() { done.store(columns, std::memory_order_release); }
+};
+
+// Everything that the sweeps read and write.
+class Sweeps {
+public:
+    Sweeps(int64_t height, int64_t width, const std::vector<Residuals>& data, const float* weights,
+           const Regulariser& regulariser, const Start& start, float* u, float* v, float* state)
+        : height_(height),
+          width_(width),
+          second_(regulariser.second),
+          steps_(second_ > 0 ? second_order : first_order),
+          u_(u),
+          v_(v) {
+        const int64_t size = height * width, extended = height * (width + 1);
+        int64_t residuals = 0;
+        for (const Residuals& term : data) residuals += term.count;
+        const int64_t planes = residuals + 3 * static_cast<int64_t>(data.size()) + (regulariser.edges_x ? 2 : 0);
+        const int64_t extended_planes = second_ > 0 ? 6 : 2;
+        scratch_ = std::make_unique<Workspace>(planes * size + extended_planes * extended + 3 * width);
+        bytes_ = static_cast<int64_t>(sizeof(float)) * (planes + extended_planes + 2 * residuals + 2 +
+                                                         (second_ > 0 ? 14 : 4));
+        float* next = scratch_->data();
+        float* const first_state = state;
+        auto take = [&](int64_t count) {
+            next += count;
+            return next - count;
+        };
+        auto state_plane = [&] {
+            state += size;
+            return state - size;
+        };
+        for (float*& plane : p_) plane = state_plane();
+        extrapolated_u_ = take(extended);
+        extrapolated_v_ = take(extended);
+        if (second_ > 0) {
+            for (float*& plane : q_) plane = state_plane();
+            for (float*& plane : w_) plane = state_plane();
+            for (float*& plane : extrapolated_w_) plane = take(extended);
+        }
+        for (const Residuals& term : data) {
+            Group group;
+            for (int64_t k = 0; k < term.count; ++k) {
+                group.along_x.push_back(term.along_x + k * size);
+                group.along_y.push_back(term.along_y + k * size);
+                group.value.push_back(take(size));
+                group.dual.push_back(state_plane());
+            }
+            group.stiffness = take(size);
+            group.keep = take(size);
+            group.bound = take(size);
+            largest_group_ = std::max(largest_group_, term.count);
+            groups_.push_back(std::move(group));
+        }
+        if (regulariser.edges_x) {
+            edges_x_ = take(size);
+            edges_y_ = take(size);
+        }
+        zeros_ = take(width);
+        ones_ = take(width);
+        inside_ = take(width);
+        std::fill(zeros_, zeros_ + width, 0.0f);
+        std::fill(ones_, ones_ + width, 1.0f);
+        std::fill(inside_, inside_ + width, 1.0f);
+        inside_[width - 1] = 0.0f;
+        shrink_ = 1.0f / (1.0f + steps_.p * regulariser.threshold);
+        parallel_for(height, rows_per_chunk(width), [&](int64_t begin, int64_t end) {
+            copy(start.u, u, begin * width, end * width);
+            copy(start.v, v, begin * width, end * width);
+            for (int64_t plane = 0; plane < state_planes(data, regulariser); ++plane) {
+                const float* from = start.state ? start.state + plane * size : nullptr;
+                copy(from, first_state + plane * size, begin * width, end * width);
+            }
+            for (int64_t y = begin; y < end; ++y) prepare(data, weights, regulariser, y);
+        });
+    }
+
+    void run(int64_t iterations) {
+        int64_t together = 1;
+        while (together < most_iterations_per_tile &&
+               bytes_ * (tile_width + together) * (tile_height + together) < cache) {
+            ++together;
+        }
+        while (iterations > 0) {
+            const int64_t rounds = (iterations + together - 1) / together;
+            const int64_t now = (iterations + rounds - 1) / rounds;  // an even share of what is left
+            run_tiles(now);
+            iterations -= now;
+        }
+    }
+
+private:
+    static void copy(const float* from, float* to, int64_t begin, int64_t end) {
+        if (from) {
+            std::copy(from + begin, from + end, to + begin);
+        } else {
+            std::fill(to + begin, to + end, 0.0f);
+        }
+    }
+
+    void prepare(const std::vector<Residuals>& data, const float* weights, const Regulariser& regulariser, int64_t y) {
+        const int64_t begin = y * width_, end = begin + width_;
+        auto extend = [&](const float* plane, float* extended) {
+            float* row = extended + y * (width_ + 1);
+            std::copy(plane + begin, plane + end, row);
+            row[width_] = 0.0f;  // read, and multiplied by 0
+        };
+        extend(u_, extrapolated_u_);
+        extend(v_, extrapolated_v_);
+        if (second_ > 0) {
+            for (int i = 0; i < 4; ++i) extend(w_[i], extrapolated_w_[i]);
+        }
+        for (size_t g = 0; g < groups_.size(); ++g) {
+            const Group& group = groups_[g];
+            std::fill(group.keep + begin, group.keep + end, 0.0f);
+            for (size_t k = 0; k < group.value.size(); ++k) {
+                const float* value = data[g].value + static_cast<int64_t>(k) * height_ * width_;
+                at_zero_flow(value, group.along_x[k], group.along_y[k], u_, v_, group.value[k], group.keep, begin, end);
+            }
+            prepare_answer(weights, data[g].factor / regulariser.weight, data[g].threshold, group.stiffness, group.keep,
+                           group.bound, begin, end, steps_.flow);
+        }
+        if (edges_x_) {
+            for (int64_t i = begin; i < end; ++i) edges_x_[i] = std::sqrt(regulariser.edges_x[i]);
+            for (int64_t i = begin; i < end; ++i) edges_y_[i] = std::sqrt(regulariser.edges_y[i]);
+            edges_x_[end - 1] = 0.0f;
+            if (y == height_ - 1) std::fill(edges_y_ + begin, edges_y_ + end, 0.0f);
+        }
+    }
+
+    // Rows of the factors of the differences. There are none beyond the last column and row.
+    const float* inside_y(int64_t y) const { return y >= 0 && y < height_ - 1 ? ones_ : zeros_; }
+    const float* along_x(int64_t y) const { return edges_x_ ? edges_x_ + y * width_ : inside_; }
+    const float* along_y(int64_t y) const { return edges_y_ && y >= 0 ? edges_y_ + y * width_ : inside_y(y); }
+
+    void run_tiles(int64_t iterations) {
+        const int64_t columns = (width_ + iterations - 1 + tile_width - 1) / tile_width;
+        const int64_t rows = (height_ + iterations - 1 + tile_height - 1) / tile_height;
+        const auto done = std::make_unique<std::atomic<int64_t>[]>(static_cast<size_t>(rows));
+        // Chunks are handed out in order, so the row of tiles above is done or in work, and can be waited for.
+        parallel_for(rows, 1, [&](int64_t first, int64_t last) {
+            for (int64_t row = first; row < last; ++row) {
+                const Release release{done[row], columns};
+                const Workspace temporary((1 + largest_group_) * width_);
+                for (int64_t column = 0; column < columns; ++column) {
+                    while (row > 0 && done[row - 1].load(std::memory_order_acquire) <= column) {
+                        std::this_thread::yield();
+                    }
+                    tile(row * tile_height, column * tile_width, iterations, temporary.data());
+                    done[row].store(column + 1, std::memory_order_release);
+                }
+            }
+        });
+    }
+
+    // The tile whose first pixel is (x, y) in iteration 0.
+    void tile(int64_t y, int64_t x, int64_t iterations, float* temporary) {
+        for (int64_t t = 0; t < iterations; ++t) {
+            const int64_t top = std::max<int64_t>(y - t, 0), bottom = std::min(y - t + tile_height, height_);
+            const int64_t begin = std::max<int64_t>(x - t, 0), end = std::min(x - t + tile_width, width_);
+            if (begin >= end) continue;
+            for (int64_t row = top; row < bottom; ++row) {
+                ascend(row, begin, end);
+                descend(row, begin, end, temporary);
+            }
+        }
+    }
+
+    void ascend(int64_t y, int64_t begin, int64_t end) {
+        const int64_t at = y * width_, here = y * (width_ + 1), below = y < height_ - 1 ? here + width_ + 1 : here;
+        const float *u = extrapolated_u_ + here, *v = extrapolated_v_ + here;
+        const float *u_below = extrapolated_u_ + below, *v_below = extrapolated_v_ + below;
+        const auto& [ux, uy, vx, vy] = p_;
+        if (!(second_ > 0)) {
+            ascend_p(u, v, u_below, v_below, along_x(y), along_y(y), ux + at, uy + at, vx + at, vy + at, begin, end,
+                     steps_.p, shrink_);
+            return;
+        }
+        const auto& w = extrapolated_w_;
+        ascend_p_second(u, v, u_below, v_below, along_x(y), along_y(y), w[0] + here, w[1] + here, w[2] + here,
+                        w[3] + here, ux + at, uy + at, vx + at, vy + at, begin, end, steps_.p, shrink_);
+        const auto& [u_xx, u_yy, u_xy, v_xx, v_yy, v_xy] = q_;
+        ascend_q(w[0] + here, w[1] + here, w[2] + here, w[3] + here, w[0] + below, w[1] + below, w[2] + below,
+                 w[3] + below, inside_, inside_y(y), u_xx + at, u_yy + at, u_xy + at, v_xx + at, v_yy + at, v_xy + at,
+                 begin, end, second_);
+    }
+
+    void descend(int64_t y, int64_t begin, int64_t end, float* temporary) {
+        const int64_t at = y * width_, above = y > 0 ? at - width_ : at, here = y * (width_ + 1);
+        float *u = extrapolated_u_ + here, *v = extrapolated_v_ + here;
+        const auto& [ux, uy, vx, vy] = p_;
+        const float *edges_x = along_x(y), *edges_y = along_y(y), *edges_y_above = along_y(y - 1);
+        const float step = steps_.flow;
+        add_divergence(u_ + at, ux + at, uy + at, uy + above, edges_x, edges_y, edges_y_above, u, begin, end, step);
+        add_divergence(v_ + at, vx + at, vy + at, vy + above, edges_x, edges_y, edges_y_above, v, begin, end, step);
+        follow_data(at, u, v, begin, end, temporary);
+        extrapolate(u_ + at, u, begin, end);
+        extrapolate(v_ + at, v, begin, end);
+        if (!(second_ > 0)) return;
+        const float *inside = inside_y(y), *inside_above = inside_y(y - 1);
+        for (int i = 0; i < 4; ++i) {  // wx: xx along x and xy along y; wy: xy along x and yy along y
+            const float *straight = q_[3 * (i / 2) + i % 2], *mixed = q_[3 * (i / 2) + 2];
+            const bool is_x = i % 2 == 0;
+            const float *along = is_x ? straight : mixed, *down = is_x ? mixed : straight;
+            descend_w(p_[i] + at, is_x ? edges_x : edges_y, along + at, down + at, down + above, inside_, inside,
+                      inside_above, w_[i] + at, extrapolated_w_[i] + here, begin, end, is_x ? 1.0f : root_half,
+                      is_x ? root_half : 1.0f);
+        }
+    }
+
+    // The proximal step of the data, from a flow that the smoothness has moved.
+    void follow_data(int64_t at, float* u, float* v, int64_t begin, int64_t end, float* temporary) const {
+        const bool single = !groups_.empty() && groups_[0].value.size() == 1;
+        for (size_t g = single ? 1 : 0; g < groups_.size(); ++g) {
+            const Group& group = groups_[g];
+            for (size_t k = 0; k < group.value.size(); ++k) {
+                pull(group.along_x[k] + at, group.along_y[k] + at, group.dual[k] + at, u, v, begin, end, steps_.flow);
+            }
+        }
+        if (single) {
+            const Group& group = groups_[0];
+            threshold(group.value[0] + at, group.along_x[0] + at, group.along_y[0] + at, group.stiffness + at,
+                      group.bound + at, group.dual[0] + at, u, v, begin, end, steps_.flow);
+        }
+        float *norm = temporary, *next = temporary + width_;
+        for (size_t g = single ? 1 : 0; g < groups_.size(); ++g) {
+            const Group& group = groups_[g];
+            std::fill(norm + begin, norm + end, 0.0f);
+            for (size_t k = 0; k < group.value.size(); ++k) {
+                respond(group.value[k] + at, group.along_x[k] + at, group.along_y[k] + at, group.stiffness + at,
+                        group.keep + at, group.dual[k] + at, u, v, next + static_cast<int64_t>(k) * width_, norm, begin,
+                        end);
+            }
+            for (size_t k = 0; k < group.value.size(); ++k) {
+                project_and_pull(group.along_x[k] + at, group.along_y[k] + at, norm, group.bound + at,
+                                 next + static_cast<int64_t>(k) * width_, group.dual[k] + at, u, v, begin, end,
+                                 steps_.flow);
+            }
+        }
+    }
+
+    const int64_t height_, width_;
+    const float second_;
+    const Steps steps_;
+    float shrink_;
+    int64_t bytes_, largest_group_ = 0;  // bytes_: of a pixel, in the cache
+    std::unique_ptr<Workspace> scratch_;
+    float *u_, *v_, *p_[4], *q_[6], *w_[4];
+    float *extrapolated_u_, *extrapolated_v_, *extrapolated_w_[4];  // rows one longer than the frame's
+    std::vector<Group> groups_;
+    float *edges_x_ = nullptr, *edges_y_ = nullptr;
+    float *zeros_, *ones_, *inside_;  // single rows
+};
+
+}  // namespace
+
+void primal_dual(int64_t height, int64_t width, const std::vector<Residuals>& data, const float* weights,
+                 const Regulariser& regulariser, int64_t iterations, const Start& start, float* u, float* v,
+                 float* state) {
+    Sweeps(height, width, data, weights, regulariser, start, u, v, state).run(iterations);
+}
+
+}  // namespace variflow

@@ -1,0 +1,67 @@
+// The linear system of one robust step, in planes of one size (height, width).
+//
+//     data:    sum over pixels of a11 du^2 + 2 a12 du dv + a22 dv^2 + 2 b1 du + 2 b2 dv   (the motion tensor, 5 planes)
+//     smooth:  sum over edges of e |difference of (u0 + du, v0 + dv) over the edge|^2      (edges, 2 planes: to the right
+//              neighbour and to the one below; what stands in the last column and row does not count)
+//
+// Its minimum (u, v) = (u0 + du, v0 + dv) satisfies, at each pixel and with the sums over its edges,
+//
+//     a11 (u - u0) + a12 (v - v0) + sum e (u - u_neighbour) = -b1
+//     a12 (u - u0) + a22 (v - v0) + sum e (v - v_neighbour) = -b2.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels.hpp"
+#include "penalty.hpp"
+
+namespace variflow {
+
+// What one data term compares: K residuals r + jx du + jy dv per pixel, planes (K, H, W), penalised jointly by the mean
+// of their squares.
+struct DataTerm {
+    const float *jx, *jy, *r;
+    int64_t residuals;
+    const float* weights;  // (H, W), at least 0
+    Penalty penalty;
+    float normalisation;  // 0, or zeta: each squared residual is divided by jx^2 + jy^2 + zeta^2
+    float weight;
+};
+
+// What one smoothness term penalises: differences over edges, or, of each pixel, over its two edges jointly.
+struct SmoothnessTerm {
+    const float *guide_x, *guide_y;  // (H, W) factors of the edges, or null
+    bool per_pixel;
+    Penalty penalty;
+    float weight;
+};
+
+// A flow, or an increment.
+struct Field {
+    const float *u, *v;
+};
+
+struct System {
+    const float* tensor;  // (5, H, W)
+    const float* edges;   // (2, H, W)
+    Field around;         // u0, v0
+    int64_t height, width;
+};
+
+// assembly.cpp: energies are summed in double precision.
+double add_data(const DataTerm& term, int64_t pixels, float* tensor);
+double data_energy(const DataTerm& term, int64_t pixels, Field increment);
+double edge_weights(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow, float* edges);
+double smoothness_energy(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow);
+void image_edges(const float* guide, Shape shape, float contrast, float* edges);
+
+// relaxation.cpp: the right side minus the left side of the equations above, 2 planes; and sweeps of red-black
+// successive over-relaxation.
+void residual(const System& system, Field flow, float* out);
+void relax(const System& system, Field start, int sweeps, float omega, float* out);
+
+// multigrid.cpp: conjugate gradients, each step one multigrid cycle; they end early once the error, in the norm of the
+// energy, is estimated to be `tolerance` times that of the start.
+void multigrid(const System& system, Field start, int cycles, float tolerance, float* out);
+
+}  // namespace variflow

@@ -1,0 +1,56 @@
+"""Colour: as one gray plane, and as the eye measures it (differences in CIE Lab are about as large as they look)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from variflow import _core
+from variflow.resampling import Planes
+
+
+def lab(planes: Planes) -> Planes:
+    """Return CIE L*a*b* of planes in [0, 1]; the lightness L* is in [0, 100].
+
+    Weights that follow image edges use it: 10 units separate surfaces, 1 unit is just visible.
+
+    Parameters
+    ----------
+    planes : (C, H, W) float32
+        Intensities, clamped to [0, 1]. Three planes are sRGB. Other channels have no colour: of C planes each becomes
+        its lightness, divided by ``sqrt(C)``, so that C equal planes are as far apart as one gray one.
+
+    Returns
+    -------
+    (C, H, W) float32
+        L*, a* and b* under the white point D65, within 0.02; or lightnesses.
+
+    Raises
+    ------
+    ValueError
+        If the planes do not have the shape (C, H, W), all at least 1.
+
+    References
+    ----------
+    IEC 61966-2-1:1999 (sRGB); CIE 15:2004, Colorimetry.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow.color import lab
+    >>> red = np.array([1, 0, 0], np.float32).reshape(3, 1, 1)
+    >>> lab(red).round().ravel().tolist()
+    [53.0, 80.0, 67.0]
+    >>> lab(np.ones((1, 1, 1), np.float32)).round().ravel().tolist()
+    [100.0]
+    """
+    return _core.lab(np.ascontiguousarray(planes, np.float32))
+
+
+def gray(planes: Planes) -> Planes:
+    """Return one plane ``(1, H, W)``: the luma of ITU-R BT.601 for three channels (RGB), else the mean."""
+    if planes.shape[0] == 3:
+        red, green, blue = planes
+        luma: Planes = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
+        return luma[None]
+    mean: Planes = planes.mean(axis=0, keepdims=True, dtype=np.float32)
+    return mean

@@ -1,0 +1,105 @@
+"""What a model is: an energy, the solver that minimises it, and the schedule around both."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from variflow.energy import Energy
+from variflow.filters import Filter
+from variflow.flowops import INTERPOLATIONS, Interpolation
+from variflow.linearisation import DERIVATIVES, Derivative
+
+
+@dataclass(frozen=True)
+class Model:
+    """How a flow is computed.
+
+    Attributes
+    ----------
+    energy : callable
+        ``energy(d, at) -> scalar``, see `variflow.energy`.
+    solver : optimistix minimiser or optax optimiser, optional
+        What minimises the energy at each warp; None is L-BFGS. An optax optimiser (``optax.sgd(0.1)``) runs for
+        exactly `steps` steps; a minimiser of optimistix also stops at its own tolerance.
+    steps : int
+        The most steps of the solver per warp; typically 20 to 500.
+    warps : int
+        How often the frames are linearised anew per level; typically 1 to 10. More follow larger motions and remove
+        the error of linearising.
+    limit : float
+        The most that a component of the flow may change in one warp, in pixels; infinite is no limit, and typical is
+        0.5 to 2. The linearised frames are not to be trusted further; a small limit keeps warps from swinging to and
+        fro where nothing matches, as in occlusions.
+    derivative : {"average", "first", "second", "warped"}
+        Where spatial derivatives are taken: of the first frame, the second as it is, the second warped, or the
+        average of the first and the warped, which is the most accurate.
+    interpolation : {"bicubic", "bilinear"}
+        How the second frame is warped. Bicubic has less sub-pixel bias.
+    factor : float
+        Size of each level of the pyramid relative to the finer one, between 0.4 and 0.98. Closer to 1 is slower and
+        more accurate.
+    coarsest : int
+        The shorter side of every level is at least this many pixels; typically 8 to 32. The depth of the
+        pyramid follows from it and from the size of the frames.
+    presmoothing : float
+        Standard deviation in pixels of a Gaussian that the frames are smoothed with, at least 0; typically up to 1.
+        It removes noise and aliases that derivatives would amplify, and fine texture with them.
+    filter : callable, optional
+        Filters the flow after the last warp of a level: ``filters.Median(5)``, ``filters.WeightedMedian()``, or any
+        ``(flow, at) -> flow`` of planes ``(u, v)``.
+    channels : {"all", "gray"}
+        What the data terms see of frames with several channels.
+    name : str
+        What the model is called.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a field cannot be right, naming it.
+
+    Examples
+    --------
+    >>> from variflow.energy import L1, BrightnessConstancy, Charbonnier, Smoothness
+    >>> from variflow.models import Model
+    >>> model = Model(BrightnessConstancy(Charbonnier(0.01)) + 0.02 * Smoothness(Charbonnier(0.01)), warps=3)
+    """
+
+    energy: Energy
+    solver: Any = None
+    steps: int = 100
+    warps: int = 5
+    limit: float = math.inf
+    derivative: Derivative = "average"
+    interpolation: Interpolation = "bicubic"
+    factor: float = 0.5
+    coarsest: int = 16
+    presmoothing: float = 0.0
+    filter: Filter | None = None
+    channels: Literal["all", "gray"] = "all"
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.filter is not None and not callable(self.filter):
+            raise TypeError(f"filter is a {type(self.filter).__name__}, wanted a function (flow, at) -> flow")
+        if not callable(self.energy):
+            raise TypeError(f"energy is a {type(self.energy).__name__}, wanted a function energy(d, at) -> scalar")
+        for field in ("steps", "warps", "coarsest"):
+            value = getattr(self, field)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{field} is {value!r}, wanted a whole number of at least 1")
+        choices: dict[str, tuple[Any, ...]] = {
+            "derivative": DERIVATIVES,
+            "interpolation": INTERPOLATIONS,
+            "channels": ("all", "gray"),
+        }
+        for field, allowed in choices.items():
+            if getattr(self, field) not in allowed:
+                raise ValueError(f"{field} is {getattr(self, field)!r}, wanted one of {', '.join(map(repr, allowed))}")
+        if not self.limit > 0:
+            raise ValueError(f"limit is {self.limit!r}, wanted a number of pixels above 0")
+        if not 0.4 <= self.factor <= 0.98:
+            raise ValueError(f"factor is {self.factor!r}, wanted a number from 0.4 to 0.98")
+        if not 0 <= self.presmoothing < 100:
+            raise ValueError(f"presmoothing is {self.presmoothing!r}, wanted a number of pixels of at least 0")

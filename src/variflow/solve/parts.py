@@ -1,0 +1,115 @@
+"""Take an energy apart into what the native solvers work on: linearised data terms, and the smoothness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from variflow import _core
+from variflow.energy.penalties import (
+    L1,
+    Charbonnier,
+    GeneralisedCharbonnier,
+    Huber,
+    Lorentzian,
+    Penalty,
+    Quadratic,
+)
+from variflow.energy.terms import DataTerm, Energy, Smoothness, Sum
+from variflow.linearisation import Linearisation
+from variflow.resampling import Planes
+
+# The order in which the core numbers the penalties.
+_PENALTIES: tuple[type[Penalty], ...] = (Quadratic, Charbonnier, GeneralisedCharbonnier, Huber, Lorentzian, L1)
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data term, linearised: ``jx du + jy dv + r``, planes ``(K, H, W)``, and what else the core knows of it."""
+
+    residuals: tuple[Planes, Planes, Planes]
+    penalty: tuple[int, float, float]
+    normalisation: float
+    weight: float
+
+    def add_to(self, tensor: Planes, weights: Planes) -> float:
+        """Add the term's share of the linear system, in place, and return its energy before the step."""
+        return _core.add_data(tensor, *self.residuals, weights, *self.penalty, self.normalisation, self.weight)
+
+    def energy(self, weights: Planes, increment: tuple[Planes, Planes]) -> float:
+        """Return the term's energy for an increment."""
+        du, dv = increment
+        return _core.data_energy(*self.residuals, weights, du, dv, *self.penalty, self.normalisation, self.weight)
+
+
+def data_and_smoothness(energy: Energy) -> tuple[list[tuple[DataTerm, float]], list[tuple[Smoothness, float]]]:
+    """Return the data terms and the smoothness terms of the flow, each with the factors of the sums around it.
+
+    Raises
+    ------
+    TypeError
+        If the energy holds anything else.
+    """
+    data, smooth = [], []
+    for term, factor in _flat(energy, 1.0):
+        if isinstance(term, DataTerm) and type(term.penalty) in _PENALTIES:
+            data.append((term, factor))
+        elif isinstance(term, Smoothness) and term.of == "flow" and type(term.penalty) in _PENALTIES:
+            smooth.append((term, factor))
+        else:
+            raise TypeError(f"energy holds {term!r}, wanted data terms and a Smoothness of the flow for this solver")
+    if not data:
+        raise TypeError("energy holds no data term, wanted at least one for this solver")
+    return data, smooth
+
+
+def check_data(data: list[tuple[DataTerm, float]], at: Linearisation) -> None:
+    """Raise ValueError if a person's own residuals are not those of each pixel alone."""
+    for term, _ in data:
+        if type(term).linearised is DataTerm.linearised:  # its residuals were written for JAX
+            from variflow.energy.jacobian import check_pixelwise
+
+            check_pixelwise(term, at)
+
+
+def linearised(data: list[tuple[DataTerm, float]], at: Linearisation) -> list[Data]:
+    """Linearise data terms around the flow so far."""
+    return [
+        Data(
+            _stacked(term.linearised(at)),
+            numbered(term.penalty),
+            float(term.normalisation or 0),
+            factor * term.weight,
+        )
+        for term, factor in data
+    ]
+
+
+def numbered(penalty: Penalty) -> tuple[int, float, float]:
+    """Return a penalty as the core knows it: its number and two constants."""
+    first, second, *_ = [*map(float, vars(penalty).values()), 0.0, 0.0]
+    return _PENALTIES.index(type(penalty)), first, second
+
+
+def image_edges(smoothness: Smoothness, at: Linearisation) -> tuple[Planes, Planes] | tuple[None, None]:
+    """Return the weights of the edges to the right and below of each pixel, or None and None if all are 1."""
+    if smoothness.edges is None:
+        return None, None
+    along_x, along_y = _core.image_edges(at.guide, float(smoothness.edges.contrast))
+    return along_x, along_y
+
+
+def _flat(energy: Energy, factor: float) -> Iterator[tuple[Any, float]]:
+    if isinstance(energy, Sum):
+        for term in energy.terms:
+            yield from _flat(term, factor * energy.weight)
+    else:
+        yield energy, factor
+
+
+def _stacked(triples: list[tuple[Any, Any, Any]]) -> tuple[Planes, Planes, Planes]:
+    jx, jy, r = (np.stack([np.asarray(plane, np.float32) for plane in planes]) for planes in zip(*triples, strict=True))
+    return jx, jy, r

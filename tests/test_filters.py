@@ -1,0 +1,243 @@
+"""Filters of the flow and the colours that guide them, against brute force in NumPy."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from variflow import _core, filters
+from variflow.color import lab
+from variflow.filters import Median, WeightedMedian
+
+Array = NDArray[np.float32]
+CORE: Any = _core  # for calls that a type checker refuses
+SIZES = [(1, 1), (1, 7), (9, 1), (13, 31), (21, 38)]
+
+
+def random_planes(channels: int, size: tuple[int, int], seed: int = 0, scale: float = 1.0) -> Array:
+    return (scale * np.random.default_rng(seed).standard_normal((channels, *size))).astype(np.float32)
+
+
+def uniform_planes(channels: int, size: tuple[int, int], low: float, high: float, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).uniform(low, high, (channels, *size)).astype(np.float32)
+
+
+# Motion edges and visibility
+
+
+def central_differences(plane: Array) -> tuple[Any, Any]:
+    padded = np.pad(plane.astype(float), 1, mode="edge")
+    return (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2, (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2
+
+
+def windows(plane: Any, reach: int) -> Any:
+    padded = np.pad(plane, reach, mode="edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, (2 * reach + 1, 2 * reach + 1))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("window", "dilation"), [(1, 0), (5, 1), (15, 5)])
+def test_motion_edges(size: tuple[int, int], window: int, dilation: int) -> None:
+    flow = random_planes(2, size)
+    gradient = np.max([np.hypot(*central_differences(plane)) for plane in flow], axis=0)
+    mean = windows(gradient, window // 2).mean(axis=(2, 3))
+    strong = (gradient > 0.8) & (gradient > 1.3 * mean)
+    expected = windows(strong, dilation).any(axis=(2, 3))
+    np.testing.assert_array_equal(_core.motion_edges(flow, 0.8, 1.3, window, dilation)[0], expected)
+
+
+def test_motion_edges_of_steps_but_not_of_ramps() -> None:
+    x = np.broadcast_to(np.arange(64.0), (40, 64))
+    step = np.where(x < 32, 0, 3)
+    found = _core.motion_edges(np.stack([step, 0 * x]).astype(np.float32), 0.2, 3.0, 15, 2)[0]
+    assert found[:, 29:35].all()
+    assert not found[:, :29].any()
+    assert not found[:, 35:].any()
+    assert not _core.motion_edges(np.stack([0.5 * x, x]).astype(np.float32), 0.2, 3.0, 15, 2).any()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_visibility(size: tuple[int, int]) -> None:
+    flow, differences = random_planes(2, size), random_planes(3, size, seed=1, scale=0.05)
+    divergence = central_differences(flow[0])[0] + central_differences(flow[1])[1]
+    exponent = np.minimum(divergence, 0) ** 2 / (2 * 0.3**2) + (differences**2).mean(axis=0) / (2 * 0.04**2)
+    expected = np.maximum(np.exp(-exponent), 1e-4)
+    np.testing.assert_allclose(_core.visibility(flow, differences, 0.3, 0.04)[0], expected, rtol=1e-4)
+
+
+# Weighted median
+
+
+def brute_weighted_median(
+    flow: Array, otherwise: Array, mask: Array, guide: Array, reliability: Array, window: int, row_step: int
+) -> Array:
+    (height, width), reach, out = flow.shape[1:], window // 2, otherwise.copy()
+    dy, dx = np.arange(-reach, reach + 1, row_step), np.arange(-reach, reach + 1)
+    spatial = (dy[:, None] ** 2 + dx**2) / (2 * 8.0**2)
+    for y, x in np.argwhere(mask[0] != 0):
+        around = np.ix_(np.clip(y + dy, 0, height - 1), np.clip(x + dx, 0, width - 1))
+        color = sum((plane[around] - plane[y, x]) ** 2 for plane in guide) / (2 * 3.5**2)
+        weights = (np.exp(-np.minimum(spatial + color, 60)) * reliability[0][around]).ravel()
+        for plane in range(2):
+            values = flow[plane][around].ravel()
+            order = np.argsort(values)
+            below = np.cumsum(weights[order])
+            out[plane, y, x] = values[order][np.searchsorted(below, below[-1] / 2)]
+    return out
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("window", "row_step"), [(1, 1), (3, 2), (7, 1), (15, 2)])
+def test_weighted_median(size: tuple[int, int], window: int, row_step: Any) -> None:
+    flow, otherwise = random_planes(2, size, scale=3), random_planes(2, size, seed=1)
+    mask = (random_planes(1, size, seed=2) > 0).astype(np.float32)
+    guide, reliability = uniform_planes(3, size, 0, 10), uniform_planes(1, size, 0.01, 1)
+    out = _core.weighted_median(flow, otherwise, mask, guide, reliability, window, row_step, 8.0, 3.5)
+    expected = brute_weighted_median(flow, otherwise, mask, guide, reliability, window, row_step)
+    np.testing.assert_allclose(out, expected, atol=1 / 512)
+    assert np.isin(out, np.concatenate([flow.ravel(), otherwise.ravel()])).all()
+
+
+def test_weighted_median_of_equal_or_of_unlike_neighbours() -> None:
+    ones, size = np.ones((1, 20, 30), np.float32), (20, 30)
+    constant = np.stack([np.full(size, 0.3, np.float32), np.full(size, -1e6, np.float32)])
+    guide = random_planes(3, size, scale=10)
+    out = _core.weighted_median(constant, 0 * constant, ones, guide, ones, 15, 2, 8.0, 3.5)
+    np.testing.assert_array_equal(out, constant)
+    flow = random_planes(2, size)
+    out = _core.weighted_median(flow, 0 * flow, ones, 1e6 * guide, 1e-4 * ones, 15, 2, 8.0, 3.5)
+    assert np.isin(out, flow).all()
+
+
+def scene() -> tuple[tuple[Array, Array], SimpleNamespace]:
+    """A square that moves before a background, its motion estimated a little too wide."""
+    inside, wide = np.zeros((60, 80), bool), np.zeros((60, 80), bool)
+    inside[20:40, 30:55] = True
+    wide[18:42, 28:57] = True
+    u = np.where(wide, 4, 1).astype(np.float32)
+    guide = np.where(inside, 60, 30).astype(np.float32)[None]
+    return (u, -u), SimpleNamespace(guide=guide, It=np.zeros_like(guide), inside=inside)
+
+
+def test_weighted_median_moves_motion_edges_to_image_edges() -> None:
+    flow, at = scene()
+    u, v = WeightedMedian()(flow, at)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(u, np.where(at.inside, 4, 1))
+    np.testing.assert_array_equal(v, -u)
+    plain = Median(5)(flow, None)
+    assert np.count_nonzero(plain[0] != u) > 100
+
+
+def test_weighted_median_is_a_median_where_there_is_no_edge() -> None:
+    noise = random_planes(2, (40, 50), scale=0.02)
+    at: Any = SimpleNamespace(guide=random_planes(3, (40, 50)), It=np.zeros((1, 40, 50), np.float32))
+    expected = filters.median((noise[0], noise[1]), 3)
+    np.testing.assert_array_equal(WeightedMedian(size=3)((noise[0], noise[1]), at), expected)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("window", 14),
+        ("window", 15.0),
+        ("window", 1),
+        ("row_step", 3),
+        ("size", 4),
+        ("spatial", 0.0),
+        ("color", float("nan")),
+        ("edge", -0.1),
+        ("ratio", float("inf")),
+        ("dilation", -1),
+        ("divergence", -1.0),
+        ("difference", "small"),
+    ],
+)
+def test_weighted_median_refuses(field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=field):
+        WeightedMedian(**{field: value})
+
+
+def test_median_refuses_other_sizes() -> None:
+    with pytest.raises(ValueError, match="size is 7, wanted one of 3, 5"):
+        Median(7)  # type: ignore[arg-type]
+
+
+# Colour
+
+
+def test_lab_of_every_color() -> None:
+    levels = np.linspace(0, 1, 33)
+    planes = np.stack(np.meshgrid(levels, levels, levels)).reshape(3, 33, -1)
+    linear = np.where(planes <= 0.04045, planes / 12.92, ((planes + 0.055) / 1.055) ** 2.4)
+    # The primaries and the white point of sRGB (IEC 61966-2-1).
+    matrix = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x, y, z = np.einsum("ij,jhw->ihw", matrix / matrix.sum(axis=1, keepdims=True), linear)
+    f = [np.where(t > (6 / 29) ** 3, np.cbrt(t), t / (3 * (6 / 29) ** 2) + 4 / 29) for t in (x, y, z)]
+    expected = [116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])]
+    np.testing.assert_allclose(lab(planes.astype(np.float32)), expected, atol=0.05)
+
+
+def test_lab_of_gray_and_of_many_channels() -> None:
+    gray = np.linspace(-0.2, 1.2, 99, dtype=np.float32).reshape(1, 9, 11)
+    lightness = lab(gray)
+    assert (np.diff(lightness.ravel()) >= 0).all()
+    assert lightness[0, 0, 0] == pytest.approx(0, abs=1e-3)
+    assert lightness[0, -1, -1] == pytest.approx(100, abs=1e-3)
+    colors = lab(np.repeat(gray, 3, axis=0))
+    np.testing.assert_allclose(colors[0], lightness[0], atol=1e-3)
+    np.testing.assert_allclose(colors[1:], 0, atol=1e-3)
+    for channels in (2, 5):
+        many = lab(np.repeat(gray, channels, axis=0))
+        np.testing.assert_allclose(np.sqrt((many**2).sum(axis=0)), lightness[0], atol=1e-3)
+
+
+# All kernels
+
+
+FLOW = np.zeros((2, 6, 8), np.float32)
+ONE = np.ones((1, 6, 8), np.float32)
+
+
+def test_result_does_not_depend_on_the_number_of_threads() -> None:
+    size = (75, 131)
+    flow, guide = random_planes(2, size), uniform_planes(3, size, 0, 1)
+    one = np.ones((1, *size), np.float32)
+    kernels = [
+        lambda: _core.motion_edges(flow, 0.5, 1.0, 15, 3),
+        lambda: _core.visibility(flow, guide, 0.3, 0.1),
+        lambda: _core.weighted_median(flow, flow, one, 10 * guide, guide[:1], 7, 2, 8.0, 3.5),
+        lambda: _core.lab(guide),
+    ]
+    threads = _core.get_threads()
+    try:
+        _core.set_threads(1)
+        expected = [kernel() for kernel in kernels]
+        for count in (2, 3):
+            _core.set_threads(count)
+            for kernel, result in zip(kernels, expected, strict=True):
+                np.testing.assert_array_equal(kernel(), result)
+    finally:
+        _core.set_threads(threads)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: CORE.motion_edges(ONE, 0.2, 3.0, 15, 5), ValueError, r"`flow`.*\(1, 6, 8\)"),
+        (lambda: CORE.motion_edges(FLOW, 0.2, 3.0, 14, 5), ValueError, "`window`.*14"),
+        (lambda: CORE.motion_edges(FLOW, 0.2, 3.0, 15, -1), ValueError, "`dilation`.*-1"),
+        (lambda: CORE.visibility(FLOW, ONE[:, :5], 0.3, 0.1), ValueError, r"`differences`.*\(1, 5, 8\)"),
+        (lambda: CORE.visibility(FLOW, ONE, 0.0, 0.1), ValueError, "`divergence`"),
+        (lambda: CORE.visibility(FLOW, ONE, 0.3, np.nan), ValueError, "`difference`"),
+        (lambda: CORE.weighted_median(FLOW, FLOW, FLOW, ONE, ONE, 15, 2, 8.0, 3.5), ValueError, "`mask`.*one plane"),
+        (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE > 0, 15, 2, 8.0, 3.5), TypeError, "`reliability`"),
+        (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE, 15, 3, 8.0, 3.5), ValueError, "`row_step`.*3"),
+        (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE, 15, 2, 8.0, 0.0), ValueError, "`color`"),
+        (lambda: CORE.lab(ONE[0]), ValueError, r"`planes`.*\(6, 8\)"),
+    ],
+)
+def test_errors_name_the_argument(call: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()

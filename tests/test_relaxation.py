@@ -1,0 +1,169 @@
+"""The native solver against the energies it minimises, against the general minimiser, and with a person's own terms."""
+
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+import variflow
+from variflow import models
+from variflow.datasets import synthetic
+from variflow.energy import (
+    L1,
+    BrightnessConstancy,
+    Charbonnier,
+    DataTerm,
+    GeneralisedCharbonnier,
+    GradientConstancy,
+    Huber,
+    ImageEdges,
+    Lorentzian,
+    Magnitude,
+    Quadratic,
+    Smoothness,
+)
+from variflow.frames import prepare
+from variflow.linearisation import linearise
+from variflow.pyramid import pyramid
+from variflow.solve import general
+from variflow.solve.conjugate_gradient import ConjugateGradient
+from variflow.solve.relaxation import Relaxation
+
+PENALTIES = [Quadratic(), Charbonnier(0.1), GeneralisedCharbonnier(0.4, 0.1), Huber(0.1), Lorentzian(0.2), L1(0.01)]
+SHAPE = (37, 46)
+
+
+@pytest.fixture(scope="module")
+def at():
+    pair = synthetic.translation(SHAPE, shift=(0.8, -0.4), seed=4)
+    level = pyramid(prepare(pair.frame0, pair.frame1), factor=0.5, coarsest=64)[0]
+    rng = np.random.default_rng(1)
+    flow = tuple(0.3 * rng.normal(size=SHAPE).astype(np.float32) for _ in range(2))
+    return linearise(level, flow, derivative="average", interpolation="bicubic")
+
+
+@dataclass(frozen=True)
+class OwnBrightness(DataTerm):
+    """Brightness constancy as a person would write it."""
+
+    def residuals(self, d, at):
+        u, v = d
+        return [at.Ix[c] * u + at.Iy[c] * v + at.It[c] for c in range(3)]
+
+
+@dataclass(frozen=True)
+class Blurred(DataTerm):
+    """Not a function of each pixel alone."""
+
+    def residuals(self, d, at):
+        u, v = d
+        return [at.Ix[0] * (u + 0.5 * u[:, ::-1]) + at.Iy[0] * v + at.It[0]]
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
+@pytest.mark.parametrize("normalisation", [None, 1 / 255])
+@pytest.mark.parametrize("per", ["edge", "pixel"])
+def test_the_energies_reported_are_those_of_the_terms(at, penalty, normalisation, per):
+    data = 2.0 * BrightnessConstancy(penalty, normalisation=normalisation) + GradientConstancy(
+        penalty, normalisation=normalisation
+    )
+    energy = 0.5 * (data + 0.1 * Smoothness(penalty, per=per))
+    minimum = Relaxation(5).minimise(energy, at)
+    zero = (np.zeros(SHAPE, np.float32),) * 2
+    assert minimum.before == pytest.approx(float(energy(zero, at)), rel=1e-4)
+    assert minimum.after == pytest.approx(float(energy(minimum.increment, at)), rel=1e-4)
+    assert minimum.after < minimum.before
+
+
+def test_the_energy_with_image_edges(at):
+    energy = BrightnessConstancy() + 0.1 * Smoothness(Charbonnier(0.1), edges=ImageEdges(contrast=5.0))
+    minimum = Relaxation(5).minimise(energy, at)
+    assert minimum.after == pytest.approx(float(energy(minimum.increment, at)), rel=1e-4)
+
+
+@pytest.mark.parametrize("normalisation", [None, 1 / 255])
+def test_a_quadratic_energy_has_one_minimum(at, normalisation):
+    energy = BrightnessConstancy(normalisation=normalisation) + 0.05 * Smoothness()
+    native = Relaxation(400, 1.8).minimise(energy, at)
+    other = general.minimise(energy, ConjugateGradient(), 400, at)
+    for plane, expected in zip(native.increment, other.increment, strict=True):
+        np.testing.assert_allclose(plane, expected, atol=2e-3)
+    assert native.after == pytest.approx(other.after, rel=1e-4)
+
+
+@pytest.mark.parametrize("normalisation", [None, 1 / 255])
+def test_a_term_of_ones_own_is_as_good_as_a_built_in(at, normalisation):
+    smooth = 0.05 * Smoothness(Charbonnier(0.1))
+    own = Relaxation(20).minimise(OwnBrightness(Charbonnier(0.1), normalisation=normalisation) + smooth, at)
+    built_in = Relaxation(20).minimise(BrightnessConstancy(Charbonnier(0.1), normalisation=normalisation) + smooth, at)
+    for plane, expected in zip(own.increment, built_in.increment, strict=True):
+        np.testing.assert_allclose(plane, expected, atol=1e-4)
+
+
+def test_a_term_of_ones_own_through_the_whole_estimate():
+    pair = synthetic.translation((48, 64), shift=(1.3, -0.6), seed=2)
+    model = variflow.Model(OwnBrightness(Charbonnier(0.1)) + 0.05 * Smoothness(Charbonnier(0.1)), solver=Relaxation())
+    flow = variflow.estimate(pair.frame0, pair.frame1, model).flow
+    np.testing.assert_allclose(flow[8:-8, 8:-8].mean(axis=(0, 1)), (1.3, -0.6), atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("energy", "error", "message"),
+    [
+        (lambda d, at: 0.0, TypeError, "wanted data terms and a Smoothness of the flow"),
+        (BrightnessConstancy() + Magnitude(), TypeError, "energy holds Magnitude"),
+        (BrightnessConstancy() + Smoothness(of="increment"), TypeError, "energy holds Smoothness"),
+        (BrightnessConstancy(), TypeError, "energy holds 0 terms of smoothness"),
+        (Blurred() + Smoothness(), ValueError, "residuals of Blurred at a pixel depend on the increments of other"),
+    ],
+)
+def test_energies_that_cannot_be_taken_apart_are_refused(energy, error, message):
+    frame = np.random.default_rng(0).random((20, 24))
+    with pytest.raises(error, match=message):
+        variflow.iterate(frame, frame**2, variflow.Model(energy, solver=Relaxation()))
+
+
+def test_settings_are_checked():
+    with pytest.raises(ValueError, match="sweeps is 0"):
+        Relaxation(0)
+    with pytest.raises(ValueError, match="omega is 2"):
+        Relaxation(omega=2)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_named_models(name):
+    """Identical frames give exactly zero; a shift is found; any size works; threads do not matter."""
+    pair = synthetic.translation((60, 80), shift=(1.3, -0.6), seed=2)
+    flow = variflow.estimate(pair.frame0, pair.frame1, name).flow
+    assert np.abs(flow[8:-8, 8:-8] - (1.3, -0.6)).mean() < 0.05
+    assert (variflow.estimate(pair.frame0, pair.frame0, name).flow == 0).all()
+    for shape in ((1, 1), (1, 30), (30, 1), (17, 18, 3)):
+        rng = np.random.default_rng(0)
+        assert np.isfinite(variflow.estimate(rng.random(shape), rng.random(shape), name).flow).all()
+    threads = variflow.get_threads()
+    try:
+        variflow.set_threads(3)
+        np.testing.assert_array_equal(variflow.estimate(pair.frame0, pair.frame1, name).flow, flow)
+    finally:
+        variflow.set_threads(threads)
+
+
+def test_named_models_do_not_import_jax():
+    code = (
+        "import sys, numpy, variflow\n"
+        "from variflow import models\n"
+        "frame = numpy.random.default_rng(0).random((40, 50))\n"
+        "for name in models.names(): variflow.estimate(frame, frame[::-1], name)\n"
+        "print('jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_published_horn_schunck_is_one_argument_away():
+    model = replace(models.horn_schunck(), warps=1, coarsest=10**6, filter=None)
+    pair = synthetic.translation((48, 64), shift=(0.3, 0.2), seed=3)
+    flow = variflow.estimate(pair.frame0, pair.frame1, model).flow
+    np.testing.assert_allclose(flow[8:-8, 8:-8].mean(axis=(0, 1)), (0.3, 0.2), atol=0.05)
