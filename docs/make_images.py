@@ -11,7 +11,7 @@ HERE = Path(__file__).resolve().parent / "images"
 def main():
     HERE.mkdir(exist_ok=True)
     pair = datasets.demo()
-    flow = variflow.estimate(pair.frame0, pair.frame1).flow
+    flow = variflow.estimate(pair.frame0, pair.frame1, "classic-nl").flow
     view.save(HERE / "demo.png", view.figure(pair.frame0, pair.frame1, flow, pair.flow), dpi=70)
     # A point on something that moves far, so that the arrow shows.
     view.save(HERE / "direction.png", view.warping(pair.frame0, pair.frame1, flow, point=(258, 300)), dpi=70)
