@@ -23,8 +23,8 @@ from variflow.energy import (
 )
 from variflow.filters import Median, WeightedMedian
 from variflow.model import Model
-from variflow.solve.dual import PrimalDual
 from variflow.solve.lucas_kanade import LucasKanade
+from variflow.solve.primal_dual import PrimalDual
 from variflow.solve.relaxation import Relaxation
 
 # One grey level of 256: below it, a gradient is as likely noise.

@@ -1,4 +1,4 @@
-"""The native solver against the energies it minimises, against the general minimiser, and with a person's own terms."""
+"""The native solvers against the energies they minimise, the general minimiser, and with terms of a person's own."""
 
 import subprocess
 import sys
@@ -29,6 +29,8 @@ from variflow.linearisation import linearise
 from variflow.pyramid import pyramid
 from variflow.solve import general
 from variflow.solve.conjugate_gradient import ConjugateGradient
+from variflow.solve.lucas_kanade import LucasKanade
+from variflow.solve.primal_dual import PrimalDual
 from variflow.solve.relaxation import Relaxation
 
 PENALTIES = [Quadratic(), Charbonnier(0.1), GeneralisedCharbonnier(0.4, 0.1), Huber(0.1), Lorentzian(0.2), L1(0.01)]
@@ -81,6 +83,37 @@ def test_the_energy_with_image_edges(at):
     energy = BrightnessConstancy() + 0.1 * Smoothness(Charbonnier(0.1), edges=ImageEdges(contrast=5.0))
     minimum = Relaxation(5).minimise(energy, at)
     assert minimum.after == pytest.approx(float(energy(minimum.increment, at)), rel=1e-4)
+
+
+@pytest.mark.parametrize("penalty", [L1(), Huber(0.1)], ids=str)
+@pytest.mark.parametrize("normalisation", [None, 1 / 255])
+def test_the_energies_of_norms_are_those_of_the_terms(at, penalty, normalisation):
+    """Three channels and both gradients: what is penalised is a mean over several residuals."""
+    data = BrightnessConstancy(penalty, normalisation=normalisation) + 0.5 * GradientConstancy(
+        penalty, normalisation=normalisation
+    )
+    energy = data + 0.1 * Smoothness(penalty, per="pixel")
+    zero = (np.zeros(SHAPE, np.float32),) * 2
+    minimum = PrimalDual(100).minimise(energy, at)
+    assert minimum.before == pytest.approx(float(energy(zero, at)), rel=1e-4)
+    assert minimum.after == pytest.approx(float(energy(minimum.increment, at)), rel=1e-4)
+    assert minimum.after < minimum.before
+    # The minimum of a convex energy: no step away from it goes further down, and more iterations gain nothing.
+    longer = PrimalDual(2000).minimise(energy, at)
+    assert longer.after <= minimum.after * (1 + 1e-4)
+    rng = np.random.default_rng(2)
+    for size in (1e-3, 1e-2, 1e-1):
+        step = size * rng.normal(size=(2, *SHAPE)).astype(np.float32)
+        assert float(energy(tuple(np.asarray(longer.increment) + step), at)) > longer.after
+
+
+def test_energies_that_are_not_norms_are_refused(at):
+    with pytest.raises(TypeError, match="energy holds the penalty Charbonnier"):
+        PrimalDual().check(BrightnessConstancy(Charbonnier(0.1)) + Smoothness(L1(), per="pixel"), at)
+    with pytest.raises(TypeError, match="one Smoothness per pixel"):
+        PrimalDual().check(BrightnessConstancy(L1()) + Smoothness(L1()), at)
+    with pytest.raises(TypeError, match="wanted data terms alone for LucasKanade"):
+        LucasKanade().check(BrightnessConstancy() + Smoothness(), at)
 
 
 @pytest.mark.parametrize("normalisation", [None, 1 / 255])
