@@ -346,7 +346,8 @@ def test_sweeps_together_are_sweeps_one_by_one(size: tuple[int, int]) -> None:
     flow = relax(system, 1, 1.9)
     for _ in range(24):
         flow = relax(system, 1, 1.9, start=tuple(flow))
-    np.testing.assert_allclose(together, flow, atol=1e-4)
+    # Each call packs the system anew and rounds on the way; flows here reach 13 pixels.
+    np.testing.assert_allclose(together, flow, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (33, 47), (300, 400), (129, 1300)])
