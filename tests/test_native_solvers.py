@@ -13,6 +13,7 @@ from variflow.datasets import synthetic
 from variflow.energy import (
     L1,
     BrightnessConstancy,
+    CensusConstancy,
     Charbonnier,
     DataTerm,
     GeneralisedCharbonnier,
@@ -181,6 +182,24 @@ def test_named_models(name):
         np.testing.assert_array_equal(variflow.estimate(pair.frame0, pair.frame1, name).flow, flow)
     finally:
         variflow.set_threads(threads)
+
+
+@pytest.mark.parametrize(
+    ("name", "penalty", "smooth"),
+    [
+        ("brox", Charbonnier(0.3), 0.6 * Smoothness(Charbonnier(0.01))),
+        ("classic-nl", Charbonnier(0.3), 0.8 * Smoothness(Charbonnier(0.005), edges=ImageEdges(4.6))),
+        ("tv-l1", L1(), Smoothness(L1(), per="pixel")),
+    ],
+)
+def test_census_makes_any_model_indifferent_to_light(name, penalty, smooth):
+    """The second frame 1.2 times as bright and 25 levels up, clipped; the texture moves by 2 px."""
+    pair = synthetic.translation((240, 320), shift=(2.0, 0.0), seed=3)
+    brighter = np.clip(pair.frame1 * 1.2 + 25, 0, 255).astype(np.uint8)
+    census = CensusConstancy(penalty, weight=1.0 if name == "tv-l1" else 2.0, normalisation=0.1)
+    model = replace(models.get(name), energy=census + smooth)
+    flow = variflow.estimate(pair.frame0, brighter, model).flow
+    assert np.linalg.norm(flow[16:-16, 16:-16] - (2, 0), axis=2).mean() < 0.05
 
 
 def test_named_models_do_not_import_jax():
