@@ -40,7 +40,7 @@ def linearised(name, size):
     known = np.isfinite(flow).all(axis=0)
     flow = resample_flow(tuple(fill_missing(np.where(known, flow, 0).astype(np.float32), known)), size)
     flow = resample_flow(resample_flow(flow, (size[0] // 2, size[1] // 2)), size)
-    level = pyramid(prepare(*frames), factor=0.5, coarsest=16, presmoothing=0.7)[0]
+    level = pyramid(prepare(*frames), factor=0.5, coarsest=16, presmoothing=0.7, channels="gray")[0]
     return linearise(level, flow, derivative="average", interpolation="bicubic")
 
 
@@ -57,7 +57,7 @@ def robust(at):
     _core.add_data(tensor, at.Ix, at.Iy, at.It, at.weights, 1, 0.2, 0.0, INTENSITY, 0.3**0.5)
     second = [np.concatenate(pair) for pair in ((at.Ixx, at.Ixy), (at.Ixy, at.Iyy), (at.Ixt, at.Iyt))]
     _core.add_data(tensor, *second, at.weights, 1, 0.2, 0.0, INTENSITY, 2.0)
-    guides = _core.image_edges(np.ascontiguousarray(at.guide), 0.05)
+    guides = _core.image_edges(np.ascontiguousarray(at.guide), 4.6)
     return tensor, _core.edge_weights(*at.flow, *guides, False, 1, 0.002, 0.0, 1.0)[0], *at.flow
 
 
