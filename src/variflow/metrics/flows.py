@@ -1,0 +1,293 @@
+"""Errors of a flow against the true flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def endpoint_error(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | None = None) -> float:
+    """Mean length, in pixels, of the difference between a flow and the truth.
+
+    Parameters
+    ----------
+    flow : array_like (H, W, 2)
+        The estimate (u, v), in pixels.
+    truth : array_like (H, W, 2)
+        The true flow; NaN where it is unknown.
+    valid : array_like of bool (H, W), optional
+        True where a pixel counts. Default: everywhere.
+
+    Returns
+    -------
+    error : float
+        The mean over the pixels that count, >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types or shapes do not fit, if no pixel counts, or if `flow` is unknown where a pixel counts.
+
+    Examples
+    --------
+    >>> truth = np.zeros((2, 2, 2))
+    >>> endpoint_error(truth + [3.0, 4.0], truth)
+    5.0
+    """
+    return float(np.mean(_distances(*_known(flow, truth, valid))))
+
+
+def angular_error(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | None = None) -> float:
+    """Mean angle, in degrees, between (u, v, 1) of a flow and of the truth.
+
+    Parameters
+    ----------
+    flow : array_like (H, W, 2)
+        The estimate (u, v), in pixels.
+    truth : array_like (H, W, 2)
+        The true flow; NaN where it is unknown.
+    valid : array_like of bool (H, W), optional
+        True where a pixel counts. Default: everywhere.
+
+    Returns
+    -------
+    error : float
+        The mean over the pixels that count, 0 to 180; exactly 0 for equal flows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types or shapes do not fit, if no pixel counts, or if `flow` is unknown where a pixel counts.
+
+    Examples
+    --------
+    >>> round(angular_error([[[1.0, 0.0]]], [[[0.0, 0.0]]]), 9)
+    45.0
+    """
+    return float(np.mean(_angles(*_known(flow, truth, valid))))
+
+
+def endpoint_error_map(flow: npt.ArrayLike, truth: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Length, in pixels, of the difference between a flow and the truth at every pixel.
+
+    Parameters
+    ----------
+    flow : array_like (H, W, 2)
+        The estimate (u, v), in pixels; NaN where it is unknown.
+    truth : array_like (H, W, 2)
+        The true flow; NaN where it is unknown.
+
+    Returns
+    -------
+    error : float64 (H, W)
+        NaN where the truth is unknown, infinite where the estimate alone is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types or shapes do not fit.
+
+    Examples
+    --------
+    >>> endpoint_error_map([[[3.0, 4.0], [1.0, 1.0]]], [[[0.0, 0.0], [np.nan, np.nan]]])
+    array([[ 5., nan]])
+    """
+    return _map(_distances, flow, truth)
+
+
+def angular_error_map(flow: npt.ArrayLike, truth: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Angle, in degrees, between (u, v, 1) of a flow and of the truth at every pixel.
+
+    Parameters
+    ----------
+    flow : array_like (H, W, 2)
+        The estimate (u, v), in pixels; NaN where it is unknown.
+    truth : array_like (H, W, 2)
+        The true flow; NaN where it is unknown.
+
+    Returns
+    -------
+    error : float64 (H, W)
+        0 to 180; NaN where the truth is unknown, infinite where the estimate alone is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types or shapes do not fit.
+
+    Examples
+    --------
+    >>> angular_error_map([[[1.0, 0.0]]], [[[-1.0, 0.0]]])
+    array([[90.]])
+    """
+    return _map(_angles, flow, truth)
+
+
+def outliers(
+    flow: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    valid: npt.ArrayLike | None = None,
+    *,
+    above: float = 3.0,
+    relative: float = 0.05,
+) -> float:
+    """Share of the pixels whose end-point error is too large: by default Fl of KITTI 2015.
+
+    An outlier is off by more than `above` pixels and by more than the fraction `relative` of the true speed. With
+    ``relative=0`` it is the n-pixel outlier of KITTI 2012 and Spring. Fl-noc, Fl-bg and Fl-fg take as `valid` what is
+    not occluded, the background and the foreground.
+
+    Parameters
+    ----------
+    flow : array_like (H, W, 2)
+        The estimate (u, v), in pixels; where it is unknown, it is an outlier.
+    truth : array_like (H, W, 2)
+        The true flow; NaN where it is unknown.
+    valid : array_like of bool (H, W), optional
+        True where a pixel counts. Default: everywhere.
+    above : float
+        Error, px, that any outlier exceeds; 1, 3 or 5 in benchmarks.
+    relative : float
+        Fraction of the true speed that any outlier exceeds; 0.05 in KITTI 2015, 0 elsewhere.
+
+    Returns
+    -------
+    share : float
+        Percent of the pixels that count.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types or shapes do not fit, or if no pixel counts.
+
+    Examples
+    --------
+    >>> truth = np.full((1, 2, 2), 100.0)
+    >>> outliers(truth + [[[4.0, 0.0], [8.0, 0.0]]], truth)  # 4 px is less than 5 % of 141 px
+    50.0
+    >>> outliers(truth + [[[4.0, 0.0], [8.0, 0.0]]], truth, relative=0)
+    100.0
+    """
+    u, v, true_u, true_v = _counting(flow, truth, valid)
+    error = _distances(u, v, true_u, true_v)
+    good = (error <= above) | (error <= relative * np.hypot(true_u, true_v))
+    return float(100 * np.mean(~good))  # an unknown estimate compares false and so is not good
+
+
+def complete(flow: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Fill the unknown pixels of an estimate from its known ones, as the benchmark KITTI does before it compares.
+
+    A gap within a row takes, in each component, the smaller of the values at its two ends, which belong to the
+    background more often; a gap at the end of a row takes the nearest value. Rows without any known pixel are filled
+    likewise along the columns.
+
+    Parameters
+    ----------
+    flow : array_like (H, W, 2)
+        Displacement (u, v) in pixels; NaN where it is unknown.
+
+    Returns
+    -------
+    flow : float32 (H, W, 2)
+        Known everywhere.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no flow, or unknown everywhere.
+
+    Examples
+    --------
+    >>> gap = [np.nan, np.nan]
+    >>> complete([[gap, [2.0, 5.0], gap, [3.0, 4.0]]])[0].tolist()
+    [[2.0, 5.0], [2.0, 5.0], [2.0, 4.0], [3.0, 4.0]]
+    """
+    field = _real("flow", flow).astype(np.float32)
+    if not np.isfinite(field).all(axis=-1).any():
+        raise ValueError("flow: unknown everywhere")
+    return _fill_rows(_fill_rows(field).transpose(1, 0, 2)).transpose(1, 0, 2)
+
+
+def _fill_rows(field: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Fill every row that has a known pixel."""
+    width = field.shape[1]
+    known = np.asarray(np.isfinite(field).all(axis=-1))
+    at = np.arange(width)
+    left = np.maximum.accumulate(np.where(known, at, -1), axis=1)
+    right = np.minimum.accumulate(np.where(known, at, width)[:, ::-1], axis=1)[:, ::-1]
+    left, right = np.where(left < 0, right, left), np.where(right == width, left, right)
+    row = np.arange(len(field))[:, None]
+    # Without a known pixel in the row both ends are out of range; the clipped ones are NaN as well.
+    ends = (field[row, np.clip(end, 0, width - 1)] for end in (left, right))
+    return np.asarray(np.minimum(*ends))
+
+
+def _distances(*components: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    u, v, true_u, true_v = components
+    return np.hypot(u - true_u, v - true_v)
+
+
+def _angles(*components: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    u, v, true_u, true_v = components
+    du, dv = u - true_u, v - true_v
+    # The cross product written with differences vanishes exactly for equal flows and keeps its digits for close ones,
+    # where the arc cosine of the dot product would lose them all.
+    cross = np.sqrt(du**2 + dv**2 + (true_u * dv - true_v * du) ** 2)
+    dot = u * true_u + v * true_v + 1
+    return np.asarray(np.degrees(np.arctan2(cross, dot)))
+
+
+def _map(
+    measure: Callable[..., npt.NDArray[np.float64]], flow: npt.ArrayLike, truth: npt.ArrayLike
+) -> npt.NDArray[np.float64]:
+    estimate, true = _pair(flow, truth)
+    given, known = (np.isfinite(field).all(axis=-1) for field in (estimate, true))
+    error = np.where(known, np.inf, np.nan)
+    both = given & known
+    error[both] = measure(*estimate[both].T, *true[both].T)
+    return error
+
+
+def _known(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | None) -> list[npt.NDArray[np.float64]]:
+    """Return u, v, true u and true v of the pixels that count, each a vector; raise if the estimate has gaps."""
+    components = _counting(flow, truth, valid)
+    missing = int(np.sum(~(np.isfinite(components[0]) & np.isfinite(components[1]))))
+    if missing:
+        raise ValueError(f"flow: unknown at {missing} of the {components[0].size} pixels whose truth is known")
+    return components
+
+
+def _counting(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | None) -> list[npt.NDArray[np.float64]]:
+    """Return u, v, true u and true v of the pixels that count; u and v are NaN or infinite where they are unknown."""
+    estimate, true = _pair(flow, truth)
+    counts = np.isfinite(true).all(axis=-1)
+    if valid is not None:
+        mask: npt.NDArray[Any] = np.asarray(valid)
+        if mask.dtype.kind not in "biu":
+            raise TypeError(f"valid: its type is {mask.dtype}, bool is wanted")
+        if mask.shape != counts.shape:
+            raise ValueError(f"valid: its shape is {mask.shape}, that of the flow, {counts.shape}, is wanted")
+        counts &= mask.astype(bool)
+    if not counts.any():
+        raise ValueError("truth: no pixel is both known and valid")
+    estimate, true = estimate[counts], true[counts]
+    return [estimate[:, 0], estimate[:, 1], true[:, 0], true[:, 1]]
+
+
+def _pair(flow: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    estimate, true = _real("flow", flow), _real("truth", truth)
+    if estimate.shape != true.shape:
+        raise ValueError(f"flow: its shape is {estimate.shape}, that of the truth, {true.shape}, is wanted")
+    return estimate, true
+
+
+def _real(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    array: npt.NDArray[Any] = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name}: its type is {array.dtype}, real numbers are wanted")
+    if array.ndim != 3 or array.shape[2] != 2 or 0 in array.shape:
+        raise ValueError(f"{name}: its shape is {array.shape}, (H, W, 2) with at least one pixel is wanted")
+    return array.astype(np.float64)

@@ -1,0 +1,179 @@
+"""Frames in between: made of two frames and the flow from one to the other, and compared with the true one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow.flowops import warp
+
+Reals = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+def interpolation_error(frame: npt.ArrayLike, truth: npt.ArrayLike, *, normalized: bool = False) -> float:
+    """Root of the mean square difference between an interpolated frame and the true one: IE of Middlebury.
+
+    Parameters
+    ----------
+    frame, truth : array_like (H, W) or (H, W, C)
+        Intensities; the difference of two colours is the length of their difference. NaN in `truth` does not count.
+    normalized : bool
+        Divide each squared difference by 1 plus the squared gradient of `truth`: the normalized error, NE. It presumes
+        intensities from 0 to 255.
+
+    Returns
+    -------
+    error : float
+        In the unit of the intensities.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, or if `frame` is missing where `truth` is not.
+
+    Examples
+    --------
+    >>> interpolation_error([[3.0, 4.0]], [[0.0, 0.0]]) == 12.5**0.5
+    True
+    """
+    made, true = (np.asarray(array, np.float64) for array in (frame, truth))
+    if made.shape != true.shape or made.ndim not in (2, 3):
+        raise ValueError(f"frame: its shape is {made.shape}, that of the true frame, {true.shape}, is wanted")
+    made, true = (np.atleast_3d(array) for array in (made, true))
+    counts = np.isfinite(true).all(axis=2)
+    square = np.sum((made - true) ** 2, axis=2)
+    if normalized:
+        steepness = [np.gradient(true, axis=axis) for axis in (0, 1) if true.shape[axis] > 1]
+        square = square / (1 + np.sum([np.sum(slope**2, axis=2) for slope in steepness], axis=0))
+        counts &= np.isfinite(square) | ~np.isfinite(made).all(axis=2)
+    if not counts.any():
+        raise ValueError("truth: every pixel is missing")
+    if not np.isfinite(square[counts]).all():
+        raise ValueError("frame: missing where the true frame is not")
+    return float(np.sqrt(np.mean(square[counts])))
+
+
+def in_between(frame0: npt.ArrayLike, frame1: npt.ArrayLike, flow: npt.ArrayLike, time: float = 0.5) -> Reals:
+    """Make the frame at a time between two, as Middlebury does from the flow that it judges.
+
+    The flow is carried to that time; where several pixels arrive, the one whose two frames agree best counts, and gaps
+    are filled from their rims. Each pixel then blends what the two frames show along its motion, or takes what only
+    one of them shows.
+
+    Parameters
+    ----------
+    frame0, frame1 : array_like (H, W) or (H, W, C)
+        The frames.
+    flow : array_like (H, W, 2)
+        Displacement (u, v) in pixels from the first frame to the second, known everywhere.
+    time : float
+        0 is the first frame, 1 the second.
+
+    Returns
+    -------
+    frame : float64, shape of a frame
+        In the intensities of the frames.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, `time` is out of range, or the flow is unknown somewhere.
+
+    References
+    ----------
+    S. Baker et al., "A Database and Evaluation Methodology for Optical Flow", IJCV 92, 2011, section 3.3.2.
+
+    Examples
+    --------
+    >>> frames = np.zeros((5, 8)), np.zeros((5, 8))
+    >>> frames[0][:, 2] = frames[1][:, 4] = 100.0
+    >>> in_between(*frames, np.full((5, 8, 2), [2.0, 0.0]))[2].tolist()
+    [0.0, 0.0, 0.0, 100.0, 0.0, 0.0, 0.0, 0.0]
+    """
+    first, second, field = (np.asarray(array, np.float64) for array in (frame0, frame1, flow))
+    if first.shape != second.shape or first.ndim not in (2, 3) or field.shape != (*first.shape[:2], 2):
+        raise ValueError(f"flow: its shape is {field.shape}, for frames {first.shape} and {second.shape}")
+    if not 0 <= time <= 1:
+        raise ValueError(f"time: 0 to 1 is wanted, got {time}")
+    if not np.isfinite(field).all():
+        raise ValueError("flow: unknown somewhere; metrics.complete fills it")
+
+    mismatch = np.sum(np.abs(np.atleast_3d(first - _along(second, field))), axis=2)
+    there = _carry(field, 1.0, mismatch)
+    # Only the second frame shows where no point of the first arrives, only the first what another point replaces.
+    hidden1 = np.isnan(there[..., 0])
+    hidden0 = ~(np.linalg.norm(_nearest(there, field) - field, axis=2) <= 0.5)
+    motion = _fill(_carry(field, time, mismatch))
+    before, after = -time * motion, (1 - time) * motion
+    only0 = _nearest(_dilated(hidden0), before) | _outside(after)
+    only1 = _nearest(_dilated(hidden1), after) | _outside(before)
+    weight = np.where(only0 == only1, 1 - time, only0)
+    weight = weight if first.ndim == 2 else weight[..., None]
+    return np.asarray(weight * _along(first, before) + (1 - weight) * _along(second, after))
+
+
+def _along(frame: Reals, motion: Reals) -> Reals:
+    return np.asarray(warp(frame, motion, "bilinear"), np.float64)
+
+
+def _targets(motion: Reals) -> tuple[Reals, Reals]:
+    height, width = motion.shape[:2]
+    return np.arange(width) + motion[..., 0], np.arange(height)[:, None] + motion[..., 1]
+
+
+def _outside(motion: Reals) -> Mask:
+    x, y = _targets(motion)
+    height, width = motion.shape[:2]
+    return np.asarray((x < -0.5) | (x > width - 0.5) | (y < -0.5) | (y > height - 0.5))
+
+
+def _nearest(array: npt.NDArray[Any], motion: Reals) -> npt.NDArray[Any]:
+    """Look an array up along a motion, at the nearest pixel of the frame."""
+    x, y = _targets(motion)
+    height, width = motion.shape[:2]
+    column, row = (np.clip(np.rint(at), 0, size - 1).astype(int) for at, size in ((x, width), (y, height)))
+    return np.asarray(array[row, column])
+
+
+def _carry(flow: Reals, time: float, mismatch: Reals) -> Reals:
+    """Carry a flow to where its pixels are at a time, NaN where none comes; the smallest mismatch wins."""
+    height, width = flow.shape[:2]
+    x, y = _targets(time * flow)
+    columns = np.stack([np.floor(x), np.ceil(x)] * 2).astype(int)
+    rows = np.stack([np.floor(y)] * 2 + [np.ceil(y)] * 2).astype(int)
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    source = np.broadcast_to(np.arange(height * width).reshape(height, width), inside.shape)[inside]
+    target = (rows * width + columns)[inside]
+    # From the worst to the best: of several writes to one place the last one stays.
+    order = np.argsort(-mismatch.ravel()[source], kind="stable")
+    carried = np.full((height * width, 2), np.nan)
+    carried[target[order]] = flow.reshape(-1, 2)[source[order]]
+    return carried.reshape(height, width, 2)
+
+
+def _fill(flow: Reals) -> Reals:
+    """Fill gaps from their rims inwards, each pixel with the mean of its known neighbours."""
+    known = np.isfinite(flow[..., 0])
+    if not known.any():
+        return np.zeros_like(flow)
+    flow = np.where(known[..., None], flow, 0)
+    while not known.all():
+        count = _sum3(known.astype(np.float64)[..., None])
+        rim = ~known & (count[..., 0] > 0)
+        flow[rim] = (_sum3(flow) / np.maximum(count, 1))[rim]
+        known = known | rim
+    return flow
+
+
+def _dilated(mask: Mask) -> Mask:
+    return np.asarray(_sum3(mask.astype(np.float64)[..., None])[..., 0] > 0)
+
+
+def _sum3(planes: Reals) -> Reals:
+    """Sum over the 3 x 3 neighbourhood of each pixel of (H, W, C), with zeros beyond the frame."""
+    padded = np.pad(planes, ((1, 1), (1, 1), (0, 0)))
+    rows = padded[:-2] + padded[1:-1] + padded[2:]
+    return np.asarray(rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:])

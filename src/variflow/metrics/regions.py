@@ -1,0 +1,93 @@
+"""Parts of a frame where flows are compared apart: by speed, and near motion boundaries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Mask = npt.NDArray[np.bool_]
+
+
+def speed_between(truth: npt.ArrayLike, slowest: float, fastest: float = np.inf) -> Mask:
+    """Tell where the true speed lies in a range: s0-10, s10-40 and s40+ of MPI-Sintel.
+
+    Parameters
+    ----------
+    truth : array_like (H, W, 2)
+        The true flow; NaN where it is unknown.
+    slowest, fastest : float
+        The range, px per frame; `slowest` belongs to it, `fastest` does not.
+
+    Returns
+    -------
+    mask : bool (H, W)
+        False where the truth is unknown.
+
+    Examples
+    --------
+    >>> speed_between([[[3.0, 4.0], [6.0, 8.0]]], 0, 10)
+    array([[ True, False]])
+    """
+    field = np.asarray(truth, np.float64)
+    speed = np.hypot(field[..., 0], field[..., 1])
+    return np.asarray((speed >= slowest) & (speed < fastest))
+
+
+def motion_boundaries(truth: npt.ArrayLike, jump: float = 1.0) -> Mask:
+    """Mark the pixels between which the true flow jumps.
+
+    Parameters
+    ----------
+    truth : array_like (H, W, 2)
+        The true flow; NaN where it is unknown, which is no jump.
+    jump : float
+        Largest difference, px, between the flows of neighbours that still move together; 0.5 to 2.
+
+    Returns
+    -------
+    mask : bool (H, W)
+        True at both pixels of any two neighbours in a row or column that do not move together.
+
+    Examples
+    --------
+    >>> motion_boundaries([[[0.0, 0.0], [0.5, 0.0], [5.0, 0.0], [np.nan, np.nan]]])
+    array([[False,  True,  True, False]])
+    """
+    field = np.asarray(truth, np.float64)
+    mask = np.zeros(field.shape[:2], bool)
+    for ahead, behind in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        apart = np.linalg.norm(field[ahead] - field[behind], axis=-1) > jump
+        mask[ahead] |= apart
+        mask[behind] |= apart
+    return mask
+
+
+def near(mask: npt.ArrayLike, distance: float = 10.0) -> Mask:
+    """Tell which pixels lie close to any that is marked.
+
+    Parameters
+    ----------
+    mask : array_like of bool (H, W)
+        For example, motion boundaries.
+    distance : float
+        Largest distance, px, between the centres of the pixels; 10 is that of d0-10 of MPI-Sintel.
+
+    Returns
+    -------
+    mask : bool (H, W)
+        True there; everywhere False if nothing is marked.
+
+    Examples
+    --------
+    >>> near([[True, False, False]], 1)
+    array([[ True,  True, False]])
+    """
+    from scipy import ndimage
+
+    marked = np.asarray(mask, bool)
+    if not marked.any():
+        return np.zeros(marked.shape, bool)
+    away: npt.NDArray[Any] = ndimage.distance_transform_edt(~marked)
+    return np.asarray(away <= distance)
