@@ -86,7 +86,7 @@ def test_models_are_listed():
         (["estimate", "a.png", "b.png", "-o", "no/f.flo"], "no/f.flo: the folder"),
         (["estimate", "a.png", "b.png", "-o", "f.flo", "--show", "f.gif"], "f.gif: the name of an image to write"),
         (["estimate", "a.png", "b.png", "-o", "f.flo", "-m", "brocks"], "model is 'brocks', wanted one of"),
-        (["estimate", "a.png", "b.png", "-o", "f.flo", "--init", "a.png"], "a.png: '.png' is no extension"),
+        (["estimate", "a.png", "b.png", "-o", "f.flo", "--init", "a.png"], "a.png: a picture ("),
         (["estimate", "a.png", "b.png", "-o", "f.flo", "--mask", "small.png"], "mask has shape (4, 4)"),
         (["score", "cut.flo", "truth.flo"], "cut.flo:"),
         (["score", "truth.flo", "missing.flo"], "missing.flo: no such file"),

@@ -126,6 +126,7 @@ def test_missing_flow_and_folder(tmp_path):
 def test_unknown_extension_lists_the_known_ones(tmp_path, name):
     with pytest.raises(FlowFileError, match=r"known are .*\.flo"):
         write_flow(tmp_path / name, np.zeros((1, 1, 2)))
+    (tmp_path / name).write_bytes(b"no flow at all")
     with pytest.raises(FlowFileError, match=r"known are .*\.flo"):
         read_flow(tmp_path / name)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from variflow import datasets, energy, metrics, models, view
     from variflow.driver import EnergyRecord, Result, State, estimate, iterate
     from variflow.flowops import warp
-    from variflow.io import read_flow, read_image, write_flow, write_image
+    from variflow.io import read_flow, read_frames, read_image, write_flow, write_image
     from variflow.io.errors import FlowFileError
     from variflow.linearisation import Linearisation
     from variflow.model import Model
@@ -36,6 +36,7 @@ _HOMES: dict[str, str | None] = {
     "metrics": None,
     "models": None,
     "read_flow": "io",
+    "read_frames": "io",
     "read_image": "io",
     "view": None,
     "warp": "flowops",
@@ -58,6 +59,7 @@ __all__ = [
     "metrics",
     "models",
     "read_flow",
+    "read_frames",
     "read_image",
     "set_threads",
     "view",

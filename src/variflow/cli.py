@@ -60,7 +60,7 @@ def demo(model: ModelName = "balanced", verbose: Verbose = False) -> None:
 def estimate(
     frame0: Annotated[Path, typer.Argument(help="The first frame, an image file.")],
     frame1: Annotated[Path, typer.Argument(help="The second frame.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the flow goes (.flo).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the flow goes; the extension says the format.")],
     model: ModelName = "balanced",
     show: Annotated[Path | None, typer.Option(help="Also write a picture of the flow there.")] = None,
     init: Annotated[Path | None, typer.Option(help="A flow to start from.")] = None,
@@ -170,7 +170,7 @@ def _plain_errors() -> Iterator[None]:
     """Turn an error that its message explains into that message."""
     try:
         yield
-    except (ValueError, TypeError, OSError, MemoryError) as error:
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
         message = str(error) or type(error).__name__
         if isinstance(error, OSError) and error.filename is not None:
             message = f"{error.filename}: {error.strerror}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,21 +45,53 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     >>> (folder / "numbers.bin").read_bytes()
     b'123'
     """
+    # tempfile would make a file that only its owner may read; a plain open follows the umask.
+    with beside(path) as part, part.open("wb") as file:
+        yield file
+
+
+@contextmanager
+def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield another name, under which the block writes a file that takes the name `path` when the block ends.
+
+    For writers that want a name; otherwise as `atomic`.
+    """
     target = destination(path)
     if target.exists() and not target.is_file():
-        with target.open("wb") as file:
-            yield file
+        yield target
         return
-
-    # tempfile would make a file that only its owner may read; a plain open follows the umask.
-    part = target.parent / f".{secrets.token_hex(8)}.part"
+    part = _other_name(target)
     try:
-        with part.open("xb") as file:
-            yield file
+        yield part
         os.replace(part, target)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def folder_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield another name, under which the block makes a folder that takes the name `path` when the block ends.
+
+    A folder that is already there is put aside, and removed only when the new one has its name.
+    """
+    target = Path(os.path.realpath(path))
+    _check_parent(path, target)
+    part, old = _other_name(target), _other_name(target)
+    try:
+        yield part
+        if target.exists():
+            os.replace(target, old)
+        try:
+            os.replace(part, target)
+        except BaseException:
+            if old.exists():
+                os.replace(old, target)
+            raise
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def destination(path: str | os.PathLike[str]) -> Path:
@@ -66,6 +99,14 @@ def destination(path: str | os.PathLike[str]) -> Path:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(f"{os.fspath(path)}: is a folder, the name of a file is wanted")
+    _check_parent(path, target)
+    return target
+
+
+def _check_parent(path: str | os.PathLike[str], target: Path) -> None:
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{os.fspath(path)}: the folder {target.parent} does not exist")
-    return target
+
+
+def _other_name(target: Path) -> Path:
+    return target.parent / f".{secrets.token_hex(8)}.part"

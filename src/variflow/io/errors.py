@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class FileFormatError(ValueError):
@@ -37,3 +39,25 @@ class FlowFileError(FileFormatError):
 
 class ImageFileError(FileFormatError):
     """An image file that cannot be read, or a name that says no image format that can be written."""
+
+
+@contextmanager
+def explained(path: str | os.PathLike[str], kind: type[FileFormatError], what: str) -> Iterator[None]:
+    """Turn whatever a codec raises into an error of this kind: each codec has errors of its own.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file that is read.
+    kind : type
+        The error to raise.
+    what : str
+        How the reason begins, as "cannot be read".
+    """
+    try:
+        yield
+    except (FileFormatError, ImportError, MemoryError):  # these say it themselves
+        raise
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise kind(path, f"{what}: {reason}") from error

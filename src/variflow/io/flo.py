@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from variflow.io.errors import FlowFileError
+
+EXTENSIONS = (".flo",)
+MAGICS = (b"PIEH",)
 
 _HEADER = struct.Struct("<fii")
 _MAGIC = 202021.25
@@ -67,28 +69,26 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     return flow
 
 
-def write(file: BinaryIO, flow: npt.NDArray[np.float32]) -> None:
+def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     """Write a flow in the ``.flo`` format.
 
     Parameters
     ----------
-    file : binary file
-        Open for writing.
+    path : Path
+        Where it goes.
     flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels; a pixel with NaN in either component is written as unknown.
+        Displacement (u, v) in pixels, finite, or NaN in both components where it is unknown.
 
     Raises
     ------
     ValueError
-        If a displacement is infinite or above 1e9, which the format would read back as unknown.
+        If a displacement is above 1e9, which the format would read back as unknown.
     """
     too_large = np.abs(flow) > _LARGEST_KNOWN
     if too_large.any():
         raise ValueError(
             f"flow: {int(too_large.any(axis=-1).sum())} pixels move by more than 1e9, which .flo cannot hold"
         )
-    values = flow.astype("<f4")
-    values[np.isnan(values).any(axis=-1)] = _UNKNOWN
+    values = np.where(np.isnan(flow), np.float32(_UNKNOWN), flow).astype("<f4", copy=False)
     height, width = values.shape[:2]
-    file.write(_HEADER.pack(_MAGIC, width, height))
-    file.write(values.tobytes())
+    path.write_bytes(_HEADER.pack(_MAGIC, width, height) + values.tobytes())

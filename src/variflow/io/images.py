@@ -1,6 +1,6 @@
-"""Images: imagecodecs for PNG, tifffile for TIFF, imageio for the rest.
+"""Single images: imagecodecs for PNG, tifffile for TIFF, NumPy and Zarr for arrays, imageio for the rest.
 
-imageio alone would read a 16-bit colour PNG as 8 bits. The codecs are imported when they are first used.
+The codecs are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -8,20 +8,18 @@ from __future__ import annotations
 import math
 import os
 import re
-import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from variflow.io import claims, npy, png, tiff, zarr_array
 from variflow.io.atomic import atomic, destination
-from variflow.io.errors import ImageFileError
+from variflow.io.errors import ImageFileError, explained
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_NETPBM = re.compile(rb"P([56])" + 3 * rb"(?:\s|#[^\n]*\n)+(\d+)" + rb"\s")
-_DEFLATE_LIMIT = 1032  # no deflate stream expands more than this
+_NETPBM = re.compile(rb"P([56])" + 3 * rb"(?:\s|#[^\n]*\n)+(\d{1,10})" + rb"\s")
+_MOST_CHANNELS = 16
 
 
 def read_image(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
@@ -32,12 +30,13 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     replaced by its RGB colours. An alpha channel is dropped: a frame of a flow has none, and the colours under it are
     used as they are. The orientation noted by a camera (EXIF) is applied to JPEG and the other formats that imageio
     reads, so that the image stands as viewers show it; PNG and TIFF are returned as they are stored, a TIFF whose zero
-    is white too.
+    is white too. An array of NumPy (``.npy``) or Zarr is an image if its shape is (H, W), or (H, W, C) with at most 16
+    channels.
 
     Parameters
     ----------
     path : str or os.PathLike
-        The file.
+        The file, or the folder of a Zarr array.
 
     Returns
     -------
@@ -50,6 +49,12 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
         If there is no such file.
     ImageFileError
         If it is no image, is damaged, or holds several images.
+    ImportError
+        If it is a Zarr array and Zarr is not installed.
+
+    See Also
+    --------
+    variflow.read_frames : Files that hold several images, folders of images and videos.
 
     Examples
     --------
@@ -62,26 +67,47 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     file = Path(path)
     if not file.exists():
         raise FileNotFoundError(f"{os.fspath(path)}: no such file")
-    if not file.is_file():
-        raise ImageFileError(path, "not a file")
-    try:
-        with file.open("rb") as stream:
-            start = stream.read(8)
-        if start == _PNG:
-            image = _read_png(file)
-        elif start[:4] in _TIFF:
-            image = _read_tiff(file)
-        elif start[:2] in (b"P5", b"P6"):
-            image = _read_netpbm(file)
-        else:
-            image = _read_other(file)
-    except ImageFileError:
-        raise
-    except OSError as error:
-        raise ImageFileError(path, f"cannot be read as an image: {error.strerror or _first_line(error)}") from error
-    except Exception as error:  # each codec has its own kinds of errors
-        raise ImageFileError(path, f"cannot be read as an image: {_first_line(error)}") from error
-    return image
+    with explained(path, ImageFileError, "cannot be read as an image"):
+        if zarr_array.is_zarr(file):
+            return _read_zarr(file)
+        if not file.is_file():
+            raise ImageFileError(path, "not a file")
+        start = read_start(file)
+        if start == png.MAGIC:
+            return _read_png(file)
+        if start.startswith(tiff.MAGICS):
+            return _read_tiff(file)
+        if start.startswith(npy.MAGICS):
+            return _read_npy(file)
+        if start.startswith((b"P5", b"P6")):
+            return _read_netpbm(file)
+        return _read_other(file)
+
+
+def read_start(path: Path) -> bytes:
+    """Return the first eight bytes of a file, which say what it is."""
+    with path.open("rb") as stream:
+        return stream.read(8)
+
+
+def is_stack(path: Path, shape: tuple[int, ...]) -> bool:
+    """Tell an array of frames, (T, H, W) or (T, H, W, C), from one frame, (H, W) or (H, W, C); C is at most 16.
+
+    Raises
+    ------
+    ImageFileError
+        If it is neither.
+    """
+    channels = len(shape) > 2 and shape[-1] <= _MOST_CHANNELS
+    if len(shape) - channels not in (2, 3):
+        raise ImageFileError(path, f"an array of shape {shape}; (T, H, W) or (T, H, W, C) with C up to 16 is wanted")
+    return len(shape) - channels == 3
+
+
+def refuse_stack(path: Path, shape: tuple[int, ...]) -> None:
+    """Raise `ImageFileError` unless an array of this shape is one frame."""
+    if is_stack(path, shape):
+        raise ImageFileError(path, f"an array of frames, of shape {shape}; one image is wanted, or read_frames")
 
 
 def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
@@ -141,34 +167,43 @@ def check_image_path(path: str | os.PathLike[str]) -> None:
 
 
 def _read_png(path: Path) -> npt.NDArray[Any]:
-    import imagecodecs
-
-    data = path.read_bytes()
-    if len(data) < 33 or data[12:16] != b"IHDR":
-        raise ImageFileError(path, "truncated within the header of a PNG")
-    width, height, depth, kind = struct.unpack(">IIBB", data[16:26])
-    bits = width * height * depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(kind, 1)
-    # The codec allocates what the header claims; what no compression could have held is refused before that.
-    if bits > 8 * _DEFLATE_LIMIT * len(data):
-        raise ImageFileError(path, f"its header says {width} x {height} pixels, too many for {len(data)} bytes of PNG")
-    image: npt.NDArray[Any] = imagecodecs.png_decode(data)
+    _, image = png.decode(path, path.read_bytes(), ImageFileError)
     if image.ndim == 3 and image.shape[2] in (2, 4):
         image = image[..., :-1]
-    return _plain(image)
+    return plain(image)
+
+
+def _read_npy(path: Path) -> npt.NDArray[Any]:
+    with path.open("rb") as file:
+        header = npy.read_header(path, file, path.stat().st_size, ImageFileError)
+        refuse_stack(path, header.shape)
+        return plain(npy.read_values(file, header))
+
+
+def _read_zarr(path: Path) -> npt.NDArray[Any]:
+    array = zarr_array.open_array(path, ImageFileError)
+    refuse_stack(path, array.shape)
+    return plain(np.asarray(array[...]))
 
 
 def _read_tiff(path: Path) -> npt.NDArray[Any]:
     import tifffile
 
-    with tifffile.TiffFile(path) as tiff:
-        series = tiff.series[0]
+    with tifffile.TiffFile(path) as file:
+        series = tiff.checked_series(path, file, ImageFileError)
         if series.axes not in ("YX", "YXS", "SYX"):
             shape = " x ".join(map(str, series.shape))
-            raise ImageFileError(path, f"a stack of images ({shape}, axes {series.axes}); one image is wanted")
-        image = series.asarray()
-        if series.axes == "SYX":
-            image = np.moveaxis(image, 0, -1)
-        return _plain(_tiff_colors(path, image, series.keyframe))
+            raise ImageFileError(
+                path, f"a stack of images ({shape}, axes {series.axes}); one image is wanted, or read_frames"
+            )
+        return tiff_pixels(path, series.asarray(), series.axes, series.keyframe)
+
+
+def tiff_pixels(path: Path, image: npt.NDArray[Any], axes: str, page: Any) -> npt.NDArray[Any]:
+    """Turn what the pages of a TIFF hold, with axes YX, or YX and one of S and C, into gray or RGB without alpha."""
+    if len(axes) == 3 and axes.endswith("YX"):
+        image = np.moveaxis(image, 0, -1)
+    return plain(_tiff_colors(path, image, page))
 
 
 def _tiff_colors(path: Path, image: npt.NDArray[Any], page: Any) -> npt.NDArray[Any]:
@@ -202,27 +237,47 @@ def _read_netpbm(path: Path) -> npt.NDArray[Any]:
 
 
 def _read_other(path: Path) -> npt.NDArray[Any]:
-    import imageio.v3 as imageio
-
-    opened: Any = imageio.imopen(path, "r", plugin="pillow")  # the options below are those of this plugin
-    with opened as file:
-        count = file.properties(index=...).n_images or 1
+    with open_pictures(path) as file:
+        count = picture_count(file)
         if count > 1:
-            raise ImageFileError(path, f"holds {count} images; one is wanted")
+            raise ImageFileError(path, f"holds {count} images; one is wanted, or read_frames")
         mode = file.metadata(index=0)["mode"]
         convert = "RGB" if mode in ("CMYK", "YCbCr", "LAB", "HSV") else None
         image = np.asarray(file.read(index=0, mode=convert, rotate=True))
     if image.ndim == 3 and image.shape[2] in (2, 4):
         image = image[..., :-1]
-    return _plain(image)
+    return plain(image)
 
 
-def _plain(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def open_pictures(path: Path) -> Any:
+    """Open a file of one or several pictures with imageio, and check the size that it claims.
+
+    Raises
+    ------
+    ImageFileError
+        If no file of that length could hold so many pixels; imageio raises its own errors for what it cannot open.
+    """
+    import imageio.v3 as imageio
+
+    file: Any = imageio.imopen(path, "r", plugin="pillow")
+    properties = file.properties(index=0)
+    needed = math.prod(properties.shape) * np.dtype(properties.dtype).itemsize
+    try:
+        size = path.stat().st_size
+        claims.check_expansion(path, ImageFileError, properties.shape, needed, size, claims.ANY_CODEC)
+    except ImageFileError:
+        file.close()
+        raise
+    return file
+
+
+def picture_count(file: Any) -> int:
+    """Return how many pictures such a file holds."""
+    return int(file.properties(index=...).n_images or 1)
+
+
+def plain(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Native byte order, contiguous, and (H, W) rather than (H, W, 1)."""
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[..., 0]
     return np.ascontiguousarray(image, dtype=image.dtype.newbyteorder("="))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

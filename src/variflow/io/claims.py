@@ -1,0 +1,86 @@
+"""What a header may claim: checked before the memory is taken that it asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow.io.errors import FileFormatError, FlowFileError
+
+DEFLATE = 1032
+"""No deflate stream expands by more than this factor."""
+
+ANY_CODEC = 1 << 15
+"""Zstandard, the densest codec met here, expands a constant block of 128 KiB from 4 bytes."""
+
+_HARMLESS = 1 << 26  # 64 MiB: a claim below it costs nothing worth refusing
+
+
+def check_expansion(
+    path: Path, kind: type[FileFormatError], size: tuple[int, ...], needed: int, stored: int, factor: int
+) -> None:
+    """Refuse a header that asks for more memory than its file could ever fill.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    kind : type
+        The error to raise.
+    size : tuple of int
+        What the header says, for the message.
+    needed, stored : int
+        Bytes in memory, and bytes in the file.
+    factor : int
+        The most by which the compression of the file can expand it.
+
+    Raises
+    ------
+    FileFormatError
+        Of that kind.
+    """
+    if needed > max(factor * stored, _HARMLESS):
+        said = " x ".join(map(str, size))
+        raise kind(path, f"its header says {said}, {needed} bytes in memory, too much for {stored} bytes of file")
+
+
+def checked_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise `FlowFileError` unless an array of this shape and type is a flow: real and (H, W, 2)."""
+    if dtype.kind not in "fiu":
+        raise FlowFileError(path, f"holds {dtype}, a flow is made of real numbers")
+    if len(shape) != 3 or shape[2] != 2 or 0 in shape:
+        hint = "; np.moveaxis(array, 0, -1) puts its axes in order" if len(shape) == 3 and shape[0] == 2 else ""
+        raise FlowFileError(path, f"holds an array of shape {shape}, a flow is (H, W, 2) with at least one pixel{hint}")
+
+
+def as_flow(path: Path, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Turn what a file holds into a flow in memory.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    values : (H, W, 2)
+        Displacements of any real type and byte order.
+
+    Returns
+    -------
+    flow : float32 (H, W, 2)
+        Its own memory, NaN in both components where either is NaN or infinite.
+
+    Raises
+    ------
+    FlowFileError
+        If the array is no flow, or a displacement is finite but beyond float32.
+    """
+    checked_shape(path, values.shape, values.dtype)
+    with np.errstate(over="ignore"):
+        flow = np.array(values, dtype=np.float32, order="C")
+    unknown = ~np.isfinite(flow).all(axis=-1)
+    if values.dtype.itemsize > 4 and np.isfinite(values[unknown]).all(axis=-1).any():
+        raise FlowFileError(path, "holds displacements beyond 3.4e38, which float32 cannot hold")
+    flow[unknown] = np.nan
+    return flow

@@ -1,0 +1,84 @@
+"""OpenEXR: the channels ``u`` and ``v``, or ``R`` and ``G``, of 16 or 32 bits; NaN where the flow is unknown.
+
+As everywhere here v points down, as the rows of the file do; the motion vectors of some renderers point up.
+
+References
+----------
+https://openexr.com/
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow.io import claims, extras
+from variflow.io.errors import FlowFileError
+
+EXTENSIONS = (".exr",)
+MAGICS = (b"v/1\x01",)
+EXTRA = "OpenEXR"
+
+_PAIRS = (("u", "v"), ("R", "G"))
+
+
+def read(path: Path) -> npt.NDArray[np.float32]:
+    """Read a flow from two channels of an OpenEXR file.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+
+    Returns
+    -------
+    flow : float32 (H, W, 2)
+        Displacement (u, v) in pixels, NaN in both components where either is NaN or infinite.
+
+    Raises
+    ------
+    FlowFileError
+        If there are no such channels, several parts, or the file is damaged.
+    """
+    openexr = extras.load("OpenEXR")
+    # One thread, so that nothing stays behind in a process that forks.
+    with openexr.File(str(path), separate_channels=True, header_only=True, num_threads=0) as file:
+        if len(file.parts) != 1:
+            raise FlowFileError(path, f"has {len(file.parts)} parts, a flow has one")
+        header = file.header()
+        (left, top), (right, bottom) = header["dataWindow"]
+        names = {channel.name for channel in header["channels"]}
+    width, height = int(right) - int(left) + 1, int(bottom) - int(top) + 1
+    if width < 1 or height < 1:
+        raise FlowFileError(path, f"its header says {width} x {height} pixels; both must be at least 1")
+    pair = next((pair for pair in _PAIRS if names.issuperset(pair)), None)
+    if pair is None:
+        raise FlowFileError(path, f"has the channels {', '.join(sorted(names))}; a flow has u and v, or R and G")
+    needed = width * height * 4 * len(names)
+    # Its densest codec that is in use for such data shrinks 32 bits to 24 and then deflates.
+    claims.check_expansion(path, FlowFileError, (width, height), needed, path.stat().st_size, claims.DEFLATE * 4 // 3)
+    with openexr.File(str(path), separate_channels=True, num_threads=0) as file:
+        channels = file.channels()
+        u, v = (np.array(channels[name].pixels) for name in pair)
+    if u.shape != (height, width) or v.shape != u.shape or (u.dtype.kind, v.dtype.kind) != ("f", "f"):
+        raise FlowFileError(path, f"its channels are {u.shape} {u.dtype} and {v.shape} {v.dtype}, no flow")
+    return claims.as_flow(path, np.stack([u, v], axis=-1))
+
+
+def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
+    """Write a flow as the channels ``u`` and ``v`` of 32 bits, compressed without loss.
+
+    Parameters
+    ----------
+    path : Path
+        Where it goes.
+    flow : float32 (H, W, 2)
+        Displacement (u, v) in pixels, NaN where it is unknown.
+    """
+    openexr = extras.load("OpenEXR")
+    header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
+    channels = {name: np.ascontiguousarray(flow[..., index]) for index, name in enumerate("uv")}
+    with openexr.File(header, channels, num_threads=0) as file:
+        file.write(str(path))

@@ -1,0 +1,44 @@
+"""Libraries that only some formats need, imported when such a file is met."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Any
+
+# The module to import: what it is called where it is installed from, and the extra of variflow that brings it.
+_EXTRAS = {
+    "OpenEXR": ("OpenEXR", "exr"),
+    "av": ("PyAV", "video"),
+    "h5py": ("h5py", "hdf5"),
+    "zarr": ("Zarr", "zarr"),
+}
+
+
+def check_installed(module: str) -> None:
+    """Raise the `ImportError` that says how to install `module`, unless it is there; nothing is imported."""
+    if importlib.util.find_spec(module) is None:
+        library, extra = _EXTRAS[module]
+        raise ImportError(f"this file format needs {library}: pip install 'variflow[{extra}]'", name=module)
+
+
+def load(module: str) -> Any:
+    """Import a module of an extra.
+
+    Parameters
+    ----------
+    module : str
+        Its name.
+
+    Returns
+    -------
+    module : module
+        Untyped, because it may be absent where types are checked.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed, saying how to install it.
+    """
+    check_installed(module)
+    return importlib.import_module(module)

@@ -1,0 +1,80 @@
+"""HDF5 as in the Spring benchmark, ``.flo5``: the dataset ``flow``, float32 (H, W, 2), NaN where it is unknown.
+
+References
+----------
+L. Mehl et al., "Spring: A High-Resolution High-Detail Dataset and Benchmark for Scene Flow, Optical Flow and Stereo",
+CVPR 2023; https://spring-benchmark.org/
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow.io import claims, extras
+from variflow.io.errors import FlowFileError
+
+EXTENSIONS = (".flo5", ".h5", ".hdf5")
+MAGICS = (b"\x89HDF\r\n\x1a\n",)
+EXTRA = "h5py"
+
+
+def read(path: Path) -> npt.NDArray[np.float32]:
+    """Read a flow from the dataset ``flow`` of an HDF5 file.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+
+    Returns
+    -------
+    flow : float32 (H, W, 2)
+        Displacement (u, v) in pixels, NaN in both components where either is NaN or infinite.
+
+    Raises
+    ------
+    FlowFileError
+        If there is no such dataset, it is no flow, or the file is damaged.
+    """
+    h5py = extras.load("h5py")
+    with h5py.File(path, "r") as file:
+        # A link could lead to another file, and so could the storage of a dataset.
+        link = file.get("flow", getlink=True)
+        if not isinstance(link, h5py.HardLink):
+            raise FlowFileError(path, f"has no dataset flow; it holds {', '.join(list(file)[:8]) or 'nothing'}")
+        dataset = file["flow"]
+        if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
+            raise FlowFileError(path, "its flow is no dataset with values")
+        if dataset.external or dataset.is_virtual:
+            raise FlowFileError(path, "its dataset flow lies in other files")
+        claims.checked_shape(path, dataset.shape, dataset.dtype)
+        _check_size(path, dataset)
+        return claims.as_flow(path, dataset[()])
+
+
+def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
+    """Write a flow in the layout of Spring, compressed without loss.
+
+    Parameters
+    ----------
+    path : Path
+        Where it goes.
+    flow : float32 (H, W, 2)
+        Displacement (u, v) in pixels, NaN where it is unknown.
+    """
+    h5py = extras.load("h5py")
+    with h5py.File(path, "w") as file:
+        file.create_dataset("flow", data=flow.astype("<f4", copy=False), compression="gzip", compression_opts=5)
+
+
+def _check_size(path: Path, dataset: Any) -> None:
+    stored = min(dataset.id.get_storage_size(), path.stat().st_size)
+    factor = claims.DEFLATE if dataset.chunks is not None else 1
+    for shape in (dataset.shape, dataset.chunks or ()):
+        needed = math.prod(shape) * dataset.dtype.itemsize
+        claims.check_expansion(path, FlowFileError, shape, needed, stored, factor)

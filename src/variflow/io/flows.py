@@ -1,0 +1,166 @@
+"""One read and one write for every flow format: the content of a file says what it is, the name what to write."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow.io import exr, extras, flo, flo5, kitti, npy, npz, pfm, tiff, zarr_array
+from variflow.io.atomic import beside, destination, folder_beside
+from variflow.io.errors import FlowFileError, explained
+
+
+class _Format(Protocol):
+    """A flow format is a module with these, entered in the table below.
+
+    A module that needs a library of an extra names it as ``EXTRA``. What `write` gets is finite, or NaN in both
+    components.
+    """
+
+    @property
+    def EXTENSIONS(self) -> tuple[str, ...]: ...
+    @property
+    def MAGICS(self) -> tuple[bytes, ...]: ...
+    def read(self, path: Path) -> npt.NDArray[np.float32]: ...
+    def write(self, path: Path, flow: npt.NDArray[np.float32]) -> None: ...
+
+
+_FORMATS: tuple[_Format, ...] = (flo, kitti, pfm, flo5, npy, npz, tiff, exr, zarr_array)
+_BY_EXTENSION = {extension: known for known in _FORMATS for extension in known.EXTENSIONS}
+_LONGEST_MAGIC = max(len(magic) for known in _FORMATS for magic in known.MAGICS)
+
+
+def read_flow(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
+    """Read a flow; the content of the file says the format.
+
+    Known are ``.flo``, the 16-bit PNG of KITTI, ``.pfm``, HDF5 (``.flo5``), NumPy's ``.npy`` and ``.npz``, TIFF of two
+    float planes, OpenEXR and Zarr arrays. The name may have any extension but that of another flow format.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file, or the folder of a Zarr array.
+
+    Returns
+    -------
+    flow : float32 (H, W, 2)
+        Displacement (u, v) along x (right) and y (down) in pixels, from the first frame to the second; NaN in both
+        components where the file says that it is unknown.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    FlowFileError
+        If it is no flow, or not what its header says: another extension than its content, wrong sizes, truncated,
+        trailing data. No memory is taken before the sizes are checked.
+    ImportError
+        If the format needs a library that is not installed; the message says which extra brings it.
+
+    See Also
+    --------
+    write_flow : The other way.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> name = Path(tempfile.mkdtemp()) / "right.flo"
+    >>> write_flow(name, np.full((2, 3, 2), [1.5, 0.0]))
+    >>> read_flow(name)[0, 0]
+    array([1.5, 0. ], dtype=float32)
+    """
+    file = Path(path)
+    if not file.exists():
+        raise FileNotFoundError(f"{os.fspath(path)}: no such file")
+    with explained(path, FlowFileError, "cannot be read"):
+        return _format_of(file).read(file)
+
+
+def write_flow(path: str | os.PathLike[str], flow: npt.ArrayLike) -> None:
+    """Write a flow; the extension of the name says the format.
+
+    Known are ``.flo``, ``.png`` (as KITTI: 16 bits, rounded to 1/64 px), ``.pfm``, ``.flo5``, ``.h5`` and ``.hdf5``
+    (as Spring), ``.npy``, ``.npz``, ``.tif`` and ``.tiff``, ``.exr``, ``.zarr``. All but PNG keep float32 exactly. The
+    file appears complete or not at all.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file; an existing one is replaced.
+    flow : array_like (H, W, 2)
+        Displacement (u, v) in pixels, of any real type, stored as float32. NaN in either component means unknown.
+
+    Raises
+    ------
+    FlowFileError
+        If the extension is unknown, or `path` is a folder that holds something else than a Zarr array.
+    TypeError, ValueError
+        If `flow` is not an array of real numbers of that shape, or holds a displacement that the format cannot.
+    ImportError
+        If the format needs a library that is not installed; the message says which extra brings it.
+    """
+    known = _format_to_write(path)
+    values: npt.NDArray[Any] = np.asarray(flow)
+    if values.dtype.kind not in "fiu":
+        raise TypeError(f"flow: its type is {values.dtype}, real numbers are wanted")
+    if values.ndim != 3 or values.shape[2] != 2 or 0 in values.shape:
+        raise ValueError(f"flow: its shape is {values.shape}, (H, W, 2) with at least one pixel is wanted")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused with the rest
+        single = np.array(values, dtype=np.float32, order="C")
+    infinite = np.isinf(single).any(axis=-1)
+    if infinite.any():
+        raise ValueError(f"flow: {int(infinite.sum())} pixels are infinite or beyond float32; NaN marks unknown ones")
+    single[np.isnan(single).any(axis=-1)] = np.nan
+    make = folder_beside if known is zarr_array else beside
+    with make(path) as part:
+        known.write(part, single)
+
+
+def check_flow_path(path: str | os.PathLike[str]) -> None:
+    """Raise what `write_flow` would if it can write no flow there: to be asked before long work."""
+    _format_to_write(path)
+
+
+def _format_of(path: Path) -> _Format:
+    """Return the format that the content says, or raise if the name says another one."""
+    named = _BY_EXTENSION.get(path.suffix.lower())
+    if path.is_dir():
+        if not zarr_array.is_zarr(path):
+            raise FlowFileError(path, "not a file, and not the folder of a Zarr array")
+        return zarr_array
+    if not path.is_file():
+        raise FlowFileError(path, "not a file")
+    with path.open("rb") as file:
+        start = file.read(_LONGEST_MAGIC)
+    found = next((known for known in _FORMATS if start.startswith(known.MAGICS)), None)
+    if named is None and found is None:
+        raise FlowFileError(path, f"begins as no known flow file; {_said_extensions(path)}")
+    if found is None or named not in (None, found):
+        said = f"its content is that of {found.EXTENSIONS[0]}" if found is not None else f"it begins with {start!r}"
+        fault = "truncated" if found is None and len(start) < _LONGEST_MAGIC else f"not a {path.suffix.lower()} file"
+        raise FlowFileError(path, f"{fault}: {said}")
+    return found
+
+
+def _format_to_write(path: str | os.PathLike[str]) -> _Format:
+    known = _BY_EXTENSION.get(Path(path).suffix.lower())
+    if known is None:
+        raise FlowFileError(path, _said_extensions(Path(path)))
+    module = getattr(known, "EXTRA", None)
+    if module is not None:
+        extras.check_installed(module)
+    if known is zarr_array:
+        zarr_array.replaceable(Path(path))
+    else:
+        destination(path)
+    return known
+
+
+def _said_extensions(path: Path) -> str:
+    extension = path.suffix.lower()
+    said = f"{extension!r} is no extension of a flow file" if extension else "the name has no extension"
+    return f"{said}; known are {', '.join(_BY_EXTENSION)}"

@@ -1,0 +1,92 @@
+"""The flow of KITTI, HD1K and others: a PNG of three channels with sixteen bits.
+
+Red holds ``64 u + 32768``, green ``64 v + 32768``, blue whether the flow is known (1, or 0 and then all three are 0).
+So it holds displacements from -512 to 511.98 px in steps of 1/64.
+
+References
+----------
+M. Menze and A. Geiger, "Object Scene Flow for Autonomous Vehicles", CVPR 2015;
+https://www.cvlibs.net/datasets/kitti/eval_scene_flow.php?benchmark=flow
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow.io import png
+from variflow.io.errors import FlowFileError
+
+EXTENSIONS = (".png",)
+MAGICS = (png.MAGIC,)
+
+_STEPS = 64
+_ZERO = 32768
+
+
+def read(path: Path) -> npt.NDArray[np.float32]:
+    """Read a PNG that holds a flow.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+
+    Returns
+    -------
+    flow : float32 (H, W, 2)
+        Displacement (u, v) in pixels, NaN in both components where it is unknown.
+
+    Raises
+    ------
+    FlowFileError
+        If the PNG has not three channels of sixteen bits, or something follows its end.
+    """
+    data = path.read_bytes()
+    header, pixels = png.decode(path, data, FlowFileError)
+    if header.bits != 16 or header.kind != 2 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise FlowFileError(path, f"a picture ({_described(header)}), no flow: that has three channels of 16 bits")
+    if png.end(data) < len(data):
+        raise FlowFileError(path, f"trailing data: {len(data)} bytes, the PNG ends after {png.end(data)}")
+    flow = pixels[..., :2].astype(np.float32)
+    flow -= _ZERO
+    flow /= _STEPS
+    flow[pixels[..., 2] == 0] = np.nan
+    return flow
+
+
+def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
+    """Write a flow as KITTI does, rounded to 1/64 px.
+
+    Parameters
+    ----------
+    path : Path
+        Where it goes.
+    flow : float32 (H, W, 2)
+        Displacement (u, v) in pixels, finite, or NaN in both components where it is unknown.
+
+    Raises
+    ------
+    ValueError
+        If a displacement is outside -512 to 511.98 px.
+    """
+    import imagecodecs
+
+    known = ~np.isnan(flow[..., 0])
+    steps = np.rint(flow[known].astype(np.float64) * _STEPS) + _ZERO
+    outside = ((steps < 0) | (steps > np.iinfo(np.uint16).max)).any(axis=-1)
+    if outside.any():
+        raise ValueError(
+            f"flow: {int(outside.sum())} pixels move by less than -512 or more than 511.98, which a PNG cannot hold"
+        )
+    pixels = np.zeros((*flow.shape[:2], 3), np.uint16)
+    pixels[known, :2] = steps
+    pixels[known, 2] = 1
+    path.write_bytes(imagecodecs.png_encode(pixels))
+
+
+def _described(header: png.Header) -> str:
+    kinds = {0: "gray", 2: "RGB", 3: "a palette", 4: "gray and alpha", 6: "RGB and alpha"}
+    return f"{kinds[header.kind]} of {header.bits} bits"

@@ -1,0 +1,117 @@
+"""NumPy's ``.npy``: a flow as the array (H, W, 2) that it is in memory, NaN where it is unknown.
+
+References
+----------
+https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow.io import claims
+from variflow.io.errors import FileFormatError, FlowFileError
+
+EXTENSIONS = (".npy",)
+MAGICS = (b"\x93NUMPY",)
+
+
+class Header(NamedTuple):
+    """What the header of a ``.npy`` says."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+
+
+def read(path: Path) -> npt.NDArray[np.float32]:
+    """Read a flow from a ``.npy`` file, of any real type and byte order.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+
+    Returns
+    -------
+    flow : float32 (H, W, 2)
+        Displacement (u, v) in pixels, NaN in both components where either is NaN or infinite.
+
+    Raises
+    ------
+    FlowFileError
+        If it is no ``.npy`` file, its array is no flow, or its length is not what its header says.
+    """
+    with path.open("rb") as file:
+        header = read_header(path, file, path.stat().st_size, FlowFileError)
+        claims.checked_shape(path, header.shape, header.dtype)
+        values = read_values(file, header)
+    return claims.as_flow(path, values)
+
+
+def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
+    """Write a flow as a little-endian float32 array (H, W, 2).
+
+    Parameters
+    ----------
+    path : Path
+        Where it goes.
+    flow : float32 (H, W, 2)
+        Displacement (u, v) in pixels, NaN where it is unknown.
+    """
+    with path.open("wb") as file:
+        np.lib.format.write_array(file, flow.astype("<f4", copy=False), allow_pickle=False)
+
+
+def read_header(path: Path, file: BinaryIO, size: int, error: type[FileFormatError]) -> Header:
+    """Read the header of an array of plain numbers that reaches to the end of its file.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    file : binary file
+        At its beginning; afterwards at the first number.
+    size : int
+        Its length in bytes.
+    error : type
+        The error to raise.
+
+    Returns
+    -------
+    header : Header
+        Checked against `size`.
+
+    Raises
+    ------
+    FileFormatError
+        Of that kind, if there is no such array; NumPy raises its own errors for a damaged header.
+    """
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise error(path, f"a .npy of version {version[0]}.{version[1]}, 1.0 and 2.0 hold plain numbers")
+    read_version = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    header = Header(*read_version(file))
+    if header.dtype.kind not in "fiub":
+        raise error(path, f"holds {header.dtype}, real numbers are wanted")
+    if any(length < 1 for length in header.shape):
+        raise error(path, f"its header says the shape {header.shape}; every length must be at least 1")
+    wanted = file.tell() + math.prod(header.shape) * header.dtype.itemsize
+    if size != wanted:
+        fault = "truncated" if size < wanted else "trailing data"
+        raise error(path, f"{fault}: {size} bytes, an array of shape {header.shape} needs {wanted}")
+    return header
+
+
+def read_values(file: BinaryIO, header: Header) -> npt.NDArray[Any]:
+    """Read the numbers that follow a header, as a writable array."""
+    count = math.prod(header.shape) * header.dtype.itemsize
+    data = bytearray(file.read(count))
+    if len(data) != count:
+        raise ValueError(f"truncated: {len(data)} bytes of numbers, {count} wanted")
+    return np.frombuffer(data, header.dtype).reshape(header.shape, order="F" if header.fortran else "C")

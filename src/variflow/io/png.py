@@ -1,0 +1,74 @@
+"""PNG files, decoded by imagecodecs: imageio would read a 16-bit colour PNG as 8 bits."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy.typing as npt
+
+from variflow.io import claims
+from variflow.io.errors import FileFormatError
+
+MAGIC = b"\x89PNG\r\n\x1a\n"
+
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+
+
+class Header(NamedTuple):
+    """What a PNG says about itself; `kind` is 0 gray, 2 RGB, 3 palette, 4 gray with alpha, 6 RGB with alpha."""
+
+    width: int
+    height: int
+    bits: int
+    kind: int
+
+
+def decode(path: Path, data: bytes, error: type[FileFormatError]) -> tuple[Header, npt.NDArray[Any]]:
+    """Decode the bytes of a PNG file, whose header is checked before memory is taken.
+
+    Parameters
+    ----------
+    path : Path
+        Where they come from, for messages.
+    data : bytes
+        All of the file.
+    error : type
+        The error to raise.
+
+    Returns
+    -------
+    header : Header
+        What the file says.
+    pixels : uint8 or uint16, (H, W) or (H, W, C)
+        With alpha where the file has it.
+
+    Raises
+    ------
+    FileFormatError
+        Of that kind, if the header cannot be true; the codec raises its own errors for other damage.
+    """
+    import imagecodecs
+
+    if len(data) < 33 or data[12:16] != b"IHDR":
+        raise error(path, "truncated within the header of a PNG")
+    header = Header(*struct.unpack(">IIBB", data[16:26]))
+    if header.kind not in _CHANNELS or header.bits not in (1, 2, 4, 8, 16):
+        raise error(path, f"its header says colours of kind {header.kind} with {header.bits} bits, which PNG has not")
+    size = header.width, header.height
+    stored_bits = header.width * header.height * header.bits * _CHANNELS[header.kind]
+    claims.check_expansion(path, error, size, stored_bits // 8, len(data), claims.DEFLATE)
+    return header, imagecodecs.png_decode(data)
+
+
+def end(data: bytes) -> int:
+    """Return where the last chunk (IEND) of a PNG ends, or the length of `data` if it has none."""
+    position = len(MAGIC)
+    while position + 12 <= len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        kind = data[position + 4 : position + 8]
+        position += 12 + length
+        if kind == b"IEND":
+            return position
+    return len(data)

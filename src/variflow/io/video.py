@@ -1,0 +1,103 @@
+"""The frames of a video, decoded by PyAV (FFmpeg)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow.io import claims, extras, images
+from variflow.io.errors import ImageFileError, explained
+from variflow.io.sequences import Frames
+
+
+class Video(Frames):
+    """The frames of the first video stream of a file, in the order in which they are shown.
+
+    Decoding goes forwards: asking for an earlier frame than the last one or two begins again at the start, and the
+    length is known only when all have been decoded once. Loops that go forwards cost nothing of this. Not to be shared
+    by threads.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+
+    Raises
+    ------
+    ImageFileError
+        If it is no video, or has no frame.
+    ImportError
+        If PyAV is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._restart()
+        if not self._reaches(0):
+            raise ImageFileError(path, "a video without frames")
+
+    def __len__(self) -> int:
+        return self._length
+
+    @cached_property
+    def _length(self) -> int:
+        with explained(self._path, ImageFileError, "cannot be decoded"):
+            return sum(1 for _ in _decoded(self._path))
+
+    def _restart(self) -> None:
+        self._decoder = _decoded(self._path)
+        self._next = 0
+        self._recent: dict[int, npt.NDArray[Any]] = {}
+
+    def _reaches(self, index: int) -> bool:
+        while self._next <= index:
+            fault = f"frame {self._next} cannot be decoded" if self._next else "is no image, and no video to be decoded"
+            with explained(self._path, ImageFileError, fault):
+                frame = next(self._decoder, None)
+                if frame is None:
+                    return False
+                if self._next == index:
+                    # The one before stays too: a loop over pairs asks for each frame twice.
+                    before = {place: image for place, image in self._recent.items() if place == index - 1}
+                    self._recent = before | {index: _pixels(frame)}
+            self._next += 1
+        return True
+
+    def _frame(self, index: int) -> npt.NDArray[Any]:
+        if index not in self._recent:
+            self._restart()
+            self._reaches(index)
+        return self._recent[index].copy()
+
+
+def _decoded(path: Path) -> Iterator[Any]:
+    """Yield the frames that FFmpeg decodes."""
+    av = extras.load("av")
+    # A playlist must not lead to other files or into the network, nor a name with a colon be taken for an address.
+    with av.open(os.path.abspath(path), options={"protocol_whitelist": "file"}) as container:
+        if not container.streams.video:
+            raise ImageFileError(path, "has no video stream")
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        size = context.height, context.width
+        claims.check_expansion(path, ImageFileError, size, 3 * size[0] * size[1], path.stat().st_size, claims.ANY_CODEC)
+        stream.thread_type = "AUTO"
+        yield from container.decode(stream)
+
+
+def _pixels(frame: Any) -> npt.NDArray[Any]:
+    """Turn a decoded frame into gray or RGB of 8 or 16 bits, without alpha, as a player would turn it."""
+    components = frame.format.components
+    gray = not frame.format.is_rgb and all(component.is_luma or component.is_alpha for component in components)
+    deep = max(component.bits for component in components) > 8
+    if gray:
+        image = frame.to_ndarray(format="gray16le" if deep else "gray")
+    else:
+        image = frame.to_ndarray(format="rgb48le" if deep else "rgb24")
+    return images.plain(np.rot90(image, frame.rotation // 90))

@@ -1,0 +1,116 @@
+"""Zarr: a folder with one array (H, W, 2), version 2 or 3; NaN where the flow is unknown.
+
+References
+----------
+https://zarr-specs.readthedocs.io/
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow.io import claims, extras
+from variflow.io.errors import FileFormatError, FlowFileError
+
+EXTENSIONS = (".zarr",)
+MAGICS: tuple[bytes, ...] = ()  # a folder
+EXTRA = "zarr"
+
+_METADATA = ("zarr.json", ".zarray", ".zgroup")
+
+
+def is_zarr(path: Path) -> bool:
+    """Tell whether a folder holds Zarr metadata."""
+    return any((path / name).is_file() for name in _METADATA)
+
+
+def read(path: Path) -> npt.NDArray[np.float32]:
+    """Read a flow from a Zarr array.
+
+    Parameters
+    ----------
+    path : Path
+        An existing folder.
+
+    Returns
+    -------
+    flow : float32 (H, W, 2)
+        Displacement (u, v) in pixels, NaN in both components where either is NaN or infinite. A chunk that was never
+        written holds what the array says for that case.
+
+    Raises
+    ------
+    FlowFileError
+        If the folder is no Zarr array, it is no flow, or a chunk is damaged.
+    """
+    array = open_array(path, FlowFileError)
+    claims.checked_shape(path, array.shape, array.dtype)
+    return claims.as_flow(path, np.asarray(array[...]))
+
+
+def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
+    """Write a flow as a Zarr array of version 3 in chunks of 1024 x 1024 pixels, compressed without loss.
+
+    Parameters
+    ----------
+    path : Path
+        A folder to be made.
+    flow : float32 (H, W, 2)
+        Displacement (u, v) in pixels, NaN where it is unknown.
+    """
+    zarr = extras.load("zarr")
+    chunks = (min(1024, flow.shape[0]), min(1024, flow.shape[1]), 2)
+    array = zarr.create_array(path, shape=flow.shape, dtype="float32", chunks=chunks, fill_value=np.nan)
+    array[...] = flow
+
+
+def open_array(path: Path, error: type[FileFormatError]) -> Any:
+    """Open a Zarr array for reading, and check what its metadata claim.
+
+    Parameters
+    ----------
+    path : Path
+        An existing folder.
+    error : type
+        The error to raise.
+
+    Returns
+    -------
+    array : zarr.Array
+        Of real numbers and at least one element; nothing of it is read yet.
+
+    Raises
+    ------
+    FileFormatError
+        Of that kind.
+    """
+    zarr = extras.load("zarr")
+    if not is_zarr(path):
+        raise error(path, "a folder without Zarr metadata")
+    try:
+        array = zarr.open(path, mode="r")
+    except Exception as cause:
+        raise error(path, f"a Zarr array that cannot be opened: {cause}") from cause
+    if not isinstance(array, zarr.Array):
+        raise error(path, f"a group of Zarr arrays ({', '.join(sorted(array)[:8]) or 'empty'}); name one of them")
+    if array.dtype.kind not in "fiub" or 0 in array.shape or array.ndim == 0:
+        raise error(path, f"a Zarr array of {array.dtype} and shape {array.shape}; real numbers are wanted")
+    stored = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    for shape in (array.shape, array.chunks, array.shards or ()):
+        claims.check_expansion(path, error, shape, math.prod(shape) * array.dtype.itemsize, stored, claims.ANY_CODEC)
+    return array
+
+
+def replaceable(path: Path) -> None:
+    """Raise `FlowFileError` unless a Zarr array may be written at `path`: nothing is there, or another Zarr array."""
+    if not path.exists():
+        return
+    if not path.is_dir() or not is_zarr(path) or any(path.rglob(".zgroup")):
+        raise FlowFileError(path, "is there and is no Zarr array; it is not replaced")
+    if not isinstance(extras.load("zarr").open(path, mode="r"), extras.load("zarr").Array):
+        raise FlowFileError(path, "is there and is a group of Zarr arrays; it is not replaced")
