@@ -1,16 +1,49 @@
 """Pairs of frames with their true flow.
 
 :class:`Sample` is what every data set yields, :func:`demo` the pair that comes with the package, and
-:mod:`~variflow.datasets.synthetic` renders more of its kind.
+:mod:`~variflow.datasets.synthetic` renders more of its kind. :func:`load` reads the data sets that others publish, each
+of which is also a function of its own with further choices, such as ``sintel(root, "final", split="test")``.
 """
 
 from __future__ import annotations
 
 from variflow.datasets import synthetic
+from variflow.datasets.dataset import Dataset
+from variflow.datasets.published import (
+    flyingchairs,
+    flyingthings3d,
+    hd1k,
+    kitti2012,
+    kitti2015,
+    load,
+    middlebury,
+    names,
+    piv,
+    sintel,
+    spring,
+    viper,
+)
 from variflow.datasets.sample import Sample
 from variflow.datasets.scenes import DEMO
 
-__all__ = ["Sample", "demo", "synthetic"]
+__all__ = [
+    "Dataset",
+    "Sample",
+    "demo",
+    "flyingchairs",
+    "flyingthings3d",
+    "hd1k",
+    "kitti2012",
+    "kitti2015",
+    "load",
+    "middlebury",
+    "names",
+    "piv",
+    "sintel",
+    "spring",
+    "synthetic",
+    "viper",
+]
 
 
 def demo() -> Sample:

@@ -23,6 +23,12 @@ class Sample:
         True displacement (u, v) in pixels from the first frame to the second, NaN where unknown; None without truth.
     occlusion : bool (H, W) or None
         True where a point of the first frame cannot be seen in the second; None where the data set does not say.
+    valid : bool (H, W) or None
+        True where the truth is known and its authors let it count; None: wherever it is known.
+    foreground : bool (H, W) or None
+        True on things that move by themselves, where the data set tells them from the background.
+    between : array, shape of a frame, or None
+        The true frame halfway between the two.
     """
 
     name: str
@@ -30,3 +36,6 @@ class Sample:
     frame1: npt.NDArray[Any]
     flow: npt.NDArray[np.float32] | None = None
     occlusion: npt.NDArray[np.bool_] | None = None
+    valid: npt.NDArray[np.bool_] | None = None
+    foreground: npt.NDArray[np.bool_] | None = None
+    between: npt.NDArray[Any] | None = None

@@ -1,0 +1,162 @@
+"""How a folder of files becomes a sequence of samples.
+
+A data set is a list of first frames and, for each, a :class:`Pair` that says where the parts of its sample lie. The
+second frame is the one whose name counts one further. Nothing but names is read before a sample is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow.datasets.sample import Sample
+from variflow.io import FileFormatError, read_flow, read_image
+
+Array = npt.NDArray[Any]
+Part = Callable[[], Array | None]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Where the parts of a sample lie: the first frame, and for the others functions that read them when called.
+
+    Parameters
+    ----------
+    name : str
+        What the data set calls the pair.
+    frame0 : Path
+        The first frame.
+    flow, occlusion, valid, foreground, between : callable, optional
+        Each returns its part of the :class:`Sample`, or None if the file is not there.
+    """
+
+    name: str
+    frame0: Path
+    flow: Part | None = None
+    occlusion: Part | None = None
+    valid: Part | None = None
+    foreground: Part | None = None
+    between: Part | None = None
+
+    def read(self) -> Sample:
+        """Read the sample."""
+        fields = ("flow", "occlusion", "valid", "foreground", "between")
+        parts = {field: part() for field in fields if (part := getattr(self, field)) is not None}
+        frames = read_image(self.frame0), read_image(following(self.frame0))
+        for field, part in parts.items():
+            if part is not None and part.shape[:2] != frames[0].shape[:2]:
+                shape, wanted = (" x ".join(map(str, reversed(array.shape[:2]))) for array in (part, frames[0]))
+                raise FileFormatError(self.frame0, f"a frame of {wanted} pixels, but its {field} has {shape}")
+        flow = parts.get("flow")
+        if flow is not None:
+            known = np.isfinite(flow).all(axis=2)
+            valid = parts.get("valid")
+            parts["valid"] = known if valid is None else known & valid
+        return Sample(self.name, *frames, **parts)
+
+
+class Dataset(Sequence[Sample]):
+    """The samples of a data set, each read when it is asked for.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set.
+    root : str or os.PathLike
+        The folder that holds it.
+    layout : str
+        What is expected in the folder, for the error that nothing is found.
+    frames : iterable of Path
+        Frames; those that no other frame follows are left out. Their order does not matter.
+    pair : callable
+        Says of a first frame where the rest lies.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder, or no pair in it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        root: str | os.PathLike[str],
+        layout: str,
+        frames: Iterable[Path],
+        pair: Callable[[Path], Pair],
+    ) -> None:
+        if not Path(root).is_dir():
+            raise FileNotFoundError(f"{os.fspath(root)}: no such folder; wanted is one that holds {layout}")
+        self.name = name
+        self._pairs = [pair(frame) for frame in sorted(frames) if following(frame).exists()]
+        if not self._pairs:
+            raise FileNotFoundError(f"{os.fspath(root)}: no pair of frames in it; wanted is {layout}")
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the samples, in order; no file is read for them."""
+        return [pair.name for pair in self._pairs]
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Dataset: ...
+
+    def __getitem__(self, index: int | slice) -> Sample | Dataset:
+        if isinstance(index, slice):
+            part = object.__new__(Dataset)
+            part.name, part._pairs = self.name, self._pairs[index]
+            return part
+        return self._pairs[index].read()
+
+    def __repr__(self) -> str:
+        return f"<Dataset {self.name}: {len(self)} pairs>"
+
+
+def following(frame: Path) -> Path:
+    """Return the frame whose name counts one further.
+
+    Examples
+    --------
+    >>> following(Path("alley_1/frame_0009.png")).name, following(Path("00001_img1.ppm")).name
+    ('frame_0010.png', '00001_img2.ppm')
+    """
+    head, number, tail = re.fullmatch(r"(.*?)(\d*)(\D*)", frame.stem, re.DOTALL).groups()  # type: ignore[union-attr]
+    return frame.with_name(f"{head}{int(number or 0) + 1:0{len(number)}d}{tail}{frame.suffix}")
+
+
+def read(reader: Callable[[Path], Array], *paths: Path) -> Part:
+    """Return a function that reads the first of the paths that exists, and returns None if none does."""
+
+    def part() -> Array | None:
+        found = next((path for path in paths if path.exists()), None)
+        return None if found is None else reader(found)
+
+    return part
+
+
+def marked(image: Path) -> Array:
+    """Read an image and tell where it is not 0."""
+    pixels: Array = read_image(image) != 0
+    return np.asarray(pixels.any(axis=2)) if pixels.ndim == 3 else pixels
+
+
+def unmarked(image: Path) -> Array:
+    """Read an image and tell where it is 0."""
+    return ~marked(image)
+
+
+truth = partial(read, read_flow)
+mask = partial(read, marked)
