@@ -63,7 +63,7 @@ def energy_by_hand(robust):
 
 def main():
     pair = synthetic.translation((480, 640), shift=(1.3, -0.6))
-    level = pyramid(prepare(pair.frame0, pair.frame1), factor=0.5, coarsest=16, channels="gray")[0]
+    level = pyramid(prepare(pair.frame0, pair.frame1, channels="gray"), factor=0.5, coarsest=16)[0]
     zero = (np.zeros(level.shape, np.float32),) * 2
     at = linearise(level, zero, derivative="average", interpolation="bicubic")
     print(f"{STEPS} steps of gradient descent at 640 x 480, median of {ROUNDS} rounds in turns, JAX {jax.__version__}")

@@ -40,7 +40,7 @@ def linearised(name, size):
     known = np.isfinite(flow).all(axis=0)
     flow = resample_flow(tuple(fill_missing(np.where(known, flow, 0).astype(np.float32), known)), size)
     flow = resample_flow(resample_flow(flow, (size[0] // 2, size[1] // 2)), size)
-    level = pyramid(prepare(*frames), factor=0.5, coarsest=16, presmoothing=0.7, channels="gray")[0]
+    level = pyramid(prepare(*frames, channels="gray"), factor=0.5, coarsest=16, presmoothing=0.7)[0]
     return linearise(level, flow, derivative="average", interpolation="bicubic")
 
 
@@ -48,7 +48,7 @@ def quadratic(at):
     """Horn and Schunck's model, with weak smoothness."""
     tensor = np.zeros((5, *at.valid.shape), np.float32)
     _core.add_data(tensor, at.Ix, at.Iy, at.It, at.weights, 0, 0.0, 0.0, 0.0, 1.0)
-    return tensor, _core.edge_weights(*at.flow, None, None, False, 0, 0.0, 0.0, 0.001)[0], *at.flow
+    return tensor, _core.edge_weights(*at.flow, None, None, False, 0, 0.0, 0.0, 0.001), *at.flow
 
 
 def robust(at):

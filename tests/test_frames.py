@@ -13,7 +13,7 @@ def image(shape=(20, 30), seed=0):
 
 
 def planes(frame0, frame1=None, **options):
-    return [frame.planes for frame in prepare(frame0, frame0 if frame1 is None else frame1, **options)]
+    return [frame.planes for frame in prepare(frame0, frame0 if frame1 is None else frame1, **options)[:2]]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_missing_and_masked_pixels_are_marked():
     frame[3, 4], frame[5, 6] = np.nan, np.inf
     mask = np.ones(frame.shape, bool)
     mask[7, 8] = False
-    first, second = prepare(frame, image(seed=1), mask=mask, weights=(None, np.full(frame.shape, 2.0)))
+    first, second, _ = prepare(frame, image(seed=1), mask=mask, weights=(None, np.full(frame.shape, 2.0)))
     assert {tuple(where) for where in np.argwhere(~first.valid)} == {(3, 4), (5, 6), (7, 8)}
     assert np.isfinite(first.planes).all()
     assert second.valid.all()

@@ -22,7 +22,10 @@ from variflow.energy import (
     Quadratic,
     Smoothness,
 )
-from variflow.linearisation import Linearisation
+from variflow.frames import prepare
+from variflow.linearisation import Linearisation, linearise
+from variflow.pyramid import pyramid
+from variflow.solve.parts import linearised, motion_tensor
 
 Array = NDArray[np.float32]
 CORE: Any = _core  # for calls that a type checker refuses
@@ -38,6 +41,16 @@ PENALTIES: list[tuple[Penalty, tuple[int, float, float]]] = [
     (L1(0.001), (5, 0.001, 0.0)),
 ]
 SIZES = [(1, 1), (1, 2), (1, 23), (19, 1), (2, 2), (5, 8), (17, 21), (24, 33)]
+
+
+def add_data(tensor, jx, jy, r, weights, *constants):
+    """Add a data term; return its energy without an increment."""
+    _core.add_data(tensor, jx, jy, r, weights, *constants)
+    return _core.data_energy(jx, jy, r, weights, np.zeros_like(weights), np.zeros_like(weights), *constants)
+
+
+def weights_and_energy(*arguments):
+    return _core.edge_weights(*arguments), _core.smoothness_energy(*arguments)
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +102,7 @@ def test_data_against_numpy(penalty: Penalty, number: tuple[int, float, float], 
     data = random_data(residuals, (13, 57))
     before = noise(5, 13, 57, seed=9)
     tensor = before.copy()
-    energy = _core.add_data(tensor, *data, *number, zeta, 1.7)
+    energy = add_data(tensor, *data, *number, zeta, 1.7)
     expected, theta, r, w = reference_energy(data, 0, 0, penalty, zeta, 1.7)
     assert energy == pytest.approx(expected, rel=1e-5)
     jx, jy = wide(data.jx), wide(data.jy)
@@ -106,7 +119,7 @@ def test_data_against_numpy(penalty: Penalty, number: tuple[int, float, float], 
 def test_data_at_any_size(size: tuple[int, int]) -> None:
     data = random_data(2, size)
     tensor = np.zeros((5, *size), np.float32)
-    energy = _core.add_data(tensor, *data, 1, 0.1, 0.0, 0.0, 1.0)
+    energy = add_data(tensor, *data, 1, 0.1, 0.0, 0.0, 1.0)
     expected, _, r, w = reference_energy(data, 0, 0, Charbonnier(0.1), 0.0, 1.0)
     assert energy == pytest.approx(expected, rel=1e-5)
     np.testing.assert_allclose(tensor[3], (w * wide(data.jx) * r).sum(axis=0), rtol=1e-4, atol=1e-5)
@@ -118,11 +131,11 @@ def test_data_at_any_size(size: tuple[int, int]) -> None:
 def test_no_residual_costs_nothing(penalty: Penalty, number: tuple[int, float, float]) -> None:
     jx, jy, zero = noise(1, 9, 40), noise(1, 9, 40, seed=1), np.zeros((1, 9, 40), np.float32)
     tensor = np.zeros((5, 9, 40), np.float32)
-    assert _core.add_data(tensor, jx, jy, zero, np.ones((9, 40), np.float32), *number, 0.1, 1.0) == 0.0
+    assert add_data(tensor, jx, jy, zero, np.ones((9, 40), np.float32), *number, 0.1, 1.0) == 0.0
     assert np.isfinite(tensor).all()
     assert not tensor[3:].any()
     flow = np.full((9, 40), 2.5, np.float32)
-    edges, energy = _core.edge_weights(flow, flow, None, None, False, *number, 1.0)
+    edges, energy = weights_and_energy(flow, flow, None, None, False, *number, 1.0)
     assert energy == 0.0
     assert np.isfinite(edges).all()
 
@@ -158,7 +171,7 @@ def test_data_against_python_terms(penalty: Penalty, number: tuple[int, float, f
     }
     for term, (jx, jy, r) in planes.items():
         tensor = np.zeros((5, 7, 9), np.float32)
-        energy = _core.add_data(tensor, jx, jy, r, at.weights, *number, 0.0, term.weight)
+        energy = add_data(tensor, jx, jy, r, at.weights, *number, 0.0, term.weight)
         zero = np.zeros((7, 9))
         assert energy == pytest.approx(float(term((zero, zero), at)), rel=1e-5)
         gradient = 2 * wide(tensor[3:])
@@ -180,7 +193,7 @@ def test_smoothness_against_python_terms(
     at = linearisation()
     term = Smoothness(penalty, 0.6, per="pixel" if per_pixel else "edge", edges=ImageEdges(0.3) if guided else None)
     guides = _core.image_edges(at.guide, 0.3) if guided else (None, None)
-    edges, energy = _core.edge_weights(*at.flow, *guides, per_pixel, *number, 0.6)
+    edges, energy = weights_and_energy(*at.flow, *guides, per_pixel, *number, 0.6)
     zero = np.zeros((7, 9))
     assert energy == pytest.approx(float(term((zero, zero), at)), rel=1e-5)
     assert _core.smoothness_energy(*at.flow, *guides, per_pixel, *number, 0.6) == energy
@@ -198,7 +211,7 @@ def test_smoothness_against_python_terms(
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 1), (5, 513), (4, 1025)])
 def test_smoothness_at_any_size(size: tuple[int, int]) -> None:
     u, v = noise(2, *size)
-    edges, energy = _core.edge_weights(u, v, None, None, False, 1, 0.1, 0.0, 1.0)
+    edges, energy = weights_and_energy(u, v, None, None, False, 1, 0.1, 0.0, 1.0)
     along_x = np.diff(wide(u), axis=1) ** 2 + np.diff(wide(v), axis=1) ** 2
     along_y = np.diff(wide(u), axis=0) ** 2 + np.diff(wide(v), axis=0) ** 2
     penalty = Charbonnier(0.1)
@@ -250,7 +263,7 @@ def random_system(size: tuple[int, int], seed: int = 0, jump: float = 1.0) -> Sy
     data = random_data(2, size, seed)
     _core.add_data(tensor, *data[:3], np.ones(size, np.float32), 1, 0.1, 0.0, 0.0, 1.0)
     u0, v0 = 3 * noise(2, *size, seed=seed + 2)
-    edges, _ = _core.edge_weights(u0, v0, None, None, False, 1, 0.1, 0.0, 0.5)
+    edges = _core.edge_weights(u0, v0, None, None, False, 1, 0.1, 0.0, 0.5)
     weak = np.random.default_rng(seed + 3).random(edges.shape) < 0.5
     return System(tensor, (edges / np.where(weak, jump, 1)).astype(np.float32), u0, v0)
 
@@ -357,8 +370,8 @@ def test_result_does_not_depend_on_the_number_of_threads(size: tuple[int, int]) 
 
     def everything() -> list[Any]:
         tensor = np.zeros((5, *size), np.float32)
-        energy = _core.add_data(tensor, *data, 1, 0.1, 0.0, 0.1, 1.0)
-        edges, smooth = _core.edge_weights(*data[0], None, None, True, 2, 0.45, 0.001, 1.0)
+        energy = add_data(tensor, *data, 1, 0.1, 0.0, 0.1, 1.0)
+        edges, smooth = weights_and_energy(*data[0], None, None, True, 2, 0.45, 0.001, 1.0)
         guides = _core.image_edges(data.jx, 0.1)
         return [energy, smooth, tensor, edges, guides, relax(system, 33, 1.9), multigrid(system, 3)]
 
@@ -477,3 +490,30 @@ LOCKED.flags.writeable = False
 def test_errors_name_the_argument(call: Callable[[], Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+# The motion tensor straight from the frames
+
+
+@pytest.mark.parametrize("derivative", ["average", "first", "second", "warped"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "spline"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (3, 5), (61, 47), (130, 530)])
+@pytest.mark.parametrize("whole", [True, False])
+def test_constancy_straight_from_the_frames_is_that_of_the_residuals(derivative, interpolation, shape, whole):
+    rng = np.random.default_rng(5)
+    masks = {} if whole else {"mask": (rng.random(shape) < 0.9, None), "weights": rng.random(shape)}
+    if not whole and 1 in shape:
+        masks = {"weights": rng.random(shape)}
+    frames = prepare(*rng.random((2, *shape, 2)), **masks)
+    flow = tuple(rng.normal(0, 1.5, shape).astype(np.float32) for _ in range(2))
+    level = pyramid(frames, factor=0.5, coarsest=999)[0]
+    at = linearise(level, flow, derivative=derivative, interpolation=interpolation)
+    terms = [
+        (0.3 * BrightnessConstancy(Charbonnier(0.1), normalisation=0.02), 1.0),
+        (GradientConstancy(Lorentzian(0.2)), 2.0),
+    ]
+    expected = np.zeros((5, *shape), np.float32)
+    for term in linearised(terms, at):
+        term.add_to(expected, at.weights)
+    tensor = motion_tensor(terms, at)
+    np.testing.assert_allclose(tensor, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())

@@ -7,19 +7,14 @@
 #include <numeric>
 #include <vector>
 
+#include "assembly.hpp"
 #include "platform.hpp"
-#include "system.hpp"
 #include "threads.hpp"
 
 namespace variflow {
 namespace {
 
-constexpr int block_size = 512;
 constexpr int64_t chunk_size = 32 * block_size;
-
-struct alignas(64) Block {
-    float value[block_size];
-};
 
 VARIFLOW_INLINE float normaliser(float jx, float jy, float zeta2) { return 1.0f / (jx * jx + jy * jy + zeta2); }
 
@@ -114,19 +109,14 @@ double sum_over_chunks(int64_t count, int64_t grain, float factor, Body&& body) 
 }
 
 // The mean over the residuals of a block of pixels of their normalised squares.
-void mean_square(const DataTerm& term, int64_t pixels, int64_t first, int count, const Field* increment,
-                 Block& squared) {
+void mean_square(const DataTerm& term, int64_t pixels, int64_t first, int count, Field increment, Block& squared) {
     Block total;
     std::fill_n(squared.value, count, 0.0f);
     for (int64_t k = 0; k < term.residuals; ++k) {
         const int64_t at = k * pixels + first;
-        const float* r = term.r + at;
-        if (increment) {
-            add_increment(term.jx + at, term.jy + at, r, increment->u + first, increment->v + first, count,
-                          total.value);
-            r = total.value;
-        }
-        square(term.jx + at, term.jy + at, r, count, term.normalisation, squared.value);
+        add_increment(term.jx + at, term.jy + at, term.r + at, increment.u + first, increment.v + first, count,
+                      total.value);
+        square(term.jx + at, term.jy + at, total.value, count, term.constancy.normalisation, squared.value);
     }
     if (term.residuals > 1) scale(squared.value, count, 1.0f / static_cast<float>(term.residuals));
 }
@@ -134,7 +124,7 @@ void mean_square(const DataTerm& term, int64_t pixels, int64_t first, int count,
 // The sum over a block of pixels of the weighted penalties; `squared` is used up.
 double weighted_sum(const DataTerm& term, int64_t first, int count, const Block& squared) {
     Block values;
-    penalise(term.penalty, squared.value, count, values.value);
+    penalise(term.constancy.penalty, squared.value, count, values.value);
     multiply(values.value, term.weights + first, count);
     return sum(values.value, count);
 }
@@ -150,65 +140,68 @@ void squared_differences(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW
     }
 }
 
-// One block of a row: `edges_x` and `edges_y` are where its weights go, or null for the energy alone.
-double smoothness_block(const SmoothnessTerm& term, int64_t first, int count, int count_x, int count_y, int64_t width,
-                        Field flow, float* edges_x, float* edges_y) {
+// The squared differences over the edges that start in one block of a row, to the right and below, and what they count.
+struct Differences {
+    Block along[2];
+    int count, counts[2];
+    const float* guides[2];  // null where they all count 1
+};
+
+void differences(const SmoothnessTerm& term, int64_t height, int64_t width, int64_t y, int64_t x, Field flow,
+                 Differences& out) {
+    const int64_t first = y * width + x;
     const float *u = flow.u + first, *v = flow.v + first;
-    Block along[2], values;
-    const int counts[2] = {count_x, count_y};
-    const float* guides[2] = {term.guide_x ? term.guide_x + first : nullptr,
-                              term.guide_y ? term.guide_y + first : nullptr};
-    float* const edges[2] = {edges_x, edges_y};
-    squared_differences(u, u + 1, v, v + 1, count_x, along[0].value);
-    squared_differences(u, u + width, v, v + width, count_y, along[1].value);
-    double energy = 0.0;
-    if (term.per_pixel) {
-        // The guide weighs the squared differences, inside the penalty.
-        Block squared;
-        std::fill_n(squared.value, count, 0.0f);
-        for (int axis = 0; axis < 2; ++axis) {
-            if (guides[axis]) multiply(along[axis].value, guides[axis], counts[axis]);
-            for (int i = 0; i < counts[axis]; ++i) squared.value[i] += along[axis].value[i];
-        }
-        penalise(term.penalty, squared.value, count, values.value);
-        energy = sum(values.value, count);
-        if (edges_x) {
-            half_weights(term.penalty, squared.value, count, term.weight, values.value);
-            for (int axis = 0; axis < 2; ++axis) std::copy_n(values.value, counts[axis], edges[axis]);
-        }
-    } else {
-        for (int axis = 0; axis < 2; ++axis) {
-            penalise(term.penalty, along[axis].value, counts[axis], values.value);
-            if (guides[axis]) multiply(values.value, guides[axis], counts[axis]);
-            energy += sum(values.value, counts[axis]);
-            if (edges_x) half_weights(term.penalty, along[axis].value, counts[axis], term.weight, edges[axis]);
-        }
+    out.count = static_cast<int>(std::min<int64_t>(block_size, width - x));
+    out.counts[0] = x + out.count < width ? out.count : out.count - 1;
+    out.counts[1] = y + 1 < height ? out.count : 0;
+    out.guides[0] = term.guide_x ? term.guide_x + first : nullptr;
+    out.guides[1] = term.guide_y ? term.guide_y + first : nullptr;
+    squared_differences(u, u + 1, v, v + 1, out.counts[0], out.along[0].value);
+    squared_differences(u, u + width, v, v + width, out.counts[1], out.along[1].value);
+}
+
+// The differences of each pixel's two edges together; the guide weighs them inside the penalty.
+void join(Differences& edges, Block& squared) {
+    std::fill_n(squared.value, edges.count, 0.0f);
+    for (int axis = 0; axis < 2; ++axis) {
+        float* const along = edges.along[axis].value;
+        if (edges.guides[axis]) multiply(along, edges.guides[axis], edges.counts[axis]);
+        for (int i = 0; i < edges.counts[axis]; ++i) squared.value[i] += along[i];
     }
-    if (edges_x) {
-        for (int axis = 0; axis < 2; ++axis) {
-            if (guides[axis]) multiply(edges[axis], guides[axis], counts[axis]);
-            std::fill(edges[axis] + counts[axis], edges[axis] + count, 0.0f);
-        }
+}
+
+double smoothness_block(const SmoothnessTerm& term, Differences& edges) {
+    Block values;
+    if (term.per_pixel) {
+        Block squared;
+        join(edges, squared);
+        penalise(term.penalty, squared.value, edges.count, values.value);
+        return sum(values.value, edges.count);
+    }
+    double energy = 0.0;
+    for (int axis = 0; axis < 2; ++axis) {
+        penalise(term.penalty, edges.along[axis].value, edges.counts[axis], values.value);
+        if (edges.guides[axis]) multiply(values.value, edges.guides[axis], edges.counts[axis]);
+        energy += sum(values.value, edges.counts[axis]);
     }
     return energy;
 }
 
-double smoothness(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow, float* edges) {
-    return sum_over_chunks(height, rows_per_chunk(width), term.weight, [&](int64_t begin, int64_t end) {
-        double energy = 0.0;
-        for (int64_t y = begin; y < end; ++y) {
-            for (int64_t x = 0; x < width; x += block_size) {
-                const int count = static_cast<int>(std::min<int64_t>(block_size, width - x));
-                const int count_x = x + count < width ? count : count - 1;
-                const int count_y = y + 1 < height ? count : 0;
-                const int64_t first = y * width + x;
-                float* edges_x = edges ? edges + first : nullptr;
-                float* edges_y = edges ? edges + height * width + first : nullptr;
-                energy += smoothness_block(term, first, count, count_x, count_y, width, flow, edges_x, edges_y);
-            }
+void weights_block(const SmoothnessTerm& term, Differences& edges, float* const (&out)[2]) {
+    if (term.per_pixel) {
+        Block squared, values;
+        join(edges, squared);
+        half_weights(term.penalty, squared.value, edges.count, term.weight, values.value);
+        for (int axis = 0; axis < 2; ++axis) std::copy_n(values.value, edges.counts[axis], out[axis]);
+    } else {
+        for (int axis = 0; axis < 2; ++axis) {
+            half_weights(term.penalty, edges.along[axis].value, edges.counts[axis], term.weight, out[axis]);
         }
-        return energy;
-    });
+    }
+    for (int axis = 0; axis < 2; ++axis) {
+        if (edges.guides[axis]) multiply(out[axis], edges.guides[axis], edges.counts[axis]);
+        std::fill(out[axis] + edges.counts[axis], out[axis] + edges.count, 0.0f);
+    }
 }
 
 // weights = exp(-sqrt(weights / channels) / contrast)
@@ -226,47 +219,75 @@ void add_squared_difference(const float* VARIFLOW_RESTRICT from, const float* VA
 
 }  // namespace
 
-double add_data(const DataTerm& term, int64_t pixels, float* tensor) {
-    const float factor = term.weight / static_cast<float>(term.residuals);
-    return sum_over_chunks(pixels, chunk_size, term.weight, [&](int64_t begin, int64_t end) {
-        double energy = 0.0;
+void add_block(const Residual* residuals, int64_t number, int count, const float* weights, const Constancy& term,
+               const Tensor& tensor) {
+    Block squared, factors;
+    std::fill_n(squared.value, count, 0.0f);
+    for (int64_t k = 0; k < number; ++k) {
+        square(residuals[k].jx, residuals[k].jy, residuals[k].r, count, term.normalisation, squared.value);
+    }
+    if (number > 1) scale(squared.value, count, 1.0f / static_cast<float>(number));
+    half_weights(term.penalty, squared.value, count, term.weight / static_cast<float>(number), factors.value);
+    multiply(factors.value, weights, count);
+    for (int64_t k = 0; k < number; ++k) {
+        add_tensor(residuals[k].jx, residuals[k].jy, residuals[k].r, factors.value, count, term.normalisation,
+                   tensor.a11, tensor.a12, tensor.a22, tensor.b1, tensor.b2);
+    }
+}
+
+void add_data(const DataTerm& term, int64_t pixels, float* tensor) {
+    parallel_for(pixels, chunk_size, [&](int64_t begin, int64_t end) {
+        std::vector<Residual> residuals(static_cast<size_t>(term.residuals));
         for (int64_t first = begin; first < end; first += block_size) {
             const int count = static_cast<int>(std::min<int64_t>(block_size, end - first));
-            Block squared, factors;
-            mean_square(term, pixels, first, count, nullptr, squared);
-            energy += weighted_sum(term, first, count, squared);
-            half_weights(term.penalty, squared.value, count, factor, factors.value);
-            multiply(factors.value, term.weights + first, count);
-            float* const at = tensor + first;
             for (int64_t k = 0; k < term.residuals; ++k) {
-                const int64_t plane = k * pixels + first;
-                add_tensor(term.jx + plane, term.jy + plane, term.r + plane, factors.value, count, term.normalisation,
-                           at, at + pixels, at + 2 * pixels, at + 3 * pixels, at + 4 * pixels);
+                const int64_t at = k * pixels + first;
+                residuals[static_cast<size_t>(k)] = {term.jx + at, term.jy + at, term.r + at};
             }
+            add_block(residuals.data(), term.residuals, count, term.weights + first, term.constancy,
+                      tensor_at(tensor, pixels, first));
         }
-        return energy;
     });
 }
 
 double data_energy(const DataTerm& term, int64_t pixels, Field increment) {
-    return sum_over_chunks(pixels, chunk_size, term.weight, [&](int64_t begin, int64_t end) {
+    return sum_over_chunks(pixels, chunk_size, term.constancy.weight, [&](int64_t begin, int64_t end) {
         double energy = 0.0;
         for (int64_t first = begin; first < end; first += block_size) {
             const int count = static_cast<int>(std::min<int64_t>(block_size, end - first));
             Block squared;
-            mean_square(term, pixels, first, count, &increment, squared);
+            mean_square(term, pixels, first, count, increment, squared);
             energy += weighted_sum(term, first, count, squared);
         }
         return energy;
     });
 }
 
-double edge_weights(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow, float* edges) {
-    return smoothness(term, height, width, flow, edges);
+void edge_weights(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow, float* edges) {
+    parallel_for(height, rows_per_chunk(width), [&](int64_t begin, int64_t end) {
+        Differences block;
+        for (int64_t y = begin; y < end; ++y) {
+            for (int64_t x = 0; x < width; x += block_size) {
+                differences(term, height, width, y, x, flow, block);
+                float* const right = edges + y * width + x;
+                weights_block(term, block, {right, right + height * width});
+            }
+        }
+    });
 }
 
 double smoothness_energy(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow) {
-    return smoothness(term, height, width, flow, nullptr);
+    return sum_over_chunks(height, rows_per_chunk(width), term.weight, [&](int64_t begin, int64_t end) {
+        Differences block;
+        double energy = 0.0;
+        for (int64_t y = begin; y < end; ++y) {
+            for (int64_t x = 0; x < width; x += block_size) {
+                differences(term, height, width, y, x, flow, block);
+                energy += smoothness_block(term, block);
+            }
+        }
+        return energy;
+    });
 }
 
 void image_edges(const float* guide, Shape shape, float contrast, float* edges) {

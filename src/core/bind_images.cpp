@@ -1,18 +1,13 @@
 // Bindings of the kernels on images.
-#include <limits>
+#include <nanobind/stl/array.h>
+
+#include <array>
 #include <string>
 
 #include "bindings.hpp"
 
 namespace variflow::bindings {
 namespace {
-
-variflow::Interpolation checked_interpolation(const std::string& name) {
-    if (name == "bilinear") return variflow::Interpolation::bilinear;
-    if (name == "bicubic") return variflow::Interpolation::bicubic;
-    if (name == "spline") return variflow::Interpolation::spline;
-    refuse_value("`interpolation` must be 'bilinear', 'bicubic' or 'spline', not '" + name + "'");
-}
 
 Planes warp(nb::handle planes_argument, nb::handle u_argument, nb::handle v_argument,
             const std::string& interpolation) {
@@ -29,11 +24,7 @@ Planes warp(nb::handle planes_argument, nb::handle u_argument, nb::handle v_argu
     };
     fits(u, "u");
     fits(v, "v");
-    // Displacements are float32, which is exact for whole numbers up to here; positions in a plane are int32.
-    constexpr int64_t most = 1 << 24;
-    if (shape.height > most || shape.width > most || shape.height * shape.width > std::numeric_limits<int32_t>::max()) {
-        refuse_value("`planes` must have at most 2^24 rows, 2^24 columns and 2^31 - 1 pixels, not " + describe(planes));
-    }
+    check_warpable(planes, "planes");
     return run(shape, [&](float* out) { variflow::warp(floats(planes), shape, floats(u), floats(v), kind, out); });
 }
 
@@ -41,6 +32,28 @@ Planes spline_coefficients(nb::handle planes_argument) {
     const Array planes = checked_planes(planes_argument);
     const Shape shape = shape_of(planes);
     return run(shape, [&](float* out) { variflow::spline_coefficients(floats(planes), shape, out); });
+}
+
+Planes look_up(nb::handle bytes_argument, nb::handle tables_argument, bool sum) {
+    const Array bytes = checked<uint8_t>(bytes_argument, "image", {"height", "width", "channels"});
+    const Array tables = checked<float>(tables_argument, "tables", {"channels", "256"});
+    if (tables.shape(0) != bytes.shape(2) || tables.shape(1) != 256) {
+        refuse_value("`tables` must have 256 entries for each channel of `image`, " + describe(bytes) + ", not " +
+                     describe(tables));
+    }
+    const Shape shape{static_cast<int64_t>(bytes.shape(2)), static_cast<int64_t>(bytes.shape(0)),
+                      static_cast<int64_t>(bytes.shape(1))};
+    const auto* data = static_cast<const uint8_t*>(bytes.data());
+    return run({sum ? 1 : shape.channels, shape.height, shape.width},
+               [&](float* out) { variflow::look_up(data, shape, floats(tables), sum, out); });
+}
+
+std::array<int64_t, 256> histogram(nb::handle bytes_argument) {
+    const Array bytes = checked<uint8_t>(bytes_argument, "values", {"count"});
+    std::array<int64_t, 256> counts;
+    const Unlocked unlocked;
+    variflow::histogram(static_cast<const uint8_t*>(bytes.data()), static_cast<int64_t>(bytes.shape(0)), counts.data());
+    return counts;
 }
 
 Planes derivative(nb::handle planes_argument, const std::string& axis) {
@@ -88,6 +101,9 @@ void add_images(nb::module_& module) {
         "is NaN. For 'spline' the planes are the coefficients of a cubic spline.");
     module.def("spline_coefficients", &spline_coefficients, "planes"_a.none(),
                "The coefficients of the cubic B-spline through each plane, mirrored at the first and last pixel.");
+    module.def("look_up", &look_up, "image"_a.none(), "tables"_a.none(), "total"_a,
+               "The entry of its channel's table for each byte of (H, W, C), in planes, or their sum over the channels.");
+    module.def("histogram", &histogram, "values"_a.none(), "How often each value occurs in (count,) bytes.");
     module.def("derivative", &derivative, "planes"_a.none(), "axis"_a,
                "The 5-point derivative [1, -8, 0, 8, -1] / 12 along 'x' or 'y', borders replicated.");
     module.def(

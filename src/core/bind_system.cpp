@@ -1,10 +1,12 @@
 // Bindings of the linear system of a robust step: its assembly, energies and solvers.
-#include <nanobind/stl/pair.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
 
 #include <cmath>
 #include <initializer_list>
 #include <string>
-#include <utility>
+#include <tuple>
+#include <vector>
 
 #include "bindings.hpp"
 #include "system.hpp"
@@ -54,6 +56,12 @@ Penalty checked_penalty(int kind, double first, double second) {
     return {known, static_cast<float>(first), static_cast<float>(second)};
 }
 
+Constancy checked_constancy(int penalty, double p0, double p1, double normalisation, double weight) {
+    check_number(normalisation, "normalisation", 0.0, true);
+    check_number(weight, "weight", 0.0, true);
+    return {checked_penalty(penalty, p0, p1), static_cast<float>(normalisation), static_cast<float>(weight)};
+}
+
 // The arrays of a data term, kept for as long as it is used.
 struct DataArrays {
     Array jx, jy, r, weights;
@@ -68,35 +76,63 @@ struct DataArrays {
         weights = checked_plane(weights_argument, "weights", height, width);
     }
 
-    DataTerm term(Penalty penalty, double normalisation, double weight) const {
-        check_number(normalisation, "normalisation", 0.0, true);
-        check_number(weight, "weight", 0.0, true);
-        return {floats(jx),
-                floats(jy),
-                floats(r),
-                static_cast<int64_t>(jx.shape(0)),
-                floats(weights),
-                penalty,
-                static_cast<float>(normalisation),
-                static_cast<float>(weight)};
+    DataTerm term(const Constancy& constancy) const {
+        return {floats(jx), floats(jy), floats(r), static_cast<int64_t>(jx.shape(0)), floats(weights), constancy};
     }
 };
 
-double add_data(nb::handle tensor_argument, nb::handle jx, nb::handle jy, nb::handle r,
+void add_data(nb::handle tensor_argument, nb::handle jx, nb::handle jy, nb::handle r,
                 nb::handle weights, int penalty, double p0, double p1, double normalisation, double weight) {
     const DataArrays arrays(jx, jy, r, weights);
-    const DataTerm term = arrays.term(checked_penalty(penalty, p0, p1), normalisation, weight);
+    const DataTerm term = arrays.term(checked_constancy(penalty, p0, p1, normalisation, weight));
     checked_stack(tensor_argument, "tensor", 5, arrays.height, arrays.width);
     nb::ndarray<float, nb::device::cpu> tensor;
     if (!nb::try_cast(tensor_argument, tensor, false)) refuse_value("`tensor` is read-only, and is changed in place");
     const Unlocked unlocked;
-    return variflow::add_data(term, arrays.height * arrays.width, tensor.data());
+    variflow::add_data(term, arrays.height * arrays.width, tensor.data());
+}
+
+// (of the gradient?, penalty, p0, p1, normalisation, weight)
+using TermTuple = std::tuple<bool, int, double, double, double, double>;
+
+Derivative checked_derivative(const std::string& name) {
+    if (name == "average") return Derivative::average;
+    if (name == "first") return Derivative::first;
+    if (name == "second") return Derivative::second;
+    if (name == "warped") return Derivative::warped;
+    refuse_value("`derivative` must be 'average', 'first', 'second' or 'warped', not '" + name + "'");
+}
+
+Planes constancy_tensor(nb::handle first_argument, nb::handle second_argument, nb::handle samples_argument,
+                        nb::handle u_argument, nb::handle v_argument, nb::handle weights_argument,
+                        const std::string& interpolation, const std::string& derivative,
+                        const std::vector<TermTuple>& terms) {
+    const Array first = checked<float>(first_argument, "first", {"channels", "height", "width"});
+    const Shape shape = shape_of(first);
+    check_warpable(first, "first");
+    const Array second = checked_stack(second_argument, "second", shape.channels, shape.height, shape.width);
+    const Array samples = checked_stack(samples_argument, "samples", shape.channels, shape.height, shape.width);
+    const Array u = checked_plane(u_argument, "u", shape.height, shape.width);
+    const Array v = checked_plane(v_argument, "v", shape.height, shape.width);
+    Array weights;
+    const bool weighted = !weights_argument.is_none();
+    if (weighted) weights = checked_plane(weights_argument, "weights", shape.height, shape.width);
+    std::vector<FrameConstancy> constancies;
+    for (const auto& [of_gradient, penalty, p0, p1, normalisation, weight] : terms) {
+        constancies.push_back({of_gradient, checked_constancy(penalty, p0, p1, normalisation, weight)});
+    }
+    const FramePair frames{floats(first), floats(second), floats(samples), shape, weighted ? floats(weights) : nullptr,
+                           checked_interpolation(interpolation), checked_derivative(derivative)};
+    return run({5, shape.height, shape.width}, [&](float* out) {
+        variflow::constancy_tensor(frames, {floats(u), floats(v)}, constancies.data(),
+                                   static_cast<int64_t>(constancies.size()), out);
+    });
 }
 
 double data_energy(nb::handle jx, nb::handle jy, nb::handle r, nb::handle weights, nb::handle du_argument,
                    nb::handle dv_argument, int penalty, double p0, double p1, double normalisation, double weight) {
     const DataArrays arrays(jx, jy, r, weights);
-    const DataTerm term = arrays.term(checked_penalty(penalty, p0, p1), normalisation, weight);
+    const DataTerm term = arrays.term(checked_constancy(penalty, p0, p1, normalisation, weight));
     const Array du = checked_plane(du_argument, "du", arrays.height, arrays.width);
     const Array dv = checked_plane(dv_argument, "dv", arrays.height, arrays.width);
     const Unlocked unlocked;
@@ -131,15 +167,12 @@ struct SmoothnessArrays {
     Field flow() const { return {floats(u), floats(v)}; }
 };
 
-std::pair<Planes, double> edge_weights(nb::handle u, nb::handle v, nb::handle guide_x, nb::handle guide_y,
-                                       bool per_pixel, int penalty, double p0, double p1, double weight) {
+Planes edge_weights(nb::handle u, nb::handle v, nb::handle guide_x, nb::handle guide_y, bool per_pixel, int penalty,
+                    double p0, double p1, double weight) {
     const SmoothnessArrays arrays(u, v, guide_x, guide_y);
     const SmoothnessTerm term = arrays.term(per_pixel, checked_penalty(penalty, p0, p1), weight);
-    double energy = 0.0;
-    Planes edges = run({2, arrays.height, arrays.width}, [&](float* out) {
-        energy = variflow::edge_weights(term, arrays.height, arrays.width, arrays.flow(), out);
-    });
-    return {std::move(edges), energy};
+    return run({2, arrays.height, arrays.width},
+               [&](float* out) { variflow::edge_weights(term, arrays.height, arrays.width, arrays.flow(), out); });
 }
 
 double smoothness_energy(nb::handle u, nb::handle v, nb::handle guide_x, nb::handle guide_y, bool per_pixel,
@@ -213,13 +246,17 @@ Planes multigrid(nb::handle tensor, nb::handle edges, nb::handle u0, nb::handle 
 void add_system(nb::module_& module) {
     module.def("add_data", &add_data, "tensor"_a.none(), "jx"_a.none(), "jy"_a.none(), "r"_a.none(),
                "weights"_a.none(), "penalty"_a, "p0"_a, "p1"_a, "normalisation"_a, "weight"_a,
-               "Add one data term to the motion tensor, in place; return its energy without an increment.");
+               "Add one data term to the motion tensor, in place.");
+    module.def("constancy_tensor", &constancy_tensor, "first"_a.none(), "second"_a.none(), "samples"_a.none(),
+               "u"_a.none(), "v"_a.none(), "weights"_a.none(), "interpolation"_a, "derivative"_a, "terms"_a,
+               "The motion tensor (5, H, W) of constancy terms linearised around a flow; each term is (of the gradient, "
+               "penalty, p0, p1, normalisation, weight).");
     module.def("data_energy", &data_energy, "jx"_a.none(), "jy"_a.none(), "r"_a.none(), "weights"_a.none(),
                "du"_a.none(), "dv"_a.none(), "penalty"_a, "p0"_a, "p1"_a, "normalisation"_a, "weight"_a,
                "The energy of one data term at an increment.");
     module.def("edge_weights", &edge_weights, "u"_a.none(), "v"_a.none(), "guide_x"_a.none(), "guide_y"_a.none(),
                "per_pixel"_a, "penalty"_a, "p0"_a, "p1"_a, "weight"_a,
-               "The weights of the edges (2, H, W) of one smoothness term around a flow, and its energy there.");
+               "The weights of the edges (2, H, W) of one smoothness term around a flow.");
     module.def("smoothness_energy", &smoothness_energy, "u"_a.none(), "v"_a.none(), "guide_x"_a.none(),
                "guide_y"_a.none(), "per_pixel"_a, "penalty"_a, "p0"_a, "p1"_a, "weight"_a,
                "The energy of one smoothness term at a flow.");

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <initializer_list>
+#include <limits>
 #include <string>
 #include <thread>
 #include <type_traits>
@@ -34,7 +35,7 @@ inline std::string describe(const Array& array) {
 // The argument as a contiguous array of `Scalar` with `axes.size()` axes of at least one element each.
 template <typename Scalar>
 Array checked(nb::handle argument, const std::string& name, std::initializer_list<const char*> axes) {
-    const char* wanted_type = std::is_same_v<Scalar, float> ? "float32" : "int32";
+    const char* wanted_type = std::is_same_v<Scalar, float> ? "float32" : std::is_same_v<Scalar, uint8_t> ? "uint8" : "int32";
     Array array;
     if (!nb::try_cast(argument, array, false) || array.dtype() != nb::dtype<Scalar>()) {
         const nb::object given = nb::hasattr(argument, "dtype") ? nb::object(argument.attr("dtype"))
@@ -64,6 +65,23 @@ inline const float* floats(const Array& array) { return static_cast<const float*
 inline Shape shape_of(const Array& planes) {
     return {static_cast<int64_t>(planes.shape(0)), static_cast<int64_t>(planes.shape(1)),
             static_cast<int64_t>(planes.shape(2))};
+}
+
+inline Interpolation checked_interpolation(const std::string& name) {
+    if (name == "bilinear") return Interpolation::bilinear;
+    if (name == "bicubic") return Interpolation::bicubic;
+    if (name == "spline") return Interpolation::spline;
+    refuse_value("`interpolation` must be 'bilinear', 'bicubic' or 'spline', not '" + name + "'");
+}
+
+// Displacements are float32, which is exact for whole numbers up to here; positions in a plane are int32.
+inline void check_warpable(const Array& planes, const std::string& name) {
+    constexpr int64_t most = 1 << 24;
+    const Shape shape = shape_of(planes);
+    if (shape.height > most || shape.width > most || shape.height * shape.width > std::numeric_limits<int32_t>::max()) {
+        refuse_value("`" + name + "` must have at most 2^24 rows, 2^24 columns and 2^31 - 1 pixels, not " +
+                     describe(planes));
+    }
 }
 
 // New planes, aligned so that other libraries (JAX) can use them without a copy.
@@ -112,5 +130,6 @@ void add_filters(nb::module_& module);  // bind_filters.cpp
 void add_local(nb::module_& module);  // bind_local.cpp
 void add_system(nb::module_& module);  // bind_system.cpp
 void add_primal_dual(nb::module_& module);  // bind_primal_dual.cpp
+void add_matching(nb::module_& module);  // bind_matching.cpp
 
 }  // namespace variflow::bindings

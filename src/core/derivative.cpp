@@ -7,6 +7,7 @@
 
 #include "kernels.hpp"
 #include "platform.hpp"
+#include "rows.hpp"
 #include "threads.hpp"
 
 namespace variflow {
@@ -16,8 +17,10 @@ VARIFLOW_INLINE float five_point(float before2, float before1, float after1, flo
     return (8.0f * (after1 - before1) - (after2 - before2)) * (1.0f / 12.0f);
 }
 
+}  // namespace
+
 VARIFLOW_CLONES
-void along_x(const float* VARIFLOW_RESTRICT row, int64_t width, float* VARIFLOW_RESTRICT out) {
+void derivative_along_row(const float* VARIFLOW_RESTRICT row, int64_t width, float* VARIFLOW_RESTRICT out) {
     const int64_t last = width - 1;
     auto at_border = [&](int64_t x) {
         return five_point(row[std::max<int64_t>(x - 2, 0)], row[std::max<int64_t>(x - 1, 0)],
@@ -29,27 +32,25 @@ void along_x(const float* VARIFLOW_RESTRICT row, int64_t width, float* VARIFLOW_
 }
 
 VARIFLOW_CLONES
-void along_y(const float* VARIFLOW_RESTRICT above2, const float* VARIFLOW_RESTRICT above1,
-             const float* VARIFLOW_RESTRICT below1, const float* VARIFLOW_RESTRICT below2, int64_t width,
-             float* VARIFLOW_RESTRICT out) {
+void derivative_across_rows(const float* VARIFLOW_RESTRICT above2, const float* VARIFLOW_RESTRICT above1,
+                            const float* VARIFLOW_RESTRICT below1, const float* VARIFLOW_RESTRICT below2, int64_t width,
+                            float* VARIFLOW_RESTRICT out) {
     for (int64_t x = 0; x < width; ++x) out[x] = five_point(above2[x], above1[x], below1[x], below2[x]);
 }
-
-}  // namespace
 
 void derivative(const float* planes, Shape shape, Axis axis, float* out) {
     const auto [channels, height, width] = shape;
     parallel_for(channels * height, rows_per_chunk(width), [=](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
             if (axis == Axis::x) {
-                along_x(planes + row * width, width, out + row * width);
+                derivative_along_row(planes + row * width, width, out + row * width);
                 continue;
             }
             const int64_t y = row % height;
             auto clamped = [&](int64_t offset) {
                 return planes + (row - y + std::clamp<int64_t>(y + offset, 0, height - 1)) * width;
             };
-            along_y(clamped(-2), clamped(-1), clamped(1), clamped(2), width, out + row * width);
+            derivative_across_rows(clamped(-2), clamped(-1), clamped(1), clamped(2), width, out + row * width);
         }
     });
 }

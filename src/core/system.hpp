@@ -17,15 +17,38 @@
 
 namespace variflow {
 
-// What one data term compares: K residuals r + jx du + jy dv per pixel, planes (K, H, W), penalised jointly by the mean
-// of their squares.
+// How the residuals r + jx du + jy dv of a pixel are penalised: jointly, by the mean of their squares.
+struct Constancy {
+    Penalty penalty;
+    float normalisation;  // 0, or zeta: each squared residual is divided by jx^2 + jy^2 + zeta^2
+    float weight;
+};
+
+// What one data term compares: K residuals per pixel, planes (K, H, W).
 struct DataTerm {
     const float *jx, *jy, *r;
     int64_t residuals;
     const float* weights;  // (H, W), at least 0
-    Penalty penalty;
-    float normalisation;  // 0, or zeta: each squared residual is divided by jx^2 + jy^2 + zeta^2
-    float weight;
+    Constancy constancy;
+};
+
+// Constancy of the brightness of two frames, or of its gradient, in all their channels jointly.
+struct FrameConstancy {
+    bool of_gradient;
+    Constancy constancy;
+};
+
+// Whose derivatives a linearisation takes.
+enum class Derivative { average, first, second, warped };
+
+// Two frames that are compared along a flow.
+struct FramePair {
+    const float *first, *second;  // (C, H, W)
+    const float* samples;         // what is warped: the second frame, or the coefficients of its spline
+    Shape shape;
+    const float* weights;  // (H, W), or null: 1 where the flow stays inside the frame
+    Interpolation interpolation;
+    Derivative derivative;
 };
 
 // What one smoothness term penalises: differences over edges, or, of each pixel, over its two edges jointly.
@@ -48,10 +71,13 @@ struct System {
     int64_t height, width;
 };
 
+// constancy.cpp: the motion tensor of terms that compare two frames, linearised around a flow; 5 planes.
+void constancy_tensor(const FramePair& frames, Field flow, const FrameConstancy* terms, int64_t number, float* tensor);
+
 // assembly.cpp: energies are summed in double precision.
-double add_data(const DataTerm& term, int64_t pixels, float* tensor);
+void add_data(const DataTerm& term, int64_t pixels, float* tensor);
 double data_energy(const DataTerm& term, int64_t pixels, Field increment);
-double edge_weights(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow, float* edges);
+void edge_weights(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow, float* edges);
 double smoothness_energy(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow);
 void image_edges(const float* guide, Shape shape, float contrast, float* edges);
 

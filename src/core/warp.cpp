@@ -16,6 +16,7 @@
 
 #include "kernels.hpp"
 #include "platform.hpp"
+#include "rows.hpp"
 #include "threads.hpp"
 
 namespace variflow {
@@ -133,33 +134,38 @@ void cubic(const float* VARIFLOW_RESTRICT plane, int32_t width, int32_t height, 
 
 }  // namespace
 
-void warp(const float* planes, Shape shape, const float* u, const float* v, Interpolation interpolation, float* out) {
-    const int64_t plane_size = shape.height * shape.width;
+void warp_row(const float* planes, Shape shape, int64_t y, const float* u, const float* v, Interpolation interpolation,
+              float* out, int64_t stride) {
     const auto height = static_cast<int32_t>(shape.height), width = static_cast<int32_t>(shape.width);
     const bool spline = interpolation == Interpolation::spline;
-    parallel_for(height, rows_per_chunk(width), [=](int64_t begin, int64_t end) {
-        Coordinates at;
-        CubicWeights weights_x, weights_y;
-        for (int64_t y = begin; y < end; ++y) {
-            for (int32_t x = 0; x < width; x += block_size) {
-                const int64_t first = y * width + x;
-                const int32_t count = std::min(block_size, width - x);
-                locate(u + first, v + first, x, static_cast<int32_t>(y), count, width, height, at);
-                if (interpolation != Interpolation::bilinear) {
-                    const auto weigh = spline ? spline_weights : bicubic_weights;
-                    weigh(at.rest_x, count, weights_x);
-                    weigh(at.rest_y, count, weights_y);
-                }
-                for (int64_t channel = 0; channel < shape.channels; ++channel) {
-                    const float* plane = planes + channel * plane_size;
-                    float* target = out + channel * plane_size + first;
-                    if (interpolation == Interpolation::bilinear) {
-                        bilinear(plane, width, height, at, count, target);
-                    } else {
-                        cubic(plane, width, height, spline, at, weights_x, weights_y, count, target);
-                    }
-                }
+    Coordinates at;
+    CubicWeights weights_x, weights_y;
+    for (int32_t x = 0; x < width; x += block_size) {
+        const int32_t count = std::min(block_size, width - x);
+        locate(u + x, v + x, x, static_cast<int32_t>(y), count, width, height, at);
+        if (interpolation != Interpolation::bilinear) {
+            const auto weigh = spline ? spline_weights : bicubic_weights;
+            weigh(at.rest_x, count, weights_x);
+            weigh(at.rest_y, count, weights_y);
+        }
+        for (int64_t channel = 0; channel < shape.channels; ++channel) {
+            const float* plane = planes + channel * shape.height * shape.width;
+            float* target = out + channel * stride + x;
+            if (interpolation == Interpolation::bilinear) {
+                bilinear(plane, width, height, at, count, target);
+            } else {
+                cubic(plane, width, height, spline, at, weights_x, weights_y, count, target);
             }
+        }
+    }
+}
+
+void warp(const float* planes, Shape shape, const float* u, const float* v, Interpolation interpolation, float* out) {
+    const int64_t width = shape.width;
+    parallel_for(shape.height, rows_per_chunk(width), [=](int64_t begin, int64_t end) {
+        for (int64_t y = begin; y < end; ++y) {
+            const int64_t first = y * width;
+            warp_row(planes, shape, y, u + first, v + first, interpolation, out + first, shape.height * width);
         }
     });
 }

@@ -12,6 +12,8 @@ def warp(
     interpolation: Literal["bilinear", "bicubic", "spline"],
 ) -> NDArray[np.float32]: ...
 def spline_coefficients(planes: NDArray[np.float32]) -> NDArray[np.float32]: ...
+def look_up(image: NDArray[np.uint8], tables: NDArray[np.float32], total: bool) -> NDArray[np.float32]: ...
+def histogram(values: NDArray[np.uint8]) -> list[int]: ...
 def derivative(planes: NDArray[np.float32], axis: Literal["x", "y"]) -> NDArray[np.float32]: ...
 def resample(
     planes: NDArray[np.float32],
@@ -56,7 +58,18 @@ def add_data(
     p1: float,
     normalisation: float,
     weight: float,
-) -> float: ...
+) -> None: ...
+def constancy_tensor(
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
+    samples: NDArray[np.float32],
+    u: NDArray[np.float32],
+    v: NDArray[np.float32],
+    weights: NDArray[np.float32] | None,
+    interpolation: Literal["bilinear", "bicubic", "spline"],
+    derivative: Literal["average", "first", "second", "warped"],
+    terms: list[tuple[bool, int, float, float, float, float]],
+) -> NDArray[np.float32]: ...
 def data_energy(
     jx: NDArray[np.float32],
     jy: NDArray[np.float32],
@@ -80,7 +93,7 @@ def edge_weights(
     p0: float,
     p1: float,
     weight: float,
-) -> tuple[NDArray[np.float32], float]: ...
+) -> NDArray[np.float32]: ...
 def smoothness_energy(
     u: NDArray[np.float32],
     v: NDArray[np.float32],
@@ -141,3 +154,30 @@ def primal_dual(
     iterations: int,
     state: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+
+# Matching: `src/core/matching.hpp` says what the planes hold. Seeds are the points of a grid of every `step`-th column
+# and row, centred in the frame.
+def descriptors(plane: NDArray[np.float32], noise: float) -> NDArray[np.uint8]: ...
+def search_matches(
+    first: NDArray[np.uint8],
+    second: NDArray[np.uint8],
+    valid0: NDArray[np.float32],
+    valid1: NDArray[np.float32],
+    start: NDArray[np.float32] | None,
+    step: int,
+    reach: int,
+    sweeps: int,
+    favour: float,
+    smoothness: float,
+) -> NDArray[np.float32]: ...
+def match_confidence(forward: NDArray[np.float32], backward: NDArray[np.float32], step: int) -> NDArray[np.float32]: ...
+def fill_affine(
+    matches: NDArray[np.float32],
+    guide: NDArray[np.float32],
+    reach: float,
+    contrast: float,
+    tolerance: float,
+    ridge: float,
+    rounds: int,
+    turns: int,
+) -> NDArray[np.float32]: ...

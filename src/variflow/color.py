@@ -1,4 +1,4 @@
-"""Colour: as one gray plane, and as the eye measures it (differences in CIE Lab are about as large as they look)."""
+"""Colour as the eye measures it: differences in CIE Lab are about as large as they look."""
 
 from __future__ import annotations
 
@@ -44,13 +44,3 @@ def lab(planes: Planes) -> Planes:
     [100.0]
     """
     return _core.lab(np.ascontiguousarray(planes, np.float32))
-
-
-def gray(planes: Planes) -> Planes:
-    """Return one plane ``(1, H, W)``: the luma of ITU-R BT.601 for three channels (RGB), else the mean."""
-    if planes.shape[0] == 3:
-        red, green, blue = planes
-        luma: Planes = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
-        return luma[None]
-    mean: Planes = planes.mean(axis=0, keepdims=True, dtype=np.float32)
-    return mean

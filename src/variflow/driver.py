@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
 from os import PathLike
 from typing import Any
 
@@ -17,6 +20,7 @@ from variflow.linearisation import Linearisation, linearise
 from variflow.model import Model
 from variflow.pyramid import Level, pyramid
 from variflow.resampling import Planes, resample_flow
+from variflow.solve.minimum import Minimum, NativeSolver
 
 Flow = NDArray[np.float32]
 
@@ -50,35 +54,45 @@ class State:
 
     Attributes
     ----------
-    energy : EnergyRecord
-    shape : (int, int)
-        Height and width of the level.
+    level : int
+        Level of the pyramid; 0 is the finest.
+    warp : int
+        Which warp of the level, from 0.
     planes : pair of (H, W) float32
         The flow ``(u, v)`` at this level, in its pixels; after the last warp of a level it has been filtered.
-    largest_increment : float
-        Length in pixels of the longest increment of this warp.
-    exhausted : bool
-        Whether the solver has a tolerance and used all its steps without meeting it.
+    minimum : Minimum
+        What the solver found.
     failure : str
         Why the estimate ends here, unfinished; empty if all is well.
     """
 
-    energy: EnergyRecord
-    shape: tuple[int, int]
+    level: int
+    warp: int
     planes: tuple[Planes, Planes]
-    largest_increment: float
-    exhausted: bool
+    minimum: Minimum
     failure: str = ""
 
     @property
-    def level(self) -> int:
-        """Level of the pyramid; 0 is the finest."""
-        return self.energy.level
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the level."""
+        height, width = self.planes[0].shape
+        return height, width
+
+    @cached_property
+    def energy(self) -> EnergyRecord:
+        """The energy before and after this warp, computed when it is first looked at."""
+        return EnergyRecord(self.level, self.warp, *self.minimum.energies(), self.minimum.steps)
 
     @property
-    def warp(self) -> int:
-        """Which warp of the level, from 0."""
-        return self.energy.warp
+    def largest_increment(self) -> float:
+        """Length in pixels of the longest increment that the solver found in this warp."""
+        du, dv = self.minimum.increment
+        return float(np.sqrt(np.max(du * du + dv * dv)))
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the solver has a tolerance and used all its steps without meeting it."""
+        return self.minimum.exhausted
 
     @property
     def flow(self) -> Flow:
@@ -102,8 +116,6 @@ class Result:
     ----------
     flow : (H, W, 2) float32
         ``(u, v)`` in pixels from the first frame to the second, u to the right and v down; finite everywhere.
-    energies : list of EnergyRecord
-        One for each warp, coarse to fine.
     reason : str
         Why the estimate ended, and whether the solver met its tolerances.
     model : Model
@@ -111,9 +123,19 @@ class Result:
     """
 
     flow: Flow
-    energies: list[EnergyRecord]
     reason: str
     model: Model
+    _inputs: dict[str, Any] = field(repr=False)
+    _warps: int = field(repr=False)
+
+    @cached_property
+    def energies(self) -> list[EnergyRecord]:
+        """The energy at each warp, coarse to fine.
+
+        A native solver does not need them: where nobody has looked at them on the way (with `verbose`), the estimate
+        is made once more, with the same result, when they are first read.
+        """
+        return [state.energy for state in islice(iterate(**self._inputs), self._warps)]
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the flow to a file, whose extension says in which format (see `variflow.write_flow`)."""
@@ -184,13 +206,24 @@ def estimate(
     True
     """
     model = models.get(model)
+    inputs = {
+        "frame0": frame0,
+        "frame1": frame1,
+        "model": model,
+        "init": init,
+        "mask": mask,
+        "weights": weights,
+        "intensity_range": intensity_range,
+    }
+    watched = verbose or not isinstance(model.solver, NativeSolver)  # which the general minimiser computes anyway
     energies: list[EnergyRecord] = []
-    exhausted = rose = 0
+    count = exhausted = 0
     reason = "finished every warp"
-    for state in iterate(frame0, frame1, model, init=init, mask=mask, weights=weights, intensity_range=intensity_range):
-        energies.append(state.energy)
+    for state in iterate(**inputs):
+        count += 1
         exhausted += state.exhausted
-        rose += state.energy.after > state.energy.before
+        if watched:
+            energies.append(state.energy)
         if verbose:
             print(state)
         if state.failure:
@@ -199,11 +232,15 @@ def estimate(
             reason = f"stopped by the callback at level {state.level}, warp {state.warp}"
             break
     if exhausted:
-        reason += f"; {exhausted} of {len(energies)} solves used all {model.steps} steps"
+        reason += f"; {exhausted} of {count} solves used all {model.steps} steps"
+    rose = sum(record.after > record.before for record in energies)
     if rose:
-        reason += f"; the energy rose in {rose} of {len(energies)} solves"
+        reason += f"; the energy rose in {rose} of {count} solves"
     u, v = resample_flow(state.planes, np.shape(frame0)[:2])
-    return Result(np.stack((u, v), axis=-1), energies, reason, model)
+    result = Result(np.stack((u, v), axis=-1), reason, model, inputs, count)
+    if watched:
+        result.__dict__["energies"] = energies
+    return result
 
 
 def iterate(
@@ -237,13 +274,12 @@ def iterate(
     0 (32, 32)
     """
     model = models.get(model)
-    frames = prepare(frame0, frame1, mask, weights, intensity_range)
+    frames = prepare(frame0, frame1, mask, weights, intensity_range, model.channels)
     levels = pyramid(
         frames,
         factor=model.factor,
         coarsest=model.coarsest,
         presmoothing=model.presmoothing,
-        channels=model.channels,
     )
     flow = _start(init, levels)
     solve.check(model.energy, model.solver, _linearise(levels[0], resample_flow(flow, levels[0].shape), model))
@@ -258,22 +294,24 @@ def _coarse_to_fine(levels: list[Level], flow: tuple[Planes, Planes], model: Mod
             at = _linearise(level, flow, model)
             minimum = solve.minimise(model.energy, model.solver, model.steps, at, state)
             state = minimum.state
-            (u, v), (du, dv) = flow, minimum.increment
-            du, dv = (np.clip(component, -model.limit, model.limit) for component in (du, dv))
             if not minimum.failure:
-                flow = (u + du, v + dv)
+                flow = _limited(minimum, model.limit)
             if warp == model.warps - 1 and model.filter is not None:
                 flow = model.filter(flow, at)
-            yield State(
-                EnergyRecord(level.index, warp, minimum.before, minimum.after, minimum.steps),
-                level.shape,
-                flow,
-                largest_increment=float(np.sqrt(np.max(du * du + dv * dv))),
-                exhausted=minimum.exhausted,
-                failure=f"{minimum.failure} at level {level.index}, warp {warp}" if minimum.failure else "",
-            )
-            if minimum.failure:
+            failure = f"{minimum.failure} at level {level.index}, warp {warp}" if minimum.failure else ""
+            yield State(level.index, warp, flow, minimum, failure)
+            if failure:
                 return
+
+
+def _limited(minimum: Minimum, limit: float) -> tuple[Planes, Planes]:
+    if limit == math.inf:
+        return minimum.flow
+    u, v = (
+        start + np.clip(component, -limit, limit)
+        for start, component in zip(minimum.start, minimum.increment, strict=True)
+    )
+    return u, v
 
 
 def _linearise(level: Level, flow: tuple[Planes, Planes], model: Model) -> Linearisation:

@@ -7,12 +7,15 @@ nothing strange, and marked, so that it exerts no force.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow import _core
 from variflow.resampling import Planes, resample
 
 MOST_CHANNELS = 16
@@ -20,6 +23,12 @@ MOST_CHANNELS = 16
 # The normalised intensities are rounded to this grid, a sixteenth of a 16-bit step. Then frames that differ only by
 # the rounding of a change of unit become the same frames, bit for bit, and so do their flows.
 _GRID = 2.0**20
+
+# A percentile needs no more than this.
+_PIXELS_FOR_RANGE = 100_000
+
+# The luma of ITU-R BT.601.
+_LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,35 @@ class Frame:
     valid: NDArray[np.bool_]
     weights: NDArray[np.float32]
 
+    @classmethod
+    def whole(cls, planes: Planes) -> Frame:
+        """Return a frame of which every pixel is usable and counts 1."""
+        shape = planes.shape[1:]
+        frame = cls(planes, np.broadcast_to(np.True_, shape), np.broadcast_to(np.float32(1), shape))
+        frame.__dict__["complete"] = True
+        return frame
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether every pixel is usable and counts 1."""
+        return bool(self.valid.all() and (self.weights == 1).all())
+
+
+class Frames(NamedTuple):
+    """Both prepared frames.
+
+    Attributes
+    ----------
+    first, second : Frame
+        What data terms see.
+    colors : callable
+        ``colors()`` is the first frame with all its channels, (C', H, W).
+    """
+
+    first: Frame
+    second: Frame
+    colors: Callable[[], Planes]
+
 
 def prepare(
     frame0: Any,
@@ -47,7 +85,8 @@ def prepare(
     mask: Any = None,
     weights: Any = None,
     intensity_range: tuple[float, float] | None = None,
-) -> tuple[Frame, Frame]:
+    channels: Literal["all", "gray"] = "all",
+) -> Frames:
     """Check both frames and bring them to a common unit.
 
     Parameters
@@ -60,6 +99,8 @@ def prepare(
         ``(H, W)``, finite and at least 0; for the first frame, or a pair for both.
     intensity_range : (low, high), optional
         The intensities that become 0 and 1; by default the joint robust range (see `robust_range`).
+    channels : {"all", "gray"}
+        What data terms see.
 
     Raises
     ------
@@ -81,21 +122,34 @@ def prepare(
             raise ValueError(f"{name} has no usable pixel: all are NaN, infinite or masked out")
         valids.append(valid)
     low, high = _checked_range(intensity_range) if intensity_range is not None else robust_range(images, valids)
-    return tuple(  # type: ignore[return-value]
-        Frame(fill_missing(_normalised(image, low, high), valid), valid, weight)
+    to_gray = channels == "gray"
+    first, second = (
+        Frame(fill_missing(_normalised(image, low, high, to_gray), valid), valid, weight)
         for image, valid, weight in zip(images, valids, _weights(weights, shape), strict=True)
     )
+
+    def colors() -> Planes:
+        return fill_missing(_normalised(images[0], low, high), valids[0]) if to_gray else first.planes
+
+    return Frames(first, second, colors)
 
 
 def robust_range(images: list[NDArray[Any]], valids: list[NDArray[np.bool_]]) -> tuple[float, float]:
     """Return the 0.1 and 99.9 percentile of all valid intensities of both frames, taken outwards.
 
     Outwards means that each is an intensity that occurs, the next one out, so small frames use minimum and maximum.
+    Of large frames every so many rows are looked at, all told about 100000 pixels of each.
     """
-    used = [image.ravel() if valid.all() else image[valid].ravel() for image, valid in zip(images, valids, strict=True)]
+    step = max(1, valids[0].size // _PIXELS_FOR_RANGE)
+    used = [
+        (image[::step] if valid.all() else image[::step][valid[::step]]).ravel()
+        for image, valid in zip(images, valids, strict=True)
+    ]
+    if not all(part.size for part in used):  # the usable pixels lie between the rows
+        used = [image[valid].ravel() for image, valid in zip(images, valids, strict=True)]
     below = int(np.floor(0.001 * (sum(part.size for part in used) - 1)))
     if all(part.dtype == np.uint8 for part in used):  # by far the most common, and counting is faster than ordering
-        counts = np.cumsum(sum(np.bincount(part, minlength=256) for part in used))
+        counts = np.cumsum(sum(np.array(_core.histogram(part)) for part in used))
         low, high = np.searchsorted(counts, (below, counts[-1] - below - 1), side="right").astype(float)
     else:
         intensities = np.concatenate(used)
@@ -184,18 +238,27 @@ def _checked_range(intensity_range: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
-def _normalised(image: NDArray[Any], low: float, high: float) -> Planes:
-    """Map [low, high] to [0, 1] in double precision and round to the grid; a constant image becomes zero."""
-    height, width, channels = image.shape
-    planes = np.empty((channels, height, width), np.float32)
+def _normalised(image: NDArray[Any], low: float, high: float, to_gray: bool = False) -> Planes:
+    """Map [low, high] to [0, 1] in double precision and round to the grid; a constant image becomes zero.
+
+    In gray, three channels (RGB) become their luma, others their mean.
+    """
+    channels = image.shape[2]
     scale = _GRID / (high - low) if high > low else 0.0
+    shares = np.array((_LUMA if channels == 3 else (1 / channels,) * channels) if to_gray else (1.0,) * channels)
 
-    def normalised(values: NDArray[Any]) -> NDArray[np.float32]:
+    def normalised(values: NDArray[Any], share: float) -> NDArray[np.float32]:
         with np.errstate(invalid="ignore", over="ignore"):  # missing pixels; they are filled in afterwards
-            return (np.rint((values.astype(np.float64) - low) * scale) / _GRID).astype(np.float32)
+            value = np.rint((values.astype(np.float64) - low) * scale) / _GRID
+        return value.astype(np.float32) * np.float32(share)
 
-    table = normalised(np.arange(256)) if image.dtype == np.uint8 else None
-    for channel in range(channels):
-        values = image[:, :, channel]
-        planes[channel] = normalised(values) if table is None else table[values]
-    return planes
+    if image.dtype == np.uint8:
+        tables = np.stack([normalised(np.arange(256), share) for share in shares])
+        return _core.look_up(np.ascontiguousarray(image), tables, to_gray)
+    planes = np.stack([normalised(image[:, :, channel], share) for channel, share in enumerate(shares)])
+    if not to_gray:
+        return planes
+    gray = planes[:1]
+    for channel in range(1, channels):  # in the order of the core
+        gray = gray + planes[channel]
+    return gray

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from variflow import _core, flowops
 from variflow.pyramid import Level
@@ -119,7 +121,7 @@ class Linearisation:
 
         What the loop does not use costs nothing: the compiler drops it.
         """
-        copy = replace(self)
+        copy = Linearisation(**{field.name: getattr(self, field.name) for field in fields(self)})
         for name, attribute in vars(Linearisation).items():
             if isinstance(attribute, _Derived):
                 copy.__dict__[name] = getattr(copy, name)
@@ -147,39 +149,92 @@ def derivative(planes: Any, axis: Literal["x", "y"]) -> Any:
     return _twins.derivative(planes, axis)
 
 
+class LevelLinearisation(Linearisation):
+    """A linearisation of a level of the pyramid, whose parts are computed when they are first looked at.
+
+    The core takes the terms that it knows straight from the frames, and filters look at little.
+    """
+
+    level: Level
+    interpolation: flowops.Interpolation
+
+    def __init__(
+        self,
+        level: Level,
+        flow: tuple[Planes, Planes],
+        derivative: Derivative,
+        interpolation: flowops.Interpolation,
+    ) -> None:
+        self.__dict__.update(
+            level=level,
+            frame0=level.frame0.planes,
+            second=level.frame1.planes,
+            flow=flow,
+            derivative=derivative,
+            interpolation=interpolation,
+        )
+
+    @property
+    def samples(self) -> Planes:
+        """What is interpolated where the second frame is warped, (C, H, W)."""
+        return self.level.spline if self.interpolation == "spline" else self.second
+
+    @property
+    def complete(self) -> bool:
+        """Whether every pixel of both frames is usable and counts 1."""
+        return self.level.frame0.complete and self.level.frame1.complete
+
+    @cached_property
+    def frame1(self) -> Planes:
+        """The second frame warped, (C, H, W)."""
+        warped: Planes = flowops.warp_prepared(self.samples, self.flow, self.interpolation)
+        return warped
+
+    @cached_property
+    def valid(self) -> NDArray[np.bool_]:
+        """Where the pixel is usable, its target inside the second frame, and usable there."""
+        inside = _inside(self.flow)
+        if self.complete:
+            return inside
+        target = self._at_target(self.level.frame1.valid.astype(np.float32)) > 0.999
+        valid: NDArray[np.bool_] = self.level.frame0.valid & inside & target
+        return valid
+
+    @cached_property
+    def weights(self) -> Planes:
+        """How much the data at each pixel count."""
+        if self.complete:
+            return self.valid.astype(np.float32)
+        weights: Planes = self.level.frame0.weights * self._at_target(self.level.frame1.weights) * self.valid
+        return weights
+
+    @cached_property
+    def guide(self) -> Planes:
+        """The first frame in CIE Lab."""
+        return self.level.guide
+
+    def _at_target(self, plane: Planes) -> Planes:
+        """Look a plane of the second frame up at the flow's target."""
+        looked_up: Planes = flowops.warp_planes(plane[None], self.flow, "bilinear")[0]
+        return looked_up
+
+
 def linearise(
     level: Level,
     flow: tuple[Planes, Planes],
     *,
     derivative: Derivative,
     interpolation: flowops.Interpolation,
-) -> Linearisation:
-    """Warp the second frame by the flow so far and gather what an energy may look at."""
-    first, second = level.frame0, level.frame1
-    valid = first.valid & _inside(flow) & (_at_target(second.valid.astype(np.float32), flow) > 0.999)
-    return Linearisation(
-        frame0=first.planes,
-        frame1=flowops.warp_planes(second.planes, flow, interpolation),
-        second=second.planes,
-        flow=flow,
-        valid=valid,
-        weights=first.weights * _at_target(second.weights, flow) * valid,
-        guide=level.guide,
-        derivative=derivative,
-    )
+) -> LevelLinearisation:
+    """Return what an energy may look at around the flow so far."""
+    return LevelLinearisation(level, flow, derivative, interpolation)
 
 
-def _inside(flow: tuple[Planes, Planes]) -> Any:
+def _inside(flow: tuple[Planes, Planes]) -> NDArray[np.bool_]:
     """Return where the flow's target lies within the frame."""
     u, v = flow
     height, width = u.shape
     x = np.arange(width, dtype=np.float32) + u
     y = np.arange(height, dtype=np.float32)[:, None] + v
-    return (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-
-
-def _at_target(plane: Planes, flow: tuple[Planes, Planes]) -> Any:
-    """Look a plane of the second frame up at the flow's target."""
-    if (plane == 1).all():
-        return plane
-    return flowops.warp_planes(plane[None], flow, "bilinear")[0]
+    inside: NDArray[np.bool_] = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    return inside

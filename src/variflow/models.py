@@ -31,10 +31,10 @@ from variflow.solve.relaxation import Relaxation
 _GREY_LEVEL = 1 / 255
 
 
-def horn_schunck(*, smoothness: float = 0.001, normalisation: float | None = None) -> Model:
+def horn_schunck(*, smoothness: float = 0.07, normalisation: float | None = 20 / 255) -> Model:
     """Return the model of Horn and Schunck, 1981: brightness constancy and smoothness, both quadratic.
 
-    ``E = sum (Ix du + Iy dv + It)^2 + smoothness * sum (|grad u|^2 + |grad v|^2)``
+    ``E = sum (Ix du + Iy dv + It)^2 / (Ix^2 + Iy^2 + zeta^2) + smoothness * sum (|grad u|^2 + |grad v|^2)``
 
     It blurs motion edges, and suits smooth motion of things that keep their brightness. It is the steadiest of the
     models: what changes in one place of the frames hardly changes the flow in another.
@@ -42,16 +42,16 @@ def horn_schunck(*, smoothness: float = 0.001, normalisation: float | None = Non
     Parameters
     ----------
     smoothness : float
-        Weight of the smoothness, where the frames' range is [0, 1]; typically 0.0002 to 0.01, with normalisation 1 to
-        20. Larger is smoother.
+        Weight of the smoothness; typically 0.02 to 0.3, without normalisation 0.0002 to 0.01. Larger is smoother.
     normalisation : float, optional
-        See `variflow.energy.DataTerm`; 1/255 with a smoothness of 4 fits fine texture better.
+        See `variflow.energy.DataTerm`: strong edges in the frames do not count more than this many grey levels. With
+        None residuals are intensities, where the frames' range is [0, 1].
 
     Notes
     -----
-    The published method has neither pyramid nor warps nor median. Those follow Sun, Roth and Black (CVPR 2010), who
-    showed how much they improve it. ``dataclasses.replace(models.horn_schunck(), warps=1, coarsest=10**6,
-    filter=None)`` is the published form.
+    The published method has neither pyramid, warps, median nor normalisation. The first three follow Sun, Roth and
+    Black (CVPR 2010), who showed how much they improve it. ``dataclasses.replace(models.horn_schunck(smoothness=0.001,
+    normalisation=None), warps=1, coarsest=10**6, filter=None)`` is the published form.
 
     References
     ----------
@@ -60,17 +60,18 @@ def horn_schunck(*, smoothness: float = 0.001, normalisation: float | None = Non
     Examples
     --------
     >>> from variflow import models
-    >>> models.horn_schunck(smoothness=0.002).name
+    >>> models.horn_schunck(smoothness=0.1).name
     'horn-schunck'
     """
     return Model(
         BrightnessConstancy(normalisation=normalisation) + smoothness * Smoothness(),
-        solver=Relaxation(sweeps=40, omega=1.95),
+        solver=Relaxation(sweeps=20),
         warps=3,
         limit=0.5,
         factor=0.6,
         presmoothing=0.6,
         filter=Median(5),
+        channels="gray",
         name="horn-schunck",
     )
 

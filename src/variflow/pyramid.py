@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
-from variflow.color import gray, lab
-from variflow.frames import Frame
+from variflow import flowops
+from variflow.color import lab
+from variflow.frames import Frame, Frames
 from variflow.resampling import Planes, resample, smooth
 
 # Standard deviation in pixels of a Gaussian on the guide, against noise.
@@ -26,14 +27,14 @@ class Level:
     index : int
     frame0, frame1 : Frame
         What data terms see.
-    colors : (C', H, W) float32
-        The first frame with all its channels.
+    finer : Level or callable
+        The next finer level; of the finest, a function that returns the first frame with all its channels, (C', H, W).
     """
 
     index: int
     frame0: Frame
     frame1: Frame
-    colors: Planes
+    finer: Level | Callable[[], Planes]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -42,30 +43,40 @@ class Level:
         return height, width
 
     @cached_property
+    def colors(self) -> Planes:
+        """The first frame with all its channels, (C', H, W)."""
+        if isinstance(self.finer, Level):
+            return resample(self.finer.colors, self.shape, kernel="cubic")
+        return self.finer()
+
+    @cached_property
+    def spline(self) -> Planes:
+        """The coefficients of the cubic B-spline through the second frame, (C, H, W)."""
+        coefficients: Planes = flowops.prepared(self.frame1.planes, "spline")
+        return coefficients
+
+    @cached_property
     def guide(self) -> Planes:
         """The first frame in CIE Lab, slightly smoothed: what weights that follow image edges look at."""
         return lab(smooth(self.colors, _GUIDE_SMOOTHING))
 
 
 def pyramid(
-    frames: tuple[Frame, Frame],
+    frames: Frames,
     *,
     factor: float,
     coarsest: int,
     presmoothing: float = 0.0,
-    channels: Literal["all", "gray"] = "all",
 ) -> list[Level]:
     """Return the levels, finest first: sizes ``round(size * factor^k)`` while the shorter side is at least `coarsest`.
 
     Each level is made from the one before it. `presmoothing` is the standard deviation, in pixels, of a Gaussian
-    applied to the finest level first. `channels` is what data terms see: ``"all"`` or ``"gray"``.
+    applied to the finest level first.
     """
-    colors = frames[0].planes
-    if channels == "gray":
-        frames = (replace(frames[0], planes=gray(colors)), replace(frames[1], planes=gray(frames[1].planes)))
+    first, second, colors = frames
     if presmoothing > 0:
-        frames = (_smoothed(frames[0], presmoothing), _smoothed(frames[1], presmoothing))
-    levels = [Level(0, *frames, colors)]
+        first, second = _smoothed(first, presmoothing), _smoothed(second, presmoothing)
+    levels = [Level(0, first, second, colors)]
     height, width = levels[0].shape
     while True:
         scale = factor ** len(levels)
@@ -74,7 +85,7 @@ def pyramid(
             return levels
         finer = levels[-1]
         first, second = _reduced(finer.frame0, shape), _reduced(finer.frame1, shape)
-        levels.append(Level(len(levels), first, second, resample(finer.colors, shape, kernel="cubic")))
+        levels.append(Level(len(levels), first, second, finer))
 
 
 def _smoothed(frame: Frame, sigma: float) -> Frame:
@@ -83,12 +94,8 @@ def _smoothed(frame: Frame, sigma: float) -> Frame:
 
 def _reduced(frame: Frame, shape: tuple[int, int]) -> Frame:
     """Reduce a frame; a coarse pixel is valid where most of what it covers is."""
-    valid = _reduced_plane(frame.valid.astype(np.float32), shape) > 0.5
-    return Frame(resample(frame.planes, shape, kernel="cubic"), valid, _reduced_plane(frame.weights, shape))
-
-
-def _reduced_plane(plane: Planes, shape: tuple[int, int]) -> Planes:
-    if (plane == 1).all():  # no mask, no weights: by far the most common, and exact
-        return np.ones(shape, np.float32)
-    reduced: Planes = resample(plane[None], shape, kernel="linear")[0]
-    return reduced
+    planes = resample(frame.planes, shape, kernel="cubic")
+    if frame.complete:
+        return Frame.whole(planes)
+    valid, weights = resample(np.stack([frame.valid, frame.weights]).astype(np.float32), shape, kernel="linear")
+    return Frame(planes, valid > 0.5, weights)

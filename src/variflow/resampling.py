@@ -6,6 +6,7 @@ An interpolating kernel is convolved with a Gaussian that removes what the coars
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,7 @@ def _anti_alias(size: int, new_size: int) -> float:
     return _ANTI_ALIAS * math.sqrt((size / new_size) ** 2 - 1) if new_size < size else 0.0
 
 
+@lru_cache(maxsize=256)
 def _taps(size: int, new_size: int, sigma: float, kernel: str) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Return, for each new pixel, the first old pixel it looks at and the weights of that one and the following.
 

@@ -88,9 +88,9 @@ def minimise(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Mini
     if not (np.isfinite(after) and np.isfinite(u).all() and np.isfinite(v).all()):
         failure = f"stopped because the solver diverged (energy {float(after)}) and its increment was dropped"
     return Minimum(
-        increment=(u, v),
-        before=float(before),
-        after=float(after),
+        start=at.flow,
+        flow=(at.flow[0] + u, at.flow[1] + v),
+        energies=lambda: (float(before), float(after)),
         steps=np.asarray(energies)[:count],
         exhausted=_may_stop(minimiser) and count == steps,
         failure=failure,

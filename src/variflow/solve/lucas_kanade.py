@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-import numpy as np
-
 from variflow import _core
 from variflow.energy.terms import Energy
 from variflow.linearisation import Linearisation
 from variflow.resampling import Planes, smooth
 from variflow.solve.minimum import Minimum, NativeSolver
-from variflow.solve.parts import check_data, data_and_smoothness, linearised
+from variflow.solve.parts import check_data, data_and_smoothness, motion_tensor, native_energies
 
 
 @dataclass(frozen=True)
@@ -70,13 +68,10 @@ class LucasKanade(NativeSolver):
 
     def minimise(self, energy: Energy, at: Linearisation, state: Any = None) -> Minimum:
         """Fit each window; the energies are those of the data at each pixel."""
-        terms, _ = data_and_smoothness(energy)
-        tensor = np.zeros((5, *at.flow[0].shape), np.float32)
-        data = linearised(terms, at)
-        before = sum(term.add_to(tensor, at.weights) for term in data)
-        increment = self.increment(tensor)
-        after = sum(term.energy(at.weights, increment) for term in data)
-        return Minimum(increment=increment, before=before, after=after)
+        data, _ = data_and_smoothness(energy)
+        du, dv = self.increment(motion_tensor(data, at))
+        flow = at.flow[0] + du, at.flow[1] + dv
+        return Minimum(at.flow, flow, lambda: native_energies(data, None, at, flow))
 
     def increment(self, tensor: Planes) -> tuple[Planes, Planes]:
         """Return the increment ``(du, dv)`` in pixels that fits a motion tensor best.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,26 +22,33 @@ class Minimum:
 
     Attributes
     ----------
-    increment : pair of (H, W) float32
-    before, after : float
-        The energy of the zero increment and of `increment`.
+    start, flow : pair of (H, W) float32
+        The flow so far, and the flow found.
+    energies : callable
+        ``energies()`` returns the energy at both; where the solver does not need
+        them, only who asks pays for them.
     steps : (number of steps taken,) float32
         The energy that the solver saw at each step, where it looks.
     exhausted : bool
         Whether the solver has a tolerance and used all its steps without meeting it.
     failure : str
-        Why the increment is unusable; empty if it is not.
+        Why `flow` is unusable; empty if it is not.
     state : optional
         What the solver can go on from at the next warp of the same level.
     """
 
-    increment: tuple[Planes, Planes]
-    before: float
-    after: float
+    start: tuple[Planes, Planes]
+    flow: tuple[Planes, Planes]
+    energies: Callable[[], tuple[float, float]]
     steps: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     exhausted: bool = False
     failure: str = ""
     state: Any = None
+
+    @cached_property
+    def increment(self) -> tuple[Planes, Planes]:
+        """What was added to the flow so far."""
+        return self.flow[0] - self.start[0], self.flow[1] - self.start[1]
 
 
 class NativeSolver(ABC):

@@ -18,12 +18,15 @@ from variflow.energy.penalties import (
     Penalty,
     Quadratic,
 )
-from variflow.energy.terms import DataTerm, Energy, Smoothness, Sum
-from variflow.linearisation import Linearisation
+from variflow.energy.terms import BrightnessConstancy, DataTerm, Energy, GradientConstancy, Smoothness, Sum
+from variflow.linearisation import LevelLinearisation, Linearisation
 from variflow.resampling import Planes
 
 # The order in which the core numbers the penalties.
 _PENALTIES: tuple[type[Penalty], ...] = (Quadratic, Charbonnier, GeneralisedCharbonnier, Huber, Lorentzian, L1)
+
+# The terms that the core linearises itself, and whether they compare gradients.
+_FRAME_CONSTANCIES: dict[type[DataTerm], bool] = {BrightnessConstancy: False, GradientConstancy: True}
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,9 @@ class Data:
     normalisation: float
     weight: float
 
-    def add_to(self, tensor: Planes, weights: Planes) -> float:
-        """Add the term's share of the linear system, in place, and return its energy before the step."""
-        return _core.add_data(tensor, *self.residuals, weights, *self.penalty, self.normalisation, self.weight)
+    def add_to(self, tensor: Planes, weights: Planes) -> None:
+        """Add the term's share of the linear system, in place."""
+        _core.add_data(tensor, *self.residuals, weights, *self.penalty, self.normalisation, self.weight)
 
     def energy(self, weights: Planes, increment: tuple[Planes, Planes]) -> float:
         """Return the term's energy for an increment."""
@@ -86,6 +89,57 @@ def linearised(data: list[tuple[DataTerm, float]], at: Linearisation) -> list[Da
         )
         for term, factor in data
     ]
+
+
+def motion_tensor(data: list[tuple[DataTerm, float]], at: Linearisation) -> Planes:
+    """Return the data terms' part of the linear system, (5, H, W), with the penalties' weights at the flow so far."""
+    direct = [part for part in data if type(part[0]) in _FRAME_CONSTANCIES and isinstance(at, LevelLinearisation)]
+    if direct and isinstance(at, LevelLinearisation):  # the core takes these straight from the frames
+        terms = [
+            (
+                _FRAME_CONSTANCIES[type(term)],
+                *numbered(term.penalty),
+                float(term.normalisation or 0),
+                factor * term.weight,
+            )
+            for term, factor in direct
+        ]
+        weights = None if at.complete else at.weights
+        tensor = _core.constancy_tensor(
+            at.frame0, at.second, at.samples, *at.flow, weights, at.interpolation, at.derivative, terms
+        )
+    else:
+        tensor = np.zeros((5, *at.flow[0].shape), np.float32)
+    for term in linearised([part for part in data if part not in direct], at):
+        term.add_to(tensor, at.weights)
+    return tensor
+
+
+def smoothness_arguments(smoothness: Smoothness, factor: float, at: Linearisation) -> tuple[Any, ...]:
+    """Return what the core's functions of a smoothness term ask for behind the flow."""
+    return (
+        *image_edges(smoothness, at),
+        smoothness.per == "pixel",
+        *numbered(smoothness.penalty),
+        factor * smoothness.weight,
+    )
+
+
+def native_energies(
+    data: list[tuple[DataTerm, float]],
+    smooth: tuple[Any, ...] | None,
+    at: Linearisation,
+    flow: tuple[Planes, Planes],
+) -> tuple[float, float]:
+    """Return the energy at the flow so far and at another; `smooth` is of `smoothness_arguments`, or None."""
+    terms = linearised(data, at)
+
+    def energy(flow: tuple[Planes, Planes]) -> float:
+        increment = flow[0] - at.flow[0], flow[1] - at.flow[1]
+        of_smoothness = _core.smoothness_energy(*flow, *smooth) if smooth is not None else 0.0
+        return of_smoothness + sum(term.energy(at.weights, increment) for term in terms)
+
+    return energy(at.flow), energy(flow)
 
 
 def numbered(penalty: Penalty) -> tuple[int, float, float]:

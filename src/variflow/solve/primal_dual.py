@@ -15,7 +15,7 @@ from variflow.energy.terms import DataTerm, Energy
 from variflow.linearisation import Linearisation
 from variflow.resampling import Planes
 from variflow.solve.minimum import Minimum, NativeSolver
-from variflow.solve.parts import check_data, data_and_smoothness, image_edges, linearised, numbered
+from variflow.solve.parts import check_data, data_and_smoothness, linearised, native_energies, smoothness_arguments
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,13 @@ class PrimalDual(NativeSolver):
         """Take the iterations from the flow so far and the dual variables of the previous warp."""
         terms, [(smoothness, factor)] = data_and_smoothness(energy)
         data = linearised(terms, at)
-        edges = image_edges(smoothness, at)
         weight = factor * smoothness.weight
-        variation = Variation(
-            weight, _threshold(smoothness.penalty), edges=None if edges[0] is None else (edges[0], edges[1])
-        )
+        smooth = smoothness_arguments(smoothness, factor, at)
+        edges = None if smooth[0] is None else (smooth[0], smooth[1])
+        variation = Variation(weight, _threshold(smoothness.penalty), edges=edges)
         residuals = [_residuals(term, part.residuals, part.weight) for (term, _), part in zip(terms, data, strict=True)]
-        (u, v), state = minimise(residuals, at.weights, variation, at.flow, self.iterations, state)
-        increment = u - at.flow[0], v - at.flow[1]
-        zero = np.zeros_like(u), np.zeros_like(v)
-        smooth = (*edges, True, *numbered(smoothness.penalty), weight)
-        before = _core.smoothness_energy(*at.flow, *smooth) + sum(part.energy(at.weights, zero) for part in data)
-        after = _core.smoothness_energy(u, v, *smooth) + sum(part.energy(at.weights, increment) for part in data)
-        return Minimum(increment=increment, before=before, after=after, state=state)
+        flow, state = minimise(residuals, at.weights, variation, at.flow, self.iterations, state)
+        return Minimum(at.flow, flow, lambda: native_energies(terms, smooth, at, flow), state=state)
 
 
 def _residuals(term: DataTerm, planes: tuple[Any, Any, Any], weight: float) -> Residuals:

@@ -9,13 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from variflow import _core
 from variflow.energy.terms import Energy
 from variflow.linearisation import Linearisation
 from variflow.solve.minimum import Minimum, NativeSolver
-from variflow.solve.parts import check_data, data_and_smoothness, image_edges, linearised, numbered
+from variflow.solve.parts import check_data, data_and_smoothness, motion_tensor, native_energies, smoothness_arguments
 
 
 @dataclass(frozen=True)
@@ -62,19 +60,9 @@ class Relaxation(NativeSolver):
 
     def minimise(self, energy: Energy, at: Linearisation, state: Any = None) -> Minimum:
         """Take one robust step from the flow so far."""
-        terms, [(smoothness, factor)] = data_and_smoothness(energy)
+        data, [(smoothness, factor)] = data_and_smoothness(energy)
         u0, v0 = at.flow
-        tensor = np.zeros((5, *u0.shape), np.float32)
-        data = linearised(terms, at)
-        before = sum(term.add_to(tensor, at.weights) for term in data)
-        smooth = (
-            *image_edges(smoothness, at),
-            smoothness.per == "pixel",
-            *numbered(smoothness.penalty),
-            factor * smoothness.weight,
-        )
-        edges, energy_of_edges = _core.edge_weights(u0, v0, *smooth)
-        u, v = _core.relax(tensor, edges, u0, v0, u0, v0, self.sweeps, self.omega)
-        increment = u - u0, v - v0
-        after = _core.smoothness_energy(u, v, *smooth) + sum(term.energy(at.weights, increment) for term in data)
-        return Minimum(increment=increment, before=before + energy_of_edges, after=after)
+        smooth = smoothness_arguments(smoothness, factor, at)
+        edges = _core.edge_weights(u0, v0, *smooth)
+        u, v = _core.relax(motion_tensor(data, at), edges, u0, v0, u0, v0, self.sweeps, self.omega)
+        return Minimum(at.flow, (u, v), lambda: native_energies(data, smooth, at, (u, v)))

@@ -1,0 +1,64 @@
+// Images of bytes, (H, W, C) with the channels last, as cameras and files hand them out.
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "kernels.hpp"
+#include "platform.hpp"
+#include "threads.hpp"
+
+namespace variflow {
+namespace {
+
+constexpr int64_t values = 256;
+
+// out[i] = table[bytes[i * step]]
+VARIFLOW_CLONES
+void look_up_row(const uint8_t* VARIFLOW_RESTRICT bytes, int64_t step, const float* VARIFLOW_RESTRICT table,
+                 int64_t count, float* VARIFLOW_RESTRICT out) {
+    for (int64_t i = 0; i < count; ++i) out[i] = table[bytes[i * step]];
+}
+
+VARIFLOW_CLONES
+void add_row(const uint8_t* VARIFLOW_RESTRICT bytes, int64_t step, const float* VARIFLOW_RESTRICT table, int64_t count,
+             float* VARIFLOW_RESTRICT out) {
+    for (int64_t i = 0; i < count; ++i) out[i] += table[bytes[i * step]];
+}
+
+}  // namespace
+
+void look_up(const uint8_t* bytes, Shape shape, const float* tables, bool sum, float* out) {
+    const auto [channels, height, width] = shape;
+    parallel_for(height, rows_per_chunk(width), [=](int64_t begin, int64_t end) {
+        for (int64_t y = begin; y < end; ++y) {
+            for (int64_t c = 0; c < channels; ++c) {
+                const uint8_t* const row = bytes + y * width * channels + c;
+                float* const target = out + (sum ? 0 : c * height * width) + y * width;
+                const auto fill = sum && c > 0 ? add_row : look_up_row;
+                fill(row, channels, tables + c * values, width, target);
+            }
+        }
+    });
+}
+
+void histogram(const uint8_t* bytes, int64_t count, int64_t* counts) {
+    // Equal bytes often follow one another: in separate tables they do not wait for one another.
+    constexpr int64_t tables = 8;
+    std::array<std::array<uint32_t, values>, tables> parts{};
+    std::fill_n(counts, values, int64_t{0});
+    constexpr int64_t most_at_once = int64_t{1} << 31;
+    for (int64_t begin = 0; begin < count; begin += most_at_once) {
+        for (auto& part : parts) part.fill(0);
+        const int64_t end = std::min(count, begin + most_at_once);
+        int64_t i = begin;
+        for (; i + tables <= end; i += tables) {
+            for (int64_t k = 0; k < tables; ++k) ++parts[static_cast<size_t>(k)][bytes[i + k]];
+        }
+        for (; i < end; ++i) ++parts[0][bytes[i]];
+        for (const auto& part : parts) {
+            for (int64_t value = 0; value < values; ++value) counts[value] += part[static_cast<size_t>(value)];
+        }
+    }
+}
+
+}  // namespace variflow

@@ -1,0 +1,19 @@
+// Kernels on one row, for those who need a few rows at a time.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels.hpp"
+
+namespace variflow {
+
+// warp.cpp: row y of every plane, warped by that row of a flow; the outputs are `stride` floats apart.
+void warp_row(const float* planes, Shape shape, int64_t y, const float* u, const float* v, Interpolation interpolation,
+              float* out, int64_t stride);
+
+// derivative.cpp: along a row, and along y from the rows two above, one above, one below and two below.
+void derivative_along_row(const float* row, int64_t width, float* out);
+void derivative_across_rows(const float* above2, const float* above1, const float* below1, const float* below2,
+                            int64_t width, float* out);
+
+}  // namespace variflow

@@ -1,0 +1,33 @@
+"""Images of bytes in the core, against NumPy."""
+
+import numpy as np
+import pytest
+
+from variflow import _core
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 7, 3), (5, 1, 2), (33, 70, 3), (300, 301, 4)])
+def test_bytes_become_the_entries_of_their_tables(shape):
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 256, shape, np.uint8)
+    tables = rng.random((shape[2], 256)).astype(np.float32)
+    planes = np.stack([tables[c][image[..., c]] for c in range(shape[2])])
+    np.testing.assert_array_equal(_core.look_up(image, tables, False), planes)
+    total = planes[0]
+    for plane in planes[1:]:
+        total = total + plane
+    np.testing.assert_array_equal(_core.look_up(image, tables, True)[0], total)
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 1001])
+def test_histogram_counts(count):
+    values = np.random.default_rng(2).integers(0, 256, count, np.uint8)
+    assert list(_core.histogram(values)) == np.bincount(values, minlength=256).tolist()
+
+
+def test_arguments_are_checked():
+    image, tables = np.zeros((2, 3, 3), np.uint8), np.zeros((3, 256), np.float32)
+    with pytest.raises(ValueError, match=r"`tables`.*256.*\(2, 256\)"):
+        _core.look_up(image, tables[:2], False)
+    with pytest.raises(TypeError, match="`image`.*uint8.*float32"):
+        _core.look_up(image.astype(np.float32), tables, False)  # type: ignore[arg-type]
