@@ -49,4 +49,5 @@ NB_MODULE(_core, module) {
     add_filters(module);
     add_local(module);
     add_primal_dual(module);
+    add_matching(module);
 }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from variflow.io import read_flow, read_frames, read_image, write_flow, write_image
     from variflow.io.errors import FlowFileError
     from variflow.linearisation import Linearisation
+    from variflow.matching import Matches, match
     from variflow.model import Model
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ _HOMES: dict[str, str | None] = {
     "EnergyRecord": "driver",
     "FlowFileError": "io.errors",
     "Linearisation": "linearisation",
+    "Matches": "matching",
     "Model": "model",
     "Result": "driver",
     "State": "driver",
@@ -33,6 +35,7 @@ _HOMES: dict[str, str | None] = {
     "energy": None,
     "estimate": "driver",
     "iterate": "driver",
+    "match": "matching",
     "metrics": None,
     "models": None,
     "read_flow": "io",
@@ -48,6 +51,7 @@ __all__ = [
     "EnergyRecord",
     "FlowFileError",
     "Linearisation",
+    "Matches",
     "Model",
     "Result",
     "State",
@@ -56,6 +60,7 @@ __all__ = [
     "estimate",
     "get_threads",
     "iterate",
+    "match",
     "metrics",
     "models",
     "read_flow",

@@ -1,0 +1,418 @@
+"""Match two frames: find where the surroundings of points look alike, however far they have moved.
+
+Descriptors of oriented gradients are compared from coarse to fine: all displacements at the coarsest level, and then
+what neighbours have found and random steps about it. Both directions are searched; a match counts that returns to where
+it began, is distinct from what lies beside it, and agrees with its neighbours. From matches to a dense flow: affine
+motions fitted to the matches around each place, where ways across image edges are long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow import _core
+from variflow.frames import Frame, prepare
+from variflow.pyramid import Level, pyramid
+from variflow.resampling import Planes, smooth
+
+# Every so many columns and rows a point is matched.
+SPACING = 3
+
+# Frames with more pixels are matched at a smaller size: a descriptor takes 64 bytes a pixel.
+_MOST_PIXELS = 1_000_000
+# Shorter side of the coarsest level that is searched, in pixels, and how far all displacements are compared there.
+_COARSEST = 20
+_REACH = 16
+# Standard deviation in pixels of a Gaussian before descriptors are taken, and the gradient below which they fade.
+_SMOOTHING = 0.8
+_NOISE = 2 / 255
+# In the unit of the descriptors' differences, typically 100 to 2000: how much zero is favoured at the coarsest level,
+# and what each pixel costs by which a match differs from one of its eight neighbours.
+_FAVOUR = 60.0
+_SMOOTHNESS = 4.0
+_SWEEPS = 3
+
+# The fit of affine motions: reach in points of the grid, how much longer a way is for each unit of colour in CIE Lab,
+# deviation in pixels from which matches count less, and the variance of their position, in points, below which slopes
+# are not trusted.
+_FIT: dict[str, float] = {"reach": 8.0, "contrast": 0.5, "tolerance": 2.0, "ridge": 0.01}
+# The weighted median of what the matches differ from the fit by: window, step of rows, and standard deviations of the
+# weights by distance in points and by colour.
+_MEDIAN: dict[str, Any] = {"window": 15, "row_step": 2, "spatial": 5.0, "color": 5.0}
+
+# A start is made from matches at the level of the pyramid nearest to this size.
+_START_SCALE = 0.25
+# Motion is large where matches differ from the mean about them by more than this share of the width of the window, in
+# points, for this part of all.
+_LARGE, _WINDOW, _PART = 0.075, 9, 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """Points of the first frame and where they are in the second.
+
+    Those of `variflow.match` lie on a grid; your own, of any kind, may lie anywhere.
+
+    Attributes
+    ----------
+    points : (N, 2) float32
+        ``(x, y)`` in the first frame, in pixels; the centre of the first pixel is (0, 0).
+    flow : (N, 2) float32
+        ``(u, v)``, the displacement of each in pixels.
+    confidence : (N,) float32
+        From 0 to 1, the probability that the displacement is right within 3 pixels; by default 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array cannot be right, naming it.
+
+    Examples
+    --------
+    >>> from variflow.matching import Matches
+    >>> matches = Matches(points=[(10, 20), (30, 5)], flow=[(1.5, 0), (2, 0.5)])
+    >>> len(matches), matches.confidence.tolist()
+    (2, [1.0, 1.0])
+    """
+
+    points: NDArray[np.float32]
+    flow: NDArray[np.float32]
+    confidence: NDArray[np.float32] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        points = _checked(self.points, "points")
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise ValueError(f"points has shape {points.shape}, wanted (N, 2): x and y of each")
+        flow = _checked(self.flow, "flow")
+        if flow.shape != points.shape:
+            raise ValueError(f"flow has shape {flow.shape}, wanted that of points, {points.shape}")
+        confidence = np.ones(len(points)) if self.confidence is None else self.confidence
+        confidence = _checked(confidence, "confidence")
+        if confidence.shape != points.shape[:1]:
+            raise ValueError(f"confidence has shape {confidence.shape}, wanted one number for each point")
+        if confidence.size and not 0 <= confidence.min() <= confidence.max() <= 1:
+            raise ValueError(f"confidence is from {confidence.min()} to {confidence.max()}, wanted 0 to 1")
+        for name, array in (("points", points), ("flow", flow), ("confidence", confidence)):
+            object.__setattr__(self, name, array)
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+def match(
+    frame0: Any,
+    frame1: Any,
+    *,
+    mask: Any = None,
+    intensity_range: tuple[float, float] | None = None,
+    spacing: int = SPACING,
+) -> Matches:
+    """Find where points of the first frame are in the second, however far they have moved.
+
+    Parameters
+    ----------
+    frame0, frame1 : array
+        As for `variflow.estimate`. Missing pixels match nothing.
+    mask : (H, W) bool array or a pair of them, optional
+        True where a pixel is usable; of the first frame, or of both.
+    intensity_range : (low, high), optional
+        Intensities that become 0 and 1, see `variflow.estimate`.
+    spacing : int
+        Every so many columns and rows a point is matched, at least 1; typically 2 to 8. Smaller finds smaller things,
+        and takes longer.
+
+    Returns
+    -------
+    Matches
+        Those that return to where they began when the second frame is matched with the first, typically within half a
+        pixel of the truth. Frames of more than a million pixels are matched at a smaller size, and less precisely.
+
+    References
+    ----------
+    E. Tola, V. Lepetit and P. Fua, DAISY: an efficient dense descriptor applied to wide-baseline stereo, PAMI 32, 2010.
+    Y. Hu, R. Song and Y. Li, Efficient coarse-to-fine PatchMatch for large displacement optical flow, CVPR 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import variflow
+    >>> from variflow.datasets import synthetic
+    >>> pair = synthetic.translation((60, 80), shift=(9, -4))
+    >>> matches = variflow.match(pair.frame0, pair.frame1)
+    >>> np.median(matches.flow, axis=0).tolist()
+    [9.0, -4.0]
+    """
+    if not isinstance(spacing, int) or not 1 <= spacing <= 4096:
+        raise ValueError(f"spacing is {spacing!r}, wanted a whole number of pixels from 1 to 4096")
+    levels = pyramid(prepare(frame0, frame1, mask, None, intensity_range), factor=0.5, coarsest=_COARSEST)
+    *_, seeds = _search(levels, spacing)
+    return seeds.matches(levels[0].shape)
+
+
+def densify(matches: Matches, frame0: Any) -> NDArray[np.float32]:
+    """Return the flow ``(H, W, 2)`` that matches suggest, smooth but for edges of the first frame.
+
+    At each place an affine motion is fitted to the matches around it, which count the less the farther they are, the
+    more colours lie between and the less they agree with the rest. Where there are matches, the flow follows them
+    closer than the fit does.
+
+    Raises
+    ------
+    ValueError
+        If there are no matches, or none with confidence.
+
+    References
+    ----------
+    J. Revaud, P. Weinzaepfel, Z. Harchaoui and C. Schmid, EpicFlow: edge-preserving interpolation of correspondences
+    for optical flow, CVPR 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow.matching import Matches, densify
+    >>> matches = Matches(points=[(5, 5), (50, 8), (20, 40)], flow=[(1, 0), (1, 0), (1, 0)])
+    >>> flow = densify(matches, np.zeros((48, 64)))
+    >>> flow.shape, flow.min(axis=(0, 1)).round(3).tolist()
+    ((48, 64, 2), [1.0, 0.0])
+    """
+    level = pyramid(prepare(frame0, frame0), factor=0.5, coarsest=_COARSEST)[0]
+    u, v = dense(matches, level, level.shape)
+    return np.stack((u, v), axis=-1)
+
+
+def start(levels: list[Level]) -> tuple[int, tuple[Planes, Planes]] | None:
+    """Return the level to start from and the flow there, if motion is so large that matches are needed, else None.
+
+    The pyramid alone finds how far a thing moves relative to what surrounds it, as long as that is little beside its
+    size. So matches at a quarter of the size decide, and are followed to finer levels only if they differ much from
+    what surrounds them.
+    """
+    shape = levels[0].shape
+    undecided = True
+    for seeds in _search(levels, SPACING):
+        if undecided and seeds.shape[1] > 0.2 * shape[1]:
+            if not seeds.large():
+                return None
+            undecided = False
+    return from_matches(seeds.matches(shape), levels)
+
+
+def from_matches(matches: Matches, levels: list[Level]) -> tuple[int, tuple[Planes, Planes]]:
+    """Return the level to start from and the flow there, made from matches."""
+    width = levels[0].shape[1]
+    distances = [abs(np.log(level.shape[1] / (width * _START_SCALE))) for level in levels]
+    index = int(np.argmin(distances))
+    return index, dense(matches, levels[index], levels[0].shape)
+
+
+def dense(matches: Matches, level: Level, shape: tuple[int, int]) -> tuple[Planes, Planes]:
+    """Return the flow at a level that matches suggest; `shape` is the size of the frames they are measured in."""
+    placed = _placed(matches, shape)
+    if not placed[2].any():
+        raise ValueError(f"there are {len(matches)} matches, none with confidence")
+    rows, columns = (_Axis(size, SPACING) for size in shape)
+    height, width = level.shape
+    guide = _core.resample(level.guide, *rows.from_pixels(height), *columns.from_pixels(width))
+    fitted = _fitted(placed, guide, rounds=3, turns=3)
+    flow, rest = fitted[:2], np.ascontiguousarray(fitted[2:])
+    everywhere, trusted = np.ones_like(placed[:1]), placed[2:3] + np.float32(0.02)
+    flow = flow + _core.weighted_median(rest, rest, everywhere, guide, trusted, **_MEDIAN)
+    u, v = _core.resample(flow, *rows.to_pixels(height), *columns.to_pixels(width))
+    return u * np.float32(width / shape[1]), v * np.float32(height / shape[0])
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Where the points of a grid lie along one axis of a frame."""
+
+    size: int
+    spacing: int
+
+    @property
+    def count(self) -> int:
+        return (self.size - 1) // self.spacing + 1
+
+    @property
+    def first(self) -> int:
+        return (self.size - 1 - (self.count - 1) * self.spacing) // 2
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        return self.first + self.spacing * np.arange(self.count)
+
+    def to_pixels(self, size: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return what interpolates linearly from the points to the pixels of a level of that size."""
+        position = ((np.arange(size) + 0.5) * (self.size / size) - 0.5 - self.first) / self.spacing
+        return _linear(position, self.count)
+
+    def from_pixels(self, size: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return what interpolates linearly from the pixels of a level of that size to the points."""
+        return _linear(np.clip((self.positions + 0.5) * (size / self.size) - 0.5, 0, size - 1), size)
+
+
+def _linear(position: NDArray[Any], count: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    first = np.clip(np.floor(position), 0, max(count - 2, 0))
+    part = position - first if count > 1 else np.zeros_like(position)
+    return first.astype(np.int32), np.stack([1 - part, part], axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Seeds:
+    """What the search has found at a level: u and v at points of a grid of either frame; of the first how surely."""
+
+    shape: tuple[int, int]
+    spacing: int
+    found: tuple[Planes, Planes]
+    confidence: Planes
+
+    def matches(self, shape: tuple[int, int]) -> Matches:
+        """Return the matches of the first frame, in pixels of its full size."""
+        known = self.confidence[0] > 0
+        rows, columns = np.nonzero(known)
+        scale = np.array([shape[1] / self.shape[1], shape[0] / self.shape[0]], np.float32)
+        y, x = (_Axis(size, self.spacing).positions for size in self.shape)
+        points = np.stack([x[columns], y[rows]], axis=1).astype(np.float32)
+        flow = self.found[0][:2, known].T * scale
+        return Matches((points + np.float32(0.5)) * scale - np.float32(0.5), flow, self.confidence[0, known])
+
+    def large(self) -> bool:
+        """Whether many matches move much against what surrounds them."""
+        known = self.confidence > 0.5
+        u, v, count = np.where(known, np.concatenate([self.found[0][:2], np.ones_like(known)]), np.float32(0))
+        means = _box_sums(np.stack([u, v, count]), _WINDOW)
+        deviation = np.hypot(*(np.stack([u, v]) - means[:2] / np.maximum(means[2], 1)))[known[0]]
+        return bool((deviation > _LARGE * _WINDOW * self.spacing).sum() > _PART * deviation.size)
+
+
+def _box_sums(planes: Planes, window: int) -> Planes:
+    taps = []
+    for size in planes.shape[1:]:
+        inside = np.arange(size)[:, None] + np.arange(window) - window // 2
+        taps += [np.arange(size, dtype=np.int32) - window // 2, ((inside >= 0) & (inside < size)).astype(np.float32)]
+    return _core.resample(np.ascontiguousarray(planes, np.float32), *taps)
+
+
+def _search(levels: list[Level], spacing: int) -> Iterator[_Seeds]:
+    """Match coarse to fine, and last once more at the finest level."""
+    searched = _halves(levels)
+    seeds: _Seeds | None = None
+    for level in [*reversed(searched), searched[0]]:
+        first, second = _Side.of(level.frame0, spacing), _Side.of(level.frame1, spacing)
+        there, back = (None, None) if seeds is None else (_lifted(seeds, way, level.shape) for way in (0, 1))
+        forward, backward = _one_way(first, second, there, spacing), _one_way(second, first, back, spacing)
+        sure = _core.match_confidence(forward, backward, spacing)
+        yield _Seeds(level.shape, spacing, (forward, backward), sure)
+        sure_back = _core.match_confidence(backward, forward, spacing)
+        filled = _filled(forward, sure, first.guide), _filled(backward, sure_back, second.guide)
+        seeds = _Seeds(level.shape, spacing, filled, sure)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One frame at one level, as the search sees it."""
+
+    descriptors: NDArray[np.uint8]
+    valid: Planes
+    guide: Planes
+
+    @classmethod
+    def of(cls, frame: Frame, spacing: int) -> _Side:
+        plane = smooth(frame.planes.mean(axis=0, keepdims=True, dtype=np.float32), _SMOOTHING)
+        rows, columns = (_Axis(size, spacing).positions for size in plane.shape[1:])
+        valid = np.ascontiguousarray(frame.valid, np.float32)[None]
+        guide = _core.lab(np.ascontiguousarray(plane[:, rows[:, None], columns]))
+        return cls(_core.descriptors(plane, _NOISE), valid, guide)
+
+
+def _one_way(first: _Side, second: _Side, begun: Planes | None, spacing: int) -> Planes:
+    reach, sweeps, favour, smoothness = (_REACH, 0, _FAVOUR, 0.0) if begun is None else (4, _SWEEPS, 0.0, _SMOOTHNESS)
+    return _core.search_matches(
+        first.descriptors,
+        second.descriptors,
+        first.valid,
+        second.valid,
+        begun,
+        spacing,
+        reach,
+        sweeps,
+        favour,
+        smoothness,
+    )
+
+
+def _halves(levels: list[Level]) -> list[Level]:
+    """Return levels each about half the size of the one before."""
+    chosen: list[Level] = []
+    for level in levels:
+        if min(level.shape) < _COARSEST:
+            break
+        if level.shape[0] * level.shape[1] > _MOST_PIXELS:
+            continue
+        if not chosen or level.shape[1] < 0.65 * chosen[-1].shape[1]:
+            chosen.append(level)
+    return chosen or levels[-1:]
+
+
+def _lifted(seeds: _Seeds, way: int, shape: tuple[int, int]) -> Planes:
+    """Bring what was found at one level to the grid of a finer one."""
+    found = seeds.found[way][:2]
+    if shape == seeds.shape:
+        return np.ascontiguousarray(found)
+    nearest = []
+    for size, coarse in zip(shape, seeds.shape, strict=True):
+        fine, grid = _Axis(size, seeds.spacing), _Axis(coarse, seeds.spacing)
+        position = (fine.positions + 0.5) * (coarse / size) - 0.5
+        nearest.append(np.clip(np.rint((position - grid.first) / seeds.spacing), 0, grid.count - 1).astype(np.int64))
+    scale = np.array([shape[1] / seeds.shape[1], shape[0] / seeds.shape[0]], np.float32)
+    return np.ascontiguousarray(found[:, nearest[0][:, None], nearest[1]] * scale[:, None, None])
+
+
+def _odds(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how much matches count: their odds, for sure ones about 50."""
+    odds: NDArray[np.float32] = confidence / (np.float32(1.02) - confidence)
+    return odds
+
+
+def _filled(found: Planes, confidence: Planes, guide: Planes) -> Planes:
+    """Replace what is no match by what the matches around it suggest."""
+    if not confidence.any():
+        return found
+    positions = np.indices(confidence.shape[1:]).astype(np.float32)[::-1]
+    planes = np.concatenate([np.nan_to_num(found[:2]), _odds(confidence), positions])
+    return np.where(confidence > 0, found[:2], _fitted(planes, guide, rounds=2, turns=2)[:2])
+
+
+def _fitted(placed: Planes, guide: Planes, *, rounds: int, turns: int) -> Planes:
+    return np.asarray(_core.fill_affine(placed, guide, **_FIT, rounds=rounds, turns=turns))
+
+
+def _placed(matches: Matches, shape: tuple[int, int]) -> Planes:
+    """Return u, v, weight, x and y (in points) of the surest match nearest to each point of the grid."""
+    rows, columns = (_Axis(size, SPACING) for size in shape)
+    placed = np.zeros((5, rows.count, columns.count), np.float32)
+    x = (matches.points[:, 0] - columns.first) / SPACING
+    y = (matches.points[:, 1] - rows.first) / SPACING
+    inside = np.all((matches.points >= -0.5) & (matches.points < np.array(shape[::-1]) - 0.5), axis=1)
+    order = np.argsort(matches.confidence, kind="stable")
+    order = order[inside[order]]
+    column = np.clip(np.rint(x[order]), 0, columns.count - 1).astype(np.int64)
+    row = np.clip(np.rint(y[order]), 0, rows.count - 1).astype(np.int64)
+    cells = np.stack([*matches.flow[order].T, _odds(matches.confidence[order]), x[order], y[order]])
+    placed[:, row, column] = cells  # of several for one point the last, the surest, stays
+    return placed
+
+
+def _checked(array: Any, name: str) -> NDArray[np.float32]:
+    given = np.asarray(array)
+    if given.dtype.kind not in "iuf":
+        raise TypeError(f"{name} has dtype {given.dtype}, wanted real numbers")
+    with np.errstate(over="ignore"):
+        values = given.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} has values that are not finite")
+    return values
