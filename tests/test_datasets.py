@@ -76,8 +76,9 @@ def kitti(camera):
 
 
 def flyingchairs(root):
-    frames(root / "data", "00001_img1.ppm", "00001_img2.ppm")
-    flow(root / "data" / "00001_flow.flo")
+    folder = root / "FlyingChairs_release" / "data"
+    frames(folder, "00001_img1.ppm", "00001_img2.ppm")
+    flow(folder / "00001_flow.flo")
 
 
 def flyingthings3d(root):
@@ -177,6 +178,9 @@ def test_other_choices_of_a_data_set(tmp_path):
     flyingthings3d(tmp_path)
     frames(tmp_path / "test" / "final" / "wall", "frame_0001.png", "frame_0002.png")
     assert datasets.sintel(tmp_path, "final", split="test").names == ["wall/frame_0001"]
+    flyingchairs(tmp_path)
+    for folder in ("", "FlyingChairs_release", "FlyingChairs_release/data"):
+        assert datasets.flyingchairs(tmp_path / folder).names == ["00001"]
     assert datasets.flyingthings3d(tmp_path, split="TRAIN").names == ["TRAIN/A/0000/left/0006"]
 
 

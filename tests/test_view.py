@@ -110,6 +110,20 @@ def test_what_cannot_be_drawn_is_named(call, name):
         call()
 
 
+def test_error_map_doubles_from_colour_to_colour():
+    """Of 8 px: 0.5 and less is the deepest blue, above 128 px and a missing estimate the deepest red."""
+    errors = [0.0, 0.5, 0.6, 8.0, 8.1, 128.0, 128.1, np.nan]
+    flow, truth = np.zeros((2, 1, 9, 2))
+    flow[0, :8, 0] = errors
+    truth[0, 8] = np.nan
+    picture = [bytes(pixel).hex() for pixel in view.error_map(flow, truth, limit=8)[0]]
+    assert picture[:2] == ["313695"] * 2
+    assert picture[2:6] == ["4575b4", "e0f3f8", "fee090", "d73027"]
+    assert picture[6:] == ["a50026"] * 2 + ["000000"]
+    with pytest.raises(ValueError, match="limit"):
+        view.error_map(flow, truth, limit=0)
+
+
 def test_arrows_end_where_their_pixels_go():
     flow = np.zeros((20, 30, 2))
     flow[...] = [2.5, -1.0]

@@ -1,11 +1,8 @@
-"""The command line: ``variflow demo``, ``estimate``, ``score``, ``show`` and ``models``."""
+"""The command line: ``variflow demo``, ``estimate``, ``score``, ``show`` and ``models``; more is in ``cli_data``."""
 
 from __future__ import annotations
 
 import inspect
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import variflow
-from variflow import io, models
+from variflow import cli_data, io, models
+from variflow.console import console as _console
+from variflow.console import plain_errors as _plain_errors
 
 if TYPE_CHECKING:
     from variflow.driver import Result, State
@@ -26,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_console = Console(highlight=False, soft_wrap=True)
+app.add_typer(cli_data.app)
 
 ModelName = Annotated[str, typer.Option("--model", "-m", help="A model; `variflow models` lists them.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print the energy at every warp.")]
@@ -141,8 +140,10 @@ def _estimate(frame0: Any, frame1: Any, model: str, verbose: bool, **options: An
 
         def advance(state: State) -> None:
             if state.warp == 0 and progress.tasks[0].total is None:
-                share = sum(chosen.factor ** (2 * level) for level in range(state.level + 1))
-                progress.update(task, total=chosen.warps * share)
+                share = sum(
+                    chosen.warps_at(level) * chosen.factor ** (2 * level) for level in range(state.level + 1)
+                )
+                progress.update(task, total=share)
             progress.advance(task, chosen.factor ** (2 * state.level))
             if verbose:
                 console.print(str(state))
@@ -163,16 +164,3 @@ def _save_picture(flow: Any, path: Path, scale: float | None = None) -> None:
     from variflow import view
 
     view.save(path, view.color(flow, scale))
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Turn an error that its message explains into that message."""
-    try:
-        yield
-    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
-        message = str(error) or type(error).__name__
-        if isinstance(error, OSError) and error.filename is not None:
-            message = f"{error.filename}: {error.strerror}"
-        print(f"variflow: {message}", file=sys.stderr)
-        raise typer.Exit(1) from None

@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["arrows", "color", "figure", "save", "warping", "wheel"]
+__all__ = ["arrows", "color", "error_map", "figure", "save", "warping", "wheel"]
 
 # The wheel leads through six pure colours; so many of its 55 steps lie between each and the next.
 _CORNERS = ((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1))
 _STEPS = (15, 6, 4, 11, 13, 6)
+
+# From blue to red, the colours that KITTI shows errors in (ColorBrewer's RdYlBu).
+_ERROR_COLORS = ("313695", "4575b4", "74add1", "abd9e9", "e0f3f8", "fee090", "fdae61", "f46d43", "d73027", "a50026")
 
 
 def color(flow: npt.ArrayLike, scale: float | None = None) -> npt.NDArray[np.uint8]:
@@ -109,6 +112,49 @@ def wheel(size: int = 151) -> npt.NDArray[np.uint8]:
     flow = np.stack(np.meshgrid(along, along), axis=-1)
     flow[np.hypot(flow[..., 0], flow[..., 1]) > 1 + 1e-9] = 0
     return color(flow, scale=1.0)
+
+
+def error_map(flow: npt.ArrayLike, truth: npt.ArrayLike, limit: float = 3.0) -> npt.NDArray[np.uint8]:
+    """Show the end-point error of a flow as colours, each for twice the error of the one before.
+
+    Blues lie below `limit`, down to a sixteenth of it and less; yellow to dark red lie above, up to sixteen times
+    it and more. Unknown truth is black; where the estimate alone is unknown, the error is the worst.
+
+    Parameters
+    ----------
+    flow : array_like (H, W, 2)
+        The estimate (u, v), in pixels.
+    truth : array_like (H, W, 2)
+        The true flow; NaN where it is unknown.
+    limit : float
+        The error, px, where blue turns to yellow. 3 is that of KITTI; 0.5 shows small errors.
+
+    Returns
+    -------
+    picture : uint8 (H, W, 3)
+        RGB.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the flows do not fit, or `limit` is not above 0.
+
+    References
+    ----------
+    M. Menze, A. Geiger, "Object Scene Flow for Autonomous Vehicles", CVPR 2015.
+
+    Examples
+    --------
+    >>> error_map([[[2.9, 0.0], [3.1, 0.0]]], np.zeros((1, 2, 2))).tolist()
+    [[[224, 243, 248], [254, 224, 144]]]
+    """
+    if not 0 < limit < np.inf:
+        raise ValueError(f"limit: a finite error above 0 px is wanted, got {limit}")
+    error = endpoint_error_map(flow, truth)
+    colors = np.array([[*bytes.fromhex(color)] for color in (*_ERROR_COLORS, "000000")], np.uint8)
+    steps = np.digitize(error, limit * 2.0 ** np.arange(-4, 5), right=True)
+    steps[np.isnan(error)] = len(_ERROR_COLORS)
+    return np.asarray(colors[steps])
 
 
 def arrows(

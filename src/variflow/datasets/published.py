@@ -128,15 +128,17 @@ def _kitti(name: str, root: Root, frames: str) -> Dataset:
 def flyingchairs(root: Root) -> Dataset:
     """FlyingChairs: rendered chairs that move over photographs, dense truth.
 
-    ``data/NNNNN_img1.ppm``, ``NNNNN_img2.ppm``, ``NNNNN_flow.flo``; or the files in the folder itself.
+    ``FlyingChairs_release/data/NNNNN_img1.ppm``, ``NNNNN_img2.ppm``, ``NNNNN_flow.flo``; the root may also be one of
+    these folders.
 
     References
     ----------
     A. Dosovitskiy et al., "FlowNet: Learning Optical Flow with Convolutional Networks", ICCV 2015.
     """
-    top = Path(root)
-    frames = [*top.glob("data/*_img1.ppm")] or [*top.glob("*_img1.ppm")]
-    return Dataset("flyingchairs", root, "data/NNNNN_img1.ppm and NNNNN_img2.ppm", frames, _beside)
+    folders = ("FlyingChairs_release/data/", "data/", "")
+    frames = (frame for folder in folders for frame in Path(root).glob(f"{folder}*_img1.ppm"))
+    layout = "FlyingChairs_release/data/NNNNN_img1.ppm and NNNNN_img2.ppm"
+    return Dataset("flyingchairs", root, layout, frames, _beside)
 
 
 def piv(root: Root) -> Dataset:

@@ -1,0 +1,130 @@
+"""The commands ``variflow eval``, ``variflow datasets`` and ``variflow datasets fetch``."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table as Grid
+
+from variflow.console import console, plain_errors
+
+if TYPE_CHECKING:
+    from variflow.datasets import Dataset
+
+app = typer.Typer()
+datasets_app = typer.Typer(help="List the data sets; `fetch` downloads one.", invoke_without_command=True)
+app.add_typer(datasets_app, name="datasets")
+
+# The columns of the table on the screen; the report has them all.
+_ON_SCREEN = ("EPE", "median", "angle °", ">1 px %", "Fl-all %", "s")
+
+
+@app.command("eval")
+def evaluate(
+    dataset: Annotated[
+        list[str],
+        typer.Option("--dataset", "-d", help="NAME:FOLDER; `variflow datasets` lists the names. May be repeated."),
+    ],
+    model: Annotated[
+        list[str], typer.Option("--model", "-m", help="A model; `variflow models` lists them. May be repeated.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A folder for tables and pictures. What it holds is not run again."),
+    ] = None,
+) -> None:
+    """Run models over data sets and measure their flows against the truth."""
+    with plain_errors():
+        from variflow import evaluation, report
+
+        sets = [_dataset(text) for text in dataset]
+        with _progress(MofNCompleteColumn(), TimeRemainingColumn()) as progress:
+            task = progress.add_task("")
+
+            def advance(label: str, done: int, total: int) -> None:
+                progress.update(task, description=label, completed=done, total=total)
+
+            table = evaluation.evaluate(sets, model, output, advance)
+        heading, rows = report.summary(table)
+        shown = [column for column, name in enumerate(heading) if column < 3 or name in _ON_SCREEN]
+        grid = Grid(title="means over pairs", title_justify="left", box=box.SIMPLE_HEAD)
+        for column in shown:
+            grid.add_column(heading[column], justify="left" if column < 2 else "right", no_wrap=column < 2)
+        for row in rows:
+            grid.add_row(*(row[column] for column in shown))
+        console.print(grid)
+        if output is not None:
+            console.print(f"wrote results.csv, report.html and report.md to {output}")
+
+
+@datasets_app.callback()
+def list_datasets(context: typer.Context) -> None:
+    """List the data sets; `fetch` downloads one."""
+    if context.invoked_subcommand is None:
+        from variflow.datasets.fetch import ARCHIVES
+        from variflow.datasets.published import BUILDERS
+
+        for name, builder in BUILDERS.items():
+            summary, _, _ = (inspect.getdoc(builder) or "").partition("\n")
+            console.print(f"{name:<16} {'fetch' if name in ARCHIVES else '':<6} {summary}")
+
+
+@datasets_app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A data set that `variflow datasets` marks with `fetch`.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The folder; by default one of its name.")
+    ] = None,
+) -> None:
+    """Download a data set; a download that broke off goes on where it ended."""
+    with plain_errors():
+        from variflow.datasets.fetch import fetch
+
+        folder = Path(name) if output is None else output
+        with _progress(DownloadColumn(), TimeRemainingColumn()) as progress:
+            tasks: dict[str, TaskID] = {}
+
+            def advance(file: str, done: int, total: int | None) -> None:
+                if file not in tasks:
+                    tasks[file] = progress.add_task(file)
+                progress.update(tasks[file], completed=done, total=total)
+
+            fetch(name, folder, advance)
+        console.print(f"fetched {name}: variflow eval --dataset {name}:{folder} --model balanced")
+
+
+def _dataset(text: str) -> Dataset:
+    from variflow import datasets
+
+    name, colon, folder = text.partition(":")
+    if not (colon and folder):
+        raise ValueError(f"--dataset: NAME:FOLDER is wanted, such as sintel:data/sintel, got {text!r}")
+    return datasets.load(name, folder)
+
+
+def _progress(*columns: ProgressColumn) -> Progress:
+    """Return a progress bar on standard error, where that is a terminal."""
+    terminal = Console(stderr=True, highlight=False, soft_wrap=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *columns,
+        console=terminal,
+        transient=True,
+        disable=not terminal.is_terminal,
+    )
