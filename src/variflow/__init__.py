@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from variflow._core import get_threads, set_threads
 
 if TYPE_CHECKING:
-    from variflow import datasets, energy, metrics, models, view
+    from variflow import datasets, energy, evaluation, metrics, models, view
     from variflow.driver import EnergyRecord, Result, State, estimate, iterate
     from variflow.flowops import warp
     from variflow.io import read_flow, read_frames, read_image, write_flow, write_image
@@ -34,6 +34,7 @@ _HOMES: dict[str, str | None] = {
     "datasets": None,
     "energy": None,
     "estimate": "driver",
+    "evaluation": None,
     "iterate": "driver",
     "match": "matching",
     "metrics": None,
@@ -58,6 +59,7 @@ __all__ = [
     "datasets",
     "energy",
     "estimate",
+    "evaluation",
     "get_threads",
     "iterate",
     "match",
