@@ -1,5 +1,6 @@
 """Matching: what is found, how surely, and the dense flow that follows from it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import variflow
-from variflow import _core
+from variflow import _core, models
 from variflow.matching import Matches, densify, match
 from variflow.resampling import smooth
 
@@ -192,6 +193,50 @@ def test_core_checks_its_arguments() -> None:
         _core.search_matches(described, described, plane, plane, np.zeros((2, 9, 12), np.float32), 3, 2, 0, 0.0, 0.0)
     with pytest.raises(ValueError, match="backward"):
         _core.match_confidence(np.zeros((3, 4, 5), np.float32), np.zeros((3, 4, 4), np.float32), 3)
+
+
+# The start of an estimate
+
+
+def jumping_square() -> tuple[Array, Array, tuple[slice, slice]]:
+    """A still background before which a square moves by more than its size."""
+    background, thing = texture(240, 320), texture(300, 300)[200:260, 100:160]
+    frame0, frame1 = background.copy(), background.copy()
+    frame0[60:120, 40:100] = thing
+    frame1[80:140, 130:190] = thing
+    return frame0, frame1, (slice(62, 118), slice(42, 98))
+
+
+def test_start_from_matches_finds_small_things_that_move_far() -> None:
+    frame0, frame1, inside = jumping_square()
+    model = models.brox()
+    lost = variflow.estimate(frame0, frame1, model).flow[inside]
+    found = variflow.estimate(frame0, frame1, replace(model, start="matches")).flow[inside]
+    given = variflow.estimate(frame0, frame1, model, init=match(frame0, frame1)).flow[inside]
+    assert np.abs(np.median(lost, axis=(0, 1)) - (90, 20)).max() > 5
+    np.testing.assert_allclose(np.median(found, axis=(0, 1)), (90, 20), atol=0.1)
+    np.testing.assert_allclose(np.median(given, axis=(0, 1)), (90, 20), atol=0.1)
+
+
+@pytest.mark.parametrize("name", ["RubberWhale", "Venus"])
+def test_start_from_matches_changes_nothing_where_motion_is_small(middlebury: Any, name: str) -> None:
+    pair, model = middlebury[name], models.horn_schunck()
+    zero = variflow.estimate(pair.frame0, pair.frame1, model).flow
+    np.testing.assert_array_equal(
+        variflow.estimate(pair.frame0, pair.frame1, replace(model, start="matches")).flow, zero
+    )
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (25, 31)])
+def test_start_from_matches_of_any_frames(size: tuple[int, int]) -> None:
+    model = replace(models.brox(), start="matches")
+    for frame in (np.zeros(size), texture(31, 40)[: size[0], : size[1]]):
+        np.testing.assert_array_equal(variflow.estimate(frame, frame, model).flow, 0)
+
+
+def test_start_is_checked() -> None:
+    with pytest.raises(ValueError, match="start"):
+        replace(models.brox(), start="guess")  # type: ignore[arg-type]
 
 
 # Real pairs

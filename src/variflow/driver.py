@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow import models, solve
+from variflow import matching, models, solve
 from variflow.energy import Energy
 from variflow.frames import fill_missing, prepare
 from variflow.linearisation import Linearisation, linearise
@@ -166,9 +166,10 @@ def estimate(
     model : str, Model or callable
         A name (`variflow.models.names`), a `Model`, or an energy ``energy(d, at) -> scalar`` of your own, which is
         then minimised by L-BFGS, 100 steps a warp, on a pyramid of factor 0.5.
-    init : (H, W, 2) array, optional
-        A flow to start from, in pixels of the frames, NaN where unknown; by default zero. It is resampled to the
-        coarsest level, so it guides large motion; its details are found anew.
+    init : (H, W, 2) array or Matches, optional
+        A flow to start from, in pixels of the frames, NaN where unknown; by default as the model's `start` says. It is
+        resampled to the coarsest level, so it guides large motion; its details are found anew. Matches start the
+        estimate at a quarter of the size, so that they guide the motion of small things too.
     mask : (H, W) bool array or a pair of them, optional
         True where a pixel is usable; of the first frame, or of both.
     weights : (H, W) array or a pair of them, optional
@@ -281,9 +282,9 @@ def iterate(
         coarsest=model.coarsest,
         presmoothing=model.presmoothing,
     )
-    flow = _start(init, levels)
+    coarsest, flow = _start(init, levels, model)
     solve.check(model.energy, model.solver, _linearise(levels[0], resample_flow(flow, levels[0].shape), model))
-    return _coarse_to_fine(levels, flow, model)
+    return _coarse_to_fine(levels[: coarsest + 1], flow, model)
 
 
 def _coarse_to_fine(levels: list[Level], flow: tuple[Planes, Planes], model: Model) -> Iterator[State]:
@@ -318,11 +319,14 @@ def _linearise(level: Level, flow: tuple[Planes, Planes], model: Model) -> Linea
     return linearise(level, flow, derivative=model.derivative, interpolation=model.interpolation)
 
 
-def _start(init: Any, levels: list[Level]) -> tuple[Planes, Planes]:
-    """Return the flow to start from at the coarsest level: zero, or the given one with its unknown pixels filled."""
-    shape = levels[-1].shape
+def _start(init: Any, levels: list[Level], model: Model) -> tuple[int, tuple[Planes, Planes]]:
+    """Return the level to start at, and the flow there: zero, from matches, or the one given, unknown pixels filled."""
+    coarsest, shape = len(levels) - 1, levels[-1].shape
+    if isinstance(init, matching.Matches):
+        return matching.from_matches(init, levels)
     if init is None:
-        return np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        begun = matching.start(levels) if model.start == "matches" else None
+        return begun or (coarsest, (np.zeros(shape, np.float32), np.zeros(shape, np.float32)))
     flow = np.asarray(init)
     if flow.dtype.kind not in "iuf":
         raise TypeError(f"init has dtype {flow.dtype}, wanted real numbers")
@@ -334,4 +338,4 @@ def _start(init: Any, levels: list[Level]) -> tuple[Planes, Planes]:
     if not known.any():
         raise ValueError("init has no known pixel: all are NaN or infinite")
     u, v = fill_missing(np.moveaxis(flow, 2, 0), known)
-    return resample_flow((u, v), shape)
+    return coarsest, resample_flow((u, v), shape)

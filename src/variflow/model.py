@@ -52,6 +52,10 @@ class Model:
         ``(flow, at) -> flow`` of planes ``(u, v)``.
     channels : {"all", "gray"}
         What the data terms see of frames with several channels.
+    start : {"zero", "matches"}
+        What the coarsest flow is. With ``"matches"``, frames whose parts move far against each other are matched
+        first (`variflow.match`), and the estimate starts at a quarter of the size from what they suggest; it takes
+        longer where motion is large, and finds small things that move far. Otherwise it starts from zero.
     name : str
         What the model is called.
 
@@ -79,6 +83,7 @@ class Model:
     presmoothing: float = 0.0
     filter: Filter | None = None
     channels: Literal["all", "gray"] = "all"
+    start: Literal["zero", "matches"] = "zero"
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -94,6 +99,7 @@ class Model:
             "derivative": DERIVATIVES,
             "interpolation": INTERPOLATIONS,
             "channels": ("all", "gray"),
+            "start": ("zero", "matches"),
         }
         for field, allowed in choices.items():
             if getattr(self, field) not in allowed:
