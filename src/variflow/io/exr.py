@@ -60,6 +60,8 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     # Its densest codec that is in use for such data shrinks 32 bits to 24 and then deflates.
     claims.check_expansion(path, FlowFileError, (width, height), needed, path.stat().st_size, claims.DEFLATE * 4 // 3)
     with openexr.File(str(path), separate_channels=True, num_threads=0) as file:
+        if not file.parts:  # the library says why on the standard error alone
+            raise FlowFileError(path, "truncated, or its pixels are damaged")
         channels = file.channels()
         u, v = (np.array(channels[name].pixels) for name in pair)
     if u.shape != (height, width) or v.shape != u.shape or (u.dtype.kind, v.dtype.kind) != ("f", "f"):

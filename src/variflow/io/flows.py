@@ -128,22 +128,24 @@ def check_flow_path(path: str | os.PathLike[str]) -> None:
 def _format_of(path: Path) -> _Format:
     """Return the format that the content says, or raise if the name says another one."""
     named = _BY_EXTENSION.get(path.suffix.lower())
+    start = b""
     if path.is_dir():
         if not zarr_array.is_zarr(path):
             raise FlowFileError(path, "not a file, and not the folder of a Zarr array")
-        return zarr_array
-    if not path.is_file():
+        found: _Format | None = zarr_array
+    elif path.is_file():
+        with path.open("rb") as file:
+            start = file.read(_LONGEST_MAGIC)
+        found = next((known for known in _FORMATS if start.startswith(known.MAGICS)), None)
+    else:
         raise FlowFileError(path, "not a file")
-    with path.open("rb") as file:
-        start = file.read(_LONGEST_MAGIC)
-    found = next((known for known in _FORMATS if start.startswith(known.MAGICS)), None)
-    if named is None and found is None:
+    if found is not None and named in (None, found):
+        return found
+    if named is None:
         raise FlowFileError(path, f"begins as no known flow file; {_said_extensions(path)}")
-    if found is None or named not in (None, found):
-        said = f"its content is that of {found.EXTENSIONS[0]}" if found is not None else f"it begins with {start!r}"
-        fault = "truncated" if found is None and len(start) < _LONGEST_MAGIC else f"not a {path.suffix.lower()} file"
-        raise FlowFileError(path, f"{fault}: {said}")
-    return found
+    said = f"its content is that of {found.EXTENSIONS[0]}" if found is not None else f"it begins with {start!r}"
+    fault = "truncated" if found is None and len(start) < _LONGEST_MAGIC else f"not a {path.suffix.lower()} file"
+    raise FlowFileError(path, f"{fault}: {said}")
 
 
 def _format_to_write(path: str | os.PathLike[str]) -> _Format:

@@ -187,15 +187,14 @@ def _read_zarr(path: Path) -> npt.NDArray[Any]:
 
 
 def _read_tiff(path: Path) -> npt.NDArray[Any]:
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
+    with tiff.opened(path, ImageFileError) as file:
         series = tiff.checked_series(path, file, ImageFileError)
         if series.axes not in ("YX", "YXS", "SYX"):
             shape = " x ".join(map(str, series.shape))
             raise ImageFileError(
                 path, f"a stack of images ({shape}, axes {series.axes}); one image is wanted, or read_frames"
             )
+        tiff.check_data(path, series, series.pages, ImageFileError)
         return tiff_pixels(path, series.asarray(), series.axes, series.keyframe)
 
 

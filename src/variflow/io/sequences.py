@@ -193,10 +193,8 @@ class _Pages(Frames):
     """The pages of a TIFF, of which one or, with planes of colour, several make a frame."""
 
     def __init__(self, path: Path) -> None:
-        import tifffile
-
         self._path = path
-        self._file = tifffile.TiffFile(path)
+        self._file = tiff.opened(path, ImageFileError)
         weakref.finalize(self, self._file.close)
         series = tiff.checked_series(path, self._file, ImageFileError)
         inner = re.search(r"C?(YX|YXS|SYX)$", series.axes)
@@ -222,6 +220,8 @@ class _Pages(Frames):
                 ).reshape(shape)
             else:
                 each = len(series) // self._count
+                pages = series.pages[index * each : (index + 1) * each]
+                tiff.check_data(self._path, series, pages, ImageFileError)
                 frame = self._file.asarray(slice(index * each, (index + 1) * each), series=0).reshape(shape)
             return images.tiff_pixels(self._path, frame, self._axes, series.keyframe)
 

@@ -1,0 +1,340 @@
+"""Frames from folders, patterns, lists, stacks, arrays, animations and videos."""
+
+from __future__ import annotations
+
+import importlib.util
+import struct
+from itertools import pairwise
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+import tifffile
+
+import variflow
+from variflow.io import Frames, ImageFileError, extras, read_frames, read_image, write_image
+
+random = np.random.default_rng(0)
+
+
+def needs(library: str) -> pytest.MarkDecorator:
+    absent = importlib.util.find_spec(library) is None
+    return pytest.mark.skipif(absent, reason=f"{library} is not installed")
+
+
+def same(frames: Frames, wanted: np.ndarray) -> None:
+    """The sequence is these frames, in every way of asking."""
+    assert isinstance(frames, Frames)
+    assert len(frames) == len(wanted)
+    assert [np.array_equal(frame, true) for frame, true in zip(frames, wanted, strict=True)] == [True] * len(wanted)
+    for index in (-1, 0, len(wanted) // 2, -len(wanted)):
+        assert np.array_equal(frames[index], wanted[index])
+        assert frames[index].dtype == wanted.dtype.newbyteorder("=")
+        assert frames[index].flags["WRITEABLE"]
+    frames[0][:] = 0  # belongs to the caller
+    assert np.array_equal(frames[0], wanted[0])
+    part = frames[1:][::-1]
+    assert np.array_equal(part[0], wanted[-1])
+    assert len(part) == len(wanted) - 1
+    for index in (len(wanted), -len(wanted) - 1):
+        with pytest.raises(IndexError, match=f"frame {index} is asked for, there are {len(wanted)}"):
+            frames[index]
+
+
+# ---- one image a file -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for time in (0, 2, 10, 100):
+        write_image(tmp_path / f"frame{time}.png", np.full((4, 6), time, np.uint8))
+    (tmp_path / "notes.txt").write_text("no frame")
+    (tmp_path / ".frame1.png").write_bytes(b"left by a file manager")
+    (tmp_path / "more.png").mkdir()
+    return tmp_path
+
+
+def test_a_folder_is_read_in_the_order_of_its_numbers(folder):
+    wanted = np.stack([np.full((4, 6), time, np.uint8) for time in (0, 2, 10, 100)])
+    same(read_frames(folder), wanted)
+    same(read_frames(f"{folder}/frame*.png"), wanted)
+    same(variflow.read_frames([folder / f"frame{time}.png" for time in (100, 0)]), wanted[[3, 0]])
+    same(read_frames(folder / "**" / "frame1*.png"), wanted[2:])
+    assert read_frames(folder / "frame2.png")[0].max() == 2
+    assert len(read_frames(str(folder / "frame2.png"))) == 1
+
+
+def test_a_name_that_looks_like_a_pattern_is_a_name_first(tmp_path):
+    write_image(tmp_path / "a[1].png", np.full((4, 6), 7, np.uint8))
+    assert read_frames(tmp_path / "a[1].png")[0].max() == 7
+
+
+def test_frames_are_read_when_they_are_asked_for(folder):
+    (folder / "frame10.png").write_bytes(b"damaged")
+    frames = read_frames(folder)
+    assert frames[3].max() == 100
+    with pytest.raises(ImageFileError, match=r"frame10\.png: cannot be read"):
+        frames[2]
+
+
+def test_what_holds_no_frames(tmp_path):
+    for source in (tmp_path / "gone.png", tmp_path / "*.png", [tmp_path / "gone.png"]):
+        with pytest.raises(FileNotFoundError, match="no such file"):
+            read_frames(source)
+    with pytest.raises(ImageFileError, match="a folder without images"):
+        read_frames(tmp_path)
+    with pytest.raises(ValueError, match="source: it is empty"):
+        read_frames([])
+    for name in ("a.png", "a.jpg", "a.tif", "a.npy"):
+        (tmp_path / name).write_bytes(b"no frame at all")
+        with pytest.raises(ImageFileError, match="cannot be read"):
+            read_frames(tmp_path / name)[0]
+
+
+# ---- TIFF -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2", "u4", "i2", "f2", "f4", "f8"])
+@pytest.mark.parametrize(
+    "how", [{}, {"compression": "zlib"}, {"byteorder": ">"}, {"bigtiff": True}, {"tile": (16, 16)}, {"metadata": None}]
+)
+def test_a_stack_of_pages(tmp_path, kind, how):
+    stack = random.integers(0, 99, (5, 6, 7)).astype(kind)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", **how)
+    same(read_frames(tmp_path / "a.tif"), stack)
+
+
+def test_stacks_of_colours_planes_and_one_page(tmp_path):
+    path = tmp_path / "a.tif"
+    color = random.integers(0, 255, (5, 6, 7, 3), np.uint8)
+    for how in ({}, {"compression": "zlib"}):
+        tifffile.imwrite(path, color, photometric="rgb", **how)
+        same(read_frames(path), color)
+        tifffile.imwrite(path, np.moveaxis(color, -1, 1), photometric="rgb", planarconfig="separate", **how)
+        same(read_frames(path), color)
+        tifffile.imwrite(path, np.moveaxis(color[..., :2], -1, 1), imagej=not how, metadata={"axes": "TCYX"}, **how)
+        same(read_frames(path), color[..., :2])
+    alpha = np.concatenate([color, color[..., :1]], axis=-1)
+    tifffile.imwrite(path, alpha, photometric="rgb", extrasamples=["unassalpha"])
+    same(read_frames(path), color)
+    tifffile.imwrite(path, color[0], photometric="rgb")
+    assert np.array_equal(read_frames(path)[0], color[0])
+    assert len(read_frames(path)) == 1
+    tifffile.imwrite(path, np.moveaxis(color[..., :2], -1, 1), metadata={"axes": "TZYX"}, photometric="minisblack")
+    with pytest.raises(ImageFileError, match="frames have one axis beside y, x and C"):
+        read_frames(path)
+
+
+def test_a_stack_that_lost_its_end(tmp_path):
+    stack = random.integers(0, 255, (5, 60, 70)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ImageFileError, match="truncated"):
+        read_frames(tmp_path / "a.tif")
+    with pytest.raises(ImageFileError, match="truncated"):
+        read_image(tmp_path / "a.tif")
+
+
+# ---- arrays ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 17), (5, 6, 17, 3), (5, 6, 17, 1), (1, 20, 30)])
+@pytest.mark.parametrize("kind", ["u1", ">u2", "f4", "?"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_numpy_stacks(tmp_path, shape, kind, order):
+    stack = random.integers(0, 99, shape).astype(kind, order=order)
+    np.save(tmp_path / "a.npy", stack)
+    if len(stack) > 1:
+        same(read_frames(tmp_path / "a.npy"), stack[..., 0] if shape[-1] == 1 else stack)
+    with pytest.raises(ImageFileError, match="one image is wanted, or read_frames"):
+        read_image(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("shape", [(6, 17), (6, 17, 3), (6, 17, 16)])
+def test_one_frame_as_an_array(tmp_path, shape):
+    frame = random.random(shape)
+    np.save(tmp_path / "a.npy", frame)
+    assert np.array_equal(read_frames(tmp_path / "a.npy")[0], frame)
+    assert np.array_equal(read_image(tmp_path / "a.npy"), frame)
+    assert len(read_frames(tmp_path / "a.npy")) == 1
+
+
+@pytest.mark.parametrize("shape", [(17,), (), (5, 6, 7, 17), (2, 5, 6, 7, 3)])
+def test_arrays_that_are_no_frames(tmp_path, shape):
+    np.save(tmp_path / "a.npy", np.zeros(shape))
+    with pytest.raises(ImageFileError, match="with C up to 16 is wanted"):
+        read_frames(tmp_path / "a.npy")
+
+
+@needs("zarr")
+def test_zarr_stacks(tmp_path):
+    import zarr
+
+    stack = random.integers(0, 999, (5, 60, 70)).astype(np.uint16)
+    zarr.create_array(tmp_path / "a.zarr", data=stack, chunks=(2, 32, 32))
+    same(read_frames(tmp_path / "a.zarr"), stack)
+    with pytest.raises(ImageFileError, match="one image is wanted"):
+        read_image(tmp_path / "a.zarr")
+    zarr.create_array(tmp_path / "b.zarr", data=stack[0], chunks=(32, 32))
+    assert np.array_equal(read_image(tmp_path / "b.zarr"), stack[0])
+    zarr.create_group(tmp_path / "c.zarr").create_array("video", data=stack)
+    with pytest.raises(ImageFileError, match=r"a group of Zarr arrays \(video\)"):
+        read_frames(tmp_path / "c.zarr")
+    same(read_frames(tmp_path / "c.zarr" / "video"), stack)
+
+
+# ---- animations and videos ------------------------------------------------------------------------------------------
+
+
+def test_animations(tmp_path):
+    gray = np.repeat(np.arange(5, dtype=np.uint8) * 40, 30 * 40).reshape(5, 30, 40)
+    imageio.imwrite(tmp_path / "a.gif", gray)
+    same(read_frames(tmp_path / "a.gif"), np.stack([gray] * 3, axis=-1))
+    with pytest.raises(ImageFileError, match="holds 5 images"):
+        read_image(tmp_path / "a.gif")
+    imageio.imwrite(tmp_path / "a.webp", np.stack([gray] * 3, axis=-1), lossless=True)
+    assert len(read_frames(tmp_path / "a.webp")) == 5
+    write_image(tmp_path / "a.jpg", gray[0])
+    assert np.array_equal(read_frames(tmp_path / "a.jpg")[0], gray[0])
+
+
+def encode(path, frames, codec: str, pixels: str, given: str = "rgb24", rotation: int = 0, **options: str) -> None:
+    import av
+
+    with av.open(path, "w") as container:
+        stream = container.add_stream(codec, rate=10, options=options)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = pixels
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, given)))
+        container.mux(stream.encode())
+
+
+@needs("av")
+def test_videos_without_loss(tmp_path):
+    color = random.integers(0, 255, (7, 32, 48, 3), np.uint8)
+    encode(tmp_path / "a.mkv", color, "ffv1", "bgr0")
+    same(read_frames(tmp_path / "a.mkv"), color)
+    encode(tmp_path / "b.mkv", color[..., 0], "ffv1", "gray", "gray")
+    same(read_frames(tmp_path / "b.mkv"), color[..., 0])
+    deep = random.integers(0, 65535, (4, 32, 48)).astype(np.uint16)
+    encode(tmp_path / "c.mkv", deep, "ffv1", "gray16le", "gray16le", level="3")
+    same(read_frames(tmp_path / "c.mkv"), deep)
+
+
+@needs("av")
+def test_frames_of_a_video_keep_their_order(tmp_path):
+    """Frames that are coded out of order, as most videos have them; each is white up to a column of its own."""
+    wanted = [np.repeat(255 * (np.arange(48)[None, :, None] < 2 * time), 32, 0).astype(np.uint8) for time in range(24)]
+    encode(tmp_path / "a.mp4", [np.repeat(frame, 3, 2) for frame in wanted], "mpeg4", "yuv420p", bf="2")
+
+    def times(frames) -> list[int]:
+        return [round(frame.mean() / 255 * 24) for frame in frames]
+
+    frames = read_frames(tmp_path / "a.mp4")
+    assert times(frames) == list(range(24))
+    assert len(frames) == 24
+    assert times(frames[time] for time in (5, 4, 20, 3, -1)) == [5, 4, 20, 3, 23]
+    assert [times(pair) for pair in pairwise(frames[5:9])] == [[5, 6], [6, 7], [7, 8]]
+
+
+@needs("av")
+@pytest.mark.parametrize("rotation", [90, 180, -90])
+def test_a_video_is_turned_as_players_turn_it(tmp_path, rotation):
+    image = np.zeros((32, 64, 3), np.uint8)
+    image[:16, :32] = 255
+    encode(tmp_path / "a.mp4", [image] * 3, "mpeg4", "yuv420p", rotation=rotation)
+    frame = read_frames(tmp_path / "a.mp4")[0]
+    wanted = np.rot90(image, rotation // 90)
+    assert frame.shape == wanted.shape
+    assert np.abs(frame.astype(int) - wanted).mean() < 5
+
+
+@needs("av")
+def test_what_is_no_video(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"this is no video")
+    (tmp_path / "a.m3u8").write_text("#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")
+    encode(tmp_path / "b.mp4", random.integers(0, 255, (5, 32, 48, 3), np.uint8), "mpeg4", "yuv420p")
+    content = (tmp_path / "b.mp4").read_bytes()
+    (tmp_path / "b.mp4").write_bytes(content[: len(content) // 2])
+    (tmp_path / "c.wav").write_bytes(
+        b"RIFF"
+        + struct.pack("<I4s4sIHHIIHH4sI", 1036, b"WAVE", b"fmt ", 16, 1, 1, 8000, 8000, 1, 8, b"data", 1000)
+        + bytes(1000)
+    )
+    for name, reason in (("a.mp4", "is no image"), ("a.m3u8", "."), ("b.mp4", "."), ("c.wav", "has no video stream")):
+        with pytest.raises(ImageFileError, match=reason) as caught:
+            read_frames(tmp_path / name)
+        assert str(caught.value).startswith(f"{tmp_path / name}: ")
+
+
+def test_pyav_is_asked_for_by_the_extra(tmp_path, monkeypatch):
+    (tmp_path / "a.mp4").write_bytes(b"some video")
+    monkeypatch.setattr(extras.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"needs PyAV: pip install 'variflow\[video\]'"):
+        read_frames(tmp_path / "a.mp4")
+
+
+@needs("av")
+@pytest.mark.parametrize(
+    ("name", "count", "shape"), [("carphone_pristine.mp4", 120, (144, 176, 3)), ("tree.avi", 68, (240, 320, 3))]
+)
+def test_real_videos(data, name, count, shape):
+    path = data / "video" / name
+    if not path.is_file():
+        pytest.skip(f"no video at {path}")
+    frames = read_frames(path)
+    kept = list(frames)
+    assert len(kept) == len(frames) == count
+    assert {frame.shape for frame in kept} == {shape}
+    for index in (0, 40, 7, count - 1):
+        assert np.array_equal(frames[index], kept[index])
+
+
+def test_published_sequences(data):
+    frames = read_frames(data / "middlebury" / "RubberWhale" / "frame??.png")
+    assert len(frames) == 8
+    assert frames[3].shape == (388, 584, 3)
+
+
+# ---- what cameras write ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_of_jpeg_and_not_of_png_and_tiff(tmp_path, orientation):
+    from PIL import Image, ImageOps
+
+    pixels = np.zeros((16, 32, 3), np.uint8)
+    pixels[:8, :16] = 255
+    image = Image.fromarray(pixels)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for extension in ("jpg", "webp", "png", "tif"):
+        image.save(tmp_path / f"a.{extension}", exif=exif)
+    shown = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "a.png")))
+    for extension in ("jpg", "webp"):
+        assert np.abs(read_image(tmp_path / f"a.{extension}").astype(int) - shown).max() < 60
+    for extension in ("png", "tif"):
+        assert np.array_equal(read_image(tmp_path / f"a.{extension}"), pixels)
+
+
+def test_alpha_is_dropped_and_the_colours_under_it_are_kept(tmp_path):
+    from PIL import Image
+
+    pixels = random.integers(0, 255, (6, 7, 4), np.uint8)
+    pixels[:3, :, 3] = 0
+    for extension in ("png", "tif"):
+        Image.fromarray(pixels).save(tmp_path / f"a.{extension}")
+        assert np.array_equal(read_image(tmp_path / f"a.{extension}"), pixels[..., :3])
+        assert np.array_equal(read_frames(tmp_path / f"a.{extension}")[0], pixels[..., :3])
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2", "u4", "i4", "f4", "f8"])
+def test_tiff_of_every_depth(tmp_path, kind):
+    image = random.integers(0, 99, (6, 7, 3)).astype(kind)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb")
+    assert np.array_equal(read_image(tmp_path / "a.tif"), image)
+    assert read_image(tmp_path / "a.tif").dtype == kind
