@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from variflow._core import get_threads, set_threads
 
 if TYPE_CHECKING:
-    from variflow import datasets, energy, evaluation, metrics, models, view
+    from variflow import datasets, energy, evaluation, flowops, metrics, models, view
     from variflow.driver import EnergyRecord, Result, State, estimate, iterate
     from variflow.flowops import warp
     from variflow.io import read_flow, read_frames, read_image, write_flow, write_image
@@ -35,6 +35,7 @@ _HOMES: dict[str, str | None] = {
     "energy": None,
     "estimate": "driver",
     "evaluation": None,
+    "flowops": None,
     "iterate": "driver",
     "match": "matching",
     "metrics": None,
@@ -60,6 +61,7 @@ __all__ = [
     "energy",
     "estimate",
     "evaluation",
+    "flowops",
     "get_threads",
     "iterate",
     "match",

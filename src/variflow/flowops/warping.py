@@ -1,4 +1,4 @@
-"""Operations on flows and on images along a flow."""
+"""Look an image up along a flow: backward warping, in the core or in JAX."""
 
 from __future__ import annotations
 

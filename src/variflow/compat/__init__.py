@@ -1,0 +1,7 @@
+"""Drop-in doors: the functions and objects of other libraries, computed by variflow.
+
+- `variflow.compat.skimage`: ``optical_flow_tvl1`` and ``optical_flow_ilk`` of scikit-image;
+- `variflow.compat.opencv`: ``DISOpticalFlow`` and ``DualTVL1OpticalFlow`` of OpenCV.
+
+Neither library needs to be installed.
+"""

@@ -1,0 +1,170 @@
+"""Solvers that stop and filter as those of other libraries do, around the ones of `variflow.solve`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow import _core
+from variflow.energy import L1, BrightnessConstancy, Energy, Huber, Smoothness
+from variflow.filters import median
+from variflow.linearisation import Linearisation
+from variflow.resampling import Planes, smooth
+from variflow.solve.lucas_kanade import LucasKanade
+from variflow.solve.minimum import Minimum, NativeSolver
+from variflow.solve.primal_dual import PrimalDual
+
+# One grey level of 256: below it, a gradient is as likely noise.
+GREY_LEVEL = 1 / 255
+
+
+def tv_l1_energy(data: float, tightness: float) -> Energy:
+    """Return the TV-L1 energy whose flow is coupled to its data by a quadratic.
+
+    Published solvers of TV-L1 let the data act on a copy of the flow, ``w``, and couple both by
+    ``|flow - w|^2 / (2 tightness)``. The best ``w`` has a closed form, and what remains is Huber's penalty: for
+    residuals in pixels it is quadratic, ``s^2 / (2 tightness)``, up to ``data * tightness``.
+    """
+    constancy = BrightnessConstancy(Huber(data * tightness), normalisation=GREY_LEVEL)
+    return data * constancy + Smoothness(L1(), per="pixel")
+
+
+@dataclass(frozen=True)
+class Rounds(PrimalDual):
+    """Primal-dual iterations in rounds, until a round hardly changes the flow.
+
+    Parameters
+    ----------
+    iterations : int
+        Iterations of one round.
+    rounds : int
+        The most rounds at each warp.
+    still : float
+        The root mean square change of the flow in pixels, below which a round is the last one; 0 takes all rounds.
+    """
+
+    rounds: int = 10
+    still: float = 0.01
+
+    def minimise(self, energy: Energy, at: Linearisation, state: Any = None) -> Minimum:
+        """Take the rounds, all around the same linearisation; the energies are those of the last one."""
+        found = super().minimise(energy, at, state)
+        for _ in range(self.rounds - 1):
+            if _mean_square(found.increment) < self.still**2:
+                break
+            found = super().minimise(energy, _moved(at, found.flow), found.state)
+        return replace(found, start=at.flow)
+
+
+@dataclass(frozen=True)
+class Warps(NativeSolver):
+    """A solver whose flow is filtered at each warp, and which rests for the level once a warp hardly changes it.
+
+    Parameters
+    ----------
+    solver : NativeSolver
+        What minimises the energy.
+    still : float
+        The root mean square change of the flow in pixels, below which the level is done; 0 takes all warps.
+    filtered : bool
+        Whether the flow takes a median of 3 x 3 pixels at each warp.
+    """
+
+    solver: NativeSolver
+    still: float = 0.0
+    filtered: bool = False
+
+    def check(self, energy: Energy, at: Linearisation) -> None:
+        """Raise TypeError or ValueError if the energy is not one that the solver can take apart."""
+        self.solver.check(energy, at)
+
+    def minimise(self, energy: Energy, at: Linearisation, state: Minimum | None = None) -> Minimum:
+        """Return the solver's flow, filtered; or the one so far, once it last changed little enough."""
+        if state is not None and _mean_square(state.increment) < self.still**2:
+            return replace(state, start=at.flow, flow=at.flow, state=state)
+        found = self.solver.minimise(energy, at, None if state is None else state.state)
+        if self.filtered:
+            found = replace(found, flow=median(found.flow, 3))
+        return replace(found, state=found)
+
+
+@dataclass(frozen=True)
+class Windows(NativeSolver):
+    """Lucas and Kanade in a uniform or a Gaussian window, where each window seeks its flow as a whole.
+
+    What is fitted is not an increment of the flow at the centre, but the flow of all that is in the window, linearised
+    at each pixel around the flow so far there. That is what keeps warps with a uniform window from diverging (Le
+    Besnerais and Champagnat, Dense optical flow by iterative local window registration, ICIP 2005).
+
+    Parameters
+    ----------
+    radius : int
+        The side of the window is ``2 radius + 1`` pixels.
+    gaussian : bool
+        A Gaussian of standard deviation ``(2 radius + 1) / 4``, in place of a uniform window.
+    regularisation : float
+        Curvature of the energy below which the data are not trusted, see `variflow.solve.lucas_kanade.LucasKanade`.
+    """
+
+    radius: int
+    gaussian: bool
+    regularisation: float = 0.01
+
+    def check(self, energy: Energy, at: Linearisation) -> None:
+        """Raise TypeError or ValueError if the energy holds anything but data terms."""
+        LucasKanade().check(energy, at)
+
+    def minimise(self, energy: Energy, at: Linearisation, state: Any = None) -> Minimum:
+        """Fit each window."""
+        return _WholeFlow(regularisation=self.regularisation, windows=self, flow=at.flow).minimise(energy, at)
+
+    def mean(self, planes: Planes) -> Planes:
+        """Return the mean over the window around each pixel, the border replicated."""
+        if self.gaussian:
+            return smooth(planes, (2 * self.radius + 1) / 4)
+        taps = [_box(size, self.radius) for size in planes.shape[1:]]
+        return _core.resample(planes, *taps[0], *taps[1])
+
+
+@dataclass(frozen=True)
+class _WholeFlow(LucasKanade):
+    """What `Windows` does around one flow."""
+
+    windows: Windows = field(kw_only=True)
+    flow: tuple[Planes, Planes] = field(kw_only=True)
+
+    def increment(self, tensor: Planes) -> tuple[Planes, Planes]:
+        """Return what takes the flow to the one that fits the motion tensor best in each window."""
+        a11, a12, a22, b1, b2 = tensor
+        u, v = self.flow
+        mean_u, mean_v = self.windows.mean(np.stack(self.flow))
+        # The tensor around zero flow, of which the mean makes sense; then around the mean flow of each window.
+        around_zero = np.stack((a11, a12, a22, b1 - a11 * u - a12 * v, b2 - a12 * u - a22 * v))
+        mean = self.windows.mean(around_zero)
+        mean[3] += mean[0] * mean_u + mean[1] * mean_v
+        mean[4] += mean[1] * mean_u + mean[2] * mean_v
+        du, dv = _core.lucas_kanade(mean, self.regularisation)
+        return mean_u + du - u, mean_v + dv - v
+
+
+def _box(size: int, radius: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return the first pixel and the weights of a moving average, for each of `size` pixels."""
+    side = 2 * radius + 1
+    return np.arange(size, dtype=np.int32) - np.int32(radius), np.full((size, side), 1 / side, np.float32)
+
+
+def _moved(at: Linearisation, flow: tuple[Planes, Planes]) -> Linearisation:
+    """Return the same linearisation, seen from another flow."""
+    du, dv = flow[0] - at.flow[0], flow[1] - at.flow[1]
+    parts = {part.name: getattr(at, part.name) for part in fields(Linearisation)}
+    moved = Linearisation(**{**parts, "flow": flow})
+    moved.__dict__.update(Ix=at.Ix, Iy=at.Iy, It=at.It + at.Ix * du + at.Iy * dv)
+    return moved
+
+
+def _mean_square(increment: tuple[Planes, Planes]) -> float:
+    du, dv = increment
+    return float(np.mean(du * du + dv * dv))

@@ -1,0 +1,73 @@
+"""What the objects of OpenCV share: `calc`, and how settings are checked."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class DenseOpticalFlow(ABC):
+    """What both objects share."""
+
+    def calc(self, I0: Any, I1: Any, flow: Any) -> NDArray[np.float32]:
+        """Estimate the flow from one frame to the next.
+
+        Parameters
+        ----------
+        I0, I1 : (H, W) or (H, W, C) array
+            The frames, of any real type; OpenCV takes 8-bit gray ones alone.
+        flow : (H, W, 2) float32 array or None
+            Where the flow is written. Where the object uses it, it is also the flow to start from, NaN where unknown.
+
+        Returns
+        -------
+        (H, W, 2) float32
+            `flow` itself, or a new array where that is None.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument cannot be right, naming it.
+        """
+        frames = np.asarray(I0), np.asarray(I1)
+        if frames[0].shape != frames[1].shape:
+            raise ValueError(f"I1 has shape {frames[1].shape}, wanted that of I0, {frames[0].shape}")
+        if flow is not None:
+            if not isinstance(flow, np.ndarray) or flow.dtype != np.float32:
+                kind = getattr(flow, "dtype", type(flow).__name__)
+                raise TypeError(f"flow is {kind}, wanted a float32 array to write into, or None")
+            if flow.shape != (*frames[0].shape[:2], 2):
+                raise ValueError(f"flow has shape {flow.shape}, wanted {(*frames[0].shape[:2], 2)}, or None")
+        start = flow if self._starts_from_flow() else None
+        estimated = self._estimate(frames[0], frames[1], start)
+        if flow is None:
+            return estimated
+        np.copyto(flow, estimated)
+        result: NDArray[np.float32] = flow
+        return result
+
+    def collectGarbage(self) -> None:  # noqa: B027 (nothing is all there is to do)
+        """Do nothing: there are no buffers to release."""
+
+    @abstractmethod
+    def _starts_from_flow(self) -> bool:
+        """Return whether a flow that is passed to `calc` is started from."""
+
+    @abstractmethod
+    def _estimate(self, frame0: NDArray[Any], frame1: NDArray[Any], start: Any) -> NDArray[np.float32]:
+        """Return the flow."""
+
+
+def meaningless(name: str, reason: str) -> Callable[..., Any]:
+    """Return a method that raises."""
+
+    def method(self: Any, *arguments: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__}.{name} means nothing in variflow: {reason}")
+
+    method.__name__ = name
+    method.__doc__ = f"Raise NotImplementedError: {reason}."
+    return method

@@ -1,0 +1,193 @@
+"""The optical flow functions of scikit-image, computed by variflow.
+
+Change ``from skimage.registration import optical_flow_tvl1`` to ``from variflow.compat.skimage import
+optical_flow_tvl1``; scikit-image itself need not be installed. Arguments and results are those of
+`skimage.registration`: the flow is ``(2, M, N)`` with the displacement along rows first. Images of three and more
+dimensions raise NotImplementedError for now.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from variflow import models
+from variflow.compat._arguments import above_zero, at_least_zero, count
+from variflow.compat._solvers import Warps, Windows, tv_l1_energy
+from variflow.driver import estimate
+from variflow.flowops import to_skimage
+from variflow.model import Model
+from variflow.solve.primal_dual import PrimalDual
+
+# The attachment that weighs the data as `models.tv_l1` does by default.
+_ATTACHMENT = 15.0
+
+
+def optical_flow_tvl1(
+    reference_image: Any,
+    moving_image: Any,
+    *,
+    attachment: float = 15,
+    tightness: float = 0.3,
+    num_warp: int = 5,
+    num_iter: int = 10,
+    tol: float = 1e-4,
+    prefilter: bool = False,
+    dtype: DTypeLike = np.float32,
+) -> NDArray[Any]:
+    """Estimate the flow from one gray image to another by TV-L1, called as `skimage.registration.optical_flow_tvl1`.
+
+    Parameters
+    ----------
+    reference_image, moving_image : (M, N) array
+        Any real type; integers are scaled by the largest of their type, as there.
+    attachment : float
+        Weight of the data, above 0; smaller is smoother. Residuals are distances in pixels here, so it acts alike on
+        strong and weak texture: 15, the default, weighs the data by 1 (`variflow.models.tv_l1`).
+    tightness : float
+        How loosely the flow is coupled to the data, above 0; in the limit of 0 they are one. Residuals are penalised
+        quadratically, ``s^2 / (2 tightness)``, up to ``attachment / 15 * tightness`` pixels, which is what the coupling
+        amounts to.
+    num_warp : int
+        Warps at each level of the pyramid, at least 1.
+    num_iter : int
+        Iterations at each warp, at least 1. Each stands for two of `variflow.solve.primal_dual.PrimalDual`, since one
+        of theirs holds two steps of the smoothness.
+    tol : float
+        At least 0: a level is done when the mean squared change of the flow in a warp is below it.
+    prefilter : bool
+        Whether the flow takes a median of 3 x 3 pixels at each warp.
+    dtype : dtype
+        float32 or float64, of the result; computed is in float32.
+
+    Returns
+    -------
+    (2, M, N) array of `dtype`
+        Displacements along rows and along columns: ``reference(r, c) = moving(r + flow[0], c + flow[1])``.
+
+    Raises
+    ------
+    NotImplementedError
+        For images that are not ``(M, N)``: a third axis is space, as there, and volumes are not supported yet.
+    TypeError, ValueError
+        If an argument cannot be right, naming it.
+
+    References
+    ----------
+    C. Zach, T. Pock and H. Bischof, A duality based approach for realtime TV-L1 optical flow, DAGM 2007.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow.compat.skimage import optical_flow_tvl1
+    >>> y, x = np.mgrid[:48, :64]
+    >>> reference, moving = (np.sin(0.4 * (x - shift)) + np.sin(0.3 * y) for shift in (0, 1))
+    >>> v, u = optical_flow_tvl1(reference, moving)
+    >>> bool(abs(u[8:-8, 8:-8] - 1).mean() < 0.1), bool(abs(v[8:-8, 8:-8]).mean() < 0.1)
+    (True, True)
+    """
+    data = above_zero(attachment, "attachment") / _ATTACHMENT
+    energy = tv_l1_energy(data, above_zero(tightness, "tightness"))
+    solver = PrimalDual(iterations=2 * count(num_iter, "num_iter"))
+    model = Model(
+        energy,
+        solver=Warps(solver, still=at_least_zero(tol, "tol") ** 0.5, filtered=_flag(prefilter, "prefilter")),
+        warps=count(num_warp, "num_warp"),
+        name="skimage-tvl1",
+    )
+    return _estimated(reference_image, moving_image, model, dtype)
+
+
+def optical_flow_ilk(
+    reference_image: Any,
+    moving_image: Any,
+    *,
+    radius: int = 7,
+    num_warp: int = 10,
+    gaussian: bool = False,
+    prefilter: bool = False,
+    dtype: DTypeLike = np.float32,
+) -> NDArray[Any]:
+    """Estimate the flow from one gray image to another in windows, called as `skimage.registration.optical_flow_ilk`.
+
+    Parameters
+    ----------
+    reference_image, moving_image : (M, N) array
+        Any real type; integers are scaled by the largest of their type, as there.
+    radius : int
+        The window around each pixel has a side of ``2 radius + 1`` pixels; at least 0.
+    num_warp : int
+        Warps at each level of the pyramid, at least 1.
+    gaussian : bool
+        A Gaussian window of standard deviation ``(2 radius + 1) / 4`` in place of a uniform one, as there.
+    prefilter : bool
+        Whether the flow takes a median of 3 x 3 pixels at each warp.
+    dtype : dtype
+        float32 or float64, of the result; computed is in float32.
+
+    Returns
+    -------
+    (2, M, N) array of `dtype`
+        Displacements along rows and along columns: ``reference(r, c) = moving(r + flow[0], c + flow[1])``.
+
+    Raises
+    ------
+    NotImplementedError
+        For images that are not ``(M, N)``: a third axis is space, as there, and volumes are not supported yet.
+    TypeError, ValueError
+        If an argument cannot be right, naming it.
+
+    Notes
+    -----
+    What is fitted in the windows are the data of `variflow.models.lucas_kanade`, brightness and its gradient under
+    robust penalties; in scikit-image it is the squared brightness alone.
+
+    References
+    ----------
+    G. Le Besnerais and F. Champagnat, Dense optical flow by iterative local window registration, ICIP 2005.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow.compat.skimage import optical_flow_ilk
+    >>> image = np.random.default_rng(0).random((48, 64))
+    >>> flow = optical_flow_ilk(image, np.roll(image, 1, axis=0), radius=5)
+    >>> flow.shape, bool(abs(flow[0, 8:-8, 8:-8] - 1).mean() < 0.1)
+    ((2, 48, 64), True)
+    """
+    windows = Windows(count(radius, "radius", least=0), _flag(gaussian, "gaussian"))
+    model = Model(
+        models.lucas_kanade().energy,
+        solver=Warps(windows, filtered=_flag(prefilter, "prefilter")),
+        warps=count(num_warp, "num_warp"),
+        name="skimage-ilk",
+    )
+    return _estimated(reference_image, moving_image, model, dtype)
+
+
+def _estimated(reference_image: Any, moving_image: Any, model: Model, dtype: DTypeLike) -> NDArray[Any]:
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise ValueError(f"dtype is {dtype!r}, wanted float32 or float64")
+    reference, moving = _gray(reference_image, "reference_image"), _gray(moving_image, "moving_image")
+    if reference.shape != moving.shape:
+        raise ValueError(f"moving_image has shape {moving.shape}, wanted that of reference_image, {reference.shape}")
+    return to_skimage(estimate(reference, moving, model).flow).astype(dtype, copy=False)
+
+
+def _gray(image: Any, name: str) -> NDArray[Any]:
+    """Return an image, integers scaled by the largest of their type, so that images of two types go together."""
+    array: NDArray[Any] = np.asarray(image)
+    if array.ndim != 2:
+        raise NotImplementedError(
+            f"{name} has shape {array.shape}, wanted (M, N): a third axis is space here, as in scikit-image, and "
+            "volumes are not supported yet; colour goes to variflow.estimate"
+        )
+    return array / np.iinfo(array.dtype).max if array.dtype.kind in "iu" else array
+
+
+def _flag(value: Any, name: str) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} is {value!r}, wanted True or False")
+    return bool(value)

@@ -1,0 +1,68 @@
+"""Using a flow: warp, compose, invert, change its frame, convert it, check it, fill it, follow it.
+
+A flow is ``(H, W, 2)``, ``(u, v)`` in pixels, NaN where unknown; what is unknown never spreads further than the pixels
+that look at it.
+"""
+
+from variflow.flowops.composition import change_frame_rate, compose, consistency, invert, is_consistent
+from variflow.flowops.filling import fill
+from variflow.flowops.following import streamlines, track
+from variflow.flowops.geometry import crop, flip, resize, rotate
+from variflow.flowops.gradients import divergence, jacobian, strain, vorticity
+from variflow.flowops.layouts import (
+    from_itk,
+    from_opencv,
+    from_pysteps,
+    from_skimage,
+    from_torch,
+    from_torch_grid,
+    to_itk,
+    to_napari,
+    to_opencv,
+    to_pysteps,
+    to_skimage,
+    to_torch,
+    to_torch_grid,
+)
+from variflow.flowops.splatting import coverage, splat
+from variflow.flowops.warping import INTERPOLATIONS, Interpolation, prepared, warp, warp_planes, warp_prepared
+
+__all__ = [
+    "INTERPOLATIONS",
+    "Interpolation",
+    "change_frame_rate",
+    "compose",
+    "consistency",
+    "coverage",
+    "crop",
+    "divergence",
+    "fill",
+    "flip",
+    "from_itk",
+    "from_opencv",
+    "from_pysteps",
+    "from_skimage",
+    "from_torch",
+    "from_torch_grid",
+    "invert",
+    "is_consistent",
+    "jacobian",
+    "prepared",
+    "resize",
+    "rotate",
+    "splat",
+    "strain",
+    "streamlines",
+    "to_itk",
+    "to_napari",
+    "to_opencv",
+    "to_pysteps",
+    "to_skimage",
+    "to_torch",
+    "to_torch_grid",
+    "track",
+    "vorticity",
+    "warp",
+    "warp_planes",
+    "warp_prepared",
+]

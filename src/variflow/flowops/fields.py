@@ -1,0 +1,92 @@
+"""What all operations on flows share: checking a flow, the grid, and looking a flow up between its pixels."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Flow = NDArray[np.float32]
+
+# Positions this many pixels outside the frame are still inside: they are there by rounding.
+_SLACK = 1e-3
+
+
+def checked(flow: Any, name: str = "flow") -> Flow:
+    """Return a flow as its own float32 array ``(H, W, 2)``, both components NaN where it is unknown.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If its type or shape does not fit, naming it.
+    """
+    array: NDArray[Any] = np.asarray(flow)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name} has dtype {array.dtype}, wanted real numbers")
+    if array.ndim != 3 or array.shape[2] != 2 or 0 in array.shape:
+        raise ValueError(f"{name} has shape {array.shape}, wanted (H, W, 2) with at least one pixel")
+    with np.errstate(over="ignore"):  # what float32 cannot hold is unknown
+        copy: Flow = array.astype(np.float32, order="C")
+    copy[~np.isfinite(copy).all(axis=2)] = np.nan
+    return copy
+
+
+def checked_pair(first: Any, second: Any, names: tuple[str, str]) -> tuple[Flow, Flow]:
+    """Return two checked flows of one size."""
+    flows = checked(first, names[0]), checked(second, names[1])
+    if flows[0].shape != flows[1].shape:
+        raise ValueError(f"{names[1]} has shape {flows[1].shape}, wanted that of {names[0]}, {flows[0].shape}")
+    return flows
+
+
+def known(flow: Flow, name: str = "flow") -> Flow:
+    """Return a flow that is known everywhere, as those want it who have no mark for what is unknown.
+
+    Raises
+    ------
+    ValueError
+        If it is unknown anywhere.
+    """
+    unknown = int(np.isnan(flow[..., 0]).sum())
+    if unknown:
+        raise ValueError(f"{name} is unknown at {unknown} pixels, wanted none: fill them in first (flowops.fill)")
+    return flow
+
+
+def number(value: Any, name: str, *, least: float = -math.inf, above: float = -math.inf) -> float:
+    """Return a finite number of at least `least` and above `above`."""
+    if not (isinstance(value, Real) and math.isfinite(value) and float(value) >= least and float(value) > above):
+        bound = f" above {above:g}" if above > -math.inf else f" of at least {least:g}" if least > -math.inf else ""
+        raise ValueError(f"{name} is {value!r}, wanted a finite number{bound}")
+    return float(value)
+
+
+def targets(flow: Flow) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return where each pixel goes: x and y, each ``(H, W)``."""
+    height, width = flow.shape[:2]
+    return np.arange(width) + flow[..., 0].astype(float), np.arange(height)[:, None] + flow[..., 1].astype(float)
+
+
+def sample(flow: Flow, x: NDArray[np.float64], y: NDArray[np.float64]) -> Flow:
+    """Look a flow up bilinearly at positions of any shape ``(...)``; return ``(..., 2)``.
+
+    NaN where a position is NaN or outside the frame, or where a pixel that counts is unknown.
+    """
+    from scipy.ndimage import map_coordinates
+
+    height, width = flow.shape[:2]
+    inside = (x >= -_SLACK) & (x <= width - 1 + _SLACK) & (y >= -_SLACK) & (y <= height - 1 + _SLACK)
+    position = np.stack([np.where(inside, y, 0), np.where(inside, x, 0)])
+    holes = np.isnan(flow[..., 0])
+    values = np.empty((*np.shape(x), 2), np.float32)
+    for component in range(2):
+        plane = np.where(holes, np.float32(0), flow[..., component]) if holes.any() else flow[..., component]
+        values[..., component] = map_coordinates(plane, position, np.float64, order=1, mode="nearest")
+    if holes.any():
+        share = map_coordinates((~holes).astype(np.float32), position, np.float64, order=1, mode="nearest")
+        inside = inside & (share > 1 - _SLACK)
+    values[~inside] = np.nan
+    return values

@@ -1,0 +1,131 @@
+"""Follow a flow: points through a sequence, and streamlines."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow.flowops.fields import Flow, checked, number, sample
+
+# Slower than this, in pixels per frame, a streamline has no direction.
+_STILL = 1e-6
+
+
+def track(flows: Iterable[Any], points: Any) -> NDArray[np.float64]:
+    """Follow points through a sequence of flows.
+
+    Parameters
+    ----------
+    flows : iterable of (H, W, 2) arrays
+        The flow from each frame to the next; a generator may compute them on the way. NaN where unknown.
+    points : (N, 2) array
+        Where the points are in the first frame: ``(x, y)`` in pixels.
+
+    Returns
+    -------
+    (number of flows + 1, N, 2) float64
+        ``(x, y)`` of each point in every frame; NaN from where it enters what is unknown or leaves the frame on.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types or shapes do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow import flowops
+    >>> flow = np.full((4, 4, 2), 0.75)
+    >>> flowops.track([flow, flow], [(1, 1)])[:, 0].tolist()
+    [[1.0, 1.0], [1.75, 1.75], [2.5, 2.5]]
+    """
+    places = [_points(points, "points")]
+    size: tuple[int, ...] | None = None
+    for index, flow in enumerate(flows):
+        field = checked(flow, f"flows[{index}]")
+        if size is not None and field.shape != size:
+            raise ValueError(f"flows[{index}] has shape {field.shape}, wanted that of the first, {size}")
+        size = field.shape
+        here = places[-1] = _inside(places[-1], field)
+        places.append(_inside(here + sample(field, here[:, 0], here[:, 1]), field))
+    return np.stack(places)
+
+
+def streamlines(flow: Any, points: Any, *, steps: int = 100, length: float = 0.5) -> NDArray[np.float64]:
+    """Follow the direction of one flow from each point: lines that are everywhere tangent to it.
+
+    Parameters
+    ----------
+    flow : (H, W, 2) array
+        ``(u, v)`` in pixels, NaN where unknown.
+    points : (N, 2) array
+        Where the lines begin: ``(x, y)`` in pixels.
+    steps : int
+        How many steps, at least 1.
+    length : float
+        Length of a step in pixels, not 0; typically 0.2 to 1. Negative goes upstream.
+
+    Returns
+    -------
+    (steps + 1, N, 2) float64
+        ``(x, y)`` along each line; NaN from where it leaves the frame or enters what is unknown or still.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types, shapes or ranges do not fit.
+
+    Notes
+    -----
+    Runge-Kutta steps of fourth order along the direction of the flow, looked up bilinearly.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow import flowops
+    >>> flow = np.zeros((5, 9, 2)); flow[..., 0] = 3
+    >>> flowops.streamlines(flow, [(1, 2)], steps=2, length=0.5)[:, 0].tolist()
+    [[1.0, 2.0], [1.5, 2.0], [2.0, 2.0]]
+    """
+    field = checked(flow)
+    if operator.index(steps) < 1:
+        raise ValueError(f"steps is {steps!r}, wanted a whole number of at least 1")
+    if number(length, "length") == 0:
+        raise ValueError("length is 0, wanted a step of some pixels")
+    places = [_inside(_points(points, "points"), field)]
+    for _ in range(steps):
+        here = places[-1]
+        k1 = _direction(field, here)
+        k2 = _direction(field, here + length / 2 * k1)
+        k3 = _direction(field, here + length / 2 * k2)
+        k4 = _direction(field, here + length * k3)
+        places.append(_inside(here + length / 6 * (k1 + 2 * k2 + 2 * k3 + k4), field))
+    return np.stack(places)
+
+
+def _direction(field: Flow, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the unit vector of the flow at each point, NaN where it has none."""
+    velocity = sample(field, points[:, 0], points[:, 1]).astype(float)
+    speed = np.hypot(velocity[:, 0], velocity[:, 1])
+    speed[~(speed > _STILL)] = np.nan
+    direction: NDArray[np.float64] = velocity / speed[:, None]
+    return direction
+
+
+def _inside(points: NDArray[np.float64], field: Flow) -> NDArray[np.float64]:
+    """Return the points, NaN for those outside the frame."""
+    last = np.array(field.shape[1::-1]) - 1
+    return np.where(((points >= 0) & (points <= last)).all(axis=1, keepdims=True), points, np.nan)
+
+
+def _points(points: Any, name: str) -> NDArray[np.float64]:
+    array: NDArray[Any] = np.asarray(points)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name} has dtype {array.dtype}, wanted real numbers")
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise ValueError(f"{name} has shape {array.shape}, wanted (N, 2): x and y of each point")
+    return array.astype(float)

@@ -1,0 +1,190 @@
+"""The flow of frames that were resized, cropped, rotated or flipped."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, Literal
+
+import numpy as np
+
+from variflow.flowops.fields import Flow, checked, number, sample
+from variflow.resampling import resample
+
+Window = tuple[int, int, int, int]
+
+
+def resize(flow: Any, shape: tuple[int, int]) -> Flow:
+    """Return the flow of the frames resized to another shape, its displacements in pixels of the new size.
+
+    Parameters
+    ----------
+    flow : (H, W, 2) array
+        ``(u, v)`` in pixels, NaN where unknown.
+    shape : (int, int)
+        The new height and width, at least 1. Where the new grid is coarser, a Gaussian suppresses aliases.
+
+    Returns
+    -------
+    (new H, new W, 2) float32
+        NaN where less than half of what it is made of is known.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types, shapes or ranges do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow import flowops
+    >>> flowops.resize(np.full((2, 2, 2), 3.0), (2, 4))[0, 0]
+    array([6., 3.], dtype=float32)
+    """
+    old = checked(flow)
+    height, width = old.shape[:2]
+    new_height, new_width = (operator.index(size) for size in shape)
+    if new_height < 1 or new_width < 1:
+        raise ValueError(f"shape is {shape!r}, wanted a height and a width of at least 1")
+    if (new_height, new_width) == (height, width):
+        return old
+    known = ~np.isnan(old[..., 0])
+    planes = np.concatenate([np.moveaxis(np.where(known[..., None], old, 0), 2, 0), known[None].astype(np.float32)])
+    u, v, share = resample(planes, (new_height, new_width), kernel="linear")
+    share[share < 0.5] = np.nan
+    scale = np.array([new_width / width, new_height / height], np.float32)
+    resized: Flow = np.stack([u, v], axis=2) / share[..., None] * scale
+    return resized
+
+
+def crop(flow: Any, window: Window, second: Window | None = None) -> Flow:
+    """Return the flow of the frames cropped to a window, or of each to its own.
+
+    Parameters
+    ----------
+    flow : (H, W, 2) array
+        ``(u, v)`` in pixels, NaN where unknown.
+    window : (top, left, height, width)
+        The window of the first frame, inside it.
+    second : (top, left, height, width), optional
+        The window of the second frame, of the same height and width, wherever it is; by default that of the first.
+        Where it lies elsewhere, all displacements change by the difference.
+
+    Returns
+    -------
+    (height, width, 2) float32
+        What leaves the window keeps its displacement.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types, shapes or ranges do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow import flowops
+    >>> flow = np.full((6, 8, 2), 3.0)
+    >>> flowops.crop(flow, (1, 2, 4, 5), second=(1, 4, 4, 5))[0, 0]
+    array([1., 3.], dtype=float32)
+    """
+    whole = checked(flow)
+    top, left, height, width = _window(window, "window")
+    if min(top, left) < 0 or top + height > whole.shape[0] or left + width > whole.shape[1]:
+        raise ValueError(f"window is {window!r}, wanted one inside the frame of {whole.shape[:2]}")
+    cropped = whole[top : top + height, left : left + width]
+    if second is not None:
+        other_top, other_left, *size = _window(second, "second")
+        if size != [height, width]:
+            raise ValueError(f"second is {second!r}, wanted the height and width of window, {(height, width)}")
+        cropped = cropped - np.array([other_left - left, other_top - top], np.float32)
+    return np.ascontiguousarray(cropped)
+
+
+def rotate(flow: Any, degrees: float) -> Flow:
+    """Return the flow of the frames rotated about their centre.
+
+    Parameters
+    ----------
+    flow : (H, W, 2) array
+        ``(u, v)`` in pixels, NaN where unknown.
+    degrees : float
+        Counter-clockwise as the frames are seen, as `numpy.rot90` and `skimage.transform.rotate` turn. Multiples of 90
+        are exact and exchange height and width; for others the size stays and the flow is looked up bilinearly.
+
+    Returns
+    -------
+    (H, W, 2) or (W, H, 2) float32
+        NaN where it comes from outside the frame.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types, shapes or ranges do not fit.
+
+    Examples
+    --------
+    What moves right moves up in frames that have been turned by 90 degrees:
+
+    >>> import numpy as np
+    >>> from variflow import flowops
+    >>> flow = np.zeros((2, 3, 2)); flow[..., 0] = 1
+    >>> turned = flowops.rotate(flow, 90)
+    >>> turned.shape, turned[0, 0].tolist()
+    ((3, 2, 2), [0.0, -1.0])
+    """
+    old = checked(flow)
+    turns, rest = divmod(number(degrees, "degrees") % 360, 90)
+    if rest == 0:
+        cosine, sine = [(1, 0), (0, 1), (-1, 0), (0, -1)][int(turns)]
+        placed = np.rot90(old, int(turns))
+    else:
+        cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        height, width = old.shape[:2]
+        middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
+        x, y = np.arange(width) - middle_x, np.arange(height)[:, None] - middle_y
+        placed = sample(old, cosine * x - sine * y + middle_x, sine * x + cosine * y + middle_y)
+    u, v = placed[..., 0], placed[..., 1]
+    turned: Flow = np.stack([cosine * u + sine * v, cosine * v - sine * u], axis=2).astype(np.float32) + np.float32(0)
+    return turned
+
+
+def flip(flow: Any, axis: Literal["x", "y"]) -> Flow:
+    """Return the flow of the frames mirrored along x (left and right exchanged) or along y (top and bottom).
+
+    Parameters
+    ----------
+    flow : (H, W, 2) array
+        ``(u, v)`` in pixels, NaN where unknown.
+    axis : {"x", "y"}
+
+    Returns
+    -------
+    (H, W, 2) float32
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types, shapes or ranges do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow import flowops
+    >>> flowops.flip(np.full((1, 2, 2), 3.0), "x")[0, 0]
+    array([-3.,  3.], dtype=float32)
+    """
+    if axis not in ("x", "y"):
+        raise ValueError(f"axis is {axis!r}, wanted 'x' or 'y'")
+    along = "yx".index(axis)
+    flipped: Flow = np.flip(checked(flow), along) * np.array([-1, 1] if axis == "x" else [1, -1], np.float32)
+    return flipped + np.float32(0)  # no negative zeros
+
+
+def _window(window: Window, name: str) -> Window:
+    try:
+        top, left, height, width = (operator.index(part) for part in window)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {window!r}, wanted whole numbers (top, left, height, width)") from None
+    if height < 1 or width < 1:
+        raise ValueError(f"{name} is {window!r}, wanted a height and a width of at least 1")
+    return top, left, height, width

@@ -1,0 +1,131 @@
+"""What a flow does locally: its derivatives, divergence, vorticity and strain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow.flowops.fields import checked
+
+
+def jacobian(flow: Any) -> NDArray[np.float32]:
+    """Return the derivatives of a flow, in pixels per pixel.
+
+    Differences are central; where only one neighbour is known, at the border or beside a gap, they are one-sided. So
+    they are exact for affine flows up to the border.
+
+    Parameters
+    ----------
+    flow : (H, W, 2) array
+        ``(u, v)`` in pixels, NaN where unknown.
+
+    Returns
+    -------
+    (H, W, 2, 2) float32
+        ``[[du/dx, du/dy], [dv/dx, dv/dy]]`` at each pixel; NaN where the flow is unknown, and along an axis without a
+        known neighbour.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types or shapes do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow import flowops
+    >>> y, x = np.mgrid[:4, :5]
+    >>> flowops.jacobian(np.stack([2 * x + 3 * y, -x], axis=2))[0, 0].tolist()
+    [[2.0, 3.0], [-1.0, 0.0]]
+    """
+    field = checked(flow)
+    return np.stack([_derivative(field, 1), _derivative(field, 0)], axis=-1)
+
+
+def divergence(flow: Any) -> NDArray[np.float32]:
+    """Return ``du/dx + dv/dy``, by which areas grow, per frame; above 0 where the flow spreads.
+
+    Parameters
+    ----------
+    flow : (H, W, 2) array
+        ``(u, v)`` in pixels, NaN where unknown.
+
+    Returns
+    -------
+    (H, W) float32
+        NaN where a derivative is unknown (see `jacobian`).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow import flowops
+    >>> y, x = np.mgrid[:4, :5]
+    >>> float(flowops.divergence(np.stack([0.25 * x, 0.5 * y], axis=2))[1, 1])
+    0.75
+    """
+    rates = jacobian(flow)
+    return rates[..., 0, 0] + rates[..., 1, 1]
+
+
+def vorticity(flow: Any) -> NDArray[np.float32]:
+    """Return ``dv/dx - du/dy``, twice the angle of rotation per frame, in radians; above 0 is clockwise as seen.
+
+    It is clockwise because y points down; with y up, as in much of fluid dynamics, the sign is the opposite.
+
+    Parameters
+    ----------
+    flow : (H, W, 2) array
+        ``(u, v)`` in pixels, NaN where unknown.
+
+    Returns
+    -------
+    (H, W) float32
+        NaN where a derivative is unknown (see `jacobian`).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow import flowops
+    >>> y, x = np.mgrid[:4, :5]
+    >>> float(flowops.vorticity(np.stack([-0.25 * y, 0.25 * x], axis=2))[1, 1])
+    0.5
+    """
+    rates = jacobian(flow)
+    return rates[..., 1, 0] - rates[..., 0, 1]
+
+
+def strain(flow: Any) -> NDArray[np.float32]:
+    """Return the symmetric part of the derivatives: how much the flow stretches, in pixels per pixel.
+
+    It is the tensor of small strains; divergence is its trace, and rotation does not enter.
+
+    Parameters
+    ----------
+    flow : (H, W, 2) array
+        ``(u, v)`` in pixels, NaN where unknown.
+
+    Returns
+    -------
+    (H, W, 2, 2) float32
+        ``[[exx, exy], [exy, eyy]]`` with ``exx = du/dx``, ``eyy = dv/dy`` and ``exy = (du/dy + dv/dx) / 2``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow import flowops
+    >>> y, x = np.mgrid[:4, :5]
+    >>> flowops.strain(np.stack([0.5 * y, 0 * x], axis=2))[1, 1].tolist()
+    [[0.0, 0.25], [0.25, 0.0]]
+    """
+    rates = jacobian(flow)
+    return (rates + np.swapaxes(rates, -1, -2)) / np.float32(2)
+
+
+def _derivative(field: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """Return the mean of the differences to both neighbours along an axis, of those that are known."""
+    step = np.diff(field, axis=axis)
+    missing = np.full_like(np.take(field, [0], axis=axis), np.nan)
+    after, before = np.concatenate([step, missing], axis=axis), np.concatenate([missing, step], axis=axis)
+    return np.where(np.isnan(after), before, np.where(np.isnan(before), after, (after + before) / np.float32(2)))

@@ -1,0 +1,151 @@
+"""Carry an image along a flow: forward warping."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow.flowops.fields import Flow, checked, targets
+
+# Where less than this share of a pixel arrives, nothing does.
+_LEAST = 1e-3
+
+
+def splat(image: Any, flow: Any, weights: Any = None) -> NDArray[np.float32]:
+    """Carry an image along a flow: the value at ``(x, y)`` goes to ``(x + u, y + v)``.
+
+    With the flow from the first frame to the second, splatting the *first* frame brings it onto the second; `warp`, the
+    other way around, brings the second back onto the first. Each value is shared among the four pixels around its
+    target, bilinearly; a pixel takes the weighted mean of what arrives.
+
+    Parameters
+    ----------
+    image : array
+        ``(H, W)`` or ``(H, W, C)`` of any real type, NaN where missing: such pixels carry nothing.
+    flow : (H, W, 2) array
+        ``(u, v)`` in pixels, NaN where unknown: such pixels go nowhere.
+    weights : (H, W) array, optional
+        At least 0: what counts more where several pixels arrive at one place. Weights that fall steeply with depth, or
+        with the error of matching, let what is in front hide what is behind.
+
+    Returns
+    -------
+    array
+        float32 in the layout of `image`, NaN where nothing arrives.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types, shapes or ranges do not fit.
+
+    References
+    ----------
+    S. Niklaus and F. Liu, Softmax splatting for video frame interpolation, CVPR 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow import flowops
+    >>> flow = np.zeros((1, 4, 2)); flow[..., 0] = 1
+    >>> flowops.splat([[1.0, 2.0, 3.0, 4.0]], flow)
+    array([[nan,  1.,  2.,  3.]], dtype=float32)
+    """
+    flow = checked(flow)
+    pixels: NDArray[Any] = np.asarray(image)
+    if pixels.dtype.kind not in "buif":
+        raise TypeError(f"image has dtype {pixels.dtype}, wanted real numbers")
+    if pixels.ndim not in (2, 3) or pixels.shape[:2] != flow.shape[:2]:
+        raise ValueError(f"image has shape {pixels.shape}, wanted (H, W) or (H, W, C) with (H, W) = {flow.shape[:2]}")
+    channels = pixels.reshape(*flow.shape[:2], -1)
+    weigh = _weights(weights, flow)
+    present = np.isfinite(channels).all(axis=2)
+    parts = _parts(flow, present)
+    shares = _gathered(flow.shape[:2], parts)
+    total = _gathered(flow.shape[:2], parts, weigh) if weights is not None else shares
+    arrived = (shares > _LEAST) & (total > 0)
+    out = np.full(channels.shape, np.nan, np.float32)
+    for channel in range(channels.shape[2]):
+        sums = _gathered(flow.shape[:2], parts, weigh * np.where(present, channels[..., channel], 0))
+        out[arrived, channel] = sums[arrived] / total[arrived]
+    return out.reshape(pixels.shape)
+
+
+def coverage(flow: Any, weights: Any = None) -> NDArray[np.float32]:
+    """Return how many pixels arrive at each pixel of the second frame; 0 where it shows what was hidden before.
+
+    Parameters
+    ----------
+    flow : (H, W, 2) array
+        ``(u, v)`` in pixels, NaN where unknown: such pixels go nowhere.
+    weights : (H, W) array, optional
+        At least 0: how much each pixel counts, 1 by default.
+
+    Returns
+    -------
+    (H, W) float32
+        Sums of bilinear shares; 1 everywhere for zero flow.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types, shapes or ranges do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow import flowops
+    >>> flow = np.zeros((1, 4, 2)); flow[0, :, 0] = [2, 0.5, 0, 0]
+    >>> flowops.coverage(flow)
+    array([[0. , 0.5, 2.5, 1. ]], dtype=float32)
+    """
+    flow = checked(flow)
+    everywhere = np.ones(flow.shape[:2], bool)
+    return _gathered(flow.shape[:2], _parts(flow, everywhere), _weights(weights, flow)).astype(np.float32)
+
+
+# Of the pixels that arrive: which they are, where they arrive (both indices into the raveled frame), and the share.
+_Part = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]
+
+
+def _parts(flow: Flow, present: NDArray[np.bool_]) -> list[_Part]:
+    """Return the four parts into which the pixels fall."""
+    height, width = flow.shape[:2]
+    x, y = targets(flow)
+    # Far outside is outside, whatever integers can hold.
+    ok = present & (x > -1) & (x < width) & (y > -1) & (y < height)
+    origin = np.flatnonzero(ok)
+    x, y = x[ok], y[ok]
+    left, top = np.floor(x).astype(np.intp), np.floor(y).astype(np.intp)
+    parts = []
+    for right in (0, 1):
+        for down in (0, 1):
+            column, row = left + right, top + down
+            share = (1 - abs(x - column)) * (1 - abs(y - row))
+            inside = (column >= 0) & (column < width) & (row >= 0) & (row < height) & (share > 0)
+            parts.append((origin[inside], (row * width + column)[inside], share[inside]))
+    return parts
+
+
+def _gathered(shape: tuple[int, ...], parts: list[_Part], values: NDArray[Any] | None = None) -> NDArray[np.float64]:
+    """Return the sum, at each pixel, of the shares that arrive, times what they carry."""
+    height, width = shape
+    total = np.zeros(height * width)
+    for origin, target, share in parts:
+        carried = share if values is None else share * values.ravel()[origin]
+        total += np.bincount(target, carried, minlength=total.size)
+    return total.reshape(height, width)
+
+
+def _weights(weights: Any, flow: Flow) -> NDArray[np.float64]:
+    if weights is None:
+        return np.ones(flow.shape[:2])
+    array: NDArray[Any] = np.asarray(weights)
+    if array.dtype.kind not in "buif":
+        raise TypeError(f"weights has dtype {array.dtype}, wanted real numbers")
+    if array.shape != flow.shape[:2]:
+        raise ValueError(f"weights has shape {array.shape}, wanted {flow.shape[:2]}")
+    if not (np.isfinite(array).all() and (array >= 0).all()):
+        raise ValueError("weights has values that are negative or not finite, wanted finite numbers of at least 0")
+    return array.astype(float)

@@ -1,0 +1,202 @@
+"""The flow objects of OpenCV: their settings, their flows in place, and beside OpenCV itself."""
+
+import numpy as np
+import pytest
+
+import variflow
+from variflow.compat import opencv as door
+from variflow.datasets import synthetic
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return synthetic.translation((96, 128), shift=(2.5, -1.25), dtype="uint8")
+
+
+def error(flow, pair):
+    return float(np.hypot(*np.moveaxis(flow - pair.flow, 2, 0))[12:-12, 12:-12].mean())
+
+
+def dis(**settings):
+    made = door.DISOpticalFlow_create(door.DISOpticalFlow_PRESET_MEDIUM)
+    for name, value in {"FinestScale": 0, **settings}.items():
+        getattr(made, f"set{name}")(value)
+    return made
+
+
+def tvl1(**settings):
+    return door.DualTVL1OpticalFlow_create(**{"outerIterations": 2, "warps": 3, **settings})
+
+
+@pytest.mark.parametrize("make", [dis, tvl1])
+def test_the_flow_is_right_and_written_in_place(pair, make):
+    flow = np.zeros_like(pair.flow)
+    assert make().calc(pair.frame0, pair.frame1, flow) is flow
+    assert error(flow, pair) < 0.05
+    fresh = make().calc(pair.frame0, pair.frame1, None)
+    assert fresh.dtype == np.float32
+    np.testing.assert_array_equal(fresh, flow)
+    assert not make().calc(pair.frame0, pair.frame0, None).any()
+
+
+def test_presets_are_finer_and_finer(pair):
+    errors = [
+        error(door.DISOpticalFlow_create(preset).calc(pair.frame0, pair.frame1, None), pair) for preset in range(3)
+    ]
+    assert errors[2] < errors[0] < 0.5
+    assert [door.DISOpticalFlow.create(preset).getFinestScale() for preset in range(3)] == [2, 2, 1]
+    with pytest.raises(ValueError, match="preset is 3"):
+        door.DISOpticalFlow_create(3)
+
+
+@pytest.mark.parametrize("make", [dis, lambda **s: tvl1(useInitialFlow=True, **s)], ids=["dis", "tvl1"])
+def test_a_flow_to_start_from_is_used(make):
+    # Motion that no coarse scale is there to find.
+    pair = synthetic.translation((96, 128), shift=(20, 9))
+    alone = {"CoarsestScale": 1} if make is dis else {"nscales": 2}
+    start = pair.flow + np.float32(0.5)
+    start[10:20, 10:20] = np.nan
+    assert error(make(**alone).calc(pair.frame0, pair.frame1, None), pair) > 2
+    assert error(make(**alone).calc(pair.frame0, pair.frame1, start), pair) < 0.1
+
+
+def test_a_flow_is_not_started_from_unless_asked(pair):
+    start = np.full_like(pair.flow, 40)
+    without = tvl1().calc(pair.frame0, pair.frame1, None)
+    np.testing.assert_array_equal(tvl1().calc(pair.frame0, pair.frame1, start), without)
+
+
+DIS_SETTINGS = {
+    "FinestScale": 1,
+    "CoarsestScale": 1,
+    "VariationalRefinementIterations": 1,
+    "VariationalRefinementAlpha": 60.0,
+    "VariationalRefinementDelta": 0.0,
+    "VariationalRefinementGamma": 0.0,
+    "VariationalRefinementEpsilon": 0.1,
+}
+TVL1_SETTINGS = {
+    "Lambda": 0.05,
+    "Theta": 0.05,
+    "ScalesNumber": 2,
+    "WarpingsNumber": 1,
+    "Epsilon": 0.5,
+    "InnerIterations": 5,
+    "OuterIterations": 1,
+    "ScaleStep": 0.5,
+    "MedianFiltering": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "value"),
+    [*((dis, *setting) for setting in DIS_SETTINGS.items()), *((tvl1, *setting) for setting in TVL1_SETTINGS.items())],
+)
+def test_every_setting_acts(pair, make, name, value):
+    changed = make(epsilon=0) if make is tvl1 and name == "OuterIterations" else make()
+    usual = changed.calc(pair.frame0, pair.frame1, None)
+    getattr(changed, f"set{name}")(value)
+    assert getattr(changed, f"get{name}")() == value
+    assert not np.array_equal(changed.calc(pair.frame0, pair.frame1, None), usual)
+
+
+def test_settings_without_meaning_raise():
+    made = dis()
+    for name in ("PatchSize", "PatchStride", "GradientDescentIterations"):
+        with pytest.raises(NotImplementedError, match=f"get{name} means nothing in variflow"):
+            getattr(made, f"get{name}")()
+        with pytest.raises(NotImplementedError, match=f"set{name} means nothing in variflow"):
+            getattr(made, f"set{name}")(8)
+    for name in ("UseMeanNormalization", "UseSpatialPropagation"):
+        with pytest.raises(NotImplementedError, match=name):
+            getattr(made, f"set{name}")(True)
+    with pytest.raises(NotImplementedError, match=r"tau is 0\.2"):
+        tvl1(tau=0.2)
+    with pytest.raises(NotImplementedError, match=r"gamma is 0\.5"):
+        tvl1(gamma=0.5)
+    with pytest.raises(NotImplementedError, match="getTau"):
+        tvl1().getTau()
+    assert tvl1(tau=0.25, gamma=0).getGamma() == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: dis(FinestScale=-1), ValueError, "FinestScale is -1"),
+        (lambda: dis(FinestScale=1.5), TypeError, "FinestScale is 1.5"),
+        (lambda: dis(VariationalRefinementIterations=0), ValueError, "VariationalRefinementIterations is 0"),
+        (lambda: dis(VariationalRefinementAlpha=0), ValueError, "VariationalRefinementAlpha is 0"),
+        (lambda: dis(VariationalRefinementGamma=-1), ValueError, "VariationalRefinementGamma is -1"),
+        (lambda: tvl1(lambda_=0), ValueError, "Lambda is 0"),
+        (lambda: tvl1(nscales=0), ValueError, "ScalesNumber is 0"),
+        (lambda: tvl1(scaleStep=0.3), ValueError, "ScaleStep is 0.3"),
+        (lambda: tvl1(medianFiltering=7), ValueError, "MedianFiltering is 7"),
+    ],
+)
+def test_settings_that_cannot_be_right(call, kind, message):
+    with pytest.raises(kind, match=message):
+        call()
+
+
+def test_arguments_of_calc(pair):
+    made = dis()
+    with pytest.raises(ValueError, match="I1 has shape"):
+        made.calc(pair.frame0, pair.frame1[1:], None)
+    with pytest.raises(TypeError, match="flow is float64, wanted a float32 array"):
+        made.calc(pair.frame0, pair.frame1, np.zeros((96, 128, 2)))
+    with pytest.raises(TypeError, match="flow is list"):
+        made.calc(pair.frame0, pair.frame1, [])
+    with pytest.raises(ValueError, match=r"flow has shape \(96, 127, 2\)"):
+        made.calc(pair.frame0, pair.frame1, np.zeros((96, 127, 2), np.float32))
+    with pytest.raises(ValueError, match="CoarsestScale is 0, wanted FinestScale, 2"):
+        dis(CoarsestScale=0, FinestScale=2).calc(pair.frame0, pair.frame1, None)
+    with pytest.raises(ValueError, match="wanted one above 0"):
+        dis(VariationalRefinementDelta=0, VariationalRefinementGamma=0).calc(pair.frame0, pair.frame1, None)
+    made.collectGarbage()
+
+
+# Beside OpenCV itself
+
+
+@pytest.fixture
+def cv2():
+    return pytest.importorskip("cv2")
+
+
+def test_the_interface_is_the_same(cv2):
+    # Those of every algorithm of OpenCV: files of settings, and names.
+    others = {"clear", "empty", "getDefaultName", "read", "save", "write"}
+    pairs = [(cv2.DISOpticalFlow_create(), door.DISOpticalFlow_create())]
+    if hasattr(cv2, "optflow"):
+        pairs.append((cv2.optflow.DualTVL1OpticalFlow_create(), door.DualTVL1OpticalFlow_create()))
+    for theirs, ours in pairs:
+        names = {name for name in dir(theirs) if name[0] != "_"} - others
+        assert names <= set(dir(ours))
+        for name in names:
+            if name.startswith("get"):
+                try:
+                    value = getattr(ours, name)()
+                except NotImplementedError:
+                    continue
+                assert value == pytest.approx(getattr(theirs, name)()), name
+    for preset in ("ULTRAFAST", "FAST", "MEDIUM"):
+        name = f"DISOpticalFlow_PRESET_{preset}"
+        assert getattr(door, name) == getattr(cv2, name)
+
+
+def test_errors_are_smaller_than_theirs(cv2, middlebury):
+    sample = middlebury["RubberWhale"]
+    first, second = (
+        np.rint(frame[100:260, 100:300].mean(axis=2)).astype(np.uint8) for frame in (sample.frame0, sample.frame1)
+    )
+    truth = sample.flow[100:260, 100:300]
+    makers = [
+        (f"dis {preset}", door.DISOpticalFlow_create, cv2.DISOpticalFlow_create, (preset,)) for preset in range(3)
+    ]
+    if hasattr(cv2, "optflow"):
+        makers.append(("tvl1", door.DualTVL1OpticalFlow_create, cv2.optflow.DualTVL1OpticalFlow_create, ()))
+    for name, ours, theirs, settings in makers:
+        errors = [
+            variflow.metrics.endpoint_error(make(*settings).calc(first, second, None), truth) for make in (ours, theirs)
+        ]
+        assert errors[0] < errors[1], name
