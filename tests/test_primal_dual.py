@@ -270,6 +270,17 @@ def test_going_on_is_as_good_as_going_through() -> None:
         assert problem.energy(np.array(flow, float), problem.unpack(state)[2]) == pytest.approx(energy, rel=1e-3)
 
 
+def test_normalised_residuals_are_distances() -> None:
+    problem = Problem((12, 15), (1, 2), "tv")
+    problem.data = [replace(term, normalisation=0.2) for term in problem.data]
+    flow, _ = problem.solve(50)
+    for i, term in enumerate(problem.data):
+        scale = 1 / np.sqrt(term.along_x**2 + term.along_y**2 + np.float32(0.2**2))
+        planes = scale * term.value, scale * term.along_x, scale * term.along_y
+        problem.data[i] = Residuals(*planes, term.factor, term.threshold)
+    np.testing.assert_allclose(flow, problem.solve(50)[0], atol=1e-5)
+
+
 def test_huber_becomes_total_variation() -> None:
     problem = Problem((12, 15), (1,), "tv")
     exact, _ = problem.solve(3000)
@@ -338,6 +349,8 @@ def test_arguments_are_checked() -> None:
         minimise([term], problem.weights, Variation(1.0), problem.flow, 1)
     with pytest.raises(ValueError, match="at least 0"):
         minimise([replace(problem.data[0], factor=-1)], problem.weights, Variation(1.0), problem.flow, 1)
+    with pytest.raises(ValueError, match="normalisations"):
+        minimise([replace(problem.data[0], normalisation=-1)], problem.weights, Variation(1.0), problem.flow, 1)
     with pytest.raises(ValueError, match="state"):
         problem.solve(1, np.zeros((4, 4, 5), np.float32))
     with pytest.raises(TypeError, match="weights"):

@@ -11,7 +11,7 @@
 namespace variflow::bindings {
 namespace {
 
-using Term = std::tuple<nb::object, nb::object, nb::object, float, float>;
+using Term = std::tuple<nb::object, nb::object, nb::object, float, float, float>;
 
 class Arguments {
 public:
@@ -50,18 +50,21 @@ private:
 nb::tuple primal_dual(nb::handle u_argument, nb::handle v_argument, const std::vector<Term>& terms,
                       nb::handle weights_argument, float smoothness, float threshold, float second,
                       nb::handle edges_x_argument, nb::handle edges_y_argument, int64_t iterations,
-                      nb::handle state_argument) {
+                      nb::handle state_argument, bool moves) {
     Arguments arguments(u_argument);
     const float* v = arguments.plane(v_argument, "v");
     const float* weights = arguments.plane(weights_argument, "weights");
     std::vector<variflow::Residuals> data;
-    for (const auto& [value_argument, along_x_argument, along_y_argument, factor, data_threshold] : terms) {
+    for (const auto& [value_argument, along_x_argument, along_y_argument, factor, data_threshold, normalisation] :
+         terms) {
         const Array value = arguments.planes(value_argument, "value", 0);
         const size_t count = value.shape(0);
         data.push_back({floats(value), floats(arguments.planes(along_x_argument, "along_x", count)),
                         floats(arguments.planes(along_y_argument, "along_y", count)), static_cast<int64_t>(count),
-                        factor, data_threshold});
-        if (!(factor >= 0 && data_threshold >= 0)) refuse_value("factors and thresholds of `terms` must be at least 0");
+                        factor, data_threshold, normalisation});
+        if (!(factor >= 0 && data_threshold >= 0 && normalisation >= 0)) {
+            refuse_value("factors, thresholds and normalisations of `terms` must be at least 0");
+        }
     }
     if (!(smoothness > 0)) refuse_value("`smoothness` must be above 0, not " + std::to_string(smoothness));
     if (!(threshold >= 0)) refuse_value("`threshold` must be at least 0, not " + std::to_string(threshold));
@@ -70,7 +73,10 @@ nb::tuple primal_dual(nb::handle u_argument, nb::handle v_argument, const std::v
     if (edges_x_argument.is_none() != edges_y_argument.is_none()) {
         refuse_value("`edges_x` and `edges_y` must be given both or neither");
     }
-    variflow::Regulariser regulariser{smoothness, threshold, second, nullptr, nullptr};
+    if (!moves && !(terms.empty() && second > 0)) {
+        refuse_value("without `moves`, `terms` must be empty and `second` above 0");
+    }
+    variflow::Regulariser regulariser{smoothness, threshold, second, nullptr, nullptr, moves};
     if (!edges_x_argument.is_none()) {
         regulariser.edges_x = arguments.plane(edges_x_argument, "edges_x");
         regulariser.edges_y = arguments.plane(edges_y_argument, "edges_y");
@@ -96,10 +102,10 @@ nb::tuple primal_dual(nb::handle u_argument, nb::handle v_argument, const std::v
 void add_primal_dual(nb::module_& module) {
     module.def("primal_dual", &primal_dual, "u"_a.none(), "v"_a.none(), "terms"_a, "weights"_a.none(), "smoothness"_a,
                "threshold"_a, "second"_a, "edges_x"_a.none(), "edges_y"_a.none(), "iterations"_a,
-               "state"_a.none() = nb::none(),
+               "state"_a.none() = nb::none(), "moves"_a = true,
                "Primal-dual iterations on one linearised energy; returns the flow (2, height, width) and the state.\n\n"
-               "Each of `terms` is (value, along_x, along_y, factor, threshold), the first three (planes, height, "
-               "width).");
+               "Each of `terms` is (value, along_x, along_y, factor, threshold, normalisation), the first three "
+               "(planes, height, width). Without `moves` the flow stays, and only slopes are found.");
 }
 
 }  // namespace variflow::bindings

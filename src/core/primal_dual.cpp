@@ -44,6 +44,9 @@ constexpr Steps first_order{balance / 4, 0, 1 / (2 * balance), 0};
 constexpr Steps second_order{balance / 4, balance * scale_w / (3 + 2 * root_half),
                              1 / ((2 + scale_w) * balance),
                              1 / (4 * root_half * scale_w * balance)};
+// With the flow held fixed there is one product of steps to choose.
+constexpr float step_w = 0.01f;
+constexpr Steps slopes_alone{0, step_w / (3 + 2 * root_half), 1 / step_w, 1 / (4 * root_half * step_w)};
 
 // A tile of this many pixels and iterations fits the second-level cache.
 constexpr int64_t tile_width = 256, tile_height = 8;
@@ -105,9 +108,9 @@ void ascend_q(const float* VARIFLOW_RESTRICT ux, const float* VARIFLOW_RESTRICT 
               const float* VARIFLOW_RESTRICT vy_below, const float* VARIFLOW_RESTRICT inside_x,
               const float* VARIFLOW_RESTRICT inside_y, float* VARIFLOW_RESTRICT u_xx, float* VARIFLOW_RESTRICT u_yy,
               float* VARIFLOW_RESTRICT u_xy, float* VARIFLOW_RESTRICT v_xx, float* VARIFLOW_RESTRICT v_yy,
-              float* VARIFLOW_RESTRICT v_xy, int64_t begin, int64_t end, float radius) {
+              float* VARIFLOW_RESTRICT v_xy, int64_t begin, int64_t end, float step, float radius) {
     for (int64_t x = begin; x < end; ++x) {
-        const float along_x = second_order.q * inside_x[x], along_y = second_order.q * inside_y[x];
+        const float along_x = step * inside_x[x], along_y = step * inside_y[x];
         const float mixed_x = root_half * along_x, mixed_y = root_half * along_y;
         const float new_u_xx = u_xx[x] + along_x * (ux[x + 1] - ux[x]);
         const float new_u_yy = u_yy[x] + along_y * (uy_below[x] - uy[x]);
@@ -152,10 +155,10 @@ void descend_w(const float* VARIFLOW_RESTRICT p, const float* VARIFLOW_RESTRICT 
                const float* VARIFLOW_RESTRICT down_above, const float* VARIFLOW_RESTRICT inside_x,
                const float* VARIFLOW_RESTRICT inside_y, const float* VARIFLOW_RESTRICT inside_y_above,
                float* VARIFLOW_RESTRICT w, float* VARIFLOW_RESTRICT extrapolated, int64_t begin, int64_t end,
-               float factor_x, float factor_y) {
+               float step, float factor_x, float factor_y) {
     const auto move = [&](int64_t x, float left) VARIFLOW_INLINE_LAMBDA {
-        const float next = w[x] + second_order.w * (edges[x] * p[x] + factor_x * (inside_x[x] * along[x] - left) +
-                                            factor_y * (inside_y[x] * down[x] - inside_y_above[x] * down_above[x]));
+        const float next = w[x] + step * (edges[x] * p[x] + factor_x * (inside_x[x] * along[x] - left) +
+                                          factor_y * (inside_y[x] * down[x] - inside_y_above[x] * down_above[x]));
         extrapolated[x] = 2.0f * next - w[x];
         w[x] = next;
     };
@@ -229,19 +232,31 @@ void extrapolate(float* VARIFLOW_RESTRICT flow, float* VARIFLOW_RESTRICT extrapo
 // One group of residuals, prepared: its best dual variable per unit of residual (`stiffness`), what that keeps of the
 // one before, and the radius of the ball it stays in.
 struct Group {
-    std::vector<const float*> along_x, along_y;
-    std::vector<float*> value, dual;  // value at zero flow instead of at the flow so far
+    std::vector<float*> value, along_x, along_y, dual;  // value at zero flow instead of at the flow so far
     float *stiffness, *keep, *bound;
 };
 
+// The value at zero flow, and the Jacobian; if `normalisation` is above 0, both divided by the Jacobian's length.
 VARIFLOW_CLONES
-void at_zero_flow(const float* VARIFLOW_RESTRICT value, const float* VARIFLOW_RESTRICT along_x,
-                  const float* VARIFLOW_RESTRICT along_y, const float* VARIFLOW_RESTRICT u,
-                  const float* VARIFLOW_RESTRICT v, float* VARIFLOW_RESTRICT out, float* VARIFLOW_RESTRICT squared,
-                  int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-        out[i] = value[i] - along_x[i] * u[i] - along_y[i] * v[i];
-        squared[i] += along_x[i] * along_x[i] + along_y[i] * along_y[i];
+void prepare_residual(const float* VARIFLOW_RESTRICT value, const float* VARIFLOW_RESTRICT along_x,
+                      const float* VARIFLOW_RESTRICT along_y, const float* VARIFLOW_RESTRICT u,
+                      const float* VARIFLOW_RESTRICT v, float normalisation, float* VARIFLOW_RESTRICT out,
+                      float* VARIFLOW_RESTRICT out_x, float* VARIFLOW_RESTRICT out_y,
+                      float* VARIFLOW_RESTRICT squared, int64_t begin, int64_t end) {
+    const auto prepare = [&](int64_t i, float scale) VARIFLOW_INLINE_LAMBDA {
+        const float jx = scale * along_x[i], jy = scale * along_y[i];
+        out[i] = scale * value[i] - jx * u[i] - jy * v[i];
+        out_x[i] = jx;
+        out_y[i] = jy;
+        squared[i] += jx * jx + jy * jy;
+    };
+    if (normalisation > 0.0f) {
+        const float zeta2 = normalisation * normalisation;
+        for (int64_t i = begin; i < end; ++i) {
+            prepare(i, 1.0f / std::sqrt(along_x[i] * along_x[i] + along_y[i] * along_y[i] + zeta2));
+        }
+    } else {
+        for (int64_t i = begin; i < end; ++i) prepare(i, 1.0f);
     }
 }
 
@@ -275,17 +290,16 @@ public:
         : height_(height),
           width_(width),
           second_(regulariser.second),
-          steps_(second_ > 0 ? second_order : first_order),
+          steps_(!regulariser.moves ? slopes_alone : second_ > 0 ? second_order : first_order),
           u_(u),
           v_(v) {
         const int64_t size = height * width, extended = height * (width + 1);
         int64_t residuals = 0;
         for (const Residuals& term : data) residuals += term.count;
-        const int64_t planes = residuals + 3 * static_cast<int64_t>(data.size()) + (regulariser.edges_x ? 2 : 0);
+        const int64_t planes = 3 * residuals + 3 * static_cast<int64_t>(data.size()) + (regulariser.edges_x ? 2 : 0);
         const int64_t extended_planes = second_ > 0 ? 6 : 2;
         scratch_ = std::make_unique<Workspace>(planes * size + extended_planes * extended + 3 * width);
-        bytes_ = static_cast<int64_t>(sizeof(float)) * (planes + extended_planes + 2 * residuals + 2 +
-                                                         (second_ > 0 ? 14 : 4));
+        bytes_ = static_cast<int64_t>(sizeof(float)) * (planes + extended_planes + 2 + (second_ > 0 ? 14 : 4));
         float* next = scratch_->data();
         float* const first_state = state;
         auto take = [&](int64_t count) {
@@ -307,9 +321,9 @@ public:
         for (const Residuals& term : data) {
             Group group;
             for (int64_t k = 0; k < term.count; ++k) {
-                group.along_x.push_back(term.along_x + k * size);
-                group.along_y.push_back(term.along_y + k * size);
                 group.value.push_back(take(size));
+                group.along_x.push_back(take(size));
+                group.along_y.push_back(take(size));
                 group.dual.push_back(state_plane());
             }
             group.stiffness = take(size);
@@ -380,8 +394,10 @@ private:
             const Group& group = groups_[g];
             std::fill(group.keep + begin, group.keep + end, 0.0f);
             for (size_t k = 0; k < group.value.size(); ++k) {
-                const float* value = data[g].value + static_cast<int64_t>(k) * height_ * width_;
-                at_zero_flow(value, group.along_x[k], group.along_y[k], u_, v_, group.value[k], group.keep, begin, end);
+                const int64_t plane = static_cast<int64_t>(k) * height_ * width_;
+                prepare_residual(data[g].value + plane, data[g].along_x + plane, data[g].along_y + plane, u_, v_,
+                                 data[g].normalisation, group.value[k], group.along_x[k], group.along_y[k], group.keep,
+                                 begin, end);
             }
             prepare_answer(weights, data[g].factor / regulariser.weight, data[g].threshold, group.stiffness, group.keep,
                            group.bound, begin, end, steps_.flow);
@@ -448,7 +464,7 @@ private:
         const auto& [u_xx, u_yy, u_xy, v_xx, v_yy, v_xy] = q_;
         ascend_q(w[0] + here, w[1] + here, w[2] + here, w[3] + here, w[0] + below, w[1] + below, w[2] + below,
                  w[3] + below, inside_, inside_y(y), u_xx + at, u_yy + at, u_xy + at, v_xx + at, v_yy + at, v_xy + at,
-                 begin, end, second_);
+                 begin, end, steps_.q, second_);
     }
 
     void descend(int64_t y, int64_t begin, int64_t end, float* temporary) {
@@ -469,8 +485,8 @@ private:
             const bool is_x = i % 2 == 0;
             const float *along = is_x ? straight : mixed, *down = is_x ? mixed : straight;
             descend_w(p_[i] + at, is_x ? edges_x : edges_y, along + at, down + at, down + above, inside_, inside,
-                      inside_above, w_[i] + at, extrapolated_w_[i] + here, begin, end, is_x ? 1.0f : root_half,
-                      is_x ? root_half : 1.0f);
+                      inside_above, w_[i] + at, extrapolated_w_[i] + here, begin, end, steps_.w,
+                      is_x ? 1.0f : root_half, is_x ? root_half : 1.0f);
         }
     }
 

@@ -8,11 +8,12 @@ namespace variflow {
 
 // `count` residuals that are penalised jointly, each a plane: value + along_x * du + along_y * dv for an increment
 // (du, dv). Their share of the energy is the sum over pixels of factor * weights * rho(their Euclidean norm), where rho
-// is the Huber penalty of `threshold`, or the norm itself for 0.
+// is the Huber penalty of `threshold`, or the norm itself for 0. If `normalisation` is above 0, each residual is first
+// divided by the square root of along_x^2 + along_y^2 + normalisation^2.
 struct Residuals {
     const float *value, *along_x, *along_y;
     int64_t count;
-    float factor, threshold;
+    float factor, threshold, normalisation;
 };
 
 // The sum over pixels of weight * rho(the joint gradient of both components), or, when `second` is above 0, of
@@ -20,6 +21,7 @@ struct Residuals {
 struct Regulariser {
     float weight, threshold, second;
     const float *edges_x, *edges_y;  // factors of the squared differences, from 0 to 1; null for 1
+    bool moves;                      // whether the flow does, or w alone
 };
 
 // The planes of a state: the dual variables p of the gradient (4), those q of the symmetric gradient (6) and w (4) if

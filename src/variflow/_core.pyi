@@ -139,12 +139,13 @@ def multigrid(
     tolerance: float,
 ) -> NDArray[np.float32]: ...
 
-# Each of `terms` is (value, along_x, along_y, factor, threshold); `src/core/primal_dual.hpp` says what they and the
-# planes of `state` are. Returns the flow (2, H, W) and the state.
+# Each of `terms` is (value, along_x, along_y, factor, threshold, normalisation); `src/core/primal_dual.hpp` says what
+# they and the planes of `state` are. Without `moves` the flow stays, and only the slopes of the second order are found.
+# Returns the flow (2, H, W) and the state.
 def primal_dual(
     u: NDArray[np.float32],
     v: NDArray[np.float32],
-    terms: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], float, float]],
+    terms: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], float, float, float]],
     weights: NDArray[np.float32],
     smoothness: float,
     threshold: float,
@@ -153,6 +154,7 @@ def primal_dual(
     edges_y: NDArray[np.float32] | None,
     iterations: int,
     state: NDArray[np.float32] | None = None,
+    moves: bool = True,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 
 # Matching: `src/core/matching.hpp` says what the planes hold. Seeds are the points of a grid of every `step`-th column

@@ -4,6 +4,7 @@
 """
 
 from variflow.energy.census import CensusConstancy
+from variflow.energy.generalised_variation import TotalGeneralisedVariation
 from variflow.energy.penalties import (
     L1,
     Charbonnier,
@@ -43,4 +44,5 @@ __all__ = [
     "Smoothness",
     "Sum",
     "Term",
+    "TotalGeneralisedVariation",
 ]

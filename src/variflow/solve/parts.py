@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from variflow import _core
+from variflow.energy.generalised_variation import TotalGeneralisedVariation
 from variflow.energy.penalties import (
     L1,
     Charbonnier,
@@ -18,7 +19,7 @@ from variflow.energy.penalties import (
     Penalty,
     Quadratic,
 )
-from variflow.energy.terms import BrightnessConstancy, DataTerm, Energy, GradientConstancy, Smoothness, Sum
+from variflow.energy.terms import BrightnessConstancy, DataTerm, Energy, GradientConstancy, Smoothness, Sum, Term
 from variflow.linearisation import LevelLinearisation, Linearisation
 from variflow.resampling import Planes
 
@@ -48,19 +49,26 @@ class Data:
         return _core.data_energy(*self.residuals, weights, du, dv, *self.penalty, self.normalisation, self.weight)
 
 
-def data_and_smoothness(energy: Energy) -> tuple[list[tuple[DataTerm, float]], list[tuple[Smoothness, float]]]:
+def data_and_smoothness(
+    energy: Energy, *also: type[Term]
+) -> tuple[list[tuple[DataTerm, float]], list[tuple[Any, float]]]:
     """Return the data terms and the smoothness terms of the flow, each with the factors of the sums around it.
+
+    Smoothness is a `Smoothness`, and what is `also` named.
 
     Raises
     ------
     TypeError
         If the energy holds anything else.
     """
-    data, smooth = [], []
+    data: list[tuple[DataTerm, float]] = []
+    smooth: list[tuple[Any, float]] = []
     for term, factor in _flat(energy, 1.0):
         if isinstance(term, DataTerm) and type(term.penalty) in _PENALTIES:
             data.append((term, factor))
-        elif isinstance(term, Smoothness) and term.of == "flow" and type(term.penalty) in _PENALTIES:
+        elif isinstance(term, also) or (
+            isinstance(term, Smoothness) and term.of == "flow" and type(term.penalty) in _PENALTIES
+        ):
             smooth.append((term, factor))
         else:
             raise TypeError(f"energy holds {term!r}, wanted data terms and a Smoothness of the flow for this solver")
@@ -148,7 +156,9 @@ def numbered(penalty: Penalty) -> tuple[int, float, float]:
     return _PENALTIES.index(type(penalty)), first, second
 
 
-def image_edges(smoothness: Smoothness, at: Linearisation) -> tuple[Planes, Planes] | tuple[None, None]:
+def image_edges(
+    smoothness: Smoothness | TotalGeneralisedVariation, at: Linearisation
+) -> tuple[Planes, Planes] | tuple[None, None]:
     """Return the weights of the edges to the right and below of each pixel, or None and None if all are 1."""
     if smoothness.edges is None:
         return None, None

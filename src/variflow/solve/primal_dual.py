@@ -1,4 +1,4 @@
-"""Minimise energies of norms by primal-dual iterations: TV-L1, Huber-L1 and their kin."""
+"""Minimise energies of norms by primal-dual iterations: TV-L1, Huber-L1, TGV-L1 and their kin."""
 
 from __future__ import annotations
 
@@ -10,20 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.energy.generalised_variation import TotalGeneralisedVariation
 from variflow.energy.penalties import L1, Huber, Penalty
-from variflow.energy.terms import DataTerm, Energy
+from variflow.energy.terms import DataTerm, Energy, Smoothness
 from variflow.linearisation import Linearisation
 from variflow.resampling import Planes
 from variflow.solve.minimum import Minimum, NativeSolver
-from variflow.solve.parts import check_data, data_and_smoothness, linearised, native_energies, smoothness_arguments
+from variflow.solve.parts import (
+    check_data,
+    data_and_smoothness,
+    image_edges,
+    linearised,
+    native_energies,
+    smoothness_arguments,
+)
 
 
 @dataclass(frozen=True)
 class PrimalDual(NativeSolver):
-    """Primal-dual iterations for norms and Huber penalties: TV-L1, Huber-L1 and their kin.
+    """Primal-dual iterations for norms and Huber penalties: TV-L1, Huber-L1, TGV-L1 and their kin.
 
-    For sums of data terms and one smoothness of the whole flow per pixel, whose penalties are `L1` or `Huber`. They are
-    minimised as they are, not reweighted, and without smoothing their corners.
+    For sums of data terms and one smoothness of the whole flow, a `Smoothness` per pixel or a
+    `TotalGeneralisedVariation`, whose penalties are `L1` or `Huber`. They are minimised as they are, not reweighted,
+    and without smoothing their corners.
 
     Parameters
     ----------
@@ -51,37 +60,47 @@ class PrimalDual(NativeSolver):
 
     def check(self, energy: Energy, at: Linearisation) -> None:
         """Raise TypeError or ValueError if the energy is not one that this solver can take apart."""
-        data, smooth = data_and_smoothness(energy)
-        if len(smooth) != 1 or smooth[0][0].per != "pixel":
-            raise TypeError("energy does not hold one Smoothness per pixel, which PrimalDual wants")
+        data, smooth = data_and_smoothness(energy, TotalGeneralisedVariation)
+        if len(smooth) != 1 or (isinstance(smooth[0][0], Smoothness) and smooth[0][0].per != "pixel"):
+            raise TypeError(
+                "energy does not hold one Smoothness per pixel or TotalGeneralisedVariation, which PrimalDual wants"
+            )
         for penalty in (*(term.penalty for term, _ in data), smooth[0][0].penalty):
             _threshold(penalty)
         check_data(data, at)
 
     def minimise(self, energy: Energy, at: Linearisation, state: Any = None) -> Minimum:
         """Take the iterations from the flow so far and the dual variables of the previous warp."""
-        terms, [(smoothness, factor)] = data_and_smoothness(energy)
+        terms, [(smoothness, factor)] = data_and_smoothness(energy, TotalGeneralisedVariation)
         data = linearised(terms, at)
-        weight = factor * smoothness.weight
-        smooth = smoothness_arguments(smoothness, factor, at)
-        edges = None if smooth[0] is None else (smooth[0], smooth[1])
-        variation = Variation(weight, _threshold(smoothness.penalty), edges=edges)
+        edges_x, edges_y = image_edges(smoothness, at)
+        variation = Variation(
+            factor * smoothness.weight,
+            _threshold(smoothness.penalty),
+            second=float(smoothness.second) if isinstance(smoothness, TotalGeneralisedVariation) else 0.0,
+            edges=None if edges_x is None or edges_y is None else (edges_x, edges_y),
+        )
         residuals = [_residuals(term, part.residuals, part.weight) for (term, _), part in zip(terms, data, strict=True)]
-        flow, state = minimise(residuals, at.weights, variation, at.flow, self.iterations, state)
-        return Minimum(at.flow, flow, lambda: native_energies(terms, smooth, at, flow), state=state)
+        (u, v), state = minimise(residuals, at.weights, variation, at.flow, self.iterations, state)
+
+        def energies() -> tuple[float, float]:
+            if isinstance(smoothness, Smoothness):
+                return native_energies(terms, smoothness_arguments(smoothness, factor, at), at, (u, v))
+            before, after = native_energies(terms, None, at, (u, v))
+            zero, increment = (np.zeros_like(u), np.zeros_like(v)), (u - at.flow[0], v - at.flow[1])
+            return before + factor * float(smoothness(zero, at)), after + factor * float(smoothness(increment, at))
+
+        return Minimum(at.flow, (u, v), energies, state=state)
 
 
-def _residuals(term: DataTerm, planes: tuple[Any, Any, Any], weight: float) -> Residuals:
-    """Return a term as the solver wants it: normalised, and with the norm in place of the root mean square.
+def _residuals(term: DataTerm, planes: tuple[Planes, Planes, Planes], weight: float) -> Residuals:
+    """Return a term as the solver wants it: with the norm in place of the root mean square.
 
     ``rho(|r| / sqrt(K))`` with the threshold t is ``rho(|r|) / sqrt(K)`` with the threshold ``t sqrt(K)``.
     """
     jx, jy, r = planes
-    if term.normalisation is not None:
-        scale = 1 / np.sqrt(jx * jx + jy * jy + np.float32(term.normalisation**2))
-        jx, jy, r = jx * scale, jy * scale, r * scale
     root = float(np.sqrt(len(r)))
-    return Residuals(r, jx, jy, factor=weight / root, threshold=_threshold(term.penalty) * root)
+    return Residuals(r, jx, jy, weight / root, _threshold(term.penalty) * root, float(term.normalisation or 0))
 
 
 def _threshold(penalty: Penalty) -> float:
@@ -107,6 +126,9 @@ class Residuals:
         At least 0.
     threshold : float
         At least 0. Up to this length rho is quadratic (Huber's penalty); 0 is the norm itself.
+    normalisation : float
+        At least 0. Above 0 each residual is first divided by the root of the sum of its squared derivatives and the
+        square of this.
     """
 
     value: Planes
@@ -114,6 +136,7 @@ class Residuals:
     along_y: Planes
     factor: float = 1.0
     threshold: float = 0.0
+    normalisation: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -202,7 +225,7 @@ def minimise(
     edges_x, edges_y = variation.edges if variation.edges is not None else (None, None)
     (u, v), new_state = _core.primal_dual(
         *flow,
-        [(term.value, term.along_x, term.along_y, term.factor, term.threshold) for term in data],
+        [(term.value, term.along_x, term.along_y, term.factor, term.threshold, term.normalisation) for term in data],
         weights,
         variation.factor,
         variation.threshold,
