@@ -134,6 +134,17 @@ def test_iterate_yields_each_warp_and_checks_at_once(pair):
         variflow.iterate(pair.frame0, pair.frame1[:-1], QUICK)
 
 
+def test_warps_may_differ_between_levels(pair):
+    model = replace(QUICK, warps=(1, 3), factor=0.5, coarsest=12)
+    seen = [(state.level, state.warp) for state in variflow.iterate(pair.frame0, pair.frame1, model)]
+    coarsest = seen[0][0]
+    assert coarsest >= 2
+    assert seen == [(level, warp) for level in range(coarsest, 0, -1) for warp in range(3)] + [(0, 0)]
+    for warps in (0, (), (2, 0), (1.5,)):
+        with pytest.raises(ValueError, match="^warps is .*, wanted a whole number"):
+            replace(QUICK, warps=warps)
+
+
 def test_callback_stops_and_the_flow_is_whole(pair):
     seen = []
     result = variflow.estimate(pair.frame0, pair.frame1, QUICK, callback=lambda s: seen.append(s) or len(seen) == 2)

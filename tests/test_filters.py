@@ -71,13 +71,15 @@ def test_visibility(size: tuple[int, int]) -> None:
 
 
 def brute_weighted_median(
-    flow: Array, otherwise: Array, mask: Array, guide: Array, reliability: Array, window: int, row_step: int
+    flow: Array, otherwise: Array, mask: Array, guide: Array, reliability: Array, window: int, step: int
 ) -> Array:
     (height, width), reach, out = flow.shape[1:], window // 2, otherwise.copy()
-    dy, dx = np.arange(-reach, reach + 1, row_step), np.arange(-reach, reach + 1)
-    spatial = (dy[:, None] ** 2 + dx**2) / (2 * 8.0**2)
+    rows = range(-reach, reach + 1, step)
+    offsets = [(dy, dx) for i, dy in enumerate(rows) for dx in range(-reach + i % step, reach + 1, step)]
+    dy, dx = np.array(offsets).T
+    spatial = (dy**2 + dx**2) / (2 * 8.0**2)
     for y, x in np.argwhere(mask[0] != 0):
-        around = np.ix_(np.clip(y + dy, 0, height - 1), np.clip(x + dx, 0, width - 1))
+        around = np.clip(y + dy, 0, height - 1), np.clip(x + dx, 0, width - 1)
         color = sum((plane[around] - plane[y, x]) ** 2 for plane in guide) / (2 * 3.5**2)
         weights = (np.exp(-np.minimum(spatial + color, 60)) * reliability[0][around]).ravel()
         for plane in range(2):
@@ -89,15 +91,15 @@ def brute_weighted_median(
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("window", "row_step"), [(1, 1), (3, 2), (7, 1), (15, 2)])
-def test_weighted_median(size: tuple[int, int], window: int, row_step: Any) -> None:
+@pytest.mark.parametrize(("window", "step"), [(1, 1), (3, 2), (7, 1), (15, 2)])
+def test_weighted_median(size: tuple[int, int], window: int, step: Any) -> None:
     flow, otherwise = random_planes(2, size, scale=3), random_planes(2, size, seed=1)
     mask = (random_planes(1, size, seed=2) > 0).astype(np.float32)
     guide, reliability = uniform_planes(3, size, 0, 10), uniform_planes(1, size, 0.01, 1)
-    out = _core.weighted_median(flow, otherwise, mask, guide, reliability, window, row_step, 8.0, 3.5)
-    expected = brute_weighted_median(flow, otherwise, mask, guide, reliability, window, row_step)
-    np.testing.assert_allclose(out, expected, atol=1 / 512)
-    assert np.isin(out, np.concatenate([flow.ravel(), otherwise.ravel()])).all()
+    out = _core.weighted_median(flow, otherwise, mask, guide, reliability, window, step, 8.0, 3.5)
+    expected = brute_weighted_median(flow, otherwise, mask, guide, reliability, window, step)
+    np.testing.assert_allclose(out, expected, atol=1 / 64)
+    np.testing.assert_array_equal(out[:, mask[0] == 0], otherwise[:, mask[0] == 0])
 
 
 def test_weighted_median_of_equal_or_of_unlike_neighbours() -> None:
@@ -108,7 +110,8 @@ def test_weighted_median_of_equal_or_of_unlike_neighbours() -> None:
     np.testing.assert_array_equal(out, constant)
     flow = random_planes(2, size)
     out = _core.weighted_median(flow, 0 * flow, ones, 1e6 * guide, 1e-4 * ones, 15, 2, 8.0, 3.5)
-    assert np.isin(out, flow).all()
+    assert (out >= flow.min(axis=(1, 2), keepdims=True)).all()
+    assert (out <= flow.max(axis=(1, 2), keepdims=True)).all()
 
 
 def scene() -> tuple[tuple[Array, Array], SimpleNamespace]:
@@ -124,7 +127,7 @@ def scene() -> tuple[tuple[Array, Array], SimpleNamespace]:
 def test_weighted_median_moves_motion_edges_to_image_edges() -> None:
     flow, at = scene()
     u, v = WeightedMedian()(flow, at)  # type: ignore[arg-type]
-    np.testing.assert_array_equal(u, np.where(at.inside, 4, 1))
+    np.testing.assert_allclose(u, np.where(at.inside, 4, 1), rtol=1e-6)
     np.testing.assert_array_equal(v, -u)
     plain = Median(5)(flow, None)
     assert np.count_nonzero(plain[0] != u) > 100
@@ -143,7 +146,7 @@ def test_weighted_median_is_a_median_where_there_is_no_edge() -> None:
         ("window", 14),
         ("window", 15.0),
         ("window", 1),
-        ("row_step", 3),
+        ("step", 3),
         ("size", 4),
         ("spatial", 0.0),
         ("color", float("nan")),
@@ -233,7 +236,7 @@ def test_result_does_not_depend_on_the_number_of_threads() -> None:
         (lambda: CORE.visibility(FLOW, ONE, 0.3, np.nan), ValueError, "`difference`"),
         (lambda: CORE.weighted_median(FLOW, FLOW, FLOW, ONE, ONE, 15, 2, 8.0, 3.5), ValueError, "`mask`.*one plane"),
         (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE > 0, 15, 2, 8.0, 3.5), TypeError, "`reliability`"),
-        (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE, 15, 3, 8.0, 3.5), ValueError, "`row_step`.*3"),
+        (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE, 15, 3, 8.0, 3.5), ValueError, "`step`.*3"),
         (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE, 15, 2, 8.0, 0.0), ValueError, "`color`"),
         (lambda: CORE.lab(ONE[0]), ValueError, r"`planes`.*\(6, 8\)"),
     ],

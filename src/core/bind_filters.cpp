@@ -75,7 +75,7 @@ Planes visibility(nb::handle flow_argument, nb::handle differences_argument, flo
 }
 
 Planes weighted_median(nb::handle flow_argument, nb::handle otherwise_argument, nb::handle mask_argument,
-                       nb::handle guide_argument, nb::handle reliability_argument, int64_t window, int64_t row_step,
+                       nb::handle guide_argument, nb::handle reliability_argument, int64_t window, int64_t step,
                        float spatial, float color) {
     const Array flow = checked_flow(flow_argument, "flow");
     const Array otherwise = checked_flow(otherwise_argument, "otherwise");
@@ -84,13 +84,13 @@ Planes weighted_median(nb::handle flow_argument, nb::handle otherwise_argument, 
     const Array guide = checked_like(guide_argument, "guide", flow);
     const Array reliability = checked_plane(reliability_argument, "reliability", flow);
     odd("window", window);
-    from_to("row_step", row_step, 1, 2);
+    from_to("step", step, 1, 2);
     above_zero("spatial", spatial);
     above_zero("color", color);
     return run(shape_of(flow), [&](float* out) {
         variflow::weighted_median({floats(flow), floats(otherwise), floats(mask), floats(guide), floats(reliability),
                                    static_cast<int64_t>(guide.shape(0))},
-                                  shape_of(flow), {window, row_step, spatial, color}, out);
+                                  shape_of(flow), {window, step, spatial, color}, out);
     });
 }
 
@@ -109,7 +109,7 @@ void add_filters(nb::module_& module) {
     module.def("visibility", &visibility, "flow"_a.none(), "differences"_a.none(), "divergence"_a, "difference"_a,
                "exp(-min(div, 0)^2 / (2 divergence^2) - mean(differences^2) / (2 difference^2)), at least 1e-4.");
     module.def("weighted_median", &weighted_median, "flow"_a.none(), "otherwise"_a.none(), "mask"_a.none(),
-               "guide"_a.none(), "reliability"_a.none(), "window"_a, "row_step"_a, "spatial"_a, "color"_a,
+               "guide"_a.none(), "reliability"_a.none(), "window"_a, "step"_a, "spatial"_a, "color"_a,
                "Where `mask` is not 0 the weighted median of `flow`, elsewhere `otherwise`; borders replicated. "
                "Weights: `reliability`, and Gaussians of the distance and of the difference of `guide`.");
     module.def("lab", &lab, "planes"_a.none(),

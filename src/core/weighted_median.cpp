@@ -4,8 +4,9 @@
 //     reliability(q) exp(-|q - p|^2 / (2 spatial^2) - |guide(q) - guide(p)|^2 / (2 color^2)).
 //
 // Pixels are handled in blocks along a row, with all neighbours and weights of a block in the first-level cache, one
-// pixel a vector lane. The median is found by bisection of the weight at or below a value, and is then moved to the
-// next neighbour's value below: it is always the value of a neighbour, in particular where all of them are equal.
+// pixel a vector lane. Bisection of the weight at or below a value finds a bracket of 1/64 pixel that holds the median;
+// the weighted mean of the neighbours within it is taken. It hardly depends on the last digits of the flow, and is the
+// neighbours' value where they are equal.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -21,10 +22,10 @@ namespace variflow {
 namespace {
 
 constexpr int lanes = 16;
-// Neighbours are summed in groups, in registers; their number is padded to whole groups with weights of 0.
+// Neighbours are summed in groups, in registers; their number is padded to whole groups with such that weigh nothing.
 constexpr int group = 8;
 
-constexpr float tolerance = 1.0f / 512.0f;  // pixels of displacement
+constexpr float tolerance = 1.0f / 64.0f;  // pixels of displacement
 constexpr int most_steps = 40;
 // No weight becomes 0, however different the colour: some neighbour always counts.
 constexpr float largest_exponent = 60.0f;
@@ -32,18 +33,26 @@ constexpr float largest_exponent = 60.0f;
 // Marked pixels gather in few places: small pieces of work keep all threads busy.
 constexpr int64_t rows_at_once = 4;
 
+// A part of the window: every `step`-th column of a row.
+struct Part {
+    int64_t row, column;  // from the centre
+    int64_t count, step;
+    const float* spatial;  // the part of each neighbour's exponent that does not depend on the images
+};
+
+using Lanes = float[lanes];
+
 // The neighbours of the pixels of a block, [neighbour][lane], and the bisection's state, [plane of the flow][lane].
 struct Block {
-    int64_t neighbours, padded;
-    std::vector<float> values[2], weights, columns;
-    alignas(64) float centre[lanes], half[lanes];
-    alignas(64) float low[2][lanes], high[2][lanes], middle[2][lanes], below[2][lanes], median[2][lanes];
+    int64_t padded;
+    std::vector<float> values[2], weights, columns, centre;
+    alignas(64) Lanes half, low[2], high[2], middle[2], weight[2], median[2];
 
-    Block(int64_t count, int64_t window)
-        : neighbours(count),
-          padded((count + group - 1) / group * group),
+    Block(int64_t neighbours, int64_t window, int64_t guide_channels)
+        : padded((neighbours + group - 1) / group * group),
           weights(static_cast<size_t>(padded * lanes)),
-          columns(static_cast<size_t>(window + lanes)) {
+          columns(static_cast<size_t>(window + lanes)),
+          centre(static_cast<size_t>(guide_channels * lanes)) {
         for (std::vector<float>& plane : values) plane.resize(weights.size());
     }
 };
@@ -55,38 +64,13 @@ const float* columns_of(const float* row, int64_t first, int64_t count, int64_t 
     return copy;
 }
 
-// Each lane's neighbours: those of lane 0, moved along by one for each lane.
-void copy_neighbours(const float* VARIFLOW_RESTRICT columns, int64_t size, float* VARIFLOW_RESTRICT out) {
-    for (int64_t column = 0; column < size; ++column) {
-        std::memcpy(out + column * lanes, columns + column, lanes * sizeof(float));
-    }
-}
-
-VARIFLOW_CLONES
-void fill_lanes(const float* VARIFLOW_RESTRICT values, int64_t size, float* VARIFLOW_RESTRICT out) {
-    for (int64_t k = 0; k < size; ++k) {
-        VARIFLOW_LANES for (int i = 0; i < lanes; ++i) out[k * lanes + i] = values[k];
-    }
-}
-
 VARIFLOW_CLONES
 void add_squared_differences(const float* VARIFLOW_RESTRICT columns, const float* VARIFLOW_RESTRICT centre,
-                             float factor, int64_t size, float* VARIFLOW_RESTRICT sums) {
-    for (int64_t column = 0; column < size; ++column) {
+                             float factor, const Part& part, float* VARIFLOW_RESTRICT sums) {
+    for (int64_t k = 0; k < part.count; ++k) {
         VARIFLOW_LANES for (int i = 0; i < lanes; ++i) {
-            const float difference = columns[column + i] - centre[i];
-            sums[column * lanes + i] += factor * difference * difference;
-        }
-    }
-}
-
-VARIFLOW_CLONES
-void to_weights(const float* VARIFLOW_RESTRICT columns, int64_t size, float* VARIFLOW_RESTRICT exponents) {
-    for (int64_t column = 0; column < size; ++column) {
-        for (int i = 0; i < lanes; ++i) {
-            const float given = exponents[column * lanes + i];
-            const float exponent = given < largest_exponent ? given : largest_exponent;
-            exponents[column * lanes + i] = columns[column + i] * exponential(-exponent);
+            const float difference = columns[k * part.step + i] - centre[i];
+            sums[k * lanes + i] += factor * difference * difference;
         }
     }
 }
@@ -94,19 +78,31 @@ void to_weights(const float* VARIFLOW_RESTRICT columns, int64_t size, float* VAR
 VARIFLOW_INLINE float smaller(float a, float b) { return a < b ? a : b; }
 VARIFLOW_INLINE float larger(float a, float b) { return a > b ? a : b; }
 
+// weights = reliability exp(-weights); `total` grows by them.
 VARIFLOW_CLONES
-void bounds(const float* VARIFLOW_RESTRICT values, int64_t padded, float* VARIFLOW_RESTRICT low,
-            float* VARIFLOW_RESTRICT high) {
-    for (int i = 0; i < lanes; ++i) low[i] = high[i] = values[i];
-    for (int64_t k = 0; k < padded; k += group) {
-        const float* const z = values + k * lanes;
-        for (int i = 0; i < lanes; ++i) {
-            float least = low[i], most = high[i];
-            for (int j = 0; j < group; ++j) {
-                least = smaller(least, z[j * lanes + i]);
-                most = larger(most, z[j * lanes + i]);
-            }
-            low[i] = least, high[i] = most;
+void weigh(const float* VARIFLOW_RESTRICT reliability, const Part& part, float* VARIFLOW_RESTRICT weights,
+           float* VARIFLOW_RESTRICT total) {
+    for (int64_t k = 0; k < part.count; ++k) {
+        VARIFLOW_LANES for (int i = 0; i < lanes; ++i) {
+            const float given = part.spatial[k] + weights[k * lanes + i];
+            const float exponent = given < largest_exponent ? given : largest_exponent;
+            const float weight = reliability[k * part.step + i] * exponential(-exponent);
+            weights[k * lanes + i] = weight;
+            total[i] += weight;
+        }
+    }
+}
+
+// Copy each lane's neighbours, and extend the bounds of their values.
+VARIFLOW_CLONES
+void copy_neighbours(const float* VARIFLOW_RESTRICT columns, const Part& part, float* VARIFLOW_RESTRICT values,
+                     float* VARIFLOW_RESTRICT low, float* VARIFLOW_RESTRICT high) {
+    for (int64_t k = 0; k < part.count; ++k) {
+        VARIFLOW_LANES for (int i = 0; i < lanes; ++i) {
+            const float value = columns[k * part.step + i];
+            values[k * lanes + i] = value;
+            low[i] = smaller(low[i], value);
+            high[i] = larger(high[i], value);
         }
     }
 }
@@ -143,109 +139,127 @@ int halve(const float* VARIFLOW_RESTRICT low, const float* VARIFLOW_RESTRICT hig
     return longer;
 }
 
+// Keep the half of each bracket in which the weight crosses `half`.
 VARIFLOW_CLONES
-void shrink(const float* VARIFLOW_RESTRICT middle, const float* VARIFLOW_RESTRICT below,
+void shrink(const float* VARIFLOW_RESTRICT middle, const float* VARIFLOW_RESTRICT weight,
             const float* VARIFLOW_RESTRICT half, float* VARIFLOW_RESTRICT low, float* VARIFLOW_RESTRICT high) {
     for (int i = 0; i < lanes; ++i) {
-        const bool enough = below[i] >= half[i];
+        const bool enough = weight[i] >= half[i];
         low[i] = enough ? low[i] : middle[i];
         high[i] = enough ? middle[i] : high[i];
     }
 }
 
-// The largest value that is not above the bound; some value is.
+// The weighted mean of the values in a bracket.
 VARIFLOW_CLONES
-void largest_below(const float* VARIFLOW_RESTRICT values, int64_t padded, const float* VARIFLOW_RESTRICT bound,
-                   float* VARIFLOW_RESTRICT out) {
-    constexpr float lowest = std::numeric_limits<float>::lowest();
-    for (int i = 0; i < lanes; ++i) out[i] = lowest;
+void mean_between(const float* VARIFLOW_RESTRICT values, const float* VARIFLOW_RESTRICT weights, int64_t padded,
+                  const float* VARIFLOW_RESTRICT low, const float* VARIFLOW_RESTRICT high,
+                  float* VARIFLOW_RESTRICT out) {
+    alignas(64) float total[lanes], sum[lanes];
+    for (int i = 0; i < lanes; ++i) total[i] = 0.0f, sum[i] = 0.0f;
     for (int64_t k = 0; k < padded; k += group) {
-        const float* const z = values + k * lanes;
+        const float *const z = values + k * lanes, *const w = weights + k * lanes;
         for (int i = 0; i < lanes; ++i) {
-            float most = out[i];
+            float of_weight = 0.0f, of_value = 0.0f;
             for (int j = 0; j < group; ++j) {
-                const float value = z[j * lanes + i];
-                most = larger(most, value <= bound[i] ? value : lowest);
+                const float above = z[j * lanes + i] - low[i];
+                const float weight = above >= 0.0f && z[j * lanes + i] <= high[i] ? w[j * lanes + i] : 0.0f;
+                of_weight += weight;
+                of_value += weight * above;
             }
-            out[i] = most;
+            total[i] += of_weight, sum[i] += of_value;
         }
     }
+    for (int i = 0; i < lanes; ++i) out[i] = low[i] + (total[i] > 0.0f ? sum[i] / total[i] : 0.0f);
 }
 
 // The block of pixels from column `x` of row `y` on: gather neighbours and their weights.
-void gather(const MedianPlanes& planes, Shape shape, const MedianWindow& window, const float* spatial, int64_t x,
-            int64_t y, Block& block) {
+void gather(const MedianPlanes& planes, Shape shape, const MedianWindow& window, const std::vector<Part>& parts,
+            int64_t x, int64_t y, Block& block) {
     const int64_t height = shape.height, width = shape.width, pixels = height * width;
-    const int64_t size = window.size, reach = size / 2;
     const float color_factor = 0.5f / (window.color * window.color);
-    fill_lanes(spatial, block.neighbours, block.weights.data());
-    for (int64_t row = 0; row * window.row_step < size; ++row) {
-        const int64_t start = std::clamp<int64_t>(y - reach + row * window.row_step, 0, height - 1) * width;
-        const int64_t first = row * size * lanes;
-        auto around = [&](const float* plane) {
-            return columns_of(plane + start, x - reach, size + lanes - 1, width, block.columns.data());
-        };
-        for (int plane : {0, 1}) {
-            copy_neighbours(around(planes.flow + plane * pixels), size, block.values[plane].data() + first);
-        }
-        for (int64_t channel = 0; channel < planes.guide_channels; ++channel) {
-            const float* const guide = planes.guide + channel * pixels;
-            for (int i = 0; i < lanes; ++i) block.centre[i] = guide[y * width + std::min(x + i, width - 1)];
-            add_squared_differences(around(guide), block.centre, color_factor, size, block.weights.data() + first);
-        }
-        to_weights(around(planes.reliability), size, block.weights.data() + first);
+    std::fill_n(block.half, lanes, 0.0f);
+    for (int plane : {0, 1}) {
+        std::fill_n(block.low[plane], lanes, std::numeric_limits<float>::max());
+        std::fill_n(block.high[plane], lanes, std::numeric_limits<float>::lowest());
     }
-    // The last group is filled up with copies of a neighbour that weigh nothing.
-    for (int64_t k = block.neighbours * lanes; k < block.padded * lanes; ++k) {
-        block.weights[k] = 0.0f;
-        for (std::vector<float>& plane : block.values) plane[k] = plane[k - lanes];
+    std::fill(block.weights.begin(), block.weights.end(), 0.0f);
+    for (int64_t channel = 0; channel < planes.guide_channels; ++channel) {
+        const float* const row = planes.guide + channel * pixels + y * width;
+        for (int i = 0; i < lanes; ++i) block.centre[channel * lanes + i] = row[std::min(x + i, width - 1)];
+    }
+    int64_t first = 0;
+    for (const Part& part : parts) {
+        const int64_t start = std::clamp<int64_t>(y + part.row, 0, height - 1) * width;
+        auto around = [&](const float* plane) {
+            return columns_of(plane + start, x + part.column, (part.count - 1) * part.step + lanes, width,
+                              block.columns.data());
+        };
+        float* const weights = block.weights.data() + first * lanes;
+        for (int64_t channel = 0; channel < planes.guide_channels; ++channel) {
+            add_squared_differences(around(planes.guide + channel * pixels), block.centre.data() + channel * lanes,
+                                    color_factor, part, weights);
+        }
+        weigh(around(planes.reliability), part, weights, block.half);
+        for (int plane : {0, 1}) {
+            copy_neighbours(around(planes.flow + plane * pixels), part, block.values[plane].data() + first * lanes,
+                            block.low[plane], block.high[plane]);
+        }
+        first += part.count;
     }
 }
 
 void find_medians(const float* mask, int64_t count, Block& block) {
-    auto weigh = [&](float(&bound)[2][lanes]) {
-        weight_below(block.values[0].data(), block.values[1].data(), block.weights.data(), block.padded, bound[0],
-                     bound[1], block.below[0], block.below[1]);
-    };
-    for (int plane : {0, 1}) bounds(block.values[plane].data(), block.padded, block.low[plane], block.high[plane]);
-    weigh(block.high);
     for (int i = 0; i < lanes; ++i) {
-        block.half[i] = 0.5f * block.below[0][i];
-        if (i < count && mask[i] != 0.0f) continue;
-        for (int plane : {0, 1}) block.low[plane][i] = block.high[plane][i];  // nobody waits for this lane
+        for (int plane : {0, 1}) {
+            if (i >= count || mask[i] == 0.0f) block.low[plane][i] = block.high[plane][i];  // nobody waits for this lane
+        }
+        block.half[i] *= 0.5f;
     }
     for (int step = 0; step < most_steps; ++step) {
         if (halve(block.low[0], block.high[0], block.middle[0]) == 0) break;
-        weigh(block.middle);
+        weight_below(block.values[0].data(), block.values[1].data(), block.weights.data(), block.padded,
+                     block.middle[0], block.middle[1], block.weight[0], block.weight[1]);
         for (int plane : {0, 1}) {
-            shrink(block.middle[plane], block.below[plane], block.half, block.low[plane], block.high[plane]);
+            shrink(block.middle[plane], block.weight[plane], block.half, block.low[plane], block.high[plane]);
         }
     }
     for (int plane : {0, 1}) {
-        largest_below(block.values[plane].data(), block.padded, block.high[plane], block.median[plane]);
+        mean_between(block.values[plane].data(), block.weights.data(), block.padded, block.low[plane],
+                     block.high[plane], block.median[plane]);
     }
 }
 
-// The part of each neighbour's exponent that does not depend on the images.
-std::vector<float> spatial_exponents(const MedianWindow& window) {
-    std::vector<float> exponents;
-    for (int64_t row = 0; row < window.size; row += window.row_step) {
-        for (int64_t column = 0; column < window.size; ++column) {
-            const auto dx = static_cast<float>(column - window.size / 2);
-            const auto dy = static_cast<float>(row - window.size / 2);
-            exponents.push_back((dx * dx + dy * dy) / (2.0f * window.spatial * window.spatial));
+// The parts of a window: its rows. With a step of 2 they are every other row, with every other of its columns, moved by
+// one from one such row to the next.
+std::vector<Part> window_parts(const MedianWindow& window, std::vector<float>& spatial) {
+    const int64_t reach = window.size / 2, step = window.step;
+    std::vector<Part> parts;
+    for (int64_t row = -reach; row <= reach; row += step) {
+        const int64_t moved = static_cast<int64_t>(parts.size()) % step;
+        parts.push_back({row, moved - reach, (2 * reach - moved) / step + 1, step, nullptr});
+        for (int64_t k = 0; k < parts.back().count; ++k) {
+            const int64_t column = parts.back().column + k * step;
+            spatial.push_back(static_cast<float>(row * row + column * column) /
+                              (2.0f * window.spatial * window.spatial));
         }
     }
-    return exponents;
+    const float* next = spatial.data();
+    for (Part& part : parts) {
+        part.spatial = next;
+        next += part.count;
+    }
+    return parts;
 }
 
 }  // namespace
 
 void weighted_median(MedianPlanes planes, Shape shape, MedianWindow window, float* out) {
     const int64_t width = shape.width, pixels = shape.height * width;
-    const std::vector<float> spatial = spatial_exponents(window);
+    std::vector<float> spatial;
+    const std::vector<Part> parts = window_parts(window, spatial);
     parallel_for(shape.height, rows_at_once, [&](int64_t begin, int64_t end) {
-        Block block(static_cast<int64_t>(spatial.size()), window.size);
+        Block block(static_cast<int64_t>(spatial.size()), window.size, planes.guide_channels);
         for (int64_t y = begin; y < end; ++y) {
             for (int plane : {0, 1}) {
                 std::copy_n(planes.otherwise + plane * pixels + y * width, width, out + plane * pixels + y * width);
@@ -257,7 +271,7 @@ void weighted_median(MedianPlanes planes, Shape shape, MedianWindow window, floa
                     continue;
                 }
                 const int64_t count = std::min<int64_t>(lanes, width - x);
-                gather(planes, shape, window, spatial.data(), x, y, block);
+                gather(planes, shape, window, parts, x, y, block);
                 find_medians(mask + x, count, block);
                 for (int64_t i = 0; i < count; ++i) {
                     if (mask[x + i] == 0.0f) continue;

@@ -36,7 +36,7 @@ def weighted_median(
     guide: NDArray[np.float32],
     reliability: NDArray[np.float32],
     window: int,
-    row_step: Literal[1, 2],
+    step: Literal[1, 2],
     spatial: float,
     color: float,
 ) -> NDArray[np.float32]: ...

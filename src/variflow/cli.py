@@ -140,9 +140,7 @@ def _estimate(frame0: Any, frame1: Any, model: str, verbose: bool, **options: An
 
         def advance(state: State) -> None:
             if state.warp == 0 and progress.tasks[0].total is None:
-                share = sum(
-                    chosen.warps_at(level) * chosen.factor ** (2 * level) for level in range(state.level + 1)
-                )
+                share = sum(chosen.warps_at(level) * chosen.factor ** (2 * level) for level in range(state.level + 1))
                 progress.update(task, total=share)
             progress.advance(task, chosen.factor ** (2 * state.level))
             if verbose:

@@ -291,13 +291,14 @@ def _coarse_to_fine(levels: list[Level], flow: tuple[Planes, Planes], model: Mod
     for level in reversed(levels):
         flow = resample_flow(flow, level.shape)
         state = None
-        for warp in range(model.warps):
+        warps = model.warps_at(level.index)
+        for warp in range(warps):
             at = _linearise(level, flow, model)
             minimum = solve.minimise(model.energy, model.solver, model.steps, at, state)
             state = minimum.state
             if not minimum.failure:
                 flow = _limited(minimum, model.limit)
-            if warp == model.warps - 1 and model.filter is not None:
+            if warp == warps - 1 and model.filter is not None:
                 flow = model.filter(flow, at)
             failure = f"{minimum.failure} at level {level.index}, warp {warp}" if minimum.failure else ""
             yield State(level.index, warp, flow, minimum, failure)

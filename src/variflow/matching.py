@@ -40,10 +40,10 @@ _SWEEPS = 3
 # The fit of affine motions: reach in points of the grid, how much longer a way is for each unit of colour in CIE Lab,
 # deviation in pixels from which matches count less, and the variance of their position, in points, below which slopes
 # are not trusted.
-_FIT: dict[str, float] = {"reach": 8.0, "contrast": 0.5, "tolerance": 2.0, "ridge": 0.01}
+_FIT: dict[str, float] = {"reach": 10.0, "contrast": 1.5, "tolerance": 2.0, "ridge": 0.01}
 # The weighted median of what the matches differ from the fit by: window, step of rows, and standard deviations of the
 # weights by distance in points and by colour.
-_MEDIAN: dict[str, Any] = {"window": 15, "row_step": 2, "spatial": 5.0, "color": 5.0}
+_MEDIAN: dict[str, Any] = {"window": 15, "step": 2, "spatial": 5.0, "color": 5.0}
 
 # A start is made from matches at the level of the pyramid nearest to this size.
 _START_SCALE = 0.25
@@ -220,7 +220,7 @@ def dense(matches: Matches, level: Level, shape: tuple[int, int]) -> tuple[Plane
     guide = _core.resample(level.guide, *rows.from_pixels(height), *columns.from_pixels(width))
     fitted = _fitted(placed, guide, rounds=3, turns=3)
     flow, rest = fitted[:2], np.ascontiguousarray(fitted[2:])
-    everywhere, trusted = np.ones_like(placed[:1]), placed[2:3] + np.float32(0.02)
+    everywhere, trusted = np.ones_like(placed[:1]), placed[2:3] + np.float32(1)
     flow = flow + _core.weighted_median(rest, rest, everywhere, guide, trusted, **_MEDIAN)
     u, v = _core.resample(flow, *rows.to_pixels(height), *columns.to_pixels(width))
     return u * np.float32(width / shape[1]), v * np.float32(height / shape[0])
@@ -302,7 +302,8 @@ def _search(levels: list[Level], spacing: int) -> Iterator[_Seeds]:
     searched = _halves(levels)
     seeds: _Seeds | None = None
     for level in [*reversed(searched), searched[0]]:
-        first, second = _Side.of(level.frame0, spacing), _Side.of(level.frame1, spacing)
+        if seeds is None or level.shape != seeds.shape:
+            first, second = _Side.of(level.frame0, spacing), _Side.of(level.frame1, spacing)
         there, back = (None, None) if seeds is None else (_lifted(seeds, way, level.shape) for way in (0, 1))
         forward, backward = _one_way(first, second, there, spacing), _one_way(second, first, back, spacing)
         sure = _core.match_confidence(forward, backward, spacing)

@@ -25,9 +25,10 @@ class Model:
         exactly `steps` steps; a minimiser of optimistix also stops at its own tolerance.
     steps : int
         The most steps of the solver per warp; typically 20 to 500.
-    warps : int
+    warps : int or tuple of int
         How often the frames are linearised anew per level; typically 1 to 10. More follow larger motions and remove
-        the error of linearising.
+        the error of linearising. A tuple holds the number for the finest level, the next, and so on; its last one is
+        that of all coarser levels.
     limit : float
         The most that a component of the flow may change in one warp, in pixels; infinite is no limit, and typical is
         0.5 to 2. The linearised frames are not to be trusted further; a small limit keeps warps from swinging to and
@@ -74,7 +75,7 @@ class Model:
     energy: Energy
     solver: Any = None
     steps: int = 100
-    warps: int = 5
+    warps: int | tuple[int, ...] = 5
     limit: float = math.inf
     derivative: Derivative = "average"
     interpolation: Interpolation = "bicubic"
@@ -91,10 +92,13 @@ class Model:
             raise TypeError(f"filter is a {type(self.filter).__name__}, wanted a function (flow, at) -> flow")
         if not callable(self.energy):
             raise TypeError(f"energy is a {type(self.energy).__name__}, wanted a function energy(d, at) -> scalar")
-        for field in ("steps", "warps", "coarsest"):
+        for field in ("steps", "coarsest"):
             value = getattr(self, field)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{field} is {value!r}, wanted a whole number of at least 1")
+        counts = self.warps if isinstance(self.warps, tuple) else (self.warps,)
+        if not counts or not all(isinstance(count, int) and count >= 1 for count in counts):
+            raise ValueError(f"warps is {self.warps!r}, wanted a whole number of at least 1, or a tuple of such")
         choices: dict[str, tuple[Any, ...]] = {
             "derivative": DERIVATIVES,
             "interpolation": INTERPOLATIONS,
@@ -110,3 +114,7 @@ class Model:
             raise ValueError(f"factor is {self.factor!r}, wanted a number from 0.4 to 0.98")
         if not 0 <= self.presmoothing < 100:
             raise ValueError(f"presmoothing is {self.presmoothing!r}, wanted a number of pixels of at least 0")
+
+    def warps_at(self, level: int) -> int:
+        """Return how many warps a level of the pyramid has; 0 is the finest."""
+        return self.warps if isinstance(self.warps, int) else self.warps[min(level, len(self.warps) - 1)]
