@@ -1,5 +1,8 @@
 """Flows of other libraries: round trips, and side by side with the libraries where they are installed."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -109,18 +112,38 @@ def test_grid_sample_warps_as_we_do(flow, image, align_corners):
     np.testing.assert_allclose(variflow.warp(image, flow, "bilinear"), theirs[0, 0].numpy(), atol=1e-4)
 
 
+def recipe(library):
+    """Return the block of docs/using_a_flow.md that a library's users copy."""
+    page = Path(__file__).resolve().parents[1] / "docs" / "using_a_flow.md"
+    [block] = [
+        block
+        for block in re.findall(r"^```py\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+        if library in block
+    ]
+    return block
+
+
 def test_tensors_in_tensors_out():
-    """The recipe of docs/using_a_flow.md for batches of networks."""
     torch = pytest.importorskip("torch")
-    frame0 = torch.rand(3, 32, 48)
-    frame1 = torch.roll(frame0, 1, dims=2)
-    first, second = (frame.permute(1, 2, 0) for frame in (frame0, frame1))
-    flow = torch.from_numpy(flowops.to_torch(variflow.estimate(first, second, "lucas-kanade").flow))
-    assert flow.shape == (2, 32, 48)
-    assert abs(float(flow[0, 8:-8, 8:-8].median()) - 1) < 0.1
-    np.testing.assert_array_equal(flowops.from_torch(flow), flow.permute(1, 2, 0).numpy())
+    names = {"torch": torch, "flowops": flowops, "variflow": variflow, "frame0": torch.rand(3, 32, 48)}
+    names["frame1"] = torch.roll(names["frame0"], 1, dims=2)
+    exec(recipe("torch"), names)
+    assert names["flow"].shape == (2, 32, 48)
+    assert abs(float(names["flow"][0, 8:-8, 8:-8].median()) - 1) < 0.1
+    np.testing.assert_array_equal(flowops.from_torch(names["flow"]), names["flow"].permute(1, 2, 0).numpy())
 
 
+@pytest.mark.filterwarnings("ignore")  # of its imports
+def test_napari_shows_a_flow(image):
+    components = pytest.importorskip("napari.components")
+    viewer = components.ViewerModel()  # a viewer without its window
+    viewer.add_image(image)
+    viewer.add_image(np.roll(image, 1, axis=1))
+    exec(recipe("napari"), {"viewer": viewer, "flowops": flowops, "variflow": variflow})
+    assert viewer.layers[2].data.shape == (9, 2, 2)
+
+
+@pytest.mark.filterwarnings("ignore")  # of its imports
 def test_simpleitk_resamples_as_we_do(flow, image):
     sitk = pytest.importorskip("SimpleITK")
     moving = sitk.GetImageFromArray(image)
@@ -137,18 +160,13 @@ def test_simpleitk_resamples_as_we_do(flow, image):
     np.testing.assert_allclose(variflow.warp(image, flow, "bilinear")[inside], theirs[inside], atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore")  # of its imports
 def test_pysteps_extrapolates_as_we_do(image):
     extrapolation = pytest.importorskip("pysteps.extrapolation.semilagrangian")
     flow = np.zeros((*SHAPE, 2))
     flow[...] = (2, -3)
     later = extrapolation.extrapolate(image.astype(float), flowops.to_pysteps(flow), 1)[0]
     np.testing.assert_allclose(later[:-3, 2:], flowops.splat(image, flow)[:-3, 2:], atol=1e-4)
-
-
-def test_napari_takes_the_vectors(flow):
-    layers = pytest.importorskip("napari.layers")
-    layer = layers.Vectors(flowops.to_napari(flow, step=4))
-    assert layer.data.shape[1:] == (2, 2)
 
 
 @pytest.mark.parametrize(

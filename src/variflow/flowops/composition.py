@@ -188,8 +188,8 @@ def change_frame_rate(flow: Any, rate: float, new_rate: float) -> Flow:
     flow : (H, W, 2) array
         ``(u, v)`` in pixels from one frame to the next, NaN where unknown.
     rate, new_rate : float
-        Frames per second, or per anything, of `flow` and of what is wanted; above 0. With the rate 1 and the new rate
-        ``1 / dt`` the result is displacement in the time ``dt``, with both exchanged it is velocity.
+        Frames per second of `flow` and of what is wanted; above 0. A new rate of 1 gives the velocity in pixels per
+        second.
 
     Returns
     -------
