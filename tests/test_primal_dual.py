@@ -233,7 +233,7 @@ def test_step_of_the_data_is_the_proximal_one(numbers: Any, weight: float, thres
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 1), (2, 2), (13, 17), (40, 300)])
 def test_blocks_do_what_plain_iterations_do(shape: tuple[int, int], kind: str) -> None:
     """The larger frame has several tiles either way, and more iterations than a tile takes."""
-    for counts, threshold, edges in (((1,), 0.0, False), ((1, 2), 0.1, True)):
+    for counts, threshold, edges in (((1,), 0.0, False), ((1, 2), 0.1, True), ((1, 3, 2), 0.0, False)):
         problem = Problem(shape, counts, kind, edges, threshold)
         for iterations in (1, 37):
             flow, _ = problem.solve(iterations)
