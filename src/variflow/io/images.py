@@ -183,6 +183,7 @@ def _read_npy(path: Path) -> npt.NDArray[Any]:
 def _read_zarr(path: Path) -> npt.NDArray[Any]:
     array = zarr_array.open_array(path, ImageFileError)
     refuse_stack(path, array.shape)
+    zarr_array.check_size(path, array, array.shape, ImageFileError)
     return plain(np.asarray(array[...]))
 
 
@@ -241,33 +242,32 @@ def _read_other(path: Path) -> npt.NDArray[Any]:
         if count > 1:
             raise ImageFileError(path, f"holds {count} images; one is wanted, or read_frames")
         mode = file.metadata(index=0)["mode"]
-        convert = "RGB" if mode in ("CMYK", "YCbCr", "LAB", "HSV") else None
-        image = np.asarray(file.read(index=0, mode=convert, rotate=True))
+        image = read_picture(path, file, 0, "RGB" if mode in ("CMYK", "YCbCr", "LAB", "HSV") else None)
     if image.ndim == 3 and image.shape[2] in (2, 4):
         image = image[..., :-1]
     return plain(image)
 
 
 def open_pictures(path: Path) -> Any:
-    """Open a file of one or several pictures with imageio, and check the size that it claims.
+    """Open a file of one or several pictures with imageio."""
+    import imageio.v3 as imageio
+
+    return imageio.imopen(path, "r", plugin="pillow")
+
+
+def read_picture(path: Path, file: Any, index: int, mode: str | None) -> npt.NDArray[Any]:
+    """Read one picture of such a file, upright, once the size that it claims is checked.
 
     Raises
     ------
     ImageFileError
-        If no file of that length could hold so many pixels; imageio raises its own errors for what it cannot open.
+        If no file of that length could hold so many pixels; imageio raises its own errors for what it cannot decode.
     """
-    import imageio.v3 as imageio
-
-    file: Any = imageio.imopen(path, "r", plugin="pillow")
-    height, width = file.properties(index=0).shape[:2]
-    try:
-        # Four bytes a pixel, because whatever is stored, palettes and animations pass through RGB with alpha.
-        needed, size = 4 * height * width, path.stat().st_size
-        claims.check_expansion(path, ImageFileError, (height, width), needed, size, claims.ANY_CODEC)
-    except ImageFileError:
-        file.close()
-        raise
-    return file
+    height, width = file.properties(index=index).shape[:2]
+    # Four bytes a pixel, because whatever is stored, palettes and animations pass through RGB with alpha.
+    needed, size = 4 * height * width, path.stat().st_size
+    claims.check_expansion(path, ImageFileError, (height, width), needed, size, claims.ANY_CODEC)
+    return np.asarray(file.read(index=index, mode=mode, rotate=True))
 
 
 def picture_count(file: Any) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import math
+import operator
 import os
 import re
 import weakref
@@ -19,7 +20,7 @@ from variflow.io import images, npy, png, tiff, zarr_array
 from variflow.io.errors import ImageFileError, explained
 
 _PICTURES = (".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-_PICTURE_STARTS = (png.MAGIC, *npy.MAGICS, *tiff.MAGICS, b"\xff\xd8", b"GIF8", b"BM", b"P5", b"P6")
+_PICTURE_STARTS = (b"\xff\xd8", b"GIF8", b"BM")
 
 
 class Frames(Sequence[npt.NDArray[Any]]):
@@ -27,7 +28,8 @@ class Frames(Sequence[npt.NDArray[Any]]):
 
     A sequence: ``len``, iteration, ``frames[3]``, ``frames[-1]``; ``frames[10:20]`` is again such a sequence and
     reads nothing. A frame is (H, W) or (H, W, C) with the numbers of the file, as `variflow.read_image` returns it, and
-    belongs to the caller. What is wrong with a file shows when its frame is read, as `ImageFileError`.
+    belongs to the caller. What is wrong with a file shows when its frame is read, as `ImageFileError`. One thread at a
+    time may read from one sequence.
     """
 
     @abstractmethod
@@ -46,7 +48,8 @@ class Frames(Sequence[npt.NDArray[Any]]):
         """Read one frame, or return the part of the sequence."""
         if isinstance(index, slice):
             return _Part(self, range(len(self))[index])
-        wanted = index + len(self) if index < 0 else index
+        wanted = operator.index(index)
+        wanted += len(self) if wanted < 0 else 0
         if wanted < 0 or not self._reaches(wanted):
             raise IndexError(f"frame {index} is asked for, there are {len(self)}")
         return self._frame(wanted)
@@ -103,9 +106,7 @@ def read_frames(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
         return _Files(sorted(map(Path, found), key=_natural))
     with explained(path, ImageFileError, "cannot be read as frames"):
         if path.is_dir():
-            return (
-                _Array(path, zarr_array.open_array(path, ImageFileError)) if zarr_array.is_zarr(path) else _folder(path)
-            )
+            return _zarr(path) if zarr_array.is_zarr(path) else _folder(path)
         if not path.is_file():
             raise ImageFileError(path, "not a file")
         return _frames_of_file(path)
@@ -124,6 +125,13 @@ def _frames_of_file(path: Path) -> Frames:
     from variflow.io.video import Video
 
     return Video(path)
+
+
+def _zarr(path: Path) -> Frames:
+    array = zarr_array.open_array(path, ImageFileError)
+    shape = array.shape[1:] if images.is_stack(path, array.shape) else array.shape
+    zarr_array.check_size(path, array, shape, ImageFileError)
+    return _Array(path, array)
 
 
 def _folder(path: Path) -> Frames:
@@ -244,7 +252,7 @@ class _Animation(Frames):
             explained(self._path, ImageFileError, f"frame {index} cannot be read"),
             images.open_pictures(self._path) as file,
         ):
-            return images.plain(np.asarray(file.read(index=index, mode="RGB")))
+            return images.plain(images.read_picture(self._path, file, index, "RGB"))
 
 
 def _mapped(path: Path) -> npt.NDArray[Any]:

@@ -20,8 +20,7 @@ class Video(Frames):
     """The frames of the first video stream of a file, in the order in which they are shown.
 
     Decoding goes forwards: asking for an earlier frame than the last one or two begins again at the start, and the
-    length is known only when all have been decoded once. Loops that go forwards cost nothing of this. Not to be shared
-    by threads.
+    length is known only when all have been decoded once. Loops that go forwards cost nothing of this.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.io import claims, extras
-from variflow.io.errors import FileFormatError, FlowFileError
+from variflow.io.errors import FileFormatError, FlowFileError, explained
 
 EXTENSIONS = (".zarr",)
 MAGICS: tuple[bytes, ...] = ()  # a folder
@@ -50,6 +50,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     """
     array = open_array(path, FlowFileError)
     claims.checked_shape(path, array.shape, array.dtype)
+    check_size(path, array, array.shape, FlowFileError)
     return claims.as_flow(path, np.asarray(array[...]))
 
 
@@ -70,7 +71,7 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
 
 
 def open_array(path: Path, error: type[FileFormatError]) -> Any:
-    """Open a Zarr array for reading, and check what its metadata claim.
+    """Open a Zarr array for reading.
 
     Parameters
     ----------
@@ -92,25 +93,49 @@ def open_array(path: Path, error: type[FileFormatError]) -> Any:
     zarr = extras.load("zarr")
     if not is_zarr(path):
         raise error(path, "a folder without Zarr metadata")
-    try:
+    with explained(path, error, "a Zarr array that cannot be opened"):
         array = zarr.open(path, mode="r")
-    except Exception as cause:
-        raise error(path, f"a Zarr array that cannot be opened: {cause}") from cause
     if not isinstance(array, zarr.Array):
         raise error(path, f"a group of Zarr arrays ({', '.join(sorted(array)[:8]) or 'empty'}); name one of them")
     if array.dtype.kind not in "fiub" or 0 in array.shape or array.ndim == 0:
         raise error(path, f"a Zarr array of {array.dtype} and shape {array.shape}; real numbers are wanted")
-    stored = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    for shape in (array.shape, array.chunks, array.shards or ()):
-        claims.check_expansion(path, error, shape, math.prod(shape) * array.dtype.itemsize, stored, claims.ANY_CODEC)
     return array
+
+
+def check_size(path: Path, array: Any, shape: tuple[int, ...], error: type[FileFormatError]) -> None:
+    """Refuse metadata that ask for more memory, for a part of this shape or for a chunk, than the chunks explain.
+
+    Parameters
+    ----------
+    path : Path
+        The folder of the array.
+    array : zarr.Array
+        Open.
+    shape : tuple of int
+        What shall be read of it.
+    error : type
+        The error to raise.
+
+    Raises
+    ------
+    FileFormatError
+        Of that kind.
+    """
+    shape = max(shape, array.chunks, array.shards or (), key=math.prod)
+    needed = math.prod(shape) * array.dtype.itemsize
+    stored = 0
+    for file in path.rglob("*"):  # an array may have millions of chunks, of which few are enough
+        if stored * claims.ANY_CODEC >= needed:
+            return
+        stored += file.stat().st_size if file.is_file() else 0
+    claims.check_expansion(path, error, shape, needed, stored, claims.ANY_CODEC)
 
 
 def replaceable(path: Path) -> None:
     """Raise `FlowFileError` unless a Zarr array may be written at `path`: nothing is there, or another Zarr array."""
     if not path.exists():
         return
-    if not path.is_dir() or not is_zarr(path) or any(path.rglob(".zgroup")):
-        raise FlowFileError(path, "is there and is no Zarr array; it is not replaced")
-    if not isinstance(extras.load("zarr").open(path, mode="r"), extras.load("zarr").Array):
-        raise FlowFileError(path, "is there and is a group of Zarr arrays; it is not replaced")
+    zarr = extras.load("zarr")
+    with explained(path, FlowFileError, "is there, and is not replaced"):
+        if not path.is_dir() or not is_zarr(path) or not isinstance(zarr.open(path, mode="r"), zarr.Array):
+            raise ValueError("it is no Zarr array")
