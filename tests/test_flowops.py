@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import variflow
+import variflow.color
 from variflow import flowops
 from variflow.datasets import synthetic
 
@@ -298,6 +299,36 @@ def test_filling_stops_at_edges_of_the_image():
     np.testing.assert_allclose(filled[:, 15:], constant(-3, 5, (30, 15)), atol=0.02)
     blended = flowops.fill(flow, image, contrast=1e6)
     assert abs(blended[:, 14] - blended[:, 15]).max() < 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_filling_solves_its_equations(seed):
+    """Each unknown pixel is the mean of its neighbours, weighted by the edges between them."""
+    rng = np.random.default_rng(seed)
+    image, flow = rng.random((12, 15)), rng.uniform(-5, 5, (12, 15, 2))
+    flow[rng.random((12, 15)) < 0.8] = np.nan
+    filled = flowops.fill(flow, image, contrast=20)
+    lightness = variflow.color.lab(((image - image.min()) / np.ptp(image)).astype(np.float32)[None])[0]
+    total, weights = np.zeros_like(filled), np.zeros((12, 15, 1))
+    for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
+        near = np.exp(-abs(np.roll(lightness, step, axis) - lightness) / 20)[..., None]
+        near[(0 if step == 1 else -1,) if axis == 0 else (slice(None), 0 if step == 1 else -1)] = 0
+        total, weights = total + near * np.roll(filled, step, axis), weights + near
+    unknown = np.isnan(flow)
+    np.testing.assert_allclose((total / weights)[unknown], filled[unknown], atol=0.02)
+
+
+@pytest.mark.parametrize("name", ["RubberWhale", "Urban2"])
+def test_edges_of_the_image_fill_better(middlebury, name):
+    sample = middlebury[name]
+    window = np.s_[100:300, 150:400]
+    truth, image = sample.flow[window], sample.frame0[window]
+    sparse = truth.copy()
+    sparse[np.random.default_rng(0).random(truth.shape[:2]) < 0.98] = np.nan
+    guided, plain = (
+        variflow.metrics.endpoint_error(filled, truth) for filled in (flowops.fill(sparse, image), flowops.fill(sparse))
+    )
+    assert guided < 0.95 * plain
 
 
 @given(seed=st.integers(0, 1000), share=st.floats(0, 0.98), guided=st.booleans())

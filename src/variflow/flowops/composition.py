@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.flowops.fields import Flow, checked, checked_pair, number, sample, targets
+from variflow.flowops.fields import Flow, checked, checked_pair, look_up, number
 from variflow.flowops.splatting import splat
 
 # An inverse that moves less than this many pixels in one iteration has settled.
@@ -45,7 +45,7 @@ def compose(first: Any, second: Any) -> Flow:
     array([ 2.,  2.,  2., nan], dtype=float32)
     """
     before, after = checked_pair(first, second, ("first", "second"))
-    return before + sample(after, *targets(before))
+    return before + look_up(after, before)
 
 
 def invert(flow: Any, *, tolerance: float = 0.1, iterations: int = 50) -> Flow:
@@ -92,14 +92,14 @@ def invert(flow: Any, *, tolerance: float = 0.1, iterations: int = 50) -> Flow:
         raise ValueError(f"iterations is {iterations!r}, wanted a whole number of at least 1")
     inverse = splat(-forward, forward)
     for _ in range(iterations):
-        step = -sample(forward, *targets(inverse))
+        step = -look_up(forward, inverse)
         step = np.where(np.isnan(step), inverse, step)
         change = np.nanmax(np.abs(step - inverse), initial=0)
         inverse = step
         if change < _SETTLED:
             break
     with np.errstate(invalid="ignore"):
-        missed = _length(inverse + sample(forward, *targets(inverse)))
+        missed = _length(inverse + look_up(forward, inverse))
         inverse[~(missed <= tolerance)] = np.nan
     return inverse
 
@@ -173,7 +173,7 @@ def is_consistent(forward: Any, backward: Any, *, relative: float = 0.01, absolu
     number(relative, "relative", least=0)
     number(absolute, "absolute", least=0)
     there, back = checked_pair(forward, backward, ("forward", "backward"))
-    back = sample(back, *targets(there))
+    back = look_up(back, there)
     with np.errstate(invalid="ignore"):
         squares = _length(there) ** 2 + _length(back) ** 2
         consistent: NDArray[np.bool_] = _length(there + back) ** 2 <= relative * squares + absolute

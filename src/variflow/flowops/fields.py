@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow.flowops.warping import warp_planes
+
 Flow = NDArray[np.float32]
 
 # Positions this many pixels outside the frame are still inside: they are there by rounding.
@@ -70,6 +72,16 @@ def targets(flow: Flow) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.arange(width) + flow[..., 0].astype(float), np.arange(height)[:, None] + flow[..., 1].astype(float)
 
 
+def look_up(flow: Flow, along: Flow) -> Flow:
+    """Look a flow up bilinearly at the targets of another one of its size, as `sample` does but in the core."""
+    holes = np.isnan(flow[..., 0])
+    planes = np.concatenate([np.moveaxis(np.where(holes[..., None], 0, flow), 2, 0), ~holes[None]])
+    *values, share = warp_planes(planes, (along[..., 0], along[..., 1]), "bilinear")
+    out: Flow = np.stack(values, axis=2)
+    out[~(_inside(*targets(along), flow.shape) & (share > 1 - _SLACK))] = np.nan
+    return out
+
+
 def sample(flow: Flow, x: NDArray[np.float64], y: NDArray[np.float64]) -> Flow:
     """Look a flow up bilinearly at positions of any shape ``(...)``; return ``(..., 2)``.
 
@@ -77,8 +89,7 @@ def sample(flow: Flow, x: NDArray[np.float64], y: NDArray[np.float64]) -> Flow:
     """
     from scipy.ndimage import map_coordinates
 
-    height, width = flow.shape[:2]
-    inside = (x >= -_SLACK) & (x <= width - 1 + _SLACK) & (y >= -_SLACK) & (y <= height - 1 + _SLACK)
+    inside = _inside(x, y, flow.shape)
     position = np.stack([np.where(inside, y, 0), np.where(inside, x, 0)])
     holes = np.isnan(flow[..., 0])
     values = np.empty((*np.shape(x), 2), np.float32)
@@ -90,3 +101,9 @@ def sample(flow: Flow, x: NDArray[np.float64], y: NDArray[np.float64]) -> Flow:
         inside = inside & (share > 1 - _SLACK)
     values[~inside] = np.nan
     return values
+
+
+def _inside(x: NDArray[np.float64], y: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    height, width = shape[:2]
+    inside: NDArray[np.bool_] = (x >= -_SLACK) & (x <= width - 1 + _SLACK) & (y >= -_SLACK) & (y <= height - 1 + _SLACK)
+    return inside

@@ -13,16 +13,16 @@ from variflow.flowops.fields import Flow, checked, number
 # What ties a known pixel to its value, where the edge to a neighbour is at most 1.
 _TIE = 1e4
 # The solver ends when the error is this share of that of the start, or after so many cycles.
-_TOLERANCE, _CYCLES = 1e-5, 200
+_TOLERANCE, _CYCLES = 1e-6, 100
 # No edge counts less, so that what an outline encloses still takes its flow from somewhere.
-_LEAST_EDGE = 1e-6
+_LEAST_EDGE = 1e-4
 
 
 def fill(flow: Any, image: Any = None, *, contrast: float = 5.0) -> Flow:
     """Fill in what is unknown in a flow, smoothly from what is known around it, and not across edges of an image.
 
     The filled flow minimises the sum of ``w |difference|^2`` over all pairs of neighbours, where the known flow stays
-    as it is. The weight ``w`` is 1, or with an image ``exp(-|difference in the image| / contrast)``.
+    as it is. The weight ``w`` is 1, or with an image ``exp(-|difference in the image| / contrast)``, at least 0.0001.
 
     Parameters
     ----------
