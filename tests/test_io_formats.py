@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import re
 import struct
 import subprocess
 import sys
@@ -163,6 +164,14 @@ def test_a_missing_library_is_named_with_its_extra(tmp_path, monkeypatch):
             check_flow_path(tmp_path / f"a{extension}")
     with pytest.raises(ImportError, match=r"variflow\[hdf5\]"):
         read_flow(tmp_path / "a.flo5")
+
+
+def test_the_page_names_tests_that_exist():
+    here = Path(__file__).resolve().parent
+    named = set(re.findall(r"`(test_\w+)`", (here.parent / "docs" / "files.md").read_text()))
+    defined = set(re.findall(r"^def (test_\w+)", "".join(file.read_text() for file in here.glob("test_io*.py")), re.M))
+    assert len(named) > 15
+    assert named <= defined
 
 
 # ---- .png -----------------------------------------------------------------------------------------------------------
@@ -544,8 +553,9 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path):
                 write(tmp_path / f"{name}.zarr")
     assert (tmp_path / "thesis.zarr" / "chapter.txt").read_text() == "one"
     assert np.array_equal(zarr.open(tmp_path / "group.zarr", mode="r")["flow"], flow)
-    with pytest.raises(FileNotFoundError, match="does not exist"):
-        write_flow(tmp_path / "no" / "a.zarr", flow)
+    for write in (lambda path: write_flow(path, flow), check_flow_path):
+        with pytest.raises(FileNotFoundError, match="does not exist"):
+            write(tmp_path / "no" / "a.zarr")
 
 
 # ---- memory ---------------------------------------------------------------------------------------------------------

@@ -155,7 +155,7 @@ def _format_to_write(path: str | os.PathLike[str]) -> _Format:
     module = getattr(known, "EXTRA", None)
     if module is not None:
         extras.check_installed(module)
-    if known is zarr_array:
+    if known is zarr_array and Path(path).exists():
         zarr_array.replaceable(Path(path))
     else:
         destination(path)

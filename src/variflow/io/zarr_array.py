@@ -132,9 +132,7 @@ def check_size(path: Path, array: Any, shape: tuple[int, ...], error: type[FileF
 
 
 def replaceable(path: Path) -> None:
-    """Raise `FlowFileError` unless a Zarr array may be written at `path`: nothing is there, or another Zarr array."""
-    if not path.exists():
-        return
+    """Raise `FlowFileError` unless what exists at `path` is a Zarr array, which another one may replace."""
     zarr = extras.load("zarr")
     with explained(path, FlowFileError, "is there, and is not replaced"):
         if not path.is_dir() or not is_zarr(path) or not isinstance(zarr.open(path, mode="r"), zarr.Array):
