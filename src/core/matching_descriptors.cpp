@@ -17,7 +17,7 @@ namespace {
 constexpr int orientations = 8;
 constexpr int blur_radius = 5;
 constexpr float blur_sigma = 2.0f;
-constexpr float ring_radius = 6.0f;
+constexpr float ring_radius = 5.0f;
 constexpr int positions = static_cast<int>(descriptor_bytes) / orientations;
 
 // A descriptor is scaled to this length; the few larger numbers are cut off.

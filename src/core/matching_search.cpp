@@ -39,7 +39,7 @@ VARIFLOW_INLINE uint32_t mix(uint64_t counter) {
 
 VARIFLOW_INLINE int32_t difference(const uint8_t* VARIFLOW_RESTRICT a, const uint8_t* VARIFLOW_RESTRICT b) {
     int32_t sum = 0;
-    for (int64_t k = 0; k < descriptor_bytes; ++k) sum += a[k] < b[k] ? b[k] - a[k] : a[k] - b[k];
+    for (int k = 0; k < static_cast<int>(descriptor_bytes); ++k) sum += std::abs(a[k] - b[k]);  // psadbw
     return sum;
 }
 
@@ -110,26 +110,30 @@ void begin_at(const Comparison& frames, const float* start, int64_t begin, int64
     }
 }
 
-// The displacements of the eight seeds around one.
+// The displacements of the eight seeds around one; those that are missing are far from any.
 struct Surroundings {
     int32_t dx[8], dy[8];
-    int count = 0;
 
-    VARIFLOW_INLINE Surroundings(const Comparison& frames, int64_t begin, int64_t end, int64_t i, int64_t j,
-                                 const Seed* before, const Seed* seeds) {
-        const int64_t across = frames.columns.count;
-        for (int64_t q = j > 0 ? j - 1 : j; q <= j + 1 && q < frames.rows.count; ++q) {
-            const Seed* const row = (q < begin || q >= end ? before : seeds) + q * across;
-            for (int64_t p = i > 0 ? i - 1 : i; p <= i + 1 && p < across; ++p) {
-                if ((p == i && q == j) || row[p].cost == unmatched) continue;
-                dx[count] = row[p].dx, dy[count] = row[p].dy;
-                ++count;
-            }
-        }
+    VARIFLOW_INLINE Surroundings(const Comparison& frames, const Seed* above, const Seed* row, const Seed* below,
+                                 int64_t i) {
+        const bool left = i > 0, right = i + 1 < frames.columns.count;
+        put(0, above && left ? above + i - 1 : nullptr);
+        put(1, above ? above + i : nullptr);
+        put(2, above && right ? above + i + 1 : nullptr);
+        put(3, left ? row + i - 1 : nullptr);
+        put(4, right ? row + i + 1 : nullptr);
+        put(5, below && left ? below + i - 1 : nullptr);
+        put(6, below ? below + i : nullptr);
+        put(7, below && right ? below + i + 1 : nullptr);
+    }
+    VARIFLOW_INLINE void put(int k, const Seed* seed) {
+        constexpr int32_t far = 1 << 24;
+        const bool known = seed && seed->cost != unmatched;
+        dx[k] = known ? seed->dx : far, dy[k] = known ? seed->dy : far;
     }
     VARIFLOW_INLINE int32_t deviation(int32_t x, int32_t y) const {
         int32_t sum = 0;
-        for (int k = 0; k < count; ++k) {
+        for (int k = 0; k < 8; ++k) {
             const int32_t distance = std::abs(x - dx[k]) + std::abs(y - dy[k]);
             sum += distance < farthest_alike ? distance : farthest_alike;
         }
@@ -145,15 +149,15 @@ void sweep(const Comparison& frames, SearchRule rule, int64_t begin, int64_t end
     const int64_t direction = number % 2 == 0 ? 1 : -1;
     const auto smoothness = static_cast<int32_t>(rule.smoothness);
     for (int64_t row = 0; row < end - begin; ++row) {
-        const int64_t j = direction > 0 ? begin + row : end - 1 - row, previous = j - direction;
-        const bool inside = previous >= begin && previous < end;
-        const Seed* const visited =
-            previous < 0 || previous >= down ? nullptr : (inside ? seeds : before) + previous * across;
+        const int64_t j = direction > 0 ? begin + row : end - 1 - row;
+        const Seed* const above = j == 0 ? nullptr : (j == begin ? before : seeds) + (j - 1) * across;
+        const Seed* const below = j + 1 == down ? nullptr : (j + 1 == end ? before : seeds) + (j + 1) * across;
+        const Seed* const visited = direction > 0 ? above : below;
         for (int64_t column = 0; column < across; ++column) {
             const int64_t i = direction > 0 ? column : across - 1 - column;
             if (!frames.usable(i, j)) continue;
             const uint8_t* const descriptor = frames.descriptor(i, j);
-            const Surroundings around(frames, begin, end, i, j, before, seeds);
+            const Surroundings around(frames, above, seeds + j * across, below, i);
             Seed best = seeds[j * across + i];
             int32_t least = best.cost;
             if (least != unmatched) least += smoothness * around.deviation(best.dx, best.dy);

@@ -282,13 +282,15 @@ def iterate(
         coarsest=model.coarsest,
         presmoothing=model.presmoothing,
     )
-    coarsest, flow = _start(init, levels, model)
-    solve.check(model.energy, model.solver, _linearise(levels[0], resample_flow(flow, levels[0].shape), model))
-    return _coarse_to_fine(levels[: coarsest + 1], flow, model)
+    start = _start(init, levels, model)
+    flow = resample_flow(start.planes, levels[0].shape)
+    solve.check(model.energy, model.solver, _linearise(levels[0], flow, model))
+    return _coarse_to_fine(levels, start, model)
 
 
-def _coarse_to_fine(levels: list[Level], flow: tuple[Planes, Planes], model: Model) -> Iterator[State]:
-    for level in reversed(levels):
+def _coarse_to_fine(levels: list[Level], start: matching.Start, model: Model) -> Iterator[State]:
+    flow = start.planes
+    for level in reversed(levels[: start.level + 1]):
         flow = resample_flow(flow, level.shape)
         state = None
         warps = model.warps_at(level.index)
@@ -298,8 +300,8 @@ def _coarse_to_fine(levels: list[Level], flow: tuple[Planes, Planes], model: Mod
             state = minimum.state
             if not minimum.failure:
                 flow = _limited(minimum, model.limit)
-            if warp == warps - 1 and model.filter is not None:
-                flow = model.filter(flow, at)
+            if warp == warps - 1:
+                flow = start.kept_unseen(flow if model.filter is None else model.filter(flow, at))
             failure = f"{minimum.failure} at level {level.index}, warp {warp}" if minimum.failure else ""
             yield State(level.index, warp, flow, minimum, failure)
             if failure:
@@ -320,14 +322,15 @@ def _linearise(level: Level, flow: tuple[Planes, Planes], model: Model) -> Linea
     return linearise(level, flow, derivative=model.derivative, interpolation=model.interpolation)
 
 
-def _start(init: Any, levels: list[Level], model: Model) -> tuple[int, tuple[Planes, Planes]]:
-    """Return the level to start at, and the flow there: zero, from matches, or the one given, unknown pixels filled."""
+def _start(init: Any, levels: list[Level], model: Model) -> matching.Start:
+    """Return where to start from: zero, matches, or the flow given with its unknown pixels filled."""
     coarsest, shape = len(levels) - 1, levels[-1].shape
     if isinstance(init, matching.Matches):
-        return matching.from_matches(init, levels)
+        return matching.start_from(init, levels)
     if init is None:
-        begun = matching.start(levels) if model.start == "matches" else None
-        return begun or (coarsest, (np.zeros(shape, np.float32), np.zeros(shape, np.float32)))
+        matched = matching.start(levels) if model.start == "matches" else None
+        zero = np.zeros(shape, np.float32)
+        return matched or matching.Start(coarsest, (zero, zero.copy()), matched=False)
     flow = np.asarray(init)
     if flow.dtype.kind not in "iuf":
         raise TypeError(f"init has dtype {flow.dtype}, wanted real numbers")
@@ -339,4 +342,4 @@ def _start(init: Any, levels: list[Level], model: Model) -> tuple[int, tuple[Pla
     if not known.any():
         raise ValueError("init has no known pixel: all are NaN or infinite")
     u, v = fill_missing(np.moveaxis(flow, 2, 0), known)
-    return coarsest, resample_flow((u, v), shape)
+    return matching.Start(coarsest, resample_flow((u, v), shape), matched=False)

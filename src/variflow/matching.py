@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from variflow import _core
 from variflow.frames import Frame, prepare
 from variflow.pyramid import Level, pyramid
-from variflow.resampling import Planes, smooth
+from variflow.resampling import Planes, resample_flow, smooth
 
 # Every so many columns and rows a point is matched.
 SPACING = 3
@@ -41,12 +41,15 @@ _SWEEPS = 3
 # deviation in pixels from which matches count less, and the variance of their position, in points, below which slopes
 # are not trusted.
 _FIT: dict[str, float] = {"reach": 10.0, "contrast": 1.5, "tolerance": 2.0, "ridge": 0.01}
-# The weighted median of what the matches differ from the fit by: window, step of rows, and standard deviations of the
-# weights by distance in points and by colour.
+# The weighted median of what the matches differ from the fit by: window, step, and standard deviations of the weights
+# by distance in points and by colour. A point without a match counts as this many with even odds, and stays at the fit.
 _MEDIAN: dict[str, Any] = {"window": 15, "step": 2, "spatial": 5.0, "color": 5.0}
+_WITHOUT_MATCH = 1.0
 
 # A start is made from matches at the level of the pyramid nearest to this size.
 _START_SCALE = 0.25
+# It is kept where it leads out of the frame by at least so many pixels of the full size.
+_UNSEEN = 16.0
 # Motion is large where matches differ from the mean about them by more than this share of the width of the window, in
 # points, for this part of all.
 _LARGE, _WINDOW, _PART = 0.075, 9, 0.01
@@ -180,17 +183,50 @@ def densify(matches: Matches, frame0: Any) -> NDArray[np.float32]:
     >>> flow.shape, flow.min(axis=(0, 1)).round(3).tolist()
     ((48, 64, 2), [1.0, 0.0])
     """
-    level = pyramid(prepare(frame0, frame0), factor=0.5, coarsest=_COARSEST)[0]
-    u, v = dense(matches, level, level.shape)
+    u, v = _dense(matches, pyramid(prepare(frame0, frame0), factor=0.5, coarsest=_COARSEST), 0)
     return np.stack((u, v), axis=-1)
 
 
-def start(levels: list[Level]) -> tuple[int, tuple[Planes, Planes]] | None:
-    """Return the level to start from and the flow there, if motion is so large that matches are needed, else None.
+@dataclass(frozen=True)
+class Start:
+    """The flow that an estimate starts from.
+
+    Attributes
+    ----------
+    level : int
+        Index of the level; 0 is the finest.
+    planes : pair of (H, W) float32
+        The flow ``(u, v)`` at this level, in its pixels.
+    matched : bool
+        Whether it was made from matches.
+    """
+
+    level: int
+    planes: tuple[Planes, Planes]
+    matched: bool = True
+
+    def kept_unseen(self, flow: tuple[Planes, Planes]) -> tuple[Planes, Planes]:
+        """Return the flow of a finer level, but this one, if made from matches, where it leaves the frame.
+
+        There the frames say nothing, and smoothness alone forgets how the motion around continues.
+        """
+        if not self.matched:
+            return flow
+        height, width = flow[0].shape
+        u, v = resample_flow(self.planes, (height, width))
+        x, y = np.arange(width, dtype=np.float32) + u, np.arange(height, dtype=np.float32)[:, None] + v
+        outside = np.maximum(np.maximum(-x, x - (width - 1)), np.maximum(-y, y - (height - 1)))
+        scale = width / self.planes[0].shape[1] * _START_SCALE
+        share = np.clip(outside / np.float32(_UNSEEN * scale), np.float32(0), np.float32(1))
+        return flow[0] + share * (u - flow[0]), flow[1] + share * (v - flow[1])
+
+
+def start(levels: list[Level]) -> Start | None:
+    """Return where to start from if motion is so large that matches are needed, else None.
 
     The pyramid alone finds how far a thing moves relative to what surrounds it, as long as that is little beside its
-    size. So matches at a quarter of the size decide, and are followed to finer levels only if they differ much from
-    what surrounds them.
+    size. So matches at about a quarter of the size decide, and are followed to finer levels only if many of them differ
+    much from what surrounds them.
     """
     shape = levels[0].shape
     undecided = True
@@ -199,28 +235,28 @@ def start(levels: list[Level]) -> tuple[int, tuple[Planes, Planes]] | None:
             if not seeds.large():
                 return None
             undecided = False
-    return from_matches(seeds.matches(shape), levels)
+    return start_from(seeds.matches(shape), levels)
 
 
-def from_matches(matches: Matches, levels: list[Level]) -> tuple[int, tuple[Planes, Planes]]:
-    """Return the level to start from and the flow there, made from matches."""
-    width = levels[0].shape[1]
-    distances = [abs(np.log(level.shape[1] / (width * _START_SCALE))) for level in levels]
-    index = int(np.argmin(distances))
-    return index, dense(matches, levels[index], levels[0].shape)
+def start_from(matches: Matches, levels: list[Level]) -> Start:
+    """Return where to start from, given matches."""
+    widths = np.array([level.shape[1] for level in levels])
+    index = int(np.argmin(np.abs(np.log(widths / (widths[0] * _START_SCALE)))))
+    return Start(index, _dense(matches, levels, index))
 
 
-def dense(matches: Matches, level: Level, shape: tuple[int, int]) -> tuple[Planes, Planes]:
-    """Return the flow at a level that matches suggest; `shape` is the size of the frames they are measured in."""
+def _dense(matches: Matches, levels: list[Level], index: int) -> tuple[Planes, Planes]:
+    """Return the flow at a level that matches suggest."""
+    shape, (height, width) = levels[0].shape, levels[index].shape
     placed = _placed(matches, shape)
     if not placed[2].any():
         raise ValueError(f"there are {len(matches)} matches, none with confidence")
     rows, columns = (_Axis(size, SPACING) for size in shape)
-    height, width = level.shape
-    guide = _core.resample(level.guide, *rows.from_pixels(height), *columns.from_pixels(width))
+    like = next(level for level in reversed(levels) if SPACING * level.shape[1] >= shape[1])
+    guide = _core.resample(like.guide, *rows.from_pixels(like.shape[0]), *columns.from_pixels(like.shape[1]))
     fitted = _fitted(placed, guide, rounds=3, turns=3)
     flow, rest = fitted[:2], np.ascontiguousarray(fitted[2:])
-    everywhere, trusted = np.ones_like(placed[:1]), placed[2:3] + np.float32(1)
+    everywhere, trusted = np.ones_like(placed[:1]), placed[2:3] + np.float32(_WITHOUT_MATCH)
     flow = flow + _core.weighted_median(rest, rest, everywhere, guide, trusted, **_MEDIAN)
     u, v = _core.resample(flow, *rows.to_pixels(height), *columns.to_pixels(width))
     return u * np.float32(width / shape[1]), v * np.float32(height / shape[0])
@@ -298,10 +334,10 @@ def _box_sums(planes: Planes, window: int) -> Planes:
 
 
 def _search(levels: list[Level], spacing: int) -> Iterator[_Seeds]:
-    """Match coarse to fine, and last once more at the finest level."""
-    searched = _halves(levels)
+    """Match coarse to fine; at half the finest size a second time, with the gaps filled."""
+    finest_first = _halves(levels)
     seeds: _Seeds | None = None
-    for level in [*reversed(searched), searched[0]]:
+    for level in [*reversed(finest_first[1:] or finest_first), *reversed(finest_first[:2])]:
         if seeds is None or level.shape != seeds.shape:
             first, second = _Side.of(level.frame0, spacing), _Side.of(level.frame1, spacing)
         there, back = (None, None) if seeds is None else (_lifted(seeds, way, level.shape) for way in (0, 1))
