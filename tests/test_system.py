@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from variflow import _core
+from variflow import _core, flowops
 from variflow.energy import (
     L1,
     BrightnessConstancy,
@@ -517,3 +517,18 @@ def test_constancy_straight_from_the_frames_is_that_of_the_residuals(derivative,
         term.add_to(expected, at.weights)
     tensor = motion_tensor(terms, at)
     np.testing.assert_allclose(tensor, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "spline"])
+def test_temporal_difference(interpolation):
+    rng = np.random.default_rng(6)
+    first, second = rng.random((2, 3, 31, 40)).astype(np.float32)
+    u, v = rng.normal(0, 2, (2, 31, 40)).astype(np.float32)
+    samples = flowops.prepared(second, interpolation)
+    y, x = np.mgrid[:31, :40].astype(np.float32)
+    inside = (x + u >= 0) & (x + u <= 39) & (y + v >= 0) & (y + v <= 30)
+    expected = (flowops.warp_planes(second, (u, v), interpolation) - first) * inside
+    found = _core.temporal_difference(first, second, samples, u, v, interpolation)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    still = _core.temporal_difference(second, second, samples, 0 * u, 0 * v, interpolation)
+    assert (still == 0).all()

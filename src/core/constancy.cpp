@@ -44,6 +44,30 @@ void subtract(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b
     for (int64_t i = 0; i < count; ++i) out[i] = a[i] - b[i];
 }
 
+VARIFLOW_CLONES
+void weighted_difference(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b,
+                         const float* VARIFLOW_RESTRICT weights, int64_t count, float* VARIFLOW_RESTRICT out) {
+    for (int64_t i = 0; i < count; ++i) out[i] = weights[i] * (a[i] - b[i]);
+}
+
+// Where nothing moves the frame is what it is; a spline returns it with rounding errors only.
+VARIFLOW_CLONES
+void keep_still(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v,
+                const float* VARIFLOW_RESTRICT frame, int64_t count, float* VARIFLOW_RESTRICT warped) {
+    for (int64_t i = 0; i < count; ++i) warped[i] = (u[i] == 0.0f) & (v[i] == 0.0f) ? frame[i] : warped[i];
+}
+
+// Row y of every channel of the second frame, warped; `stride` floats apart.
+void warp_frame_row(const FramePair& frames, Field flow, int64_t y, float* out, int64_t stride) {
+    const auto [channels, height, width] = frames.shape;
+    const float *u = flow.u + y * width, *v = flow.v + y * width;
+    warp_row(frames.samples, frames.shape, y, u, v, frames.interpolation, out, stride);
+    if (frames.interpolation != Interpolation::spline) return;
+    for (int64_t c = 0; c < channels; ++c) {
+        keep_still(u, v, frames.second + (c * height + y) * width, width, out + c * stride);
+    }
+}
+
 // 1 where the flow's target lies inside the frame, else 0.
 VARIFLOW_CLONES
 void inside(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v, int64_t y, int64_t width,
@@ -116,7 +140,7 @@ private:
     void warp(int64_t y) {
         const auto [channels, height, width] = frames_.shape;
         const int64_t at = y * width;
-        warp_row(frames_.samples, frames_.shape, y, flow_.u + at, flow_.v + at, frames_.interpolation, warped_, stride_);
+        warp_frame_row(frames_, flow_, y, warped_, stride_);
         for (int64_t c = 0; c < channels; ++c) {
             const float* const warped = warped_ + c * stride_;
             const float* const first = frames_.first + c * height * width + at;
@@ -189,6 +213,23 @@ private:
 };
 
 }  // namespace
+
+void temporal_difference(const FramePair& frames, Field flow, float* out) {
+    const auto [channels, height, width] = frames.shape;
+    parallel_for(height, rows_per_chunk(width), [&, channels = channels, height = height, width = width](int64_t begin,
+                                                                                                     int64_t end) {
+        const Workspace warped(channels * width), weights(width);
+        for (int64_t y = begin; y < end; ++y) {
+            const int64_t row = y * width;
+            warp_frame_row(frames, flow, y, warped.data(), width);
+            inside(flow.u + row, flow.v + row, y, width, height, weights.data());
+            for (int64_t c = 0; c < channels; ++c) {
+                const int64_t at = c * height * width + row;
+                weighted_difference(warped.data() + c * width, frames.first + at, weights.data(), width, out + at);
+            }
+        }
+    });
+}
 
 void constancy_tensor(const FramePair& frames, Field flow, const FrameConstancy* terms, int64_t number,
                       float* tensor) {

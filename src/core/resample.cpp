@@ -4,7 +4,8 @@
 //
 // Smoothing, decimation and interpolation are choices of taps. An output row is made in two passes: its source rows are
 // summed into a row buffer, which is then filtered along x. The buffer is padded with its border values, so that
-// neither pass needs to ask where the frame ends.
+// neither pass needs to ask where the frame ends. A convolution along x sums shifted copies of the row; other taps differ
+// from output to output, and are applied to several rows at once that stand side by side in the lanes of a vector.
 #include <algorithm>
 #include <vector>
 
@@ -36,22 +37,41 @@ void sum_rows(const float* const* rows, const float* weights, int64_t taps, int6
     for (; a < taps; ++a) add_row(rows[a], weights[a], width, out);
 }
 
-// One tap of every output, each with its own position and weight.
+constexpr int64_t lanes = 16;
+
+// out[i] = the sum of taps[i] of columns; a column holds the values of `lanes` rows.
 VARIFLOW_CLONES
-void add_gathered(const float* VARIFLOW_RESTRICT row, const int32_t* VARIFLOW_RESTRICT positions,
-                  const float* VARIFLOW_RESTRICT weights, int64_t outputs, float* VARIFLOW_RESTRICT out) {
-    for (int64_t i = 0; i < outputs; ++i) out[i] += weights[i] * row[positions[i]];
+void sum_columns(const float* VARIFLOW_RESTRICT columns, const int32_t* VARIFLOW_RESTRICT first,
+                 const float* VARIFLOW_RESTRICT weights, int64_t taps, int64_t outputs, float* VARIFLOW_RESTRICT out) {
+    for (int64_t i = 0; i < outputs; ++i) {
+        const float* const column = columns + first[i] * lanes;
+        alignas(64) float sum[lanes];
+        VARIFLOW_LANES for (int64_t lane = 0; lane < lanes; ++lane) sum[lane] = 0.0f;
+        for (int64_t tap = 0; tap < taps; ++tap) {
+            const float weight = weights[i * taps + tap];
+            VARIFLOW_LANES for (int64_t lane = 0; lane < lanes; ++lane) sum[lane] += weight * column[tap * lanes + lane];
+        }
+        VARIFLOW_LANES for (int64_t lane = 0; lane < lanes; ++lane) out[i * lanes + lane] = sum[lane];
+    }
 }
 
-// The taps along x as the row passes want them: positions in the padded row, weights tap by tap.
+void spread(const float* VARIFLOW_RESTRICT row, int64_t count, float* VARIFLOW_RESTRICT column) {
+    for (int64_t x = 0; x < count; ++x) column[x * lanes] = row[x];
+}
+
+void collect(const float* VARIFLOW_RESTRICT column, int64_t count, float* VARIFLOW_RESTRICT row) {
+    for (int64_t x = 0; x < count; ++x) row[x] = column[x * lanes];
+}
+
+// The taps along x as the row passes want them: positions in the padded row.
 struct Horizontal {
     int64_t outputs, taps, padding_left, padded_width;
     bool convolution;            // the same weights for every output, positions one apart
     std::vector<int32_t> first;  // per output
-    std::vector<float> weights;  // (taps), or (taps, outputs) if not a convolution
+    const float* weights;        // (outputs, taps)
 
     Horizontal(Taps given, int64_t width)
-        : outputs(given.outputs), taps(given.taps), first(static_cast<size_t>(outputs)) {
+        : outputs(given.outputs), taps(given.taps), first(static_cast<size_t>(outputs)), weights(given.weights) {
         // Taps that lie outside the frame altogether read the border value, however far out they are.
         for (int64_t i = 0; i < outputs; ++i) {
             first[i] = static_cast<int32_t>(std::clamp<int64_t>(given.first[i], -taps, width));
@@ -66,22 +86,6 @@ struct Horizontal {
             convolution =
                 first[i] == first[0] + i && std::equal(given.weights, given.weights + taps, given.weights + i * taps);
         }
-        const int64_t kept = convolution ? 1 : outputs;
-        weights.resize(static_cast<size_t>(taps * kept));
-        for (int64_t b = 0; b < taps; ++b) {
-            for (int64_t i = 0; i < kept; ++i) weights[b * kept + i] = given.weights[i * taps + b];
-        }
-    }
-
-    void apply(const float* row, const float** shifted, float* out) const {
-        for (int64_t b = 0; b < taps; ++b) shifted[b] = row + b + (convolution ? first[0] : 0);
-        if (convolution) {
-            sum_rows(shifted, weights.data(), taps, outputs, out);
-            return;
-        }
-        std::fill_n(out, outputs, 0.0f);
-        for (int64_t b = 0; b < taps; ++b)
-            add_gathered(shifted[b], first.data(), weights.data() + b * outputs, outputs, out);
     }
 };
 
@@ -92,19 +96,45 @@ void resample(const float* planes, Shape shape, Taps vertical, Taps given, float
     const Horizontal horizontal(given, width);
     const int64_t grain = rows_per_chunk(std::max(width, horizontal.outputs));
     parallel_for(shape.channels * vertical.outputs, grain, [&](int64_t begin, int64_t end) {
-        std::vector<float> padded(static_cast<size_t>(horizontal.padded_width));
+        std::vector<float> padded(static_cast<size_t>(horizontal.padded_width)), columns, summed;
         std::vector<const float*> rows(static_cast<size_t>(std::max(vertical.taps, horizontal.taps)));
         float* const inside = padded.data() + horizontal.padding_left;
-        for (int64_t row = begin; row < end; ++row) {
+        if (!horizontal.convolution) {
+            columns.resize(padded.size() * lanes);
+            summed.resize(static_cast<size_t>(horizontal.outputs * lanes));
+        }
+        auto sum_vertically = [&](int64_t row) {
             const int64_t channel = row / vertical.outputs, j = row % vertical.outputs;
             for (int64_t a = 0; a < vertical.taps; ++a) {
                 const int64_t y = std::clamp<int64_t>(int64_t{vertical.first[j]} + a, 0, height - 1);
-                rows[a] = planes + (channel * height + y) * width;
+                rows[static_cast<size_t>(a)] = planes + (channel * height + y) * width;
             }
             sum_rows(rows.data(), vertical.weights + j * vertical.taps, vertical.taps, width, inside);
             std::fill(padded.data(), inside, inside[0]);
             std::fill(inside + width, padded.data() + padded.size(), inside[width - 1]);
-            horizontal.apply(padded.data(), rows.data(), out + row * horizontal.outputs);
+        };
+        if (horizontal.convolution) {
+            for (int64_t row = begin; row < end; ++row) {
+                sum_vertically(row);
+                for (int64_t b = 0; b < horizontal.taps; ++b) {
+                    rows[static_cast<size_t>(b)] = padded.data() + horizontal.first[0] + b;
+                }
+                sum_rows(rows.data(), horizontal.weights, horizontal.taps, horizontal.outputs,
+                         out + row * horizontal.outputs);
+            }
+            return;
+        }
+        for (int64_t first = begin; first < end; first += lanes) {
+            const int64_t together = std::min(lanes, end - first);
+            for (int64_t lane = 0; lane < together; ++lane) {
+                sum_vertically(first + lane);
+                spread(padded.data(), horizontal.padded_width, columns.data() + lane);
+            }
+            sum_columns(columns.data(), horizontal.first.data(), horizontal.weights, horizontal.taps,
+                        horizontal.outputs, summed.data());
+            for (int64_t lane = 0; lane < together; ++lane) {
+                collect(summed.data() + lane, horizontal.outputs, out + (first + lane) * horizontal.outputs);
+            }
         }
     });
 }

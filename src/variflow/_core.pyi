@@ -59,6 +59,14 @@ def add_data(
     normalisation: float,
     weight: float,
 ) -> None: ...
+def temporal_difference(
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
+    samples: NDArray[np.float32],
+    u: NDArray[np.float32],
+    v: NDArray[np.float32],
+    interpolation: Literal["bilinear", "bicubic", "spline"],
+) -> NDArray[np.float32]: ...
 def constancy_tensor(
     first: NDArray[np.float32],
     second: NDArray[np.float32],

@@ -116,12 +116,16 @@ class Linearisation:
         """Derivative along y of the temporal difference, ``(C, H, W)``."""
         return derivative(self.frame1 - self.frame0, "y") * self.valid
 
+    def plain(self) -> Linearisation:
+        """Return a copy with every part computed, as JAX wants it."""
+        return Linearisation(**{field.name: getattr(self, field.name) for field in fields(self)})
+
     def evaluated(self) -> Linearisation:
         """Return the same with every derivative computed here and now, for use inside a loop of this trace.
 
         What the loop does not use costs nothing: the compiler drops it.
         """
-        copy = Linearisation(**{field.name: getattr(self, field.name) for field in fields(self)})
+        copy = self.plain()
         for name, attribute in vars(Linearisation).items():
             if isinstance(attribute, _Derived):
                 copy.__dict__[name] = getattr(copy, name)
@@ -188,7 +192,18 @@ class LevelLinearisation(Linearisation):
     def frame1(self) -> Planes:
         """The second frame warped, (C, H, W)."""
         warped: Planes = flowops.warp_prepared(self.samples, self.flow, self.interpolation)
+        if self.interpolation == "spline":  # which returns what does not move with rounding errors
+            still = (self.flow[0] == 0) & (self.flow[1] == 0)
+            warped = np.where(still, self.second, warped)
         return warped
+
+    @cached_property
+    def It(self) -> Planes:
+        """The warped second frame minus the first, (C, H, W)."""
+        if self.complete:
+            return _core.temporal_difference(self.frame0, self.second, self.samples, *self.flow, self.interpolation)
+        difference: Planes = (self.frame1 - self.frame0) * self.valid
+        return difference
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:

@@ -23,14 +23,14 @@ def linearise(term: DataTerm, at: Linearisation) -> list[tuple[Any, Any, Any]]:
     tangents, one along u and one along v, hold all of it. One program is compiled for each kind of term and frame size.
     """
     register()
-    triples: list[tuple[Any, Any, Any]] = _program(term, at)
+    triples: list[tuple[Any, Any, Any]] = _program(term, at.plain())
     return triples
 
 
 def check_pixelwise(term: DataTerm, at: Linearisation) -> None:
     """Raise ValueError if a residual depends on the increments of other pixels, as seen in a corner of `at`."""
     register()
-    corner = jax.tree.map(lambda plane: plane[..., :16, :16], at)
+    corner = jax.tree.map(lambda plane: plane[..., :16, :16], at.plain())
     rng = np.random.default_rng(0)
     tangent = tuple(rng.normal(size=corner.valid.shape).astype(np.float32) for _ in range(2))
     triples = linearise(term, corner)

@@ -22,9 +22,10 @@ _registered: set[type[Any]] = set()
 
 def register() -> None:
     """Register every such class that is known now, those that users derived included."""
-    roots: tuple[type[Any], ...] = (Linearisation, Term, Penalty, ImageEdges)
-    for root in roots:
-        for cls in _with_subclasses(root):
+    roots: tuple[type[Any], ...] = (Term, Penalty, ImageEdges)
+    linearisation: list[type[Any]] = [Linearisation]  # what is derived from it becomes a plain one first
+    for classes in (linearisation, *map(_with_subclasses, roots)):
+        for cls in classes:
             if cls not in _registered and is_dataclass(cls):
                 jax.tree_util.register_pytree_node(cls, _flatten, _unflatten(cls))
                 _registered.add(cls)

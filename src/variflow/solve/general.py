@@ -57,6 +57,7 @@ def check(energy: Energy, solver: Any, at: Linearisation) -> None:
         If the solver stores a dense Hessian too large for these frames.
     """
     register()
+    at = at.plain()
     out = eqx.filter_eval_shape(energy, _zero(at), at)
     if not isinstance(out, jax.ShapeDtypeStruct | float):
         raise TypeError(f"energy returned a {type(out).__name__}, wanted one float: a sum over pixels")
@@ -78,6 +79,7 @@ def check(energy: Energy, solver: Any, at: Linearisation) -> None:
 def minimise(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Minimum:
     """Minimise ``energy(d, at)`` over the increment d, from zero, in at most `steps` steps of the solver."""
     register()
+    at = at.plain()
     minimiser = as_minimiser(solver)
     increment, before, after, energies, taken = _minimise(energy, minimiser, steps, at)
     count = int(taken)
