@@ -37,8 +37,7 @@ class Model:
         Where spatial derivatives are taken: of the first frame, the second as it is, the second warped, or the
         average of the first and the warped, which is the most accurate.
     interpolation : {"bicubic", "bilinear", "spline"}
-        How the second frame is warped. Bicubic has less sub-pixel bias than bilinear, a spline least of all; but under
-        a spline identical frames agree, and their flow is zero, only to rounding.
+        How the second frame is warped. Bicubic has less sub-pixel bias than bilinear, a spline least of all.
     factor : float
         Size of each level of the pyramid relative to the finer one, between 0.4 and 0.98. Closer to 1 is slower and
         more accurate.
