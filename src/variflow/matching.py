@@ -50,9 +50,9 @@ _WITHOUT_MATCH = 1.0
 _START_SCALE = 0.25
 # It is kept where it leads out of the frame by at least so many pixels of the full size.
 _UNSEEN = 16.0
-# Motion is large where matches differ from the mean about them by more than this share of the width of the window, in
-# points, for this part of all.
-_LARGE, _WINDOW, _PART = 0.075, 9, 0.01
+# Motion is large if matches differ so much from the mean over a window about them, of so many points: relative to the
+# width of the window, at levels of less than a quarter of the size and there. This part of all points must match.
+_WINDOW, _MAYBE_LARGE, _LARGE, _ENOUGH = 9, 0.03, 0.048, 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,16 +225,16 @@ def start(levels: list[Level]) -> Start | None:
     """Return where to start from if motion is so large that matches are needed, else None.
 
     The pyramid alone finds how far a thing moves relative to what surrounds it, as long as that is little beside its
-    size. So matches at about a quarter of the size decide, and are followed to finer levels only if many of them differ
-    much from what surrounds them.
+    size. So matches at small sizes decide, and are followed to finer levels only if they differ much from what
+    surrounds them.
     """
     shape = levels[0].shape
-    undecided = True
-    for seeds in _search(levels, SPACING):
-        if undecided and seeds.shape[1] > 0.2 * shape[1]:
-            if not seeds.large():
+    decided = False
+    for number, seeds in enumerate(_search(levels, SPACING)):
+        if number > 0 and not decided:  # the first, where all displacements are compared, is rough
+            decided = seeds.shape[1] > 0.2 * shape[1]
+            if seeds.roughness() < (_LARGE if decided else _MAYBE_LARGE):
                 return None
-            undecided = False
     return start_from(seeds.matches(shape), levels)
 
 
@@ -316,13 +316,19 @@ class _Seeds:
         flow = self.found[0][:2, known].T * scale
         return Matches((points + np.float32(0.5)) * scale - np.float32(0.5), flow, self.confidence[0, known])
 
-    def large(self) -> bool:
-        """Whether many matches move much against what surrounds them."""
+    def roughness(self) -> float:
+        """Return how far things move against what surrounds them, relative to its size.
+
+        That is, the 95th percentile of the differences between matches and the mean over a window about them, in widths
+        of the window; 0 where too little matches.
+        """
         known = self.confidence > 0.5
+        if known.mean() < _ENOUGH:
+            return 0.0
         u, v, count = np.where(known, np.concatenate([self.found[0][:2], np.ones_like(known)]), np.float32(0))
-        means = _box_sums(np.stack([u, v, count]), _WINDOW)
-        deviation = np.hypot(*(np.stack([u, v]) - means[:2] / np.maximum(means[2], 1)))[known[0]]
-        return bool((deviation > _LARGE * _WINDOW * self.spacing).sum() > _PART * deviation.size)
+        sums = _box_sums(np.stack([u, v, count]), _WINDOW)
+        differences = np.hypot(*(np.stack([u, v]) - sums[:2] / np.maximum(sums[2], 1)))[known[0]]
+        return float(np.percentile(differences, 95)) / (_WINDOW * self.spacing)
 
 
 def _box_sums(planes: Planes, window: int) -> Planes:
