@@ -60,6 +60,16 @@ def test_a_short_run_of_the_fuzzer_finds_nothing(seed, tmp_path):
     assert "0 findings" in done.stdout
 
 
+@pytest.mark.parametrize("path", sorted((FUZZ / "found").iterdir()), ids=lambda path: path.name)
+def test_what_was_found_once_is_refused(path, tmp_path):
+    """A hang, half a gigabyte for 800 bytes, a MemoryError."""
+    pytest.importorskip("av" if path.suffix == ".mp4" else "numpy")
+    with pytest.raises(FileFormatError):
+        read_flow(path)
+    with pytest.raises(FileFormatError):
+        list(read_frames(path))
+
+
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
 def test_the_corpus_itself_is_read(path, tmp_path):
     """What the fuzzer starts from is whole, otherwise it would not reach far into the readers."""

@@ -78,16 +78,19 @@ class Video(Frames):
 def _decoded(path: Path) -> Iterator[Any]:
     """Yield the frames that FFmpeg decodes."""
     av = extras.load("av")
-    # A playlist must not lead to other files or into the network, nor a name with a colon be taken for an address.
-    with av.open(os.path.abspath(path), options={"protocol_whitelist": "file"}) as container:
-        if not container.streams.video:
-            raise ImageFileError(path, "has no video stream")
-        stream = container.streams.video[0]
-        context = stream.codec_context
-        size = context.height, context.width
-        claims.check_expansion(path, ImageFileError, size, 3 * size[0] * size[1], path.stat().st_size, claims.ANY_CODEC)
-        stream.thread_type = "AUTO"
-        yield from container.decode(stream)
+    try:
+        # A playlist must not lead to other files or into the network, nor a name with a colon be taken for an address.
+        with av.open(os.path.abspath(path), options={"protocol_whitelist": "file"}) as container:
+            if not container.streams.video:
+                raise ImageFileError(path, "has no video stream")
+            stream = container.streams.video[0]
+            height, width = stream.codec_context.height, stream.codec_context.width
+            needed, size = 3 * height * width, path.stat().st_size
+            claims.check_expansion(path, ImageFileError, (height, width), needed, size, claims.ANY_CODEC)
+            stream.thread_type = "AUTO"
+            yield from container.decode(stream)
+    except av.error.MemoryError as error:  # FFmpeg says so of any size in a file that it takes for absurd
+        raise ImageFileError(path, "asks for more memory than FFmpeg may take") from error
 
 
 def _pixels(frame: Any) -> npt.NDArray[Any]:
