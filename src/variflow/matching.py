@@ -8,7 +8,6 @@ motions fitted to the matches around each place, where ways across image edges a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,31 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
-from variflow.frames import Frame, prepare
+from variflow.frames import prepare
 from variflow.pyramid import Level, pyramid
-from variflow.resampling import Planes, resample_flow, smooth
+from variflow.resampling import Planes, resample_flow
+from variflow.seeds import COARSEST, Axis, Seeds, fit_affine, odds, search
 
 # Every so many columns and rows a point is matched.
 SPACING = 3
 
-# Frames with more pixels are matched at a smaller size: a descriptor takes 64 bytes a pixel.
-_MOST_PIXELS = 1_000_000
-# Shorter side of the coarsest level that is searched, in pixels, and how far all displacements are compared there.
-_COARSEST = 20
-_REACH = 16
-# Standard deviation in pixels of a Gaussian before descriptors are taken, and the gradient below which they fade.
-_SMOOTHING = 0.8
-_NOISE = 2 / 255
-# In the unit of the descriptors' differences, typically 100 to 2000: how much zero is favoured at the coarsest level,
-# and what each pixel costs by which a match differs from one of its eight neighbours.
-_FAVOUR = 60.0
-_SMOOTHNESS = 4.0
-_SWEEPS = 3
-
-# The fit of affine motions: reach in points of the grid, how much longer a way is for each unit of colour in CIE Lab,
-# deviation in pixels from which matches count less, and the variance of their position, in points, below which slopes
-# are not trusted.
-_FIT: dict[str, float] = {"reach": 10.0, "contrast": 1.5, "tolerance": 2.0, "ridge": 0.01}
 # The weighted median of what the matches differ from the fit by: window, step, and standard deviations of the weights
 # by distance in points and by colour. A point without a match counts as this many with even odds, and stays at the fit.
 _MEDIAN: dict[str, Any] = {"window": 15, "step": 2, "spatial": 5.0, "color": 5.0}
@@ -50,9 +32,9 @@ _WITHOUT_MATCH = 1.0
 _START_SCALE = 0.25
 # It is kept where it leads out of the frame by at least so many pixels of the full size.
 _UNSEEN = 16.0
-# Motion is large if matches differ so much from the mean over a window about them, of so many points: relative to the
-# width of the window, at levels of less than a quarter of the size and there. This part of all points must match.
-_WINDOW, _MAYBE_LARGE, _LARGE, _ENOUGH = 9, 0.03, 0.048, 0.2
+# Motion is large if matches are so rough at levels of less than a quarter of the size, and so much there; and if this
+# part of all points match at all.
+_MAYBE_LARGE, _LARGE, _ENOUGH = 0.024, 0.048, 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,9 +134,9 @@ def match(
     """
     if not isinstance(spacing, int) or not 1 <= spacing <= 4096:
         raise ValueError(f"spacing is {spacing!r}, wanted a whole number of pixels from 1 to 4096")
-    levels = pyramid(prepare(frame0, frame1, mask, None, intensity_range), factor=0.5, coarsest=_COARSEST)
-    *_, seeds = _search(levels, spacing)
-    return seeds.matches(levels[0].shape)
+    levels = pyramid(prepare(frame0, frame1, mask, None, intensity_range), factor=0.5, coarsest=COARSEST)
+    *_, seeds = search(levels, spacing)
+    return _matches(seeds, levels[0].shape)
 
 
 def densify(matches: Matches, frame0: Any) -> NDArray[np.float32]:
@@ -183,7 +165,7 @@ def densify(matches: Matches, frame0: Any) -> NDArray[np.float32]:
     >>> flow.shape, flow.min(axis=(0, 1)).round(3).tolist()
     ((48, 64, 2), [1.0, 0.0])
     """
-    u, v = _dense(matches, pyramid(prepare(frame0, frame0), factor=0.5, coarsest=_COARSEST), 0)
+    u, v = _dense(matches, pyramid(prepare(frame0, frame0), factor=0.5, coarsest=COARSEST), 0)
     return np.stack((u, v), axis=-1)
 
 
@@ -230,12 +212,16 @@ def start(levels: list[Level]) -> Start | None:
     """
     shape = levels[0].shape
     decided = False
-    for number, seeds in enumerate(_search(levels, SPACING)):
-        if number > 0 and not decided:  # the first, where all displacements are compared, is rough
+    for number, seeds in enumerate(search(levels, SPACING)):
+        if number == 0:  # where all displacements are compared, the matches are rough
+            continue
+        if (seeds.confidence > 0.5).mean() < _ENOUGH:
+            return None
+        if not decided:
             decided = seeds.shape[1] > 0.2 * shape[1]
             if seeds.roughness() < (_LARGE if decided else _MAYBE_LARGE):
                 return None
-    return start_from(seeds.matches(shape), levels)
+    return start_from(_matches(seeds, shape), levels)
 
 
 def start_from(matches: Matches, levels: list[Level]) -> Start:
@@ -251,10 +237,10 @@ def _dense(matches: Matches, levels: list[Level], index: int) -> tuple[Planes, P
     placed = _placed(matches, shape)
     if not placed[2].any():
         raise ValueError(f"there are {len(matches)} matches, none with confidence")
-    rows, columns = (_Axis(size, SPACING) for size in shape)
+    rows, columns = (Axis(size, SPACING) for size in shape)
     like = next(level for level in reversed(levels) if SPACING * level.shape[1] >= shape[1])
     guide = _core.resample(like.guide, *rows.from_pixels(like.shape[0]), *columns.from_pixels(like.shape[1]))
-    fitted = _fitted(placed, guide, rounds=3, turns=3)
+    fitted = fit_affine(placed, guide, rounds=3, turns=3)
     flow, rest = fitted[:2], np.ascontiguousarray(fitted[2:])
     everywhere, trusted = np.ones_like(placed[:1]), placed[2:3] + np.float32(_WITHOUT_MATCH)
     flow = flow + _core.weighted_median(rest, rest, everywhere, guide, trusted, **_MEDIAN)
@@ -262,181 +248,20 @@ def _dense(matches: Matches, levels: list[Level], index: int) -> tuple[Planes, P
     return u * np.float32(width / shape[1]), v * np.float32(height / shape[0])
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """Where the points of a grid lie along one axis of a frame."""
-
-    size: int
-    spacing: int
-
-    @property
-    def count(self) -> int:
-        return (self.size - 1) // self.spacing + 1
-
-    @property
-    def first(self) -> int:
-        return (self.size - 1 - (self.count - 1) * self.spacing) // 2
-
-    @property
-    def positions(self) -> NDArray[np.int64]:
-        return self.first + self.spacing * np.arange(self.count)
-
-    def to_pixels(self, size: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Return what interpolates linearly from the points to the pixels of a level of that size."""
-        position = ((np.arange(size) + 0.5) * (self.size / size) - 0.5 - self.first) / self.spacing
-        return _linear(position, self.count)
-
-    def from_pixels(self, size: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Return what interpolates linearly from the pixels of a level of that size to the points."""
-        return _linear(np.clip((self.positions + 0.5) * (size / self.size) - 0.5, 0, size - 1), size)
-
-
-def _linear(position: NDArray[Any], count: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    first = np.clip(np.floor(position), 0, max(count - 2, 0))
-    part = position - first if count > 1 else np.zeros_like(position)
-    return first.astype(np.int32), np.stack([1 - part, part], axis=1).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class _Seeds:
-    """What the search has found at a level: u and v at points of a grid of either frame; of the first how surely."""
-
-    shape: tuple[int, int]
-    spacing: int
-    found: tuple[Planes, Planes]
-    confidence: Planes
-
-    def matches(self, shape: tuple[int, int]) -> Matches:
-        """Return the matches of the first frame, in pixels of its full size."""
-        known = self.confidence[0] > 0
-        rows, columns = np.nonzero(known)
-        scale = np.array([shape[1] / self.shape[1], shape[0] / self.shape[0]], np.float32)
-        y, x = (_Axis(size, self.spacing).positions for size in self.shape)
-        points = np.stack([x[columns], y[rows]], axis=1).astype(np.float32)
-        flow = self.found[0][:2, known].T * scale
-        return Matches((points + np.float32(0.5)) * scale - np.float32(0.5), flow, self.confidence[0, known])
-
-    def roughness(self) -> float:
-        """Return how far things move against what surrounds them, relative to its size.
-
-        That is, the 95th percentile of the differences between matches and the mean over a window about them, in widths
-        of the window; 0 where too little matches.
-        """
-        known = self.confidence > 0.5
-        if known.mean() < _ENOUGH:
-            return 0.0
-        u, v, count = np.where(known, np.concatenate([self.found[0][:2], np.ones_like(known)]), np.float32(0))
-        sums = _box_sums(np.stack([u, v, count]), _WINDOW)
-        differences = np.hypot(*(np.stack([u, v]) - sums[:2] / np.maximum(sums[2], 1)))[known[0]]
-        return float(np.percentile(differences, 95)) / (_WINDOW * self.spacing)
-
-
-def _box_sums(planes: Planes, window: int) -> Planes:
-    taps = []
-    for size in planes.shape[1:]:
-        inside = np.arange(size)[:, None] + np.arange(window) - window // 2
-        taps += [np.arange(size, dtype=np.int32) - window // 2, ((inside >= 0) & (inside < size)).astype(np.float32)]
-    return _core.resample(np.ascontiguousarray(planes, np.float32), *taps)
-
-
-def _search(levels: list[Level], spacing: int) -> Iterator[_Seeds]:
-    """Match coarse to fine; at half the finest size a second time, with the gaps filled."""
-    finest_first = _halves(levels)
-    seeds: _Seeds | None = None
-    for level in [*reversed(finest_first[1:] or finest_first), *reversed(finest_first[:2])]:
-        if seeds is None or level.shape != seeds.shape:
-            first, second = _Side.of(level.frame0, spacing), _Side.of(level.frame1, spacing)
-        there, back = (None, None) if seeds is None else (_lifted(seeds, way, level.shape) for way in (0, 1))
-        forward, backward = _one_way(first, second, there, spacing), _one_way(second, first, back, spacing)
-        sure = _core.match_confidence(forward, backward, spacing)
-        yield _Seeds(level.shape, spacing, (forward, backward), sure)
-        sure_back = _core.match_confidence(backward, forward, spacing)
-        filled = _filled(forward, sure, first.guide), _filled(backward, sure_back, second.guide)
-        seeds = _Seeds(level.shape, spacing, filled, sure)
-
-
-@dataclass(frozen=True)
-class _Side:
-    """One frame at one level, as the search sees it."""
-
-    descriptors: NDArray[np.uint8]
-    valid: Planes
-    guide: Planes
-
-    @classmethod
-    def of(cls, frame: Frame, spacing: int) -> _Side:
-        plane = smooth(frame.planes.mean(axis=0, keepdims=True, dtype=np.float32), _SMOOTHING)
-        rows, columns = (_Axis(size, spacing).positions for size in plane.shape[1:])
-        valid = np.ascontiguousarray(frame.valid, np.float32)[None]
-        guide = _core.lab(np.ascontiguousarray(plane[:, rows[:, None], columns]))
-        return cls(_core.descriptors(plane, _NOISE), valid, guide)
-
-
-def _one_way(first: _Side, second: _Side, begun: Planes | None, spacing: int) -> Planes:
-    reach, sweeps, favour, smoothness = (_REACH, 0, _FAVOUR, 0.0) if begun is None else (4, _SWEEPS, 0.0, _SMOOTHNESS)
-    return _core.search_matches(
-        first.descriptors,
-        second.descriptors,
-        first.valid,
-        second.valid,
-        begun,
-        spacing,
-        reach,
-        sweeps,
-        favour,
-        smoothness,
-    )
-
-
-def _halves(levels: list[Level]) -> list[Level]:
-    """Return levels each about half the size of the one before."""
-    chosen: list[Level] = []
-    for level in levels:
-        if min(level.shape) < _COARSEST:
-            break
-        if level.shape[0] * level.shape[1] > _MOST_PIXELS:
-            continue
-        if not chosen or level.shape[1] < 0.65 * chosen[-1].shape[1]:
-            chosen.append(level)
-    return chosen or levels[-1:]
-
-
-def _lifted(seeds: _Seeds, way: int, shape: tuple[int, int]) -> Planes:
-    """Bring what was found at one level to the grid of a finer one."""
-    found = seeds.found[way][:2]
-    if shape == seeds.shape:
-        return np.ascontiguousarray(found)
-    nearest = []
-    for size, coarse in zip(shape, seeds.shape, strict=True):
-        fine, grid = _Axis(size, seeds.spacing), _Axis(coarse, seeds.spacing)
-        position = (fine.positions + 0.5) * (coarse / size) - 0.5
-        nearest.append(np.clip(np.rint((position - grid.first) / seeds.spacing), 0, grid.count - 1).astype(np.int64))
+def _matches(seeds: Seeds, shape: tuple[int, int]) -> Matches:
+    """Return the matches of the first frame, in pixels of its full size."""
+    known = seeds.confidence[0] > 0
+    rows, columns = np.nonzero(known)
     scale = np.array([shape[1] / seeds.shape[1], shape[0] / seeds.shape[0]], np.float32)
-    return np.ascontiguousarray(found[:, nearest[0][:, None], nearest[1]] * scale[:, None, None])
-
-
-def _odds(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how much matches count: their odds, for sure ones about 50."""
-    odds: NDArray[np.float32] = confidence / (np.float32(1.02) - confidence)
-    return odds
-
-
-def _filled(found: Planes, confidence: Planes, guide: Planes) -> Planes:
-    """Replace what is no match by what the matches around it suggest."""
-    if not confidence.any():
-        return found
-    positions = np.indices(confidence.shape[1:]).astype(np.float32)[::-1]
-    planes = np.concatenate([np.nan_to_num(found[:2]), _odds(confidence), positions])
-    return np.where(confidence > 0, found[:2], _fitted(planes, guide, rounds=2, turns=2)[:2])
-
-
-def _fitted(placed: Planes, guide: Planes, *, rounds: int, turns: int) -> Planes:
-    return np.asarray(_core.fill_affine(placed, guide, **_FIT, rounds=rounds, turns=turns))
+    y, x = (Axis(size, seeds.spacing).positions for size in seeds.shape)
+    points = np.stack([x[columns], y[rows]], axis=1).astype(np.float32)
+    flow = seeds.found[0][:2, known].T * scale
+    return Matches((points + np.float32(0.5)) * scale - np.float32(0.5), flow, seeds.confidence[0, known])
 
 
 def _placed(matches: Matches, shape: tuple[int, int]) -> Planes:
     """Return u, v, weight, x and y (in points) of the surest match nearest to each point of the grid."""
-    rows, columns = (_Axis(size, SPACING) for size in shape)
+    rows, columns = (Axis(size, SPACING) for size in shape)
     placed = np.zeros((5, rows.count, columns.count), np.float32)
     x = (matches.points[:, 0] - columns.first) / SPACING
     y = (matches.points[:, 1] - rows.first) / SPACING
@@ -445,7 +270,7 @@ def _placed(matches: Matches, shape: tuple[int, int]) -> Planes:
     order = order[inside[order]]
     column = np.clip(np.rint(x[order]), 0, columns.count - 1).astype(np.int64)
     row = np.clip(np.rint(y[order]), 0, rows.count - 1).astype(np.int64)
-    cells = np.stack([*matches.flow[order].T, _odds(matches.confidence[order]), x[order], y[order]])
+    cells = np.stack([*matches.flow[order].T, odds(matches.confidence[order]), x[order], y[order]])
     placed[:, row, column] = cells  # of several for one point the last, the surest, stays
     return placed
 

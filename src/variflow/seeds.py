@@ -1,0 +1,200 @@
+"""Search matches coarse to fine: of points of a grid, in both directions, with gaps filled on the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow import _core
+from variflow.frames import Frame
+from variflow.pyramid import Level
+from variflow.resampling import Planes, smooth
+
+# Frames with more pixels are matched at a smaller size: a descriptor takes 64 bytes a pixel.
+_MOST_PIXELS = 1_000_000
+# Shorter side of the coarsest level that is searched, in pixels, and how far all displacements are compared there.
+COARSEST = 20
+_REACH = 16
+# Standard deviation in pixels of a Gaussian before descriptors are taken, and the gradient below which they fade.
+_SMOOTHING = 0.8
+_NOISE = 2 / 255
+# In the unit of the descriptors' differences, typically 100 to 2000: how much zero is favoured at the coarsest level,
+# and what each pixel costs by which a match differs from one of its eight neighbours.
+_FAVOUR = 60.0
+_SMOOTHNESS = 4.0
+_SWEEPS = 3
+
+# The fit of affine motions: reach in points of the grid, how much longer a way is for each unit of colour in CIE Lab,
+# deviation in pixels from which matches count less, and the variance of their position, in points, below which slopes
+# are not trusted.
+_FIT: dict[str, float] = {"reach": 10.0, "contrast": 1.5, "tolerance": 2.0, "ridge": 0.01}
+# The window, in points, that tells how a match moves against what surrounds it.
+_WINDOW = 9
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Where the points of a grid lie along one axis of a frame: centred, every so many pixels."""
+
+    size: int
+    spacing: int
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return (self.size - 1) // self.spacing + 1
+
+    @property
+    def first(self) -> int:
+        """Where the first is."""
+        return (self.size - 1 - (self.count - 1) * self.spacing) // 2
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """Where each is."""
+        return self.first + self.spacing * np.arange(self.count)
+
+    def to_pixels(self, size: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return what interpolates linearly from the points to the pixels of a level of that size."""
+        position = ((np.arange(size) + 0.5) * (self.size / size) - 0.5 - self.first) / self.spacing
+        return _linear(position, self.count)
+
+    def from_pixels(self, size: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return what interpolates linearly from the pixels of a level of that size to the points."""
+        return _linear(np.clip((self.positions + 0.5) * (size / self.size) - 0.5, 0, size - 1), size)
+
+
+def _linear(position: NDArray[Any], count: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    first = np.clip(np.floor(position), 0, max(count - 2, 0))
+    part = position - first if count > 1 else np.zeros_like(position)
+    return first.astype(np.int32), np.stack([1 - part, part], axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """What the search has found at a level: u and v at points of a grid of either frame; of the first how surely."""
+
+    shape: tuple[int, int]
+    spacing: int
+    found: tuple[Planes, Planes]
+    confidence: Planes
+
+    def roughness(self) -> float:
+        """Return how far things move against what surrounds them, relative to its size.
+
+        That is, the 95th percentile of the differences between matches and the mean over a window about them, in widths
+        of the window.
+        """
+        known = self.confidence > 0.5
+        u, v, count = np.where(known, np.concatenate([self.found[0][:2], np.ones_like(known)]), np.float32(0))
+        sums = _box_sums(np.stack([u, v, count]), _WINDOW)
+        differences = np.hypot(*(np.stack([u, v]) - sums[:2] / np.maximum(sums[2], 1)))[known[0]]
+        return float(np.percentile(differences, 95)) / (_WINDOW * self.spacing)
+
+
+def _box_sums(planes: Planes, window: int) -> Planes:
+    taps = []
+    for size in planes.shape[1:]:
+        inside = np.arange(size)[:, None] + np.arange(window) - window // 2
+        taps += [np.arange(size, dtype=np.int32) - window // 2, ((inside >= 0) & (inside < size)).astype(np.float32)]
+    return _core.resample(np.ascontiguousarray(planes, np.float32), *taps)
+
+
+def search(levels: list[Level], spacing: int) -> Iterator[Seeds]:
+    """Match coarse to fine; at half the finest size a second time, with the gaps filled."""
+    finest_first = _halves(levels)
+    seeds: Seeds | None = None
+    for level in [*reversed(finest_first[1:] or finest_first), *reversed(finest_first[:2])]:
+        if seeds is None or level.shape != seeds.shape:
+            first, second = _Side.of(level.frame0, spacing), _Side.of(level.frame1, spacing)
+        there, back = (None, None) if seeds is None else (_lifted(seeds, way, level.shape) for way in (0, 1))
+        forward, backward = _one_way(first, second, there, spacing), _one_way(second, first, back, spacing)
+        sure = _core.match_confidence(forward, backward, spacing)
+        yield Seeds(level.shape, spacing, (forward, backward), sure)
+        sure_back = _core.match_confidence(backward, forward, spacing)
+        filled = _filled(forward, sure, first.guide), _filled(backward, sure_back, second.guide)
+        seeds = Seeds(level.shape, spacing, filled, sure)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One frame at one level, as the search sees it."""
+
+    descriptors: NDArray[np.uint8]
+    valid: Planes
+    guide: Planes
+
+    @classmethod
+    def of(cls, frame: Frame, spacing: int) -> _Side:
+        plane = smooth(frame.planes.mean(axis=0, keepdims=True, dtype=np.float32), _SMOOTHING)
+        rows, columns = (Axis(size, spacing).positions for size in plane.shape[1:])
+        valid = np.ascontiguousarray(frame.valid, np.float32)[None]
+        guide = _core.lab(np.ascontiguousarray(plane[:, rows[:, None], columns]))
+        return cls(_core.descriptors(plane, _NOISE), valid, guide)
+
+
+def _one_way(first: _Side, second: _Side, begun: Planes | None, spacing: int) -> Planes:
+    reach, sweeps, favour, smoothness = (_REACH, 0, _FAVOUR, 0.0) if begun is None else (4, _SWEEPS, 0.0, _SMOOTHNESS)
+    return _core.search_matches(
+        first.descriptors,
+        second.descriptors,
+        first.valid,
+        second.valid,
+        begun,
+        spacing,
+        reach,
+        sweeps,
+        favour,
+        smoothness,
+    )
+
+
+def _halves(levels: list[Level]) -> list[Level]:
+    """Return levels each about half the size of the one before, from the finest that is not too large."""
+    usable = [level for level in levels if min(level.shape) >= COARSEST]
+    finer = [level for level in usable if level.shape[0] * level.shape[1] > _MOST_PIXELS]
+    usable = usable[len(finer) :]
+    chosen = usable[:1]
+    while coarser := [level for level in usable if level.shape[1] < 0.7 * chosen[-1].shape[1]]:
+        half = 0.5 * chosen[-1].shape[1]
+        chosen.append(min(coarser, key=lambda level: abs(math.log(level.shape[1] / half))))
+    return chosen or levels[-1:]
+
+
+def _lifted(seeds: Seeds, way: int, shape: tuple[int, int]) -> Planes:
+    """Bring what was found at one level to the grid of a finer one."""
+    found = seeds.found[way][:2]
+    if shape == seeds.shape:
+        return np.ascontiguousarray(found)
+    nearest = []
+    for size, coarse in zip(shape, seeds.shape, strict=True):
+        fine, grid = Axis(size, seeds.spacing), Axis(coarse, seeds.spacing)
+        position = (fine.positions + 0.5) * (coarse / size) - 0.5
+        nearest.append(np.clip(np.rint((position - grid.first) / seeds.spacing), 0, grid.count - 1).astype(np.int64))
+    scale = np.array([shape[1] / seeds.shape[1], shape[0] / seeds.shape[0]], np.float32)
+    return np.ascontiguousarray(found[:, nearest[0][:, None], nearest[1]] * scale[:, None, None])
+
+
+def odds(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how much matches count: their odds, for sure ones about 50."""
+    odds: NDArray[np.float32] = confidence / (np.float32(1.02) - confidence)
+    return odds
+
+
+def _filled(found: Planes, confidence: Planes, guide: Planes) -> Planes:
+    """Replace what is no match by what the matches around it suggest."""
+    if not confidence.any():
+        return found
+    positions = np.indices(confidence.shape[1:]).astype(np.float32)[::-1]
+    planes = np.concatenate([np.nan_to_num(found[:2]), odds(confidence), positions])
+    return np.where(confidence > 0, found[:2], fit_affine(planes, guide, rounds=2, turns=2)[:2])
+
+
+def fit_affine(placed: Planes, guide: Planes, *, rounds: int, turns: int) -> Planes:
+    """Return u and v of affine motions fitted around each point to matches u, v, weight, x and y, and what remains."""
+    return np.asarray(_core.fill_affine(placed, guide, **_FIT, rounds=rounds, turns=turns))
