@@ -170,12 +170,21 @@ void sweep(const Comparison& frames, SearchRule rule, int64_t begin, int64_t end
                 best = {dx, dy, cost};
                 least = cost + rough;
             };
-            auto take = [&](const Seed& neighbour) VARIFLOW_INLINE_LAMBDA { offer(neighbour.dx, neighbour.dy); };
-            if (column > 0) take(seeds[j * across + i - direction]);
+            // Neighbours often have found the same.
+            const Seed* taken[4];
+            int count = 0;
+            auto take = [&](const Seed* neighbour) VARIFLOW_INLINE_LAMBDA {
+                for (int k = 0; k < count; ++k) {
+                    if (taken[k]->dx == neighbour->dx && taken[k]->dy == neighbour->dy) return;
+                }
+                taken[count++] = neighbour;
+                offer(neighbour->dx, neighbour->dy);
+            };
+            if (column > 0) take(seeds + j * across + i - direction);
             if (visited) {
-                if (column > 0) take(visited[i - direction]);
-                take(visited[i]);
-                if (column + 1 < across) take(visited[i + direction]);
+                take(visited + i);
+                if (column > 0) take(visited + i - direction);
+                if (column + 1 < across) take(visited + i + direction);
             }
             for (int64_t reach = rule.reach, trial = 0; reach > 0; reach /= 2, ++trial) {
                 const uint32_t random = mix(static_cast<uint64_t>(((number * 64 + trial) * down + j) * across + i));

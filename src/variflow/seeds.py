@@ -108,17 +108,20 @@ def _box_sums(planes: Planes, window: int) -> Planes:
 def search(levels: list[Level], spacing: int) -> Iterator[Seeds]:
     """Match coarse to fine; at half the finest size a second time, with the gaps filled."""
     finest_first = _halves(levels)
-    seeds: Seeds | None = None
-    for level in [*reversed(finest_first[1:] or finest_first), *reversed(finest_first[:2])]:
-        if seeds is None or level.shape != seeds.shape:
+    order = [*reversed(finest_first[1:] or finest_first), *reversed(finest_first[:2])]
+    begun: tuple[Planes | None, Planes | None] = (None, None)
+    shape = (0, 0)
+    for level, finer in zip(order, [*order[1:], None], strict=True):
+        if level.shape != shape:
             first, second = _Side.of(level.frame0, spacing), _Side.of(level.frame1, spacing)
-        there, back = (None, None) if seeds is None else (_lifted(seeds, way, level.shape) for way in (0, 1))
-        forward, backward = _one_way(first, second, there, spacing), _one_way(second, first, back, spacing)
-        sure = _core.match_confidence(forward, backward, spacing)
-        yield Seeds(level.shape, spacing, (forward, backward), sure)
-        sure_back = _core.match_confidence(backward, forward, spacing)
-        filled = _filled(forward, sure, first.guide), _filled(backward, sure_back, second.guide)
-        seeds = Seeds(level.shape, spacing, filled, sure)
+        shape = level.shape
+        found = _one_way(first, second, begun[0], spacing), _one_way(second, first, begun[1], spacing)
+        sure = _core.match_confidence(*found, spacing)
+        yield Seeds(shape, spacing, found, sure)
+        if finer is not None:
+            sure_back = _core.match_confidence(found[1], found[0], spacing)
+            filled = _filled(found[0], sure, first.guide), _filled(found[1], sure_back, second.guide)
+            begun = _lifted(filled[0], shape, finer.shape, spacing), _lifted(filled[1], shape, finer.shape, spacing)
 
 
 @dataclass(frozen=True)
@@ -166,17 +169,16 @@ def _halves(levels: list[Level]) -> list[Level]:
     return chosen or levels[-1:]
 
 
-def _lifted(seeds: Seeds, way: int, shape: tuple[int, int]) -> Planes:
+def _lifted(found: Planes, shape: tuple[int, int], finer: tuple[int, int], spacing: int) -> Planes:
     """Bring what was found at one level to the grid of a finer one."""
-    found = seeds.found[way][:2]
-    if shape == seeds.shape:
-        return np.ascontiguousarray(found)
+    if finer == shape:
+        return found
     nearest = []
-    for size, coarse in zip(shape, seeds.shape, strict=True):
-        fine, grid = Axis(size, seeds.spacing), Axis(coarse, seeds.spacing)
-        position = (fine.positions + 0.5) * (coarse / size) - 0.5
-        nearest.append(np.clip(np.rint((position - grid.first) / seeds.spacing), 0, grid.count - 1).astype(np.int64))
-    scale = np.array([shape[1] / seeds.shape[1], shape[0] / seeds.shape[0]], np.float32)
+    for size, coarse in zip(finer, shape, strict=True):
+        grid = Axis(coarse, spacing)
+        position = (Axis(size, spacing).positions + 0.5) * (coarse / size) - 0.5
+        nearest.append(np.clip(np.rint((position - grid.first) / spacing), 0, grid.count - 1).astype(np.int64))
+    scale = np.array([finer[1] / shape[1], finer[0] / shape[0]], np.float32)
     return np.ascontiguousarray(found[:, nearest[0][:, None], nearest[1]] * scale[:, None, None])
 
 
@@ -189,7 +191,7 @@ def odds(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
 def _filled(found: Planes, confidence: Planes, guide: Planes) -> Planes:
     """Replace what is no match by what the matches around it suggest."""
     if not confidence.any():
-        return found
+        return np.ascontiguousarray(found[:2])
     positions = np.indices(confidence.shape[1:]).astype(np.float32)[::-1]
     planes = np.concatenate([np.nan_to_num(found[:2]), odds(confidence), positions])
     return np.where(confidence > 0, found[:2], fit_affine(planes, guide, rounds=2, turns=2)[:2])
