@@ -18,6 +18,7 @@ from variflow.energy import Energy
 from variflow.frames import fill_missing, prepare
 from variflow.linearisation import Linearisation, linearise
 from variflow.model import Model
+from variflow.occlusion import Comparison, Inverse, backwards, confidence, occluded
 from variflow.pyramid import Level, pyramid
 from variflow.resampling import Planes, resample_flow
 from variflow.solve.minimum import Minimum, NativeSolver
@@ -136,6 +137,36 @@ class Result:
         is made once more, with the same result, when they are first read.
         """
         return [state.energy for state in islice(iterate(**self._inputs), self._warps)]
+
+    @cached_property
+    def backward(self) -> Flow:
+        """The flow from the second frame to the first, ``(H, W, 2)``, finite everywhere.
+
+        It is estimated when first read, from the frames as they are then: from the inverse of the flow on, at half
+        size, with half the warps.
+        """
+        return estimate(**backwards(self._inputs, self.flow)).flow
+
+    @cached_property
+    def occlusion(self) -> NDArray[np.bool_]:
+        """Where a point of the first frame is not visible in the second, or lies outside it; ``(H, W)``.
+
+        True where the backward flow does not lead back, the less the worse the frames match.
+        """
+        return occluded(self.flow, self.backward, self._comparison)
+
+    @cached_property
+    def confidence(self) -> NDArray[np.float32]:
+        """How likely the flow is right within a pixel, ``(H, W)`` from 0 to 1.
+
+        It falls with the distance by which points miss their start when they go forward and back, and is at most 1/2
+        where the frames have nothing to compare.
+        """
+        return confidence(self.flow, self.backward, self._comparison)
+
+    @cached_property
+    def _comparison(self) -> Comparison:
+        return Comparison.of(self._inputs, self.flow)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the flow to a file, whose extension says in which format (see `variflow.write_flow`)."""
@@ -325,6 +356,8 @@ def _linearise(level: Level, flow: tuple[Planes, Planes], model: Model) -> Linea
 def _start(init: Any, levels: list[Level], model: Model) -> matching.Start:
     """Return where to start from: zero, matches, or the flow given with its unknown pixels filled."""
     coarsest, shape = len(levels) - 1, levels[-1].shape
+    if isinstance(init, Inverse):
+        return init.start(levels)
     if isinstance(init, matching.Matches):
         return matching.start_from(init, levels)
     if init is None:

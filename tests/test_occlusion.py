@@ -1,0 +1,209 @@
+"""The flow back, what is occluded and how sure a flow is: all read off one estimate."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import variflow
+from variflow import datasets, flowops, models
+from variflow.datasets import synthetic
+from variflow.datasets.synthetic import Ellipse, Layer, Motion, Texture
+from variflow.metrics import ause, endpoint_error_map
+from variflow.occlusion import Comparison, confidence, occluded
+
+MODEL = models.classic_nl()
+
+
+@pytest.fixture(scope="module")
+def demo():
+    sample = datasets.demo()
+    return sample, variflow.estimate(sample.frame0, sample.frame1, MODEL)
+
+
+def f_score(found, truth):
+    return 2 * (found & truth).sum() / (found.sum() + truth.sum())
+
+
+def scene(seed):
+    """Three discs that move over a background."""
+    random = np.random.default_rng(seed)
+    layers = [Layer(Texture(10 * seed), Motion(tuple(random.uniform(-3, 3, 2))))]
+    for index, center in enumerate([(50, 45), (110, 80), (75, 95)]):
+        motion = Motion(tuple(random.uniform(-8, 8, 2)), rotation=random.uniform(-3, 3), center=center)
+        layers.append(Layer(Texture(10 * seed + index + 1), motion, Ellipse(center, (26, 20), 40 * index)))
+    return synthetic.render(layers, (130, 160))
+
+
+def test_identical_frames_hide_nothing_and_are_sure():
+    frame = synthetic.translation((60, 80), seed=3).frame0
+    result = variflow.estimate(frame, frame, MODEL)
+    assert (result.backward == 0).all()
+    assert not result.occlusion.any()
+    assert (result.confidence == 1).all()
+
+
+def test_types_shapes_and_ranges(demo):
+    sample, result = demo
+    assert result.backward.shape == sample.flow.shape
+    assert result.backward.dtype == result.confidence.dtype == np.float32
+    assert result.occlusion.dtype == bool
+    assert result.occlusion.shape == result.confidence.shape == sample.occlusion.shape
+    assert np.isfinite(result.backward).all()
+    assert (result.confidence >= 0).all()
+    assert (result.confidence <= 1).all()
+    assert result.backward is result.backward  # computed once
+
+
+def test_the_flow_back_is_that_of_the_frames_the_other_way_around(demo):
+    sample, result = demo
+    whole = variflow.estimate(sample.frame1, sample.frame0, MODEL).flow
+    apart = np.hypot(*np.moveaxis(result.backward - whole, 2, 0))
+    assert np.median(apart) < 0.02
+    assert (apart < 0.2).mean() > 0.94
+    seen = ~sample.occlusion
+    assert np.nanmedian(flowops.consistency(result.flow, result.backward)[seen]) < 0.04
+
+
+def test_occlusion_of_the_demo(demo):
+    sample, result = demo
+    assert f_score(result.occlusion, sample.occlusion) > 0.86
+    plain = ~flowops.is_consistent(result.flow, result.backward)
+    assert f_score(result.occlusion, sample.occlusion) > f_score(plain, sample.occlusion)
+
+
+def test_occlusion_of_scenes():
+    scores = []
+    for seed in range(1, 5):
+        sample = scene(seed)
+        result = variflow.estimate(sample.frame0, sample.frame1, MODEL)
+        scores.append(f_score(result.occlusion, sample.occlusion))
+    assert np.mean(scores) > 0.75, scores
+
+
+def test_what_leaves_the_frame_is_occluded():
+    pair = synthetic.translation((60, 80), shift=(6.0, -4.0), seed=4)
+    result = variflow.estimate(pair.frame0, pair.frame1, MODEL)
+    assert result.occlusion[:, -5:].all()
+    assert result.occlusion[:3].all()
+    assert not result.occlusion[8:-4, 4:-10].any()
+
+
+def test_frames_that_share_nothing_still_have_a_flow_back():
+    """Nothing of the first frame arrives in the second."""
+    random = np.random.default_rng(5)
+    first, second = random.random((2, 24, 32))
+    result = variflow.estimate(first, second, MODEL)
+    away = replace(result, flow=np.full((24, 32, 2), 100, np.float32))
+    assert np.isfinite(away.backward).all()
+    assert away.occlusion.all()
+    assert (away.confidence <= 0.5).all()
+
+
+def test_confidence_tells_the_errors_apart_and_how_likely_they_are(demo):
+    sample, result = demo
+    error = endpoint_error_map(result.flow, sample.flow)
+    assert ause(error, -result.confidence) < 0.08
+    right = error < 1
+    assert right[result.confidence > 0.9].mean() > 0.9
+    assert right[result.confidence < 0.3].mean() < right[result.confidence > 0.9].mean()
+
+
+@pytest.mark.parametrize("name", ["Grove3", "Urban3"])
+def test_confidence_ranks_real_errors_better_than_the_plain_distance(middlebury, name):
+    pair = middlebury[name]
+    result = variflow.estimate(pair.frame0, pair.frame1, MODEL)
+    error = endpoint_error_map(result.flow, pair.flow)
+    back = flowops.warp(result.backward, result.flow, "bilinear")
+    plain = np.hypot(*np.moveaxis(result.flow + back, 2, 0))
+    assert ause(error, -result.confidence) < min(0.3, ause(error, plain))
+
+
+def test_missing_pixels_masks_and_weights_of_both_frames():
+    pair = synthetic.translation((60, 80), shift=(1.5, -0.5), seed=6)
+    holed = pair.frame0.astype(float)
+    holed[20:30, 30:45] = np.nan
+    mask, weights = np.ones((60, 80), bool), np.ones((60, 80))
+    mask[40:50, 10:20] = False
+    weights[5:15, 60:70] = 0.1
+    whole = variflow.estimate(pair.frame0, pair.frame1, MODEL).backward
+    for given_mask, given_weights in ((mask, weights), ((None, mask), (weights, weights)), (None, None)):
+        result = variflow.estimate(holed, pair.frame1, MODEL, mask=given_mask, weights=given_weights)
+        assert np.isfinite(result.backward).all()
+        assert np.isfinite(result.confidence).all()
+        assert result.occlusion[4:-4, 4:-4].mean() < 0.02
+        assert result.confidence[22:28, 33:42].max() <= 0.5
+        assert result.confidence[52:58, 25:60].min() > 0.9
+        far = np.s_[:15, :25]
+        assert np.abs(result.backward - whole)[far].max() < 0.1
+
+
+def test_a_flow_to_start_from_is_not_taken_for_the_way_back():
+    pair = synthetic.translation((60, 80), shift=(3.0, 0.0), seed=7)
+    init = np.broadcast_to(np.float32([3, 0]), (60, 80, 2))
+    result = variflow.estimate(pair.frame0, pair.frame1, MODEL, init=init)
+    np.testing.assert_allclose(result.backward[8:-8, 8:-8].mean(axis=(0, 1)), (-3, 0), atol=0.05)
+
+
+def test_the_same_again_for_any_number_of_threads():
+    sample = scene(9)
+    before = variflow.get_threads()
+    found = []
+    try:
+        for threads in (1, 2, 3):
+            variflow.set_threads(threads)
+            result = variflow.estimate(sample.frame0, sample.frame1, MODEL)
+            found.append((result.backward, result.occlusion, result.confidence))
+    finally:
+        variflow.set_threads(before)
+    for others in found[1:]:
+        for first, other in zip(found[0], others, strict=True):
+            np.testing.assert_array_equal(first, other)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 3), (17, 16), (33, 50, 3)])
+def test_any_size(shape):
+    random = np.random.default_rng(0)
+    result = variflow.estimate(random.random(shape), random.random(shape), "horn-schunck")
+    assert result.backward.shape == (*shape[:2], 2)
+    assert result.occlusion.shape == result.confidence.shape == shape[:2]
+    assert np.isfinite(result.confidence).all()
+
+
+def test_an_energy_of_your_own_has_a_way_back():
+    def energy(d, at):
+        u, v = d
+        data = ((at.Ix * u + at.Iy * v + at.It) ** 2).sum()
+        return data + 0.01 * variflow.energy.Smoothness()(d, at)
+
+    pair = synthetic.translation((40, 48), shift=(1.0, 0.5), seed=8)
+    result = variflow.estimate(pair.frame0, pair.frame1, variflow.Model(energy, warps=3, steps=60))
+    np.testing.assert_allclose(result.backward[8:-8, 8:-8].mean(axis=(0, 1)), (-1, -0.5), atol=0.05)
+
+
+def comparison(mismatch, compared=True):
+    plane = np.broadcast_to(np.float32(mismatch), (20, 24))
+    return Comparison(plane, np.broadcast_to(np.bool_(compared), plane.shape))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0, 20))
+def test_an_exact_way_back_is_sure_and_a_longer_way_less(seed, missed):
+    shift = np.random.default_rng(seed).integers(-3, 4, 2)
+    flow = np.broadcast_to(shift.astype(np.float32), (20, 24, 2)).copy()
+    assert not occluded(flow, -flow, comparison(1.5))[6:-6, 6:-6].any()
+    assert (confidence(flow, -flow, comparison(0)) == 1).all()
+    assert (confidence(flow, -flow, comparison(0, compared=False)) == 0.5).all()
+    astray = np.float32([missed, 0]) - flow
+    expected = 1 / (1 + (missed / 0.67) ** 1.4)
+    np.testing.assert_allclose(confidence(flow, astray, comparison(0)), expected, atol=1e-4)
+
+
+def test_a_mismatch_makes_occlusion_of_a_miss():
+    flow = np.zeros((20, 24, 2), np.float32)
+    backward = flow + np.float32([1, 0])
+    assert not occluded(flow, backward, comparison(0)).any()
+    assert occluded(flow, backward, comparison(3)).all()
+    assert not occluded(flow, flow, comparison(3)).any()
