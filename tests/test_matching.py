@@ -126,6 +126,13 @@ def test_affine_motion_is_continued() -> None:
     np.testing.assert_allclose(flow[:60, :60], affine(np.stack([x, y], axis=-1))[:60, :60], atol=0.02)
 
 
+def test_large_frames_have_a_coarser_grid() -> None:
+    points = scattered(2000, (1100, 1200))
+    flow = densify(Matches(points, affine(points)), np.zeros((1100, 1200)))
+    y, x = np.indices((1100, 1200))
+    np.testing.assert_allclose(flow, affine(np.stack([x, y], axis=-1)), atol=0.1)
+
+
 def test_outliers_and_unsure_matches_count_little() -> None:
     size = (90, 120)
     points = scattered(900, size)

@@ -8,6 +8,7 @@ motions fitted to the matches around each place, where ways across image edges a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +21,9 @@ from variflow.pyramid import Level, pyramid
 from variflow.resampling import Planes, resample_flow
 from variflow.seeds import COARSEST, Axis, Seeds, fit_affine, odds, search
 
-# Every so many columns and rows a point is matched.
+# Every so many columns and rows a point is matched, and a dense flow is made, if these are not more points than so.
 SPACING = 3
+_MOST_POINTS = 120_000
 
 # The weighted median of what the matches differ from the fit by: window, step, and standard deviations of the weights
 # by distance in points and by colour. A point without a match counts as this many with even odds, and stays at the fit.
@@ -234,11 +236,12 @@ def start_from(matches: Matches, levels: list[Level]) -> Start:
 def _dense(matches: Matches, levels: list[Level], index: int) -> tuple[Planes, Planes]:
     """Return the flow at a level that matches suggest."""
     shape, (height, width) = levels[0].shape, levels[index].shape
-    placed = _placed(matches, shape)
+    spacing = max(SPACING, math.ceil(math.sqrt(shape[0] * shape[1] / _MOST_POINTS)))
+    rows, columns = (Axis(size, spacing) for size in shape)
+    placed = _placed(matches, rows, columns)
     if not placed[2].any():
         raise ValueError(f"there are {len(matches)} matches, none with confidence")
-    rows, columns = (Axis(size, SPACING) for size in shape)
-    like = next(level for level in reversed(levels) if SPACING * level.shape[1] >= shape[1])
+    like = next(level for level in reversed(levels) if spacing * level.shape[1] >= shape[1])
     guide = _core.resample(like.guide, *rows.from_pixels(like.shape[0]), *columns.from_pixels(like.shape[1]))
     fitted = fit_affine(placed, guide, rounds=3, turns=3)
     flow, rest = fitted[:2], np.ascontiguousarray(fitted[2:])
@@ -259,13 +262,13 @@ def _matches(seeds: Seeds, shape: tuple[int, int]) -> Matches:
     return Matches((points + np.float32(0.5)) * scale - np.float32(0.5), flow, seeds.confidence[0, known])
 
 
-def _placed(matches: Matches, shape: tuple[int, int]) -> Planes:
+def _placed(matches: Matches, rows: Axis, columns: Axis) -> Planes:
     """Return u, v, weight, x and y (in points) of the surest match nearest to each point of the grid."""
-    rows, columns = (Axis(size, SPACING) for size in shape)
     placed = np.zeros((5, rows.count, columns.count), np.float32)
-    x = (matches.points[:, 0] - columns.first) / SPACING
-    y = (matches.points[:, 1] - rows.first) / SPACING
-    inside = np.all((matches.points >= -0.5) & (matches.points < np.array(shape[::-1]) - 0.5), axis=1)
+    x = (matches.points[:, 0] - columns.first) / columns.spacing
+    y = (matches.points[:, 1] - rows.first) / rows.spacing
+    size = np.array([columns.size, rows.size])
+    inside = np.all((matches.points >= -0.5) & (matches.points < size - 0.5), axis=1)
     order = np.argsort(matches.confidence, kind="stable")
     order = order[inside[order]]
     column = np.clip(np.rint(x[order]), 0, columns.count - 1).astype(np.int64)
