@@ -198,6 +198,13 @@ def test_core_checks_its_arguments() -> None:
         CORE.search_matches(plane, described, plane, plane, None, 3, 2, 0, 0.0, 0.0)
     with pytest.raises(ValueError, match="start"):
         _core.search_matches(described, described, plane, plane, np.zeros((2, 9, 12), np.float32), 3, 2, 0, 0.0, 0.0)
+    rule: Any = {"contrast": 1.0, "tolerance": 1.0, "ridge": 1.0, "rounds": 1, "turns": 1}
+    with pytest.raises(ValueError, match="matches"):
+        _core.fill_affine(np.zeros((5, 9, 11), np.float32), plane, reach=1.0, **rule)
+    with pytest.raises(ValueError, match="reach"):
+        _core.fill_affine(np.zeros((5, 9, 12), np.float32), plane, reach=0.0, **rule)
+    with pytest.raises(ValueError, match="rounds"):
+        _core.fill_affine(np.zeros((5, 9, 12), np.float32), plane, reach=1.0, **{**rule, "rounds": 0})
     with pytest.raises(ValueError, match="backward"):
         _core.match_confidence(np.zeros((3, 4, 5), np.float32), np.zeros((3, 4, 4), np.float32), 3)
 

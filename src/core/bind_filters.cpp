@@ -7,9 +7,6 @@
 namespace variflow::bindings {
 namespace {
 
-// A whole number of pixels up to here is far beyond any use and far from any overflow.
-constexpr int64_t most_pixels = 1 << 12;
-
 Array checked_flow(nb::handle argument, const char* name) {
     Array flow = checked<float>(argument, name, {"2", "height", "width"});
     if (flow.shape(0) != 2) {
@@ -35,13 +32,6 @@ Array checked_plane(nb::handle argument, const char* name, const Array& flow) {
     Array plane = checked_like(argument, name, flow);
     if (plane.shape(0) != 1) refuse_value(std::string("`") + name + "` must be one plane, not " + describe(plane));
     return plane;
-}
-
-void from_to(const char* name, int64_t value, int64_t low, int64_t high) {
-    if (value < low || value > high) {
-        refuse_value(std::string("`") + name + "` must be from " + std::to_string(low) + " to " + std::to_string(high) +
-                     ", not " + std::to_string(value));
-    }
 }
 
 void odd(const char* name, int64_t value) {

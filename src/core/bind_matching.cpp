@@ -1,6 +1,6 @@
 // Bindings of the kernels that match two frames.
-#include <cmath>
 #include <string>
+#include <utility>
 
 #include "bindings.hpp"
 #include "matching.hpp"
@@ -9,16 +9,6 @@ namespace variflow::bindings {
 namespace {
 
 using Descriptors = nb::ndarray<nb::numpy, uint8_t, nb::ndim<3>, nb::c_contig>;
-
-// A whole number of pixels up to here is far beyond any use and far from any overflow.
-constexpr int64_t most_pixels = 1 << 12;
-
-void from_to(const char* name, int64_t value, int64_t low, int64_t high) {
-    if (value < low || value > high) {
-        refuse_value(std::string("`") + name + "` must be from " + std::to_string(low) + " to " + std::to_string(high) +
-                     ", not " + std::to_string(value));
-    }
-}
 
 Array checked_shape(nb::handle argument, const char* name, Shape shape) {
     Array planes = checked<float>(argument, name, {"channels", "height", "width"});
@@ -97,10 +87,15 @@ Planes match_confidence(nb::handle forward_argument, nb::handle backward_argumen
 
 Planes fill_affine(nb::handle matches_argument, nb::handle guide_argument, float reach, float contrast,
                    float tolerance, float ridge, int64_t rounds, int64_t turns) {
-    const Array matches = checked<float>(matches_argument, "matches", {"5", "height", "width"});
-    if (matches.shape(0) != 5) refuse_value("`matches` must have the shape (5, height, width), not " + describe(matches));
     const Array guide = checked<float>(guide_argument, "guide", {"channels", "height", "width"});
     const Shape shape = shape_of(guide);
+    const Array matches = checked_shape(matches_argument, "matches", {5, shape.height, shape.width});
+    for (const auto& [name, value] : {std::pair{"reach", reach}, {"tolerance", tolerance}, {"ridge", ridge}}) {
+        if (!(value > 0.0f)) refuse_value(std::string("`") + name + "` must be above 0, not " + std::to_string(value));
+    }
+    if (!(contrast >= 0.0f)) refuse_value("`contrast` must be at least 0, not " + std::to_string(contrast));
+    from_to("rounds", rounds, 1, most_pixels);
+    from_to("turns", turns, 1, most_pixels);
     const float* const u = floats(matches);
     const int64_t places = shape.height * shape.width;
     return run({4, shape.height, shape.width}, [&](float* out) {

@@ -35,7 +35,9 @@ inline std::string describe(const Array& array) {
 // The argument as a contiguous array of `Scalar` with `axes.size()` axes of at least one element each.
 template <typename Scalar>
 Array checked(nb::handle argument, const std::string& name, std::initializer_list<const char*> axes) {
-    const char* wanted_type = std::is_same_v<Scalar, float> ? "float32" : std::is_same_v<Scalar, uint8_t> ? "uint8" : "int32";
+    const char* wanted_type = std::is_same_v<Scalar, float>     ? "float32"
+                              : std::is_same_v<Scalar, uint8_t> ? "uint8"
+                                                                : "int32";
     Array array;
     if (!nb::try_cast(argument, array, false) || array.dtype() != nb::dtype<Scalar>()) {
         const nb::object given = nb::hasattr(argument, "dtype") ? nb::object(argument.attr("dtype"))
@@ -56,6 +58,16 @@ Array checked(nb::handle argument, const std::string& name, std::initializer_lis
         expected *= static_cast<int64_t>(array.shape(i));
     }
     return array;
+}
+
+// A whole number of pixels up to here is far beyond any use and far from any overflow.
+constexpr int64_t most_pixels = 1 << 12;
+
+inline void from_to(const char* name, int64_t value, int64_t low, int64_t high) {
+    if (value < low || value > high) {
+        refuse_value(std::string("`") + name + "` must be from " + std::to_string(low) + " to " + std::to_string(high) +
+                     ", not " + std::to_string(value));
+    }
 }
 
 inline Array checked_planes(nb::handle planes) { return checked<float>(planes, "planes", {"channels", "height", "width"}); }
