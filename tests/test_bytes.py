@@ -29,5 +29,12 @@ def test_arguments_are_checked():
     image, tables = np.zeros((2, 3, 3), np.uint8), np.zeros((3, 256), np.float32)
     with pytest.raises(ValueError, match=r"`tables`.*256.*\(2, 256\)"):
         _core.look_up(image, tables[:2], False)
-    with pytest.raises(TypeError, match="`image`.*uint8.*float32"):
+    with pytest.raises(TypeError, match=r"`image`.*uint8.*float32"):
         _core.look_up(image.astype(np.float32), tables, False)  # type: ignore[arg-type]
+
+
+def test_planes_become_pairs():
+    u, v = np.random.default_rng(3).random((2, 37, 501)).astype(np.float32)
+    np.testing.assert_array_equal(_core.interleave(u, v), np.stack((u, v), axis=-1))
+    with pytest.raises(ValueError, match=r"`v`.*\(37, 501\).*\(2, 501\)"):
+        _core.interleave(u, v[:2])

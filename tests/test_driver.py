@@ -140,9 +140,9 @@ def test_warps_may_differ_between_levels(pair):
     coarsest = seen[0][0]
     assert coarsest >= 2
     assert seen == [(level, warp) for level in range(coarsest, 0, -1) for warp in range(3)] + [(0, 0)]
-    for warps in (0, (), (2, 0), (1.5,)):
-        with pytest.raises(ValueError, match="^warps is .*, wanted a whole number"):
-            replace(QUICK, warps=warps)
+    for wrong in (0, (), (2, 0), (1.5,)):
+        with pytest.raises(ValueError, match=r"^warps is .*, wanted a whole number"):
+            replace(QUICK, warps=wrong)
 
 
 def test_callback_stops_and_the_flow_is_whole(pair):

@@ -170,3 +170,21 @@ GOOD = np.zeros((4, 5))
 def test_errors_name_the_argument(arguments, error, message):
     with pytest.raises(error, match=message):
         prepare(**{"frame0": GOOD, "frame1": GOOD, **arguments})
+
+
+def test_floats_that_were_integers_are_told_from_rounding_errors():
+    rng = np.random.default_rng(4)
+    levels = rng.integers(3, 250, (2, 40, 50, 3))
+    expected = planes(levels[0].astype(np.uint8), levels[1].astype(np.uint8))
+    for convert in (lambda a: a / 255, lambda a: 3.7 * a + 11, lambda a: a * 1e-7 - 5, lambda a: a * 257):
+        for dtype in (np.float64, np.float32):
+            found = planes(*(convert(level).astype(dtype) for level in levels))
+            if dtype == np.float64 or convert(1) > -4:  # steps of 1e-7 about -5 are lost in single precision
+                np.testing.assert_array_equal(found, expected)
+    holed = levels.astype(float) / 255
+    holed[0, 3, 4] = np.nan
+    found = prepare(*holed)[0]
+    assert not found.valid[3, 4]
+    np.testing.assert_allclose(found.planes[:, found.valid], expected[0][:, found.valid], atol=0.02)
+    real = rng.random((2, 40, 50))
+    np.testing.assert_allclose(prepare(*real, intensity_range=(0, 1))[0].planes[0], real[0], atol=1e-6)

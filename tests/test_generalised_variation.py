@@ -57,7 +57,7 @@ def test_the_core_and_jax_find_the_same_value(at, penalty, edges):
     term = TotalGeneralisedVariation(penalty, weight=0.7, second=2.0, edges=edges)
     d = increment(0.02)
     native = float(term(d, at))
-    assert float(jax.jit(lambda d, at: term(d, at))(d, at)) == pytest.approx(native, rel=1e-4)
+    assert float(jax.jit(lambda d, at: term(d, at))(d, at.plain())) == pytest.approx(native, rel=1e-4)
     # A little above the minimum, and at most the total variation, to which no slopes at all would lead.
     assert 0.99 * native < float(replace(term, iterations=10_000)(d, at)) <= native
     assert native < 1.01 * float(0.7 * Smoothness(penalty, per="pixel", edges=edges)(d, at))

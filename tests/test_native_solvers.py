@@ -179,7 +179,8 @@ def test_named_models(name):
     """Identical frames give exactly zero; a shift is found; any size works; threads do not matter."""
     pair = synthetic.translation((60, 80), shift=(1.3, -0.6), seed=2)
     flow = variflow.estimate(pair.frame0, pair.frame1, name).flow
-    assert np.abs(flow[8:-8, 8:-8] - (1.3, -0.6)).mean() < 0.05
+    at_half_size = models.get(name).finest > 0
+    assert np.abs(flow[8:-8, 8:-8] - (1.3, -0.6)).mean() < (0.15 if at_half_size else 0.05)
     assert (variflow.estimate(pair.frame0, pair.frame0, name).flow == 0).all()
     for shape in ((1, 1), (1, 30), (30, 1), (17, 18, 3)):
         rng = np.random.default_rng(0)

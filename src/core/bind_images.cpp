@@ -48,6 +48,16 @@ Planes look_up(nb::handle bytes_argument, nb::handle tables_argument, bool sum) 
                [&](float* out) { variflow::look_up(data, shape, floats(tables), sum, out); });
 }
 
+Planes interleave(nb::handle u_argument, nb::handle v_argument) {
+    const Array u = checked<float>(u_argument, "u", {"height", "width"});
+    const Array v = checked<float>(v_argument, "v", {"height", "width"});
+    if (u.shape(0) != v.shape(0) || u.shape(1) != v.shape(1)) {
+        refuse_value("`v` must have the shape of `u`, " + describe(u) + ", not " + describe(v));
+    }
+    const auto height = static_cast<int64_t>(u.shape(0)), width = static_cast<int64_t>(u.shape(1));
+    return run({height, width, 2}, [&](float* out) { variflow::interleave(floats(u), floats(v), height * width, out); });
+}
+
 std::array<int64_t, 256> histogram(nb::handle bytes_argument) {
     const Array bytes = checked<uint8_t>(bytes_argument, "values", {"count"});
     std::array<int64_t, 256> counts;
@@ -103,6 +113,7 @@ void add_images(nb::module_& module) {
                "The coefficients of the cubic B-spline through each plane, mirrored at the first and last pixel.");
     module.def("look_up", &look_up, "image"_a.none(), "tables"_a.none(), "total"_a,
                "The entry of its channel's table for each byte of (H, W, C), in planes, or their sum over the channels.");
+    module.def("interleave", &interleave, "u"_a.none(), "v"_a.none(), "Both planes of a flow as one array (H, W, 2).");
     module.def("histogram", &histogram, "values"_a.none(), "How often each value occurs in (count,) bytes.");
     module.def("derivative", &derivative, "planes"_a.none(), "axis"_a,
                "The 5-point derivative [1, -8, 0, 8, -1] / 12 along 'x' or 'y', borders replicated.");

@@ -31,6 +31,9 @@ struct Taps {
 };
 void resample(const float* planes, Shape shape, Taps vertical, Taps horizontal, float* out);
 
+// interleave.cpp: (2, count) values as (count, 2).
+void interleave(const float* u, const float* v, int64_t count, float* out);
+
 // bytes.cpp: images (H, W, C) of bytes; `shape` names their sizes in the order of planes. Each byte becomes the entry of
 // its channel's table of 256, in planes, or summed over the channels in one plane; and how often each value occurs.
 void look_up(const uint8_t* bytes, Shape shape, const float* tables, bool sum, float* out);

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow import matching, models, solve
+from variflow import _core, matching, models, solve
 from variflow.energy import Energy
-from variflow.frames import fill_missing, prepare
+from variflow.frames import checked, fill_missing
+from variflow.light import Light, LightMatching
 from variflow.linearisation import Linearisation, linearise
 from variflow.model import Model
 from variflow.occlusion import Comparison, Inverse, backwards, confidence, occluded
@@ -269,7 +270,7 @@ def estimate(
     if rose:
         reason += f"; the energy rose in {rose} of {count} solves"
     u, v = resample_flow(state.planes, np.shape(frame0)[:2])
-    result = Result(np.stack((u, v), axis=-1), reason, model, inputs, count)
+    result = Result(_core.interleave(*map(np.ascontiguousarray, (u, v))), reason, model, inputs, count)
     if watched:
         result.__dict__["energies"] = energies
     return result
@@ -306,23 +307,33 @@ def iterate(
     0 (32, 32)
     """
     model = models.get(model)
-    frames = prepare(frame0, frame1, mask, weights, intensity_range, model.channels)
-    levels = pyramid(
-        frames,
-        factor=model.factor,
-        coarsest=model.coarsest,
-        presmoothing=model.presmoothing,
-    )
+    images = checked(frame0, frame1, mask, weights, intensity_range)
+
+    def levels_in(light: Light | None) -> list[Level]:
+        return pyramid(
+            images.prepared(model.channels, light),
+            factor=model.factor,
+            coarsest=model.coarsest,
+            presmoothing=model.presmoothing,
+        )
+
+    levels = levels_in(None)
     start = _start(init, levels, model)
     flow = resample_flow(start.planes, levels[0].shape)
     solve.check(model.energy, model.solver, _linearise(levels[0], flow, model))
-    return _coarse_to_fine(levels, start, model)
+    light = LightMatching(images.images, images.valids, levels_in) if model.light == "matched" else None
+    return _coarse_to_fine(levels, start, model, light)
 
 
-def _coarse_to_fine(levels: list[Level], start: matching.Start, model: Model) -> Iterator[State]:
+def _coarse_to_fine(
+    levels: list[Level], start: matching.Start, model: Model, light: LightMatching | None
+) -> Iterator[State]:
     flow = start.planes
-    for level in reversed(levels[: start.level + 1]):
-        flow = resample_flow(flow, level.shape)
+    for index in range(start.level, min(model.finest, start.level) - 1, -1):
+        flow = resample_flow(flow, levels[index].shape)
+        if light is not None:
+            levels = light.matched(levels, index, flow, begins=index == start.level)
+        level = levels[index]
         state = None
         warps = model.warps_at(level.index)
         for warp in range(warps):

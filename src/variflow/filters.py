@@ -29,7 +29,7 @@ def median(flow: tuple[Planes, Planes], size: Literal[3, 5]) -> tuple[Planes, Pl
     It removes outliers and sharpens motion edges; why it belongs to a model as much as its penalties do is shown by
     Sun, Roth and Black, Secrets of optical flow estimation and their principles, CVPR 2010.
     """
-    u, v = _core.median(np.stack(flow), size)
+    u, v = (_core.median(np.ascontiguousarray(plane)[None], size)[0] for plane in flow)
     return u, v
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.light import Light
 from variflow.resampling import Planes, resample
 
 MOST_CHANNELS = 16
@@ -27,8 +28,18 @@ _GRID = 2.0**20
 # A percentile needs no more than this.
 _PIXELS_FOR_RANGE = 100_000
 
+# Intensities are in whole steps if among this many of each frame there are at most so many different ones, and if none
+# lies off by more than this part of a step.
+_VALUES_FOR_STEPS = 30_000
+_MOST_STEPS = 4096
+_OFF_STEP = 0.01
+
 # The luma of ITU-R BT.601.
 _LUMA = (0.299, 0.587, 0.114)
+
+
+# What happens to the intensities of a channel before they are normalised.
+_Tone = Callable[[Any, int], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -79,6 +90,52 @@ class Frames(NamedTuple):
     colors: Callable[[], Planes]
 
 
+@dataclass(frozen=True)
+class Images:
+    """Two frames as they came, checked.
+
+    Attributes
+    ----------
+    images : two (H, W, C) arrays
+    valids : two (H, W) bool arrays
+        Where a pixel is usable; None where all are.
+    weights : two (H, W) float32 arrays
+        How much it counts; None where all count 1.
+    intensity_range : (low, high)
+        The intensities that become 0 and 1.
+    chosen : bool
+        Whether a person said that range.
+    """
+
+    images: list[NDArray[Any]]
+    valids: list[NDArray[np.bool_] | None]
+    weights: list[NDArray[np.float32] | None]
+    intensity_range: tuple[float, float]
+    chosen: bool
+
+    def prepared(self, channels: Literal["all", "gray"] = "all", light: Light | None = None) -> Frames:
+        """Bring the frames to a common unit; where their light differs, as it shows them."""
+        low, high = self.intensity_range
+        tones: list[_Tone | None] = [None, None]
+        if light is not None:
+            tones = [light.on_first, light.on_second]
+            least, most = float(light.low.min()), float(light.high.max())
+            if not self.chosen and max(low, least) < min(high, most):
+                low, high = max(low, least), min(high, most)
+        to_gray = channels == "gray"
+        first, second = (
+            _frame(_normalised(image, (low, high), to_gray, tone), valid, weight)
+            for image, valid, weight, tone in zip(self.images, self.valids, self.weights, tones, strict=True)
+        )
+
+        def colors() -> Planes:
+            if not to_gray and light is None:
+                return first.planes
+            return _frame(_normalised(self.images[0], self.intensity_range), self.valids[0], None).planes
+
+        return Frames(first, second, colors)
+
+
 def prepare(
     frame0: Any,
     frame1: Any,
@@ -87,7 +144,18 @@ def prepare(
     intensity_range: tuple[float, float] | None = None,
     channels: Literal["all", "gray"] = "all",
 ) -> Frames:
-    """Check both frames and bring them to a common unit.
+    """Check both frames and bring them to a common unit: `checked` and `Images.prepared` in one."""
+    return checked(frame0, frame1, mask, weights, intensity_range).prepared(channels)
+
+
+def checked(
+    frame0: Any,
+    frame1: Any,
+    mask: Any = None,
+    weights: Any = None,
+    intensity_range: tuple[float, float] | None = None,
+) -> Images:
+    """Check both frames and what is said of their pixels.
 
     Parameters
     ----------
@@ -99,8 +167,6 @@ def prepare(
         ``(H, W)``, finite and at least 0; for the first frame, or a pair for both.
     intensity_range : (low, high), optional
         The intensities that become 0 and 1; by default the joint robust range (see `robust_range`).
-    channels : {"all", "gray"}
-        What data terms see.
 
     Raises
     ------
@@ -111,42 +177,85 @@ def prepare(
     if images[0].shape != images[1].shape:
         raise ValueError(f"frame1 has shape {np.shape(frame1)}, wanted that of frame0, {np.shape(frame0)}")
     shape = images[0].shape[:2]
-    valids = []
-    for name, image, usable in zip(("frame0", "frame1"), images, _pair(mask, "mask", shape), strict=True):
-        valid = np.isfinite(image).all(axis=2) if image.dtype.kind == "f" else np.ones(shape, bool)
-        if usable is not None:
-            if usable.dtype.kind not in "bui":
-                raise TypeError(f"mask has dtype {usable.dtype}, wanted bool: True where a pixel is usable")
-            valid &= usable.astype(bool)
-        if not valid.any():
-            raise ValueError(f"{name} has no usable pixel: all are NaN, infinite or masked out")
-        valids.append(valid)
-    low, high = _checked_range(intensity_range) if intensity_range is not None else robust_range(images, valids)
-    to_gray = channels == "gray"
-    first, second = (
-        Frame(fill_missing(_normalised(image, low, high, to_gray), valid), valid, weight)
-        for image, valid, weight in zip(images, valids, _weights(weights, shape), strict=True)
-    )
-
-    def colors() -> Planes:
-        return fill_missing(_normalised(images[0], low, high), valids[0]) if to_gray else first.planes
-
-    return Frames(first, second, colors)
+    names = ("frame0", "frame1")
+    usable = _pair(mask, "mask", shape)
+    valids = [_valid(*arguments) for arguments in zip(images, usable, names, strict=True)]
+    wanted = None if intensity_range is None else _checked_range(intensity_range)
+    images, wanted = _in_whole_steps(images, wanted)
+    low, high = wanted or robust_range(images, valids)
+    return Images(images, valids, _weights(weights, shape), (low, high), chosen=intensity_range is not None)
 
 
-def robust_range(images: list[NDArray[Any]], valids: list[NDArray[np.bool_]]) -> tuple[float, float]:
+def _valid(image: NDArray[Any], usable: NDArray[Any] | None, name: str) -> NDArray[np.bool_] | None:
+    """Return which pixels can be used, (H, W), or None if all can."""
+    if usable is not None and usable.dtype.kind not in "bui":
+        raise TypeError(f"mask has dtype {usable.dtype}, wanted bool: True where a pixel is usable")
+    valid = None if usable is None else usable.astype(bool)
+    if image.dtype.kind == "f":
+        finite = np.isfinite(image).all(axis=2)
+        valid = finite if valid is None else valid & finite
+    if valid is not None and not valid.any():
+        raise ValueError(f"{name} has no usable pixel: all are NaN, infinite or masked out")
+    return None if valid is None or valid.all() else valid
+
+
+def _in_whole_steps(
+    images: list[NDArray[Any]], unit: tuple[float, float] | None
+) -> tuple[list[NDArray[Any]], tuple[float, float] | None]:
+    """Return images of floats that were integers once as such: in steps of what lies between neighbouring intensities.
+
+    Then the rounding errors of a change of unit are gone, which nothing else could tell from what the camera saw. Other
+    images, and the range that they are to have, are returned as they are.
+    """
+    if not any(image.dtype.kind == "f" for image in images):
+        return images, unit
+    every = max(1, images[0].size // _VALUES_FOR_STEPS)
+    values = np.unique(np.concatenate([image.reshape(-1)[::every] for image in images]).astype(np.float64))
+    values = values[np.isfinite(values)]
+    if not 2 <= values.size <= _MOST_STEPS:
+        return images, unit
+    first = values[0]
+    with np.errstate(over="ignore"):
+        extent = values[-1] - first
+    if not np.isfinite(extent):
+        return images, unit
+    step = extent / np.rint(extent / np.diff(values).min())
+    whole = []
+    for image in images:
+        with np.errstate(invalid="ignore", over="ignore"):  # missing pixels
+            steps = (image.astype(np.float64) - first) / step
+            rounded = np.rint(steps)
+            off = np.abs(steps - rounded)
+        known = np.isfinite(off)
+        if (off[known] > _OFF_STEP).any():
+            return images, unit
+        bytes_hold_them = known.all() and rounded.min() >= 0 and rounded.max() <= 255
+        whole.append(rounded.astype(np.uint8) if bytes_hold_them else rounded)
+    return whole, None if unit is None else ((unit[0] - first) / step, (unit[1] - first) / step)
+
+
+def _frame(planes: Planes, valid: NDArray[np.bool_] | None, weights: NDArray[np.float32] | None) -> Frame:
+    """Return a frame with its missing pixels filled."""
+    if valid is None and weights is None:
+        return Frame.whole(planes)
+    valid = np.ones(planes.shape[1:], bool) if valid is None else valid
+    weights = np.ones(planes.shape[1:], np.float32) if weights is None else weights
+    return Frame(fill_missing(planes, valid), valid, weights)
+
+
+def robust_range(images: list[NDArray[Any]], valids: list[NDArray[np.bool_] | None]) -> tuple[float, float]:
     """Return the 0.1 and 99.9 percentile of all valid intensities of both frames, taken outwards.
 
     Outwards means that each is an intensity that occurs, the next one out, so small frames use minimum and maximum.
     Of large frames every so many rows are looked at, all told about 100000 pixels of each.
     """
-    step = max(1, valids[0].size // _PIXELS_FOR_RANGE)
+    height, width, _ = images[0].shape
+    rows = slice(None, None, max(1, height * width // _PIXELS_FOR_RANGE))
     used = [
-        (image[::step] if valid.all() else image[::step][valid[::step]]).ravel()
-        for image, valid in zip(images, valids, strict=True)
+        _used(image[rows], None if valid is None else valid[rows]) for image, valid in zip(images, valids, strict=True)
     ]
     if not all(part.size for part in used):  # the usable pixels lie between the rows
-        used = [image[valid].ravel() for image, valid in zip(images, valids, strict=True)]
+        used = [_used(image, valid) for image, valid in zip(images, valids, strict=True)]
     below = int(np.floor(0.001 * (sum(part.size for part in used) - 1)))
     if all(part.dtype == np.uint8 for part in used):  # by far the most common, and counting is faster than ordering
         counts = np.cumsum(sum(np.array(_core.histogram(part)) for part in used))
@@ -161,6 +270,10 @@ def robust_range(images: list[NDArray[Any]], valids: list[NDArray[np.bool_]]) ->
     if not high - low < np.inf:
         raise ValueError(f"frame0 and frame1 hold intensities from {low:g} to {high:g}, wanted a range that is finite")
     return low, high
+
+
+def _used(image: NDArray[Any], valid: NDArray[np.bool_] | None) -> NDArray[Any]:
+    return image.ravel() if valid is None else image[valid].ravel()
 
 
 def fill_missing(planes: Planes, valid: NDArray[np.bool_]) -> Planes:
@@ -214,11 +327,11 @@ def _pair(value: Any, name: str, shape: tuple[int, ...]) -> tuple[NDArray[Any] |
     return arrays[0], arrays[1]
 
 
-def _weights(weights: Any, shape: tuple[int, ...]) -> list[NDArray[np.float32]]:
-    checked = []
+def _weights(weights: Any, shape: tuple[int, ...]) -> list[NDArray[np.float32] | None]:
+    checked: list[NDArray[np.float32] | None] = []
     for array in _pair(weights, "weights", shape):
         if array is None:
-            checked.append(np.ones(shape, np.float32))
+            checked.append(None)
             continue
         if array.dtype.kind not in "buif":
             raise TypeError(f"weights has dtype {array.dtype}, wanted real numbers")
@@ -238,24 +351,30 @@ def _checked_range(intensity_range: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
-def _normalised(image: NDArray[Any], low: float, high: float, to_gray: bool = False) -> Planes:
-    """Map [low, high] to [0, 1] in double precision and round to the grid; a constant image becomes zero.
+def _normalised(
+    image: NDArray[Any], unit: tuple[float, float], to_gray: bool = False, tone: _Tone | None = None
+) -> Planes:
+    """Map the unit, (low, high), to [0, 1] in double precision and round to the grid; a constant image becomes zero.
+
+    A tone is applied to the intensities of each channel first.
 
     In gray, three channels (RGB) become their luma, others their mean.
     """
     channels = image.shape[2]
+    low, high = unit
     scale = _GRID / (high - low) if high > low else 0.0
     shares = np.array((_LUMA if channels == 3 else (1 / channels,) * channels) if to_gray else (1.0,) * channels)
 
-    def normalised(values: NDArray[Any], share: float) -> NDArray[np.float32]:
+    def normalised(values: NDArray[Any], channel: int) -> NDArray[np.float32]:
         with np.errstate(invalid="ignore", over="ignore"):  # missing pixels; they are filled in afterwards
-            value = np.rint((values.astype(np.float64) - low) * scale) / _GRID
-        return value.astype(np.float32) * np.float32(share)
+            intensities = values.astype(np.float64) if tone is None else tone(values, channel)
+            value = np.rint((intensities - low) * scale) / _GRID
+        return value.astype(np.float32) * np.float32(shares[channel])
 
     if image.dtype == np.uint8:
-        tables = np.stack([normalised(np.arange(256), share) for share in shares])
+        tables = np.stack([normalised(np.arange(256), channel) for channel in range(channels)])
         return _core.look_up(np.ascontiguousarray(image), tables, to_gray)
-    planes = np.stack([normalised(image[:, :, channel], share) for channel, share in enumerate(shares)])
+    planes = np.stack([normalised(image[:, :, channel], channel) for channel in range(channels)])
     if not to_gray:
         return planes
     gray = planes[:1]

@@ -27,8 +27,8 @@ class Model:
         The most steps of the solver per warp; typically 20 to 500.
     warps : int or tuple of int
         How often the frames are linearised anew per level; typically 1 to 10. More follow larger motions and remove
-        the error of linearising. A tuple holds the number for the finest level, the next, and so on; its last one is
-        that of all coarser levels.
+        the error of linearising. A tuple holds the number for the finest level that is solved, the next, and so on;
+        its last one is that of all coarser levels.
     limit : float
         The most that a component of the flow may change in one warp, in pixels; infinite is no limit, and typical is
         0.5 to 2. The linearised frames are not to be trusted further; a small limit keeps warps from swinging to and
@@ -44,6 +44,9 @@ class Model:
     coarsest : int
         The shorter side of every level is at least this many pixels; typically 8 to 32. The depth of the
         pyramid follows from it and from the size of the frames.
+    finest : int
+        The level at which the estimate ends, at least 0; its flow is then enlarged. 1 leaves the finest level out, for
+        speed.
     presmoothing : float
         Standard deviation in pixels of a Gaussian that the frames are smoothed with, at least 0; typically up to 1.
         It removes noise and aliases that derivatives would amplify, and fine texture with them.
@@ -56,6 +59,11 @@ class Model:
         What the coarsest flow is. With ``"matches"``, frames whose parts move far against each other are matched
         first (`variflow.match`), and the estimate starts at a quarter of the size from what they suggest; it takes
         longer where motion is large, and finds small things that move far. Otherwise it starts from zero.
+    light : {"same", "matched"}
+        Whether the light may differ between the frames. With ``"matched"``, the second frame's intensities are brought
+        to the first one's by a gain and an offset of each channel, if these explain most of the difference, and what
+        one frame shows saturated is cut off in both (see `variflow.light`). In light that does not change, the flow is
+        exactly that of ``"same"``.
     name : str
         What the model is called.
 
@@ -80,10 +88,12 @@ class Model:
     interpolation: Interpolation = "bicubic"
     factor: float = 0.5
     coarsest: int = 16
+    finest: int = 0
     presmoothing: float = 0.0
     filter: Filter | None = None
     channels: Literal["all", "gray"] = "all"
     start: Literal["zero", "matches"] = "zero"
+    light: Literal["same", "matched"] = "same"
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -95,6 +105,8 @@ class Model:
             value = getattr(self, field)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{field} is {value!r}, wanted a whole number of at least 1")
+        if not isinstance(self.finest, int) or self.finest < 0:
+            raise ValueError(f"finest is {self.finest!r}, wanted a whole number of at least 0")
         counts = self.warps if isinstance(self.warps, tuple) else (self.warps,)
         if not counts or not all(isinstance(count, int) and count >= 1 for count in counts):
             raise ValueError(f"warps is {self.warps!r}, wanted a whole number of at least 1, or a tuple of such")
@@ -103,6 +115,7 @@ class Model:
             "interpolation": INTERPOLATIONS,
             "channels": ("all", "gray"),
             "start": ("zero", "matches"),
+            "light": ("same", "matched"),
         }
         for field, allowed in choices.items():
             if getattr(self, field) not in allowed:
@@ -116,4 +129,6 @@ class Model:
 
     def warps_at(self, level: int) -> int:
         """Return how many warps a level of the pyramid has; 0 is the finest."""
-        return self.warps if isinstance(self.warps, int) else self.warps[min(level, len(self.warps) - 1)]
+        if isinstance(self.warps, int):
+            return self.warps
+        return self.warps[min(max(level - self.finest, 0), len(self.warps) - 1)]

@@ -37,8 +37,14 @@ def resample_flow(flow: tuple[Planes, Planes], shape: tuple[int, int]) -> tuple[
     height, width = flow[0].shape
     if (height, width) == shape:
         return flow
-    u, v = resample(np.stack(flow), shape, kernel="linear")
-    return u * np.float32(shape[1] / width), v * np.float32(shape[0] / height)
+    first_y, weights_y = _taps(height, shape[0], _anti_alias(height, shape[0]), "linear")
+    first_x, weights_x = _taps(width, shape[1], _anti_alias(width, shape[1]), "linear")
+    scales = np.float32(shape[1] / width), np.float32(shape[0] / height)
+    u, v = (
+        _core.resample(np.ascontiguousarray(plane)[None], first_y, scale * weights_y, first_x, weights_x)[0]
+        for plane, scale in zip(flow, scales, strict=True)
+    )
+    return u, v
 
 
 def smooth(planes: Planes, sigma: float) -> Planes:

@@ -1,19 +1,11 @@
-"""Models by name: an energy, a solver and a schedule each, a few lines long.
-
-The constants of an energy live in its terms; ``models.horn_schunck(smoothness=...)`` returns a `Model`, and
-``dataclasses.replace(model, warps=10)`` changes its schedule.
-"""
+"""The models of the literature, a few lines each."""
 
 from __future__ import annotations
-
-import difflib
-from collections.abc import Callable
 
 from variflow.energy import (
     L1,
     BrightnessConstancy,
     Charbonnier,
-    Energy,
     GradientConstancy,
     Huber,
     ImageEdges,
@@ -29,7 +21,7 @@ from variflow.solve.primal_dual import PrimalDual
 from variflow.solve.relaxation import Relaxation
 
 # One grey level of 256: below it, a gradient is as likely noise.
-_GREY_LEVEL = 1 / 255
+GREY_LEVEL = 1 / 255
 
 
 def horn_schunck(*, smoothness: float = 0.07, normalisation: float | None = 20 / 255) -> Model:
@@ -109,7 +101,7 @@ def brox(*, smoothness: float = 0.6, gradient: float = 2.0, brightness: float = 
     'brox'
     """
     return Model(
-        _constancy(brightness, gradient, Charbonnier(0.3)) + smoothness * Smoothness(Charbonnier(0.01)),
+        constancy(brightness, gradient, Charbonnier(0.3)) + smoothness * Smoothness(Charbonnier(0.01)),
         solver=Relaxation(sweeps=10),
         factor=0.6,
         presmoothing=0.7,
@@ -150,7 +142,7 @@ def classic_nl(*, smoothness: float = 0.8, gradient: float = 2.0, brightness: fl
     """
     smooth = Smoothness(Charbonnier(0.005), edges=ImageEdges(contrast=4.6))
     return Model(
-        _constancy(brightness, gradient, Charbonnier(0.2)) + smoothness * smooth,
+        constancy(brightness, gradient, Charbonnier(0.2)) + smoothness * smooth,
         solver=Relaxation(sweeps=15),
         warps=3,
         factor=0.75,
@@ -190,7 +182,7 @@ def lucas_kanade(*, window: float = 4.0, gradient: float = 1.0, brightness: floa
     'lucas-kanade'
     """
     return Model(
-        _constancy(brightness, gradient, Charbonnier(0.5)),
+        constancy(brightness, gradient, Charbonnier(0.5)),
         solver=LucasKanade(window=window),
         warps=3,
         presmoothing=0.7,
@@ -200,7 +192,7 @@ def lucas_kanade(*, window: float = 4.0, gradient: float = 1.0, brightness: floa
     )
 
 
-def tv_l1(*, data: float = 1.4, normalisation: float | None = 4 * _GREY_LEVEL) -> Model:
+def tv_l1(*, data: float = 1.4, normalisation: float | None = 4 * GREY_LEVEL) -> Model:
     """Return the TV-L1 model (Zach et al., 2007): brightness constancy in the L1 norm, total variation.
 
     Motion is in pieces of nearly constant displacement, and gross errors of the data count little.
@@ -275,7 +267,7 @@ def huber_l1(
     'huber-l1'
     """
     return Model(
-        data * _constancy(1.0, gradient, L1()) + Smoothness(Huber(threshold), per="pixel", edges=_edges(contrast)),
+        data * constancy(1.0, gradient, L1()) + Smoothness(Huber(threshold), per="pixel", edges=_edges(contrast)),
         solver=PrimalDual(iterations=20),
         presmoothing=0.7,
         filter=Median(5),
@@ -323,7 +315,7 @@ def tgv_l1(*, data: float = 0.35, gradient: float = 2.0, second: float = 4.0, co
     """
     smooth = TotalGeneralisedVariation(second=second, edges=_edges(contrast))
     return Model(
-        data * _constancy(1.0, gradient, L1()) + smooth,
+        data * constancy(1.0, gradient, L1()) + smooth,
         solver=PrimalDual(iterations=10),
         presmoothing=0.7,
         filter=Median(5),
@@ -336,93 +328,8 @@ def _edges(contrast: float | None) -> ImageEdges | None:
     return ImageEdges(contrast) if contrast is not None else None
 
 
-def _constancy(brightness: float, gradient: float, penalty: Penalty) -> Sum:
+def constancy(brightness: float, gradient: float, penalty: Penalty, normalisation: float = GREY_LEVEL) -> Sum:
     """Return brightness and gradient constancy with residuals in pixels, each with the penalty."""
-    return brightness * BrightnessConstancy(penalty, normalisation=_GREY_LEVEL) + gradient * GradientConstancy(
-        penalty, normalisation=_GREY_LEVEL
+    return brightness * BrightnessConstancy(penalty, normalisation=normalisation) + gradient * GradientConstancy(
+        penalty, normalisation=normalisation
     )
-
-
-def balanced() -> Model:
-    """Return the default: for now that of Horn and Schunck, the steadiest; `classic_nl` is the most accurate.
-
-    Examples
-    --------
-    >>> from variflow import models
-    >>> models.balanced().name
-    'horn-schunck'
-    """
-    return horn_schunck()
-
-
-# Every name that `estimate` knows: models and presets.
-_MODELS: dict[str, Callable[[], Model]] = {
-    "horn-schunck": horn_schunck,
-    "brox": brox,
-    "lucas-kanade": lucas_kanade,
-    "tv-l1": tv_l1,
-    "huber-l1": huber_l1,
-    "tgv-l1": tgv_l1,
-    "classic-nl": classic_nl,
-    "balanced": balanced,
-}
-
-
-def names() -> list[str]:
-    """Return the names of all models and presets.
-
-    Examples
-    --------
-    >>> from variflow import models
-    >>> "balanced" in models.names()
-    True
-    """
-    return list(_MODELS)
-
-
-def builder(name: str) -> Callable[[], Model]:
-    """Return the function that builds the model of a name.
-
-    Raises
-    ------
-    ValueError
-        If no model has the name.
-
-    Examples
-    --------
-    >>> from variflow import models
-    >>> models.builder("brocks")
-    Traceback (most recent call last):
-        ...
-    ValueError: model is 'brocks', wanted one of 'horn-schunck', 'brox', ...; did you mean 'brox'?
-    """
-    if name in _MODELS:
-        return _MODELS[name]
-    close = difflib.get_close_matches(name, _MODELS, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise ValueError(f"model is {name!r}, wanted one of {', '.join(map(repr, _MODELS))}{hint}")
-
-
-def get(model: str | Model | Energy) -> Model:
-    """Return the model of a name; a model as it is; or an energy with L-BFGS, 100 steps a warp, pyramid factor 0.5.
-
-    Raises
-    ------
-    ValueError
-        If no model has the name.
-    TypeError
-        If it is none of these.
-
-    Examples
-    --------
-    >>> from variflow import models
-    >>> models.get("balanced").warps
-    3
-    """
-    if isinstance(model, Model):
-        return model
-    if isinstance(model, str):
-        return builder(model)()
-    if callable(model):
-        return Model(model, name=getattr(model, "__name__", type(model).__name__))
-    raise TypeError(f"model is a {type(model).__name__}, wanted a name, a Model or a function energy(d, at) -> scalar")

@@ -1,0 +1,110 @@
+"""Models by name: an energy, a solver and a schedule each, a few lines long.
+
+The constants of an energy live in its terms; ``models.horn_schunck(smoothness=...)`` returns a `Model`, and
+``dataclasses.replace(model, warps=10)`` changes its schedule.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+
+from variflow.energy import Energy
+from variflow.model import Model
+from variflow.models.presets import accurate, balanced, fast, realtime, smooth
+from variflow.models.published import brox, classic_nl, horn_schunck, huber_l1, lucas_kanade, tgv_l1, tv_l1
+
+__all__ = [
+    "Model",
+    "accurate",
+    "balanced",
+    "brox",
+    "builder",
+    "classic_nl",
+    "fast",
+    "get",
+    "horn_schunck",
+    "huber_l1",
+    "lucas_kanade",
+    "names",
+    "realtime",
+    "smooth",
+    "tgv_l1",
+    "tv_l1",
+]
+
+# Every name that `estimate` knows: models and presets.
+_MODELS: dict[str, Callable[[], Model]] = {
+    "horn-schunck": horn_schunck,
+    "brox": brox,
+    "lucas-kanade": lucas_kanade,
+    "tv-l1": tv_l1,
+    "huber-l1": huber_l1,
+    "tgv-l1": tgv_l1,
+    "classic-nl": classic_nl,
+    "realtime": realtime,
+    "fast": fast,
+    "balanced": balanced,
+    "accurate": accurate,
+    "smooth": smooth,
+}
+
+
+def names() -> list[str]:
+    """Return the names of all models and presets.
+
+    Examples
+    --------
+    >>> from variflow import models
+    >>> "balanced" in models.names()
+    True
+    """
+    return list(_MODELS)
+
+
+def builder(name: str) -> Callable[[], Model]:
+    """Return the function that builds the model of a name.
+
+    Raises
+    ------
+    ValueError
+        If no model has the name.
+
+    Examples
+    --------
+    >>> from variflow import models
+    >>> models.builder("brocks")
+    Traceback (most recent call last):
+        ...
+    ValueError: model is 'brocks', wanted one of 'horn-schunck', 'brox', ...; did you mean 'brox'?
+    """
+    if name in _MODELS:
+        return _MODELS[name]
+    close = difflib.get_close_matches(name, _MODELS, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise ValueError(f"model is {name!r}, wanted one of {', '.join(map(repr, _MODELS))}{hint}")
+
+
+def get(model: str | Model | Energy) -> Model:
+    """Return the model of a name; a model as it is; or an energy with L-BFGS, 100 steps a warp, pyramid factor 0.5.
+
+    Raises
+    ------
+    ValueError
+        If no model has the name.
+    TypeError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> from variflow import models
+    >>> models.get("balanced").channels
+    'gray'
+    """
+    if isinstance(model, Model):
+        return model
+    if isinstance(model, str):
+        return builder(model)()
+    if callable(model):
+        return Model(model, name=getattr(model, "__name__", type(model).__name__))
+    raise TypeError(f"model is a {type(model).__name__}, wanted a name, a Model or a function energy(d, at) -> scalar")

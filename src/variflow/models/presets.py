@@ -1,0 +1,122 @@
+"""The presets: what to choose by time in place of by name.
+
+All are one model, brightness and gradient constancy with smoothness that image edges relax, on schedules from a few
+milliseconds to the most accurate. docs/models.md shows what each piece brings.
+"""
+
+from __future__ import annotations
+
+from variflow.energy import Charbonnier, ImageEdges, Smoothness
+from variflow.filters import Median, WeightedMedian
+from variflow.model import Model
+from variflow.models.published import GREY_LEVEL, constancy
+from variflow.solve.relaxation import Relaxation
+
+
+def realtime() -> Model:
+    """Return the preset for a few milliseconds: the flow of the frames at half their size.
+
+    Examples
+    --------
+    >>> from variflow import models
+    >>> models.realtime().finest
+    1
+    """
+    return Model(
+        constancy(0.3, 2.0, Charbonnier(0.4)) + 0.6 * Smoothness(Charbonnier(0.02)),
+        solver=Relaxation(sweeps=6),
+        warps=(2, 2, 3),
+        finest=1,
+        interpolation="spline",
+        filter=Median(5),
+        channels="gray",
+        name="realtime",
+    )
+
+
+def fast() -> Model:
+    """Return the preset for about ten milliseconds: few warps, and motion edges moved to image edges.
+
+    Examples
+    --------
+    >>> from variflow import models
+    >>> models.fast().warps
+    (1, 2, 4)
+    """
+    return Model(
+        constancy(0.3, 2.0, Charbonnier(0.2)) + 0.8 * Smoothness(Charbonnier(0.01), edges=ImageEdges(contrast=4.6)),
+        solver=Relaxation(sweeps=8),
+        warps=(1, 2, 4),
+        interpolation="spline",
+        presmoothing=0.7,
+        filter=WeightedMedian(dilation=3),
+        channels="gray",
+        name="fast",
+    )
+
+
+def balanced() -> Model:
+    """Return the default: accurate, in some tens of milliseconds.
+
+    Examples
+    --------
+    >>> from variflow import models
+    >>> models.balanced().name
+    'balanced'
+    """
+    return Model(
+        constancy(0.3, 2.0, Charbonnier(0.2)) + 0.8 * Smoothness(Charbonnier(0.005), edges=ImageEdges(contrast=4.6)),
+        solver=Relaxation(sweeps=10),
+        warps=(2, 3, 5),
+        factor=0.75,
+        interpolation="spline",
+        presmoothing=0.7,
+        filter=WeightedMedian(),
+        channels="gray",
+        name="balanced",
+    )
+
+
+def accurate() -> Model:
+    """Return the preset for the most accurate flow: more warps on a finer pyramid.
+
+    Examples
+    --------
+    >>> from variflow import models
+    >>> models.accurate().warps
+    8
+    """
+    return Model(
+        constancy(0.3, 2.0, Charbonnier(0.2)) + Smoothness(Charbonnier(0.002), edges=ImageEdges(contrast=4.6)),
+        solver=Relaxation(sweeps=20),
+        warps=8,
+        factor=0.8,
+        interpolation="spline",
+        presmoothing=0.7,
+        filter=WeightedMedian(window=21),
+        channels="gray",
+        name="accurate",
+    )
+
+
+def smooth() -> Model:
+    """Return the preset for fluids and deformation: smooth motion, without bias between whole pixels.
+
+    There are no motion edges to keep: the smoothness is nearly quadratic, nothing is filtered, and image edges, which
+    are those of particles and texture, do not relax it.
+
+    Examples
+    --------
+    >>> from variflow import models
+    >>> models.smooth().filter is None
+    True
+    """
+    return Model(
+        constancy(0.3, 2.0, Charbonnier(0.5), normalisation=4 * GREY_LEVEL) + Smoothness(Charbonnier(0.3)),
+        solver=Relaxation(sweeps=30),
+        warps=3,
+        interpolation="spline",
+        presmoothing=0.7,
+        channels="gray",
+        name="smooth",
+    )
