@@ -294,3 +294,11 @@ def test_real_pairs(data: Path, name: str, error: float, outliers: float) -> Non
     assert sure[wrong > 3].mean() < sure[wrong < 3].mean() - 0.05
     off = np.hypot(*np.moveaxis(densify(matches, frame0) - truth, 2, 0))
     assert np.nanmean(off) < error
+
+
+@pytest.mark.parametrize(("name", "error"), [("kitti 000000", 14.0), ("final cave_2 0002", 1.3)])
+def test_start_from_matches_on_real_pairs(data: Path, name: str, error: float) -> None:
+    frame0, frame1, truth = pair(data, name)
+    model = replace(models.classic_nl(brightness=0.3), start="matches")
+    flow = variflow.estimate(frame0, frame1, model).flow
+    assert np.nanmean(np.hypot(*np.moveaxis(flow - truth, 2, 0))) < error
