@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from variflow import _core, flowops
+from variflow import _core
 from variflow.energy import (
     L1,
     BrightnessConstancy,
@@ -520,15 +520,17 @@ def test_constancy_straight_from_the_frames_is_that_of_the_residuals(derivative,
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "spline"])
-def test_temporal_difference(interpolation):
+def test_temporal_difference_comes_with_the_tensor(interpolation):
     rng = np.random.default_rng(6)
-    first, second = rng.random((2, 3, 31, 40)).astype(np.float32)
+    frames = prepare(*rng.random((2, 31, 40, 3)))
+    level = pyramid(frames, factor=0.5, coarsest=99)[0]
     u, v = rng.normal(0, 2, (2, 31, 40)).astype(np.float32)
-    samples = flowops.prepared(second, interpolation)
-    y, x = np.mgrid[:31, :40].astype(np.float32)
-    inside = (x + u >= 0) & (x + u <= 39) & (y + v >= 0) & (y + v <= 30)
-    expected = (flowops.warp_planes(second, (u, v), interpolation) - first) * inside
-    found = _core.temporal_difference(first, second, samples, u, v, interpolation)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-    still = _core.temporal_difference(second, second, samples, 0 * u, 0 * v, interpolation)
-    assert (still == 0).all()
+    at, again = (linearise(level, (u, v), derivative="average", interpolation=interpolation) for _ in range(2))
+    motion_tensor([(BrightnessConstancy(), 1.0)], at)
+    assert "It" in vars(at)
+    np.testing.assert_allclose(at.It, again.It, atol=1e-6)
+    same = prepare(rng.random((31, 40)), rng.random((31, 40)))
+    level = pyramid(same._replace(second=same.first), factor=0.5, coarsest=99)[0]
+    at = linearise(level, (0 * u, 0 * v), derivative="average", interpolation=interpolation)
+    motion_tensor([(BrightnessConstancy(), 1.0)], at)
+    assert (at.It == 0).all()

@@ -1,4 +1,5 @@
 // Bindings of the linear system of a robust step: its assembly, energies and solvers.
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
@@ -6,6 +7,7 @@
 #include <initializer_list>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "bindings.hpp"
@@ -103,54 +105,32 @@ Derivative checked_derivative(const std::string& name) {
     refuse_value("`derivative` must be 'average', 'first', 'second' or 'warped', not '" + name + "'");
 }
 
-// The arrays of two frames and a flow, kept for as long as they are used.
-struct FrameArrays {
-    Array first, second, samples, u, v, weights;
-    Shape shape;
-
-    FrameArrays(nb::handle first_argument, nb::handle second_argument, nb::handle samples_argument,
-                nb::handle u_argument, nb::handle v_argument)
-        : first(checked<float>(first_argument, "first", {"channels", "height", "width"})), shape(shape_of(first)) {
-        check_warpable(first, "first");
-        second = checked_stack(second_argument, "second", shape.channels, shape.height, shape.width);
-        samples = checked_stack(samples_argument, "samples", shape.channels, shape.height, shape.width);
-        u = checked_plane(u_argument, "u", shape.height, shape.width);
-        v = checked_plane(v_argument, "v", shape.height, shape.width);
-    }
-
-    FramePair pair(const std::string& interpolation, const std::string& derivative) const {
-        return {floats(first), floats(second), floats(samples), shape, nullptr, checked_interpolation(interpolation),
-                checked_derivative(derivative)};
-    }
-    Field flow() const { return {floats(u), floats(v)}; }
-};
-
-Planes temporal_difference(nb::handle first, nb::handle second, nb::handle samples, nb::handle u, nb::handle v,
-                           const std::string& interpolation) {
-    const FrameArrays arrays(first, second, samples, u, v);
-    const FramePair frames = arrays.pair(interpolation, "average");
-    return run(arrays.shape, [&](float* out) { variflow::temporal_difference(frames, arrays.flow(), out); });
-}
-
-Planes constancy_tensor(nb::handle first, nb::handle second, nb::handle samples, nb::handle u, nb::handle v,
-                        nb::handle weights_argument, const std::string& interpolation, const std::string& derivative,
-                        const std::vector<TermTuple>& terms) {
-    const FrameArrays arrays(first, second, samples, u, v);
-    const Shape shape = arrays.shape;
-    FramePair frames = arrays.pair(interpolation, derivative);
+std::pair<Planes, Planes> constancy_tensor(nb::handle first_argument, nb::handle second_argument,
+                                           nb::handle samples_argument, nb::handle u_argument, nb::handle v_argument,
+                                           nb::handle weights_argument, const std::string& interpolation,
+                                           const std::string& derivative, const std::vector<TermTuple>& terms) {
+    const Array first = checked<float>(first_argument, "first", {"channels", "height", "width"});
+    const Shape shape = shape_of(first);
+    check_warpable(first, "first");
+    const Array second = checked_stack(second_argument, "second", shape.channels, shape.height, shape.width);
+    const Array samples = checked_stack(samples_argument, "samples", shape.channels, shape.height, shape.width);
+    const Array u = checked_plane(u_argument, "u", shape.height, shape.width);
+    const Array v = checked_plane(v_argument, "v", shape.height, shape.width);
     Array weights;
-    if (!weights_argument.is_none()) {
-        weights = checked_plane(weights_argument, "weights", shape.height, shape.width);
-        frames.weights = floats(weights);
-    }
+    const bool weighted = !weights_argument.is_none();
+    if (weighted) weights = checked_plane(weights_argument, "weights", shape.height, shape.width);
     std::vector<FrameConstancy> constancies;
     for (const auto& [of_gradient, penalty, p0, p1, normalisation, weight] : terms) {
         constancies.push_back({of_gradient, checked_constancy(penalty, p0, p1, normalisation, weight)});
     }
-    return run({5, shape.height, shape.width}, [&](float* out) {
-        variflow::constancy_tensor(frames, arrays.flow(), constancies.data(),
-                                   static_cast<int64_t>(constancies.size()), out);
+    const FramePair frames{floats(first), floats(second), floats(samples), shape, weighted ? floats(weights) : nullptr,
+                           checked_interpolation(interpolation), checked_derivative(derivative)};
+    Planes difference = new_planes(shape);
+    Planes tensor = run({5, shape.height, shape.width}, [&](float* out) {
+        variflow::constancy_tensor(frames, {floats(u), floats(v)}, constancies.data(),
+                                   static_cast<int64_t>(constancies.size()), out, difference.data());
     });
+    return {std::move(tensor), std::move(difference)};
 }
 
 double data_energy(nb::handle jx, nb::handle jy, nb::handle r, nb::handle weights, nb::handle du_argument,
@@ -271,13 +251,10 @@ void add_system(nb::module_& module) {
     module.def("add_data", &add_data, "tensor"_a.none(), "jx"_a.none(), "jy"_a.none(), "r"_a.none(),
                "weights"_a.none(), "penalty"_a, "p0"_a, "p1"_a, "normalisation"_a, "weight"_a,
                "Add one data term to the motion tensor, in place.");
-    module.def("temporal_difference", &temporal_difference, "first"_a.none(), "second"_a.none(), "samples"_a.none(),
-               "u"_a.none(), "v"_a.none(), "interpolation"_a,
-               "The second frame warped by a flow minus the first; 0 where the flow leaves the frame.");
     module.def("constancy_tensor", &constancy_tensor, "first"_a.none(), "second"_a.none(), "samples"_a.none(),
                "u"_a.none(), "v"_a.none(), "weights"_a.none(), "interpolation"_a, "derivative"_a, "terms"_a,
                "The motion tensor (5, H, W) of constancy terms linearised around a flow; each term is (of the gradient, "
-               "penalty, p0, p1, normalisation, weight).");
+               "penalty, p0, p1, normalisation, weight). And the warped second frame minus the first, times the weights.");
     module.def("data_energy", &data_energy, "jx"_a.none(), "jy"_a.none(), "r"_a.none(), "weights"_a.none(),
                "du"_a.none(), "dv"_a.none(), "penalty"_a, "p0"_a, "p1"_a, "normalisation"_a, "weight"_a,
                "The energy of one data term at an increment.");

@@ -44,12 +44,6 @@ void subtract(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b
     for (int64_t i = 0; i < count; ++i) out[i] = a[i] - b[i];
 }
 
-VARIFLOW_CLONES
-void weighted_difference(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b,
-                         const float* VARIFLOW_RESTRICT weights, int64_t count, float* VARIFLOW_RESTRICT out) {
-    for (int64_t i = 0; i < count; ++i) out[i] = weights[i] * (a[i] - b[i]);
-}
-
 // Where nothing moves the frame is what it is; a spline returns it with rounding errors only.
 VARIFLOW_CLONES
 void keep_still(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v,
@@ -77,6 +71,12 @@ void inside(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v, 
         const float to_x = static_cast<float>(x) + u[x], to_y = static_cast<float>(y) + v[x];
         out[x] = (to_x >= 0.0f) & (to_x <= last_x) & (to_y >= 0.0f) & (to_y <= last_y) ? 1.0f : 0.0f;
     }
+}
+
+VARIFLOW_CLONES
+void multiply(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b, int64_t count,
+              float* VARIFLOW_RESTRICT out) {
+    for (int64_t i = 0; i < count; ++i) out[i] = a[i] * b[i];
 }
 
 // What one thread holds of one channel.
@@ -123,8 +123,9 @@ public:
         }
     }
 
-    // Add rows `begin` to `end` of the tensor.
-    void add(int64_t begin, int64_t end, const FrameConstancy* terms, int64_t number, float* tensor) {
+    // Fill rows `begin` to `end` of the tensor and of the temporal difference.
+    void add(int64_t begin, int64_t end, const FrameConstancy* terms, int64_t number, float* tensor,
+             float* difference) {
         const int64_t height = frames_.shape.height;
         const int64_t beyond = with_gradient_ ? reach : 0;  // rows of Ax and Ay on each side
         int64_t warped = std::max<int64_t>(0, begin - beyond - reach);
@@ -132,7 +133,7 @@ public:
         for (int64_t y = begin; y < end; ++y) {
             for (; warped < std::min(height, y + beyond + reach + 1); ++warped) warp(warped);
             for (; differentiated < std::min(height, y + beyond + 1); ++differentiated) differentiate(differentiated);
-            add_row(y, terms, number, tensor);
+            add_row(y, terms, number, tensor, difference);
         }
     }
 
@@ -164,7 +165,7 @@ private:
         }
     }
 
-    void add_row(int64_t y, const FrameConstancy* terms, int64_t number, float* tensor) {
+    void add_row(int64_t y, const FrameConstancy* terms, int64_t number, float* tensor, float* difference) {
         const auto [channels, height, width] = frames_.shape;
         const int64_t row = y * width;
         const float* weights = weights_;
@@ -183,6 +184,9 @@ private:
             }
         }
         const int64_t pixels = height * width;
+        for (int64_t c = 0; c < channels; ++c) {
+            multiply(channels_[static_cast<size_t>(c)].difference[y], weights, width, difference + c * pixels + row);
+        }
         for (int plane = 0; plane < 5; ++plane) std::fill_n(tensor + plane * pixels + row, width, 0.0f);
         for (int64_t x = 0; x < width; x += block_size) {
             const int count = static_cast<int>(std::min<int64_t>(block_size, width - x));
@@ -214,32 +218,15 @@ private:
 
 }  // namespace
 
-void temporal_difference(const FramePair& frames, Field flow, float* out) {
-    const auto [channels, height, width] = frames.shape;
-    parallel_for(height, rows_per_chunk(width), [&, channels = channels, height = height, width = width](int64_t begin,
-                                                                                                     int64_t end) {
-        const Workspace warped(channels * width), weights(width);
-        for (int64_t y = begin; y < end; ++y) {
-            const int64_t row = y * width;
-            warp_frame_row(frames, flow, y, warped.data(), width);
-            inside(flow.u + row, flow.v + row, y, width, height, weights.data());
-            for (int64_t c = 0; c < channels; ++c) {
-                const int64_t at = c * height * width + row;
-                weighted_difference(warped.data() + c * width, frames.first + at, weights.data(), width, out + at);
-            }
-        }
-    });
-}
-
-void constancy_tensor(const FramePair& frames, Field flow, const FrameConstancy* terms, int64_t number,
-                      float* tensor) {
+void constancy_tensor(const FramePair& frames, Field flow, const FrameConstancy* terms, int64_t number, float* tensor,
+                      float* difference) {
     const int64_t height = frames.shape.height;
     const bool with_gradient = std::any_of(terms, terms + number, [](const auto& term) { return term.of_gradient; });
     // Each band warps a few rows of its neighbours as well, so bands are not to be narrow.
     constexpr int64_t least_rows = 24, most_bands = 8;
     const int64_t rows = std::max(least_rows, (height + most_bands - 1) / most_bands);
     parallel_for(height, rows, [&](int64_t begin, int64_t end) {
-        Band(frames, flow, with_gradient).add(begin, end, terms, number, tensor);
+        Band(frames, flow, with_gradient).add(begin, end, terms, number, tensor, difference);
     });
 }
 

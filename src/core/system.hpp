@@ -71,10 +71,10 @@ struct System {
     int64_t height, width;
 };
 
-// constancy.cpp: the warped second frame minus the first, (C, H, W), 0 where the flow leaves the frame; and the motion
-// tensor of terms that compare two frames, linearised around a flow, 5 planes.
-void temporal_difference(const FramePair& frames, Field flow, float* out);
-void constancy_tensor(const FramePair& frames, Field flow, const FrameConstancy* terms, int64_t number, float* tensor);
+// constancy.cpp: the motion tensor of terms that compare two frames, linearised around a flow, 5 planes; and the warped
+// second frame minus the first, (C, H, W), times the weights.
+void constancy_tensor(const FramePair& frames, Field flow, const FrameConstancy* terms, int64_t number, float* tensor,
+                      float* difference);
 
 // assembly.cpp: energies are summed in double precision.
 void add_data(const DataTerm& term, int64_t pixels, float* tensor);

@@ -60,14 +60,6 @@ def add_data(
     normalisation: float,
     weight: float,
 ) -> None: ...
-def temporal_difference(
-    first: NDArray[np.float32],
-    second: NDArray[np.float32],
-    samples: NDArray[np.float32],
-    u: NDArray[np.float32],
-    v: NDArray[np.float32],
-    interpolation: Literal["bilinear", "bicubic", "spline"],
-) -> NDArray[np.float32]: ...
 def constancy_tensor(
     first: NDArray[np.float32],
     second: NDArray[np.float32],
@@ -78,7 +70,7 @@ def constancy_tensor(
     interpolation: Literal["bilinear", "bicubic", "spline"],
     derivative: Literal["average", "first", "second", "warped"],
     terms: list[tuple[bool, int, float, float, float, float]],
-) -> NDArray[np.float32]: ...
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 def data_energy(
     jx: NDArray[np.float32],
     jy: NDArray[np.float32],

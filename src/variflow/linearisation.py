@@ -178,6 +178,15 @@ class LevelLinearisation(Linearisation):
             interpolation=interpolation,
         )
 
+    def constancy_tensor(self, terms: list[tuple[bool, int, float, float, float, float]]) -> Planes:
+        """Return the motion tensor (5, H, W) of constancy terms, as the core knows them; `It` comes with it."""
+        weights = None if self.complete else self.weights
+        frames = self.frame0, self.second, self.samples, *self.flow, weights
+        tensor, difference = _core.constancy_tensor(*frames, self.interpolation, self.derivative, terms)
+        if weights is None:
+            self.__dict__["It"] = difference
+        return tensor
+
     @property
     def samples(self) -> Planes:
         """What is interpolated where the second frame is warped, (C, H, W)."""
@@ -200,8 +209,6 @@ class LevelLinearisation(Linearisation):
     @cached_property
     def It(self) -> Planes:
         """The warped second frame minus the first, (C, H, W)."""
-        if self.complete:
-            return _core.temporal_difference(self.frame0, self.second, self.samples, *self.flow, self.interpolation)
         difference: Planes = (self.frame1 - self.frame0) * self.valid
         return difference
 

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from variflow import flowops
+from variflow import _core, flowops
 from variflow.color import lab
 from variflow.frames import Frame, Frames
 from variflow.resampling import Planes, resample, smooth
@@ -60,6 +60,16 @@ class Level:
         """The first frame in CIE Lab, slightly smoothed: what weights that follow image edges look at."""
         return lab(smooth(self.colors, _GUIDE_SMOOTHING))
 
+    def image_edges(self, contrast: float) -> Planes:
+        """Weights of the edges to the right and below of each pixel, (2, H, W); see `variflow.energy.ImageEdges`."""
+        if contrast not in self._image_edges:
+            self._image_edges[contrast] = _core.image_edges(self.guide, contrast)
+        return self._image_edges[contrast]
+
+    @cached_property
+    def _image_edges(self) -> dict[float, Planes]:
+        return {}
+
 
 def pyramid(
     frames: Frames,
@@ -89,7 +99,8 @@ def pyramid(
 
 
 def _smoothed(frame: Frame, sigma: float) -> Frame:
-    return replace(frame, planes=smooth(frame.planes, sigma))
+    planes = smooth(frame.planes, sigma)
+    return Frame.whole(planes) if frame.complete else replace(frame, planes=planes)
 
 
 def _reduced(frame: Frame, shape: tuple[int, int]) -> Frame:

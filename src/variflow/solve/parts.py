@@ -112,10 +112,7 @@ def motion_tensor(data: list[tuple[DataTerm, float]], at: Linearisation) -> Plan
             )
             for term, factor in direct
         ]
-        weights = None if at.complete else at.weights
-        tensor = _core.constancy_tensor(
-            at.frame0, at.second, at.samples, *at.flow, weights, at.interpolation, at.derivative, terms
-        )
+        tensor = at.constancy_tensor(terms)
     else:
         tensor = np.zeros((5, *at.flow[0].shape), np.float32)
     for term in linearised([part for part in data if part not in direct], at):
@@ -162,7 +159,11 @@ def image_edges(
     """Return the weights of the edges to the right and below of each pixel, or None and None if all are 1."""
     if smoothness.edges is None:
         return None, None
-    along_x, along_y = _core.image_edges(at.guide, float(smoothness.edges.contrast))
+    contrast = float(smoothness.edges.contrast)
+    if isinstance(at, LevelLinearisation):
+        along_x, along_y = at.level.image_edges(contrast)
+    else:
+        along_x, along_y = _core.image_edges(at.guide, contrast)
     return along_x, along_y
 
 
