@@ -6,6 +6,7 @@ how far the flow may be wrong; where it misses and the frames do not match eithe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,23 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import flowops
-from variflow.frames import fill_missing, prepare
-from variflow.linearisation import linearise
+from variflow.frames import Frame, fill_missing, prepare
+from variflow.linearisation import Linearisation, linearise
 from variflow.matching import Start
 from variflow.model import Model
 from variflow.pyramid import Level, pyramid
-from variflow.resampling import Planes, resample_flow, smooth
+from variflow.resampling import Planes, resample, resample_flow, smooth
 
 Flow = NDArray[np.float32]
 
-# The backward estimate begins at the level nearest to this size.
-_BACKWARD_SCALE = 0.5
+# The backward estimate begins at the level nearest to this size, with this share of the warps.
+_BEGINS, _SHARE = 0.4, 1 / 3
+# Occlusion is estimated within the solve at the level nearest to this size.
+_WITHIN = 0.5
 
 # A miss is forgiven where its square is below this share of the squared motions, there and back, plus this many square
 # pixels; where the gradients match to this many pixels. It is forgiven less where they match worse, and more where they
 # match better.
 _RELATIVE, _ABSOLUTE = 0.01, 0.5
-_MATCH = 1.5
+_MATCH = 1.2
 # Gradients below one grey level of 256 are as likely noise; their mismatch is smoothed over this many pixels, and none
 # is less than the last number.
 _NOISE, _AROUND, _LEAST = 1 / 255, 1.0, 0.05
@@ -40,6 +43,11 @@ _NOISE, _AROUND, _LEAST = 1 / 255, 1.0, 0.05
 _EVEN, _AVERAGED, _POWER = 0.67, 2.0, 1.4
 # Where there was nothing to compare, so much of it is left.
 _BLIND = 0.5
+
+
+def estimated_at(levels: list[Level]) -> int:
+    """Return the level at which occlusion is estimated within the solve: that of about half the size."""
+    return _nearest(levels, _WITHIN)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +63,8 @@ class Inverse:
     forward: Flow
 
     def start(self, levels: list[Level]) -> Start:
-        """Return the inverse, at the level of about half the size; what nothing arrives at is like what is around."""
-        widths = np.array([level.shape[1] for level in levels])
-        index = int(np.argmin(np.abs(widths - widths[0] * _BACKWARD_SCALE)))
+        """Return the inverse at somewhat under half the size; where nothing arrives, it is like what is around."""
+        index = _nearest(levels, _BEGINS)
         height, width = levels[index].shape
         u, v = np.moveaxis(self.forward, 2, 0)
         # Smaller still: it is as good a start, in a quarter of the time.
@@ -74,15 +81,15 @@ class Inverse:
 def backwards(inputs: Mapping[str, Any], flow: Flow) -> dict[str, Any]:
     """Return the arguments of the estimate from the second frame to the first, given those of the first and its flow.
 
-    It takes half the warps: it starts near its end.
+    It takes a third of the warps, since it starts near its end.
     """
     model: Model = inputs["model"]
-    halved = [(warps + 1) // 2 for warps in np.atleast_1d(model.warps).tolist()]
+    fewer = tuple(math.ceil(_SHARE * warps) for warps in np.atleast_1d(model.warps).tolist())
     return {
         **inputs,
         "frame0": inputs["frame1"],
         "frame1": inputs["frame0"],
-        "model": replace(model, warps=tuple(halved)),
+        "model": replace(model, warps=fewer, occlusion="unknown"),
         "init": Inverse(flow),
         "mask": _swapped(inputs["mask"]),
         "weights": _swapped(inputs["weights"]),
@@ -113,7 +120,11 @@ class Comparison:
         frames = prepare(**named, channels=model.channels)
         level = pyramid(frames, factor=model.factor, coarsest=flow.size, presmoothing=model.presmoothing)[0]
         u, v = np.ascontiguousarray(np.moveaxis(flow, 2, 0))
-        at = linearise(level, (u, v), derivative=model.derivative, interpolation=model.interpolation)
+        return cls.around(linearise(level, (u, v), derivative=model.derivative, interpolation=model.interpolation))
+
+    @classmethod
+    def around(cls, at: Linearisation) -> Comparison:
+        """Compare the frames of a linearisation."""
         change = (at.Ixt**2 + at.Iyt**2).sum(axis=0)
         slope = (at.Ixx**2 + 2 * at.Ixy**2 + at.Iyy**2).sum(axis=0)
         mismatch = smooth(np.sqrt(change / (slope + np.float32(_NOISE**2)))[None], _AROUND)[0]
@@ -150,6 +161,15 @@ def occluded(flow: Flow, backward: Flow, comparison: Comparison) -> NDArray[np.b
     return occlusion
 
 
+def without(level: Level, occlusion: NDArray[np.bool_]) -> Level:
+    """Return a level where the data at what is occluded, seen at any size, count nothing."""
+    if not occlusion.any():
+        return level
+    first = level.frame0
+    visible = 1 - resample(occlusion[None].astype(np.float32), level.shape, kernel="linear")[0]
+    return replace(level, frame0=Frame(first.planes, first.valid, first.weights * visible))
+
+
 def confidence(flow: Flow, backward: Flow, comparison: Comparison) -> NDArray[np.float32]:
     """Return the probability, roughly, that the flow is right within a pixel, ``(H, W)`` from 0 to 1.
 
@@ -165,6 +185,12 @@ def confidence(flow: Flow, backward: Flow, comparison: Comparison) -> NDArray[np
     with np.errstate(over="ignore"):
         sure: NDArray[np.float32] = 1 / (1 + (around / np.float32(_EVEN)) ** np.float32(_POWER))
     return np.where(comparison.compared, sure, np.float32(_BLIND) * sure)
+
+
+def _nearest(levels: list[Level], scale: float) -> int:
+    """Return which level is nearest to a size, relative to the finest."""
+    widths = np.array([level.shape[1] for level in levels])
+    return int(np.argmin(np.abs(widths - widths[0] * scale)))
 
 
 def _swapped(pair: Any) -> tuple[Any, Any]:
