@@ -25,7 +25,7 @@ from variflow.energy import (
 from variflow.frames import prepare
 from variflow.linearisation import Linearisation, linearise
 from variflow.pyramid import pyramid
-from variflow.solve.parts import linearised, motion_tensor
+from variflow.solve.parts import constancies, linearised, motion_tensor, smoothness_arguments
 
 Array = NDArray[np.float32]
 CORE: Any = _core  # for calls that a type checker refuses
@@ -534,3 +534,20 @@ def test_temporal_difference_comes_with_the_tensor(interpolation):
     at = linearise(level, (0 * u, 0 * v), derivative="average", interpolation=interpolation)
     motion_tensor([(BrightnessConstancy(), 1.0)], at)
     assert (at.It == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (3, 5), (61, 47), (130, 530), (300, 700)])
+@pytest.mark.parametrize("guided", [True, False])
+@pytest.mark.parametrize("per", ["edge", "pixel"])
+def test_a_step_in_one_pass_is_that_in_three(shape, guided, per):
+    rng = np.random.default_rng(7)
+    level = pyramid(prepare(*rng.random((2, *shape, 3))), factor=0.5, coarsest=999)[0]
+    flow = tuple(rng.normal(0, 1.5, shape).astype(np.float32) for _ in range(2))
+    at = linearise(level, flow, derivative="average", interpolation="spline")
+    data = [(BrightnessConstancy(Charbonnier(0.1)), 1.0), (GradientConstancy(Charbonnier(0.1)), 2.0)]
+    edges = ImageEdges(5.0) if guided else None
+    smooth = smoothness_arguments(Smoothness(Charbonnier(0.05), per=per, edges=edges), 0.3, at)
+    for sweeps in (0, 1, 7, 25):
+        u, v = at.robust_step(constancies(data), smooth, sweeps, 1.9)
+        expected = _core.relax(motion_tensor(data, at), _core.edge_weights(*flow, *smooth), *flow, *flow, sweeps, 1.9)
+        np.testing.assert_array_equal((u, v), expected)

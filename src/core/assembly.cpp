@@ -263,15 +263,20 @@ double data_energy(const DataTerm& term, int64_t pixels, Field increment) {
     });
 }
 
+void edge_weights_row(const SmoothnessTerm& term, int64_t height, int64_t width, int64_t y, Field flow, float* right,
+                      float* below) {
+    Differences block;
+    for (int64_t x = 0; x < width; x += block_size) {
+        differences(term, height, width, y, x, flow, block);
+        weights_block(term, block, {right + x, below + x});
+    }
+}
+
 void edge_weights(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow, float* edges) {
     parallel_for(height, rows_per_chunk(width), [&](int64_t begin, int64_t end) {
-        Differences block;
         for (int64_t y = begin; y < end; ++y) {
-            for (int64_t x = 0; x < width; x += block_size) {
-                differences(term, height, width, y, x, flow, block);
-                float* const right = edges + y * width + x;
-                weights_block(term, block, {right, right + height * width});
-            }
+            float* const right = edges + y * width;
+            edge_weights_row(term, height, width, y, flow, right, right + height * width);
         }
     });
 }

@@ -32,4 +32,8 @@ inline Tensor tensor_at(float* tensor, int64_t pixels, int64_t first) {
 void add_block(const Residual* residuals, int64_t number, int count, const float* weights, const Constancy& term,
                const Tensor& tensor);
 
+// One row of the weights of the edges: to the right, 0 in the last column, and below, 0 in the last row.
+void edge_weights_row(const SmoothnessTerm& term, int64_t height, int64_t width, int64_t y, Field flow, float* right,
+                      float* below);
+
 }  // namespace variflow

@@ -105,30 +105,44 @@ Derivative checked_derivative(const std::string& name) {
     refuse_value("`derivative` must be 'average', 'first', 'second' or 'warped', not '" + name + "'");
 }
 
-std::pair<Planes, Planes> constancy_tensor(nb::handle first_argument, nb::handle second_argument,
-                                           nb::handle samples_argument, nb::handle u_argument, nb::handle v_argument,
-                                           nb::handle weights_argument, const std::string& interpolation,
-                                           const std::string& derivative, const std::vector<TermTuple>& terms) {
-    const Array first = checked<float>(first_argument, "first", {"channels", "height", "width"});
-    const Shape shape = shape_of(first);
-    check_warpable(first, "first");
-    const Array second = checked_stack(second_argument, "second", shape.channels, shape.height, shape.width);
-    const Array samples = checked_stack(samples_argument, "samples", shape.channels, shape.height, shape.width);
-    const Array u = checked_plane(u_argument, "u", shape.height, shape.width);
-    const Array v = checked_plane(v_argument, "v", shape.height, shape.width);
-    Array weights;
-    const bool weighted = !weights_argument.is_none();
-    if (weighted) weights = checked_plane(weights_argument, "weights", shape.height, shape.width);
-    std::vector<FrameConstancy> constancies;
-    for (const auto& [of_gradient, penalty, p0, p1, normalisation, weight] : terms) {
-        constancies.push_back({of_gradient, checked_constancy(penalty, p0, p1, normalisation, weight)});
+// The arrays of two frames, a flow and weights, kept for as long as they are used.
+struct FrameArrays {
+    Array first, second, samples, u, v, weights;
+    Shape shape;
+    std::vector<FrameConstancy> terms;
+    FramePair pair;
+
+    FrameArrays(nb::handle first_argument, nb::handle second_argument, nb::handle samples_argument,
+                nb::handle u_argument, nb::handle v_argument, nb::handle weights_argument,
+                const std::string& interpolation, const std::string& derivative,
+                const std::vector<TermTuple>& term_tuples)
+        : first(checked<float>(first_argument, "first", {"channels", "height", "width"})), shape(shape_of(first)) {
+        check_warpable(first, "first");
+        second = checked_stack(second_argument, "second", shape.channels, shape.height, shape.width);
+        samples = checked_stack(samples_argument, "samples", shape.channels, shape.height, shape.width);
+        u = checked_plane(u_argument, "u", shape.height, shape.width);
+        v = checked_plane(v_argument, "v", shape.height, shape.width);
+        const bool weighted = !weights_argument.is_none();
+        if (weighted) weights = checked_plane(weights_argument, "weights", shape.height, shape.width);
+        for (const auto& [of_gradient, penalty, p0, p1, normalisation, weight] : term_tuples) {
+            terms.push_back({of_gradient, checked_constancy(penalty, p0, p1, normalisation, weight)});
+        }
+        pair = {floats(first), floats(second), floats(samples), shape, weighted ? floats(weights) : nullptr,
+                checked_interpolation(interpolation), checked_derivative(derivative)};
     }
-    const FramePair frames{floats(first), floats(second), floats(samples), shape, weighted ? floats(weights) : nullptr,
-                           checked_interpolation(interpolation), checked_derivative(derivative)};
-    Planes difference = new_planes(shape);
-    Planes tensor = run({5, shape.height, shape.width}, [&](float* out) {
-        variflow::constancy_tensor(frames, {floats(u), floats(v)}, constancies.data(),
-                                   static_cast<int64_t>(constancies.size()), out, difference.data());
+
+    Field flow() const { return {floats(u), floats(v)}; }
+    int64_t number() const { return static_cast<int64_t>(terms.size()); }
+};
+
+std::pair<Planes, Planes> constancy_tensor(nb::handle first, nb::handle second, nb::handle samples, nb::handle u,
+                                           nb::handle v, nb::handle weights, const std::string& interpolation,
+                                           const std::string& derivative, const std::vector<TermTuple>& terms) {
+    const FrameArrays arrays(first, second, samples, u, v, weights, interpolation, derivative, terms);
+    Planes difference = new_planes(arrays.shape);
+    Planes tensor = run({5, arrays.shape.height, arrays.shape.width}, [&](float* out) {
+        variflow::constancy_tensor(arrays.pair, arrays.flow(), arrays.terms.data(), arrays.number(), out,
+                                   difference.data());
     });
     return {std::move(tensor), std::move(difference)};
 }
@@ -223,16 +237,37 @@ Planes residual(nb::handle tensor, nb::handle edges, nb::handle u0, nb::handle v
     return run(arrays.shape(), [&](float* out) { variflow::residual(arrays.system(), arrays.field(), out); });
 }
 
-Planes relax(nb::handle tensor, nb::handle edges, nb::handle u0, nb::handle v0, nb::handle u_start, nb::handle v_start,
-             int sweeps, double omega) {
-    const SystemArrays arrays(tensor, edges, u0, v0, u_start, v_start, "u_start", "v_start");
+void check_sweeps(int sweeps, double omega) {
     if (sweeps < 0) refuse_value("`sweeps` must be at least 0, not " + std::to_string(sweeps));
     if (!(omega > 0.0 && omega < 2.0)) {
         refuse_value("`omega` must be above 0 and below 2, not " + std::to_string(omega));
     }
+}
+
+Planes relax(nb::handle tensor, nb::handle edges, nb::handle u0, nb::handle v0, nb::handle u_start, nb::handle v_start,
+             int sweeps, double omega) {
+    const SystemArrays arrays(tensor, edges, u0, v0, u_start, v_start, "u_start", "v_start");
+    check_sweeps(sweeps, omega);
     return run(arrays.shape(), [&](float* out) {
         variflow::relax(arrays.system(), arrays.field(), sweeps, static_cast<float>(omega), out);
     });
+}
+
+std::pair<Planes, Planes> robust_step(nb::handle first, nb::handle second, nb::handle samples, nb::handle u,
+                                      nb::handle v, nb::handle weights, const std::string& interpolation,
+                                      const std::string& derivative, const std::vector<TermTuple>& terms,
+                                      nb::handle guide_x, nb::handle guide_y, bool per_pixel, int penalty, double p0,
+                                      double p1, double weight, int sweeps, double omega) {
+    const FrameArrays arrays(first, second, samples, u, v, weights, interpolation, derivative, terms);
+    const SmoothnessArrays smooth(u, v, guide_x, guide_y);
+    const SmoothnessTerm smoothness = smooth.term(per_pixel, checked_penalty(penalty, p0, p1), weight);
+    check_sweeps(sweeps, omega);
+    Planes difference = new_planes(arrays.shape);
+    Planes flow = run({2, arrays.shape.height, arrays.shape.width}, [&](float* out) {
+        variflow::robust_step(arrays.pair, arrays.flow(), arrays.terms.data(), arrays.number(), smoothness, sweeps,
+                              static_cast<float>(omega), difference.data(), out);
+    });
+    return {std::move(flow), std::move(difference)};
 }
 
 Planes multigrid(nb::handle tensor, nb::handle edges, nb::handle u0, nb::handle v0, nb::handle u_start,
@@ -271,6 +306,10 @@ void add_system(nb::module_& module) {
     module.def("relax", &relax, "tensor"_a.none(), "edges"_a.none(), "u0"_a.none(), "v0"_a.none(), "u_start"_a.none(),
                "v_start"_a.none(), "sweeps"_a, "omega"_a,
                "Sweeps of red-black successive over-relaxation from (u_start, v_start).");
+    module.def("robust_step", &robust_step, "first"_a.none(), "second"_a.none(), "samples"_a.none(), "u"_a.none(),
+               "v"_a.none(), "weights"_a.none(), "interpolation"_a, "derivative"_a, "terms"_a, "guide_x"_a.none(),
+               "guide_y"_a.none(), "per_pixel"_a, "penalty"_a, "p0"_a, "p1"_a, "weight"_a, "sweeps"_a, "omega"_a,
+               "`constancy_tensor`, `edge_weights` and `relax` in one pass: the flow, and the temporal difference.");
     module.def("multigrid", &multigrid, "tensor"_a.none(), "edges"_a.none(), "u0"_a.none(), "v0"_a.none(),
                "u_start"_a.none(), "v_start"_a.none(), "cycles"_a, "tolerance"_a,
                "Conjugate gradients with a multigrid cycle a step, from (u_start, v_start), until the error is about "

@@ -2,35 +2,18 @@
 //
 // With W the warped second frame and F the first, T = W - F is the temporal difference, and A the image whose
 // derivatives are taken (their average, say). Brightness constancy compares Ax du + Ay dv + T, gradient constancy
-// Axx du + Axy dv + Tx and Axy du + Ayy dv + Ty. Each thread goes down a band of rows and keeps the few rows of W, T, A,
-// Ax and Ay that the derivatives of the next row need, so nothing but the tensor is ever written to main memory.
-#include <algorithm>
-#include <vector>
+// Axx du + Axy dv + Tx and Axy du + Ayy dv + Ty. The few rows of T, A, Ax and Ay that the derivatives of a row need are
+// kept, so nothing but the tensor is ever written to main memory.
+#include "constancy.hpp"
 
-#include "assembly.hpp"
-#include "memory.hpp"
+#include <algorithm>
+
 #include "platform.hpp"
 #include "rows.hpp"
 #include "threads.hpp"
 
 namespace variflow {
 namespace {
-
-constexpr int64_t reach = 2;  // of a derivative, in rows
-
-// The latest rows of something, found by their number in the frame.
-template <int64_t rows>
-class Ring {
-public:
-    Ring(float* data, int64_t stride) : data_(data), stride_(stride) {}
-    float* operator[](int64_t row) const { return data_ + (row & (rows - 1)) * stride_; }
-
-private:
-    float* data_;
-    int64_t stride_;
-};
-
-constexpr int64_t image_rows = 16, gradient_rows = 8;  // powers of 2 of at least 4 reach + 1 and 2 reach + 1
 
 VARIFLOW_CLONES
 void average(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b, int64_t count,
@@ -79,27 +62,6 @@ void multiply(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b
     for (int64_t i = 0; i < count; ++i) out[i] = a[i] * b[i];
 }
 
-// What one thread holds of one channel.
-struct Channel {
-    Ring<image_rows> difference, image;        // T, A
-    Ring<gradient_rows> along_x, along_y;      // Ax, Ay
-    float *xx, *xy, *yy, *x_difference, *y_difference;
-
-    static constexpr int64_t rows = 2 * image_rows + 2 * gradient_rows + 5;
-
-    Channel(float* data, int64_t stride)
-        : difference(data, stride),
-          image(data + image_rows * stride, stride),
-          along_x(data + 2 * image_rows * stride, stride),
-          along_y(data + (2 * image_rows + gradient_rows) * stride, stride) {
-        float* next = data + (rows - 5) * stride;
-        for (float** row : {&xx, &xy, &yy, &x_difference, &y_difference}) {
-            *row = next;
-            next += stride;
-        }
-    }
-};
-
 // The derivative along y of the rows of a ring, at one of them; rows outside the frame are those of its border.
 template <typename Rows>
 void across(const Rows& ring, int64_t y, int64_t height, int64_t width, float* out) {
@@ -107,126 +69,113 @@ void across(const Rows& ring, int64_t y, int64_t height, int64_t width, float* o
     derivative_across_rows(at(-2), at(-1), at(1), at(2), width, out);
 }
 
-class Band {
-public:
-    Band(const FramePair& frames, Field flow, bool with_gradient)
-        : frames_(frames),
-          flow_(flow),
-          with_gradient_(with_gradient),
-          stride_((frames.shape.width + 15) / 16 * 16),
-          memory_((frames.shape.channels * (Channel::rows + 1) + 1) * stride_),
-          warped_(memory_.data()),
-          weights_(memory_.data() + frames.shape.channels * stride_) {
-        float* next = weights_ + stride_;
-        for (int64_t c = 0; c < frames.shape.channels; ++c, next += Channel::rows * stride_) {
-            channels_.emplace_back(next, stride_);
-        }
-    }
-
-    // Fill rows `begin` to `end` of the tensor and of the temporal difference.
-    void add(int64_t begin, int64_t end, const FrameConstancy* terms, int64_t number, float* tensor,
-             float* difference) {
-        const int64_t height = frames_.shape.height;
-        const int64_t beyond = with_gradient_ ? reach : 0;  // rows of Ax and Ay on each side
-        int64_t warped = std::max<int64_t>(0, begin - beyond - reach);
-        int64_t differentiated = std::max<int64_t>(0, begin - beyond);
-        for (int64_t y = begin; y < end; ++y) {
-            for (; warped < std::min(height, y + beyond + reach + 1); ++warped) warp(warped);
-            for (; differentiated < std::min(height, y + beyond + 1); ++differentiated) differentiate(differentiated);
-            add_row(y, terms, number, tensor, difference);
-        }
-    }
-
-private:
-    void warp(int64_t y) {
-        const auto [channels, height, width] = frames_.shape;
-        const int64_t at = y * width;
-        warp_frame_row(frames_, flow_, y, warped_, stride_);
-        for (int64_t c = 0; c < channels; ++c) {
-            const float* const warped = warped_ + c * stride_;
-            const float* const first = frames_.first + c * height * width + at;
-            const float* const second = frames_.second + c * height * width + at;
-            Channel& channel = channels_[static_cast<size_t>(c)];
-            float* const image = channel.image[y];
-            subtract(warped, first, width, channel.difference[y]);
-            switch (frames_.derivative) {
-                case Derivative::average: average(first, warped, width, image); break;
-                case Derivative::first: std::copy_n(first, width, image); break;
-                case Derivative::second: std::copy_n(second, width, image); break;
-                case Derivative::warped: std::copy_n(warped, width, image); break;
-            }
-        }
-    }
-
-    void differentiate(int64_t y) {
-        for (Channel& channel : channels_) {
-            derivative_along_row(channel.image[y], frames_.shape.width, channel.along_x[y]);
-            across(channel.image, y, frames_.shape.height, frames_.shape.width, channel.along_y[y]);
-        }
-    }
-
-    void add_row(int64_t y, const FrameConstancy* terms, int64_t number, float* tensor, float* difference) {
-        const auto [channels, height, width] = frames_.shape;
-        const int64_t row = y * width;
-        const float* weights = weights_;
-        if (frames_.weights) {
-            weights = frames_.weights + row;
-        } else {
-            inside(flow_.u + row, flow_.v + row, y, width, height, weights_);
-        }
-        if (with_gradient_) {
-            for (Channel& channel : channels_) {
-                derivative_along_row(channel.along_x[y], width, channel.xx);
-                across(channel.along_x, y, height, width, channel.xy);
-                across(channel.along_y, y, height, width, channel.yy);
-                derivative_along_row(channel.difference[y], width, channel.x_difference);
-                across(channel.difference, y, height, width, channel.y_difference);
-            }
-        }
-        const int64_t pixels = height * width;
-        for (int64_t c = 0; c < channels; ++c) {
-            multiply(channels_[static_cast<size_t>(c)].difference[y], weights, width, difference + c * pixels + row);
-        }
-        for (int plane = 0; plane < 5; ++plane) std::fill_n(tensor + plane * pixels + row, width, 0.0f);
-        for (int64_t x = 0; x < width; x += block_size) {
-            const int count = static_cast<int>(std::min<int64_t>(block_size, width - x));
-            for (const FrameConstancy* term = terms; term != terms + number; ++term) {
-                residuals_.clear();
-                for (Channel& channel : channels_) {
-                    if (term->of_gradient) {
-                        residuals_.push_back({channel.xx + x, channel.xy + x, channel.x_difference + x});
-                        residuals_.push_back({channel.xy + x, channel.yy + x, channel.y_difference + x});
-                    } else {
-                        residuals_.push_back({channel.along_x[y] + x, channel.along_y[y] + x, channel.difference[y] + x});
-                    }
-                }
-                add_block(residuals_.data(), static_cast<int64_t>(residuals_.size()), count, weights + x,
-                          term->constancy, tensor_at(tensor, pixels, row + x));
-            }
-        }
-    }
-
-    const FramePair& frames_;
-    Field flow_;
-    bool with_gradient_;
-    int64_t stride_;
-    Workspace memory_;
-    float *warped_, *weights_;
-    std::vector<Channel> channels_;
-    std::vector<Residual> residuals_;
-};
-
 }  // namespace
+
+ConstancyRows::ConstancyRows(const FramePair& frames, Field flow, const FrameConstancy* terms, int64_t number)
+    : frames_(frames),
+      flow_(flow),
+      terms_(terms),
+      number_(number),
+      with_gradient_(std::any_of(terms, terms + number, [](const auto& term) { return term.of_gradient; })),
+      stride_((frames.shape.width + 15) / 16 * 16),
+      memory_((frames.shape.channels * (Channel::rows + 1) + 1) * stride_),
+      warped_(memory_.data()),
+      weights_(memory_.data() + frames.shape.channels * stride_) {
+    float* next = weights_ + stride_;
+    for (int64_t c = 0; c < frames.shape.channels; ++c, next += Channel::rows * stride_) {
+        channels_.emplace_back(next, stride_);
+    }
+}
+
+void ConstancyRows::make(int64_t y, const Tensor& tensor, float* difference, int64_t stride) {
+    const int64_t height = frames_.shape.height;
+    const int64_t beyond = with_gradient_ ? reach : 0;  // rows of Ax and Ay on each side
+    if (next_warped_ < 0) {
+        next_warped_ = std::max<int64_t>(0, y - beyond - reach);
+        next_differentiated_ = std::max<int64_t>(0, y - beyond);
+    }
+    for (; next_warped_ < std::min(height, y + beyond + reach + 1); ++next_warped_) warp(next_warped_);
+    for (; next_differentiated_ < std::min(height, y + beyond + 1); ++next_differentiated_) {
+        differentiate(next_differentiated_);
+    }
+    assemble(y, tensor, difference, stride);
+}
+
+void ConstancyRows::warp(int64_t y) {
+    const auto [channels, height, width] = frames_.shape;
+    warp_frame_row(frames_, flow_, y, warped_, stride_);
+    for (int64_t c = 0; c < channels; ++c) {
+        const float* const warped = warped_ + c * stride_;
+        const int64_t at = (c * height + y) * width;
+        Channel& channel = channels_[static_cast<size_t>(c)];
+        float* const image = channel.image[y];
+        subtract(warped, frames_.first + at, width, channel.difference[y]);
+        switch (frames_.derivative) {
+            case Derivative::average: average(frames_.first + at, warped, width, image); break;
+            case Derivative::first: std::copy_n(frames_.first + at, width, image); break;
+            case Derivative::second: std::copy_n(frames_.second + at, width, image); break;
+            case Derivative::warped: std::copy_n(warped, width, image); break;
+        }
+    }
+}
+
+void ConstancyRows::differentiate(int64_t y) {
+    for (Channel& channel : channels_) {
+        derivative_along_row(channel.image[y], frames_.shape.width, channel.along_x[y]);
+        across(channel.image, y, frames_.shape.height, frames_.shape.width, channel.along_y[y]);
+    }
+}
+
+void ConstancyRows::assemble(int64_t y, const Tensor& tensor, float* difference, int64_t stride) {
+    const auto [channels, height, width] = frames_.shape;
+    const int64_t row = y * width;
+    const float* weights = weights_;
+    if (frames_.weights) {
+        weights = frames_.weights + row;
+    } else {
+        inside(flow_.u + row, flow_.v + row, y, width, height, weights_);
+    }
+    for (int64_t c = 0; difference && c < channels; ++c) {
+        multiply(channels_[static_cast<size_t>(c)].difference[y], weights, width, difference + c * stride);
+    }
+    if (with_gradient_) {
+        for (Channel& channel : channels_) {
+            derivative_along_row(channel.along_x[y], width, channel.xx);
+            across(channel.along_x, y, height, width, channel.xy);
+            across(channel.along_y, y, height, width, channel.yy);
+            derivative_along_row(channel.difference[y], width, channel.x_difference);
+            across(channel.difference, y, height, width, channel.y_difference);
+        }
+    }
+    for (float* plane : {tensor.a11, tensor.a12, tensor.a22, tensor.b1, tensor.b2}) std::fill_n(plane, width, 0.0f);
+    for (int64_t x = 0; x < width; x += block_size) {
+        const int count = static_cast<int>(std::min<int64_t>(block_size, width - x));
+        for (const FrameConstancy* term = terms_; term != terms_ + number_; ++term) {
+            residuals_.clear();
+            for (Channel& channel : channels_) {
+                if (term->of_gradient) {
+                    residuals_.push_back({channel.xx + x, channel.xy + x, channel.x_difference + x});
+                    residuals_.push_back({channel.xy + x, channel.yy + x, channel.y_difference + x});
+                } else {
+                    residuals_.push_back({channel.along_x[y] + x, channel.along_y[y] + x, channel.difference[y] + x});
+                }
+            }
+            add_block(residuals_.data(), static_cast<int64_t>(residuals_.size()), count, weights + x, term->constancy,
+                      {tensor.a11 + x, tensor.a12 + x, tensor.a22 + x, tensor.b1 + x, tensor.b2 + x});
+        }
+    }
+}
 
 void constancy_tensor(const FramePair& frames, Field flow, const FrameConstancy* terms, int64_t number, float* tensor,
                       float* difference) {
-    const int64_t height = frames.shape.height;
-    const bool with_gradient = std::any_of(terms, terms + number, [](const auto& term) { return term.of_gradient; });
+    const int64_t height = frames.shape.height, width = frames.shape.width, pixels = height * width;
     // Each band warps a few rows of its neighbours as well, so bands are not to be narrow.
     constexpr int64_t least_rows = 24, most_bands = 8;
-    const int64_t rows = std::max(least_rows, (height + most_bands - 1) / most_bands);
-    parallel_for(height, rows, [&](int64_t begin, int64_t end) {
-        Band(frames, flow, with_gradient).add(begin, end, terms, number, tensor, difference);
+    parallel_for(height, std::max(least_rows, (height + most_bands - 1) / most_bands), [&](int64_t begin, int64_t end) {
+        ConstancyRows rows(frames, flow, terms, number);
+        for (int64_t y = begin; y < end; ++y) {
+            rows.make(y, tensor_at(tensor, pixels, y * width), difference + y * width, pixels);
+        }
     });
 }
 

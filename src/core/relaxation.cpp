@@ -2,8 +2,9 @@
 //
 // A half-sweep updates the pixels of one colour. Its result at a row depends on the half-sweep before it at that row and
 // the two beside it, so several half-sweeps can run over the frame together, each a row behind the one before it, with
-// the rows between the first and the last in the second-level cache; packing goes before the first. Where rows are long, they do so in tiles of columns,
-// whose borders move to the left with every half-sweep so that everything a tile needs is there.
+// the rows between the first and the last in the second-level cache; the making of a row goes before the first. Where
+// rows are long, they do so in tiles of columns, whose borders move to the left with every half-sweep so that everything
+// a tile needs is there.
 //
 // Bands of rows are given to the threads. First each band does what it can alone: one row less at both ends for every
 // half-sweep. Then what is missing around the borders between bands. Nothing is computed twice, and every update sees the
@@ -28,10 +29,7 @@ constexpr int64_t round_up(int64_t value, int64_t multiple) { return (value + mu
 constexpr int block_size = 512;
 
 // What the equations at a block of one row's pixels are made of.
-struct BlockInput {
-    const float *a11, *a12, *a22, *b1, *b2;
-    const float *edge_x, *edge_y, *edge_above;
-    const float *u0, *v0, *u, *v, *u_above, *v_above, *u_below, *v_below;
+struct BlockInput : Row {
     bool at_left, at_right;  // whether the block's first or last pixel is the row's
 };
 
@@ -42,28 +40,13 @@ struct alignas(64) Plane {
 
 constexpr float zeros[block_size] = {};
 
-BlockInput block_input(const System& system, Field flow, int64_t row, int64_t column, int count) {
-    const int64_t pixels = system.height * system.width, at = row * system.width + column;
-    const int64_t above = row > 0 ? at - system.width : at, below = row + 1 < system.height ? at + system.width : at;
-    const float* const tensor = system.tensor + at;
-    return {tensor,
-            tensor + pixels,
-            tensor + 2 * pixels,
-            tensor + 3 * pixels,
-            tensor + 4 * pixels,
-            system.edges + at,
-            row + 1 < system.height ? system.edges + pixels + at : zeros,
-            row > 0 ? system.edges + pixels + above : zeros,
-            system.around.u + at,
-            system.around.v + at,
-            flow.u + at,
-            flow.v + at,
-            flow.u + above,
-            flow.v + above,
-            flow.u + below,
-            flow.v + below,
-            column == 0,
-            column + count == system.width};
+BlockInput block_input(Row row, int64_t column, int count, int64_t width) {
+    for (const float** plane : {&row.a11, &row.a12, &row.a22, &row.b1, &row.b2, &row.edge_x, &row.u0, &row.v0, &row.u,
+                                &row.v, &row.u_above, &row.v_above, &row.u_below, &row.v_below}) {
+        *plane += column;
+    }
+    for (const float** edge : {&row.edge_y, &row.edge_above}) *edge = *edge ? *edge + column : zeros;
+    return {row, column == 0, column + count == width};
 }
 
 // The right minus the left side of the equations at each pixel of a block, and the sum of its edges.
@@ -119,38 +102,6 @@ void split(const float* VARIFLOW_RESTRICT values, int64_t pairs, float* VARIFLOW
     for (int64_t i = 0; i < pairs; ++i) {
         even[i] = values[2 * i];
         odd[i] = values[2 * i + 1];
-    }
-}
-
-void pack_row(const System& system, Field start, const Grid& grid, int64_t row) {
-    const int64_t width = grid.width(), stride = grid.stride();
-    std::array<Plane, 5> computed;  // c1, c2, ratio, inverse1, inverse2
-    Plane total, edges;
-    float* const even = grid.row(row, row & 1);
-    float* const odd = grid.row(row, 1 - (row & 1));
-    for (float* fields : {even, odd}) {
-        std::fill_n(fields, Grid::c1 * stride, 0.0f);
-        const int64_t further = grid.fields() - Grid::relaxation_fields;
-        std::fill_n(fields + Grid::relaxation_fields * stride, further * stride, 0.0f);
-    }
-    for (int64_t column = 0; column < width; column += block_size) {
-        const int count = static_cast<int>(std::min<int64_t>(block_size, width - column));
-        const bool at_right = column + count == width;
-        const int64_t first = column / 2, pairs = at_right ? stride - first : block_size / 2;
-        const BlockInput in = block_input(system, start, row, column, count);
-        residual_block(in, count, computed[0].value, computed[1].value, total.value);
-        eliminate_block(in.a11, in.a12, in.a22, total.value, count, computed[2].value, computed[3].value,
-                        computed[4].value);
-        auto store = [&](Plane& plane, int field) {
-            std::fill(plane.value + count, plane.value + 2 * pairs, 0.0f);
-            split(plane.value, pairs, even + field * stride + first, odd + field * stride + first);
-        };
-        for (int i = 0; i < 5; ++i) store(computed[static_cast<size_t>(i)], Grid::c1 + i);
-        std::copy_n(in.edge_x, at_right ? count - 1 : count, edges.value);
-        if (at_right) edges.value[count - 1] = 0.0f;
-        store(edges, Grid::edge_x);
-        std::copy_n(in.edge_y, count, edges.value);
-        store(edges, Grid::edge_y);
     }
 }
 
@@ -225,9 +176,9 @@ void relax_rows(const Grid& grid, HalfSweeps sweeps, int64_t tile, First&& first
     }
 }
 
-// Half-sweeps over the whole grid, its rows prepared beforehand.
-template <typename Prepare>
-void relax_grid(const Grid& grid, HalfSweeps all, Prepare&& prepare) {
+// Half-sweeps over the whole grid. `maker()` returns what makes the rows of a band, as a function of the row.
+template <typename Maker>
+void relax_grid(const Grid& grid, HalfSweeps all, Maker&& maker) {
     constexpr int64_t most_together = 20, most_bands = 8, work_for_threads = 1 << 17;
     constexpr int64_t cached_floats = 160 * 1024;  // in the second-level cache, with room to spare
     const int64_t height = grid.height(), pixels = height * grid.width();
@@ -242,15 +193,16 @@ void relax_grid(const Grid& grid, HalfSweeps all, Prepare&& prepare) {
             vector_size;
         const int64_t bands = parallel ? std::clamp<int64_t>(height / (2 * sweeps.count + 2), 1, most_bands) : 1;
         auto border = [&](int64_t band) { return band * height / bands; };
-        auto prepare_first = [&](int64_t row) {
-            if (done == 0) prepare(row);
-        };
         parallel_for(bands, 1, [&](int64_t band, int64_t) {
             const int64_t upper = border(band), lower = border(band + 1);
             const int64_t shrink_upper = band > 0, shrink_lower = band + 1 < bands;
-            relax_rows(
-                grid, sweeps, tile, [=](int64_t stage) { return upper + shrink_upper * stage; },
-                [=](int64_t stage) { return lower - shrink_lower * stage; }, prepare_first);
+            auto first = [=](int64_t stage) { return upper + shrink_upper * stage; };
+            auto last = [=](int64_t stage) { return lower - shrink_lower * stage; };
+            if (done == 0) {
+                relax_rows(grid, sweeps, tile, first, last, maker());
+            } else {
+                relax_rows(grid, sweeps, tile, first, last, [](int64_t) {});
+            }
         });
         parallel_for(bands - 1, 1, [&](int64_t band, int64_t) {
             const int64_t middle = border(band + 1);
@@ -275,9 +227,63 @@ Grid::Grid(int64_t height, int64_t width, int64_t fields)
     std::fill_n(row(height, 0), 2 * fields * stride_ + lead, 0.0f);
 }
 
+Row row_of(const System& system, Field flow, int64_t row) {
+    const int64_t pixels = system.height * system.width, at = row * system.width;
+    const int64_t above = row > 0 ? at - system.width : at, below = row + 1 < system.height ? at + system.width : at;
+    const float* const tensor = system.tensor + at;
+    return {tensor,
+            tensor + pixels,
+            tensor + 2 * pixels,
+            tensor + 3 * pixels,
+            tensor + 4 * pixels,
+            system.edges + at,
+            row + 1 < system.height ? system.edges + pixels + at : nullptr,
+            row > 0 ? system.edges + pixels + above : nullptr,
+            system.around.u + at,
+            system.around.v + at,
+            flow.u + at,
+            flow.v + at,
+            flow.u + above,
+            flow.v + above,
+            flow.u + below,
+            flow.v + below};
+}
+
+void pack_row(const Row& input, const Grid& grid, int64_t row) {
+    const int64_t width = grid.width(), stride = grid.stride();
+    std::array<Plane, 5> computed;  // c1, c2, ratio, inverse1, inverse2
+    Plane total, edges;
+    float* const even = grid.row(row, row & 1);
+    float* const odd = grid.row(row, 1 - (row & 1));
+    for (float* fields : {even, odd}) {
+        std::fill_n(fields, Grid::c1 * stride, 0.0f);
+        const int64_t further = grid.fields() - Grid::relaxation_fields;
+        std::fill_n(fields + Grid::relaxation_fields * stride, further * stride, 0.0f);
+    }
+    for (int64_t column = 0; column < width; column += block_size) {
+        const int count = static_cast<int>(std::min<int64_t>(block_size, width - column));
+        const bool at_right = column + count == width;
+        const int64_t first = column / 2, pairs = at_right ? stride - first : block_size / 2;
+        const BlockInput in = block_input(input, column, count, width);
+        residual_block(in, count, computed[0].value, computed[1].value, total.value);
+        eliminate_block(in.a11, in.a12, in.a22, total.value, count, computed[2].value, computed[3].value,
+                        computed[4].value);
+        auto store = [&](Plane& plane, int field) {
+            std::fill(plane.value + count, plane.value + 2 * pairs, 0.0f);
+            split(plane.value, pairs, even + field * stride + first, odd + field * stride + first);
+        };
+        for (int i = 0; i < 5; ++i) store(computed[static_cast<size_t>(i)], Grid::c1 + i);
+        std::copy_n(in.edge_x, at_right ? count - 1 : count, edges.value);
+        if (at_right) edges.value[count - 1] = 0.0f;
+        store(edges, Grid::edge_x);
+        std::copy_n(in.edge_y, count, edges.value);
+        store(edges, Grid::edge_y);
+    }
+}
+
 void pack(const System& system, Field start, const Grid& grid) {
     parallel_for(grid.height(), rows_per_chunk(grid.width()), [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin; row < end; ++row) pack_row(system, start, grid, row);
+        for (int64_t row = begin; row < end; ++row) pack_row(row_of(system, start, row), grid, row);
     });
 }
 
@@ -295,7 +301,7 @@ void unpack(const Grid& grid, int64_t field, Field start, float* out) {
 }
 
 void relax(const Grid& grid, int64_t half_sweeps, int64_t first_color, float omega) {
-    relax_grid(grid, {half_sweeps, first_color, omega}, [](int64_t) {});
+    relax_grid(grid, {half_sweeps, first_color, omega}, [] { return [](int64_t) {}; });
 }
 
 void residual(const System& system, Field flow, float* out) {
@@ -306,16 +312,23 @@ void residual(const System& system, Field flow, float* out) {
             for (int64_t column = 0; column < width; column += block_size) {
                 const int count = static_cast<int>(std::min<int64_t>(block_size, width - column));
                 float* const at = out + row * width + column;
-                residual_block(block_input(system, flow, row, column, count), count, at, at + pixels, total.value);
+                residual_block(block_input(row_of(system, flow, row), column, count, width), count, at, at + pixels, total.value);
             }
         }
     });
 }
 
+void relax_made(const Grid& grid, int sweeps, float omega, const std::function<std::unique_ptr<RowMaker>()>& maker) {
+    relax_grid(grid, {2 * static_cast<int64_t>(sweeps), 0, omega}, [&] {
+        return [rows = std::shared_ptr<RowMaker>(maker())](int64_t row) { rows->make(row); };
+    });
+}
+
 void relax(const System& system, Field start, int sweeps, float omega, float* out) {
     const Grid grid(system.height, system.width);
-    relax_grid(grid, {2 * static_cast<int64_t>(sweeps), 0, omega},
-               [&](int64_t row) { pack_row(system, start, grid, row); });
+    relax_grid(grid, {2 * static_cast<int64_t>(sweeps), 0, omega}, [&] {
+        return [&](int64_t row) { pack_row(row_of(system, start, row), grid, row); };
+    });
     unpack(grid, Grid::x, start, out);
 }
 

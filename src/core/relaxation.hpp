@@ -10,6 +10,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 
 #include "memory.hpp"
 #include "system.hpp"
@@ -44,6 +46,28 @@ private:
 
 // Pixels of one color in one row are the even ones or, if this is 1, the odd ones.
 inline int64_t parity(int64_t row, int64_t color) { return (row + color) & 1; }
+
+// One row of the system and of the flow that the relaxation starts from. Beyond the first and the last row of the frame
+// edges are null, and the flow is that of the row itself.
+struct Row {
+    const float *a11, *a12, *a22, *b1, *b2;
+    const float *edge_x, *edge_y, *edge_above;
+    const float *u0, *v0, *u, *v, *u_above, *v_above, *u_below, *v_below;
+};
+Row row_of(const System& system, Field flow, int64_t row);
+
+// Fill one row of the grid.
+void pack_row(const Row& input, const Grid& grid, int64_t row);
+
+// Makes rows of the grid, down a band of them; what it keeps from row to row is its own.
+class RowMaker {
+public:
+    virtual ~RowMaker() = default;
+    virtual void make(int64_t row) = 0;
+};
+
+// Sweeps over a grid whose rows are made on the way, before the first half-sweep of each: there they are in the cache.
+void relax_made(const Grid& grid, int sweeps, float omega, const std::function<std::unique_ptr<RowMaker>()>& maker);
 
 // Fill the grid with the system for increments on `start`, themselves zero, and further fields with zero.
 void pack(const System& system, Field start, const Grid& grid);

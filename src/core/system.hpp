@@ -88,6 +88,11 @@ void image_edges(const float* guide, Shape shape, float contrast, float* edges);
 void residual(const System& system, Field flow, float* out);
 void relax(const System& system, Field start, int sweeps, float omega, float* out);
 
+// step.cpp: a robust step of brightness and gradient constancy, from frames to flow (2, H, W): what the functions above
+// do one after the other, in one pass. The temporal difference is as in `constancy_tensor`.
+void robust_step(const FramePair& frames, Field flow, const FrameConstancy* terms, int64_t number,
+                 const SmoothnessTerm& smoothness, int sweeps, float omega, float* difference, float* out);
+
 // multigrid.cpp: conjugate gradients, each step one multigrid cycle; they end early once the error, in the norm of the
 // energy, is estimated to be `tolerance` times that of the start.
 void multigrid(const System& system, Field start, int cycles, float tolerance, float* out);

@@ -129,6 +129,26 @@ def lucas_kanade(tensor: NDArray[np.float32], regularisation: float) -> NDArray[
 def census(
     frame0: NDArray[np.float32], frame1: NDArray[np.float32], radius: Literal[1, 2], softness: float, noise: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
+def robust_step(
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
+    samples: NDArray[np.float32],
+    u: NDArray[np.float32],
+    v: NDArray[np.float32],
+    weights: NDArray[np.float32] | None,
+    interpolation: Literal["bilinear", "bicubic", "spline"],
+    derivative: Literal["average", "first", "second", "warped"],
+    terms: list[tuple[bool, int, float, float, float, float]],
+    guide_x: NDArray[np.float32] | None,
+    guide_y: NDArray[np.float32] | None,
+    per_pixel: bool,
+    penalty: int,
+    p0: float,
+    p1: float,
+    weight: float,
+    sweeps: int,
+    omega: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 def multigrid(
     tensor: NDArray[np.float32],
     edges: NDArray[np.float32],

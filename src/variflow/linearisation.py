@@ -17,6 +17,9 @@ from variflow.resampling import Planes
 Derivative = Literal["average", "first", "second", "warped"]
 DERIVATIVES: tuple[str, ...] = get_args(Derivative)
 
+# Of the gradient? The penalty's number and its constants, the normalisation and the weight.
+ConstancyTerm = tuple[bool, int, float, float, float, float]
+
 
 class _Derived:
     """A property computed from the frames, and kept where that is safe.
@@ -178,14 +181,30 @@ class LevelLinearisation(Linearisation):
             interpolation=interpolation,
         )
 
-    def constancy_tensor(self, terms: list[tuple[bool, int, float, float, float, float]]) -> Planes:
-        """Return the motion tensor (5, H, W) of constancy terms, as the core knows them; `It` comes with it."""
+    def constancy_tensor(self, terms: list[ConstancyTerm]) -> Planes:
+        """Return the motion tensor (5, H, W) of constancy terms, as the core knows them."""
+        tensor, difference = _core.constancy_tensor(*self._compared, terms)
+        return self._noting(difference, tensor)
+
+    def robust_step(
+        self, terms: list[ConstancyTerm], smoothness: tuple[Any, ...], sweeps: int, omega: float
+    ) -> tuple[Planes, Planes]:
+        """Return the flow after a step of constancy terms and a smoothness, as the core knows them, in one pass."""
+        flow, difference = _core.robust_step(*self._compared, terms, *smoothness, sweeps, omega)
+        u, v = self._noting(difference, flow)
+        return u, v
+
+    @property
+    def _compared(self) -> Any:
+        """What the core compares, and how."""
         weights = None if self.complete else self.weights
-        frames = self.frame0, self.second, self.samples, *self.flow, weights
-        tensor, difference = _core.constancy_tensor(*frames, self.interpolation, self.derivative, terms)
-        if weights is None:
+        return self.frame0, self.second, self.samples, *self.flow, weights, self.interpolation, self.derivative
+
+    def _noting(self, difference: Planes, result: Planes) -> Planes:
+        """Keep the temporal difference, which comes with what the core returns."""
+        if self.complete:
             self.__dict__["It"] = difference
-        return tensor
+        return result
 
     @property
     def samples(self) -> Planes:

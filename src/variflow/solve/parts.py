@@ -20,7 +20,7 @@ from variflow.energy.penalties import (
     Quadratic,
 )
 from variflow.energy.terms import BrightnessConstancy, DataTerm, Energy, GradientConstancy, Smoothness, Sum, Term
-from variflow.linearisation import LevelLinearisation, Linearisation
+from variflow.linearisation import ConstancyTerm, LevelLinearisation, Linearisation
 from variflow.resampling import Planes
 
 # The order in which the core numbers the penalties.
@@ -99,25 +99,38 @@ def linearised(data: list[tuple[DataTerm, float]], at: Linearisation) -> list[Da
     ]
 
 
+def constancies(data: list[tuple[DataTerm, float]]) -> list[ConstancyTerm]:
+    """Return the terms that the core linearises itself, as it knows them."""
+    return [
+        (_FRAME_CONSTANCIES[type(term)], *numbered(term.penalty), float(term.normalisation or 0), factor * term.weight)
+        for term, factor in data
+        if type(term) in _FRAME_CONSTANCIES
+    ]
+
+
 def motion_tensor(data: list[tuple[DataTerm, float]], at: Linearisation) -> Planes:
     """Return the data terms' part of the linear system, (5, H, W), with the penalties' weights at the flow so far."""
-    direct = [part for part in data if type(part[0]) in _FRAME_CONSTANCIES and isinstance(at, LevelLinearisation)]
-    if direct and isinstance(at, LevelLinearisation):  # the core takes these straight from the frames
-        terms = [
-            (
-                _FRAME_CONSTANCIES[type(term)],
-                *numbered(term.penalty),
-                float(term.normalisation or 0),
-                factor * term.weight,
-            )
-            for term, factor in direct
-        ]
-        tensor = at.constancy_tensor(terms)
+    rest = data
+    if isinstance(at, LevelLinearisation) and (direct := constancies(data)):
+        tensor = at.constancy_tensor(direct)
+        rest = [part for part in data if type(part[0]) not in _FRAME_CONSTANCIES]
     else:
         tensor = np.zeros((5, *at.flow[0].shape), np.float32)
-    for term in linearised([part for part in data if part not in direct], at):
+    for term in linearised(rest, at):
         term.add_to(tensor, at.weights)
     return tensor
+
+
+def flow_after_step(
+    data: list[tuple[DataTerm, float]], smooth: tuple[Any, ...], at: Linearisation, sweeps: int, omega: float
+) -> tuple[Planes, Planes]:
+    """Return the flow after a robust step; `smooth` is of `smoothness_arguments`."""
+    direct = constancies(data)
+    if isinstance(at, LevelLinearisation) and len(direct) == len(data):
+        return at.robust_step(direct, smooth, sweeps, omega)
+    edges = _core.edge_weights(*at.flow, *smooth)
+    u, v = _core.relax(motion_tensor(data, at), edges, *at.flow, *at.flow, sweeps, omega)
+    return u, v
 
 
 def smoothness_arguments(smoothness: Smoothness, factor: float, at: Linearisation) -> tuple[Any, ...]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from variflow import _core
 from variflow.energy.terms import Energy
 from variflow.linearisation import Linearisation
 from variflow.solve.minimum import Minimum, NativeSolver
-from variflow.solve.parts import check_data, data_and_smoothness, motion_tensor, native_energies, smoothness_arguments
+from variflow.solve.parts import check_data, data_and_smoothness, flow_after_step, native_energies, smoothness_arguments
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,6 @@ class Relaxation(NativeSolver):
     def minimise(self, energy: Energy, at: Linearisation, state: Any = None) -> Minimum:
         """Take one robust step from the flow so far."""
         data, [(smoothness, factor)] = data_and_smoothness(energy)
-        u0, v0 = at.flow
         smooth = smoothness_arguments(smoothness, factor, at)
-        edges = _core.edge_weights(u0, v0, *smooth)
-        u, v = _core.relax(motion_tensor(data, at), edges, u0, v0, u0, v0, self.sweeps, self.omega)
-        return Minimum(at.flow, (u, v), lambda: native_energies(data, smooth, at, (u, v)))
+        flow = flow_after_step(data, smooth, at, self.sweeps, self.omega)
+        return Minimum(at.flow, flow, lambda: native_energies(data, smooth, at, flow))
