@@ -51,6 +51,7 @@ def fast() -> Model:
         presmoothing=0.7,
         filter=WeightedMedian(dilation=3),
         channels="gray",
+        light="matched",
         name="fast",
     )
 
@@ -73,12 +74,14 @@ def balanced() -> Model:
         presmoothing=0.7,
         filter=WeightedMedian(),
         channels="gray",
+        start="matches",
+        light="matched",
         name="balanced",
     )
 
 
 def accurate() -> Model:
-    """Return the preset for the most accurate flow: more warps on a finer pyramid.
+    """Return the preset for the most accurate flow: more warps on a finer pyramid, without what is occluded.
 
     Examples
     --------
@@ -95,6 +98,9 @@ def accurate() -> Model:
         presmoothing=0.7,
         filter=WeightedMedian(window=21),
         channels="gray",
+        start="matches",
+        light="matched",
+        occlusion="estimated",
         name="accurate",
     )
 
