@@ -234,19 +234,23 @@ class LevelLinearisation(Linearisation):
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
         """Where the pixel is usable, its target inside the second frame, and usable there."""
-        inside = _inside(self.flow)
-        if self.complete:
-            return inside
-        target = self._at_target(self.level.frame1.valid.astype(np.float32)) > 0.999
-        valid: NDArray[np.bool_] = self.level.frame0.valid & inside & target
+        first, second = self.level.frame0, self.level.frame1
+        valid = _inside(self.flow)
+        if not first.complete:
+            valid &= first.valid
+        if not second.complete:
+            valid &= self._at_target(second.valid.astype(np.float32)) > 0.999
         return valid
 
     @cached_property
     def weights(self) -> Planes:
         """How much the data at each pixel count."""
-        if self.complete:
-            return self.valid.astype(np.float32)
-        weights: Planes = self.level.frame0.weights * self._at_target(self.level.frame1.weights) * self.valid
+        first, second = self.level.frame0, self.level.frame1
+        weights = self.valid.astype(np.float32)
+        if not first.complete:
+            weights *= first.weights
+        if not second.complete:
+            weights *= self._at_target(second.weights)
         return weights
 
     @cached_property
