@@ -19,10 +19,11 @@ def test_bytes_become_the_entries_of_their_tables(shape):
     np.testing.assert_array_equal(_core.look_up(image, tables, True)[0], total)
 
 
-@pytest.mark.parametrize("count", [1, 7, 8, 1001])
-def test_histogram_counts(count):
-    values = np.random.default_rng(2).integers(0, 256, count, np.uint8)
-    assert list(_core.histogram(values)) == np.bincount(values, minlength=256).tolist()
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 1), (4, 8, 3), (11, 131, 3)])
+@pytest.mark.parametrize("step", [1, 3])
+def test_histogram_counts(shape, step):
+    image = np.random.default_rng(2).integers(0, 256, shape, np.uint8)
+    assert list(_core.histogram(image, step)) == np.bincount(image[::step].ravel(), minlength=256).tolist()
 
 
 def test_arguments_are_checked():

@@ -58,11 +58,14 @@ Planes interleave(nb::handle u_argument, nb::handle v_argument) {
     return run({height, width, 2}, [&](float* out) { variflow::interleave(floats(u), floats(v), height * width, out); });
 }
 
-std::array<int64_t, 256> histogram(nb::handle bytes_argument) {
-    const Array bytes = checked<uint8_t>(bytes_argument, "values", {"count"});
+std::array<int64_t, 256> histogram(nb::handle image_argument, int64_t step) {
+    const Array image = checked<uint8_t>(image_argument, "image", {"height", "width", "channels"});
+    if (step < 1) refuse_value("`step` must be at least 1, not " + std::to_string(step));
+    const auto rows = static_cast<int64_t>(image.shape(0));
+    const auto row_size = static_cast<int64_t>(image.shape(1) * image.shape(2));
     std::array<int64_t, 256> counts;
     const Unlocked unlocked;
-    variflow::histogram(static_cast<const uint8_t*>(bytes.data()), static_cast<int64_t>(bytes.shape(0)), counts.data());
+    variflow::histogram(static_cast<const uint8_t*>(image.data()), rows, row_size, step, counts.data());
     return counts;
 }
 
@@ -114,7 +117,8 @@ void add_images(nb::module_& module) {
     module.def("look_up", &look_up, "image"_a.none(), "tables"_a.none(), "total"_a,
                "The entry of its channel's table for each byte of (H, W, C), in planes, or their sum over the channels.");
     module.def("interleave", &interleave, "u"_a.none(), "v"_a.none(), "Both planes of a flow as one array (H, W, 2).");
-    module.def("histogram", &histogram, "values"_a.none(), "How often each value occurs in (count,) bytes.");
+    module.def("histogram", &histogram, "image"_a.none(), "step"_a,
+               "How often each value occurs in every `step`-th row of (H, W, C) bytes.");
     module.def("derivative", &derivative, "planes"_a.none(), "axis"_a,
                "The 5-point derivative [1, -8, 0, 8, -1] / 12 along 'x' or 'y', borders replicated.");
     module.def(

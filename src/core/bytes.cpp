@@ -41,23 +41,21 @@ void look_up(const uint8_t* bytes, Shape shape, const float* tables, bool sum, f
     });
 }
 
-void histogram(const uint8_t* bytes, int64_t count, int64_t* counts) {
+void histogram(const uint8_t* bytes, int64_t rows, int64_t row_size, int64_t step, int64_t* counts) {
     // Equal bytes often follow one another: in separate tables they do not wait for one another.
     constexpr int64_t tables = 8;
-    std::array<std::array<uint32_t, values>, tables> parts{};
+    std::array<std::array<int64_t, values>, tables> parts{};
+    for (int64_t row = 0; row < rows; row += step) {
+        const uint8_t* const at = bytes + row * row_size;
+        int64_t i = 0;
+        for (; i + tables <= row_size; i += tables) {
+            for (int64_t k = 0; k < tables; ++k) ++parts[static_cast<size_t>(k)][at[i + k]];
+        }
+        for (; i < row_size; ++i) ++parts[0][at[i]];
+    }
     std::fill_n(counts, values, int64_t{0});
-    constexpr int64_t most_at_once = int64_t{1} << 31;
-    for (int64_t begin = 0; begin < count; begin += most_at_once) {
-        for (auto& part : parts) part.fill(0);
-        const int64_t end = std::min(count, begin + most_at_once);
-        int64_t i = begin;
-        for (; i + tables <= end; i += tables) {
-            for (int64_t k = 0; k < tables; ++k) ++parts[static_cast<size_t>(k)][bytes[i + k]];
-        }
-        for (; i < end; ++i) ++parts[0][bytes[i]];
-        for (const auto& part : parts) {
-            for (int64_t value = 0; value < values; ++value) counts[value] += part[static_cast<size_t>(value)];
-        }
+    for (const auto& part : parts) {
+        for (int64_t value = 0; value < values; ++value) counts[value] += part[static_cast<size_t>(value)];
     }
 }
 

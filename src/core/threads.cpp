@@ -22,8 +22,8 @@
 namespace variflow {
 namespace {
 
-// Kernels follow one another closely: a thread looks for news this often before it sleeps (some tens of microseconds).
-constexpr int looks_before_sleep = 2000;
+// Kernels follow one another closely: a thread looks for news this often before it sleeps (about a hundred microseconds).
+constexpr int looks_before_sleep = 10000;
 
 inline void pause() {
 #if defined(__x86_64__) || defined(_M_X64)

@@ -4,7 +4,7 @@
 //     reliability(q) exp(-|q - p|^2 / (2 spatial^2) - |guide(q) - guide(p)|^2 / (2 color^2)).
 //
 // Pixels are handled in blocks along a row, with all neighbours and weights of a block in the first-level cache, one
-// pixel a vector lane. Bisection of the weight at or below a value finds a bracket of 1/64 pixel that holds the median;
+// pixel a vector lane. Bisection of the weight at or below a value finds a bracket of 1/16 pixel that holds the median;
 // the weighted mean of the neighbours within it is taken. It hardly depends on the last digits of the flow, and is the
 // neighbours' value where they are equal.
 #include <algorithm>
@@ -25,7 +25,7 @@ constexpr int lanes = 16;
 // Neighbours are summed in groups, in registers; their number is padded to whole groups with such that weigh nothing.
 constexpr int group = 8;
 
-constexpr float tolerance = 1.0f / 64.0f;  // pixels of displacement
+constexpr float tolerance = 1.0f / 16.0f;  // pixels of displacement
 constexpr int most_steps = 40;
 // No weight becomes 0, however different the colour: some neighbour always counts.
 constexpr float largest_exponent = 60.0f;
@@ -51,7 +51,7 @@ struct Block {
     Block(int64_t neighbours, int64_t window, int64_t guide_channels)
         : padded((neighbours + group - 1) / group * group),
           weights(static_cast<size_t>(padded * lanes)),
-          columns(static_cast<size_t>(window + lanes)),
+          columns(static_cast<size_t>(4 * (window + lanes))),
           centre(static_cast<size_t>(guide_channels * lanes)) {
         for (std::vector<float>& plane : values) plane.resize(weights.size());
     }
@@ -78,15 +78,37 @@ void add_squared_differences(const float* VARIFLOW_RESTRICT columns, const float
 VARIFLOW_INLINE float smaller(float a, float b) { return a < b ? a : b; }
 VARIFLOW_INLINE float larger(float a, float b) { return a > b ? a : b; }
 
-// weights = reliability exp(-weights); `total` grows by them.
+VARIFLOW_INLINE float weight_of(float exponent, float reliability) {
+    return reliability * exponential(-(exponent < largest_exponent ? exponent : largest_exponent));
+}
+
+// weights = reliability exp(-spatial - weights); `total` grows by them.
 VARIFLOW_CLONES
 void weigh(const float* VARIFLOW_RESTRICT reliability, const Part& part, float* VARIFLOW_RESTRICT weights,
            float* VARIFLOW_RESTRICT total) {
     for (int64_t k = 0; k < part.count; ++k) {
         VARIFLOW_LANES for (int i = 0; i < lanes; ++i) {
-            const float given = part.spatial[k] + weights[k * lanes + i];
-            const float exponent = given < largest_exponent ? given : largest_exponent;
-            const float weight = reliability[k * part.step + i] * exponential(-exponent);
+            const float weight =
+                weight_of(part.spatial[k] + weights[k * lanes + i], reliability[k * part.step + i]);
+            weights[k * lanes + i] = weight;
+            total[i] += weight;
+        }
+    }
+}
+
+// The same for a guide of three channels, in one go.
+VARIFLOW_CLONES
+void weigh_by_color(const float* VARIFLOW_RESTRICT reliability, const float* VARIFLOW_RESTRICT first,
+                    const float* VARIFLOW_RESTRICT second, const float* VARIFLOW_RESTRICT third,
+                    const float* VARIFLOW_RESTRICT centre, float factor, const Part& part,
+                    float* VARIFLOW_RESTRICT weights, float* VARIFLOW_RESTRICT total) {
+    for (int64_t k = 0; k < part.count; ++k) {
+        const int64_t at = k * part.step;
+        VARIFLOW_LANES for (int i = 0; i < lanes; ++i) {
+            const float d0 = first[at + i] - centre[i], d1 = second[at + i] - centre[lanes + i];
+            const float d2 = third[at + i] - centre[2 * lanes + i];
+            const float weight =
+                weight_of(part.spatial[k] + factor * (d0 * d0 + d1 * d1 + d2 * d2), reliability[at + i]);
             weights[k * lanes + i] = weight;
             total[i] += weight;
         }
@@ -183,7 +205,6 @@ void gather(const MedianPlanes& planes, Shape shape, const MedianWindow& window,
         std::fill_n(block.low[plane], lanes, std::numeric_limits<float>::max());
         std::fill_n(block.high[plane], lanes, std::numeric_limits<float>::lowest());
     }
-    std::fill(block.weights.begin(), block.weights.end(), 0.0f);
     for (int64_t channel = 0; channel < planes.guide_channels; ++channel) {
         const float* const row = planes.guide + channel * pixels + y * width;
         for (int i = 0; i < lanes; ++i) block.centre[channel * lanes + i] = row[std::min(x + i, width - 1)];
@@ -191,16 +212,24 @@ void gather(const MedianPlanes& planes, Shape shape, const MedianWindow& window,
     int64_t first = 0;
     for (const Part& part : parts) {
         const int64_t start = std::clamp<int64_t>(y + part.row, 0, height - 1) * width;
-        auto around = [&](const float* plane) {
-            return columns_of(plane + start, x + part.column, (part.count - 1) * part.step + lanes, width,
-                              block.columns.data());
+        const int64_t length = (part.count - 1) * part.step + lanes;
+        auto around = [&](const float* plane, int64_t copy = 0) {
+            return columns_of(plane + start, x + part.column, length, width,
+                              block.columns.data() + copy * (window.size + lanes));
         };
         float* const weights = block.weights.data() + first * lanes;
-        for (int64_t channel = 0; channel < planes.guide_channels; ++channel) {
-            add_squared_differences(around(planes.guide + channel * pixels), block.centre.data() + channel * lanes,
-                                    color_factor, part, weights);
+        if (planes.guide_channels == 3) {
+            weigh_by_color(around(planes.reliability), around(planes.guide, 1), around(planes.guide + pixels, 2),
+                           around(planes.guide + 2 * pixels, 3), block.centre.data(), color_factor, part, weights,
+                           block.half);
+        } else {
+            std::fill_n(weights, part.count * lanes, 0.0f);
+            for (int64_t channel = 0; channel < planes.guide_channels; ++channel) {
+                add_squared_differences(around(planes.guide + channel * pixels), block.centre.data() + channel * lanes,
+                                        color_factor, part, weights);
+            }
+            weigh(around(planes.reliability), part, weights, block.half);
         }
-        weigh(around(planes.reliability), part, weights, block.half);
         for (int plane : {0, 1}) {
             copy_neighbours(around(planes.flow + plane * pixels), part, block.values[plane].data() + first * lanes,
                             block.low[plane], block.high[plane]);

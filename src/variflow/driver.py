@@ -319,8 +319,8 @@ def iterate(
 
     levels = levels_in(None)
     start = _start(init, levels, model)
-    flow = resample_flow(start.planes, levels[0].shape)
-    solve.check(model.energy, model.solver, _linearise(levels[0], flow, model))
+    still = np.zeros(levels[0].shape, np.float32)
+    solve.check(model.energy, model.solver, _linearise(levels[0], (still, still), model))
     light = LightMatching(images.images, images.valids, levels_in) if model.light == "matched" else None
 
     def back(flow: Flow) -> Iterator[State]:

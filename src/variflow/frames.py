@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ MOST_CHANNELS = 16
 _GRID = 2.0**20
 
 # A percentile needs no more than this.
-_PIXELS_FOR_RANGE = 100_000
+_PIXELS_FOR_RANGE = 50_000
 
 # Intensities are in whole steps if among this many of each frame there are at most so many different ones, and if none
 # lies off by more than this part of a step.
@@ -63,8 +63,8 @@ class Frame:
     @classmethod
     def whole(cls, planes: Planes) -> Frame:
         """Return a frame of which every pixel is usable and counts 1."""
-        shape = planes.shape[1:]
-        frame = cls(planes, np.broadcast_to(np.True_, shape), np.broadcast_to(np.float32(1), shape))
+        height, width = planes.shape[1:]
+        frame = cls(planes, *_everywhere(height, width))
         frame.__dict__["complete"] = True
         return frame
 
@@ -72,6 +72,12 @@ class Frame:
     def complete(self) -> bool:
         """Whether every pixel is usable and counts 1."""
         return bool(self.valid.all() and (self.weights == 1).all())
+
+
+@lru_cache(maxsize=64)
+def _everywhere(height: int, width: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Return that every pixel is usable, and counts 1, without memory for each."""
+    return np.broadcast_to(np.True_, (height, width)), np.broadcast_to(np.float32(1), (height, width))
 
 
 class Frames(NamedTuple):
@@ -247,33 +253,34 @@ def robust_range(images: list[NDArray[Any]], valids: list[NDArray[np.bool_] | No
     """Return the 0.1 and 99.9 percentile of all valid intensities of both frames, taken outwards.
 
     Outwards means that each is an intensity that occurs, the next one out, so small frames use minimum and maximum.
-    Of large frames every so many rows are looked at, all told about 100000 pixels of each.
+    Of large frames every so many rows are looked at, all told about 50000 pixels of each.
     """
     height, width, _ = images[0].shape
-    rows = slice(None, None, max(1, height * width // _PIXELS_FOR_RANGE))
-    used = [
-        _used(image[rows], None if valid is None else valid[rows]) for image, valid in zip(images, valids, strict=True)
-    ]
-    if not all(part.size for part in used):  # the usable pixels lie between the rows
-        used = [_used(image, valid) for image, valid in zip(images, valids, strict=True)]
-    below = int(np.floor(0.001 * (sum(part.size for part in used) - 1)))
-    if all(part.dtype == np.uint8 for part in used):  # by far the most common, and counting is faster than ordering
-        counts = np.cumsum(sum(np.array(_core.histogram(part)) for part in used))
+    step = max(1, height * width // _PIXELS_FOR_RANGE)
+    if all(image.dtype == np.uint8 for image in images) and all(valid is None for valid in valids):
+        # By far the most common, and counting is faster than ordering.
+        counts = np.cumsum(sum(np.array(_core.histogram(np.ascontiguousarray(image), step)) for image in images))
+        below = int(0.001 * (counts[-1] - 1))
         low, high = np.searchsorted(counts, (below, counts[-1] - below - 1), side="right").astype(float)
     else:
+        used = [_used(image[::step], valid, step) for image, valid in zip(images, valids, strict=True)]
+        if not all(part.size for part in used):  # the usable pixels lie between the rows
+            used = [_used(image, valid, 1) for image, valid in zip(images, valids, strict=True)]
         intensities = np.concatenate(used)
+        below = int(0.001 * (intensities.size - 1))
         above = intensities.size - 1 - below
         ordered = np.partition(intensities, (below, above))
         low, high = float(ordered[below]), float(ordered[above])
     if low == high:  # nearly everything is the same: whatever stands out is all there is to see
+        used = [_used(image, valid, 1) for image, valid in zip(images, valids, strict=True)]
         low, high = float(min(part.min() for part in used)), float(max(part.max() for part in used))
     if not high - low < np.inf:
         raise ValueError(f"frame0 and frame1 hold intensities from {low:g} to {high:g}, wanted a range that is finite")
     return low, high
 
 
-def _used(image: NDArray[Any], valid: NDArray[np.bool_] | None) -> NDArray[Any]:
-    return image.ravel() if valid is None else image[valid].ravel()
+def _used(image: NDArray[Any], valid: NDArray[np.bool_] | None, step: int) -> NDArray[Any]:
+    return image.ravel() if valid is None else image[valid[::step]].ravel()
 
 
 def fill_missing(planes: Planes, valid: NDArray[np.bool_]) -> Planes:

@@ -7,7 +7,7 @@ milliseconds to the most accurate. docs/models.md shows what each piece brings.
 from __future__ import annotations
 
 from variflow.energy import Charbonnier, ImageEdges, Smoothness
-from variflow.filters import Median, WeightedMedian
+from variflow.filters import WeightedMedian
 from variflow.model import Model
 from variflow.models.published import GREY_LEVEL, constancy
 from variflow.solve.relaxation import Relaxation
@@ -24,11 +24,10 @@ def realtime() -> Model:
     """
     return Model(
         constancy(0.3, 2.0, Charbonnier(0.4)) + 0.6 * Smoothness(Charbonnier(0.02)),
-        solver=Relaxation(sweeps=6),
-        warps=(2, 2, 3),
+        solver=Relaxation(sweeps=5),
+        warps=(1, 2, 3),
         finest=1,
         interpolation="spline",
-        filter=Median(5),
         channels="gray",
         name="realtime",
     )
@@ -67,8 +66,8 @@ def balanced() -> Model:
     """
     return Model(
         constancy(0.3, 2.0, Charbonnier(0.2)) + 0.8 * Smoothness(Charbonnier(0.005), edges=ImageEdges(contrast=4.6)),
-        solver=Relaxation(sweeps=10),
-        warps=(2, 3, 5),
+        solver=Relaxation(sweeps=8),
+        warps=(1, 3, 5),
         factor=0.75,
         interpolation="spline",
         presmoothing=0.7,
