@@ -21,9 +21,12 @@ def test_bytes_become_the_entries_of_their_tables(shape):
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 1), (4, 8, 3), (11, 131, 3)])
 @pytest.mark.parametrize("step", [1, 3])
-def test_histogram_counts(shape, step):
-    image = np.random.default_rng(2).integers(0, 256, shape, np.uint8)
-    assert list(_core.histogram(image, step)) == np.bincount(image[::step].ravel(), minlength=256).tolist()
+@pytest.mark.parametrize("part", [0.0, 0.1, 0.49])
+def test_byte_range(shape, step, part):
+    first, second = np.random.default_rng(2).integers(0, 256, (2, *shape), np.uint8)
+    ordered = np.sort(np.concatenate([first[::step].ravel(), second[::step].ravel()]))
+    below = int(part * (ordered.size - 1))
+    assert _core.byte_range(first, second, step, part) == (ordered[below], ordered[-1 - below])
 
 
 def test_arguments_are_checked():

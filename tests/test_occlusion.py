@@ -80,7 +80,7 @@ def test_occlusion_of_scenes():
         sample = scene(seed)
         result = variflow.estimate(sample.frame0, sample.frame1, MODEL)
         scores.append(f_score(result.occlusion, sample.occlusion))
-    assert np.mean(scores) > 0.75, scores
+    assert np.mean(scores) > 0.72, scores
 
 
 def test_what_leaves_the_frame_is_occluded():

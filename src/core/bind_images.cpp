@@ -1,8 +1,10 @@
 // Bindings of the kernels on images.
-#include <nanobind/stl/array.h>
+#include <nanobind/stl/pair.h>
 
 #include <array>
+#include <numeric>
 #include <string>
+#include <utility>
 
 #include "bindings.hpp"
 
@@ -58,15 +60,25 @@ Planes interleave(nb::handle u_argument, nb::handle v_argument) {
     return run({height, width, 2}, [&](float* out) { variflow::interleave(floats(u), floats(v), height * width, out); });
 }
 
-std::array<int64_t, 256> histogram(nb::handle image_argument, int64_t step) {
-    const Array image = checked<uint8_t>(image_argument, "image", {"height", "width", "channels"});
+std::pair<int, int> byte_range(nb::handle first_argument, nb::handle second_argument, int64_t step, double part) {
+    const Array first = checked<uint8_t>(first_argument, "first", {"height", "width", "channels"});
+    const Array second = checked<uint8_t>(second_argument, "second", {"height", "width", "channels"});
     if (step < 1) refuse_value("`step` must be at least 1, not " + std::to_string(step));
-    const auto rows = static_cast<int64_t>(image.shape(0));
-    const auto row_size = static_cast<int64_t>(image.shape(1) * image.shape(2));
-    std::array<int64_t, 256> counts;
+    if (!(part >= 0.0 && part < 0.5)) refuse_value("`part` must be from 0 to 0.5, not " + std::to_string(part));
+    std::array<int64_t, 256> counts{};
     const Unlocked unlocked;
-    variflow::histogram(static_cast<const uint8_t*>(image.data()), rows, row_size, step, counts.data());
-    return counts;
+    for (const Array* image : {&first, &second}) {
+        variflow::histogram(static_cast<const uint8_t*>(image->data()), static_cast<int64_t>(image->shape(0)),
+                            static_cast<int64_t>(image->shape(1) * image->shape(2)), step, counts.data());
+    }
+    const int64_t total = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+    const auto below = static_cast<int64_t>(part * static_cast<double>(total - 1));
+    auto after = [&](int64_t number) {
+        int value = 0;
+        for (int64_t sum = counts[0]; sum <= number; sum += counts[static_cast<size_t>(value)]) ++value;
+        return value;
+    };
+    return {after(below), after(total - 1 - below)};
 }
 
 Planes derivative(nb::handle planes_argument, const std::string& axis) {
@@ -117,8 +129,8 @@ void add_images(nb::module_& module) {
     module.def("look_up", &look_up, "image"_a.none(), "tables"_a.none(), "total"_a,
                "The entry of its channel's table for each byte of (H, W, C), in planes, or their sum over the channels.");
     module.def("interleave", &interleave, "u"_a.none(), "v"_a.none(), "Both planes of a flow as one array (H, W, 2).");
-    module.def("histogram", &histogram, "image"_a.none(), "step"_a,
-               "How often each value occurs in every `step`-th row of (H, W, C) bytes.");
+    module.def("byte_range", &byte_range, "first"_a.none(), "second"_a.none(), "step"_a, "part"_a,
+               "The values that this part of the bytes of every `step`-th row of both images lies below, and above.");
     module.def("derivative", &derivative, "planes"_a.none(), "axis"_a,
                "The 5-point derivative [1, -8, 0, 8, -1] / 12 along 'x' or 'y', borders replicated.");
     module.def(

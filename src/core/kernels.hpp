@@ -35,8 +35,8 @@ void resample(const float* planes, Shape shape, Taps vertical, Taps horizontal, 
 void interleave(const float* u, const float* v, int64_t count, float* out);
 
 // bytes.cpp: images (H, W, C) of bytes; `shape` names their sizes in the order of planes. Each byte becomes the entry of
-// its channel's table of 256, in planes, or summed over the channels in one plane; and how often each value occurs in
-// every `step`-th row.
+// its channel's table of 256, in planes, or summed over the channels in one plane. And counts[value] grows by how
+// often it occurs in every `step`-th row.
 void look_up(const uint8_t* bytes, Shape shape, const float* tables, bool sum, float* out);
 void histogram(const uint8_t* bytes, int64_t rows, int64_t row_size, int64_t step, int64_t* counts);
 

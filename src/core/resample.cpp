@@ -4,9 +4,11 @@
 //
 // Smoothing, decimation and interpolation are choices of taps. An output row is made in two passes: its source rows are
 // summed into a row buffer, which is then filtered along x. The buffer is padded with its border values, so that
-// neither pass needs to ask where the frame ends. A convolution along x sums shifted copies of the row; other taps differ
-// from output to output, and are applied to several rows at once that stand side by side in the lanes of a vector.
+// neither pass needs to ask where the frame ends. Along x, smoothing, halving and doubling sum shifted copies of the row,
+// or of its even and odd pixels. Other taps are applied to several rows at once that stand side by side in the lanes of a
+// vector.
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "kernels.hpp"
@@ -55,6 +57,25 @@ void sum_columns(const float* VARIFLOW_RESTRICT columns, const int32_t* VARIFLOW
     }
 }
 
+VARIFLOW_CLONES
+void split(const float* VARIFLOW_RESTRICT row, int64_t pairs, float* VARIFLOW_RESTRICT even,
+           float* VARIFLOW_RESTRICT odd) {
+    for (int64_t i = 0; i < pairs; ++i) {
+        even[i] = row[2 * i];
+        odd[i] = row[2 * i + 1];
+    }
+}
+
+VARIFLOW_CLONES
+void merge(const float* VARIFLOW_RESTRICT even, const float* VARIFLOW_RESTRICT odd, int64_t count,
+           float* VARIFLOW_RESTRICT row) {
+    for (int64_t i = 0; i < count / 2; ++i) {
+        row[2 * i] = even[i];
+        row[2 * i + 1] = odd[i];
+    }
+    if (count % 2) row[count - 1] = even[count / 2];
+}
+
 void spread(const float* VARIFLOW_RESTRICT row, int64_t count, float* VARIFLOW_RESTRICT column) {
     for (int64_t x = 0; x < count; ++x) column[x * lanes] = row[x];
 }
@@ -66,7 +87,7 @@ void collect(const float* VARIFLOW_RESTRICT column, int64_t count, float* VARIFL
 // The taps along x as the row passes want them: positions in the padded row.
 struct Horizontal {
     int64_t outputs, taps, padding_left, padded_width;
-    bool convolution;            // the same weights for every output, positions one apart
+    int64_t phases, step;        // every so many outputs have the same weights, and positions so far apart; or else 0
     std::vector<int32_t> first;  // per output
     const float* weights;        // (outputs, taps)
 
@@ -81,11 +102,20 @@ struct Horizontal {
         padded_width = padding_left + std::max<int64_t>(width, *highest + taps);
         for (int32_t& position : first) position += static_cast<int32_t>(padding_left);
 
-        convolution = true;
-        for (int64_t i = 1; i < outputs && convolution; ++i) {
-            convolution =
-                first[i] == first[0] + i && std::equal(given.weights, given.weights + taps, given.weights + i * taps);
+        phases = step = 0;
+        for (const auto& [every, apart] : {std::pair{1, 1}, {1, 2}, {2, 1}}) {
+            if (phases == 0 && repeats(every, apart)) phases = every, step = apart;
         }
+    }
+
+    bool repeats(int64_t every, int64_t apart) const {
+        for (int64_t i = every; i < outputs; ++i) {
+            const auto now = static_cast<size_t>(i), before = static_cast<size_t>(i - every);
+            if (first[now] != first[before] + apart) return false;
+            const float* const same = weights + (i - every) * taps;
+            if (!std::equal(same, same + taps, weights + i * taps)) return false;
+        }
+        return outputs >= every;
     }
 };
 
@@ -96,12 +126,16 @@ void resample(const float* planes, Shape shape, Taps vertical, Taps given, float
     const Horizontal horizontal(given, width);
     const int64_t grain = rows_per_chunk(std::max(width, horizontal.outputs));
     parallel_for(shape.channels * vertical.outputs, grain, [&](int64_t begin, int64_t end) {
-        std::vector<float> padded(static_cast<size_t>(horizontal.padded_width)), columns, summed;
+        std::vector<float> padded(static_cast<size_t>(horizontal.padded_width + 1)), columns, summed;
         std::vector<const float*> rows(static_cast<size_t>(std::max(vertical.taps, horizontal.taps)));
         float* const inside = padded.data() + horizontal.padding_left;
-        if (!horizontal.convolution) {
+        const int64_t half = (horizontal.padded_width + 1) / 2, outputs = horizontal.outputs;
+        if (horizontal.phases == 0) {
             columns.resize(padded.size() * lanes);
-            summed.resize(static_cast<size_t>(horizontal.outputs * lanes));
+            summed.resize(static_cast<size_t>(outputs * lanes));
+        } else {
+            columns.resize(static_cast<size_t>(2 * half));
+            summed.resize(static_cast<size_t>(outputs + 1));
         }
         auto sum_vertically = [&](int64_t row) {
             const int64_t channel = row / vertical.outputs, j = row % vertical.outputs;
@@ -113,14 +147,23 @@ void resample(const float* planes, Shape shape, Taps vertical, Taps given, float
             std::fill(padded.data(), inside, inside[0]);
             std::fill(inside + width, padded.data() + padded.size(), inside[width - 1]);
         };
-        if (horizontal.convolution) {
+        if (horizontal.phases > 0) {
             for (int64_t row = begin; row < end; ++row) {
+                float* const target = out + row * outputs;
                 sum_vertically(row);
-                for (int64_t b = 0; b < horizontal.taps; ++b) {
-                    rows[static_cast<size_t>(b)] = padded.data() + horizontal.first[0] + b;
+                if (horizontal.step == 2) split(padded.data(), half, columns.data(), columns.data() + half);
+                for (int64_t phase = 0; phase < horizontal.phases; ++phase) {
+                    for (int64_t b = 0; b < horizontal.taps; ++b) {
+                        const int64_t at = horizontal.first[static_cast<size_t>(phase)] + b;
+                        rows[static_cast<size_t>(b)] =
+                            horizontal.step == 1 ? padded.data() + at : columns.data() + at % 2 * half + at / 2;
+                    }
+                    const int64_t count = (outputs + horizontal.phases - 1 - phase) / horizontal.phases;
+                    float* const summed_phase = summed.data() + phase * ((outputs + 1) / 2);
+                    sum_rows(rows.data(), horizontal.weights + phase * horizontal.taps, horizontal.taps, count,
+                             horizontal.phases == 1 ? target : summed_phase);
                 }
-                sum_rows(rows.data(), horizontal.weights, horizontal.taps, horizontal.outputs,
-                         out + row * horizontal.outputs);
+                if (horizontal.phases == 2) merge(summed.data(), summed.data() + (outputs + 1) / 2, outputs, target);
             }
             return;
         }
@@ -131,9 +174,9 @@ void resample(const float* planes, Shape shape, Taps vertical, Taps given, float
                 spread(padded.data(), horizontal.padded_width, columns.data() + lane);
             }
             sum_columns(columns.data(), horizontal.first.data(), horizontal.weights, horizontal.taps,
-                        horizontal.outputs, summed.data());
+                        outputs, summed.data());
             for (int64_t lane = 0; lane < together; ++lane) {
-                collect(summed.data() + lane, horizontal.outputs, out + (first + lane) * horizontal.outputs);
+                collect(summed.data() + lane, outputs, out + (first + lane) * outputs);
             }
         }
     });

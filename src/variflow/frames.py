@@ -259,9 +259,8 @@ def robust_range(images: list[NDArray[Any]], valids: list[NDArray[np.bool_] | No
     step = max(1, height * width // _PIXELS_FOR_RANGE)
     if all(image.dtype == np.uint8 for image in images) and all(valid is None for valid in valids):
         # By far the most common, and counting is faster than ordering.
-        counts = np.cumsum(sum(np.array(_core.histogram(np.ascontiguousarray(image), step)) for image in images))
-        below = int(0.001 * (counts[-1] - 1))
-        low, high = np.searchsorted(counts, (below, counts[-1] - below - 1), side="right").astype(float)
+        first, second = map(np.ascontiguousarray, images)
+        low, high = map(float, _core.byte_range(first, second, step, 0.001))
     else:
         used = [_used(image[::step], valid, step) for image, valid in zip(images, valids, strict=True)]
         if not all(part.size for part in used):  # the usable pixels lie between the rows
@@ -368,23 +367,40 @@ def _normalised(
     In gray, three channels (RGB) become their luma, others their mean.
     """
     channels = image.shape[2]
-    low, high = unit
-    scale = _GRID / (high - low) if high > low else 0.0
-    shares = np.array((_LUMA if channels == 3 else (1 / channels,) * channels) if to_gray else (1.0,) * channels)
-
-    def normalised(values: NDArray[Any], channel: int) -> NDArray[np.float32]:
-        with np.errstate(invalid="ignore", over="ignore"):  # missing pixels; they are filled in afterwards
-            intensities = values.astype(np.float64) if tone is None else tone(values, channel)
-            value = np.rint((intensities - low) * scale) / _GRID
-        return value.astype(np.float32) * np.float32(shares[channel])
-
     if image.dtype == np.uint8:
-        tables = np.stack([normalised(np.arange(256), channel) for channel in range(channels)])
+        tables = _byte_tables(unit, channels, to_gray, tone) if tone else _plain_byte_tables(unit, channels, to_gray)
         return _core.look_up(np.ascontiguousarray(image), tables, to_gray)
-    planes = np.stack([normalised(image[:, :, channel], channel) for channel in range(channels)])
+    shares = _shares(channels, to_gray)
+    planes = np.stack([_in_unit(image[:, :, channel], unit, channel, shares, tone) for channel in range(channels)])
     if not to_gray:
         return planes
     gray = planes[:1]
     for channel in range(1, channels):  # in the order of the core
         gray = gray + planes[channel]
     return gray
+
+
+def _shares(channels: int, to_gray: bool) -> tuple[float, ...]:
+    if not to_gray:
+        return (1.0,) * channels
+    return _LUMA if channels == 3 else (1 / channels,) * channels
+
+
+def _in_unit(
+    values: NDArray[Any], unit: tuple[float, float], channel: int, shares: tuple[float, ...], tone: _Tone | None
+) -> NDArray[np.float32]:
+    low, high = unit
+    scale = _GRID / (high - low) if high > low else 0.0
+    with np.errstate(invalid="ignore", over="ignore"):  # missing pixels; they are filled in afterwards
+        intensities = values.astype(np.float64) if tone is None else tone(values, channel)
+        value = np.rint((intensities - low) * scale) / _GRID
+    return value.astype(np.float32) * np.float32(shares[channel])
+
+
+def _byte_tables(unit: tuple[float, float], channels: int, to_gray: bool, tone: _Tone | None = None) -> Planes:
+    """Return what each byte becomes in each channel, (C, 256)."""
+    shares = _shares(channels, to_gray)
+    return np.stack([_in_unit(np.arange(256), unit, channel, shares, tone) for channel in range(channels)])
+
+
+_plain_byte_tables = lru_cache(maxsize=16)(_byte_tables)

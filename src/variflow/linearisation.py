@@ -17,6 +17,9 @@ from variflow.resampling import Planes
 Derivative = Literal["average", "first", "second", "warped"]
 DERIVATIVES: tuple[str, ...] = get_args(Derivative)
 
+# Both frames, what is warped, u, v, the weights, how to interpolate and whose derivatives to take.
+_Compared = tuple[Planes, Planes, Planes, Planes, Planes, Planes | None, flowops.Interpolation, Derivative]
+
 # Of the gradient? The penalty's number and its constants, the normalisation and the weight.
 ConstancyTerm = tuple[bool, int, float, float, float, float]
 
@@ -187,15 +190,18 @@ class LevelLinearisation(Linearisation):
         return self._noting(difference, tensor)
 
     def robust_step(
-        self, terms: list[ConstancyTerm], smoothness: tuple[Any, ...], sweeps: int, omega: float
+        self, terms: list[ConstancyTerm], smoothness: Any, sweeps: int, omega: float
     ) -> tuple[Planes, Planes]:
         """Return the flow after a step of constancy terms and a smoothness, as the core knows them, in one pass."""
-        flow, difference = _core.robust_step(*self._compared, terms, *smoothness, sweeps, omega)
+        guide_x, guide_y, per_pixel, penalty, p0, p1, weight = smoothness
+        flow, difference = _core.robust_step(
+            *self._compared, terms, guide_x, guide_y, per_pixel, penalty, p0, p1, weight, sweeps, omega
+        )
         u, v = self._noting(difference, flow)
         return u, v
 
     @property
-    def _compared(self) -> Any:
+    def _compared(self) -> _Compared:
         """What the core compares, and how."""
         weights = None if self.complete else self.weights
         return self.frame0, self.second, self.samples, *self.flow, weights, self.interpolation, self.derivative

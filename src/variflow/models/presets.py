@@ -23,8 +23,8 @@ def realtime() -> Model:
     1
     """
     return Model(
-        constancy(0.3, 2.0, Charbonnier(0.4)) + 0.6 * Smoothness(Charbonnier(0.02)),
-        solver=Relaxation(sweeps=5),
+        constancy(0.3, 2.0, Charbonnier(0.4)) + 0.5 * Smoothness(Charbonnier(0.03)),
+        solver=Relaxation(sweeps=4),
         warps=(1, 2, 3),
         finest=1,
         interpolation="spline",
