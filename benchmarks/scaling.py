@@ -62,9 +62,9 @@ def extent(size):
 # Models
 
 
-def frames_of(size):
+def frames_of(size, pair):
+    """Return the frames of a pair, cut or mirrored on to a size."""
     height, width = extent(size)
-    pair = datasets.demo()
     rows, columns, _ = pair.frame0.shape
     beyond = ((0, max(height - rows, 0)), (0, max(width - columns, 0)), (0, 0))
     return [np.pad(frame, beyond, "symmetric")[:height, :width].copy() for frame in (pair.frame0, pair.frame1)]
@@ -73,7 +73,7 @@ def frames_of(size):
 def measure_models(names, sizes, rounds):
     times = {name: {} for name in names}
     for size in sizes:
-        frames = frames_of(size)
+        frames = frames_of(size, datasets.demo())
         for name in names:
             model = models.get(name)
             times[name][size] = {}
