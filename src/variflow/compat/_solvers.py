@@ -12,13 +12,11 @@ from variflow import _core
 from variflow.energy import L1, BrightnessConstancy, Energy, Huber, Smoothness
 from variflow.filters import median
 from variflow.linearisation import Linearisation
+from variflow.models.published import GREY_LEVEL
 from variflow.resampling import Planes, smooth
 from variflow.solve.lucas_kanade import LucasKanade
 from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.solve.primal_dual import PrimalDual
-
-# One grey level of 256: below it, a gradient is as likely noise.
-GREY_LEVEL = 1 / 255
 
 
 def tv_l1_energy(data: float, tightness: float) -> Energy:
