@@ -56,6 +56,13 @@ def regions(sample: Sample) -> dict[str, npt.NDArray[np.bool_]]:
     masks : dict of bool (H, W)
         "all", and of :data:`REGIONS` those that the sample tells: by speed, "matched" (not occluded; Fl-noc of KITTI),
         "unmatched", within 10 px of "boundaries" of motion, and of KITTI "background" and "foreground".
+
+    Examples
+    --------
+    >>> from variflow.datasets import synthetic
+    >>> parts = regions(synthetic.translation((32, 48), shift=(12.0, 0.0)))
+    >>> int(parts["s10-40"].sum()), int(parts["unmatched"].sum())
+    (1536, 384)
     """
     truth = np.asarray(sample.flow)
     counts = np.isfinite(truth).all(axis=-1)
@@ -99,6 +106,14 @@ def measure(flow: npt.ArrayLike, sample: Sample) -> dict[str, float]:
     ------
     ValueError
         If the sample has no truth, or none of its pixels counts.
+
+    Examples
+    --------
+    >>> from variflow.datasets import synthetic
+    >>> pair = synthetic.translation((32, 48), shift=(1.0, 0.0))
+    >>> figures = measure(pair.flow + (0.0, 0.5), pair)
+    >>> figures["epe"], figures["r1"]
+    (0.5, 0.0)
     """
     if sample.flow is None:
         raise ValueError(f"sample: {sample.name} has no truth")
@@ -231,6 +246,19 @@ def evaluate(
     ------
     ValueError
         If models share a name, or a model or file cannot be used.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from variflow.datasets import piv, synthetic
+    >>> pair = synthetic.translation((48, 64), shift=(1.5, -0.5))
+    >>> with tempfile.TemporaryDirectory() as folder:  # in place of a download
+    ...     variflow.write_image(f"{folder}/a_img1.tif", pair.frame0)
+    ...     variflow.write_image(f"{folder}/a_img2.tif", pair.frame1)
+    ...     variflow.write_flow(f"{folder}/a_flow.flo", pair.flow)
+    ...     table = evaluate([piv(folder)], ["brox"])
+    >>> [(*key, row["epe"] < 0.1) for key, row in table.rows.items()]
+    [('piv', 'a', 'brox', True)]
     """
     chosen = _chosen(models)
     folder = None if output is None else Path(output)

@@ -28,6 +28,14 @@ def median(flow: tuple[Planes, Planes], size: Literal[3, 5]) -> tuple[Planes, Pl
 
     It removes outliers and sharpens motion edges; why it belongs to a model as much as its penalties do is shown by
     Sun, Roth and Black, Secrets of optical flow estimation and their principles, CVPR 2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow.filters import median
+    >>> u = np.zeros((3, 3), np.float32); u[1, 1] = 9
+    >>> bool(median((u, u), 3)[0].any())
+    False
     """
     u, v = (_core.median(np.ascontiguousarray(plane)[None], size)[0] for plane in flow)
     return u, v

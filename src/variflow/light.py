@@ -51,7 +51,12 @@ class Light:
 
     Attributes
     ----------
-    gain, offset, low, high : (C,) float64
+    gain : (C,) float64
+        Factor of each channel of the second frame, from 0.5 to 2.
+    offset : (C,) float64
+        What is added after that, in the unit of the first frame.
+    low, high : (C,) float64
+        The least and the largest intensity that both frames show unsaturated, in the unit of the first frame.
     """
 
     gain: Numbers
@@ -78,7 +83,6 @@ class LightMatching:
         The frames as they came.
     valids : two (H, W) bool arrays
         Where their pixels are usable; None where all are.
-        Where their pixels are usable.
     rebuild : callable
         ``rebuild(light)`` returns the levels of the frames as that light shows them.
 

@@ -25,6 +25,7 @@ class Level:
     Attributes
     ----------
     index : int
+        How many levels are finer.
     frame0, frame1 : Frame
         What data terms see.
     finer : Level or callable

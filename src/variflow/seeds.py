@@ -77,7 +77,20 @@ def _linear(position: NDArray[Any], count: int) -> tuple[NDArray[np.int32], NDAr
 
 @dataclass(frozen=True)
 class Seeds:
-    """What the search has found at a level: u and v at points of a grid of either frame; of the first how surely."""
+    """What the search has found at a level.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Height and width of the level, in pixels.
+    spacing : int
+        Pixels between points of the grid.
+    found : two (3, rows, columns) float32
+        At each point of the first frame's grid, and of the second's: u, v in pixels of the level, and ambiguity from 0
+        to 1; NaN where nothing was found.
+    confidence : (1, rows, columns) float32
+        Of the matches of the first frame, the probability that they are right, 0 where there is none.
+    """
 
     shape: tuple[int, int]
     spacing: int

@@ -345,6 +345,15 @@ def save(path: str | os.PathLike[str], picture: npt.ArrayLike | Figure, *, dpi: 
     ------
     ImageFileError
         If the extension is unknown.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(f"{folder}/wheel.png", wheel(31))
+    ...     Path(f"{folder}/wheel.png").is_file()
+    True
     """
     if not hasattr(picture, "savefig"):
         write_image(path, picture)

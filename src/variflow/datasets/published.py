@@ -284,7 +284,13 @@ BUILDERS: dict[str, Callable[[Root], Dataset]] = {
 
 
 def names() -> list[str]:
-    """Return the names that :func:`load` knows."""
+    """Return the names that :func:`load` knows.
+
+    Examples
+    --------
+    >>> "sintel-final" in names()
+    True
+    """
     return list(BUILDERS)
 
 

@@ -229,6 +229,14 @@ def render(
     ------
     ValueError
         If the first layer has a region, or `shape`, `supersampling` or `dtype` cannot be.
+
+    Examples
+    --------
+    >>> from variflow.datasets.synthetic import Layer, Motion, render
+    >>> from variflow.datasets.texture import Texture
+    >>> pair = render([Layer(Texture(seed=1), Motion(translation=(2.0, 1.0)))], (24, 32))
+    >>> pair.flow[0, 0]
+    array([2., 1.], dtype=float32)
     """
     layers = list(layers)
     if not layers or layers[0].region is not None:

@@ -102,6 +102,15 @@ def write_flow(path: str | os.PathLike[str], flow: npt.ArrayLike) -> None:
         If `flow` is not an array of real numbers of that shape, or holds a displacement that the format cannot.
     ImportError
         If the format needs a library that is not installed; the message says which extra brings it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_flow(f"{folder}/flow.flo", np.full((2, 3, 2), 0.25))
+    ...     read_flow(f"{folder}/flow.flo").shape
+    (2, 3, 2)
     """
     known = _format_to_write(path)
     values: npt.NDArray[Any] = np.asarray(flow)

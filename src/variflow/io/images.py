@@ -128,6 +128,15 @@ def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
         If the extension is unknown.
     TypeError, ValueError
         If `image` has another type or shape.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_image(f"{folder}/frame.png", np.full((2, 3), 60000, np.uint16))
+    ...     read_image(f"{folder}/frame.png").dtype
+    dtype('uint16')
     """
     check_image_path(path)
     extension = Path(path).suffix.lower()

@@ -1,7 +1,7 @@
 """The presets: what to choose by time in place of by name.
 
 All are one model, brightness and gradient constancy with smoothness that image edges relax, on schedules from a few
-milliseconds to the most accurate. docs/models.md shows what each piece brings.
+milliseconds to the most accurate. The page "Models" of the documentation says what each is for.
 """
 
 from __future__ import annotations

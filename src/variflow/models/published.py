@@ -115,7 +115,7 @@ def classic_nl(*, smoothness: float = 0.8, gradient: float = 2.0, brightness: fl
     """Return a model after Classic+NL (Sun et al., 2010): robust, with motion edges moved to image edges.
 
     The data term of `brox`, smoothness that image edges relax, and a weighted median of a large window near motion
-    edges: the sharpest and most accurate of the models, and the slowest.
+    edges: the sharpest and most accurate of the models of the literature.
 
     Parameters
     ----------
