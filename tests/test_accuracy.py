@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import variflow
-from variflow import models
-from variflow.metrics import endpoint_error
+from variflow import datasets, models
+from variflow.metrics import endpoint_error, endpoint_error_map
 from variflow.solve.conjugate_gradient import ConjugateGradient
 
 # Measured, rounded up by a few per cent; the order of the pairs is that of the fixture.
@@ -73,3 +73,42 @@ def test_a_hole_in_a_real_pair_stays_a_hole(middlebury):
     y, x = np.indices(whole.shape[:2])
     far = np.maximum(np.maximum(180 - y, y - 199), np.maximum(300 - x, x - 319)) > 30
     assert np.abs(flow - whole)[far].max() < 0.05
+
+
+def test_a_hole_hardly_raises_the_error_around_it(middlebury):
+    """The mean over all pairs and three places, of the pixels more than 10 px outside the hole."""
+    rises = []
+    for pair in middlebury.values():
+        height, width = pair.flow.shape[:2]
+        whole = endpoint_error_map(variflow.estimate(pair.frame0, pair.frame1).flow, pair.flow)
+        for y, x in ((0.3, 0.3), (0.5, 0.6), (0.7, 0.4)):
+            top, left = int(y * height) - 20, int(x * width) - 20
+            holed = pair.frame0.astype(float)
+            holed[top : top + 40, left : left + 40] = np.nan
+            errors = endpoint_error_map(variflow.estimate(holed, pair.frame1).flow, pair.flow)
+            outside = np.isfinite(whole)
+            outside[max(top - 10, 0) : top + 50, max(left - 10, 0) : left + 50] = False
+            rises.append(errors[outside].mean() / whole[outside].mean() - 1)
+    assert np.mean(rises) < 0.01
+
+
+# Mean end-point errors of balanced (smooth on particle images), measured and rounded up.
+LARGE = {
+    "kitti2015": ("kitti2015", "balanced", 4.6),
+    "kitti2012": ("kitti2012", "balanced", 0.97),
+    "sintel": ("sintel", "balanced", 1.25),
+    "sintel-final": ("sintel", "balanced", 1.8),
+    "flyingchairs": ("flyingchairs", "balanced", 1.45),
+    "piv": ("piv", "smooth", 0.14),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_errors_of_large_motion_and_of_particles(data, name):
+    folder, model, ceiling = LARGE[name]
+    if not (data / folder).is_dir():
+        pytest.skip(f"no {data / folder}")
+    samples = [sample for sample in datasets.load(name, data / folder) if sample.flow is not None]
+    flows = [variflow.estimate(sample.frame0, sample.frame1, model).flow for sample in samples]
+    errors = [endpoint_error(flow, sample.flow, sample.valid) for flow, sample in zip(flows, samples, strict=True)]
+    assert np.mean(errors) < ceiling, errors

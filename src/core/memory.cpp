@@ -5,12 +5,17 @@
 #include <atomic>
 #include <new>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace variflow {
 namespace {
 
 constexpr std::align_val_t alignment{64};
+constexpr size_t huge_page = size_t{1} << 21;       // larger blocks ask for huge pages, of which they need fewer
 constexpr size_t smallest_kept = size_t{1} << 16;   // smaller blocks are cheap to get
-constexpr size_t most_kept = size_t{512} << 20;     // bytes in all
+constexpr size_t most_kept = size_t{1} << 30;       // bytes in all
 constexpr int slots = 64;
 
 // Stands before the block.
@@ -45,7 +50,15 @@ void remove(int slot) {
     --count;
 }
 
-void free_block(Header* header) noexcept { ::operator delete(header, alignment); }
+std::align_val_t alignment_of(size_t bytes) { return bytes < huge_page ? alignment : std::align_val_t{huge_page}; }
+
+void free_block(Header* header) noexcept { ::operator delete(header, alignment_of(header->bytes)); }
+
+void ask_for_huge_pages([[maybe_unused]] void* block, [[maybe_unused]] size_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    if (bytes >= huge_page) madvise(block, bytes / huge_page * huge_page, MADV_HUGEPAGE);  // a wish: it may fail
+#endif
+}
 
 }  // namespace
 
@@ -61,7 +74,9 @@ void* allocate(size_t bytes) {
             }
         }
     }
-    auto* header = static_cast<Header*>(::operator new(sizeof(Header) + bytes, alignment));
+    void* const block = ::operator new(sizeof(Header) + bytes, alignment_of(bytes));
+    ask_for_huge_pages(block, bytes);
+    auto* const header = static_cast<Header*>(block);
     header->bytes = bytes;
     return header + 1;
 }
