@@ -361,3 +361,10 @@ def test_same_input_same_output_on_a_busy_machine(pair):
         flows = list(pool.map(lambda _: variflow.estimate(pair.frame0, pair.frame1, QUICK).flow, range(24)))
     for flow in flows:
         np.testing.assert_array_equal(flow, expected)
+
+
+def test_what_is_nearly_right_is_explained(pair):
+    with pytest.raises(TypeError, match=r"^frame0 is the path 'a.png', wanted an array; variflow.read_image"):
+        variflow.estimate("a.png", "b.png")
+    with pytest.raises(TypeError, match=r"^model is the function brox, wanted what it returns: models.brox\(\)"):
+        variflow.estimate(pair.frame0, pair.frame1, models.brox)

@@ -121,7 +121,7 @@ def list_models() -> None:
     """List the models and presets."""
     for name in models.names():
         summary, _, _ = (inspect.getdoc(models.builder(name)) or "").partition("\n")
-        _console.print(f"{name:<14} {summary}")
+        _console.print(f"{name:<14} {summary.removeprefix('Return ')}")
 
 
 def _estimate(frame0: Any, frame1: Any, model: str, verbose: bool, **options: Any) -> Result:

@@ -103,10 +103,10 @@ class State:
 
     def __str__(self) -> str:
         height, width = self.shape
+        steps = f" in {len(self.energy.steps)} steps" if self.energy.steps.size else ""
         return (
             f"level {self.level} ({width} x {height}) warp {self.warp + 1}: energy {self.energy.before:.6g} -> "
-            f"{self.energy.after:.6g} in {len(self.energy.steps)} steps, largest increment "
-            f"{self.largest_increment:.3g} px"
+            f"{self.energy.after:.6g}{steps}, largest increment {self.largest_increment:.3g} px"
         )
 
 

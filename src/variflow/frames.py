@@ -7,9 +7,11 @@ nothing strange, and marked, so that it exerts no force.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from os import PathLike
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -302,6 +304,8 @@ def fill_missing(planes: Planes, valid: NDArray[np.bool_]) -> Planes:
 
 def _image(frame: Any, name: str) -> NDArray[Any]:
     """Return the frame as a real array (H, W, C)."""
+    if isinstance(frame, str | PathLike):
+        raise TypeError(f"{name} is the path {os.fspath(frame)!r}, wanted an array; variflow.read_image reads a file")
     try:
         only_dlpack = hasattr(frame, "__dlpack__") and not hasattr(frame, "__array__")
         image = np.from_dlpack(frame) if only_dlpack else np.asarray(frame)

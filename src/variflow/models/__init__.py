@@ -105,6 +105,9 @@ def get(model: str | Model | Energy) -> Model:
         return model
     if isinstance(model, str):
         return builder(model)()
+    function = getattr(model, "__name__", "")
+    if id(model) in map(id, _MODELS.values()):
+        raise TypeError(f"model is the function {function}, wanted what it returns: models.{function}()")
     if callable(model):
-        return Model(model, name=getattr(model, "__name__", type(model).__name__))
+        return Model(model, name=function or type(model).__name__)
     raise TypeError(f"model is a {type(model).__name__}, wanted a name, a Model or a function energy(d, at) -> scalar")
