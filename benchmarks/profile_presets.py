@@ -205,21 +205,24 @@ def main():
     arguments = parser.parse_args()
     variflow.set_threads(THREADS)
     fastest = peak()
-    step_rows, of_kernels = [], []
+    steps, kernels = defaultdict(list), defaultdict(list)
     for label, frames in pairs(arguments.data):
-        for preset in arguments.presets:
-            model = models.get(preset)
-            variflow.estimate(*frames, model)  # what a first call of a size loads is not timed
-            steps = min(
-                (seconds_of_steps(frames, model) for _ in range(arguments.rounds)),
-                key=lambda seconds: sum(seconds.values()),
-            )
-            total = sum(steps.values())
-            shares = (f"{steps[step] / total:.0%}" if steps[step] > 0.005 * total else "" for step in (*STEPS, REST))
-            step_rows.append([preset, label, f"{total * 1e3:.3g}", *shares])
-            rows = kernel_rows(*min(calls_of_kernels(frames, model) for _ in range(arguments.rounds)), fastest)
-            of_kernels += [[preset if i == 0 else "", label if i == 0 else "", *row] for i, row in enumerate(rows)]
-            print(f"{preset}, {label}: {total * 1e3:.3g} ms", flush=True)
+        print(label, flush=True)
+        for count in range(arguments.rounds + 1):  # in turns, so that what disturbs the machine spoils no preset
+            for preset in arguments.presets:
+                model = models.get(preset)
+                measured = seconds_of_steps(frames, model), calls_of_kernels(frames, model)
+                if count > 0:  # what a first call of a size loads is not timed
+                    steps[preset, label].append(measured[0])
+                    kernels[preset, label].append(measured[1])
+    step_rows, of_kernels = [], []
+    for case in steps:
+        seconds = min(steps[case], key=lambda seconds: sum(seconds.values()))
+        total = sum(seconds.values())
+        shares = (f"{seconds[step] / total:.0%}" if seconds[step] > 0.005 * total else "" for step in (*STEPS, REST))
+        step_rows.append([*case, f"{total * 1e3:.3g}", *shares])
+        for index, row in enumerate(kernel_rows(*min(kernels[case]), fastest)):
+            of_kernels.append([*(case if index == 0 else ("", "")), *row])
     header = ["preset", "pair", "kernel", "of the time", "calls", "ms", "GB/s", "GFLOP/s", "nearest limit"]
     rates = ", ".join(f"{bandwidth(2**power) / 1e9:.0f} GB/s over {2 ** (power - 20)} MiB" for power in (20, 24, 28))
     text = "\n".join(
