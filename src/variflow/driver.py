@@ -319,7 +319,7 @@ def iterate(
 
     levels = levels_in(None)
     start = _start(init, levels, model)
-    still = np.zeros(levels[0].shape, np.float32)
+    still = np.broadcast_to(np.float32(0), levels[0].shape)
     solve.check(model.energy, model.solver, _linearise(levels[0], (still, still), model))
     light = LightMatching(images.images, images.valids, levels_in) if model.light == "matched" else None
 

@@ -28,7 +28,7 @@ MOST_CHANNELS = 16
 _GRID = 2.0**20
 
 # A percentile needs no more than this.
-_PIXELS_FOR_RANGE = 50_000
+_PIXELS_FOR_RANGE = 25_000
 
 # Intensities are in whole steps if among this many of each frame there are at most so many different ones, and if none
 # lies off by more than this part of a step.
@@ -255,7 +255,7 @@ def robust_range(images: list[NDArray[Any]], valids: list[NDArray[np.bool_] | No
     """Return the 0.1 and 99.9 percentile of all valid intensities of both frames, taken outwards.
 
     Outwards means that each is an intensity that occurs, the next one out, so small frames use minimum and maximum.
-    Of large frames every so many rows are looked at, all told about 50000 pixels of each.
+    Of large frames every so many rows are looked at, all told about 25000 pixels of each.
     """
     height, width, _ = images[0].shape
     step = max(1, height * width // _PIXELS_FOR_RANGE)

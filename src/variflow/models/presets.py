@@ -25,7 +25,7 @@ def realtime() -> Model:
     return Model(
         constancy(0.3, 2.0, Charbonnier(0.4)) + 0.5 * Smoothness(Charbonnier(0.03)),
         solver=Relaxation(sweeps=4),
-        warps=(1, 2, 3),
+        warps=(1, 2),
         finest=1,
         interpolation="spline",
         channels="gray",

@@ -121,18 +121,6 @@ def motion_tensor(data: list[tuple[DataTerm, float]], at: Linearisation) -> Plan
     return tensor
 
 
-def flow_after_step(
-    data: list[tuple[DataTerm, float]], smooth: tuple[Any, ...], at: Linearisation, sweeps: int, omega: float
-) -> tuple[Planes, Planes]:
-    """Return the flow after a robust step; `smooth` is of `smoothness_arguments`."""
-    direct = constancies(data)
-    if isinstance(at, LevelLinearisation) and len(direct) == len(data):
-        return at.robust_step(direct, smooth, sweeps, omega)
-    edges = _core.edge_weights(*at.flow, *smooth)
-    u, v = _core.relax(motion_tensor(data, at), edges, *at.flow, *at.flow, sweeps, omega)
-    return u, v
-
-
 def smoothness_arguments(smoothness: Smoothness, factor: float, at: Linearisation) -> tuple[Any, ...]:
     """Return what the core's functions of a smoothness term ask for behind the flow."""
     return (

@@ -9,10 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from variflow import _core
 from variflow.energy.terms import Energy
-from variflow.linearisation import Linearisation
+from variflow.linearisation import LevelLinearisation, Linearisation
 from variflow.solve.minimum import Minimum, NativeSolver
-from variflow.solve.parts import check_data, data_and_smoothness, flow_after_step, native_energies, smoothness_arguments
+from variflow.solve.parts import (
+    check_data,
+    constancies,
+    data_and_smoothness,
+    motion_tensor,
+    native_energies,
+    smoothness_arguments,
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,17 @@ class Relaxation(NativeSolver):
 
     def minimise(self, energy: Energy, at: Linearisation, state: Any = None) -> Minimum:
         """Take one robust step from the flow so far."""
+        data, direct, smooth = state or self._taken_apart(energy, at)
+        if isinstance(at, LevelLinearisation) and len(direct) == len(data):
+            flow = at.robust_step(direct, smooth, self.sweeps, self.omega)
+        else:
+            edges = _core.edge_weights(*at.flow, *smooth)
+            u, v = _core.relax(motion_tensor(data, at), edges, *at.flow, *at.flow, self.sweeps, self.omega)
+            flow = u, v
+        state = data, direct, smooth
+        return Minimum(at.flow, flow, lambda: native_energies(data, smooth, at, flow), state=state)
+
+    def _taken_apart(self, energy: Energy, at: Linearisation) -> tuple[Any, Any, Any]:
+        """Return the data terms, those that the core linearises itself, and the smoothness at this level."""
         data, [(smoothness, factor)] = data_and_smoothness(energy)
-        smooth = smoothness_arguments(smoothness, factor, at)
-        flow = flow_after_step(data, smooth, at, self.sweeps, self.omega)
-        return Minimum(at.flow, flow, lambda: native_energies(data, smooth, at, flow))
+        return data, constancies(data), smoothness_arguments(smoothness, factor, at)
