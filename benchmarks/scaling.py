@@ -146,7 +146,7 @@ def kernels(height, width):
     zero, one = np.zeros_like(plane), np.ones_like(plane)
     coarser = (*taps(height, height // 2, 6), *taps(width, width // 2, 6))
     smooth = (*taps(height, height, 5), *taps(width, width, 5))
-    terms, sweeps, iterations = [(jx[:1], jy[:1], r[:1], 1.0, 0.0)], 20, 20
+    terms, sweeps, iterations = [(jx[:1], jy[:1], r[:1], 1.0, 0.0, 0.0)], 20, 20
     table = [
         ("warp", "bilinear", 12, (image, u, v, "bilinear")),
         ("warp", "bicubic", 60, (image, u, v, "bicubic")),

@@ -8,6 +8,9 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
+#if !defined(_WIN32)
+#include <unistd.h>
+#endif
 
 namespace variflow {
 namespace {
@@ -15,8 +18,18 @@ namespace {
 constexpr std::align_val_t alignment{64};
 constexpr size_t huge_page = size_t{1} << 21;       // larger blocks ask for huge pages, of which they need fewer
 constexpr size_t smallest_kept = size_t{1} << 16;   // smaller blocks are cheap to get
-constexpr size_t most_kept = size_t{1} << 30;       // bytes in all
 constexpr int slots = 64;
+
+// Bytes kept in all: what an estimate of frames of 4096 x 2160 works with, but not most of a small machine's memory.
+size_t memory_to_keep() {
+    constexpr size_t most = size_t{4} << 30;
+#if defined(_SC_PHYS_PAGES)
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    if (pages > 0 && page > 0) return std::min(most, static_cast<size_t>(pages) / 4 * static_cast<size_t>(page));
+#endif
+    return most / 4;
+}
+const size_t most_kept = memory_to_keep();
 
 // Stands before the block.
 struct alignas(64) Header {
