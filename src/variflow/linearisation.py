@@ -228,7 +228,7 @@ class LevelLinearisation(Linearisation):
         warped: Planes = flowops.warp_prepared(self.samples, self.flow, self.interpolation)
         if self.interpolation == "spline":  # which returns what does not move with rounding errors
             still = (self.flow[0] == 0) & (self.flow[1] == 0)
-            warped = np.where(still, self.second, warped)
+            np.copyto(warped, self.second, where=still)
         return warped
 
     @cached_property
@@ -241,7 +241,7 @@ class LevelLinearisation(Linearisation):
     def valid(self) -> NDArray[np.bool_]:
         """Where the pixel is usable, its target inside the second frame, and usable there."""
         first, second = self.level.frame0, self.level.frame1
-        valid = _inside(self.flow)
+        valid = inside(self.flow)
         if not first.complete:
             valid &= first.valid
         if not second.complete:
@@ -281,11 +281,11 @@ def linearise(
     return LevelLinearisation(level, flow, derivative, interpolation)
 
 
-def _inside(flow: tuple[Planes, Planes]) -> NDArray[np.bool_]:
-    """Return where the flow's target lies within the frame."""
+def inside(flow: tuple[Planes, Planes]) -> NDArray[np.bool_]:
+    """Return where the target of a flow ``(u, v)`` lies within the frame, (H, W)."""
     u, v = flow
     height, width = u.shape
     x = np.arange(width, dtype=np.float32) + u
     y = np.arange(height, dtype=np.float32)[:, None] + v
-    inside: NDArray[np.bool_] = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    return inside
+    within: NDArray[np.bool_] = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    return within

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from variflow import flowops
 from variflow.frames import Frame, fill_missing, prepare
-from variflow.linearisation import Linearisation, linearise
+from variflow.linearisation import Linearisation, inside, linearise
 from variflow.matching import Start
 from variflow.model import Model
 from variflow.pyramid import Level, pyramid
@@ -154,10 +154,7 @@ def occluded(flow: Flow, backward: Flow, comparison: Comparison) -> NDArray[np.b
     back = flowops.warp(backward, flow, "bilinear")
     tolerance = _RELATIVE * (flow**2 + back**2).sum(axis=2) + _ABSOLUTE
     excess = ((flow + back) ** 2).sum(axis=2) * ((comparison.mismatch + _LEAST) / _MATCH) ** 4
-    height, width = flow.shape[:2]
-    x, y = np.arange(width) + flow[..., 0], np.arange(height)[:, None] + flow[..., 1]
-    outside = (x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)
-    occlusion: NDArray[np.bool_] = (excess > tolerance) | outside
+    occlusion: NDArray[np.bool_] = (excess > tolerance) | ~inside((flow[..., 0], flow[..., 1]))
     return occlusion
 
 
