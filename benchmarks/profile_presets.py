@@ -30,7 +30,7 @@ import numpy as np
 from peers import DATA
 
 import variflow
-from variflow import _core, datasets, driver, filters, matching, models, solve
+from variflow import _core, datasets, driver, filters, matching, models, result, solve
 from variflow.frames import Images
 from variflow.light import LightMatching
 from variflow.pyramid import Level
@@ -47,7 +47,7 @@ STEPS = {
     "spline": ((vars(Level)["spline"], "func"),),
     "robust steps": ((solve, "minimise"),),
     "filter": ((filters.Median, "__call__"), (filters.WeightedMedian, "__call__")),
-    "resampling": ((driver, "resample_flow"),),
+    "resampling": ((driver, "resample_flow"), (result, "resample_flow")),
     "occlusion": ((driver, "_occlusion"),),
 }
 WHOLE = ("light", "matching", "occlusion")

@@ -12,25 +12,26 @@ from variflow._core import get_threads, set_threads
 
 if TYPE_CHECKING:
     from variflow import datasets, energy, evaluation, flowops, metrics, models, view
-    from variflow.driver import EnergyRecord, Result, State, estimate, iterate
+    from variflow.driver import estimate, iterate
     from variflow.flowops import warp
     from variflow.io import read_flow, read_frames, read_image, write_flow, write_image
     from variflow.io.errors import FlowFileError
     from variflow.linearisation import Linearisation
     from variflow.matching import Matches, match
     from variflow.model import Model
+    from variflow.result import EnergyRecord, Result, State
 
 __version__ = "0.1.0"
 
 # Where each public name lives; None: the name is a module itself.
 _HOMES: dict[str, str | None] = {
-    "EnergyRecord": "driver",
+    "EnergyRecord": "result",
     "FlowFileError": "io.errors",
     "Linearisation": "linearisation",
     "Matches": "matching",
     "Model": "model",
-    "Result": "driver",
-    "State": "driver",
+    "Result": "result",
+    "State": "result",
     "datasets": None,
     "energy": None,
     "estimate": "driver",

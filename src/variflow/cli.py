@@ -17,7 +17,7 @@ from variflow.console import console as _console
 from variflow.console import plain_errors as _plain_errors
 
 if TYPE_CHECKING:
-    from variflow.driver import Result, State
+    from variflow.result import Result, State
 
 app = typer.Typer(
     help="Dense optical flow by energy minimisation.",

@@ -4,176 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import islice, takewhile
-from os import PathLike
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow import _core, matching, models, solve
+from variflow import matching, models, solve
 from variflow.energy import Energy
 from variflow.frames import checked, fill_missing
 from variflow.light import Light, LightMatching
 from variflow.linearisation import Linearisation, linearise
 from variflow.model import Model
-from variflow.occlusion import Comparison, Inverse, backwards, confidence, estimated_at, occluded, without
+from variflow.occlusion import Comparison, Inverse, backwards, estimated_at, occluded, without
 from variflow.pyramid import Level, pyramid
 from variflow.resampling import Planes, resample_flow
+from variflow.result import EnergyRecord, Flow, Result, State
 from variflow.solve.minimum import Minimum, NativeSolver
-
-Flow = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class EnergyRecord:
-    """The energy at one warp.
-
-    Attributes
-    ----------
-    level : int
-        Level of the pyramid; 0 is the finest.
-    warp : int
-        Which warp of the level, from 0.
-    before, after : float
-        The energy before and after minimising, around the same linearisation (and before the median filter).
-    steps : (number of steps,) float32
-        The energy at each step of the solver.
-    """
-
-    level: int
-    warp: int
-    before: float
-    after: float
-    steps: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class State:
-    """Where an estimate stands after a warp.
-
-    Attributes
-    ----------
-    level : int
-        Level of the pyramid; 0 is the finest.
-    warp : int
-        Which warp of the level, from 0.
-    planes : pair of (H, W) float32
-        The flow ``(u, v)`` at this level, in its pixels; after the last warp of a level it has been filtered.
-    minimum : Minimum
-        What the solver found.
-    failure : str
-        Why the estimate ends here, unfinished; empty if all is well.
-    """
-
-    level: int
-    warp: int
-    planes: tuple[Planes, Planes]
-    minimum: Minimum
-    failure: str = ""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of the level."""
-        height, width = self.planes[0].shape
-        return height, width
-
-    @cached_property
-    def energy(self) -> EnergyRecord:
-        """The energy before and after this warp, computed when it is first looked at."""
-        return EnergyRecord(self.level, self.warp, *self.minimum.energies(), self.minimum.steps)
-
-    @property
-    def largest_increment(self) -> float:
-        """Length in pixels of the longest increment that the solver found in this warp."""
-        du, dv = self.minimum.increment
-        return float(np.sqrt(np.max(du * du + dv * dv)))
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether the solver has a tolerance and used all its steps without meeting it."""
-        return self.minimum.exhausted
-
-    @property
-    def flow(self) -> Flow:
-        """The flow so far, ``(H, W, 2)`` at this level's size and in its pixels."""
-        return np.stack(self.planes, axis=-1)
-
-    def __str__(self) -> str:
-        height, width = self.shape
-        steps = f" in {len(self.energy.steps)} steps" if self.energy.steps.size else ""
-        return (
-            f"level {self.level} ({width} x {height}) warp {self.warp + 1}: energy {self.energy.before:.6g} -> "
-            f"{self.energy.after:.6g}{steps}, largest increment {self.largest_increment:.3g} px"
-        )
-
-
-@dataclass(frozen=True)
-class Result:
-    """An estimated flow and how it came about.
-
-    Attributes
-    ----------
-    flow : (H, W, 2) float32
-        ``(u, v)`` in pixels from the first frame to the second, u to the right and v down; finite everywhere.
-    reason : str
-        Why the estimate ended, and whether the solver met its tolerances.
-    model : Model
-        What computed it.
-    """
-
-    flow: Flow
-    reason: str
-    model: Model
-    _inputs: dict[str, Any] = field(repr=False)
-    _warps: int = field(repr=False)
-
-    @cached_property
-    def energies(self) -> list[EnergyRecord]:
-        """The energy at each warp, coarse to fine.
-
-        A native solver does not need them: where nobody has looked at them on the way (with `verbose`), the estimate
-        is made once more, with the same result, when they are first read.
-        """
-        return [state.energy for state in islice(iterate(**self._inputs), self._warps)]
-
-    @cached_property
-    def backward(self) -> Flow:
-        """The flow from the second frame to the first, ``(H, W, 2)``, finite everywhere.
-
-        It is estimated when first read, from the frames as they are then: from the inverse of the flow on, at somewhat
-        under half the size, with a third of the warps. That takes about half the time of the flow itself.
-        """
-        return estimate(**backwards(self._inputs, self.flow)).flow
-
-    @cached_property
-    def occlusion(self) -> NDArray[np.bool_]:
-        """Where a point of the first frame is not visible in the second, or lies outside it; ``(H, W)``.
-
-        True where the backward flow does not lead back, the less the worse the frames match.
-        """
-        return occluded(self.flow, self.backward, self._comparison)
-
-    @cached_property
-    def confidence(self) -> NDArray[np.float32]:
-        """How likely the flow is right within a pixel, ``(H, W)`` from 0 to 1.
-
-        It falls with the distance by which points miss their start when they go forward and back, and is at most 1/2
-        where the frames have nothing to compare.
-        """
-        return confidence(self.flow, self.backward, self._comparison)
-
-    @cached_property
-    def _comparison(self) -> Comparison:
-        return Comparison.of(self._inputs, self.flow)
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the flow to a file, whose extension says in which format (see `variflow.write_flow`)."""
-        from variflow.io import write_flow
-
-        write_flow(path, self.flow)
 
 
 def estimate(
@@ -269,8 +116,8 @@ def estimate(
     rose = sum(record.after > record.before for record in energies)
     if rose:
         reason += f"; the energy rose in {rose} of {count} solves"
-    u, v = resample_flow(state.planes, np.shape(frame0)[:2])
-    result = Result(_core.interleave(*map(np.ascontiguousarray, (u, v))), reason, model, inputs, count)
+    height, width = np.shape(frame0)[:2]
+    result = Result(state.full_size((height, width)), reason, model, iterate, inputs, count)
     if watched:
         result.__dict__["energies"] = energies
     return result

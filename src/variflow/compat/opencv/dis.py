@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from variflow import models
 from variflow.compat._arguments import above_zero, at_least_zero, count
 from variflow.compat.opencv.dense import DenseOpticalFlow, meaningless
-from variflow.driver import State, estimate
+from variflow.driver import estimate
 from variflow.energy import BrightnessConstancy, Charbonnier, GradientConstancy, Smoothness
 from variflow.model import Model
 from variflow.models.published import GREY_LEVEL
+from variflow.result import State
 
 DISOpticalFlow_PRESET_ULTRAFAST = 0
 DISOpticalFlow_PRESET_FAST = 1
