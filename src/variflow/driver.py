@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
@@ -12,11 +13,11 @@ from numpy.typing import NDArray
 
 from variflow import matching, models, solve
 from variflow.energy import Energy
-from variflow.frames import checked, fill_missing
+from variflow.frames import Images, checked, fill_missing
 from variflow.light import Light, LightMatching
 from variflow.linearisation import Linearisation, linearise
 from variflow.model import Model
-from variflow.occlusion import Comparison, Inverse, backwards, estimated_at, occluded, without
+from variflow.occlusion import Comparison, Inverse, backward_model, estimated_at, occluded, without
 from variflow.pyramid import Level, pyramid
 from variflow.resampling import Planes, resample_flow
 from variflow.result import EnergyRecord, Flow, Result, State
@@ -95,14 +96,14 @@ def estimate(
         "weights": weights,
         "intensity_range": intensity_range,
     }
-    watched = verbose or not isinstance(model.solver, NativeSolver)  # which the general minimiser computes anyway
+    native = isinstance(model.solver, NativeSolver)
     energies: list[EnergyRecord] = []
     count = exhausted = 0
     reason = "finished every warp"
     for state in iterate(**inputs):
         count += 1
         exhausted += state.exhausted
-        if watched:
+        if verbose or not native or state.instead:  # the general minimiser computes them anyway
             energies.append(state.energy)
         if verbose:
             print(state)
@@ -113,12 +114,14 @@ def estimate(
             break
     if exhausted:
         reason += f"; {exhausted} of {count} solves used all {model.steps} steps"
+    if state.instead:
+        reason += f"; {state.instead}"
     rose = sum(record.after > record.before for record in energies)
     if rose:
         reason += f"; the energy rose in {rose} of {count} solves"
     height, width = np.shape(frame0)[:2]
     result = Result(state.full_size((height, width)), reason, model, iterate, inputs, count)
-    if watched:
+    if energies:
         result.__dict__["energies"] = energies
     return result
 
@@ -153,9 +156,10 @@ def iterate(
     1 (19, 19)
     0 (32, 32)
     """
-    model = models.get(model)
-    images = checked(frame0, frame1, mask, weights, intensity_range)
+    return _steps(checked(frame0, frame1, mask, weights, intensity_range), models.get(model), init)
 
+
+def _steps(images: Images, model: Model, init: Any) -> Iterator[State]:
     def levels_in(light: Light | None) -> list[Level]:
         return pyramid(
             images.prepared(model.channels, light),
@@ -167,14 +171,15 @@ def iterate(
     levels = levels_in(None)
     start = _start(init, levels, model)
     still = np.broadcast_to(np.float32(0), levels[0].shape)
-    solve.check(model.energy, model.solver, _linearise(levels[0], (still, still), model))
+    solver, instead = solve.suited(model.energy, model.solver, _linearise(levels[0], (still, still), model))
+    suited = replace(model, solver=solver) if instead else model
     light = LightMatching(images.images, images.valids, levels_in) if model.light == "matched" else None
 
     def back(flow: Flow) -> Iterator[State]:
-        inputs = {"frame0": frame0, "frame1": frame1, "model": model, "mask": mask, "weights": weights}
-        return iterate(**backwards({**inputs, "intensity_range": intensity_range}, flow))
+        return _steps(images.swapped(), backward_model(suited), Inverse(flow))
 
-    return _coarse_to_fine(levels, start, model, light, back if model.occlusion == "estimated" else None)
+    states = _coarse_to_fine(levels, start, suited, light, back if model.occlusion == "estimated" else None)
+    return (replace(state, instead=instead) for state in states) if instead else states
 
 
 def _coarse_to_fine(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from os import PathLike
 from typing import Any, Literal, NamedTuple
@@ -120,6 +120,10 @@ class Images:
     weights: list[NDArray[np.float32] | None]
     intensity_range: tuple[float, float]
     chosen: bool
+
+    def swapped(self) -> Images:
+        """Return the same with the second frame first."""
+        return replace(self, images=self.images[::-1], valids=self.valids[::-1], weights=self.weights[::-1])
 
     def prepared(self, channels: Literal["all", "gray"] = "all", light: Light | None = None) -> Frames:
         """Bring the frames to a common unit; where their light differs, as it shows them."""

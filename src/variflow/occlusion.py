@@ -78,18 +78,19 @@ class Inverse:
         return Start(index, (np.ascontiguousarray(u), np.ascontiguousarray(v)), matched=False)
 
 
-def backwards(inputs: Mapping[str, Any], flow: Flow) -> dict[str, Any]:
-    """Return the arguments of the estimate from the second frame to the first, given those of the first and its flow.
-
-    It takes a third of the warps, since it starts near its end.
-    """
-    model: Model = inputs["model"]
+def backward_model(model: Model) -> Model:
+    """Return a model for the way back: with a third of the warps, since it starts near its end."""
     fewer = tuple(math.ceil(_SHARE * warps) for warps in np.atleast_1d(model.warps).tolist())
+    return replace(model, warps=fewer, occlusion="unknown")
+
+
+def backwards(inputs: Mapping[str, Any], flow: Flow) -> dict[str, Any]:
+    """Return the arguments of the estimate from the second frame to the first, given those of the flow there."""
     return {
         **inputs,
         "frame0": inputs["frame1"],
         "frame1": inputs["frame0"],
-        "model": replace(model, warps=fewer, occlusion="unknown"),
+        "model": backward_model(inputs["model"]),
         "init": Inverse(flow),
         "mask": _swapped(inputs["mask"]),
         "weights": _swapped(inputs["weights"]),

@@ -60,6 +60,8 @@ class State:
         What the solver found.
     failure : str
         Why the estimate ends here, unfinished; empty if all is well.
+    instead : str
+        Why another solver than the model's is used, and which; empty if it is the model's.
     """
 
     level: int
@@ -67,6 +69,7 @@ class State:
     planes: tuple[Planes, Planes]
     minimum: Minimum
     failure: str = ""
+    instead: str = ""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -118,7 +121,7 @@ class Result:
     flow : (H, W, 2) float32
         ``(u, v)`` in pixels from the first frame to the second, u to the right and v down; finite everywhere.
     reason : str
-        Why the estimate ended, and whether the solver met its tolerances.
+        Why the estimate ended, whether the solver met its tolerances, and if another than the model's was used, why.
     model : Model
         What computed it.
     """

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from variflow.energy.pytrees import register
+from variflow.energy.terms import NotPixelwise
 
 if TYPE_CHECKING:
     from variflow.energy.terms import DataTerm
@@ -28,7 +29,7 @@ def linearise(term: DataTerm, at: Linearisation) -> list[tuple[Any, Any, Any]]:
 
 
 def check_pixelwise(term: DataTerm, at: Linearisation) -> None:
-    """Raise ValueError if a residual depends on the increments of other pixels, as seen in a corner of `at`."""
+    """Raise NotPixelwise if a residual depends on the increments of other pixels, as seen in a corner of `at`."""
     register()
     corner = jax.tree.map(lambda plane: plane[..., :16, :16], at.plain())
     rng = np.random.default_rng(0)
@@ -38,10 +39,8 @@ def check_pixelwise(term: DataTerm, at: Linearisation) -> None:
     for (jx, jy, _), change in zip(triples, along, strict=True):
         expected = jx * tangent[0] + jy * tangent[1]
         if not np.allclose(change, expected, rtol=1e-3, atol=1e-4 * float(jnp.abs(expected).max())):
-            raise ValueError(
-                f"residuals of {type(term).__name__} at a pixel depend on the increments of other pixels, wanted ones "
-                "that depend on its own only; leave the solver to the general minimiser (solver=None)"
-            )
+            name = type(term).__name__
+            raise NotPixelwise(f"the residuals of {name} at a pixel depend on the increments of other pixels")
 
 
 def _linearised(term: DataTerm, at: Linearisation) -> list[tuple[Any, Any, Any]]:

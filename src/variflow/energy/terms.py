@@ -24,6 +24,10 @@ Increment = tuple[Any, Any]
 Energy = Callable[[Increment, "Linearisation"], Any]
 
 
+class NotPixelwise(ValueError):
+    """A residual at a pixel depends on the increments of other pixels, so it cannot be linearised pixel by pixel."""
+
+
 class Term(ABC):
     """Base of all terms: a callable of ``(d, at)`` that adds and scales."""
 

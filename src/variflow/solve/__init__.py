@@ -1,25 +1,41 @@
 """Minimise an energy at one linearisation for an increment of the flow.
 
-A native solver takes the energy apart; any other is one for the general minimiser, which differentiates it.
+A native solver takes the energy apart; any other is one for the general minimiser, which differentiates it, and which
+stands in where an energy of the right kind cannot be taken apart.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from variflow.energy.terms import Energy
+from variflow.energy.terms import Energy, NotPixelwise
 from variflow.linearisation import Linearisation
 from variflow.solve.minimum import Minimum, NativeSolver
 
 
-def check(energy: Energy, solver: Any, at: Linearisation) -> None:
-    """Raise before any work if the solver cannot minimise the energy."""
+def suited(energy: Energy, solver: Any, at: Linearisation) -> tuple[Any, str]:
+    """Return what minimises the energy, and why that is not the solver wanted; no reason if it is.
+
+    A native solver gives way to L-BFGS where residuals cannot be linearised pixel by pixel.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        Before any work, if the solver cannot minimise the energy.
+    """
+    reason = ""
     if isinstance(solver, NativeSolver):
-        solver.check(energy, at)
-        return
+        try:
+            solver.check(energy, at)
+        except NotPixelwise as fault:
+            reason = f"{fault}, so L-BFGS minimised the energy in place of {type(solver).__name__}"
+            solver = None
+        else:
+            return solver, ""
     from variflow.solve import general  # which imports JAX
 
     general.check(energy, solver, at)
+    return solver, reason
 
 
 def minimise(energy: Energy, solver: Any, steps: int, at: Linearisation, state: Any = None) -> Minimum:

@@ -8,7 +8,7 @@ from numbers import Real
 from typing import Any
 
 from variflow import _core
-from variflow.energy.terms import Energy
+from variflow.energy.terms import Energy, NotPixelwise
 from variflow.linearisation import Linearisation
 from variflow.resampling import Planes, smooth
 from variflow.solve.minimum import Minimum, NativeSolver
@@ -60,11 +60,14 @@ class LucasKanade(NativeSolver):
             raise ValueError(f"regularisation is {self.regularisation!r}, wanted a number of at least 1e-15")
 
     def check(self, energy: Energy, at: Linearisation) -> None:
-        """Raise TypeError or ValueError if the energy holds anything but data terms."""
+        """Raise TypeError or ValueError if the energy holds anything but data terms of each pixel alone."""
         data, smooth = data_and_smoothness(energy)
         if smooth:
             raise TypeError(f"energy holds {smooth[0][0]!r}, wanted data terms alone for LucasKanade")
-        check_data(data, at)
+        try:
+            check_data(data, at)
+        except NotPixelwise as fault:  # nothing else can minimise it: without a window the data alone are too few
+            raise ValueError(f"{fault}, wanted residuals that depend on its own only for LucasKanade") from None
 
     def minimise(self, energy: Energy, at: Linearisation, state: Any = None) -> Minimum:
         """Fit each window; the energies are those of the data at each pixel."""

@@ -56,7 +56,10 @@ class NativeSolver(ABC):
 
     @abstractmethod
     def check(self, energy: Energy, at: Linearisation) -> None:
-        """Raise TypeError or ValueError if the energy is not one that this solver can take apart."""
+        """Raise TypeError or ValueError if the energy is not one that this solver can take apart.
+
+        It is NotPixelwise if nothing stands against it but that a person's residuals cannot be linearised a pixel.
+        """
 
     @abstractmethod
     def minimise(self, energy: Energy, at: Linearisation, state: Any = None) -> Minimum:

@@ -78,7 +78,7 @@ def data_and_smoothness(
 
 
 def check_data(data: list[tuple[DataTerm, float]], at: Linearisation) -> None:
-    """Raise ValueError if a person's own residuals are not those of each pixel alone."""
+    """Raise NotPixelwise if a person's own residuals are not those of each pixel alone."""
     for term, _ in data:
         if type(term).linearised is DataTerm.linearised:  # its residuals were written for JAX
             from variflow.energy.jacobian import check_pixelwise
