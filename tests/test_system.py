@@ -536,7 +536,7 @@ def test_temporal_difference_comes_with_the_tensor(interpolation):
     assert (at.It == 0).all()
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (3, 5), (61, 47), (130, 530), (300, 700)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (3, 5), (61, 47), (130, 530), (300, 700), (40, 2100)])
 @pytest.mark.parametrize("guided", [True, False])
 @pytest.mark.parametrize("per", ["edge", "pixel"])
 def test_a_step_in_one_pass_is_that_in_three(shape, guided, per):

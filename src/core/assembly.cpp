@@ -147,11 +147,11 @@ struct Differences {
     const float* guides[2];  // null where they all count 1
 };
 
-void differences(const SmoothnessTerm& term, int64_t height, int64_t width, int64_t y, int64_t x, Field flow,
-                 Differences& out) {
+void differences(const SmoothnessTerm& term, int64_t height, int64_t width, int64_t y, int64_t x, int64_t count,
+                 Field flow, Differences& out) {
     const int64_t first = y * width + x;
     const float *u = flow.u + first, *v = flow.v + first;
-    out.count = static_cast<int>(std::min<int64_t>(block_size, width - x));
+    out.count = static_cast<int>(count);
     out.counts[0] = x + out.count < width ? out.count : out.count - 1;
     out.counts[1] = y + 1 < height ? out.count : 0;
     out.guides[0] = term.guide_x ? term.guide_x + first : nullptr;
@@ -235,17 +235,22 @@ void add_block(const Residual* residuals, int64_t number, int count, const float
     }
 }
 
+void add_block(const DataTerm& term, int64_t pixels, int64_t first, int count, const float* weights,
+               std::vector<Residual>& residuals, const Tensor& tensor) {
+    residuals.clear();
+    for (int64_t k = 0; k < term.residuals; ++k) {
+        const int64_t at = k * pixels + first;
+        residuals.push_back({term.jx + at, term.jy + at, term.r + at});
+    }
+    add_block(residuals.data(), term.residuals, count, weights, term.constancy, tensor);
+}
+
 void add_data(const DataTerm& term, int64_t pixels, float* tensor) {
     parallel_for(pixels, chunk_size, [&](int64_t begin, int64_t end) {
-        std::vector<Residual> residuals(static_cast<size_t>(term.residuals));
+        std::vector<Residual> residuals;
         for (int64_t first = begin; first < end; first += block_size) {
             const int count = static_cast<int>(std::min<int64_t>(block_size, end - first));
-            for (int64_t k = 0; k < term.residuals; ++k) {
-                const int64_t at = k * pixels + first;
-                residuals[static_cast<size_t>(k)] = {term.jx + at, term.jy + at, term.r + at};
-            }
-            add_block(residuals.data(), term.residuals, count, term.weights + first, term.constancy,
-                      tensor_at(tensor, pixels, first));
+            add_block(term, pixels, first, count, term.weights + first, residuals, tensor_at(tensor, pixels, first));
         }
     });
 }
@@ -263,12 +268,12 @@ double data_energy(const DataTerm& term, int64_t pixels, Field increment) {
     });
 }
 
-void edge_weights_row(const SmoothnessTerm& term, int64_t height, int64_t width, int64_t y, Field flow, float* right,
-                      float* below) {
+void edge_weights_row(const SmoothnessTerm& term, int64_t height, int64_t width, int64_t y, int64_t begin, int64_t end,
+                      Field flow, float* right, float* below) {
     Differences block;
-    for (int64_t x = 0; x < width; x += block_size) {
-        differences(term, height, width, y, x, flow, block);
-        weights_block(term, block, {right + x, below + x});
+    for (int64_t x = begin; x < end; x += block_size) {
+        differences(term, height, width, y, x, std::min<int64_t>(block_size, end - x), flow, block);
+        weights_block(term, block, {right + x - begin, below + x - begin});
     }
 }
 
@@ -276,7 +281,7 @@ void edge_weights(const SmoothnessTerm& term, int64_t height, int64_t width, Fie
     parallel_for(height, rows_per_chunk(width), [&](int64_t begin, int64_t end) {
         for (int64_t y = begin; y < end; ++y) {
             float* const right = edges + y * width;
-            edge_weights_row(term, height, width, y, flow, right, right + height * width);
+            edge_weights_row(term, height, width, y, 0, width, flow, right, right + height * width);
         }
     });
 }
@@ -287,7 +292,7 @@ double smoothness_energy(const SmoothnessTerm& term, int64_t height, int64_t wid
         double energy = 0.0;
         for (int64_t y = begin; y < end; ++y) {
             for (int64_t x = 0; x < width; x += block_size) {
-                differences(term, height, width, y, x, flow, block);
+                differences(term, height, width, y, x, std::min<int64_t>(block_size, width - x), flow, block);
                 energy += smoothness_block(term, block);
             }
         }

@@ -66,27 +66,29 @@ Constancy checked_constancy(int penalty, double p0, double p1, double normalisat
 
 // The arrays of a data term, kept for as long as it is used.
 struct DataArrays {
-    Array jx, jy, r, weights;
+    Array jx, jy, r;
     int64_t height, width;
 
-    DataArrays(nb::handle jx_argument, nb::handle jy_argument, nb::handle r_argument, nb::handle weights_argument)
+    DataArrays(nb::handle jx_argument, nb::handle jy_argument, nb::handle r_argument)
         : jx(checked<float>(jx_argument, "jx", {"residuals", "height", "width"})) {
         const Shape shape = shape_of(jx);
         height = shape.height, width = shape.width;
         jy = checked_stack(jy_argument, "jy", shape.channels, height, width);
         r = checked_stack(r_argument, "r", shape.channels, height, width);
-        weights = checked_plane(weights_argument, "weights", height, width);
     }
 
-    DataTerm term(const Constancy& constancy) const {
-        return {floats(jx), floats(jy), floats(r), static_cast<int64_t>(jx.shape(0)), floats(weights), constancy};
+    // Weights that are null come from elsewhere.
+    DataTerm term(const Constancy& constancy, const float* weights) const {
+        return {floats(jx), floats(jy), floats(r), static_cast<int64_t>(jx.shape(0)), weights, constancy};
     }
 };
 
 void add_data(nb::handle tensor_argument, nb::handle jx, nb::handle jy, nb::handle r,
                 nb::handle weights, int penalty, double p0, double p1, double normalisation, double weight) {
-    const DataArrays arrays(jx, jy, r, weights);
-    const DataTerm term = arrays.term(checked_constancy(penalty, p0, p1, normalisation, weight));
+    const DataArrays arrays(jx, jy, r);
+    const Array weight_plane = checked_plane(weights, "weights", arrays.height, arrays.width);
+    const DataTerm term =
+        arrays.term(checked_constancy(penalty, p0, p1, normalisation, weight), floats(weight_plane));
     checked_stack(tensor_argument, "tensor", 5, arrays.height, arrays.width);
     nb::ndarray<float, nb::device::cpu> tensor;
     if (!nb::try_cast(tensor_argument, tensor, false)) refuse_value("`tensor` is read-only, and is changed in place");
@@ -149,8 +151,10 @@ std::pair<Planes, Planes> constancy_tensor(nb::handle first, nb::handle second, 
 
 double data_energy(nb::handle jx, nb::handle jy, nb::handle r, nb::handle weights, nb::handle du_argument,
                    nb::handle dv_argument, int penalty, double p0, double p1, double normalisation, double weight) {
-    const DataArrays arrays(jx, jy, r, weights);
-    const DataTerm term = arrays.term(checked_constancy(penalty, p0, p1, normalisation, weight));
+    const DataArrays arrays(jx, jy, r);
+    const Array weight_plane = checked_plane(weights, "weights", arrays.height, arrays.width);
+    const DataTerm term =
+        arrays.term(checked_constancy(penalty, p0, p1, normalisation, weight), floats(weight_plane));
     const Array du = checked_plane(du_argument, "du", arrays.height, arrays.width);
     const Array dv = checked_plane(dv_argument, "dv", arrays.height, arrays.width);
     const Unlocked unlocked;
@@ -253,19 +257,36 @@ Planes relax(nb::handle tensor, nb::handle edges, nb::handle u0, nb::handle v0, 
     });
 }
 
-std::pair<Planes, Planes> robust_step(nb::handle first, nb::handle second, nb::handle samples, nb::handle u,
-                                      nb::handle v, nb::handle weights, const std::string& interpolation,
-                                      const std::string& derivative, const std::vector<TermTuple>& terms,
-                                      nb::handle guide_x, nb::handle guide_y, bool per_pixel, int penalty, double p0,
-                                      double p1, double weight, int sweeps, double omega) {
+// (jx, jy, r, penalty, p0, p1, normalisation, weight)
+using DataTuple = std::tuple<nb::object, nb::object, nb::object, int, double, double, double, double>;
+
+std::pair<Planes, nb::object> robust_step(nb::handle first, nb::handle second, nb::handle samples, nb::handle u,
+                                          nb::handle v, nb::handle weights, const std::string& interpolation,
+                                          const std::string& derivative, const std::vector<TermTuple>& terms,
+                                          const std::vector<DataTuple>& data, nb::handle guide_x, nb::handle guide_y,
+                                          bool per_pixel, int penalty, double p0, double p1, double weight, int sweeps,
+                                          double omega, bool with_difference) {
     const FrameArrays arrays(first, second, samples, u, v, weights, interpolation, derivative, terms);
     const SmoothnessArrays smooth(u, v, guide_x, guide_y);
-    const SmoothnessTerm smoothness = smooth.term(per_pixel, checked_penalty(penalty, p0, p1), weight);
     check_sweeps(sweeps, omega);
-    Planes difference = new_planes(arrays.shape);
+    const SmoothnessTerm smoothness = smooth.term(per_pixel, checked_penalty(penalty, p0, p1), weight);
+    Step step{arrays.pair, arrays.flow(), arrays.terms, {}, smoothness};
+    std::vector<DataArrays> kept;
+    for (const auto& [jx, jy, r, kind, first_constant, second_constant, normalisation, data_weight] : data) {
+        const Constancy constancy = checked_constancy(kind, first_constant, second_constant, normalisation, data_weight);
+        const DataArrays& residuals = kept.emplace_back(jx, jy, r);
+        checked_stack(jx, "jx", residuals.jx.shape(0), arrays.shape.height, arrays.shape.width);
+        step.data.push_back(residuals.term(constancy, nullptr));
+    }
+    nb::object difference = nb::none();
+    float* differences = nullptr;
+    if (with_difference) {
+        Planes planes = new_planes(arrays.shape);
+        differences = planes.data();
+        difference = nb::cast(std::move(planes));
+    }
     Planes flow = run({2, arrays.shape.height, arrays.shape.width}, [&](float* out) {
-        variflow::robust_step(arrays.pair, arrays.flow(), arrays.terms.data(), arrays.number(), smoothness, sweeps,
-                              static_cast<float>(omega), difference.data(), out);
+        variflow::robust_step(step, sweeps, static_cast<float>(omega), differences, out);
     });
     return {std::move(flow), std::move(difference)};
 }
@@ -307,9 +328,11 @@ void add_system(nb::module_& module) {
                "v_start"_a.none(), "sweeps"_a, "omega"_a,
                "Sweeps of red-black successive over-relaxation from (u_start, v_start).");
     module.def("robust_step", &robust_step, "first"_a.none(), "second"_a.none(), "samples"_a.none(), "u"_a.none(),
-               "v"_a.none(), "weights"_a.none(), "interpolation"_a, "derivative"_a, "terms"_a, "guide_x"_a.none(),
-               "guide_y"_a.none(), "per_pixel"_a, "penalty"_a, "p0"_a, "p1"_a, "weight"_a, "sweeps"_a, "omega"_a,
-               "`constancy_tensor`, `edge_weights` and `relax` in one pass: the flow, and the temporal difference.");
+               "v"_a.none(), "weights"_a.none(), "interpolation"_a, "derivative"_a, "terms"_a, "data"_a,
+               "guide_x"_a.none(), "guide_y"_a.none(), "per_pixel"_a, "penalty"_a, "p0"_a, "p1"_a, "weight"_a,
+               "sweeps"_a, "omega"_a, "with_difference"_a,
+               "`constancy_tensor`, `add_data`, `edge_weights` and `relax` in one pass: the flow, and the temporal "
+               "difference or None. `data` holds tuples (jx, jy, r, penalty, p0, p1, normalisation, weight).");
     module.def("multigrid", &multigrid, "tensor"_a.none(), "edges"_a.none(), "u0"_a.none(), "v0"_a.none(),
                "u_start"_a.none(), "v_start"_a.none(), "cycles"_a, "tolerance"_a,
                "Conjugate gradients with a multigrid cycle a step, from (u_start, v_start), until the error is about "

@@ -34,25 +34,26 @@ void keep_still(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT
     for (int64_t i = 0; i < count; ++i) warped[i] = (u[i] == 0.0f) & (v[i] == 0.0f) ? frame[i] : warped[i];
 }
 
-// Row y of every channel of the second frame, warped; `stride` floats apart.
-void warp_frame_row(const FramePair& frames, Field flow, int64_t y, float* out, int64_t stride) {
+// Row y of every channel of the second frame in a window, warped; `stride` floats apart.
+void warp_frame_row(const FramePair& frames, Field flow, int64_t y, const Window& window, float* out, int64_t stride) {
     const auto [channels, height, width] = frames.shape;
-    const float *u = flow.u + y * width, *v = flow.v + y * width;
-    warp_row(frames.samples, frames.shape, y, u, v, frames.interpolation, out, stride);
+    const int64_t at = y * width + window.begin;
+    const float *u = flow.u + at, *v = flow.v + at;
+    warp_row(frames.samples, frames.shape, y, window.begin, window.end, u, v, frames.interpolation, out, stride);
     if (frames.interpolation != Interpolation::spline) return;
     for (int64_t c = 0; c < channels; ++c) {
-        keep_still(u, v, frames.second + (c * height + y) * width, width, out + c * stride);
+        keep_still(u, v, frames.second + c * height * width + at, window.width(), out + c * stride);
     }
 }
 
-// 1 where the flow's target lies inside the frame, else 0.
+// 1 where the target of the flow from (x + i, y) lies inside the frame, else 0.
 VARIFLOW_CLONES
-void inside(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v, int64_t y, int64_t width,
-            int64_t height, float* VARIFLOW_RESTRICT out) {
+void inside(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v, int64_t x, int64_t y, int64_t count,
+            int64_t width, int64_t height, float* VARIFLOW_RESTRICT out) {
     const float last_x = static_cast<float>(width - 1), last_y = static_cast<float>(height - 1);
-    for (int64_t x = 0; x < width; ++x) {
-        const float to_x = static_cast<float>(x) + u[x], to_y = static_cast<float>(y) + v[x];
-        out[x] = (to_x >= 0.0f) & (to_x <= last_x) & (to_y >= 0.0f) & (to_y <= last_y) ? 1.0f : 0.0f;
+    for (int64_t i = 0; i < count; ++i) {
+        const float to_x = static_cast<float>(x + i) + u[i], to_y = static_cast<float>(y) + v[i];
+        out[i] = (to_x >= 0.0f) & (to_x <= last_x) & (to_y >= 0.0f) & (to_y <= last_y) ? 1.0f : 0.0f;
     }
 }
 
@@ -71,13 +72,15 @@ void across(const Rows& ring, int64_t y, int64_t height, int64_t width, float* o
 
 }  // namespace
 
-ConstancyRows::ConstancyRows(const FramePair& frames, Field flow, const FrameConstancy* terms, int64_t number)
+ConstancyRows::ConstancyRows(const FramePair& frames, Field flow, const FrameConstancy* terms, int64_t number,
+                             const Window& window)
     : frames_(frames),
       flow_(flow),
       terms_(terms),
       number_(number),
+      window_(window),
       with_gradient_(std::any_of(terms, terms + number, [](const auto& term) { return term.of_gradient; })),
-      stride_((frames.shape.width + 15) / 16 * 16),
+      stride_((window.width() + 15) / 16 * 16),
       memory_((frames.shape.channels * (Channel::rows + 1) + 1) * stride_),
       warped_(memory_.data()),
       weights_(memory_.data() + frames.shape.channels * stride_) {
@@ -87,69 +90,74 @@ ConstancyRows::ConstancyRows(const FramePair& frames, Field flow, const FrameCon
     }
 }
 
-void ConstancyRows::make(int64_t y, const Tensor& tensor, float* difference, int64_t stride) {
+void ConstancyRows::make(int64_t y, const Tensor& tensor, float* difference) {
     const int64_t height = frames_.shape.height;
-    const int64_t beyond = with_gradient_ ? reach : 0;  // rows of Ax and Ay on each side
+    const int64_t beyond = with_gradient_ ? derivative_reach : 0;  // rows of Ax and Ay on each side
     if (next_warped_ < 0) {
-        next_warped_ = std::max<int64_t>(0, y - beyond - reach);
+        next_warped_ = std::max<int64_t>(0, y - beyond - derivative_reach);
         next_differentiated_ = std::max<int64_t>(0, y - beyond);
     }
-    for (; next_warped_ < std::min(height, y + beyond + reach + 1); ++next_warped_) warp(next_warped_);
-    for (; next_differentiated_ < std::min(height, y + beyond + 1); ++next_differentiated_) {
+    const bool compared = number_ > 0 || difference;
+    const int64_t warped_to = std::min(height, y + beyond + derivative_reach + 1);
+    for (; compared && next_warped_ < warped_to; ++next_warped_) warp(next_warped_);
+    for (; number_ > 0 && next_differentiated_ < std::min(height, y + beyond + 1); ++next_differentiated_) {
         differentiate(next_differentiated_);
     }
-    assemble(y, tensor, difference, stride);
+    assemble(y, tensor, difference);
 }
 
 void ConstancyRows::warp(int64_t y) {
     const auto [channels, height, width] = frames_.shape;
-    warp_frame_row(frames_, flow_, y, warped_, stride_);
+    const int64_t number = window_.width();
+    warp_frame_row(frames_, flow_, y, window_, warped_, stride_);
     for (int64_t c = 0; c < channels; ++c) {
         const float* const warped = warped_ + c * stride_;
-        const int64_t at = (c * height + y) * width;
+        const int64_t at = (c * height + y) * width + window_.begin;
         Channel& channel = channels_[static_cast<size_t>(c)];
         float* const image = channel.image[y];
-        subtract(warped, frames_.first + at, width, channel.difference[y]);
+        subtract(warped, frames_.first + at, number, channel.difference[y]);
         switch (frames_.derivative) {
-            case Derivative::average: average(frames_.first + at, warped, width, image); break;
-            case Derivative::first: std::copy_n(frames_.first + at, width, image); break;
-            case Derivative::second: std::copy_n(frames_.second + at, width, image); break;
-            case Derivative::warped: std::copy_n(warped, width, image); break;
+            case Derivative::average: average(frames_.first + at, warped, number, image); break;
+            case Derivative::first: std::copy_n(frames_.first + at, number, image); break;
+            case Derivative::second: std::copy_n(frames_.second + at, number, image); break;
+            case Derivative::warped: std::copy_n(warped, number, image); break;
         }
     }
 }
 
 void ConstancyRows::differentiate(int64_t y) {
     for (Channel& channel : channels_) {
-        derivative_along_row(channel.image[y], frames_.shape.width, channel.along_x[y]);
-        across(channel.image, y, frames_.shape.height, frames_.shape.width, channel.along_y[y]);
+        derivative_along_row(channel.image[y], window_.width(), channel.along_x[y]);
+        across(channel.image, y, frames_.shape.height, window_.width(), channel.along_y[y]);
     }
 }
 
-void ConstancyRows::assemble(int64_t y, const Tensor& tensor, float* difference, int64_t stride) {
+void ConstancyRows::assemble(int64_t y, const Tensor& tensor, float* difference) {
     const auto [channels, height, width] = frames_.shape;
-    const int64_t row = y * width;
-    const float* weights = weights_;
+    const int64_t at = y * width + window_.begin, number = window_.width();
     if (frames_.weights) {
-        weights = frames_.weights + row;
+        row_weights_ = frames_.weights + at;
     } else {
-        inside(flow_.u + row, flow_.v + row, y, width, height, weights_);
+        inside(flow_.u + at, flow_.v + at, window_.begin, y, number, width, height, weights_);
+        row_weights_ = weights_;
     }
+    const int64_t skipped = window_.first - window_.begin;
     for (int64_t c = 0; difference && c < channels; ++c) {
-        multiply(channels_[static_cast<size_t>(c)].difference[y], weights, width, difference + c * stride);
+        multiply(channels_[static_cast<size_t>(c)].difference[y] + skipped, row_weights_ + skipped,
+                 window_.last - window_.first, difference + (c * height + y) * width + window_.first);
     }
     if (with_gradient_) {
         for (Channel& channel : channels_) {
-            derivative_along_row(channel.along_x[y], width, channel.xx);
-            across(channel.along_x, y, height, width, channel.xy);
-            across(channel.along_y, y, height, width, channel.yy);
-            derivative_along_row(channel.difference[y], width, channel.x_difference);
-            across(channel.difference, y, height, width, channel.y_difference);
+            derivative_along_row(channel.along_x[y], number, channel.xx);
+            across(channel.along_x, y, height, number, channel.xy);
+            across(channel.along_y, y, height, number, channel.yy);
+            derivative_along_row(channel.difference[y], number, channel.x_difference);
+            across(channel.difference, y, height, number, channel.y_difference);
         }
     }
-    for (float* plane : {tensor.a11, tensor.a12, tensor.a22, tensor.b1, tensor.b2}) std::fill_n(plane, width, 0.0f);
-    for (int64_t x = 0; x < width; x += block_size) {
-        const int count = static_cast<int>(std::min<int64_t>(block_size, width - x));
+    for (float* plane : {tensor.a11, tensor.a12, tensor.a22, tensor.b1, tensor.b2}) std::fill_n(plane, number, 0.0f);
+    for (int64_t x = 0; x < number; x += block_size) {
+        const int count = static_cast<int>(std::min<int64_t>(block_size, number - x));
         for (const FrameConstancy* term = terms_; term != terms_ + number_; ++term) {
             residuals_.clear();
             for (Channel& channel : channels_) {
@@ -160,8 +168,8 @@ void ConstancyRows::assemble(int64_t y, const Tensor& tensor, float* difference,
                     residuals_.push_back({channel.along_x[y] + x, channel.along_y[y] + x, channel.difference[y] + x});
                 }
             }
-            add_block(residuals_.data(), static_cast<int64_t>(residuals_.size()), count, weights + x, term->constancy,
-                      {tensor.a11 + x, tensor.a12 + x, tensor.a22 + x, tensor.b1 + x, tensor.b2 + x});
+            add_block(residuals_.data(), static_cast<int64_t>(residuals_.size()), count, row_weights_ + x,
+                      term->constancy, tensor_at(tensor, x));
         }
     }
 }
@@ -172,10 +180,8 @@ void constancy_tensor(const FramePair& frames, Field flow, const FrameConstancy*
     // Each band warps a few rows of its neighbours as well, so bands are not to be narrow.
     constexpr int64_t least_rows = 24, most_bands = 8;
     parallel_for(height, std::max(least_rows, (height + most_bands - 1) / most_bands), [&](int64_t begin, int64_t end) {
-        ConstancyRows rows(frames, flow, terms, number);
-        for (int64_t y = begin; y < end; ++y) {
-            rows.make(y, tensor_at(tensor, pixels, y * width), difference + y * width, pixels);
-        }
+        ConstancyRows rows(frames, flow, terms, number, {0, width, 0, width});
+        for (int64_t y = begin; y < end; ++y) rows.make(y, tensor_at(tensor, pixels, y * width), difference);
     });
 }
 

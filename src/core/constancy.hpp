@@ -6,19 +6,24 @@
 
 #include "assembly.hpp"
 #include "memory.hpp"
+#include "relaxation.hpp"
 
 namespace variflow {
 
 class ConstancyRows {
 public:
-    ConstancyRows(const FramePair& frames, Field flow, const FrameConstancy* terms, int64_t number);
+    // In the columns of a window. Near its borders, unless they are the frame's, the tensor is not right.
+    ConstancyRows(const FramePair& frames, Field flow, const FrameConstancy* terms, int64_t number, const Window& window);
 
-    // Row y of the tensor, and of the weighted temporal difference of all channels, `stride` floats apart, unless it is
-    // null. After the first call each y is one more than the last.
-    void make(int64_t y, const Tensor& tensor, float* difference, int64_t stride);
+    // Row y of the tensor; and in the window's wanted columns the weighted temporal difference of all channels,
+    // (C, H, W), unless it is null. After the first call each y is one more than the last.
+    void make(int64_t y, const Tensor& tensor, float* difference);
+
+    // How much each pixel counts in the row that was made last.
+    const float* weights() const { return row_weights_; }
 
 private:
-    static constexpr int64_t reach = 2;  // of a derivative, in rows
+    static constexpr int64_t derivative_reach = 2;
 
     // The latest rows of something, found by their number in the frame.
     template <int64_t rows>
@@ -32,7 +37,7 @@ private:
         int64_t stride_;
     };
 
-    static constexpr int64_t image_rows = 16, gradient_rows = 8;  // powers of 2 of at least 4 reach + 1 and 2 reach + 1
+    static constexpr int64_t image_rows = 16, gradient_rows = 8;  // powers of 2 above 8 and 4
 
     // What one thread holds of one channel.
     struct Channel {
@@ -57,16 +62,18 @@ private:
 
     void warp(int64_t y);
     void differentiate(int64_t y);
-    void assemble(int64_t y, const Tensor& tensor, float* difference, int64_t stride);
+    void assemble(int64_t y, const Tensor& tensor, float* difference);
 
     const FramePair& frames_;
     Field flow_;
     const FrameConstancy* terms_;
     int64_t number_;
+    Window window_;
     bool with_gradient_;
     int64_t stride_, next_warped_ = -1, next_differentiated_ = -1;
     Workspace memory_;
     float *warped_, *weights_;
+    const float* row_weights_ = nullptr;
     std::vector<Channel> channels_;
     std::vector<Residual> residuals_;
 };

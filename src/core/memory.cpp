@@ -18,7 +18,7 @@ namespace {
 constexpr std::align_val_t alignment{64};
 constexpr size_t huge_page = size_t{1} << 21;       // larger blocks ask for huge pages, of which they need fewer
 constexpr size_t smallest_kept = size_t{1} << 16;   // smaller blocks are cheap to get
-constexpr int slots = 64;
+constexpr int slots = 512;
 
 // Bytes kept in all: what an estimate of frames of 4096 x 2160 works with, but not most of a small machine's memory.
 size_t memory_to_keep() {

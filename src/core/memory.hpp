@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 namespace variflow {
 
@@ -15,8 +16,8 @@ void release(void* memory) noexcept;
 class Workspace {
 public:
     explicit Workspace(int64_t count) : data_(static_cast<float*>(allocate(static_cast<size_t>(count) * sizeof(float)))) {}
-    Workspace(const Workspace&) = delete;
-    Workspace& operator=(const Workspace&) = delete;
+    Workspace(Workspace&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
+    Workspace& operator=(Workspace&&) = delete;
     ~Workspace() { release(data_); }
 
     float* data() const { return data_; }

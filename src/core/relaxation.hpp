@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "memory.hpp"
 #include "system.hpp"
@@ -22,8 +23,10 @@ class Grid {
 public:
     // The fields of one colour of one row, each of `stride` floats. There may be more, for other vectors.
     enum FieldName { x, y, c1, c2, ratio, inverse1, inverse2, edge_x, edge_y, relaxation_fields };
+    // Whether the grid has memory for all its rows, or they are placed in somebody else's.
+    enum class Memory { own, placed };
 
-    Grid(int64_t height, int64_t width, int64_t fields = relaxation_fields);
+    Grid(int64_t height, int64_t width, int64_t fields = relaxation_fields, Memory memory = Memory::own);
 
     int64_t height() const { return height_; }
     int64_t width() const { return width_; }
@@ -33,15 +36,20 @@ public:
     // Elements of a field that hold pixels, rounded up to whole vectors.
     int64_t count() const { return count_; }
 
-    // Rows -1 and `height` exist and are zero; so is what stands behind the pixels of a field.
+    // Rows -1 and `height` exist and are zero; so is what stands beside the pixels of a field.
     float* row(int64_t row, int64_t color) const {
-        return workspace_.data() + lead + (2 * (row + 1) + color) * fields_ * stride_;
+        return rows_[static_cast<size_t>(row + 1)] + color * fields_ * stride_;
     }
+
+    // Let a row lie in memory of so many floats. Rows that are not needed at the same time may share theirs.
+    int64_t row_size() const { return lead + 2 * fields_ * stride_; }
+    void place(int64_t row, float* memory);
 
 private:
     static constexpr int64_t lead = 16;
     int64_t height_, width_, fields_, stride_, count_;
-    Workspace workspace_;
+    Workspace memory_;
+    std::vector<float*> rows_;
 };
 
 // Pixels of one color in one row are the even ones or, if this is 1, the odd ones.
@@ -54,26 +62,41 @@ struct Row {
     const float *edge_x, *edge_y, *edge_above;
     const float *u0, *v0, *u, *v, *u_above, *v_above, *u_below, *v_below;
 };
-Row row_of(const System& system, Field flow, int64_t row);
+Row row_of(const System& system, Field flow, int64_t row, int64_t first_column);
 
 // Fill one row of the grid.
 void pack_row(const Row& input, const Grid& grid, int64_t row);
 
-// Makes rows of the grid, down a band of them; what it keeps from row to row is its own.
+// Columns of a frame that are relaxed by themselves, from `begin` on and before `end`. Beside a border that is not the
+// frame's own, values are wrong, a pixel further with every half-sweep; wanted are those from `first` on and before
+// `last`, which are right.
+struct Window {
+    int64_t begin, end, first, last;
+    int64_t width() const { return end - begin; }
+};
+
+// Makes rows of the grid of a window, down a band of them; what it keeps from row to row is its own. What it makes of a
+// pixel depends on pixels at most `reach` columns away: derivatives of derivatives.
 class RowMaker {
 public:
+    static constexpr int64_t reach = 4;
     virtual ~RowMaker() = default;
     virtual void make(int64_t row) = 0;
 };
+using MakerOfRows = std::function<std::unique_ptr<RowMaker>(const Grid& grid, const Window& window)>;
 
-// Sweeps over a grid whose rows are made on the way, before the first half-sweep of each: there they are in the cache.
-void relax_made(const Grid& grid, int sweeps, float omega, const std::function<std::unique_ptr<RowMaker>()>& maker);
+// out = start + increments, after sweeps over a system whose rows are made right before the first half-sweep over them
+// and are forgotten after the last: they go no further than a cache.
+void relax_made(int64_t height, int64_t width, int sweeps, float omega, const MakerOfRows& maker, Field start,
+                float* out);
 
 // Fill the grid with the system for increments on `start`, themselves zero, and further fields with zero.
 void pack(const System& system, Field start, const Grid& grid);
 
-// out = start + increments, two planes; the increments are `field` and the one after it.
+// out = start + increments, two planes of frames `width` wide; the increments are `field` and the one after it.
 void unpack(const Grid& grid, int64_t field, Field start, float* out);
+void unpack_row(const Grid& grid, int64_t field, int64_t row, const Window& window, int64_t width, Field start,
+                float* out);
 
 // Half-sweeps, alternating between the colours from `first_color` on.
 void relax(const Grid& grid, int64_t half_sweeps, int64_t first_color, float omega);

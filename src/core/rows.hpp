@@ -7,9 +7,10 @@
 
 namespace variflow {
 
-// warp.cpp: row y of every plane, warped by that row of a flow; the outputs are `stride` floats apart.
-void warp_row(const float* planes, Shape shape, int64_t y, const float* u, const float* v, Interpolation interpolation,
-              float* out, int64_t stride);
+// warp.cpp: the pixels from `begin` on and before `end` of row y of every plane, warped by the flow there; the outputs
+// are `stride` floats apart.
+void warp_row(const float* planes, Shape shape, int64_t y, int64_t begin, int64_t end, const float* u, const float* v,
+              Interpolation interpolation, float* out, int64_t stride);
 
 // derivative.cpp: along a row, and along y from the rows two above, one above, one below and two below.
 void derivative_along_row(const float* row, int64_t width, float* out);

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "kernels.hpp"
 #include "penalty.hpp"
@@ -88,10 +89,16 @@ void image_edges(const float* guide, Shape shape, float contrast, float* edges);
 void residual(const System& system, Field flow, float* out);
 void relax(const System& system, Field start, int sweeps, float omega, float* out);
 
-// step.cpp: a robust step of brightness and gradient constancy, from frames to flow (2, H, W): what the functions above
-// do one after the other, in one pass. The temporal difference is as in `constancy_tensor`.
-void robust_step(const FramePair& frames, Field flow, const FrameConstancy* terms, int64_t number,
-                 const SmoothnessTerm& smoothness, int sweeps, float omega, float* difference, float* out);
+// step.cpp: a robust step of data terms, from frames to flow (2, H, W): what the functions above do one after the other,
+// in one pass. The temporal difference is as in `constancy_tensor`; it may be null.
+struct Step {
+    FramePair frames;
+    Field flow;
+    std::vector<FrameConstancy> constancies;
+    std::vector<DataTerm> data;  // with the weights of the frames, not their own
+    SmoothnessTerm smoothness;
+};
+void robust_step(const Step& step, int sweeps, float omega, float* difference, float* out);
 
 // multigrid.cpp: conjugate gradients, each step one multigrid cycle; they end early once the error, in the norm of the
 // energy, is estimated to be `tolerance` times that of the start.

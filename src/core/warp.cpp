@@ -134,15 +134,16 @@ void cubic(const float* VARIFLOW_RESTRICT plane, int32_t width, int32_t height, 
 
 }  // namespace
 
-void warp_row(const float* planes, Shape shape, int64_t y, const float* u, const float* v, Interpolation interpolation,
-              float* out, int64_t stride) {
+void warp_row(const float* planes, Shape shape, int64_t y, int64_t begin, int64_t end, const float* u, const float* v,
+              Interpolation interpolation, float* out, int64_t stride) {
     const auto height = static_cast<int32_t>(shape.height), width = static_cast<int32_t>(shape.width);
     const bool spline = interpolation == Interpolation::spline;
     Coordinates at;
     CubicWeights weights_x, weights_y;
-    for (int32_t x = 0; x < width; x += block_size) {
-        const int32_t count = std::min(block_size, width - x);
-        locate(u + x, v + x, x, static_cast<int32_t>(y), count, width, height, at);
+    for (int64_t x = begin; x < end; x += block_size) {
+        const auto count = static_cast<int32_t>(std::min<int64_t>(block_size, end - x));
+        const int64_t done = x - begin;
+        locate(u + done, v + done, static_cast<int32_t>(x), static_cast<int32_t>(y), count, width, height, at);
         if (interpolation != Interpolation::bilinear) {
             const auto weigh = spline ? spline_weights : bicubic_weights;
             weigh(at.rest_x, count, weights_x);
@@ -150,7 +151,7 @@ void warp_row(const float* planes, Shape shape, int64_t y, const float* u, const
         }
         for (int64_t channel = 0; channel < shape.channels; ++channel) {
             const float* plane = planes + channel * shape.height * shape.width;
-            float* target = out + channel * stride + x;
+            float* target = out + channel * stride + done;
             if (interpolation == Interpolation::bilinear) {
                 bilinear(plane, width, height, at, count, target);
             } else {
@@ -165,7 +166,8 @@ void warp(const float* planes, Shape shape, const float* u, const float* v, Inte
     parallel_for(shape.height, rows_per_chunk(width), [=](int64_t begin, int64_t end) {
         for (int64_t y = begin; y < end; ++y) {
             const int64_t first = y * width;
-            warp_row(planes, shape, y, u + first, v + first, interpolation, out + first, shape.height * width);
+            warp_row(planes, shape, y, 0, width, u + first, v + first, interpolation, out + first,
+                     shape.height * width);
         }
     });
 }

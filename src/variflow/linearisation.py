@@ -195,7 +195,7 @@ class LevelLinearisation(Linearisation):
         """Return the flow after a step of constancy terms and a smoothness, as the core knows them, in one pass."""
         guide_x, guide_y, per_pixel, penalty, p0, p1, weight = smoothness
         flow, difference = _core.robust_step(
-            *self._compared, terms, guide_x, guide_y, per_pixel, penalty, p0, p1, weight, sweeps, omega
+            *self._compared, terms, [], guide_x, guide_y, per_pixel, penalty, p0, p1, weight, sweeps, omega, True
         )
         u, v = self._noting(difference, flow)
         return u, v
