@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -63,6 +64,22 @@ class OwnBrightness(DataTerm):
     def residuals(self, d, at):
         u, v = d
         return [at.Ix[c] * u + at.Iy[c] * v + at.It[c] for c in range(3)]
+
+
+@dataclass(frozen=True)
+class BrightnessOf(DataTerm):
+    """Brightness constancy that holds a function and an array, and looks at parts that are not derivatives."""
+
+    gain: Any = None
+    function: Any = None
+
+    def residuals(self, d, at):
+        u, v = d
+        weight = self.gain[0] * at.valid
+        return [
+            weight * self.function(at.Ix[c] * u + at.Iy[c] * v + at.frame1[c] - at.frame0[c])
+            for c in range(at.frame0.shape[0])
+        ]
 
 
 @dataclass(frozen=True)
@@ -143,6 +160,45 @@ def test_a_term_of_ones_own_is_as_good_as_a_built_in(at, normalisation):
     built_in = Relaxation(20).minimise(BrightnessConstancy(Charbonnier(0.1), normalisation=normalisation) + smooth, at)
     for plane, expected in zip(own.increment, built_in.increment, strict=True):
         np.testing.assert_allclose(plane, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("gain", [(1.0,), np.ones(1, np.float32)], ids=["numbers", "array"])
+def test_a_term_of_ones_own_may_hold_what_it_likes(at, gain):
+    smooth = 0.05 * Smoothness(Charbonnier(0.1))
+    term = BrightnessOf(Charbonnier(0.1), gain=gain, function=lambda residual: 1.0 * residual)
+    Relaxation().check(term + smooth, at)
+    own = Relaxation(20).minimise(term + smooth, at)
+    built_in = Relaxation(20).minimise(BrightnessConstancy(Charbonnier(0.1)) + smooth, at)
+    np.testing.assert_allclose(own.flow, built_in.flow, atol=1e-4)
+
+
+def test_terms_of_ones_own_beside_built_in_ones(at):
+    smooth = 0.05 * Smoothness(Charbonnier(0.1))
+    brightness, gradient = BrightnessConstancy(Charbonnier(0.1)), GradientConstancy(Charbonnier(0.2), 3.0)
+    expected = Relaxation(20).minimise(brightness + gradient + smooth, at)
+    for mixed in (OwnBrightness(Charbonnier(0.1)) + gradient, gradient + OwnBrightness(Charbonnier(0.1))):
+        np.testing.assert_allclose(Relaxation(20).minimise(mixed + smooth, at).flow, expected.flow, atol=1e-4)
+
+
+def test_numbers_in_a_term_of_ones_own_are_not_compiled_in(at):
+    smooth = 0.05 * Smoothness(Charbonnier(0.1))
+    for weight in (1.0, 0.3):
+        own, built_in = (
+            Relaxation(20).minimise(kind(Charbonnier(0.1), weight) + smooth, at)
+            for kind in (OwnBrightness, BrightnessConstancy)
+        )
+        np.testing.assert_allclose(own.flow, built_in.flow, atol=1e-4)
+
+
+def test_missing_pixels_do_not_count_in_a_term_of_ones_own():
+    pair = synthetic.translation((48, 64), shift=(1.3, -0.6), seed=2)
+    frame = pair.frame0.astype(np.float32)
+    frame[20:26, 30:40] = np.nan
+    kinds = OwnBrightness, BrightnessConstancy
+    solver, smooth = Relaxation(20), 0.05 * Smoothness(Charbonnier(0.1))
+    models_of = [variflow.Model(kind(Charbonnier(0.1)) + smooth, solver=solver) for kind in kinds]
+    own, built_in = (variflow.estimate(frame, pair.frame1, model).flow for model in models_of)
+    np.testing.assert_allclose(own, built_in, atol=1e-3)
 
 
 def test_a_term_of_ones_own_through_the_whole_estimate():

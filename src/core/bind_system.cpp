@@ -134,7 +134,6 @@ struct FrameArrays {
     }
 
     Field flow() const { return {floats(u), floats(v)}; }
-    int64_t number() const { return static_cast<int64_t>(terms.size()); }
 };
 
 std::pair<Planes, Planes> constancy_tensor(nb::handle first, nb::handle second, nb::handle samples, nb::handle u,
@@ -143,10 +142,30 @@ std::pair<Planes, Planes> constancy_tensor(nb::handle first, nb::handle second, 
     const FrameArrays arrays(first, second, samples, u, v, weights, interpolation, derivative, terms);
     Planes difference = new_planes(arrays.shape);
     Planes tensor = run({5, arrays.shape.height, arrays.shape.width}, [&](float* out) {
-        variflow::constancy_tensor(arrays.pair, arrays.flow(), arrays.terms.data(), arrays.number(), out,
-                                   difference.data());
+        variflow::constancy_tensor(arrays.pair, arrays.flow(), arrays.terms, out, difference.data());
     });
     return {std::move(tensor), std::move(difference)};
+}
+
+FramePlane checked_frame_plane(const std::string& name) {
+    constexpr const char* names[] = {"It", "Ix", "Iy", "Ixx", "Ixy", "Iyy", "Ixt", "Iyt"};
+    int number = 0;
+    for (const char* known : names) {
+        if (name == known) return static_cast<FramePlane>(number);
+        ++number;
+    }
+    refuse_value("`names` must be of It, Ix, Iy, Ixx, Ixy, Iyy, Ixt and Iyt, not '" + name + "'");
+}
+
+Planes frame_planes(nb::handle first, nb::handle second, nb::handle samples, nb::handle u, nb::handle v,
+                    nb::handle weights, const std::string& interpolation, const std::string& derivative,
+                    const std::vector<std::string>& names) {
+    const FrameArrays arrays(first, second, samples, u, v, weights, interpolation, derivative, {});
+    std::vector<FramePlane> wanted;
+    for (const std::string& name : names) wanted.push_back(checked_frame_plane(name));
+    const auto [channels, height, width] = arrays.shape;
+    return run({static_cast<int64_t>(wanted.size()) * channels, height, width},
+               [&](float* out) { variflow::frame_planes(arrays.pair, arrays.flow(), wanted, out); });
 }
 
 double data_energy(nb::handle jx, nb::handle jy, nb::handle r, nb::handle weights, nb::handle du_argument,
@@ -307,6 +326,9 @@ void add_system(nb::module_& module) {
     module.def("add_data", &add_data, "tensor"_a.none(), "jx"_a.none(), "jy"_a.none(), "r"_a.none(),
                "weights"_a.none(), "penalty"_a, "p0"_a, "p1"_a, "normalisation"_a, "weight"_a,
                "Add one data term to the motion tensor, in place.");
+    module.def("frame_planes", &frame_planes, "first"_a.none(), "second"_a.none(), "samples"_a.none(), "u"_a.none(),
+               "v"_a.none(), "weights"_a.none(), "interpolation"_a, "derivative"_a, "names"_a,
+               "The temporal difference and derivatives that are named, times the weights, C planes of each.");
     module.def("constancy_tensor", &constancy_tensor, "first"_a.none(), "second"_a.none(), "samples"_a.none(),
                "u"_a.none(), "v"_a.none(), "weights"_a.none(), "interpolation"_a, "derivative"_a, "terms"_a,
                "The motion tensor (5, H, W) of constancy terms linearised around a flow; each term is (of the gradient, "

@@ -7,6 +7,7 @@
 #include "constancy.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "platform.hpp"
 #include "rows.hpp"
@@ -72,14 +73,11 @@ void across(const Rows& ring, int64_t y, int64_t height, int64_t width, float* o
 
 }  // namespace
 
-ConstancyRows::ConstancyRows(const FramePair& frames, Field flow, const FrameConstancy* terms, int64_t number,
-                             const Window& window)
+ConstancyRows::ConstancyRows(const FramePair& frames, Field flow, const Window& window, Detail detail)
     : frames_(frames),
       flow_(flow),
-      terms_(terms),
-      number_(number),
       window_(window),
-      with_gradient_(std::any_of(terms, terms + number, [](const auto& term) { return term.of_gradient; })),
+      detail_(detail),
       stride_((window.width() + 15) / 16 * 16),
       memory_((frames.shape.channels * (Channel::rows + 1) + 1) * stride_),
       warped_(memory_.data()),
@@ -90,20 +88,37 @@ ConstancyRows::ConstancyRows(const FramePair& frames, Field flow, const FrameCon
     }
 }
 
-void ConstancyRows::make(int64_t y, const Tensor& tensor, float* difference) {
-    const int64_t height = frames_.shape.height;
-    const int64_t beyond = with_gradient_ ? derivative_reach : 0;  // rows of Ax and Ay on each side
+void ConstancyRows::advance(int64_t y) {
+    const auto [channels, height, width] = frames_.shape;
+    const int64_t at = y * width + window_.begin, number = window_.width();
+    y_ = y;
+    if (frames_.weights) {
+        row_weights_ = frames_.weights + at;
+    } else {
+        inside(flow_.u + at, flow_.v + at, window_.begin, y, number, width, height, weights_);
+        row_weights_ = weights_;
+    }
+    if (detail_ == Detail::weights) return;
+    const bool twice = detail_ == Detail::second_derivatives;
+    const int64_t beyond = twice ? derivative_reach : 0;  // rows of Ax and Ay on each side
     if (next_warped_ < 0) {
         next_warped_ = std::max<int64_t>(0, y - beyond - derivative_reach);
         next_differentiated_ = std::max<int64_t>(0, y - beyond);
     }
-    const bool compared = number_ > 0 || difference;
     const int64_t warped_to = std::min(height, y + beyond + derivative_reach + 1);
-    for (; compared && next_warped_ < warped_to; ++next_warped_) warp(next_warped_);
-    for (; number_ > 0 && next_differentiated_ < std::min(height, y + beyond + 1); ++next_differentiated_) {
+    for (; next_warped_ < warped_to; ++next_warped_) warp(next_warped_);
+    for (; next_differentiated_ < std::min(height, y + beyond + 1); ++next_differentiated_) {
         differentiate(next_differentiated_);
     }
-    assemble(y, tensor, difference);
+    if (twice) {
+        for (Channel& channel : channels_) {
+            derivative_along_row(channel.along_x[y], number, channel.xx);
+            across(channel.along_x, y, height, number, channel.xy);
+            across(channel.along_y, y, height, number, channel.yy);
+            derivative_along_row(channel.difference[y], number, channel.x_difference);
+            across(channel.difference, y, height, number, channel.y_difference);
+        }
+    }
 }
 
 void ConstancyRows::warp(int64_t y) {
@@ -132,56 +147,96 @@ void ConstancyRows::differentiate(int64_t y) {
     }
 }
 
-void ConstancyRows::assemble(int64_t y, const Tensor& tensor, float* difference) {
-    const auto [channels, height, width] = frames_.shape;
-    const int64_t at = y * width + window_.begin, number = window_.width();
-    if (frames_.weights) {
-        row_weights_ = frames_.weights + at;
-    } else {
-        inside(flow_.u + at, flow_.v + at, window_.begin, y, number, width, height, weights_);
-        row_weights_ = weights_;
+const float* ConstancyRows::row(FramePlane plane, int64_t number) const {
+    const Channel& channel = channels_[static_cast<size_t>(number)];
+    switch (plane) {
+        case FramePlane::Ix: return channel.along_x[y_];
+        case FramePlane::Iy: return channel.along_y[y_];
+        case FramePlane::It: return channel.difference[y_];
+        case FramePlane::Ixx: return channel.xx;
+        case FramePlane::Ixy: return channel.xy;
+        case FramePlane::Iyy: return channel.yy;
+        case FramePlane::Ixt: return channel.x_difference;
+        case FramePlane::Iyt: return channel.y_difference;
     }
-    const int64_t skipped = window_.first - window_.begin;
-    for (int64_t c = 0; difference && c < channels; ++c) {
-        multiply(channels_[static_cast<size_t>(c)].difference[y] + skipped, row_weights_ + skipped,
-                 window_.last - window_.first, difference + (c * height + y) * width + window_.first);
-    }
-    if (with_gradient_) {
-        for (Channel& channel : channels_) {
-            derivative_along_row(channel.along_x[y], number, channel.xx);
-            across(channel.along_x, y, height, number, channel.xy);
-            across(channel.along_y, y, height, number, channel.yy);
-            derivative_along_row(channel.difference[y], number, channel.x_difference);
-            across(channel.difference, y, height, number, channel.y_difference);
-        }
-    }
-    for (float* plane : {tensor.a11, tensor.a12, tensor.a22, tensor.b1, tensor.b2}) std::fill_n(plane, number, 0.0f);
-    for (int64_t x = 0; x < number; x += block_size) {
-        const int count = static_cast<int>(std::min<int64_t>(block_size, number - x));
-        for (const FrameConstancy* term = terms_; term != terms_ + number_; ++term) {
+    return nullptr;
+}
+
+void ConstancyRows::add(const std::vector<FrameConstancy>& terms, const Tensor& tensor) {
+    for (int64_t x = 0; x < window_.width(); x += block_size) {
+        const int count = static_cast<int>(std::min<int64_t>(block_size, window_.width() - x));
+        for (const FrameConstancy& term : terms) {
             residuals_.clear();
-            for (Channel& channel : channels_) {
-                if (term->of_gradient) {
+            for (const Channel& channel : channels_) {
+                if (term.of_gradient) {
                     residuals_.push_back({channel.xx + x, channel.xy + x, channel.x_difference + x});
                     residuals_.push_back({channel.xy + x, channel.yy + x, channel.y_difference + x});
                 } else {
-                    residuals_.push_back({channel.along_x[y] + x, channel.along_y[y] + x, channel.difference[y] + x});
+                    residuals_.push_back({channel.along_x[y_] + x, channel.along_y[y_] + x, channel.difference[y_] + x});
                 }
             }
-            add_block(residuals_.data(), static_cast<int64_t>(residuals_.size()), count, row_weights_ + x,
-                      term->constancy, tensor_at(tensor, x));
+            add_block(residuals_.data(), std::ssize(residuals_), count, row_weights_ + x, term.constancy,
+                      tensor_at(tensor, x));
         }
     }
 }
 
-void constancy_tensor(const FramePair& frames, Field flow, const FrameConstancy* terms, int64_t number, float* tensor,
-                      float* difference) {
-    const int64_t height = frames.shape.height, width = frames.shape.width, pixels = height * width;
-    // Each band warps a few rows of its neighbours as well, so bands are not to be narrow.
+ConstancyRows::Detail detail_of(const std::vector<FrameConstancy>& terms) {
+    using enum ConstancyRows::Detail;
+    const bool of_gradient =
+        std::any_of(terms.begin(), terms.end(), [](const FrameConstancy& term) { return term.of_gradient; });
+    return terms.empty() ? weights : of_gradient ? second_derivatives : first_derivatives;
+}
+
+void weighted_row(const ConstancyRows& rows, FramePlane plane, Shape shape, int64_t y, const Window& window,
+                  float* out) {
+    const int64_t skipped = window.first - window.begin;
+    for (int64_t c = 0; c < shape.channels; ++c) {
+        multiply(rows.row(plane, c) + skipped, rows.weights() + skipped, window.last - window.first,
+                 out + (c * shape.height + y) * shape.width + window.first);
+    }
+}
+
+namespace {
+
+// Each band warps a few rows of its neighbours as well, so bands are not to be narrow.
+template <typename Visit>
+void visit_rows(const FramePair& frames, Field flow, ConstancyRows::Detail detail, Visit&& visit) {
     constexpr int64_t least_rows = 24, most_bands = 8;
-    parallel_for(height, std::max(least_rows, (height + most_bands - 1) / most_bands), [&](int64_t begin, int64_t end) {
-        ConstancyRows rows(frames, flow, terms, number, {0, width, 0, width});
-        for (int64_t y = begin; y < end; ++y) rows.make(y, tensor_at(tensor, pixels, y * width), difference);
+    const int64_t height = frames.shape.height, grain = std::max(least_rows, (height + most_bands - 1) / most_bands);
+    const Window window{0, frames.shape.width, 0, frames.shape.width};
+    parallel_for(height, grain, [&](int64_t begin, int64_t end) {
+        ConstancyRows rows(frames, flow, window, detail);
+        for (int64_t y = begin; y < end; ++y) {
+            rows.advance(y);
+            visit(rows, y, window);
+        }
+    });
+}
+
+}  // namespace
+
+void constancy_tensor(const FramePair& frames, Field flow, const std::vector<FrameConstancy>& terms, float* tensor,
+                      float* difference) {
+    const int64_t width = frames.shape.width, pixels = frames.shape.height * width;
+    std::fill_n(tensor, 5 * pixels, 0.0f);
+    visit_rows(frames, flow, std::max(detail_of(terms), ConstancyRows::Detail::first_derivatives), [&](ConstancyRows& rows, int64_t y, const Window& window) {
+        rows.add(terms, tensor_at(tensor, pixels, y * width));
+        weighted_row(rows, FramePlane::It, frames.shape, y, window, difference);
+    });
+}
+
+void frame_planes(const FramePair& frames, Field flow, const std::vector<FramePlane>& wanted, float* out) {
+    using enum ConstancyRows::Detail;
+    const bool twice =
+        std::any_of(wanted.begin(), wanted.end(), [](FramePlane plane) { return plane >= FramePlane::Ixx; });
+    const int64_t size = frames.shape.channels * frames.shape.height * frames.shape.width;
+    visit_rows(frames, flow, twice ? second_derivatives : first_derivatives, [&](ConstancyRows& rows, int64_t y, const Window& window) {
+        float* planes = out;
+        for (const FramePlane plane : wanted) {
+            weighted_row(rows, plane, frames.shape, y, window, planes);
+            planes += size;
+        }
     });
 }
 

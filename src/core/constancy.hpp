@@ -1,4 +1,4 @@
-// Rows of the motion tensor of two frames, one after the other down the frame.
+// What two frames show along a flow, and the motion tensor of it, in one row after the other down the frame.
 #pragma once
 
 #include <cstdint>
@@ -12,15 +12,21 @@ namespace variflow {
 
 class ConstancyRows {
 public:
-    // In the columns of a window. Near its borders, unless they are the frame's, the tensor is not right.
-    ConstancyRows(const FramePair& frames, Field flow, const FrameConstancy* terms, int64_t number, const Window& window);
+    // What of a row is asked for: the weights alone, or all that is shown but derivatives of derivatives, or these too.
+    enum class Detail { weights, first_derivatives, second_derivatives };
 
-    // Row y of the tensor; and in the window's wanted columns the weighted temporal difference of all channels,
-    // (C, H, W), unless it is null. After the first call each y is one more than the last.
-    void make(int64_t y, const Tensor& tensor, float* difference);
+    // In the columns of a window. Near its borders, unless they are the frame's, derivatives are not right.
+    ConstancyRows(const FramePair& frames, Field flow, const Window& window, Detail detail);
 
-    // How much each pixel counts in the row that was made last.
+    // Go to row y; after the first call each y is one more than the last.
+    void advance(int64_t y);
+
+    // What the frames show in that row of a channel; weights() is how much each pixel counts.
+    const float* row(FramePlane plane, int64_t channel) const;
     const float* weights() const { return row_weights_; }
+
+    // Add that row of the motion tensor of some terms.
+    void add(const std::vector<FrameConstancy>& terms, const Tensor& tensor);
 
 private:
     static constexpr int64_t derivative_reach = 2;
@@ -62,20 +68,24 @@ private:
 
     void warp(int64_t y);
     void differentiate(int64_t y);
-    void assemble(int64_t y, const Tensor& tensor, float* difference);
 
     const FramePair& frames_;
     Field flow_;
-    const FrameConstancy* terms_;
-    int64_t number_;
     Window window_;
-    bool with_gradient_;
-    int64_t stride_, next_warped_ = -1, next_differentiated_ = -1;
+    Detail detail_;
+    int64_t stride_, y_ = 0, next_warped_ = -1, next_differentiated_ = -1;
     Workspace memory_;
     float *warped_, *weights_;
     const float* row_weights_ = nullptr;
     std::vector<Channel> channels_;
     std::vector<Residual> residuals_;
 };
+
+// What terms ask for.
+ConstancyRows::Detail detail_of(const std::vector<FrameConstancy>& terms);
+
+// A row, times the weights, in the wanted columns of planes (C, H, W).
+void weighted_row(const ConstancyRows& rows, FramePlane plane, Shape shape, int64_t y, const Window& window,
+                  float* out);
 
 }  // namespace variflow

@@ -18,7 +18,8 @@ public:
           grid_(grid),
           window_(window),
           difference_(difference),
-          constancy_(step.frames, step.flow, step.constancies.data(), std::ssize(step.constancies), window),
+          constancy_(step.frames, step.flow, window,
+                     std::max(detail_of(step.constancies), difference ? Detail::first_derivatives : Detail::weights)),
           stride_((grid.width() + 15) / 16 * 16),
           memory_(8 * stride_) {}
 
@@ -30,7 +31,10 @@ public:
         if (!begun_ && y > 0) make_edges(y - 1);
         begun_ = true;
         make_edges(y);
-        constancy_.make(y, tensor, difference_);
+        std::fill_n(memory_.data(), 5 * stride_, 0.0f);
+        constancy_.advance(y);
+        constancy_.add(step_.constancies, tensor);
+        if (difference_) weighted_row(constancy_, FramePlane::It, step_.frames.shape, y, window_, difference_);
         for (const DataTerm& term : step_.data) add(term, at, tensor);
         pack_row({tensor.a11, tensor.a12, tensor.a22, tensor.b1, tensor.b2, right(),
                   y + 1 < height ? edges_below(y) : nullptr, y > 0 ? edges_below(y - 1) : nullptr, u + at, v + at,
@@ -39,6 +43,8 @@ public:
     }
 
 private:
+    using Detail = ConstancyRows::Detail;
+
     float* right() const { return memory_.data() + 5 * stride_; }
     float* edges_below(int64_t y) const { return memory_.data() + (6 + (y & 1)) * stride_; }
     void make_edges(int64_t y) {

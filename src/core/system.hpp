@@ -72,10 +72,16 @@ struct System {
     int64_t height, width;
 };
 
-// constancy.cpp: the motion tensor of terms that compare two frames, linearised around a flow, 5 planes; and the warped
-// second frame minus the first, (C, H, W), times the weights.
-void constancy_tensor(const FramePair& frames, Field flow, const FrameConstancy* terms, int64_t number, float* tensor,
+// What two frames show along a flow: the temporal difference (warped second minus first), derivatives along x and y, and
+// derivatives of those.
+enum class FramePlane { It, Ix, Iy, Ixx, Ixy, Iyy, Ixt, Iyt };
+
+// constancy.cpp: the motion tensor of terms that compare two frames, linearised around a flow, 5 planes; and the
+// temporal difference, (C, H, W), times the weights. And planes of what the frames show, each (C, H, W) and times the
+// weights, one after the other.
+void constancy_tensor(const FramePair& frames, Field flow, const std::vector<FrameConstancy>& terms, float* tensor,
                       float* difference);
+void frame_planes(const FramePair& frames, Field flow, const std::vector<FramePlane>& wanted, float* out);
 
 // assembly.cpp: energies are summed in double precision.
 void add_data(const DataTerm& term, int64_t pixels, float* tensor);

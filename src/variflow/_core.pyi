@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -129,6 +130,17 @@ def lucas_kanade(tensor: NDArray[np.float32], regularisation: float) -> NDArray[
 def census(
     frame0: NDArray[np.float32], frame1: NDArray[np.float32], radius: Literal[1, 2], softness: float, noise: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
+def frame_planes(
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
+    samples: NDArray[np.float32],
+    u: NDArray[np.float32],
+    v: NDArray[np.float32],
+    weights: NDArray[np.float32] | None,
+    interpolation: Literal["bilinear", "bicubic", "spline"],
+    derivative: Literal["average", "first", "second", "warped"],
+    names: Sequence[str],
+) -> NDArray[np.float32]: ...
 def robust_step(
     first: NDArray[np.float32],
     second: NDArray[np.float32],
@@ -139,6 +151,7 @@ def robust_step(
     interpolation: Literal["bilinear", "bicubic", "spline"],
     derivative: Literal["average", "first", "second", "warped"],
     terms: list[tuple[bool, int, float, float, float, float]],
+    data: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], int, float, float, float, float]],
     guide_x: NDArray[np.float32] | None,
     guide_y: NDArray[np.float32] | None,
     per_pixel: bool,
@@ -148,7 +161,8 @@ def robust_step(
     weight: float,
     sweeps: int,
     omega: float,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+    with_difference: bool,
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]: ...
 def multigrid(
     tensor: NDArray[np.float32],
     edges: NDArray[np.float32],

@@ -17,11 +17,20 @@ from variflow.resampling import Planes
 Derivative = Literal["average", "first", "second", "warped"]
 DERIVATIVES: tuple[str, ...] = get_args(Derivative)
 
+# The parts of a linearisation that the core computes from the frames, C planes each.
+SHOWN = ("It", "Ix", "Iy", "Ixx", "Ixy", "Iyy", "Ixt", "Iyt")
+
 # Both frames, what is warped, u, v, the weights, how to interpolate and whose derivatives to take.
 _Compared = tuple[Planes, Planes, Planes, Planes, Planes, Planes | None, flowops.Interpolation, Derivative]
 
 # Of the gradient? The penalty's number and its constants, the normalisation and the weight.
 ConstancyTerm = tuple[bool, int, float, float, float, float]
+
+# jx, jy and r, the penalty's number and its constants, the normalisation and the weight.
+DataArguments = tuple[Planes, Planes, Planes, int, float, float, float, float]
+
+# Weights of edges to the right and below, whether edges are joined at each pixel, the penalty as above, the weight.
+SmoothnessArguments = tuple[Planes | None, Planes | None, bool, int, float, float, float]
 
 
 class _Derived:
@@ -41,7 +50,7 @@ class _Derived:
     def __get__(self, at: Any, owner: type | None = None) -> Any:
         if at is None:
             return self
-        value = self.function(at)
+        value = at._part(self)
         if isinstance(value[0] if isinstance(value, tuple) else value, np.ndarray):
             at.__dict__[self.name] = value
         return value
@@ -122,6 +131,10 @@ class Linearisation:
         """Derivative along y of the temporal difference, ``(C, H, W)``."""
         return derivative(self.frame1 - self.frame0, "y") * self.valid
 
+    def _part(self, part: _Derived) -> Any:
+        """Compute a part."""
+        return part.function(self)
+
     def plain(self) -> Linearisation:
         """Return a copy with every part computed, as JAX wants it."""
         return Linearisation(**{field.name: getattr(self, field.name) for field in fields(self)})
@@ -190,15 +203,27 @@ class LevelLinearisation(Linearisation):
         return self._noting(difference, tensor)
 
     def robust_step(
-        self, terms: list[ConstancyTerm], smoothness: Any, sweeps: int, omega: float
+        self,
+        terms: list[ConstancyTerm],
+        data: list[DataArguments],
+        smoothness: SmoothnessArguments,
+        sweeps: int,
+        omega: float,
     ) -> tuple[Planes, Planes]:
-        """Return the flow after a step of constancy terms and a smoothness, as the core knows them, in one pass."""
-        guide_x, guide_y, per_pixel, penalty, p0, p1, weight = smoothness
-        flow, difference = _core.robust_step(
-            *self._compared, terms, [], guide_x, guide_y, per_pixel, penalty, p0, p1, weight, sweeps, omega, True
-        )
-        u, v = self._noting(difference, flow)
+        """Return the flow after a step of data terms and a smoothness, as the core knows them, in one pass."""
+        flow, difference = _core.robust_step(*self._compared, terms, data, *smoothness, sweeps, omega, bool(terms))
+        u, v = flow if difference is None else self._noting(difference, flow)
         return u, v
+
+    def shown(self, names: tuple[str, ...]) -> Planes:
+        """Return what the frames show along the flow, by the names of its parts: C planes of each, in one array."""
+        valid = None if self.complete else self.valid.astype(np.float32)
+        first, second, samples, u, v, _, interpolation, derivative = self._compared
+        planes: Planes = _core.frame_planes(first, second, samples, u, v, valid, interpolation, derivative, names)
+        return planes
+
+    def _part(self, part: _Derived) -> Any:
+        return self.shown((part.name,)) if part.name in SHOWN else super()._part(part)
 
     @property
     def _compared(self) -> _Compared:
@@ -230,12 +255,6 @@ class LevelLinearisation(Linearisation):
             still = (self.flow[0] == 0) & (self.flow[1] == 0)
             np.copyto(warped, self.second, where=still)
         return warped
-
-    @cached_property
-    def It(self) -> Planes:
-        """The warped second frame minus the first, (C, H, W)."""
-        difference: Planes = (self.frame1 - self.frame0) * self.valid
-        return difference
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from variflow import _core
 from variflow.energy import L1, BrightnessConstancy, Energy, Huber, Smoothness
 from variflow.filters import median
-from variflow.linearisation import Linearisation
+from variflow.linearisation import LevelLinearisation, linearise
 from variflow.models.published import GREY_LEVEL
 from variflow.resampling import Planes, smooth
 from variflow.solve.lucas_kanade import LucasKanade
@@ -47,7 +47,7 @@ class Rounds(PrimalDual):
     rounds: int = 10
     still: float = 0.01
 
-    def minimise(self, energy: Energy, at: Linearisation, state: Any = None) -> Minimum:
+    def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Take the rounds, all around the same linearisation; the energies are those of the last one."""
         found = super().minimise(energy, at, state)
         for _ in range(self.rounds - 1):
@@ -75,11 +75,11 @@ class Warps(NativeSolver):
     still: float = 0.0
     filtered: bool = False
 
-    def check(self, energy: Energy, at: Linearisation) -> None:
+    def check(self, energy: Energy, at: LevelLinearisation) -> None:
         """Raise TypeError or ValueError if the energy is not one that the solver can take apart."""
         self.solver.check(energy, at)
 
-    def minimise(self, energy: Energy, at: Linearisation, state: Minimum | None = None) -> Minimum:
+    def minimise(self, energy: Energy, at: LevelLinearisation, state: Minimum | None = None) -> Minimum:
         """Return the solver's flow, filtered; or the one so far, once it last changed little enough."""
         if state is not None and _mean_square(state.increment) < self.still**2:
             return replace(state, start=at.flow, flow=at.flow, state=state)
@@ -111,11 +111,11 @@ class Windows(NativeSolver):
     gaussian: bool
     regularisation: float = 0.01
 
-    def check(self, energy: Energy, at: Linearisation) -> None:
+    def check(self, energy: Energy, at: LevelLinearisation) -> None:
         """Raise TypeError or ValueError if the energy holds anything but data terms."""
         LucasKanade().check(energy, at)
 
-    def minimise(self, energy: Energy, at: Linearisation, state: Any = None) -> Minimum:
+    def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Fit each window."""
         return _WholeFlow(regularisation=self.regularisation, windows=self, flow=at.flow).minimise(energy, at)
 
@@ -154,12 +154,11 @@ def _box(size: int, radius: int) -> tuple[NDArray[np.int32], NDArray[np.float32]
     return np.arange(size, dtype=np.int32) - np.int32(radius), np.full((size, side), 1 / side, np.float32)
 
 
-def _moved(at: Linearisation, flow: tuple[Planes, Planes]) -> Linearisation:
+def _moved(at: LevelLinearisation, flow: tuple[Planes, Planes]) -> LevelLinearisation:
     """Return the same linearisation, seen from another flow."""
     du, dv = flow[0] - at.flow[0], flow[1] - at.flow[1]
-    parts = {part.name: getattr(at, part.name) for part in fields(Linearisation)}
-    moved = Linearisation(**{**parts, "flow": flow})
-    moved.__dict__.update(Ix=at.Ix, Iy=at.Iy, It=at.It + at.Ix * du + at.Iy * dv)
+    moved = linearise(at.level, flow, derivative=at.derivative, interpolation=at.interpolation)
+    moved.__dict__.update(Ix=at.Ix, Iy=at.Iy, It=at.It + at.Ix * du + at.Iy * dv, valid=at.valid, weights=at.weights)
     return moved
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -11,44 +13,148 @@ import numpy as np
 
 from variflow.energy.pytrees import register
 from variflow.energy.terms import NotPixelwise
+from variflow.linearisation import SHOWN, Derivative, LevelLinearisation, Linearisation
 
 if TYPE_CHECKING:
     from variflow.energy.terms import DataTerm
-    from variflow.linearisation import Linearisation
+    from variflow.resampling import Planes
+
+Answer = TypeVar("Answer")
+
+_FIELDS = tuple(field.name for field in fields(Linearisation) if field.name != "derivative")
 
 
 def linearise(term: DataTerm, at: Linearisation) -> list[tuple[Any, Any, Any]]:
     """Return ``(jx, jy, r)`` of each residual of a data term at d = 0.
 
     A residual depends at each pixel on the increment of that pixel only, so two products of its Jacobian with constant
-    tangents, one along u and one along v, hold all of it. One program is compiled for each kind of term and frame size.
+    tangents, one along u and one along v, hold all of it.
     """
     register()
-    triples: list[tuple[Any, Any, Any]] = _program(term, at.plain())
+    triples: list[tuple[Any, Any, Any]] = _linearised(term, at.plain())
     return triples
 
 
-def check_pixelwise(term: DataTerm, at: Linearisation) -> None:
-    """Raise NotPixelwise if a residual depends on the increments of other pixels, as seen in a corner of `at`."""
+def stacked(terms: Sequence[DataTerm], at: LevelLinearisation) -> list[tuple[Planes, Planes, Planes]]:
+    """Return ``jx``, ``jy`` and ``r`` of several data terms at d = 0, each with its residuals (K, H, W).
+
+    The core computes what the terms look at, and nothing else; one program, compiled for each kind of terms and size of
+    frames, does the rest.
+    """
     register()
-    corner = jax.tree.map(lambda plane: plane[..., :16, :16], at.plain())
-    rng = np.random.default_rng(0)
-    tangent = tuple(rng.normal(size=corner.valid.shape).astype(np.float32) for _ in range(2))
-    triples = linearise(term, corner)
-    _, along = jax.jvp(lambda u, v: term.residuals((u, v), corner), tuple(map(jnp.zeros_like, tangent)), tangent)
+    seen = set().union(*(_looked_at(term, at) for term in terms))
+    names = tuple(name for name in SHOWN if name in seen)
+    others = {name: getattr(at, name) for name in _FIELDS if name in seen}
+    planes = jax.dlpack.from_dlpack(at.shown(names)) if names else None  # which shares the memory
+    only_arrays = all(isinstance(leaf, np.ndarray | jax.Array) for leaf in jax.tree.leaves(terms))
+    shape = at.flow[0].shape
+    program = _program if only_arrays else _program_with_objects
+    results = program(tuple(terms), planes, others, names, shape, at.derivative)
+    return [tuple(np.asarray(result).reshape(3, -1, *shape)) for result in results]
+
+
+def check_pixelwise(term: DataTerm, at: LevelLinearisation) -> None:
+    """Raise NotPixelwise if a residual depends on the increments of other pixels, as seen in small frames of noise."""
+    register()
+    if not _remembered(_is_pixelwise, term, at):
+        name = type(term).__name__
+        raise NotPixelwise(f"the residuals of {name} at a pixel depend on the increments of other pixels")
+
+
+def _is_pixelwise(term: DataTerm, at: LevelLinearisation) -> bool:
+    noise = _noise(at)
+    tangent = tuple(np.random.default_rng(0).normal(size=(2, *noise.valid.shape)).astype(np.float32))
+    triples = linearise(term, noise)
+    _, along = jax.jvp(lambda u, v: term.residuals((u, v), noise), tuple(map(jnp.zeros_like, tangent)), tangent)
     for (jx, jy, _), change in zip(triples, along, strict=True):
         expected = jx * tangent[0] + jy * tangent[1]
         if not np.allclose(change, expected, rtol=1e-3, atol=1e-4 * float(jnp.abs(expected).max())):
-            name = type(term).__name__
-            raise NotPixelwise(f"the residuals of {name} at a pixel depend on the increments of other pixels")
+            return False
+    return True
 
 
+@eqx.filter_jit
 def _linearised(term: DataTerm, at: Linearisation) -> list[tuple[Any, Any, Any]]:
-    at = at.evaluated()
-    zero = jnp.zeros(at.valid.shape, jnp.float32)
+    return _triples(term, at.evaluated(), at.valid.shape)
+
+
+def _triples(term: DataTerm, at: Linearisation, shape: tuple[int, int]) -> list[tuple[Any, Any, Any]]:
+    zero = jnp.zeros(shape, jnp.float32)
     one = jnp.ones_like(zero)
     values, product = jax.linearize(lambda u, v: term.residuals((u, v), at), zero, zero)
     return list(zip(product(one, zero), product(zero, one), values, strict=True))
 
 
-_program: Any = eqx.filter_jit(_linearised)
+def _stacked(
+    terms: tuple[DataTerm, ...],
+    planes: Any,
+    others: dict[str, Any],
+    names: tuple[str, ...],
+    shape: tuple[int, int],
+    derivative: Derivative,
+) -> list[Any]:
+    at = Linearisation(**{**dict.fromkeys(_FIELDS), **others}, derivative=derivative)
+    at.__dict__.update(zip(names, jnp.split(planes, len(names)) if names else (), strict=True))
+    # First jx of all residuals of a term, then jy, then r.
+    return [
+        jnp.stack([plane for part in zip(*_triples(term, at, shape), strict=True) for plane in part]) for term in terms
+    ]
+
+
+_program: Any = jax.jit(_stacked, static_argnames=("names", "shape", "derivative"))
+_program_with_objects: Any = eqx.filter_jit(_stacked)  # slower to call; for terms that hold a function, say
+
+
+class _Watched:
+    """A linearisation that notes which of its parts are looked at."""
+
+    def __init__(self, at: Linearisation) -> None:
+        self.at = at
+        self.seen: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        self.seen.add(name)
+        return getattr(self.at, name)
+
+
+def _looked_at(term: DataTerm, at: LevelLinearisation) -> frozenset[str]:
+    """Return the names of the parts that a term looks at."""
+    return _remembered(_watched, term, at)
+
+
+def _watched(term: DataTerm, at: LevelLinearisation) -> frozenset[str]:
+    watched: Any = _Watched(_noise(at))
+    zero = jnp.zeros(watched.at.valid.shape, jnp.float32)
+    jax.eval_shape(lambda u, v: term.residuals((u, v), watched), zero, zero)
+    return frozenset(watched.seen)
+
+
+def _noise(at: LevelLinearisation) -> Linearisation:
+    """Return a small linearisation of noise, with as many channels as another."""
+    rng = np.random.default_rng(0)
+    size = (16, 16)
+    channels, guides = len(at.frame0), len(at.level.colors)
+    frame0, frame1, second = rng.random((3, channels, *size), np.float32)
+    flow = tuple(rng.random((2, *size), np.float32))
+    return Linearisation(
+        frame0, frame1, second, flow, np.ones(size, bool), np.ones(size, np.float32),
+        rng.random((guides, *size), np.float32), at.derivative,
+    )  # fmt: skip
+
+
+_answers: dict[Any, Any] = {}
+
+
+def _remembered(
+    function: Callable[[DataTerm, LevelLinearisation], Answer], term: DataTerm, at: LevelLinearisation
+) -> Answer:
+    """Return what a function finds out about a term, the same for all frames of so many channels."""
+    key = function, term, len(at.frame0), at.derivative
+    try:
+        hash(key)
+    except TypeError:  # a term that holds an array, and cannot be told from another
+        return function(term, at)
+    if key not in _answers:
+        _answers[key] = function(term, at)
+    answer: Answer = _answers[key]
+    return answer

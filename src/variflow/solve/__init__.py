@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from variflow.energy.terms import Energy, NotPixelwise
-from variflow.linearisation import Linearisation
+from variflow.linearisation import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
 
 
-def suited(energy: Energy, solver: Any, at: Linearisation) -> tuple[Any, str]:
+def suited(energy: Energy, solver: Any, at: LevelLinearisation) -> tuple[Any, str]:
     """Return what minimises the energy, and why that is not the solver wanted; no reason if it is.
 
     A native solver gives way to L-BFGS where residuals cannot be linearised pixel by pixel.
@@ -38,7 +38,7 @@ def suited(energy: Energy, solver: Any, at: Linearisation) -> tuple[Any, str]:
     return solver, reason
 
 
-def minimise(energy: Energy, solver: Any, steps: int, at: Linearisation, state: Any = None) -> Minimum:
+def minimise(energy: Energy, solver: Any, steps: int, at: LevelLinearisation, state: Any = None) -> Minimum:
     """Minimise ``energy(d, at)`` over the increment d, from zero; `state` is that of the level's previous warp."""
     if isinstance(solver, NativeSolver):
         return solver.minimise(energy, at, state)

@@ -9,7 +9,7 @@ from typing import Any
 
 from variflow import _core
 from variflow.energy.terms import Energy, NotPixelwise
-from variflow.linearisation import Linearisation
+from variflow.linearisation import LevelLinearisation
 from variflow.resampling import Planes, smooth
 from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.solve.parts import check_data, data_and_smoothness, motion_tensor, native_energies
@@ -59,7 +59,7 @@ class LucasKanade(NativeSolver):
         if not (isinstance(self.regularisation, Real) and 1e-15 <= float(self.regularisation) < math.inf):
             raise ValueError(f"regularisation is {self.regularisation!r}, wanted a number of at least 1e-15")
 
-    def check(self, energy: Energy, at: Linearisation) -> None:
+    def check(self, energy: Energy, at: LevelLinearisation) -> None:
         """Raise TypeError or ValueError if the energy holds anything but data terms of each pixel alone."""
         data, smooth = data_and_smoothness(energy)
         if smooth:
@@ -69,7 +69,7 @@ class LucasKanade(NativeSolver):
         except NotPixelwise as fault:  # nothing else can minimise it: without a window the data alone are too few
             raise ValueError(f"{fault}, wanted residuals that depend on its own only for LucasKanade") from None
 
-    def minimise(self, energy: Energy, at: Linearisation, state: Any = None) -> Minimum:
+    def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Fit each window; the energies are those of the data at each pixel."""
         data, _ = data_and_smoothness(energy)
         du, dv = self.increment(motion_tensor(data, at))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow.energy.terms import Energy
-from variflow.linearisation import Linearisation
+from variflow.linearisation import LevelLinearisation
 from variflow.resampling import Planes
 
 
@@ -55,12 +55,12 @@ class NativeSolver(ABC):
     """Base of the solvers in the native core, which take an energy apart in place of differentiating it."""
 
     @abstractmethod
-    def check(self, energy: Energy, at: Linearisation) -> None:
+    def check(self, energy: Energy, at: LevelLinearisation) -> None:
         """Raise TypeError or ValueError if the energy is not one that this solver can take apart.
 
         It is NotPixelwise if nothing stands against it but that a person's residuals cannot be linearised a pixel.
         """
 
     @abstractmethod
-    def minimise(self, energy: Energy, at: Linearisation, state: Any = None) -> Minimum:
+    def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Return the increment from the flow so far; `state` is that of the previous warp of this level, if any."""

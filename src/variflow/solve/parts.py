@@ -20,7 +20,7 @@ from variflow.energy.penalties import (
     Quadratic,
 )
 from variflow.energy.terms import BrightnessConstancy, DataTerm, Energy, GradientConstancy, Smoothness, Sum, Term
-from variflow.linearisation import ConstancyTerm, LevelLinearisation, Linearisation
+from variflow.linearisation import ConstancyTerm, DataArguments, LevelLinearisation, SmoothnessArguments
 from variflow.resampling import Planes
 
 # The order in which the core numbers the penalties.
@@ -39,14 +39,25 @@ class Data:
     normalisation: float
     weight: float
 
+    @property
+    def arguments(self) -> DataArguments:
+        """The term as a step in the core asks for it, where the weights of pixels are the frames'."""
+        return *self.residuals, *self._constants
+
     def add_to(self, tensor: Planes, weights: Planes) -> None:
         """Add the term's share of the linear system, in place."""
-        _core.add_data(tensor, *self.residuals, weights, *self.penalty, self.normalisation, self.weight)
+        jx, jy, r = self.residuals
+        _core.add_data(tensor, jx, jy, r, weights, *self._constants)
 
     def energy(self, weights: Planes, increment: tuple[Planes, Planes]) -> float:
         """Return the term's energy for an increment."""
         du, dv = increment
-        return _core.data_energy(*self.residuals, weights, du, dv, *self.penalty, self.normalisation, self.weight)
+        jx, jy, r = self.residuals
+        return _core.data_energy(jx, jy, r, weights, du, dv, *self._constants)
+
+    @property
+    def _constants(self) -> tuple[int, float, float, float, float]:
+        return *self.penalty, self.normalisation, self.weight
 
 
 def data_and_smoothness(
@@ -77,26 +88,40 @@ def data_and_smoothness(
     return data, smooth
 
 
-def check_data(data: list[tuple[DataTerm, float]], at: Linearisation) -> None:
+def check_data(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> None:
     """Raise NotPixelwise if a person's own residuals are not those of each pixel alone."""
     for term, _ in data:
-        if type(term).linearised is DataTerm.linearised:  # its residuals were written for JAX
+        if _written_for_jax(term):
             from variflow.energy.jacobian import check_pixelwise
 
             check_pixelwise(term, at)
 
 
-def linearised(data: list[tuple[DataTerm, float]], at: Linearisation) -> list[Data]:
+def linearised(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> list[Data]:
     """Linearise data terms around the flow so far."""
     return [
-        Data(
-            _stacked(term.linearised(at)),
-            numbered(term.penalty),
-            float(term.normalisation or 0),
-            factor * term.weight,
-        )
-        for term, factor in data
+        Data(residuals, numbered(term.penalty), float(term.normalisation or 0), factor * term.weight)
+        for (term, factor), residuals in zip(data, _residuals([term for term, _ in data], at), strict=True)
     ]
+
+
+def _residuals(terms: list[DataTerm], at: LevelLinearisation) -> list[tuple[Planes, Planes, Planes]]:
+    own = [term for term in terms if _written_for_jax(term)]
+    if not own:
+        return [_stacked(term.linearised(at)) for term in terms]
+    from variflow.energy import jacobian
+
+    of_own = iter(jacobian.stacked(own, at))
+    return [next(of_own) if _written_for_jax(term) else _stacked(term.linearised(at)) for term in terms]
+
+
+def _written_for_jax(term: DataTerm) -> bool:
+    return type(term).linearised is DataTerm.linearised
+
+
+def core_linearises(term: DataTerm) -> bool:
+    """Return whether the core knows how to linearise a term."""
+    return type(term) in _FRAME_CONSTANCIES
 
 
 def constancies(data: list[tuple[DataTerm, float]]) -> list[ConstancyTerm]:
@@ -104,24 +129,21 @@ def constancies(data: list[tuple[DataTerm, float]]) -> list[ConstancyTerm]:
     return [
         (_FRAME_CONSTANCIES[type(term)], *numbered(term.penalty), float(term.normalisation or 0), factor * term.weight)
         for term, factor in data
-        if type(term) in _FRAME_CONSTANCIES
+        if core_linearises(term)
     ]
 
 
-def motion_tensor(data: list[tuple[DataTerm, float]], at: Linearisation) -> Planes:
+def motion_tensor(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> Planes:
     """Return the data terms' part of the linear system, (5, H, W), with the penalties' weights at the flow so far."""
-    rest = data
-    if isinstance(at, LevelLinearisation) and (direct := constancies(data)):
-        tensor = at.constancy_tensor(direct)
-        rest = [part for part in data if type(part[0]) not in _FRAME_CONSTANCIES]
-    else:
-        tensor = np.zeros((5, *at.flow[0].shape), np.float32)
+    direct = constancies(data)
+    tensor = at.constancy_tensor(direct) if direct else np.zeros((5, *at.flow[0].shape), np.float32)
+    rest = [part for part in data if not core_linearises(part[0])]
     for term in linearised(rest, at):
         term.add_to(tensor, at.weights)
     return tensor
 
 
-def smoothness_arguments(smoothness: Smoothness, factor: float, at: Linearisation) -> tuple[Any, ...]:
+def smoothness_arguments(smoothness: Smoothness, factor: float, at: LevelLinearisation) -> SmoothnessArguments:
     """Return what the core's functions of a smoothness term ask for behind the flow."""
     return (
         *image_edges(smoothness, at),
@@ -133,8 +155,8 @@ def smoothness_arguments(smoothness: Smoothness, factor: float, at: Linearisatio
 
 def native_energies(
     data: list[tuple[DataTerm, float]],
-    smooth: tuple[Any, ...] | None,
-    at: Linearisation,
+    smooth: SmoothnessArguments | None,
+    at: LevelLinearisation,
     flow: tuple[Planes, Planes],
 ) -> tuple[float, float]:
     """Return the energy at the flow so far and at another; `smooth` is of `smoothness_arguments`, or None."""
@@ -142,7 +164,7 @@ def native_energies(
 
     def energy(flow: tuple[Planes, Planes]) -> float:
         increment = flow[0] - at.flow[0], flow[1] - at.flow[1]
-        of_smoothness = _core.smoothness_energy(*flow, *smooth) if smooth is not None else 0.0
+        of_smoothness = _core.smoothness_energy(flow[0], flow[1], *smooth) if smooth is not None else 0.0
         return of_smoothness + sum(term.energy(at.weights, increment) for term in terms)
 
     return energy(at.flow), energy(flow)
@@ -155,16 +177,12 @@ def numbered(penalty: Penalty) -> tuple[int, float, float]:
 
 
 def image_edges(
-    smoothness: Smoothness | TotalGeneralisedVariation, at: Linearisation
+    smoothness: Smoothness | TotalGeneralisedVariation, at: LevelLinearisation
 ) -> tuple[Planes, Planes] | tuple[None, None]:
     """Return the weights of the edges to the right and below of each pixel, or None and None if all are 1."""
     if smoothness.edges is None:
         return None, None
-    contrast = float(smoothness.edges.contrast)
-    if isinstance(at, LevelLinearisation):
-        along_x, along_y = at.level.image_edges(contrast)
-    else:
-        along_x, along_y = _core.image_edges(at.guide, contrast)
+    along_x, along_y = at.level.image_edges(float(smoothness.edges.contrast))
     return along_x, along_y
 
 

@@ -13,7 +13,7 @@ from variflow import _core
 from variflow.energy.generalised_variation import TotalGeneralisedVariation
 from variflow.energy.penalties import L1, Huber, Penalty
 from variflow.energy.terms import DataTerm, Energy, Smoothness
-from variflow.linearisation import Linearisation
+from variflow.linearisation import LevelLinearisation
 from variflow.resampling import Planes
 from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.solve.parts import (
@@ -58,7 +58,7 @@ class PrimalDual(NativeSolver):
         if not isinstance(self.iterations, int) or self.iterations < 1:
             raise ValueError(f"iterations is {self.iterations!r}, wanted a whole number of at least 1")
 
-    def check(self, energy: Energy, at: Linearisation) -> None:
+    def check(self, energy: Energy, at: LevelLinearisation) -> None:
         """Raise TypeError or ValueError if the energy is not one that this solver can take apart."""
         data, smooth = data_and_smoothness(energy, TotalGeneralisedVariation)
         if len(smooth) != 1 or (isinstance(smooth[0][0], Smoothness) and smooth[0][0].per != "pixel"):
@@ -69,7 +69,7 @@ class PrimalDual(NativeSolver):
             _threshold(penalty)
         check_data(data, at)
 
-    def minimise(self, energy: Energy, at: Linearisation, state: Any = None) -> Minimum:
+    def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Take the iterations from the flow so far and the dual variables of the previous warp."""
         terms, [(smoothness, factor)] = data_and_smoothness(energy, TotalGeneralisedVariation)
         data = linearised(terms, at)

@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from variflow import _core
 from variflow.energy.terms import Energy
-from variflow.linearisation import LevelLinearisation, Linearisation
+from variflow.linearisation import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.solve.parts import (
     check_data,
     constancies,
+    core_linearises,
     data_and_smoothness,
-    motion_tensor,
+    linearised,
     native_energies,
     smoothness_arguments,
 )
@@ -58,26 +58,22 @@ class Relaxation(NativeSolver):
         if not 0 < self.omega < 2:
             raise ValueError(f"omega is {self.omega!r}, wanted a number above 0 and below 2")
 
-    def check(self, energy: Energy, at: Linearisation) -> None:
+    def check(self, energy: Energy, at: LevelLinearisation) -> None:
         """Raise TypeError or ValueError if the energy is not one that this solver can take apart."""
         data, smooth = data_and_smoothness(energy)
         if len(smooth) != 1:
             raise TypeError(f"energy holds {len(smooth)} terms of smoothness, wanted one for Relaxation")
         check_data(data, at)
 
-    def minimise(self, energy: Energy, at: Linearisation, state: Any = None) -> Minimum:
+    def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Take one robust step from the flow so far."""
-        data, direct, smooth = state or self._taken_apart(energy, at)
-        if isinstance(at, LevelLinearisation) and len(direct) == len(data):
-            flow = at.robust_step(direct, smooth, self.sweeps, self.omega)
-        else:
-            edges = _core.edge_weights(*at.flow, *smooth)
-            u, v = _core.relax(motion_tensor(data, at), edges, *at.flow, *at.flow, self.sweeps, self.omega)
-            flow = u, v
-        state = data, direct, smooth
+        data, direct, others, smooth = state = state or self._taken_apart(energy, at)
+        terms = [term.arguments for term in linearised(others, at)]
+        flow = at.robust_step(direct, terms, smooth, self.sweeps, self.omega)
         return Minimum(at.flow, flow, lambda: native_energies(data, smooth, at, flow), state=state)
 
-    def _taken_apart(self, energy: Energy, at: Linearisation) -> tuple[Any, Any, Any]:
-        """Return the data terms, those that the core linearises itself, and the smoothness at this level."""
+    def _taken_apart(self, energy: Energy, at: LevelLinearisation) -> tuple[Any, Any, Any, Any]:
+        """Return the data terms, those that the core linearises itself, the others, and the smoothness here."""
         data, [(smoothness, factor)] = data_and_smoothness(energy)
-        return data, constancies(data), smoothness_arguments(smoothness, factor, at)
+        others = [part for part in data if not core_linearises(part[0])]
+        return data, constancies(data), others, smoothness_arguments(smoothness, factor, at)
