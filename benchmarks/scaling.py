@@ -3,7 +3,8 @@
     python benchmarks/scaling.py [--models NAME ...] [--sizes 640x480 ...] [--rounds 3] [--output FOLDER]
 
 The frames are those of `variflow.datasets.demo`, cut or mirrored on until they have the size, so that texture, motion
-and motion edges are equally dense in all of them. What runs in JAX takes two threads in any case.
+and motion edges are equally dense in all of them. What runs in JAX takes two threads in any case. Two presets are
+measured beside OpenCV's DIS as well.
 
 Limits of the machine, measured in the same run with two threads: bytes per second of adding arrays that together are as
 large as what a kernel reads and writes, and floating point operations per second of a product of matrices, the fastest
@@ -31,7 +32,7 @@ if "avx512f" in DESCRIPTION["processor"]:
     os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
 
 import numpy as np  # noqa: E402
-from peers import different_models  # noqa: E402
+from peers import build, different_models  # noqa: E402
 from report import table  # noqa: E402
 
 import variflow  # noqa: E402
@@ -41,6 +42,7 @@ SIZES = ("320x240", "640x480", "1280x720", "1920x1080", "4096x2160")
 REFERENCE = "640x480"
 KERNEL_SIZES = ("640x480", "1920x1080", "4096x2160")
 VOLUMES = (2**22, 2**25, 2**28)  # bytes for which the limit of memory is printed
+BESIDE = {"realtime": "OpenCV DIS fast", "fast": "OpenCV DIS medium"}
 ENOUGH = 15.0  # seconds: no further round of a call that has taken as much in all
 
 
@@ -70,21 +72,55 @@ def frames_of(size, pair):
     return [np.pad(frame, beyond, "symmetric")[:height, :width].copy() for frame in (pair.frame0, pair.frame1)]
 
 
+def in_turns(calls, rounds):
+    """Return the median seconds of named functions, called in turns, so that the machine's moods meet them all alike.
+
+    What a first call compiles, and the memory it asks for, is not timed; who took long enough in all rests.
+    """
+    times = {name: [] for name in calls}
+    for _ in range(rounds + 1):
+        for name, call in calls.items():
+            if sum(times[name]) < ENOUGH:
+                start = time.perf_counter()
+                call()
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(seconds[1:] or seconds) for name, seconds in times.items()}
+
+
 def measure_models(names, sizes, rounds):
-    times = {name: {} for name in names}
-    for size in sizes:
-        frames = frames_of(size, datasets.demo())
-        for name in names:
-            model = models.get(name)
-            times[name][size] = {}
-            for threads in (1, THREADS):
-                variflow.set_threads(threads)
-                seconds = statistics.median(
-                    seconds_of(lambda model=model, frames=frames: variflow.estimate(*frames, model), rounds)
-                )
-                times[name][size][threads] = seconds
-                print(f"{name:<16}{size:>12} {threads} threads {seconds:9.3f} s", flush=True)
+    times = {}
+    frames = {size: frames_of(size, datasets.demo()) for size in sizes}
+
+    def estimate(model, size, threads):
+        variflow.set_threads(threads)
+        variflow.estimate(*frames[size], model)
+
+    for name in names:
+        model = models.get(name)
+        settings = [(size, threads) for size in sizes for threads in (1, THREADS)]
+        seconds = in_turns({setting: partial(estimate, model, *setting) for setting in settings}, rounds)
+        times[name] = {size: {threads: seconds[size, threads] for threads in (1, THREADS)} for size in sizes}
+        print(f"{name:<16}" + " ".join(f"{size} {times[name][size][THREADS]:.3g} s " for size in sizes), flush=True)
     return times
+
+
+def measure_beside(sizes, rounds):
+    """Return the median seconds of presets and of the peers they are measured against, by size."""
+    functions = {name: build(name) for pair in BESIDE.items() for name in pair}
+    variflow.set_threads(THREADS)
+    frames = {size: frames_of(size, datasets.demo()) for size in sizes}
+    calls = {(name, size): partial(functions[name], *frames[size]) for size in sizes for name in functions}
+    seconds = in_turns(calls, 3 * rounds)
+    return {size: {name: seconds[name, size] for name in functions} for size in sizes}
+
+
+def beside_table(times):
+    rows = []
+    for ours, theirs in BESIDE.items():
+        for size, seconds in times.items():
+            cells = [f"{1000 * seconds[name]:.3g}" for name in (ours, theirs)]
+            rows.append([ours, theirs, size, *cells, f"{seconds[ours] / seconds[theirs]:.2f}"])
+    return table(["model", "beside", "size", "ms", "ms of that", "ratio"], rows)
 
 
 def model_table(times, sizes):
@@ -224,6 +260,7 @@ def main():
     arguments = parser.parse_args()
     fastest, kernel_table, records = measure_kernels(arguments.kernel_sizes, arguments.rounds)
     times = measure_models(different_models(arguments.models), arguments.sizes, arguments.rounds)
+    beside = measure_beside(arguments.sizes, arguments.rounds)
     rates = {size: bandwidth(size) for size in VOLUMES}
     text = "\n".join(
         [
@@ -233,6 +270,7 @@ def main():
             + ".\n",
             kernel_table,
             model_table(times, arguments.sizes),
+            beside_table(beside),
         ]
     )
     print(text)
@@ -240,7 +278,7 @@ def main():
         arguments.output.mkdir(parents=True, exist_ok=True)
         (arguments.output / "scaling.md").write_text(text)
         results = {"machine": DESCRIPTION, "bytes per second": rates, "operations per second": fastest}
-        results |= {"kernels": records, "models": times}
+        results |= {"kernels": records, "models": times, "beside": beside}
         (arguments.output / "scaling.json").write_text(json.dumps(results, indent=1) + "\n")
 
 
