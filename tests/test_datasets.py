@@ -248,3 +248,9 @@ def test_published_pairs(name, data):
         assert 0 < (~found[3].valid).mean() < 1e-3
     if name == "kitti2012":
         assert sample.occlusion[sample.valid].any()
+
+
+@pytest.mark.parametrize("dataset", [datasets.sintel, datasets.flyingthings3d])
+def test_a_rendering_that_does_not_exist_is_named(tmp_path, dataset):
+    with pytest.raises(ValueError, match="rendering is 'finl', wanted one of 'clean', 'final'"):
+        dataset(tmp_path, "finl")

@@ -9,11 +9,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from variflow import _core
+from variflow.choices import check_choice
 from variflow.resampling import Planes
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Median:
     size: Literal[3, 5] = 5
 
     def __post_init__(self) -> None:
-        _one_of(self, "size", (3, 5))
+        check_choice("size", self.size, (3, 5))
 
     def __call__(self, flow: tuple[Planes, Planes], at: Linearisation | None) -> tuple[Planes, Planes]:
         """Return the filtered flow."""
@@ -138,8 +139,8 @@ class WeightedMedian:
             raise ValueError(f"window is {self.window!r}, wanted an odd number of pixels from 3 to 255")
         if not isinstance(self.dilation, int) or not 0 <= self.dilation <= 255:
             raise ValueError(f"dilation is {self.dilation!r}, wanted a whole number of pixels from 0 to 255")
-        _one_of(self, "step", (1, 2))
-        _one_of(self, "size", (3, 5))
+        check_choice("step", self.step, (1, 2))
+        check_choice("size", self.size, (3, 5))
         for name in ("spatial", "color", "divergence", "difference"):
             value = getattr(self, name)
             if not (isinstance(value, Real) and 0 < float(value) < math.inf):
@@ -167,9 +168,3 @@ class WeightedMedian:
             self.color,
         )
         return u, v
-
-
-def _one_of(settings: Any, name: str, allowed: tuple[int, ...]) -> None:
-    value = getattr(settings, name)
-    if value not in allowed:
-        raise ValueError(f"{name} is {value!r}, wanted one of {', '.join(map(str, allowed))}")

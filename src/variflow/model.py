@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from variflow.choices import check_choice
 from variflow.energy import Energy
 from variflow.filters import Filter
 from variflow.flowops import INTERPOLATIONS, Interpolation
@@ -125,8 +126,7 @@ class Model:
             "occlusion": ("unknown", "estimated"),
         }
         for field, allowed in choices.items():
-            if getattr(self, field) not in allowed:
-                raise ValueError(f"{field} is {getattr(self, field)!r}, wanted one of {', '.join(map(repr, allowed))}")
+            check_choice(field, getattr(self, field), allowed)
         if not self.limit > 0:
             raise ValueError(f"limit is {self.limit!r}, wanted a number of pixels above 0")
         if not 0.4 <= self.factor <= 0.98:

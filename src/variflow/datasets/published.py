@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from variflow.choices import check_choice
 from variflow.datasets.dataset import Dataset, Pair, marked, mask, read, truth, unmarked
 from variflow.io import FlowFileError, read_flow, read_image
 
@@ -54,6 +55,7 @@ def sintel(root: Root, rendering: Rendering = "clean", split: Literal["training"
     D. J. Butler, J. Wulff, G. B. Stanley, M. J. Black, "A Naturalistic Open Source Movie for Optical Flow Evaluation",
     ECCV 2012.
     """
+    check_choice("rendering", rendering, get_args(Rendering))
     top = Path(root) / split
 
     def pair(frame: Path) -> Pair:
@@ -172,6 +174,7 @@ def flyingthings3d(
     N. Mayer et al., "A Large Dataset to Train Convolutional Networks for Disparity, Optical Flow, and Scene Flow
     Estimation", CVPR 2016.
     """
+    check_choice("rendering", rendering, get_args(Rendering))
     top = Path(root) / f"frames_{rendering}pass"
 
     def pair(frame: Path) -> Pair:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from variflow import _core
+from variflow.choices import check_choice
 from variflow.energy.terms import DataTerm
 
 if TYPE_CHECKING:
@@ -60,8 +61,7 @@ class CensusConstancy(DataTerm):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.window not in _RADIUS:
-            raise ValueError(f"window is {self.window!r}, wanted one of {', '.join(map(repr, _RADIUS))}")
+        check_choice("window", self.window, _RADIUS)
 
     @property
     def radius(self) -> Literal[1, 2]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
+from variflow.choices import check_choice
 from variflow.energy.penalties import Penalty, Quadratic
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class Magnitude(Term):
     of: Literal["increment", "flow"] = "increment"
 
     def __post_init__(self) -> None:
-        _one_of("of", self.of, ("increment", "flow"))
+        check_choice("of", self.of, ("increment", "flow"))
 
     def __call__(self, d: Increment, at: Linearisation) -> Any:
         """Return the penalised lengths, summed over pixels."""
@@ -261,8 +262,8 @@ class Smoothness(Term):
     edges: ImageEdges | None = None
 
     def __post_init__(self) -> None:
-        _one_of("of", self.of, ("flow", "increment"))
-        _one_of("per", self.per, ("edge", "pixel"))
+        check_choice("of", self.of, ("flow", "increment"))
+        check_choice("per", self.per, ("edge", "pixel"))
 
     def __call__(self, d: Increment, at: Linearisation) -> Any:
         """Return the penalised differences, summed over edges or pixels."""
@@ -290,8 +291,3 @@ def _differences(planes: Any) -> tuple[Any, Any]:
 def _parts(energy: Energy) -> tuple[Energy, ...]:
     """Return the terms of an unscaled sum, so that a + b + c is one sum of three."""
     return energy.terms if isinstance(energy, Sum) and energy.weight == 1.0 else (energy,)
-
-
-def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}, wanted one of {', '.join(map(repr, choices))}")

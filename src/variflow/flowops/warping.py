@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from variflow import _core
+from variflow.choices import check_choice
 
 Interpolation = Literal["bilinear", "bicubic", "spline"]
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
@@ -49,8 +50,7 @@ def warp(image: Any, flow: Any, interpolation: Interpolation = "bicubic") -> Any
     >>> variflow.warp(second, flow)[0]
     array([1., 2., 3., 3.], dtype=float32)
     """
-    if interpolation not in INTERPOLATIONS:
-        raise ValueError(f"interpolation is {interpolation!r}, wanted one of {', '.join(map(repr, INTERPOLATIONS))}")
+    check_choice("interpolation", interpolation, INTERPOLATIONS)
     if isinstance(flow, tuple | list):
         return warp_planes(image, (flow[0], flow[1]), interpolation)
     return _warp_array(image, flow, interpolation)
