@@ -4,8 +4,8 @@
 
 Measured is `brox` on a Middlebury pair of 640 x 480 (Urban2), two threads: the first call with both terms of one's own,
 in new processes, compilation included, and once more from JAX's persistent cache; then the median time of the model
-with the built-in terms, with one of them or both replaced, in turns. With both replaced the flow is the same to the last
-bit; with one the terms may be added in another order, and rounding decides otherwise in a few pixels that are occluded.
+with the built-in terms, with one of them or both replaced, in turns. With both replaced the flow is the same to the
+last bit; with one the terms may be added in another order, and rounding decides otherwise in a few occluded pixels.
 """
 
 import argparse
