@@ -132,12 +132,13 @@ Workspace placed_band(Grid& grid, const Bands& bands, int64_t band, int64_t half
     const int64_t first = rows.upper + rows.upper_slope * bands.undone();
     const int64_t last = rows.lower + rows.lower_slope * bands.undone();
     const int64_t places = half_sweeps <= most_together ? std::min(half_sweeps + 2, last - first) : last - first;
-    Workspace between(places * grid.row_size());
-    for (int64_t row = first; row < last; ++row) grid.place(row, between.data() + (row - first) % places * grid.row_size());
-    float* next = at_borders + (2 * band - 1) * bands.undone() * grid.row_size();
-    for (int64_t row = rows.upper; row < first; ++row, next += grid.row_size()) grid.place(row, next);
-    next = at_borders + 2 * band * bands.undone() * grid.row_size();
-    for (int64_t row = last; row < rows.lower; ++row, next += grid.row_size()) grid.place(row, next);
+    const int64_t size = grid.row_size();
+    Workspace between(places * size);
+    for (int64_t row = first; row < last; ++row) grid.place(row, between.data() + (row - first) % places * size);
+    // Above each border and below it, border after border.
+    const int64_t below_upper = (2 * band - 1) * bands.undone(), above_lower = 2 * band * bands.undone();
+    for (int64_t row = rows.upper; row < first; ++row) grid.place(row, at_borders + (below_upper + row - rows.upper) * size);
+    for (int64_t row = last; row < rows.lower; ++row) grid.place(row, at_borders + (above_lower + row - last) * size);
     return between;
 }
 
