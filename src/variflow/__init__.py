@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from variflow._core import get_threads, set_threads
 
 if TYPE_CHECKING:
-    from variflow import datasets, energy, evaluation, flowops, metrics, models, view
+    from variflow import datasets, energy, evaluation, filters, flowops, io, metrics, models, view
     from variflow.driver import estimate, iterate
     from variflow.flowops import warp
     from variflow.io import read_flow, read_frames, read_image, write_flow, write_image
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from variflow.matching import Matches, match
     from variflow.model import Model
     from variflow.result import EnergyRecord, Result, State
+    from variflow.video import estimate_video
 
 __version__ = "0.1.0"
 
@@ -35,8 +36,11 @@ _HOMES: dict[str, str | None] = {
     "datasets": None,
     "energy": None,
     "estimate": "driver",
+    "estimate_video": "video",
     "evaluation": None,
+    "filters": None,
     "flowops": None,
+    "io": None,
     "iterate": "driver",
     "match": "matching",
     "metrics": None,
@@ -61,9 +65,12 @@ __all__ = [
     "datasets",
     "energy",
     "estimate",
+    "estimate_video",
     "evaluation",
+    "filters",
     "flowops",
     "get_threads",
+    "io",
     "iterate",
     "match",
     "metrics",

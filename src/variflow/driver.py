@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -12,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import matching, models, solve
+from variflow.carrying import Carried
 from variflow.energy import Energy
 from variflow.frames import Images, checked, fill_missing
 from variflow.light import Light, LightMatching
-from variflow.linearisation import Linearisation, linearise
+from variflow.linearisation import LevelLinearisation, linearise
 from variflow.model import Model
 from variflow.occlusion import Comparison, Inverse, backward_model, estimated_at, occluded, without
 from variflow.pyramid import Level, pyramid
@@ -96,11 +98,23 @@ def estimate(
         "weights": weights,
         "intensity_range": intensity_range,
     }
+    return concluded(iterate(**inputs), inputs, verbose=verbose, callback=callback)
+
+
+def concluded(
+    states: Iterator[State],
+    inputs: dict[str, Any],
+    *,
+    verbose: bool = False,
+    callback: Callable[[State], object] | None = None,
+) -> Result:
+    """Run an estimate to its end and return the result; `inputs` are the arguments of `iterate` that give it again."""
+    model: Model = inputs["model"]
     native = isinstance(model.solver, NativeSolver)
     energies: list[EnergyRecord] = []
     count = exhausted = 0
     reason = "finished every warp"
-    for state in iterate(**inputs):
+    for state in states:
         count += 1
         exhausted += state.exhausted
         if verbose or not native or state.instead:  # the general minimiser computes them anyway
@@ -119,7 +133,7 @@ def estimate(
     rose = sum(record.after > record.before for record in energies)
     if rose:
         reason += f"; the energy rose in {rose} of {count} solves"
-    height, width = np.shape(frame0)[:2]
+    height, width = np.shape(inputs["frame0"])[:2]
     result = Result(state.full_size((height, width)), reason, model, iterate, inputs, count)
     if energies:
         result.__dict__["energies"] = energies
@@ -156,27 +170,34 @@ def iterate(
     1 (19, 19)
     0 (32, 32)
     """
-    return _steps(checked(frame0, frame1, mask, weights, intensity_range), models.get(model), init)
+    model = models.get(model)
+    images = checked(frame0, frame1, mask, weights, intensity_range)
+    return iterate_prepared(images, levels_of(images, model), model, init)
 
 
-def _steps(images: Images, model: Model, init: Any) -> Iterator[State]:
-    def levels_in(light: Light | None) -> list[Level]:
-        return pyramid(
-            images.prepared(model.channels, light),
-            factor=model.factor,
-            coarsest=model.coarsest,
-            presmoothing=model.presmoothing,
-        )
+def levels_of(images: Images, model: Model, light: Light | None = None) -> list[Level]:
+    """Return the pyramid of a pair as a model wants it; where the light differs, as it shows the frames."""
+    return pyramid(
+        images.prepared(model.channels, light),
+        factor=model.factor,
+        coarsest=model.coarsest,
+        presmoothing=model.presmoothing,
+    )
 
-    levels = levels_in(None)
-    start = _start(init, levels, model)
+
+def iterate_prepared(images: Images, levels: list[Level], model: Model, init: Any = None) -> Iterator[State]:
+    """Estimate step by step, as `iterate` does, from frames that were checked and their pyramid."""
     still = np.broadcast_to(np.float32(0), levels[0].shape)
     solver, instead = solve.suited(model.energy, model.solver, _linearise(levels[0], (still, still), model))
     suited = replace(model, solver=solver) if instead else model
-    light = LightMatching(images.images, images.valids, levels_in) if model.light == "matched" else None
+    start = _start(init, levels, suited)
+    light = None
+    if model.light == "matched":
+        light = LightMatching(images.images, images.valids, partial(levels_of, images, model))
 
     def back(flow: Flow) -> Iterator[State]:
-        return _steps(images.swapped(), backward_model(suited), Inverse(flow))
+        images_back, model_back = images.swapped(), backward_model(suited)
+        return iterate_prepared(images_back, levels_of(images_back, model_back), model_back, Inverse(flow))
 
     states = _coarse_to_fine(levels, start, suited, light, back if model.occlusion == "estimated" else None)
     return (replace(state, instead=instead) for state in states) if instead else states
@@ -233,7 +254,7 @@ def _limited(minimum: Minimum, limit: float) -> tuple[Planes, Planes]:
     return u, v
 
 
-def _linearise(level: Level, flow: tuple[Planes, Planes], model: Model) -> Linearisation:
+def _linearise(level: Level, flow: tuple[Planes, Planes], model: Model) -> LevelLinearisation:
     return linearise(level, flow, derivative=model.derivative, interpolation=model.interpolation)
 
 
@@ -242,6 +263,11 @@ def _start(init: Any, levels: list[Level], model: Model) -> matching.Start:
     coarsest, shape = len(levels) - 1, levels[-1].shape
     if isinstance(init, Inverse):
         return init.start(levels)
+    if isinstance(init, Carried):
+        carried = init.start(levels, model)
+        if carried is not None:
+            return carried
+        init = None
     if isinstance(init, matching.Matches):
         return matching.start_from(init, levels)
     if init is None:

@@ -125,8 +125,13 @@ class Images:
         """Return the same with the second frame first."""
         return replace(self, images=self.images[::-1], valids=self.valids[::-1], weights=self.weights[::-1])
 
-    def prepared(self, channels: Literal["all", "gray"] = "all", light: Light | None = None) -> Frames:
-        """Bring the frames to a common unit; where their light differs, as it shows them."""
+    def prepared(
+        self, channels: Literal["all", "gray"] = "all", light: Light | None = None, first: Frame | None = None
+    ) -> Frames:
+        """Bring the frames to a common unit; where their light differs, as it shows them.
+
+        `first` is the first frame in that unit, if it is known already.
+        """
         low, high = self.intensity_range
         tones: list[_Tone | None] = [None, None]
         if light is not None:
@@ -135,10 +140,12 @@ class Images:
             if not self.chosen and max(low, least) < min(high, most):
                 low, high = max(low, least), min(high, most)
         to_gray = channels == "gray"
-        first, second = (
-            _frame(_normalised(image, (low, high), to_gray, tone), valid, weight)
-            for image, valid, weight, tone in zip(self.images, self.valids, self.weights, tones, strict=True)
-        )
+
+        def frame(index: int) -> Frame:
+            planes = _normalised(self.images[index], (low, high), to_gray, tones[index])
+            return _frame(planes, self.valids[index], self.weights[index])
+
+        first, second = first or frame(0), frame(1)
 
         def colors() -> Planes:
             if not to_gray and light is None:
@@ -166,6 +173,7 @@ def checked(
     mask: Any = None,
     weights: Any = None,
     intensity_range: tuple[float, float] | None = None,
+    names: tuple[str, str] = ("frame0", "frame1"),
 ) -> Images:
     """Check both frames and what is said of their pixels.
 
@@ -179,20 +187,21 @@ def checked(
         ``(H, W)``, finite and at least 0; for the first frame, or a pair for both.
     intensity_range : (low, high), optional
         The intensities that become 0 and 1; by default the joint robust range (see `robust_range`).
+    names : pair of str
+        What errors call the frames.
 
     Raises
     ------
     TypeError, ValueError
         Naming the argument, what came and what is wanted.
     """
-    images = [_image(frame0, "frame0"), _image(frame1, "frame1")]
+    images = [as_image(frame, name) for frame, name in zip((frame0, frame1), names, strict=True)]
     if images[0].shape != images[1].shape:
-        raise ValueError(f"frame1 has shape {np.shape(frame1)}, wanted that of frame0, {np.shape(frame0)}")
+        raise ValueError(f"{names[1]} has shape {np.shape(frame1)}, wanted that of {names[0]}, {np.shape(frame0)}")
     shape = images[0].shape[:2]
-    names = ("frame0", "frame1")
     usable = _pair(mask, "mask", shape)
     valids = [_valid(*arguments) for arguments in zip(images, usable, names, strict=True)]
-    wanted = None if intensity_range is None else _checked_range(intensity_range)
+    wanted = None if intensity_range is None else checked_range(intensity_range)
     images, wanted = _in_whole_steps(images, wanted)
     low, high = wanted or robust_range(images, valids)
     return Images(images, valids, _weights(weights, shape), (low, high), chosen=intensity_range is not None)
@@ -306,8 +315,8 @@ def fill_missing(planes: Planes, valid: NDArray[np.bool_]) -> Planes:
     return np.where(valid, planes, resample(coarse, (height, width), kernel="linear"))
 
 
-def _image(frame: Any, name: str) -> NDArray[Any]:
-    """Return the frame as a real array (H, W, C)."""
+def as_image(frame: Any, name: str) -> NDArray[Any]:
+    """Return a frame as a real array (H, W, C); raise TypeError or ValueError, calling it by a name, if it is none."""
     if isinstance(frame, str | PathLike):
         raise TypeError(f"{name} is the path {os.fspath(frame)!r}, wanted an array; variflow.read_image reads a file")
     try:
@@ -355,7 +364,8 @@ def _weights(weights: Any, shape: tuple[int, ...]) -> list[NDArray[np.float32] |
     return checked
 
 
-def _checked_range(intensity_range: tuple[float, float]) -> tuple[float, float]:
+def checked_range(intensity_range: tuple[float, float]) -> tuple[float, float]:
+    """Return what is to become 0 and 1 as floats; raise ValueError if that is no range."""
     try:
         low, high = (float(bound) for bound in intensity_range)
     except (TypeError, ValueError):

@@ -47,7 +47,7 @@ _BLIND = 0.5
 
 def estimated_at(levels: list[Level]) -> int:
     """Return the level at which occlusion is estimated within the solve: that of about half the size."""
-    return _nearest(levels, _WITHIN)
+    return nearest(levels, _WITHIN)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class Inverse:
 
     def start(self, levels: list[Level]) -> Start:
         """Return the inverse at somewhat under half the size; where nothing arrives, it is like what is around."""
-        index = _nearest(levels, _BEGINS)
+        index = nearest(levels, _BEGINS)
         height, width = levels[index].shape
         u, v = np.moveaxis(self.forward, 2, 0)
         # Smaller still: it is as good a start, in a quarter of the time.
@@ -185,7 +185,7 @@ def confidence(flow: Flow, backward: Flow, comparison: Comparison) -> NDArray[np
     return np.where(comparison.compared, sure, np.float32(_BLIND) * sure)
 
 
-def _nearest(levels: list[Level], scale: float) -> int:
+def nearest(levels: list[Level], scale: float) -> int:
     """Return which level is nearest to a size, relative to the finest."""
     widths = np.array([level.shape[1] for level in levels])
     return int(np.argmin(np.abs(widths - widths[0] * scale)))

@@ -78,25 +78,32 @@ def pyramid(
     factor: float,
     coarsest: int,
     presmoothing: float = 0.0,
+    before: list[Level] | None = None,
 ) -> list[Level]:
     """Return the levels, finest first: sizes ``round(size * factor^k)`` while the shorter side is at least `coarsest`.
 
     Each level is made from the one before it. `presmoothing` is the standard deviation, in pixels, of a Gaussian
-    applied to the finest level first.
+    applied to the finest level first. `before` are the levels of the pair before in a video, whose second frame is the
+    first one here, prepared alike.
     """
-    first, second, colors = frames
-    if presmoothing > 0:
-        first, second = _smoothed(first, presmoothing), _smoothed(second, presmoothing)
-    levels = [Level(0, first, second, colors)]
-    height, width = levels[0].shape
+    sizes = factor, coarsest, presmoothing
+    first = [level.frame1 for level in before] if before else _at_every_size(frames.first, *sizes)
+    second = _at_every_size(frames.second, *sizes)
+    levels: list[Level] = []
+    for index, pair in enumerate(zip(first, second, strict=True)):
+        levels.append(Level(index, *pair, levels[-1] if levels else frames.colors))
+    return levels
+
+
+def _at_every_size(frame: Frame, factor: float, coarsest: int, presmoothing: float) -> list[Frame]:
+    sizes = [_smoothed(frame, presmoothing) if presmoothing > 0 else frame]
+    height, width = frame.valid.shape
     while True:
-        scale = factor ** len(levels)
+        scale = factor ** len(sizes)
         shape = (math.floor(height * scale + 0.5), math.floor(width * scale + 0.5))
-        if min(shape) < coarsest or shape == levels[-1].shape:
-            return levels
-        finer = levels[-1]
-        first, second = _reduced(finer.frame0, shape), _reduced(finer.frame1, shape)
-        levels.append(Level(len(levels), first, second, finer))
+        if min(shape) < coarsest or shape == sizes[-1].valid.shape:
+            return sizes
+        sizes.append(_reduced(sizes[-1], shape))
 
 
 def _smoothed(frame: Frame, sigma: float) -> Frame:
