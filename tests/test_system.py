@@ -548,7 +548,7 @@ def test_a_step_in_one_pass_is_that_in_three(shape, guided, per):
     edges = ImageEdges(5.0) if guided else None
     smooth = smoothness_arguments(Smoothness(Charbonnier(0.05), per=per, edges=edges), 0.3, at)
     for sweeps in (0, 1, 7, 25):
-        u, v = at.robust_step(constancies(data), [], smooth, sweeps, 1.9)
+        u, v = at.robust_step(constancies(data, at), [], smooth, sweeps, 1.9)
         linearised_in_python = [term.arguments for term in linearised(data, at)]
         separate = at.robust_step([], linearised_in_python, smooth, sweeps, 1.9)
         expected = _core.relax(motion_tensor(data, at), _core.edge_weights(*flow, *smooth), *flow, *flow, sweeps, 1.9)

@@ -89,6 +89,12 @@ Planes derivative(nb::handle planes_argument, const std::string& axis) {
     return run(shape, [&](float* out) { variflow::derivative(floats(planes), shape, along, out); });
 }
 
+double noise(nb::handle planes_argument) {
+    const Array planes = checked_planes(planes_argument);
+    const Unlocked unlocked;
+    return variflow::noise(floats(planes), shape_of(planes));
+}
+
 Planes resample(nb::handle planes_argument, nb::handle first_y_argument, nb::handle weights_y_argument,
                 nb::handle first_x_argument, nb::handle weights_x_argument) {
     const Array planes = checked_planes(planes_argument);
@@ -131,6 +137,8 @@ void add_images(nb::module_& module) {
     module.def("interleave", &interleave, "u"_a.none(), "v"_a.none(), "Both planes of a flow as one array (H, W, 2).");
     module.def("byte_range", &byte_range, "first"_a.none(), "second"_a.none(), "step"_a, "part"_a,
                "The values that this part of the bytes of every `step`-th row of both images lies below, and above.");
+    module.def("noise", &noise, "planes"_a.none(),
+               "The standard deviation of the noise of planes; what is not finite does not count.");
     module.def("derivative", &derivative, "planes"_a.none(), "axis"_a,
                "The 5-point derivative [1, -8, 0, 8, -1] / 12 along 'x' or 'y', borders replicated.");
     module.def(

@@ -22,6 +22,9 @@ void spline_coefficients(const float* planes, Shape shape, float* out);
 // derivative.cpp
 void derivative(const float* planes, Shape shape, Axis axis, float* out);
 
+// noise.cpp: the standard deviation of the noise, the root mean square over the planes; 0 where it cannot be told.
+double noise(const float* planes, Shape shape);
+
 // resample.cpp: the taps along one axis. Output i reads inputs first[i] ... first[i] + taps - 1 with weights[i * taps +
 // ...].
 struct Taps {

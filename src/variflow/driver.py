@@ -182,6 +182,7 @@ def levels_of(images: Images, model: Model, light: Light | None = None) -> list[
         factor=model.factor,
         coarsest=model.coarsest,
         presmoothing=model.presmoothing,
+        with_noise=model.noise == "estimated",
     )
 
 

@@ -80,6 +80,8 @@ class Linearisation:
     derivative : str
         Where spatial derivatives are taken: of the ``"first"``, ``"second"`` or ``"warped"`` second frame, or of the
         ``"average"`` of the first and the warped.
+    noise : float
+        The standard deviation of the frames' noise at this level; 0 if it was not estimated.
     """
 
     frame0: Any
@@ -90,6 +92,7 @@ class Linearisation:
     weights: Any
     guide: Any
     derivative: Derivative = "average"
+    noise: float = 0.0
 
     @_Derived
     def Ix(self) -> Any:
@@ -195,6 +198,7 @@ class LevelLinearisation(Linearisation):
             flow=flow,
             derivative=derivative,
             interpolation=interpolation,
+            noise=level.noise,
         )
 
     def constancy_tensor(self, terms: list[ConstancyTerm]) -> Planes:

@@ -65,6 +65,10 @@ class Model:
         to the first one's by a gain and an offset of each channel, if these explain most of the difference, and what
         one frame shows saturated is cut off in both (see `variflow.light`). In light that does not change, the flow is
         exactly that of ``"same"``.
+    noise : {"ignored", "estimated"}
+        Whether data terms with a `normalisation` reckon with noise. With ``"estimated"``, its standard deviation is
+        found where the frames show little else, and takes the place of the normalisation zeta where it is more: image
+        gradients that may be noise count for less. Frames without visible noise have the flow of ``"ignored"``.
     occlusion : {"unknown", "estimated"}
         Whether the data terms know what the second frame does not show. With ``"estimated"``, the way back is estimated
         as well once half the size is reached, and at finer levels what is occluded (see `Result.occlusion`) counts for
@@ -100,6 +104,7 @@ class Model:
     channels: Literal["all", "gray"] = "all"
     start: Literal["zero", "matches"] = "zero"
     light: Literal["same", "matched"] = "same"
+    noise: Literal["ignored", "estimated"] = "ignored"
     occlusion: Literal["unknown", "estimated"] = "unknown"
     name: str = ""
 
@@ -123,6 +128,7 @@ class Model:
             "channels": ("all", "gray"),
             "start": ("zero", "matches"),
             "light": ("same", "matched"),
+            "noise": ("ignored", "estimated"),
             "occlusion": ("unknown", "estimated"),
         }
         for field, allowed in choices.items():

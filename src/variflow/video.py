@@ -138,6 +138,7 @@ class _Pair:
             coarsest=model.coarsest,
             presmoothing=model.presmoothing,
             before=before.levels if before else None,
+            with_noise=model.noise == "estimated",
         )
         return cls(images, frames, levels)
 

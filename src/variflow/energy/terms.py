@@ -70,7 +70,8 @@ class DataTerm(Term):
 
     With a `normalisation` zeta each residual ``r`` with the Jacobian ``J`` is divided by
     ``sqrt(|J|^2 + zeta^2)``: it becomes the distance in pixels to the line of flows that explain it, so that strong
-    edges do not outweigh fine texture (Zimmer, Bruhn and Weickert, Optic flow in harmony, IJCV 2011).
+    edges do not outweigh fine texture (Zimmer, Bruhn and Weickert, Optic flow in harmony, IJCV 2011). Where
+    ``at.noise`` is more than zeta, it takes its place: a gradient that may be noise says little.
     """
 
     penalty: Penalty = field(default_factory=Quadratic)
@@ -98,7 +99,10 @@ class DataTerm(Term):
         """Return the penalised residuals, summed over pixels."""
         squared = [residual**2 for residual in self.residuals(d, at)]
         if self.normalisation is not None:
-            scales = [jx**2 + jy**2 + self.normalisation**2 for jx, jy, _ in self.linearised(at)]
+            import jax.numpy as jnp
+
+            zeta = jnp.maximum(self.normalisation, at.noise)
+            scales = [jx**2 + jy**2 + zeta**2 for jx, jy, _ in self.linearised(at)]
             squared = [one / scale for one, scale in zip(squared, scales, strict=True)]
         # A Python sum, not a stacked array: XLA fuses the one and not the other.
         return self.weight * (at.weights * self.penalty.of_squared(sum(squared) / len(squared))).sum()

@@ -51,6 +51,7 @@ def fast() -> Model:
         filter=WeightedMedian(dilation=3),
         channels="gray",
         light="matched",
+        noise="estimated",
         name="fast",
     )
 
@@ -75,6 +76,7 @@ def balanced() -> Model:
         channels="gray",
         start="matches",
         light="matched",
+        noise="estimated",
         name="balanced",
     )
 
@@ -99,6 +101,7 @@ def accurate() -> Model:
         channels="gray",
         start="matches",
         light="matched",
+        noise="estimated",
         occlusion="estimated",
         name="accurate",
     )

@@ -100,7 +100,7 @@ def check_data(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> No
 def linearised(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> list[Data]:
     """Linearise data terms around the flow so far."""
     return [
-        Data(residuals, numbered(term.penalty), float(term.normalisation or 0), factor * term.weight)
+        Data(residuals, numbered(term.penalty), _zeta(term, at), factor * term.weight)
         for (term, factor), residuals in zip(data, _residuals([term for term, _ in data], at), strict=True)
     ]
 
@@ -124,10 +124,14 @@ def core_linearises(term: DataTerm) -> bool:
     return type(term) in _FRAME_CONSTANCIES
 
 
-def constancies(data: list[tuple[DataTerm, float]]) -> list[ConstancyTerm]:
+def _zeta(term: DataTerm, at: LevelLinearisation) -> float:
+    return 0.0 if term.normalisation is None else max(float(term.normalisation), at.noise)
+
+
+def constancies(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> list[ConstancyTerm]:
     """Return the terms that the core linearises itself, as it knows them."""
     return [
-        (_FRAME_CONSTANCIES[type(term)], *numbered(term.penalty), float(term.normalisation or 0), factor * term.weight)
+        (_FRAME_CONSTANCIES[type(term)], *numbered(term.penalty), _zeta(term, at), factor * term.weight)
         for term, factor in data
         if core_linearises(term)
     ]
@@ -135,7 +139,7 @@ def constancies(data: list[tuple[DataTerm, float]]) -> list[ConstancyTerm]:
 
 def motion_tensor(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> Planes:
     """Return the data terms' part of the linear system, (5, H, W), with the penalties' weights at the flow so far."""
-    direct = constancies(data)
+    direct = constancies(data, at)
     tensor = at.constancy_tensor(direct) if direct else np.zeros((5, *at.flow[0].shape), np.float32)
     rest = [part for part in data if not core_linearises(part[0])]
     for term in linearised(rest, at):

@@ -76,4 +76,4 @@ class Relaxation(NativeSolver):
         """Return the data terms, those that the core linearises itself, the others, and the smoothness here."""
         data, [(smoothness, factor)] = data_and_smoothness(energy)
         others = [part for part in data if not core_linearises(part[0])]
-        return data, constancies(data), others, smoothness_arguments(smoothness, factor, at)
+        return data, constancies(data, at), others, smoothness_arguments(smoothness, factor, at)
