@@ -99,9 +99,11 @@ class Bands {
 public:
     Bands(int64_t height, int64_t width, int64_t half_sweeps)
         : height_(height), half_sweeps_(half_sweeps), number_(1) {
-        constexpr int64_t rows_in_cache = 256;
         if (!worth_it(height, width, half_sweeps)) return;
-        const int64_t wanted = std::max<int64_t>(8, height / rows_in_cache);
+        // The making of a band's rows begins some rows outside it, so few bands are best; but where half-sweeps go over a
+        // band more than once, it should stay in a cache.
+        const bool once = half_sweeps <= most_together;
+        const int64_t wanted = std::max<int64_t>((once ? 1 : 4) * get_threads(), height / (once ? 256 : 128));
         const int64_t most = height / (2 * half_sweeps + 2);
         // A power of two, so that threads have the same number of them.
         number_ = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(std::clamp<int64_t>(most, 1, wanted))));

@@ -141,8 +141,9 @@ void weight_below(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRI
         for (int i = 0; i < lanes; ++i) {
             float of_u = 0.0f, of_v = 0.0f;
             for (int j = 0; j < group; ++j) {
-                of_u += p[j * lanes + i] <= bound_u[i] ? w[j * lanes + i] : 0.0f;
-                of_v += q[j * lanes + i] <= bound_v[i] ? w[j * lanes + i] : 0.0f;
+                const float weight = w[j * lanes + i];
+                of_u += p[j * lanes + i] <= bound_u[i] ? weight : 0.0f;
+                of_v += q[j * lanes + i] <= bound_v[i] ? weight : 0.0f;
             }
             below_u[i] += of_u, below_v[i] += of_v;
         }
@@ -185,7 +186,8 @@ void mean_between(const float* VARIFLOW_RESTRICT values, const float* VARIFLOW_R
             float of_weight = 0.0f, of_value = 0.0f;
             for (int j = 0; j < group; ++j) {
                 const float above = z[j * lanes + i] - low[i];
-                const float weight = above >= 0.0f && z[j * lanes + i] <= high[i] ? w[j * lanes + i] : 0.0f;
+                const float all = w[j * lanes + i];
+                const float weight = (above >= 0.0f) & (z[j * lanes + i] <= high[i]) ? all : 0.0f;
                 of_weight += weight;
                 of_value += weight * above;
             }
