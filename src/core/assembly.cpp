@@ -59,6 +59,58 @@ void add_tensor(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_RESTRIC
     }
 }
 
+// The same in one pass for one residual, and for two that are penalised jointly.
+VARIFLOW_CLONES
+void add_one(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_RESTRICT jy, const float* VARIFLOW_RESTRICT r,
+             const float* VARIFLOW_RESTRICT weights, int count, const Constancy& term, float* VARIFLOW_RESTRICT a11,
+             float* VARIFLOW_RESTRICT a12, float* VARIFLOW_RESTRICT a22, float* VARIFLOW_RESTRICT b1,
+             float* VARIFLOW_RESTRICT b2) {
+    const float zeta2 = term.normalisation * term.normalisation, weight = term.weight;
+    with_penalty(term.penalty, [&](auto penalty) VARIFLOW_INLINE_LAMBDA {
+        auto add = [&](int i, float theta) VARIFLOW_INLINE_LAMBDA {
+            const float factor = weights[i] * weight * theta * penalty.half_weight(theta * r[i] * r[i]);
+            const float x = factor * jx[i], y = factor * jy[i];
+            a11[i] += x * jx[i];
+            a12[i] += x * jy[i];
+            a22[i] += y * jy[i];
+            b1[i] += x * r[i];
+            b2[i] += y * r[i];
+        };
+        if (zeta2 > 0.0f) {
+            for (int i = 0; i < count; ++i) add(i, normaliser(jx[i], jy[i], zeta2));
+        } else {
+            for (int i = 0; i < count; ++i) add(i, 1.0f);
+        }
+    });
+}
+
+VARIFLOW_CLONES
+void add_two(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_RESTRICT jy, const float* VARIFLOW_RESTRICT r,
+             const float* VARIFLOW_RESTRICT jx2, const float* VARIFLOW_RESTRICT jy2, const float* VARIFLOW_RESTRICT r2,
+             const float* VARIFLOW_RESTRICT weights, int count, const Constancy& term, float* VARIFLOW_RESTRICT a11,
+             float* VARIFLOW_RESTRICT a12, float* VARIFLOW_RESTRICT a22, float* VARIFLOW_RESTRICT b1,
+             float* VARIFLOW_RESTRICT b2) {
+    const float zeta2 = term.normalisation * term.normalisation, weight = 0.5f * term.weight;
+    with_penalty(term.penalty, [&](auto penalty) VARIFLOW_INLINE_LAMBDA {
+        auto add = [&](int i, float theta, float theta2) VARIFLOW_INLINE_LAMBDA {
+            const float squared = theta * r[i] * r[i] + theta2 * r2[i] * r2[i];
+            const float factor = weights[i] * weight * penalty.half_weight(0.5f * squared);
+            const float x = factor * theta * jx[i], y = factor * theta * jy[i];
+            const float x2 = factor * theta2 * jx2[i], y2 = factor * theta2 * jy2[i];
+            a11[i] += x * jx[i] + x2 * jx2[i];
+            a12[i] += x * jy[i] + x2 * jy2[i];
+            a22[i] += y * jy[i] + y2 * jy2[i];
+            b1[i] += x * r[i] + x2 * r2[i];
+            b2[i] += y * r[i] + y2 * r2[i];
+        };
+        if (zeta2 > 0.0f) {
+            for (int i = 0; i < count; ++i) add(i, normaliser(jx[i], jy[i], zeta2), normaliser(jx2[i], jy2[i], zeta2));
+        } else {
+            for (int i = 0; i < count; ++i) add(i, 1.0f, 1.0f);
+        }
+    });
+}
+
 VARIFLOW_CLONES
 void scale(float* VARIFLOW_RESTRICT values, int count, float factor) {
     for (int i = 0; i < count; ++i) values[i] *= factor;
@@ -221,12 +273,14 @@ void add_squared_difference(const float* VARIFLOW_RESTRICT from, const float* VA
 
 void add_block(const Residual* residuals, int64_t number, int count, const float* weights, const Constancy& term,
                const Tensor& tensor) {
+    if (number == 1) return add_one(residuals[0].jx, residuals[0].jy, residuals[0].r, weights, count, term, tensor.a11, tensor.a12, tensor.a22, tensor.b1, tensor.b2);
+    if (number == 2) return add_two(residuals[0].jx, residuals[0].jy, residuals[0].r, residuals[1].jx, residuals[1].jy, residuals[1].r, weights, count, term, tensor.a11, tensor.a12, tensor.a22, tensor.b1, tensor.b2);
     Block squared, factors;
     std::fill_n(squared.value, count, 0.0f);
     for (int64_t k = 0; k < number; ++k) {
         square(residuals[k].jx, residuals[k].jy, residuals[k].r, count, term.normalisation, squared.value);
     }
-    if (number > 1) scale(squared.value, count, 1.0f / static_cast<float>(number));
+    scale(squared.value, count, 1.0f / static_cast<float>(number));
     half_weights(term.penalty, squared.value, count, term.weight / static_cast<float>(number), factors.value);
     multiply(factors.value, weights, count);
     for (int64_t k = 0; k < number; ++k) {

@@ -29,9 +29,10 @@ VARIFLOW_INLINE float linear(float value) {
 }
 
 VARIFLOW_INLINE float cube_root(float value) {
-    // A third of the exponent is within a few percent; each step of Newton's iteration squares the relative error.
+    // A third of the exponent is within a few percent; Halley's iteration takes the cube of the relative error.
     float root = std::bit_cast<float>(std::bit_cast<int32_t>(value) / 3 + 709921077);
-    for (int step = 0; step < 3; ++step) root -= (root - value / (root * root)) * (1.0f / 3.0f);
+    const float cube = root * root * root;
+    root *= (cube + 2.0f * value) / (2.0f * cube + value);
     return root;
 }
 

@@ -18,25 +18,33 @@
 namespace variflow {
 namespace {
 
-VARIFLOW_CLONES
-void add_row(const float* row, float weight, int64_t width, float* VARIFLOW_RESTRICT out) {
-    for (int64_t x = 0; x < width; ++x) out[x] += weight * row[x];
-}
+constexpr int64_t most_at_once = 8;
 
+// out(x) = sum_a weights(a) rows(a)(x), added to what it holds if so, of at most 8 rows in one go.
 VARIFLOW_CLONES
-void add_four_rows(const float* row0, const float* row1, const float* row2, const float* row3, const float* weights,
-                   int64_t width, float* VARIFLOW_RESTRICT out) {
-    const float w0 = weights[0], w1 = weights[1], w2 = weights[2], w3 = weights[3];
-    for (int64_t x = 0; x < width; ++x) out[x] += (w0 * row0[x] + w1 * row1[x]) + (w2 * row2[x] + w3 * row3[x]);
+void sum_few_rows(const float* const* rows, const float* weights, int64_t taps, int64_t width, bool added,
+                  float* VARIFLOW_RESTRICT out) {
+    const auto sum = [=]<int64_t number, bool add>() VARIFLOW_INLINE_LAMBDA {
+        for (int64_t x = 0; x < width; ++x) {
+            float total = weights[0] * rows[0][x];
+            for (int64_t a = 1; a < number; ++a) total += weights[a] * rows[a][x];
+            out[x] = add ? out[x] + total : total;
+        }
+    };
+    const auto choose = [&]<int64_t... numbers>(std::integer_sequence<int64_t, numbers...>) VARIFLOW_INLINE_LAMBDA {
+        (void)((taps == numbers + 1 &&
+                ((added ? sum.template operator()<numbers + 1, true>() : sum.template operator()<numbers + 1, false>()),
+                 true)) ||
+               ...);
+    };
+    choose(std::make_integer_sequence<int64_t, most_at_once>());
 }
 
 // out(x) = sum_a weights(a) rows(a)(x). With shifted copies of one row this is a convolution along x.
 void sum_rows(const float* const* rows, const float* weights, int64_t taps, int64_t width, float* out) {
-    std::fill_n(out, width, 0.0f);
-    int64_t a = 0;
-    for (; a + 4 <= taps; a += 4)
-        add_four_rows(rows[a], rows[a + 1], rows[a + 2], rows[a + 3], weights + a, width, out);
-    for (; a < taps; ++a) add_row(rows[a], weights[a], width, out);
+    for (int64_t a = 0; a < taps; a += most_at_once) {
+        sum_few_rows(rows + a, weights + a, std::min(most_at_once, taps - a), width, a > 0, out);
+    }
 }
 
 constexpr int64_t lanes = 16;

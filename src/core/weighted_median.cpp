@@ -79,7 +79,7 @@ VARIFLOW_INLINE float smaller(float a, float b) { return a < b ? a : b; }
 VARIFLOW_INLINE float larger(float a, float b) { return a > b ? a : b; }
 
 VARIFLOW_INLINE float weight_of(float exponent, float reliability) {
-    return reliability * exponential(-(exponent < largest_exponent ? exponent : largest_exponent));
+    return reliability * decay(exponent < largest_exponent ? exponent : largest_exponent);
 }
 
 // weights = reliability exp(-spatial - weights); `total` grows by them.
@@ -296,11 +296,10 @@ void weighted_median(MedianPlanes planes, Shape shape, MedianWindow window, floa
                 std::copy_n(planes.otherwise + plane * pixels + y * width, width, out + plane * pixels + y * width);
             }
             const float* const mask = planes.mask + y * width;
-            for (int64_t x = 0; x < width;) {
-                if (mask[x] == 0.0f) {
-                    ++x;
-                    continue;
-                }
+            auto next = [=](int64_t x) {
+                return std::find_if(mask + x, mask + width, [](float marked) { return marked != 0.0f; }) - mask;
+            };
+            for (int64_t x = next(0); x < width; x = next(x)) {
                 const int64_t count = std::min<int64_t>(lanes, width - x);
                 gather(planes, shape, window, parts, x, y, block);
                 find_medians(mask + x, count, block);

@@ -14,7 +14,7 @@ from variflow.color import lab
 from variflow.frames import Frame, Frames
 from variflow.resampling import Planes, resample, smooth
 
-# Standard deviation in pixels of a Gaussian on the guide, against noise.
+# Standard deviation in pixels of a Gaussian on the guide at every size, against noise.
 _GUIDE_SMOOTHING = 1.0
 
 
@@ -47,13 +47,6 @@ class Level:
         return height, width
 
     @cached_property
-    def colors(self) -> Planes:
-        """The first frame with all its channels, (C', H, W)."""
-        if isinstance(self.finer, Level):
-            return resample(self.finer.colors, self.shape, kernel="cubic")
-        return self.finer()
-
-    @cached_property
     def spline(self) -> Planes:
         """The coefficients of the cubic B-spline through the second frame, (C, H, W)."""
         coefficients: Planes = flowops.prepared(self.frame1.planes, "spline")
@@ -62,7 +55,9 @@ class Level:
     @cached_property
     def guide(self) -> Planes:
         """The first frame in CIE Lab, slightly smoothed: what weights that follow image edges look at."""
-        return lab(smooth(self.colors, _GUIDE_SMOOTHING))
+        if isinstance(self.finer, Level):
+            return resample(self.finer.guide, self.shape, kernel="linear", blur=_GUIDE_SMOOTHING)
+        return lab(smooth(self.finer(), _GUIDE_SMOOTHING))
 
     def image_edges(self, contrast: float) -> Planes:
         """Weights of the edges to the right and below of each pixel, (2, H, W); see `variflow.energy.ImageEdges`."""

@@ -15,20 +15,21 @@ from variflow import _core
 
 Planes = NDArray[np.float32]
 
-# A Gaussian of this many pixels of the coarser grid, per sqrt(1 / factor^2 - 1) of the finer one, suppresses aliases.
+# The blur, in pixels, that keeps a grid free of aliases.
 _ANTI_ALIAS = 0.6
-# Beyond this many standard deviations a Gaussian is cut off.
-_CUT_OFF = 3.5
+# From this many standard deviations on, where it is a thousandth of its peak, a Gaussian is cut off.
+_CUT_OFF = 3.7
 
 
-def resample(planes: Planes, shape: tuple[int, int], *, kernel: str) -> Planes:
+def resample(planes: Planes, shape: tuple[int, int], *, kernel: str, blur: float = _ANTI_ALIAS) -> Planes:
     """Resample planes ``(C, H, W)`` to another size; the corners of both pixel grids coincide.
 
-    `kernel` is ``"linear"`` or ``"cubic"`` (Catmull-Rom). Where the new grid is coarser, a Gaussian suppresses aliases.
+    `kernel` is ``"linear"`` or ``"cubic"`` (Catmull-Rom). Where the new grid is coarser, a Gaussian suppresses aliases:
+    planes with a blur of so many pixels have it again on the new grid.
     """
     height, width = planes.shape[1:]
-    first_y, weights_y = _taps(height, shape[0], _anti_alias(height, shape[0]), kernel)
-    first_x, weights_x = _taps(width, shape[1], _anti_alias(width, shape[1]), kernel)
+    first_y, weights_y = _taps(height, shape[0], _added_blur(height, shape[0], blur), kernel)
+    first_x, weights_x = _taps(width, shape[1], _added_blur(width, shape[1], blur), kernel)
     return _core.resample(np.ascontiguousarray(planes, np.float32), first_y, weights_y, first_x, weights_x)
 
 
@@ -37,8 +38,8 @@ def resample_flow(flow: tuple[Planes, Planes], shape: tuple[int, int]) -> tuple[
     height, width = flow[0].shape
     if (height, width) == shape:
         return flow
-    first_y, weights_y = _taps(height, shape[0], _anti_alias(height, shape[0]), "linear")
-    first_x, weights_x = _taps(width, shape[1], _anti_alias(width, shape[1]), "linear")
+    first_y, weights_y = _taps(height, shape[0], _added_blur(height, shape[0]), "linear")
+    first_x, weights_x = _taps(width, shape[1], _added_blur(width, shape[1]), "linear")
     scales = np.float32(shape[1] / width), np.float32(shape[0] / height)
     u, v = (
         _core.resample(np.ascontiguousarray(plane)[None], first_y, scale * weights_y, first_x, weights_x)[0]
@@ -53,8 +54,8 @@ def smooth(planes: Planes, sigma: float) -> Planes:
     return _core.resample(planes, *_taps(height, height, sigma, "linear"), *_taps(width, width, sigma, "linear"))
 
 
-def _anti_alias(size: int, new_size: int) -> float:
-    return _ANTI_ALIAS * math.sqrt((size / new_size) ** 2 - 1) if new_size < size else 0.0
+def _added_blur(size: int, new_size: int, blur: float = _ANTI_ALIAS) -> float:
+    return blur * math.sqrt((size / new_size) ** 2 - 1) if new_size < size else 0.0
 
 
 @lru_cache(maxsize=256)
@@ -82,7 +83,7 @@ def _taps(size: int, new_size: int, sigma: float, kernel: str) -> tuple[NDArray[
             ]
         )
     if sigma > 0:
-        radius = math.ceil(_CUT_OFF * sigma)
+        radius = math.ceil(_CUT_OFF * sigma) - 1
         gaussian = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
         gaussian /= gaussian.sum()
         taps = weights.shape[1]
