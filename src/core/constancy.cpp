@@ -16,23 +16,24 @@
 namespace variflow {
 namespace {
 
+// The temporal difference, and the average of both frames.
 VARIFLOW_CLONES
-void average(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b, int64_t count,
-             float* VARIFLOW_RESTRICT out) {
-    for (int64_t i = 0; i < count; ++i) out[i] = 0.5f * (a[i] + b[i]);
-}
-
-VARIFLOW_CLONES
-void subtract(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b, int64_t count,
-              float* VARIFLOW_RESTRICT out) {
-    for (int64_t i = 0; i < count; ++i) out[i] = a[i] - b[i];
+void compare(const float* VARIFLOW_RESTRICT first, const float* VARIFLOW_RESTRICT warped, int64_t count,
+             float* VARIFLOW_RESTRICT difference, float* VARIFLOW_RESTRICT average) {
+    for (int64_t i = 0; i < count; ++i) {
+        difference[i] = warped[i] - first[i];
+        average[i] = 0.5f * (first[i] + warped[i]);
+    }
 }
 
 // Where nothing moves the frame is what it is; a spline returns it with rounding errors only.
 VARIFLOW_CLONES
 void keep_still(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v,
                 const float* VARIFLOW_RESTRICT frame, int64_t count, float* VARIFLOW_RESTRICT warped) {
-    for (int64_t i = 0; i < count; ++i) warped[i] = (u[i] == 0.0f) & (v[i] == 0.0f) ? frame[i] : warped[i];
+    for (int64_t i = 0; i < count; ++i) {
+        const float still = frame[i];
+        warped[i] = (u[i] == 0.0f) & (v[i] == 0.0f) ? still : warped[i];
+    }
 }
 
 // Row y of every channel of the second frame in a window, warped; `stride` floats apart.
@@ -49,11 +50,12 @@ void warp_frame_row(const FramePair& frames, Field flow, int64_t y, const Window
 
 // 1 where the target of the flow from (x + i, y) lies inside the frame, else 0.
 VARIFLOW_CLONES
-void inside(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v, int64_t x, int64_t y, int64_t count,
-            int64_t width, int64_t height, float* VARIFLOW_RESTRICT out) {
+void inside(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v, int32_t x, int32_t y, int32_t count,
+            int32_t width, int32_t height, float* VARIFLOW_RESTRICT out) {
     const float last_x = static_cast<float>(width - 1), last_y = static_cast<float>(height - 1);
-    for (int64_t i = 0; i < count; ++i) {
-        const float to_x = static_cast<float>(x + i) + u[i], to_y = static_cast<float>(y) + v[i];
+    const float from_y = static_cast<float>(y);
+    for (int32_t i = 0; i < count; ++i) {
+        const float to_x = static_cast<float>(x + i) + u[i], to_y = from_y + v[i];
         out[i] = (to_x >= 0.0f) & (to_x <= last_x) & (to_y >= 0.0f) & (to_y <= last_y) ? 1.0f : 0.0f;
     }
 }
@@ -95,7 +97,9 @@ void ConstancyRows::advance(int64_t y) {
     if (frames_.weights) {
         row_weights_ = frames_.weights + at;
     } else {
-        inside(flow_.u + at, flow_.v + at, window_.begin, y, number, width, height, weights_);
+        auto narrow = [](int64_t value) { return static_cast<int32_t>(value); };
+        inside(flow_.u + at, flow_.v + at, narrow(window_.begin), narrow(y), narrow(number), narrow(width),
+               narrow(height), weights_);
         row_weights_ = weights_;
     }
     if (detail_ == Detail::weights) return;
@@ -130,9 +134,9 @@ void ConstancyRows::warp(int64_t y) {
         const int64_t at = (c * height + y) * width + window_.begin;
         Channel& channel = channels_[static_cast<size_t>(c)];
         float* const image = channel.image[y];
-        subtract(warped, frames_.first + at, number, channel.difference[y]);
+        compare(frames_.first + at, warped, number, channel.difference[y], image);
         switch (frames_.derivative) {
-            case Derivative::average: average(frames_.first + at, warped, number, image); break;
+            case Derivative::average: break;
             case Derivative::first: std::copy_n(frames_.first + at, number, image); break;
             case Derivative::second: std::copy_n(frames_.second + at, number, image); break;
             case Derivative::warped: std::copy_n(warped, number, image); break;

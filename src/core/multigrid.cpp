@@ -15,6 +15,7 @@
 #include <numeric>
 #include <vector>
 
+#include "pairs.hpp"
 #include "platform.hpp"
 #include "relaxation.hpp"
 #include "threads.hpp"
@@ -84,24 +85,6 @@ VARIFLOW_CLONES
 void subtract(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b, int64_t count,
               float* VARIFLOW_RESTRICT total) {
     for (int64_t i = 0; i < count; ++i) total[i] += a[i] - b[i];
-}
-
-VARIFLOW_CLONES
-void split(const float* VARIFLOW_RESTRICT values, int64_t pairs, float* VARIFLOW_RESTRICT even,
-           float* VARIFLOW_RESTRICT odd) {
-    for (int64_t i = 0; i < pairs; ++i) {
-        even[i] = values[2 * i];
-        odd[i] = values[2 * i + 1];
-    }
-}
-
-VARIFLOW_CLONES
-void merge(const float* VARIFLOW_RESTRICT even, const float* VARIFLOW_RESTRICT odd, int64_t pairs,
-           float* VARIFLOW_RESTRICT values) {
-    for (int64_t i = 0; i < pairs; ++i) {
-        values[2 * i] = even[i];
-        values[2 * i + 1] = odd[i];
-    }
 }
 
 // to += factor * from
@@ -260,8 +243,8 @@ private:
                 }
                 float* const even = coarse.row(row, row & 1) + Grid::c1 * coarse.stride();
                 float* const odd = coarse.row(row, 1 - (row & 1)) + Grid::c1 * coarse.stride();
-                split(sum1.data(), coarse.count(), even, odd);
-                split(sum2.data(), coarse.count(), even + coarse.stride(), odd + coarse.stride());
+                part_row(sum1.data(), coarse.count(), even, odd);
+                part_row(sum2.data(), coarse.count(), even + coarse.stride(), odd + coarse.stride());
             }
         });
     }
@@ -273,8 +256,9 @@ private:
             std::vector<float> values(static_cast<size_t>(2 * coarse.count()));
             for (int64_t row = begin; row < end; ++row) {
                 for (int64_t component = 0; component < 2; ++component) {
-                    merge(coarse.row(row, row & 1) + component * coarse.stride(),
-                          coarse.row(row, 1 - (row & 1)) + component * coarse.stride(), coarse.count(), values.data());
+                    pair_up_row(coarse.row(row, row & 1) + component * coarse.stride(),
+                                coarse.row(row, 1 - (row & 1)) + component * coarse.stride(), 2 * coarse.count(),
+                                values.data());
                     for (int64_t fine = 2 * row; fine < std::min(2 * row + 2, grid_.height()); ++fine) {
                         for (int64_t color = 0; color < 2; ++color) {
                             // In a frame of odd width the last pair's second pixel does not exist.

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "pairs.hpp"
 #include "platform.hpp"
 #include "relaxation.hpp"
 #include "threads.hpp"
@@ -36,10 +37,10 @@ BlockInput block_input(Row row, int64_t column, int count, int64_t width) {
     return {row, column == 0, column + count == width};
 }
 
-// The right minus the left side of the equations at each pixel of a block, and the sum of its edges.
-VARIFLOW_CLONES
-void residual_block(const BlockInput& in, int count, float* VARIFLOW_RESTRICT r1, float* VARIFLOW_RESTRICT r2,
-                    float* VARIFLOW_RESTRICT total) {
+// Call store(i, r1, r2, total) for each pixel of a block: the right minus the left side of its equations, and the sum of
+// its edges.
+template <typename Store>
+VARIFLOW_INLINE void for_residuals(const BlockInput& in, int count, Store&& store) {
     const float *a11 = in.a11, *a12 = in.a12, *a22 = in.a22, *b1 = in.b1, *b2 = in.b2;
     const float *edge_x = in.edge_x, *edge_y = in.edge_y, *edge_above = in.edge_above;
     const float *u0 = in.u0, *v0 = in.v0, *u = in.u, *v = in.v;
@@ -47,11 +48,11 @@ void residual_block(const BlockInput& in, int count, float* VARIFLOW_RESTRICT r1
     auto compute = [&](int i, float left, float right, int before, int after) VARIFLOW_INLINE_LAMBDA {
         const float below = edge_y[i], above = edge_above[i];
         const float du = u[i] - u0[i], dv = v[i] - v0[i];
-        r1[i] = left * (u[before] - u[i]) + right * (u[after] - u[i]) + above * (u_above[i] - u[i]) +
-                below * (u_below[i] - u[i]) - (b1[i] + a11[i] * du + a12[i] * dv);
-        r2[i] = left * (v[before] - v[i]) + right * (v[after] - v[i]) + above * (v_above[i] - v[i]) +
-                below * (v_below[i] - v[i]) - (b2[i] + a12[i] * du + a22[i] * dv);
-        total[i] = left + right + above + below;
+        const float r1 = left * (u[before] - u[i]) + right * (u[after] - u[i]) + above * (u_above[i] - u[i]) +
+                         below * (u_below[i] - u[i]) - (b1[i] + a11[i] * du + a12[i] * dv);
+        const float r2 = left * (v[before] - v[i]) + right * (v[after] - v[i]) + above * (v_above[i] - v[i]) +
+                         below * (v_below[i] - v[i]) - (b2[i] + a12[i] * du + a22[i] * dv);
+        store(i, r1, r2, left + right + above + below);
     };
     auto border = [&](int i) VARIFLOW_INLINE_LAMBDA {
         const bool no_left = in.at_left && i == 0, no_right = in.at_right && i == count - 1;
@@ -63,44 +64,37 @@ void residual_block(const BlockInput& in, int count, float* VARIFLOW_RESTRICT r1
     if (count > 1) border(count - 1);
 }
 
-// The elimination's factors at each pixel of a block. Where edges are so weak beside the data that single precision
-// would find the motion along an image edge in rounding errors, they are taken as stronger; the increment is drawn
-// towards zero there, by a millionth of the data's strength.
 VARIFLOW_CLONES
-void eliminate_block(const float* VARIFLOW_RESTRICT a11, const float* VARIFLOW_RESTRICT a12,
-                     const float* VARIFLOW_RESTRICT a22, const float* VARIFLOW_RESTRICT total, int count,
+void residual_block(const BlockInput& in, int count, float* VARIFLOW_RESTRICT r1, float* VARIFLOW_RESTRICT r2) {
+    for_residuals(in, count, [&](int i, float first, float second, float) VARIFLOW_INLINE_LAMBDA {
+        r1[i] = first, r2[i] = second;
+    });
+}
+
+// The residuals, and the elimination's factors, at each pixel of a block. Where edges are so weak beside the data that
+// single precision would find the motion along an image edge in rounding errors, they are taken as stronger; the increment
+// is drawn towards zero there, by a millionth of the data's strength.
+VARIFLOW_CLONES
+void eliminate_block(const BlockInput& in, int count, float* VARIFLOW_RESTRICT c1, float* VARIFLOW_RESTRICT c2,
                      float* VARIFLOW_RESTRICT ratio, float* VARIFLOW_RESTRICT inverse1,
                      float* VARIFLOW_RESTRICT inverse2) {
-    for (int i = 0; i < count; ++i) {
+    const float *a11 = in.a11, *a12 = in.a12, *a22 = in.a22;
+    for_residuals(in, count, [&](int i, float r1, float r2, float total) VARIFLOW_INLINE_LAMBDA {
         const float least = 1e-6f * (a11[i] + a22[i]) + 1e-20f;
-        const float smooth = total[i] > least ? total[i] : least;
+        const float smooth = total > least ? total : least;
         const float inverse = 1.0f / (a11[i] + smooth);
         const float quotient = a12[i] * inverse;
         const float rest = a22[i] + smooth - a12[i] * quotient;
+        c1[i] = r1, c2[i] = r2;
         ratio[i] = quotient;
         inverse1[i] = inverse;
         inverse2[i] = 1.0f / (rest > smooth ? rest : smooth);
-    }
+    });
 }
 
 VARIFLOW_CLONES
-void split(const float* VARIFLOW_RESTRICT values, int64_t pairs, float* VARIFLOW_RESTRICT even,
-           float* VARIFLOW_RESTRICT odd) {
-    for (int64_t i = 0; i < pairs; ++i) {
-        even[i] = values[2 * i];
-        odd[i] = values[2 * i + 1];
-    }
-}
-
-// out = start + the increments of both colours; `count` pixels.
-VARIFLOW_CLONES
-void add_merged(const float* VARIFLOW_RESTRICT even, const float* VARIFLOW_RESTRICT odd,
-                const float* VARIFLOW_RESTRICT start, int64_t count, float* VARIFLOW_RESTRICT out) {
-    for (int64_t i = 0; i < count / 2; ++i) {
-        out[2 * i] = start[2 * i] + even[i];
-        out[2 * i + 1] = start[2 * i + 1] + odd[i];
-    }
-    if (count % 2) out[count - 1] = start[count - 1] + even[count / 2];
+void add(const float* VARIFLOW_RESTRICT start, int64_t count, float* VARIFLOW_RESTRICT out) {
+    for (int64_t i = 0; i < count; ++i) out[i] += start[i];
 }
 
 }  // namespace
@@ -150,7 +144,7 @@ Row row_of(const System& system, Field flow, int64_t row, int64_t first_column) 
 void pack_row(const Row& input, const Grid& grid, int64_t row) {
     const int64_t width = grid.width(), stride = grid.stride();
     std::array<Plane, 5> computed;  // c1, c2, ratio, inverse1, inverse2
-    Plane total, edges;
+    Plane edges;
     float* const even = grid.row(row, row & 1);
     float* const odd = grid.row(row, 1 - (row & 1));
     for (float* fields : {even, odd}) {
@@ -163,12 +157,11 @@ void pack_row(const Row& input, const Grid& grid, int64_t row) {
         const bool at_right = column + count == width;
         const int64_t first = column / 2, pairs = at_right ? stride - first : block_size / 2;
         const BlockInput in = block_input(input, column, count, width);
-        residual_block(in, count, computed[0].value, computed[1].value, total.value);
-        eliminate_block(in.a11, in.a12, in.a22, total.value, count, computed[2].value, computed[3].value,
+        eliminate_block(in, count, computed[0].value, computed[1].value, computed[2].value, computed[3].value,
                         computed[4].value);
         auto store = [&](Plane& plane, int field) {
             std::fill(plane.value + count, plane.value + 2 * pairs, 0.0f);
-            split(plane.value, pairs, even + field * stride + first, odd + field * stride + first);
+            part_row(plane.value, pairs, even + field * stride + first, odd + field * stride + first);
         };
         for (int i = 0; i < 5; ++i) store(computed[static_cast<size_t>(i)], Grid::c1 + i);
         std::copy_n(in.edge_x, at_right ? count - 1 : count, edges.value);
@@ -191,8 +184,11 @@ void unpack_row(const Grid& grid, int64_t field, int64_t row, const Window& wind
     const int64_t number = window.last - window.first, skipped = (window.first - window.begin) / 2;
     const float* even = grid.row(row, row & 1) + field * grid.stride() + skipped;
     const float* odd = grid.row(row, 1 - (row & 1)) + field * grid.stride() + skipped;
-    add_merged(even, odd, start.u + at, number, out + at);
-    add_merged(even + grid.stride(), odd + grid.stride(), start.v + at, number, out + pixels + at);
+    for (const float* component : {start.u, start.v}) {
+        pair_up_row(even, odd, number, out + at);
+        add(component + at, number, out + at);
+        even += grid.stride(), odd += grid.stride(), out += pixels;
+    }
 }
 
 void unpack(const Grid& grid, int64_t field, Field start, float* out) {
@@ -207,13 +203,11 @@ void unpack(const Grid& grid, int64_t field, Field start, float* out) {
 void residual(const System& system, Field flow, float* out) {
     const int64_t width = system.width, pixels = system.height * width;
     parallel_for(system.height, rows_per_chunk(width), [&](int64_t begin, int64_t end) {
-        Plane total;
         for (int64_t row = begin; row < end; ++row) {
             for (int64_t column = 0; column < width; column += block_size) {
                 const int count = static_cast<int>(std::min<int64_t>(block_size, width - column));
                 float* const at = out + row * width + column;
-                residual_block(block_input(row_of(system, flow, row, 0), column, count, width), count, at, at + pixels,
-                               total.value);
+                residual_block(block_input(row_of(system, flow, row, 0), column, count, width), count, at, at + pixels);
             }
         }
     });

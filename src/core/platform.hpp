@@ -51,14 +51,61 @@ inline Four operator*(float factor, Four a) {
     for (int i = 0; i < 4; ++i) a.lane[i] *= factor;
     return a;
 }
+inline Four operator*(Four a, Four b) {
+    for (int i = 0; i < 4; ++i) a.lane[i] *= b.lane[i];
+    return a;
+}
 #else
 using Four = float __attribute__((vector_size(16)));
 #endif
+
+// Turn four vectors into those of their first, second, third and fourth lanes.
+VARIFLOW_INLINE void transpose(Four& a, Four& b, Four& c, Four& d) {
+#if defined(_MSC_VER) && !defined(__clang__)
+    const Four rows[] = {a, b, c, d};
+    for (int i = 0; i < 4; ++i) {
+        a.lane[i] = rows[i].lane[0], b.lane[i] = rows[i].lane[1];
+        c.lane[i] = rows[i].lane[2], d.lane[i] = rows[i].lane[3];
+    }
+#else
+    const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    const Four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    a = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+    b = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+    c = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+    d = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+#endif
+}
 
 VARIFLOW_INLINE Four load_four(const float* from) {
     Four four;
     std::memcpy(&four, from, sizeof four);
     return four;
+}
+
+VARIFLOW_INLINE void store_four(Four four, float* to) { std::memcpy(to, &four, sizeof four); }
+
+// The even and the odd lanes of eight floats in two vectors, and back.
+VARIFLOW_INLINE void part(Four& first, Four& second) {
+#if defined(_MSC_VER) && !defined(__clang__)
+    const Four a = first, b = second;
+    first = {a[0], a[2], b[0], b[2]}, second = {a[1], a[3], b[1], b[3]};
+#else
+    const Four even = __builtin_shufflevector(first, second, 0, 2, 4, 6);
+    second = __builtin_shufflevector(first, second, 1, 3, 5, 7);
+    first = even;
+#endif
+}
+
+VARIFLOW_INLINE void pair_up(Four& even, Four& odd) {
+#if defined(_MSC_VER) && !defined(__clang__)
+    const Four a = even, b = odd;
+    even = {a[0], b[0], a[1], b[1]}, odd = {a[2], b[2], a[3], b[3]};
+#else
+    const Four first = __builtin_shufflevector(even, odd, 0, 4, 1, 5);
+    odd = __builtin_shufflevector(even, odd, 2, 6, 3, 7);
+    even = first;
+#endif
 }
 
 }  // namespace variflow

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kernels.hpp"
+#include "pairs.hpp"
 #include "platform.hpp"
 #include "threads.hpp"
 
@@ -63,25 +64,6 @@ void sum_columns(const float* VARIFLOW_RESTRICT columns, const int32_t* VARIFLOW
         }
         VARIFLOW_LANES for (int64_t lane = 0; lane < lanes; ++lane) out[i * lanes + lane] = sum[lane];
     }
-}
-
-VARIFLOW_CLONES
-void split(const float* VARIFLOW_RESTRICT row, int64_t pairs, float* VARIFLOW_RESTRICT even,
-           float* VARIFLOW_RESTRICT odd) {
-    for (int64_t i = 0; i < pairs; ++i) {
-        even[i] = row[2 * i];
-        odd[i] = row[2 * i + 1];
-    }
-}
-
-VARIFLOW_CLONES
-void merge(const float* VARIFLOW_RESTRICT even, const float* VARIFLOW_RESTRICT odd, int64_t count,
-           float* VARIFLOW_RESTRICT row) {
-    for (int64_t i = 0; i < count / 2; ++i) {
-        row[2 * i] = even[i];
-        row[2 * i + 1] = odd[i];
-    }
-    if (count % 2) row[count - 1] = even[count / 2];
 }
 
 void spread(const float* VARIFLOW_RESTRICT row, int64_t count, float* VARIFLOW_RESTRICT column) {
@@ -159,7 +141,7 @@ void resample(const float* planes, Shape shape, Taps vertical, Taps given, float
             for (int64_t row = begin; row < end; ++row) {
                 float* const target = out + row * outputs;
                 sum_vertically(row);
-                if (horizontal.step == 2) split(padded.data(), half, columns.data(), columns.data() + half);
+                if (horizontal.step == 2) part_row(padded.data(), half, columns.data(), columns.data() + half);
                 for (int64_t phase = 0; phase < horizontal.phases; ++phase) {
                     for (int64_t b = 0; b < horizontal.taps; ++b) {
                         const int64_t at = horizontal.first[static_cast<size_t>(phase)] + b;
@@ -171,7 +153,7 @@ void resample(const float* planes, Shape shape, Taps vertical, Taps given, float
                     sum_rows(rows.data(), horizontal.weights + phase * horizontal.taps, horizontal.taps, count,
                              horizontal.phases == 1 ? target : summed_phase);
                 }
-                if (horizontal.phases == 2) merge(summed.data(), summed.data() + (outputs + 1) / 2, outputs, target);
+                if (horizontal.phases == 2) pair_up_row(summed.data(), summed.data() + (outputs + 1) / 2, outputs, target);
             }
             return;
         }

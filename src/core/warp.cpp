@@ -13,6 +13,7 @@
 // image and the image under zero flow bit for bit. A NaN displacement makes its remainder NaN, and so the output.
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 
 #include "kernels.hpp"
 #include "platform.hpp"
@@ -27,6 +28,7 @@ constexpr int block_size = 256;
 
 struct Coordinates {
     alignas(64) int32_t x[block_size], y[block_size];          // the pixel at or before the coordinate
+    alignas(64) int32_t amid[block_size];                      // at least 0 where all 4x4 pixels around it are in the frame
     alignas(64) float rest_x[block_size], rest_y[block_size];  // the remainder
 };
 
@@ -53,6 +55,7 @@ void locate(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v, 
     for (int32_t i = 0; i < count; ++i) {
         split(u[i], x + i, width - 1, at.x[i], at.rest_x[i]);
         split(v[i], y, height - 1, at.y[i], at.rest_y[i]);
+        at.amid[i] = (at.x[i] - 1) | (width - 3 - at.x[i]) | (at.y[i] - 1) | (height - 3 - at.y[i]);
     }
 }
 
@@ -92,14 +95,11 @@ void spline_weights(const float* VARIFLOW_RESTRICT rest, int32_t count, CubicWei
     }
 }
 
-// The value at pixel i of the block, from the 4x4 samples whose first is `p`, rows `stride` apart.
-VARIFLOW_INLINE float cubic_sum(const float* p, int64_t stride, const CubicWeights& x, const CubicWeights& y,
-                                int32_t i) {
+// The four columns of 4x4 samples, summed along y for pixel i of the block; the first is `p`, rows are `stride` apart.
+VARIFLOW_INLINE Four sum_columns(const float* p, int64_t stride, const CubicWeights& y, int32_t i) {
     const Four p1 = load_four(p + stride);
-    const Four column = p1 + y.w0[i] * (load_four(p) - p1) + y.w2[i] * (load_four(p + 2 * stride) - p1) +
-                        y.w3[i] * (load_four(p + 3 * stride) - p1);
-    return column[1] + x.w0[i] * (column[0] - column[1]) + x.w2[i] * (column[2] - column[1]) +
-           x.w3[i] * (column[3] - column[1]);
+    return p1 + y.w0[i] * (load_four(p) - p1) + y.w2[i] * (load_four(p + 2 * stride) - p1) +
+           y.w3[i] * (load_four(p + 3 * stride) - p1);
 }
 
 // The position inside the frame that stands for one up to two pixels outside: the border's, or the mirror image.
@@ -111,24 +111,41 @@ int32_t inside(int32_t position, int32_t last, bool mirrored) {
     return std::clamp(position, 0, last);
 }
 
+// One pixel of the block, wherever it is.
+VARIFLOW_INLINE float cubic_at(const float* plane, int32_t width, int32_t height, bool mirrored, const Coordinates& at,
+                               const CubicWeights& x, const CubicWeights& y, int32_t i) {
+    float neighbours[16];
+    for (int row = 0; row < 4; ++row) {
+        const int64_t inside_y = inside(at.y[i] - 1 + row, height - 1, mirrored);
+        for (int column = 0; column < 4; ++column) {
+            neighbours[4 * row + column] = plane[inside_y * width + inside(at.x[i] - 1 + column, width - 1, mirrored)];
+        }
+    }
+    const Four column = sum_columns(neighbours, 4, y, i);
+    return column[1] + x.w0[i] * (column[0] - column[1]) + x.w2[i] * (column[2] - column[1]) +
+           x.w3[i] * (column[3] - column[1]);
+}
+
 VARIFLOW_CLONES
 void cubic(const float* VARIFLOW_RESTRICT plane, int32_t width, int32_t height, bool mirrored,
            const Coordinates& VARIFLOW_RESTRICT at, const CubicWeights& VARIFLOW_RESTRICT weights_x,
            const CubicWeights& VARIFLOW_RESTRICT weights_y, int32_t count, float* VARIFLOW_RESTRICT out) {
-    for (int32_t i = 0; i < count; ++i) {
-        const int32_t x = at.x[i] - 1, y = at.y[i] - 1;
-        if (x >= 0 && x < width - 3 && y >= 0 && y < height - 3) {
-            out[i] = cubic_sum(plane + static_cast<int64_t>(y) * width + x, width, weights_x, weights_y, i);
-            continue;
+    auto columns = [&](int32_t i) VARIFLOW_INLINE_LAMBDA {
+        return sum_columns(plane + static_cast<int64_t>(at.y[i] - 1) * width + at.x[i] - 1, width, weights_y, i);
+    };
+    int32_t i = 0;
+    while (i < count) {
+        if (i + 4 <= count && (at.amid[i] | at.amid[i + 1] | at.amid[i + 2] | at.amid[i + 3]) >= 0) {
+            Four p0 = columns(i), p1 = columns(i + 1), p2 = columns(i + 2), p3 = columns(i + 3);
+            transpose(p0, p1, p2, p3);
+            const Four value = p1 + load_four(weights_x.w0 + i) * (p0 - p1) + load_four(weights_x.w2 + i) * (p2 - p1) +
+                               load_four(weights_x.w3 + i) * (p3 - p1);
+            std::memcpy(out + i, &value, sizeof value);
+            i += 4;
+        } else {
+            out[i] = cubic_at(plane, width, height, mirrored, at, weights_x, weights_y, i);
+            ++i;
         }
-        float neighbours[16];
-        for (int row = 0; row < 4; ++row) {
-            const int64_t inside_y = inside(y + row, height - 1, mirrored);
-            for (int column = 0; column < 4; ++column) {
-                neighbours[4 * row + column] = plane[inside_y * width + inside(x + column, width - 1, mirrored)];
-            }
-        }
-        out[i] = cubic_sum(neighbours, 4, weights_x, weights_y, i);
     }
 }
 

@@ -133,7 +133,7 @@ def _noise(at: LevelLinearisation) -> Linearisation:
     """Return a small linearisation of noise, with as many channels as another."""
     rng = np.random.default_rng(0)
     size = (16, 16)
-    channels, guides = len(at.frame0), len(at.level.colors)
+    channels, guides = len(at.frame0), len(at.guide)
     frame0, frame1, second = rng.random((3, channels, *size), np.float32)
     flow = tuple(rng.random((2, *size), np.float32))
     return Linearisation(
