@@ -1,12 +1,18 @@
 // Bindings of the kernels on images.
 #include <nanobind/stl/pair.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <array>
 #include <numeric>
 #include <string>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "bindings.hpp"
+#include "light.hpp"
 
 namespace variflow::bindings {
 namespace {
@@ -95,6 +101,48 @@ double noise(nb::handle planes_argument) {
     return variflow::noise(floats(planes), shape_of(planes));
 }
 
+std::vector<float> checked_row(nb::handle argument, const char* name, size_t count) {
+    const Array row = checked<float>(argument, name, {"count"});
+    if (count && row.shape(0) != count) {
+        refuse_value(std::string("`") + name + "` must have the shape (" + std::to_string(count) + ",), not " +
+                     describe(row));
+    }
+    return {floats(row), floats(row) + row.shape(0)};
+}
+
+std::tuple<double, double, std::vector<bool>> fit_light(nb::handle target_argument, nb::handle values_argument, int64_t rounds,
+                                             double least_gain, double largest_gain) {
+    const std::vector<float> target = checked_row(target_argument, "target", 0);
+    const std::vector<float> values = checked_row(values_argument, "values", target.size());
+    auto [gain, offset, kept] = variflow::fit_light(target, values, {rounds, least_gain, largest_gain});
+    return {gain, offset, std::move(kept)};
+}
+
+std::tuple<double, double, double> light_change(nb::handle first_argument, nb::handle second_argument,
+                                                nb::handle usable_argument, int64_t every, float margin,
+                                                int64_t fewest, int64_t rounds, double least_gain,
+                                                double largest_gain) {
+    const Array first = checked<float>(first_argument, "first", {"channels", "height", "width"});
+    const Shape shape = shape_of(first);
+    auto like_first = [&](nb::handle argument, const char* name, int64_t channels) {
+        Array planes = checked<float>(argument, name, {"channels", "height", "width"});
+        const Shape given = shape_of(planes);
+        if (given.channels != channels || given.height != shape.height || given.width != shape.width) {
+            refuse_value(std::string("`") + name + "` must have " + std::to_string(channels) +
+                         " planes of the size of `first`, " + describe(first) + ", not " + describe(planes));
+        }
+        return planes;
+    };
+    const Array second = like_first(second_argument, "second", shape.channels);
+    const Array usable = like_first(usable_argument, "usable", 1);
+    from_to("every", every, 1, most_pixels);
+    const Unlocked unlocked;
+    const auto [change, before, after] =
+        variflow::light_change(floats(first), floats(second), floats(usable), shape, every, margin,
+                               std::max<int64_t>(fewest, 1), {rounds, least_gain, largest_gain});
+    return {change, before, after};
+}
+
 Planes resample(nb::handle planes_argument, nb::handle first_y_argument, nb::handle weights_y_argument,
                 nb::handle first_x_argument, nb::handle weights_x_argument) {
     const Array planes = checked_planes(planes_argument);
@@ -139,6 +187,14 @@ void add_images(nb::module_& module) {
                "The values that this part of the bytes of every `step`-th row of both images lies below, and above.");
     module.def("noise", &noise, "planes"_a.none(),
                "The standard deviation of the noise of planes; what is not finite does not count.");
+    module.def("fit_light", &fit_light, "target"_a.none(), "values"_a.none(), "rounds"_a, "least_gain"_a,
+               "largest_gain"_a,
+               "The gain and the offset by which values have the mean and the spread of a target, without what these "
+               "do not fit; and 1 for each that they fit.");
+    module.def("light_change", &light_change, "first"_a.none(), "second"_a.none(), "usable"_a.none(), "every"_a,
+               "margin"_a, "fewest"_a, "rounds"_a, "least_gain"_a, "largest_gain"_a,
+               "By how much the gain and the offset between two frames change what is ordinary, and the mean difference "
+               "of the frames without and with them.");
     module.def("derivative", &derivative, "planes"_a.none(), "axis"_a,
                "The 5-point derivative [1, -8, 0, 8, -1] / 12 along 'x' or 'y', borders replicated.");
     module.def(

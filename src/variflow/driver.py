@@ -194,7 +194,9 @@ def iterate_prepared(images: Images, levels: list[Level], model: Model, init: An
     start = _start(init, levels, suited)
     light = None
     if model.light == "matched":
-        light = LightMatching(images.images, images.valids, partial(levels_of, images, model))
+        light = LightMatching(
+            images.images, images.valids, partial(levels_of, images, model), partial(_linearise, model=model)
+        )
 
     def back(flow: Flow) -> Iterator[State]:
         images_back, model_back = images.swapped(), backward_model(suited)

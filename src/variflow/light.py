@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow import flowops
+from variflow import _core
 
 if TYPE_CHECKING:
+    from variflow.linearisation import Linearisation
     from variflow.pyramid import Level
 
 Planes = NDArray[np.float32]
@@ -38,6 +39,8 @@ _MARGIN_IN_LEVEL = 3 / 255
 _FEWEST = 100
 # About as many pixels are enough to judge whether the light differs, and to measure by how much.
 _TO_JUDGE, _TO_MEASURE = 3_000, 20_000
+# How often a gain and an offset are fitted; after each, what fits badly is left out.
+_ROUNDS_TO_JUDGE, _ROUNDS_TO_MEASURE = 3, 5
 # Levels with more pixels than this keep the light that was found.
 _LARGEST_LEVEL = 20_000
 
@@ -85,6 +88,8 @@ class LightMatching:
         Where their pixels are usable; None where all are.
     rebuild : callable
         ``rebuild(light)`` returns the levels of the frames as that light shows them.
+    linearise : callable
+        ``linearise(level, flow)`` returns what the frames of a level show around a flow.
 
     Attributes
     ----------
@@ -97,9 +102,10 @@ class LightMatching:
         images: Sequence[NDArray[Any]],
         valids: Sequence[NDArray[np.bool_] | None],
         rebuild: Callable[[Light], list[Level]],
+        linearise: Callable[[Level, tuple[Planes, Planes]], Linearisation],
     ) -> None:
         self.light: Light | None = None
-        self._images, self._valids, self._rebuild = images, valids, rebuild
+        self._images, self._valids, self._rebuild, self._linearise = images, valids, rebuild, linearise
 
     def matched(self, levels: list[Level], index: int, flow: tuple[Planes, Planes], *, begins: bool) -> list[Level]:
         """Return the levels for going on at one of them with this flow: as they are, or in matched light.
@@ -109,7 +115,7 @@ class LightMatching:
         """
         small = math.prod(levels[index].shape) <= _LARGEST_LEVEL
         largest = index == 0 or math.prod(levels[index - 1].shape) > _LARGEST_LEVEL
-        if self.light is None and not ((small or begins) and light_differs(levels[index], flow)):
+        if self.light is None and not ((small or begins) and light_differs(self._linearise(levels[index], flow))):
             return levels
         if self.light is not None and not (small and largest):
             return levels
@@ -117,32 +123,13 @@ class LightMatching:
         return self._rebuild(self.light)
 
 
-def light_differs(level: Level, flow: tuple[Planes, Planes]) -> bool:
-    """Return whether, around a flow, a gain and an offset explain most of the difference of the frames of a level."""
-    height, width = level.shape
-    every = math.ceil(math.sqrt(height * width / _TO_JUDGE))
-    warped = flowops.warp_planes(level.frame1.planes, flow, "bilinear")[:, ::every, ::every]
-    first = level.frame0.planes[:, ::every, ::every]
-    u, v = (component[::every, ::every] for component in flow)
-    x, y = np.arange(0, width, every) + u, np.arange(0, height, every)[:, None] + v
-    usable = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1) & level.frame0.valid[::every, ::every]
-    if not level.frame1.complete:
-        usable &= (
-            flowops.warp_planes(level.frame1.valid[None].astype(np.float32), flow, "bilinear")[0, ::every, ::every]
-            > 0.999
-        )
-    change = before = after = 0.0
-    for target, values in zip(first, warped, strict=True):
-        among = usable & _unsaturated(target, _MARGIN_IN_LEVEL) & _unsaturated(values, _MARGIN_IN_LEVEL)
-        if np.count_nonzero(among) < _FEWEST:
-            continue
-        target, values = target[among], values[among]
-        gain, offset, kept = fit_light(target, values, rounds=3)
-        target, values = target[kept], values[kept]
-        before += float(np.abs(target - values).sum()) / target.size
-        after += float(np.abs(target - gain * values - offset).sum()) / target.size
-        middle, spread = _mean_and_spread(values)
-        change = max(change, *(abs((gain - 1) * (middle + side * spread) + offset) for side in (-2, 2)))
+def light_differs(at: Linearisation) -> bool:
+    """Return whether a gain and an offset explain most of the difference of the frames around the flow so far."""
+    usable = at.valid.astype(np.float32)[None]
+    every = math.ceil(math.sqrt(usable.size / _TO_JUDGE))
+    change, before, after = _core.light_change(
+        at.frame0, at.frame1, usable, every, _MARGIN_IN_LEVEL, _FEWEST, _ROUNDS_TO_JUDGE, *_GAINS
+    )
     return change > _NOTICED and after < _UNEXPLAINED * before
 
 
@@ -171,26 +158,31 @@ def measure_light(
     [0.8, 30.0]
     """
     extremes = [_extremes(image, valid) for image, valid in zip(images, valids, strict=True)]
-    unit = max(float((high - low).max()) for low, high in extremes) or 1.0  # so that no square overflows
+    (low, high), (low_of_second, high_of_second) = extremes
+    unit = max(float((high - low).max()) for low, high in extremes) or 1.0
     first, second = _pairs(images, valids, flow)
     channels = images[0].shape[2]
     gain, offset = np.full(channels, np.nan), np.full(channels, np.nan)
     for channel in range(channels):
         among = np.ones(len(first), bool)
-        for values, (low, high) in zip((first, second), extremes, strict=True):
-            margin = _MARGIN * (high[channel] - low[channel])
-            among &= (values[:, channel] > low[channel] + margin) & (values[:, channel] < high[channel] - margin)
+        for values, (least, most) in zip((first, second), extremes, strict=True):
+            margin = _MARGIN * (most[channel] - least[channel])
+            among &= (values[:, channel] > least[channel] + margin) & (values[:, channel] < most[channel] - margin)
         if np.count_nonzero(among) >= _FEWEST:
-            gain[channel], offset[channel], _ = fit_light(first[among, channel] / unit, second[among, channel] / unit)
-    offset *= unit
+            # In a unit, and from a zero, in which single precision loses nothing.
+            target = (first[among, channel] - low[channel]) / unit
+            values = (second[among, channel] - low_of_second[channel]) / unit
+            gain[channel], offset[channel], _ = fit_light(target, values)
+    offset = offset * unit + low - gain * low_of_second
     known = np.isfinite(gain)
     gain[~known], offset[~known] = (gain[known].mean(), offset[known].mean()) if known.any() else (1.0, 0.0)
-    (low, high), (low_of_second, high_of_second) = extremes
     low, high = np.maximum(low, gain * low_of_second + offset), np.minimum(high, gain * high_of_second + offset)
     return Light(gain, offset, low, high)
 
 
-def fit_light(target: NDArray[Any], values: NDArray[Any], rounds: int = 5) -> tuple[float, float, NDArray[np.bool_]]:
+def fit_light(
+    target: NDArray[Any], values: NDArray[Any], rounds: int = _ROUNDS_TO_MEASURE
+) -> tuple[float, float, NDArray[np.bool_]]:
     """Find the gain and offset by which values become a target, and which of them these fit.
 
     They give both the same mean and spread. Least squares would not do: wherever the flow is wrong, they find a gain
@@ -217,29 +209,9 @@ def fit_light(target: NDArray[Any], values: NDArray[Any], rounds: int = 5) -> tu
     >>> round(gain, 3), round(offset, 3)
     (1.25, -0.5)
     """
-    kept = np.ones(target.shape, bool)
-    gain, offset = 1.0, 0.0
-    tolerated = 0.01 * _mean_and_spread(target)[1]
-    for _ in range(rounds):
-        middle_target, spread_target = _mean_and_spread(target[kept])
-        middle, spread = _mean_and_spread(values[kept])
-        gain = min(max(spread_target / spread, _GAINS[0]), _GAINS[1]) if spread > 0 else 1.0
-        offset = middle_target - gain * middle
-        residual = np.abs(gain * values + (offset - target))
-        kept = residual <= 2 * float(residual.sum()) / residual.size + tolerated
-    return gain, offset, kept
-
-
-def _mean_and_spread(values: NDArray[Any]) -> tuple[float, float]:
-    """Return the mean and the standard deviation; for a thousand values much faster than NumPy's own."""
-    mean = float(values.sum()) / values.size
-    centred = values - mean
-    return mean, math.sqrt(float((centred * centred).sum()) / values.size)
-
-
-def _unsaturated(values: NDArray[Any], margin: float) -> NDArray[np.bool_]:
-    inner: NDArray[np.bool_] = (values > values.min() + margin) & (values < values.max() - margin)
-    return inner
+    pair = (np.ascontiguousarray(part, np.float32) for part in (target, values))
+    gain, offset, kept = _core.fit_light(*pair, rounds, *_GAINS)
+    return gain, offset, np.array(kept)
 
 
 def _extremes(image: NDArray[Any], valid: NDArray[np.bool_] | None) -> tuple[Numbers, Numbers]:
