@@ -86,13 +86,16 @@ void assemble(const float* const* samples, int64_t width, const float* VARIFLOW_
               uint8_t* VARIFLOW_RESTRICT out) {
     for (int64_t x = 0; x < width; ++x) {
         const float factor = scale[x];
+        int32_t whole[descriptor_bytes];
         for (int p = 0; p < positions; ++p) {
             const float* const from = samples[p] + x * orientations;
             for (int k = 0; k < orientations; ++k) {
                 const float value = from[k] * factor + 0.5f;
-                out[x * descriptor_bytes + p * orientations + k] =
-                    static_cast<uint8_t>(static_cast<int32_t>(value < 255.0f ? value : 255.0f));
+                whole[p * orientations + k] = static_cast<int32_t>(value < 255.0f ? value : 255.0f);
             }
+        }
+        for (int k = 0; k < static_cast<int>(descriptor_bytes); ++k) {
+            out[x * descriptor_bytes + k] = static_cast<uint8_t>(whole[k]);
         }
     }
 }

@@ -13,6 +13,7 @@
 #include "matching.hpp"
 #include "platform.hpp"
 #include "threads.hpp"
+#include "vector_math.hpp"
 
 namespace variflow {
 namespace {
@@ -55,11 +56,10 @@ void sum_along_row(const float* VARIFLOW_RESTRICT decay, int64_t width, double* 
 
 // exp(-(1 + contrast * difference) / reach) between neighbours.
 VARIFLOW_CLONES
-void to_decay(const float* VARIFLOW_RESTRICT differences, float contrast, float reach, int64_t count,
-              float* VARIFLOW_RESTRICT out) {
+void to_decay(float contrast, float reach, int64_t count, float* VARIFLOW_RESTRICT differences_then_decay) {
     for (int64_t i = 0; i < count; ++i) {
-        const float way = (1.0f + contrast * differences[i]) / reach;
-        out[i] = std::exp(-(way < 20.0f ? way : 20.0f));
+        const float way = (1.0f + contrast * differences_then_decay[i]) / reach;
+        differences_then_decay[i] = exponential(-(way < 20.0f ? way : 20.0f));
     }
 }
 
@@ -100,8 +100,8 @@ void fill_affine(const FillPlanes& planes, Shape shape, FillRule rule, float* ou
             across[p] = std::sqrt(right), down[p] = std::sqrt(below);
         }
     }
-    to_decay(across.data(), rule.contrast, rule.reach, places, across.data());
-    to_decay(down.data(), rule.contrast, rule.reach, places, down.data());
+    to_decay(rule.contrast, rule.reach, places, across.data());
+    to_decay(rule.contrast, rule.reach, places, down.data());
 
     std::vector<float> weights(planes.weight, planes.weight + places);
     std::vector<double> sums(static_cast<size_t>(places * moments)), above(sums.size());

@@ -61,7 +61,19 @@ struct Comparison {
         if (second.valid[pixel] == 0.0f) return unmatched;
         return difference(descriptor, second.descriptors + pixel * descriptor_bytes);
     }
+
+    // What the cost of a seed's displacement will look at, if there is such a seed.
+    VARIFLOW_INLINE void expect(int64_t i, int64_t j, int32_t dx, int32_t dy) const {
+        if (i < 0 || i >= columns.count) return;
+        const int64_t x = columns.position(i) + dx, y = rows.position(j) + dy;
+        if (x < 0 || y < 0 || x >= second.width || y >= second.height) return;
+        prefetch(second.descriptors + (y * second.width + x) * descriptor_bytes);
+        prefetch(second.valid + y * second.width + x);
+    }
 };
+
+// The reading of descriptors is begun so many seeds ahead.
+constexpr int64_t ahead = 4;
 
 // Compare all displacements; between equals the shorter one wins.
 VARIFLOW_CLONES
@@ -155,6 +167,11 @@ void sweep(const Comparison& frames, SearchRule rule, int64_t begin, int64_t end
         const Seed* const visited = direction > 0 ? above : below;
         for (int64_t column = 0; column < across; ++column) {
             const int64_t i = direction > 0 ? column : across - 1 - column;
+            const int64_t later = i + ahead * direction;
+            if (visited && later >= 0 && later < across) {
+                frames.expect(later, j, visited[later].dx, visited[later].dy);
+                prefetch(frames.descriptor(later, j));
+            }
             if (!frames.usable(i, j)) continue;
             const uint8_t* const descriptor = frames.descriptor(i, j);
             const Surroundings around(frames, above, seeds + j * across, below, i);
@@ -205,10 +222,11 @@ float vertex(int32_t before, int32_t at, int32_t after) {
     return steeper == 0 ? 0.0f : 0.5f * static_cast<float>(before - after) / static_cast<float>(steeper);
 }
 
+constexpr int32_t ring[8][2] = {{6, 0}, {4, 4}, {0, 6}, {-4, 4}, {-6, 0}, {-4, -4}, {0, -6}, {4, -4}};
+
 // The least difference on a ring about a match: what it would cost to miss it by that much.
 VARIFLOW_INLINE int32_t least_around(const Comparison& frames, const uint8_t* descriptor, int64_t i, int64_t j,
                                      const Seed& seed) {
-    constexpr int32_t ring[8][2] = {{6, 0}, {4, 4}, {0, 6}, {-4, 4}, {-6, 0}, {-4, -4}, {0, -6}, {4, -4}};
     int32_t least = unmatched;
     for (const auto& offset : ring) {
         const int32_t cost = frames.cost(descriptor, i, j, seed.dx + offset[0], seed.dy + offset[1]);
@@ -223,6 +241,11 @@ void write(const Comparison& frames, int64_t begin, int64_t end, const Seed* see
     const int64_t across = frames.columns.count, count = across * frames.rows.count;
     for (int64_t j = begin; j < end; ++j) {
         for (int64_t i = 0; i < across; ++i) {
+            if (i + ahead < across) {
+                const Seed later = seeds[j * across + i + ahead];
+                for (const auto& offset : ring) frames.expect(i + ahead, j, later.dx + offset[0], later.dy + offset[1]);
+                prefetch(frames.descriptor(i + ahead, j));
+            }
             const Seed seed = seeds[j * across + i];
             float u = missing, v = missing, ambiguity = missing;
             if (seed.cost != unmatched) {

@@ -195,7 +195,10 @@ def iterate_prepared(images: Images, levels: list[Level], model: Model, init: An
     light = None
     if model.light == "matched":
         light = LightMatching(
-            images.images, images.valids, partial(levels_of, images, model), partial(_linearise, model=model)
+            images.images,
+            images.valids,
+            partial(levels_of, images, model),
+            partial(_linearise, model=model),
         )
 
     def back(flow: Flow) -> Iterator[State]:

@@ -19,7 +19,7 @@ from variflow import _core
 from variflow.frames import prepare
 from variflow.pyramid import Level, pyramid
 from variflow.resampling import Planes, resample_flow
-from variflow.seeds import COARSEST, Axis, Seeds, fit_affine, odds, search
+from variflow.seeds import COARSEST, Axis, Seeds, fit_affine, odds, placed, search
 
 # Every so many columns and rows a point is matched, and a dense flow is made, if these are not more points than so.
 SPACING = 3
@@ -167,7 +167,8 @@ def densify(matches: Matches, frame0: Any) -> NDArray[np.float32]:
     >>> flow.shape, flow.min(axis=(0, 1)).round(3).tolist()
     ((48, 64, 2), [1.0, 0.0])
     """
-    u, v = _dense(matches, pyramid(prepare(frame0, frame0), factor=0.5, coarsest=COARSEST), 0)
+    levels = pyramid(prepare(frame0, frame0), factor=0.5, coarsest=COARSEST)
+    u, v = _dense_from(matches, levels).at(levels[0].shape)
     return np.stack((u, v), axis=-1)
 
 
@@ -198,11 +199,26 @@ class Start:
             return flow
         height, width = flow[0].shape
         u, v = resample_flow(self.planes, (height, width))
-        x, y = np.arange(width, dtype=np.float32) + u, np.arange(height, dtype=np.float32)[:, None] + v
-        outside = np.maximum(np.maximum(-x, x - (width - 1)), np.maximum(-y, y - (height - 1)))
+        outside = np.maximum(
+            _beyond(np.arange(width, dtype=np.float32) + u, width),
+            _beyond(np.arange(height, dtype=np.float32)[:, None] + v, height),
+        )
+        leaves = np.nonzero(outside > 0)
         scale = width / self.planes[0].shape[1] * _START_SCALE
-        share = np.clip(outside / np.float32(_UNSEEN * scale), np.float32(0), np.float32(1))
-        return flow[0] + share * (u - flow[0]), flow[1] + share * (v - flow[1])
+        share = np.minimum(outside[leaves] / np.float32(_UNSEEN * scale), np.float32(1))
+        kept = flow[0].copy(), flow[1].copy()
+        for component, start in zip(kept, (u, v), strict=True):
+            component[leaves] += share * (start[leaves] - component[leaves])
+        return kept
+
+
+def _beyond(positions: Planes, size: int) -> Planes:
+    """Return how far outside the frame positions along one axis lie, negative inside; they are used up."""
+    middle = np.float32((size - 1) / 2)
+    positions -= middle
+    np.abs(positions, out=positions)
+    positions -= middle
+    return positions
 
 
 def start(levels: list[Level]) -> Start | None:
@@ -223,32 +239,55 @@ def start(levels: list[Level]) -> Start | None:
             decided = seeds.shape[1] > 0.2 * shape[1]
             if seeds.roughness() < (_LARGE if decided else _MAYBE_LARGE):
                 return None
-    return start_from(_matches(seeds, shape), levels)
+    rows, columns = seeds.axes
+    return _start(_dense(placed(seeds.found[0], seeds.confidence), rows, columns, levels), levels)
 
 
 def start_from(matches: Matches, levels: list[Level]) -> Start:
     """Return where to start from, given matches."""
+    return _start(_dense_from(matches, levels), levels)
+
+
+def _start(dense: _Dense, levels: list[Level]) -> Start:
     widths = np.array([level.shape[1] for level in levels])
     index = int(np.argmin(np.abs(np.log(widths / (widths[0] * _START_SCALE)))))
-    return Start(index, _dense(matches, levels, index))
+    return Start(index, dense.at(levels[index].shape))
 
 
-def _dense(matches: Matches, levels: list[Level], index: int) -> tuple[Planes, Planes]:
-    """Return the flow at a level that matches suggest."""
-    shape, (height, width) = levels[0].shape, levels[index].shape
+@dataclass(frozen=True)
+class _Dense:
+    """A flow on the points of a grid, in pixels of the grid's frame."""
+
+    flow: Planes
+    rows: Axis
+    columns: Axis
+
+    def at(self, shape: tuple[int, int]) -> tuple[Planes, Planes]:
+        """Return the flow of a level of that size, in its pixels."""
+        height, width = shape
+        u, v = _core.resample(self.flow, *self.rows.to_pixels(height), *self.columns.to_pixels(width))
+        return u * np.float32(width / self.columns.size), v * np.float32(height / self.rows.size)
+
+
+def _dense_from(matches: Matches, levels: list[Level]) -> _Dense:
+    shape = levels[0].shape
     spacing = max(SPACING, math.ceil(math.sqrt(shape[0] * shape[1] / _MOST_POINTS)))
     rows, columns = (Axis(size, spacing) for size in shape)
-    placed = _placed(matches, rows, columns)
-    if not placed[2].any():
+    on_grid = _placed(matches, rows, columns)
+    if not on_grid[2].any():
         raise ValueError(f"there are {len(matches)} matches, none with confidence")
-    like = next(level for level in reversed(levels) if spacing * level.shape[1] >= shape[1])
+    return _dense(on_grid, rows, columns, levels)
+
+
+def _dense(on_grid: Planes, rows: Axis, columns: Axis, levels: list[Level]) -> _Dense:
+    """Return the flow that matches on a grid suggest: u, v, weight, x and y of each."""
+    like = next(level for level in reversed(levels) if level.shape[1] >= columns.size / columns.spacing)
     guide = _core.resample(like.guide, *rows.from_pixels(like.shape[0]), *columns.from_pixels(like.shape[1]))
-    fitted = fit_affine(placed, guide, rounds=3, turns=3)
+    fitted = fit_affine(on_grid, guide, rounds=3, turns=3)
     flow, rest = fitted[:2], np.ascontiguousarray(fitted[2:])
-    everywhere, trusted = np.ones_like(placed[:1]), placed[2:3] + np.float32(_WITHOUT_MATCH)
+    everywhere, trusted = np.ones_like(on_grid[:1]), on_grid[2:3] + np.float32(_WITHOUT_MATCH)
     flow = flow + _core.weighted_median(rest, rest, everywhere, guide, trusted, **_MEDIAN)
-    u, v = _core.resample(flow, *rows.to_pixels(height), *columns.to_pixels(width))
-    return u * np.float32(width / shape[1]), v * np.float32(height / shape[0])
+    return _Dense(flow, rows, columns)
 
 
 def _matches(seeds: Seeds, shape: tuple[int, int]) -> Matches:
@@ -256,7 +295,7 @@ def _matches(seeds: Seeds, shape: tuple[int, int]) -> Matches:
     known = seeds.confidence[0] > 0
     rows, columns = np.nonzero(known)
     scale = np.array([shape[1] / seeds.shape[1], shape[0] / seeds.shape[0]], np.float32)
-    y, x = (Axis(size, seeds.spacing).positions for size in seeds.shape)
+    y, x = (axis.positions for axis in seeds.axes)
     points = np.stack([x[columns], y[rows]], axis=1).astype(np.float32)
     flow = seeds.found[0][:2, known].T * scale
     return Matches((points + np.float32(0.5)) * scale - np.float32(0.5), flow, seeds.confidence[0, known])

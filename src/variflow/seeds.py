@@ -97,6 +97,12 @@ class Seeds:
     found: tuple[Planes, Planes]
     confidence: Planes
 
+    @property
+    def axes(self) -> tuple[Axis, Axis]:
+        """Rows and columns of the grid."""
+        height, width = self.shape
+        return Axis(height, self.spacing), Axis(width, self.spacing)
+
     def roughness(self) -> float:
         """Return how far things move against what surrounds them, relative to its size.
 
@@ -192,7 +198,7 @@ def _lifted(found: Planes, shape: tuple[int, int], finer: tuple[int, int], spaci
         position = (Axis(size, spacing).positions + 0.5) * (coarse / size) - 0.5
         nearest.append(np.clip(np.rint((position - grid.first) / spacing), 0, grid.count - 1).astype(np.int64))
     scale = np.array([finer[1] / shape[1], finer[0] / shape[0]], np.float32)
-    return np.ascontiguousarray(found[:, nearest[0][:, None], nearest[1]] * scale[:, None, None])
+    return found.take(nearest[0], axis=1).take(nearest[1], axis=2) * scale[:, None, None]
 
 
 def odds(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -205,9 +211,15 @@ def _filled(found: Planes, confidence: Planes, guide: Planes) -> Planes:
     """Replace what is no match by what the matches around it suggest."""
     if not confidence.any():
         return np.ascontiguousarray(found[:2])
-    positions = np.indices(confidence.shape[1:]).astype(np.float32)[::-1]
-    planes = np.concatenate([np.nan_to_num(found[:2]), odds(confidence), positions])
-    return np.where(confidence > 0, found[:2], fit_affine(planes, guide, rounds=2, turns=2)[:2])
+    fitted = fit_affine(placed(found, confidence), guide, rounds=2, turns=2)
+    return np.where(confidence > 0, found[:2], fitted[:2])
+
+
+def placed(found: Planes, confidence: Planes) -> Planes:
+    """Return u, v, weight, x and y, in points of the grid, of the matches at each point; weight 0 for none."""
+    y, x = np.indices(confidence.shape[1:], np.float32)
+    u, v = np.where(confidence > 0, found[:2], np.float32(0))
+    return np.stack([u, v, odds(confidence[0]), x, y])
 
 
 def fit_affine(placed: Planes, guide: Planes, *, rounds: int, turns: int) -> Planes:
