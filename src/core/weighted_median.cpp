@@ -3,8 +3,8 @@
 //
 //     reliability(q) exp(-|q - p|^2 / (2 spatial^2) - |guide(q) - guide(p)|^2 / (2 color^2)).
 //
-// Pixels are handled in blocks along a row, with all neighbours and weights of a block in the first-level cache, one
-// pixel a vector lane. Bisection of the weight at or below a value finds a bracket of 1/16 pixel that holds the median;
+// Pixels are handled in blocks of two pieces of a row each, with all neighbours and weights of a block in the first-level
+// cache, one pixel a vector lane. Bisection of the weight at or below a value finds a bracket of 1/16 pixel that holds the median;
 // the weighted mean of the neighbours within it is taken. It hardly depends on the last digits of the flow, and is the
 // neighbours' value where they are equal.
 #include <algorithm>
@@ -21,7 +21,7 @@
 namespace variflow {
 namespace {
 
-constexpr int lanes = 16;
+constexpr int lanes = 16, pieces = 2, piece_size = lanes / pieces;
 // Neighbours are summed in groups, in registers; their number is padded to whole groups with such that weigh nothing.
 constexpr int group = 8;
 
@@ -51,7 +51,7 @@ struct Block {
     Block(int64_t neighbours, int64_t window, int64_t guide_channels)
         : padded((neighbours + group - 1) / group * group),
           weights(static_cast<size_t>(padded * lanes)),
-          columns(static_cast<size_t>(4 * (window + lanes))),
+          columns(static_cast<size_t>(4 * (window + piece_size))),
           centre(static_cast<size_t>(guide_channels * lanes)) {
         for (std::vector<float>& plane : values) plane.resize(weights.size());
     }
@@ -68,7 +68,7 @@ VARIFLOW_CLONES
 void add_squared_differences(const float* VARIFLOW_RESTRICT columns, const float* VARIFLOW_RESTRICT centre,
                              float factor, const Part& part, float* VARIFLOW_RESTRICT sums) {
     for (int64_t k = 0; k < part.count; ++k) {
-        VARIFLOW_LANES for (int i = 0; i < lanes; ++i) {
+        VARIFLOW_LANES for (int i = 0; i < piece_size; ++i) {
             const float difference = columns[k * part.step + i] - centre[i];
             sums[k * lanes + i] += factor * difference * difference;
         }
@@ -87,7 +87,7 @@ VARIFLOW_CLONES
 void weigh(const float* VARIFLOW_RESTRICT reliability, const Part& part, float* VARIFLOW_RESTRICT weights,
            float* VARIFLOW_RESTRICT total) {
     for (int64_t k = 0; k < part.count; ++k) {
-        VARIFLOW_LANES for (int i = 0; i < lanes; ++i) {
+        VARIFLOW_LANES for (int i = 0; i < piece_size; ++i) {
             const float weight =
                 weight_of(part.spatial[k] + weights[k * lanes + i], reliability[k * part.step + i]);
             weights[k * lanes + i] = weight;
@@ -104,7 +104,7 @@ void weigh_by_color(const float* VARIFLOW_RESTRICT reliability, const float* VAR
                     float* VARIFLOW_RESTRICT weights, float* VARIFLOW_RESTRICT total) {
     for (int64_t k = 0; k < part.count; ++k) {
         const int64_t at = k * part.step;
-        VARIFLOW_LANES for (int i = 0; i < lanes; ++i) {
+        VARIFLOW_LANES for (int i = 0; i < piece_size; ++i) {
             const float d0 = first[at + i] - centre[i], d1 = second[at + i] - centre[lanes + i];
             const float d2 = third[at + i] - centre[2 * lanes + i];
             const float weight =
@@ -120,7 +120,7 @@ VARIFLOW_CLONES
 void copy_neighbours(const float* VARIFLOW_RESTRICT columns, const Part& part, float* VARIFLOW_RESTRICT values,
                      float* VARIFLOW_RESTRICT low, float* VARIFLOW_RESTRICT high) {
     for (int64_t k = 0; k < part.count; ++k) {
-        VARIFLOW_LANES for (int i = 0; i < lanes; ++i) {
+        VARIFLOW_LANES for (int i = 0; i < piece_size; ++i) {
             const float value = columns[k * part.step + i];
             values[k * lanes + i] = value;
             low[i] = smaller(low[i], value);
@@ -197,56 +197,52 @@ void mean_between(const float* VARIFLOW_RESTRICT values, const float* VARIFLOW_R
     for (int i = 0; i < lanes; ++i) out[i] = low[i] + (total[i] > 0.0f ? sum[i] / total[i] : 0.0f);
 }
 
-// The block of pixels from column `x` of row `y` on: gather neighbours and their weights.
+// Pixels of a row from column `x` on: gather neighbours and their weights in the lanes from `lane` on.
 void gather(const MedianPlanes& planes, Shape shape, const MedianWindow& window, const std::vector<Part>& parts,
-            int64_t x, int64_t y, Block& block) {
+            int64_t x, int64_t y, int64_t lane, Block& block) {
     const int64_t height = shape.height, width = shape.width, pixels = height * width;
     const float color_factor = 0.5f / (window.color * window.color);
-    std::fill_n(block.half, lanes, 0.0f);
+    std::fill_n(block.half + lane, piece_size, 0.0f);
     for (int plane : {0, 1}) {
-        std::fill_n(block.low[plane], lanes, std::numeric_limits<float>::max());
-        std::fill_n(block.high[plane], lanes, std::numeric_limits<float>::lowest());
+        std::fill_n(block.low[plane] + lane, piece_size, std::numeric_limits<float>::max());
+        std::fill_n(block.high[plane] + lane, piece_size, std::numeric_limits<float>::lowest());
     }
+    float* const centre = block.centre.data() + lane;
     for (int64_t channel = 0; channel < planes.guide_channels; ++channel) {
         const float* const row = planes.guide + channel * pixels + y * width;
-        for (int i = 0; i < lanes; ++i) block.centre[channel * lanes + i] = row[std::min(x + i, width - 1)];
+        for (int i = 0; i < piece_size; ++i) centre[channel * lanes + i] = row[std::min(x + i, width - 1)];
     }
-    int64_t first = 0;
+    int64_t first = lane;
     for (const Part& part : parts) {
         const int64_t start = std::clamp<int64_t>(y + part.row, 0, height - 1) * width;
-        const int64_t length = (part.count - 1) * part.step + lanes;
+        const int64_t length = (part.count - 1) * part.step + piece_size;
         auto around = [&](const float* plane, int64_t copy = 0) {
             return columns_of(plane + start, x + part.column, length, width,
-                              block.columns.data() + copy * (window.size + lanes));
+                              block.columns.data() + copy * (window.size + piece_size));
         };
-        float* const weights = block.weights.data() + first * lanes;
+        float* const weights = block.weights.data() + first;
         if (planes.guide_channels == 3) {
             weigh_by_color(around(planes.reliability), around(planes.guide, 1), around(planes.guide + pixels, 2),
-                           around(planes.guide + 2 * pixels, 3), block.centre.data(), color_factor, part, weights,
-                           block.half);
+                           around(planes.guide + 2 * pixels, 3), centre, color_factor, part, weights,
+                           block.half + lane);
         } else {
-            std::fill_n(weights, part.count * lanes, 0.0f);
+            for (int64_t k = 0; k < part.count; ++k) std::fill_n(weights + k * lanes, piece_size, 0.0f);
             for (int64_t channel = 0; channel < planes.guide_channels; ++channel) {
-                add_squared_differences(around(planes.guide + channel * pixels), block.centre.data() + channel * lanes,
-                                        color_factor, part, weights);
+                add_squared_differences(around(planes.guide + channel * pixels), centre + channel * lanes, color_factor,
+                                        part, weights);
             }
-            weigh(around(planes.reliability), part, weights, block.half);
+            weigh(around(planes.reliability), part, weights, block.half + lane);
         }
         for (int plane : {0, 1}) {
-            copy_neighbours(around(planes.flow + plane * pixels), part, block.values[plane].data() + first * lanes,
-                            block.low[plane], block.high[plane]);
+            copy_neighbours(around(planes.flow + plane * pixels), part, block.values[plane].data() + first,
+                            block.low[plane] + lane, block.high[plane] + lane);
         }
-        first += part.count;
+        first += part.count * lanes;
     }
 }
 
-void find_medians(const float* mask, int64_t count, Block& block) {
-    for (int i = 0; i < lanes; ++i) {
-        for (int plane : {0, 1}) {
-            if (i >= count || mask[i] == 0.0f) block.low[plane][i] = block.high[plane][i];  // nobody waits for this lane
-        }
-        block.half[i] *= 0.5f;
-    }
+void find_medians(Block& block) {
+    for (float& half : block.half) half *= 0.5f;
     for (int step = 0; step < most_steps; ++step) {
         if (halve(block.low[0], block.high[0], block.middle[0]) == 0) break;
         weight_below(block.values[0].data(), block.values[1].data(), block.weights.data(), block.padded,
@@ -291,6 +287,20 @@ void weighted_median(MedianPlanes planes, Shape shape, MedianWindow window, floa
     const std::vector<Part> parts = window_parts(window, spatial);
     parallel_for(shape.height, rows_at_once, [&](int64_t begin, int64_t end) {
         Block block(static_cast<int64_t>(spatial.size()), window.size, planes.guide_channels);
+        int64_t pixel_of[lanes], number = 0;  // of each lane the pixel, or -1 if nobody waits for it; pieces gathered
+        auto finish = [&] {
+            for (int lane = 0; lane < lanes; ++lane) {
+                if (lane >= number * piece_size) pixel_of[lane] = -1;
+                if (pixel_of[lane] >= 0) continue;
+                for (int plane : {0, 1}) block.low[plane][lane] = block.high[plane][lane] = 0.0f;
+            }
+            find_medians(block);
+            for (int lane = 0; lane < lanes; ++lane) {
+                if (pixel_of[lane] < 0) continue;
+                for (int plane : {0, 1}) out[plane * pixels + pixel_of[lane]] = block.median[plane][lane];
+            }
+            number = 0;
+        };
         for (int64_t y = begin; y < end; ++y) {
             for (int plane : {0, 1}) {
                 std::copy_n(planes.otherwise + plane * pixels + y * width, width, out + plane * pixels + y * width);
@@ -299,17 +309,16 @@ void weighted_median(MedianPlanes planes, Shape shape, MedianWindow window, floa
             auto next = [=](int64_t x) {
                 return std::find_if(mask + x, mask + width, [](float marked) { return marked != 0.0f; }) - mask;
             };
-            for (int64_t x = next(0); x < width; x = next(x)) {
-                const int64_t count = std::min<int64_t>(lanes, width - x);
-                gather(planes, shape, window, parts, x, y, block);
-                find_medians(mask + x, count, block);
-                for (int64_t i = 0; i < count; ++i) {
-                    if (mask[x + i] == 0.0f) continue;
-                    for (int plane : {0, 1}) out[plane * pixels + y * width + x + i] = block.median[plane][i];
+            for (int64_t x = next(0); x < width; x = next(std::min(x + piece_size, width))) {
+                gather(planes, shape, window, parts, x, y, number * piece_size, block);
+                for (int64_t i = 0; i < piece_size; ++i) {
+                    const bool wanted = x + i < width && mask[x + i] != 0.0f;
+                    pixel_of[number * piece_size + i] = wanted ? y * width + x + i : -1;
                 }
-                x += count;
+                if (++number == pieces) finish();
             }
         }
+        if (number > 0) finish();
     });
 }
 
