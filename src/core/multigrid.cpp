@@ -201,7 +201,7 @@ class Level {
 public:
     // The grid's right side is that of the increments on `start`.
     Level(const System& system, Field start, int64_t fields)
-        : grid_(system.height, system.width, fields) {
+        : grid_(system.height, system.width, 1.0f, fields) {
         pack(system, start, grid_);
         if (system.height == 1 && system.width == 1) return;
         const CoarseSystem coarse(system);
@@ -215,12 +215,12 @@ public:
     void cycle() const {
         const int64_t stride = grid_.stride();
         for_fields(grid_, [&](int64_t, int64_t, float* fields) { std::fill_n(fields, 2 * stride, 0.0f); });
-        relax(grid_, half_sweeps, 0, 1.0f);
+        relax(grid_, half_sweeps, 0);
         if (!coarser_) return;
         restrict_residual();
         coarser_->cycle();
         interpolate();
-        relax(grid_, half_sweeps, 1, 1.0f);
+        relax(grid_, half_sweeps, 1);
     }
 
 private:

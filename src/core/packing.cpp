@@ -75,7 +75,7 @@ void residual_block(const BlockInput& in, int count, float* VARIFLOW_RESTRICT r1
 // single precision would find the motion along an image edge in rounding errors, they are taken as stronger; the increment
 // is drawn towards zero there, by a millionth of the data's strength.
 VARIFLOW_CLONES
-void eliminate_block(const BlockInput& in, int count, float* VARIFLOW_RESTRICT c1, float* VARIFLOW_RESTRICT c2,
+void eliminate_block(const BlockInput& in, int count, float omega, float* VARIFLOW_RESTRICT c1, float* VARIFLOW_RESTRICT c2,
                      float* VARIFLOW_RESTRICT ratio, float* VARIFLOW_RESTRICT inverse1,
                      float* VARIFLOW_RESTRICT inverse2) {
     const float *a11 = in.a11, *a12 = in.a12, *a22 = in.a22;
@@ -87,8 +87,8 @@ void eliminate_block(const BlockInput& in, int count, float* VARIFLOW_RESTRICT c
         const float rest = a22[i] + smooth - a12[i] * quotient;
         c1[i] = r1, c2[i] = r2;
         ratio[i] = quotient;
-        inverse1[i] = inverse;
-        inverse2[i] = 1.0f / (rest > smooth ? rest : smooth);
+        inverse1[i] = omega * inverse;
+        inverse2[i] = omega / (rest > smooth ? rest : smooth);
     });
 }
 
@@ -99,12 +99,13 @@ void add(const float* VARIFLOW_RESTRICT start, int64_t count, float* VARIFLOW_RE
 
 }  // namespace
 
-Grid::Grid(int64_t height, int64_t width, int64_t fields, Memory memory)
+Grid::Grid(int64_t height, int64_t width, float omega, int64_t fields, Memory memory)
     : height_(height),
       width_(width),
       fields_(fields),
       stride_(round_up((width + 1) / 2 + 1, vector_size)),
       count_(round_up((width + 1) / 2, vector_size)),
+      omega_(omega),
       memory_((1 + (memory == Memory::own ? height : 0)) * row_size()),
       rows_(static_cast<size_t>(height + 2), nullptr) {
     std::fill_n(memory_.data(), row_size(), 0.0f);
@@ -157,8 +158,8 @@ void pack_row(const Row& input, const Grid& grid, int64_t row) {
         const bool at_right = column + count == width;
         const int64_t first = column / 2, pairs = at_right ? stride - first : block_size / 2;
         const BlockInput in = block_input(input, column, count, width);
-        eliminate_block(in, count, computed[0].value, computed[1].value, computed[2].value, computed[3].value,
-                        computed[4].value);
+        eliminate_block(in, count, grid.omega(), computed[0].value, computed[1].value, computed[2].value,
+                        computed[3].value, computed[4].value);
         auto store = [&](Plane& plane, int field) {
             std::fill(plane.value + count, plane.value + 2 * pairs, 0.0f);
             part_row(plane.value, pairs, even + field * stride + first, odd + field * stride + first);

@@ -25,6 +25,18 @@
 #define VARIFLOW_RESTRICT __restrict__
 #endif
 
+// Before a loop whose passes do not depend on one another. Where pointers of VARIFLOW_RESTRICT would promise the same, GCC
+// reads what is used twice twice.
+#if defined(__clang__)
+#define VARIFLOW_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define VARIFLOW_INDEPENDENT _Pragma("GCC ivdep")
+#elif defined(_MSC_VER)
+#define VARIFLOW_INDEPENDENT __pragma(loop(ivdep))
+#else
+#define VARIFLOW_INDEPENDENT
+#endif
+
 // Before a short loop over the lanes of a vector: unrolled early, it would not become vector code.
 #if defined(__GNUC__)
 #define VARIFLOW_LANES _Pragma("GCC unroll 1")

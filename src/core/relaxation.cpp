@@ -25,20 +25,22 @@ namespace {
 constexpr int64_t most_together = 20;          // half-sweeps, one row behind the other
 constexpr int64_t cached_floats = 160 * 1024;  // in the second-level cache, with room to spare
 
-// Update the pixels of one colour in a row. `own` is the constant fields of that row, from c1 on; `other` all fields of
-// the other colour, `above` and `below` those in the rows beside it.
+// Update the pixels of one colour in a row. `own` is all fields of that row; `other` those of the other colour, `above` and
+// `below` those in the rows beside it.
 VARIFLOW_CLONES
-void update(float* VARIFLOW_RESTRICT x, float* VARIFLOW_RESTRICT y, const float* VARIFLOW_RESTRICT own,
-            const float* VARIFLOW_RESTRICT other, const float* VARIFLOW_RESTRICT above,
-            const float* VARIFLOW_RESTRICT below, int64_t stride, int64_t count, int64_t odd, float omega) {
-    auto constant = [=](Grid::FieldName field) VARIFLOW_INLINE_LAMBDA { return own + (field - Grid::c1) * stride; };
-    const float *c1 = constant(Grid::c1), *c2 = constant(Grid::c2), *ratio = constant(Grid::ratio);
-    const float *inverse1 = constant(Grid::inverse1), *inverse2 = constant(Grid::inverse2);
-    const float *edge_right = constant(Grid::edge_x), *edge_below = constant(Grid::edge_y);
-    const float *edge_left = other + Grid::edge_x * stride - 1 + odd, *edge_above = above + Grid::edge_y * stride;
-    const float *x_left = other + Grid::x * stride - 1 + odd, *y_left = other + Grid::y * stride - 1 + odd;
-    const float *x_above = above + Grid::x * stride, *y_above = above + Grid::y * stride;
-    const float *x_below = below + Grid::x * stride, *y_below = below + Grid::y * stride;
+void update(float* own, const float* other, const float* above, const float* below, int64_t stride, int64_t count,
+            int64_t odd, float omega) {
+    auto field = [=](const float* of, Grid::FieldName name) VARIFLOW_INLINE_LAMBDA { return of + name * stride; };
+    float *const x = own + Grid::x * stride, *const y = own + Grid::y * stride;
+    const float *c1 = field(own, Grid::c1), *c2 = field(own, Grid::c2), *ratio = field(own, Grid::ratio);
+    const float *inverse1 = field(own, Grid::inverse1), *inverse2 = field(own, Grid::inverse2);
+    const float *edge_right = field(own, Grid::edge_x), *edge_below = field(own, Grid::edge_y);
+    const float *edge_left = field(other, Grid::edge_x) - 1 + odd, *edge_above = field(above, Grid::edge_y);
+    const float *x_left = field(other, Grid::x) - 1 + odd, *y_left = field(other, Grid::y) - 1 + odd;
+    const float *x_above = field(above, Grid::x), *y_above = field(above, Grid::y);
+    const float *x_below = field(below, Grid::x), *y_below = field(below, Grid::y);
+    const float kept = 1.0f - omega;
+    VARIFLOW_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) {
         const float right1 = c1[i] + edge_left[i] * x_left[i] + edge_right[i] * x_left[i + 1] +
                              edge_above[i] * x_above[i] + edge_below[i] * x_below[i];
@@ -46,14 +48,13 @@ void update(float* VARIFLOW_RESTRICT x, float* VARIFLOW_RESTRICT y, const float*
                              edge_above[i] * y_above[i] + edge_below[i] * y_below[i];
         const float new_y = inverse2[i] * (right2 - ratio[i] * right1);
         const float new_x = inverse1[i] * right1 - ratio[i] * new_y;
-        x[i] += omega * (new_x - x[i]);
-        y[i] += omega * (new_y - y[i]);
+        x[i] = kept * x[i] + new_x;
+        y[i] = kept * y[i] + new_y;
     }
 }
 
 struct HalfSweeps {
     int64_t count, first_color;
-    float omega;
 };
 
 // The rows that stage 0, the making, and stage s > 0, half-sweep s - 1, are applied to; with every stage the borders
@@ -66,11 +67,9 @@ struct Rows {
     bool contain(int64_t row, int64_t stage) const { return row >= first(stage) && row < last(stage); }
 };
 
-void update_row(const Grid& grid, int64_t row, int64_t color, float omega) {
-    const int64_t stride = grid.stride();
-    float* const own = grid.row(row, color);
-    update(own + Grid::x * stride, own + Grid::y * stride, own + Grid::c1 * stride, grid.row(row, 1 - color),
-           grid.row(row - 1, 1 - color), grid.row(row + 1, 1 - color), stride, grid.count(), parity(row, color), omega);
+void update_row(const Grid& grid, int64_t row, int64_t color) {
+    update(grid.row(row, color), grid.row(row, 1 - color), grid.row(row - 1, 1 - color), grid.row(row + 1, 1 - color),
+           grid.stride(), grid.count(), parity(row, color), grid.omega());
 }
 
 // All half-sweeps over some rows; `make(row)` comes before the first, `finish(row)` after the last.
@@ -87,7 +86,7 @@ void relax_rows(const Grid& grid, HalfSweeps sweeps, Rows rows, Make&& make, Fin
             if (before == 0 && rows.contain(step, 0)) make(step);
             for (int64_t stage = before + 1; stage <= after; ++stage) {
                 const int64_t row = step - (stage - before);
-                if (rows.contain(row, stage)) update_row(grid, row, (sweeps.first_color + stage - 1) & 1, sweeps.omega);
+                if (rows.contain(row, stage)) update_row(grid, row, (sweeps.first_color + stage - 1) & 1);
             }
             if (after == sweeps.count && rows.contain(step - behind, after)) finish(step - behind);
         }
@@ -144,21 +143,21 @@ Workspace placed_band(Grid& grid, const Bands& bands, int64_t band, int64_t half
     return between;
 }
 
-void relax_window(int64_t height, int64_t width, const Window& window, HalfSweeps sweeps, const MakerOfRows& maker,
-                  Field start, float* out) {
+void relax_window(int64_t height, int64_t width, const Window& window, HalfSweeps sweeps, float omega,
+                  const MakerOfRows& maker, Field start, float* out) {
     const Bands bands(height, window.width(), sweeps.count);
     if (bands.number() == 1 && Bands::worth_it(height, window.width(), sweeps.count)) {
         // Too low for bands that are done in one go: make all rows first.
-        const Grid grid(height, window.width());
+        const Grid grid(height, window.width(), omega);
         parallel_for(height, (height + 7) / 8, [&](int64_t begin, int64_t end) {
             const std::unique_ptr<RowMaker> rows = maker(grid, window);
             for (int64_t row = begin; row < end; ++row) rows->make(row);
         });
-        relax(grid, sweeps.count, sweeps.first_color, sweeps.omega);
+        relax(grid, sweeps.count, sweeps.first_color);
         for (int64_t row = 0; row < height; ++row) unpack_row(grid, Grid::x, row, window, width, start, out);
         return;
     }
-    Grid grid(height, window.width(), Grid::relaxation_fields, Grid::Memory::placed);
+    Grid grid(height, window.width(), omega, Grid::relaxation_fields, Grid::Memory::placed);
     const Workspace at_borders(2 * (bands.number() - 1) * bands.undone() * grid.row_size());
     auto unpack = [&](int64_t row) { unpack_row(grid, Grid::x, row, window, width, start, out); };
     parallel_for(bands.number(), 1, [&](int64_t band, int64_t) {
@@ -186,10 +185,10 @@ private:
 
 }  // namespace
 
-void relax(const Grid& grid, int64_t half_sweeps, int64_t first_color, float omega) {
+void relax(const Grid& grid, int64_t half_sweeps, int64_t first_color) {
     const int64_t together = std::clamp<int64_t>(grid.height() / 8, 2, most_together);
     for (int64_t done = 0; done < half_sweeps; done += together) {
-        const HalfSweeps sweeps{std::min(together, half_sweeps - done), (first_color + done) & 1, omega};
+        const HalfSweeps sweeps{std::min(together, half_sweeps - done), (first_color + done) & 1};
         const Bands bands(grid.height(), grid.width(), sweeps.count);
         auto relax_part = [&](Rows rows) { relax_rows(grid, sweeps, rows, [](int64_t) {}, [](int64_t) {}); };
         parallel_for(bands.number(), 1, [&](int64_t band, int64_t) { relax_part(bands.inside(band)); });
@@ -199,7 +198,7 @@ void relax(const Grid& grid, int64_t half_sweeps, int64_t first_color, float ome
 
 void relax_made(int64_t height, int64_t width, int sweeps, float omega, const MakerOfRows& maker, Field start,
                 float* out) {
-    const HalfSweeps half_sweeps{2 * static_cast<int64_t>(sweeps), 0, omega};
+    const HalfSweeps half_sweeps{2 * static_cast<int64_t>(sweeps), 0};
     const int64_t beside = (half_sweeps.count + RowMaker::reach + 1) / 2 * 2;  // even, for the colours to be the frame's
     const int64_t rows_together = std::min(half_sweeps.count, most_together) + 2;
     const int64_t widest = std::max(cached_floats / (rows_together * Grid::relaxation_fields), 8 * beside);
@@ -208,7 +207,7 @@ void relax_made(int64_t height, int64_t width, int sweeps, float omega, const Ma
     for (int64_t number = 0; number < windows; ++number) {
         const int64_t first = border(number), last = border(number + 1);
         const Window window{std::max<int64_t>(first - beside, 0), std::min(last + beside, width), first, last};
-        relax_window(height, width, window, half_sweeps, maker, start, out);
+        relax_window(height, width, window, half_sweeps, omega, maker, start, out);
     }
 }
 

@@ -6,7 +6,8 @@
 //
 //     (a11 + S) x + a12 y = c1 + sum e x_neighbour,   a12 x + (a22 + S) y = c2 + sum e y_neighbour,   S = sum e,
 //
-// solved by elimination:  y = inverse2 (right2 - ratio right1),  x = inverse1 right1 - ratio y.
+// solved by elimination:  y = inverse2 (right2 - ratio right1),  x = inverse1 right1 - ratio y. In the grid both inverses are
+// multiplied by the over-relaxation omega, and so is what they give.
 #pragma once
 
 #include <cstdint>
@@ -26,11 +27,12 @@ public:
     // Whether the grid has memory for all its rows, or they are placed in somebody else's.
     enum class Memory { own, placed };
 
-    Grid(int64_t height, int64_t width, int64_t fields = relaxation_fields, Memory memory = Memory::own);
+    Grid(int64_t height, int64_t width, float omega, int64_t fields = relaxation_fields, Memory memory = Memory::own);
 
     int64_t height() const { return height_; }
     int64_t width() const { return width_; }
     int64_t fields() const { return fields_; }
+    float omega() const { return omega_; }
     // From field to field; more than half the width, so that reading one element beside a field's pixels finds a zero.
     int64_t stride() const { return stride_; }
     // Elements of a field that hold pixels, rounded up to whole vectors.
@@ -48,6 +50,7 @@ public:
 private:
     static constexpr int64_t lead = 16;
     int64_t height_, width_, fields_, stride_, count_;
+    float omega_;
     Workspace memory_;
     std::vector<float*> rows_;
 };
@@ -99,6 +102,6 @@ void unpack_row(const Grid& grid, int64_t field, int64_t row, const Window& wind
                 float* out);
 
 // Half-sweeps, alternating between the colours from `first_color` on.
-void relax(const Grid& grid, int64_t half_sweeps, int64_t first_color, float omega);
+void relax(const Grid& grid, int64_t half_sweeps, int64_t first_color);
 
 }  // namespace variflow
