@@ -34,9 +34,10 @@ _WITHOUT_MATCH = 1.0
 _START_SCALE = 0.25
 # It is kept where it leads out of the frame by at least so many pixels of the full size.
 _UNSEEN = 16.0
-# Motion is large if matches are so rough at levels of less than a quarter of the size, and so much there; and if this
-# part of all points match at all.
-_MAYBE_LARGE, _LARGE, _ENOUGH = 0.024, 0.048, 0.2
+# Motion is large if matches are so rough at small levels, and so much at a quarter of the size; and if this part of all
+# points match at all. Finer levels see smaller things, and are rougher by about this power of their size.
+_MAYBE_LARGE, _LARGE, _ENOUGH = 0.03, 0.049, 0.2
+_DETAIL = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,8 +237,9 @@ def start(levels: list[Level]) -> Start | None:
         if (seeds.confidence > 0.5).mean() < _ENOUGH:
             return None
         if not decided:
-            decided = seeds.shape[1] > 0.2 * shape[1]
-            if seeds.roughness() < (_LARGE if decided else _MAYBE_LARGE):
+            size = seeds.shape[1] / shape[1]
+            decided = size > 0.2
+            if seeds.roughness() * (0.25 / size) ** _DETAIL < (_LARGE if decided else _MAYBE_LARGE):
                 return None
     rows, columns = seeds.axes
     return _start(_dense(placed(seeds.found[0], seeds.confidence), rows, columns, levels), levels)

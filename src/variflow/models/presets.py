@@ -44,11 +44,11 @@ def fast() -> Model:
     """
     return Model(
         constancy(0.3, 2.0, Charbonnier(0.2)) + 0.8 * Smoothness(Charbonnier(0.01), edges=ImageEdges(contrast=4.6)),
-        solver=Relaxation(sweeps=8),
+        solver=Relaxation(sweeps=6),
         warps=(1, 2, 4),
         interpolation="spline",
         presmoothing=0.7,
-        filter=WeightedMedian(dilation=3),
+        filter=WeightedMedian(dilation=2, size=3),
         channels="gray",
         light="matched",
         noise="estimated",
