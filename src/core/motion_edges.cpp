@@ -14,6 +14,7 @@ namespace {
 
 // Never quite 0, so that a weighted median has a weight to go by wherever it is taken.
 constexpr float least_visibility = 1e-4f;
+constexpr float most = 10.0f;  // e^-10 is less
 
 // A row of a plane and its neighbours, for central differences with borders replicated.
 struct Row {
@@ -78,7 +79,7 @@ void convergence(Row u, Row v, int64_t width, float factor, float* VARIFLOW_REST
 VARIFLOW_CLONES
 void to_visibility(int64_t width, float* VARIFLOW_RESTRICT values) {
     for (int64_t x = 0; x < width; ++x) {
-        const float visible = exponential(-values[x]);
+        const float visible = decay(values[x] < most ? values[x] : most);
         values[x] = visible > least_visibility ? visible : least_visibility;
     }
 }

@@ -40,15 +40,15 @@ def fast() -> Model:
     --------
     >>> from variflow import models
     >>> models.fast().warps
-    (1, 2, 4)
+    (1, 3, 4)
     """
     return Model(
         constancy(0.3, 2.0, Charbonnier(0.2)) + 0.8 * Smoothness(Charbonnier(0.01), edges=ImageEdges(contrast=4.6)),
-        solver=Relaxation(sweeps=6),
-        warps=(1, 2, 4),
+        solver=Relaxation(sweeps=5),
+        warps=(1, 3, 4),
         interpolation="spline",
         presmoothing=0.7,
-        filter=WeightedMedian(dilation=2, size=3),
+        filter=WeightedMedian(edge=0.3, dilation=2, size=3),
         channels="gray",
         light="matched",
         noise="estimated",
