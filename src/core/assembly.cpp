@@ -59,16 +59,19 @@ void add_tensor(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_RESTRIC
     }
 }
 
+// From this normalisation on, products of normalisers do not vanish in single precision.
+constexpr float least_multiplied = 1e-3f;
+
 // The same in one pass for one residual, and for two that are penalised jointly.
 VARIFLOW_CLONES
 void add_one(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_RESTRICT jy, const float* VARIFLOW_RESTRICT r,
              const float* VARIFLOW_RESTRICT weights, int count, const Constancy& term, float* VARIFLOW_RESTRICT a11,
              float* VARIFLOW_RESTRICT a12, float* VARIFLOW_RESTRICT a22, float* VARIFLOW_RESTRICT b1,
              float* VARIFLOW_RESTRICT b2) {
-    const float zeta2 = term.normalisation * term.normalisation, weight = term.weight;
+    const float zeta = term.normalisation, weight = term.weight;
     with_penalty(term.penalty, [&](auto penalty) VARIFLOW_INLINE_LAMBDA {
-        auto add = [&](int i, float theta) VARIFLOW_INLINE_LAMBDA {
-            const float factor = weights[i] * weight * theta * penalty.half_weight(theta * r[i] * r[i]);
+        auto add = [&](int i, float half_weight) VARIFLOW_INLINE_LAMBDA {
+            const float factor = weights[i] * weight * half_weight;
             const float x = factor * jx[i], y = factor * jy[i];
             a11[i] += x * jx[i];
             a12[i] += x * jy[i];
@@ -76,10 +79,16 @@ void add_one(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_RESTRICT j
             b1[i] += x * r[i];
             b2[i] += y * r[i];
         };
-        if (zeta2 > 0.0f) {
-            for (int i = 0; i < count; ++i) add(i, normaliser(jx[i], jy[i], zeta2));
+        auto norm = [&](int i) VARIFLOW_INLINE_LAMBDA { return jx[i] * jx[i] + jy[i] * jy[i] + zeta * zeta; };
+        if (zeta >= least_multiplied) {
+            for (int i = 0; i < count; ++i) add(i, penalty.half_weight_of_quotient(r[i] * r[i], norm(i)));
+        } else if (zeta > 0.0f) {
+            for (int i = 0; i < count; ++i) {
+                const float theta = 1.0f / norm(i);
+                add(i, theta * penalty.half_weight(theta * r[i] * r[i]));
+            }
         } else {
-            for (int i = 0; i < count; ++i) add(i, 1.0f);
+            for (int i = 0; i < count; ++i) add(i, penalty.half_weight(r[i] * r[i]));
         }
     });
 }
@@ -90,23 +99,37 @@ void add_two(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_RESTRICT j
              const float* VARIFLOW_RESTRICT weights, int count, const Constancy& term, float* VARIFLOW_RESTRICT a11,
              float* VARIFLOW_RESTRICT a12, float* VARIFLOW_RESTRICT a22, float* VARIFLOW_RESTRICT b1,
              float* VARIFLOW_RESTRICT b2) {
-    const float zeta2 = term.normalisation * term.normalisation, weight = 0.5f * term.weight;
+    const float zeta = term.normalisation, weight = 0.5f * term.weight;
     with_penalty(term.penalty, [&](auto penalty) VARIFLOW_INLINE_LAMBDA {
-        auto add = [&](int i, float theta, float theta2) VARIFLOW_INLINE_LAMBDA {
-            const float squared = theta * r[i] * r[i] + theta2 * r2[i] * r2[i];
-            const float factor = weights[i] * weight * penalty.half_weight(0.5f * squared);
-            const float x = factor * theta * jx[i], y = factor * theta * jy[i];
-            const float x2 = factor * theta2 * jx2[i], y2 = factor * theta2 * jy2[i];
+        // The factors of both residuals.
+        auto add = [&](int i, float first, float second) VARIFLOW_INLINE_LAMBDA {
+            const float x = first * jx[i], y = first * jy[i], x2 = second * jx2[i], y2 = second * jy2[i];
             a11[i] += x * jx[i] + x2 * jx2[i];
             a12[i] += x * jy[i] + x2 * jy2[i];
             a22[i] += y * jy[i] + y2 * jy2[i];
             b1[i] += x * r[i] + x2 * r2[i];
             b2[i] += y * r[i] + y2 * r2[i];
         };
-        if (zeta2 > 0.0f) {
-            for (int i = 0; i < count; ++i) add(i, normaliser(jx[i], jy[i], zeta2), normaliser(jx2[i], jy2[i], zeta2));
+        auto norm = [&](int i) VARIFLOW_INLINE_LAMBDA { return jx[i] * jx[i] + jy[i] * jy[i] + zeta * zeta; };
+        auto norm2 = [&](int i) VARIFLOW_INLINE_LAMBDA { return jx2[i] * jx2[i] + jy2[i] * jy2[i] + zeta * zeta; };
+        if (zeta >= least_multiplied) {
+            for (int i = 0; i < count; ++i) {
+                const float n = norm(i), n2 = norm2(i);
+                const float squared = 0.5f * (r[i] * r[i] * n2 + r2[i] * r2[i] * n);
+                const float factor = weights[i] * weight * penalty.half_weight_of_quotient(squared, n * n2);
+                add(i, factor * n2, factor * n);
+            }
+            return;
+        }
+        auto add_normalised = [&](int i, float theta, float theta2) VARIFLOW_INLINE_LAMBDA {
+            const float squared = theta * r[i] * r[i] + theta2 * r2[i] * r2[i];
+            const float factor = weights[i] * weight * penalty.half_weight(0.5f * squared);
+            add(i, factor * theta, factor * theta2);
+        };
+        if (zeta > 0.0f) {
+            for (int i = 0; i < count; ++i) add_normalised(i, 1.0f / norm(i), 1.0f / norm2(i));
         } else {
-            for (int i = 0; i < count; ++i) add(i, 1.0f, 1.0f);
+            for (int i = 0; i < count; ++i) add_normalised(i, 1.0f, 1.0f);
         }
     });
 }

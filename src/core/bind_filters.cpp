@@ -74,7 +74,7 @@ Planes weighted_median(nb::handle flow_argument, nb::handle otherwise_argument, 
     const Array guide = checked_like(guide_argument, "guide", flow);
     const Array reliability = checked_plane(reliability_argument, "reliability", flow);
     odd("window", window);
-    from_to("step", step, 1, 2);
+    from_to("step", step, 1, 3);
     above_zero("spatial", spatial);
     above_zero("color", color);
     return run(shape_of(flow), [&](float* out) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <numeric>
 #include <string>
 #include <tuple>
@@ -13,6 +14,7 @@
 
 #include "bindings.hpp"
 #include "light.hpp"
+#include "threads.hpp"
 
 namespace variflow::bindings {
 namespace {
@@ -71,12 +73,16 @@ std::pair<int, int> byte_range(nb::handle first_argument, nb::handle second_argu
     const Array second = checked<uint8_t>(second_argument, "second", {"height", "width", "channels"});
     if (step < 1) refuse_value("`step` must be at least 1, not " + std::to_string(step));
     if (!(part >= 0.0 && part < 0.5)) refuse_value("`part` must be from 0 to 0.5, not " + std::to_string(part));
-    std::array<int64_t, 256> counts{};
     const Unlocked unlocked;
-    for (const Array* image : {&first, &second}) {
-        variflow::histogram(static_cast<const uint8_t*>(image->data()), static_cast<int64_t>(image->shape(0)),
-                            static_cast<int64_t>(image->shape(1) * image->shape(2)), step, counts.data());
-    }
+    std::array<std::array<int64_t, 256>, 2> each{};
+    variflow::parallel_for(2, 1, [&](int64_t number, int64_t) {
+        const Array& image = number == 0 ? first : second;
+        variflow::histogram(static_cast<const uint8_t*>(image.data()), static_cast<int64_t>(image.shape(0)),
+                            static_cast<int64_t>(image.shape(1) * image.shape(2)), step,
+                            each[static_cast<size_t>(number)].data());
+    });
+    std::array<int64_t, 256> counts{};
+    std::transform(each[0].begin(), each[0].end(), each[1].begin(), counts.begin(), std::plus<>());
     const int64_t total = std::accumulate(counts.begin(), counts.end(), int64_t{0});
     const auto below = static_cast<int64_t>(part * static_cast<double>(total - 1));
     auto after = [&](int64_t number) {

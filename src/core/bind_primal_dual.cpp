@@ -23,7 +23,7 @@ public:
 
     // A plane of the height and width of `u`.
     const float* plane(nb::handle argument, const std::string& name) {
-        const Array array = checked<float>(argument, name, {"height", "width"});
+        const Array array = checked<float>(argument, name.c_str(), {"height", "width"});
         if (array.shape(0) != u_.shape(0) || array.shape(1) != u_.shape(1)) {
             refuse_value("`" + name + "` must have the shape of `u`, " + describe(u_) + ", not " + describe(array));
         }
@@ -32,7 +32,7 @@ public:
 
     // Planes of that height and width, and as many as asked for (0: any number).
     Array planes(nb::handle argument, const std::string& name, size_t count) {
-        const Array array = checked<float>(argument, name, {"planes", "height", "width"});
+        const Array array = checked<float>(argument, name.c_str(), {"planes", "height", "width"});
         if ((count && array.shape(0) != count) || array.shape(1) != u_.shape(0) || array.shape(2) != u_.shape(1)) {
             const std::string wanted = count ? std::to_string(count) + " planes of" : "planes of";
             refuse_value("`" + name + "` must have " + wanted + " the shape of `u`, " + describe(u_) + ", not " +

@@ -34,27 +34,28 @@ inline std::string describe(const Array& array) {
 
 // The argument as a contiguous array of `Scalar` with `axes.size()` axes of at least one element each.
 template <typename Scalar>
-Array checked(nb::handle argument, const std::string& name, std::initializer_list<const char*> axes) {
-    const char* wanted_type = std::is_same_v<Scalar, float>     ? "float32"
+Array checked(nb::handle argument, const char* name, std::initializer_list<const char*> axes) {
+    constexpr const char* wanted_type = std::is_same_v<Scalar, float>     ? "float32"
                               : std::is_same_v<Scalar, uint8_t> ? "uint8"
                                                                 : "int32";
     Array array;
     if (!nb::try_cast(argument, array, false) || array.dtype() != nb::dtype<Scalar>()) {
         const nb::object given = nb::hasattr(argument, "dtype") ? nb::object(argument.attr("dtype"))
                                                                 : nb::object(argument.type().attr("__name__"));
-        refuse_type("`" + name + "` must be a CPU array of " + wanted_type + ", not of " + nb::str(given).c_str());
+        refuse_type(std::string("`") + name + "` must be a CPU array of " + wanted_type + ", not of " +
+                    nb::str(given).c_str());
     }
-    std::string wanted_shape;
-    for (const char* axis : axes) wanted_shape += (wanted_shape.empty() ? "(" : ", ") + std::string(axis);
-    wanted_shape += axes.size() == 1 ? ",)" : ")";
     bool fits = array.ndim() == axes.size();
     for (size_t i = 0; i < array.ndim(); ++i) fits = fits && array.shape(i) > 0;
     if (!fits) {
-        refuse_value("`" + name + "` must have the shape " + wanted_shape + ", all at least 1, not " + describe(array));
+        std::string wanted_shape;
+        for (const char* axis : axes) wanted_shape += (wanted_shape.empty() ? "(" : ", ") + std::string(axis);
+        refuse_value(std::string("`") + name + "` must have the shape " + wanted_shape +
+                     (axes.size() == 1 ? ",)" : ")") + ", all at least 1, not " + describe(array));
     }
     int64_t expected = 1;
     for (size_t i = array.ndim(); i-- > 0;) {
-        if (array.shape(i) != 1 && array.stride(i) != expected) refuse_value("`" + name + "` must be C-contiguous");
+        if (array.shape(i) != 1 && array.stride(i) != expected) refuse_value(std::string("`") + name + "` must be C-contiguous");
         expected *= static_cast<int64_t>(array.shape(i));
     }
     return array;

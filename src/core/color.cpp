@@ -30,7 +30,8 @@ VARIFLOW_INLINE float linear(float value) {
 
 VARIFLOW_INLINE float cube_root(float value) {
     // A third of the exponent is within a few percent; Halley's iteration takes the cube of the relative error.
-    float root = std::bit_cast<float>(std::bit_cast<int32_t>(value) / 3 + 709921077);
+    const float third = static_cast<float>(std::bit_cast<int32_t>(value)) * (1.0f / 3.0f);
+    float root = std::bit_cast<float>(static_cast<int32_t>(third) + 709921077);
     const float cube = root * root * root;
     root *= (cube + 2.0f * value) / (2.0f * cube + value);
     return root;

@@ -21,7 +21,7 @@ void visibility(const float* flow, const float* differences, Shape shape, Deviat
 
 // weighted_median.cpp. Of both planes of a flow (2, H, W) where `mask` (H, W) is not 0; there `otherwise` elsewhere.
 struct MedianWindow {
-    int64_t size, step;    // size x size pixels, odd; with a step of 2 about a quarter of them, spread evenly
+    int64_t size, step;    // size x size pixels, odd; with a step about one in its square, spread evenly
     float spatial, color;    // standard deviations of the weights: pixels, and the unit of the guide
 };
 struct MedianPlanes {

@@ -46,6 +46,12 @@ struct PenaltyFunction {
         return 0.5f / std::sqrt(s2 > squared ? s2 : squared);  // Huber and L1
     }
 
+    // half_weight(s2 / n) / n, with a single division where that can be; n^2 must not vanish.
+    VARIFLOW_INLINE float half_weight_of_quotient(float s2, float n) const {
+        if constexpr (kind == PenaltyKind::charbonnier) return 0.5f / std::sqrt(n * (s2 + squared * n));
+        return half_weight(s2 / n) / n;
+    }
+
     VARIFLOW_INLINE float value(float s2) const {
         if constexpr (kind == PenaltyKind::quadratic) return s2;
         // The difference of the roots, without cancellation.

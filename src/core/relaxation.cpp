@@ -23,6 +23,7 @@ namespace variflow {
 namespace {
 
 constexpr int64_t most_together = 20;          // half-sweeps, one row behind the other
+constexpr int64_t making = 30;                 // takes as long as so many half-sweeps
 constexpr int64_t cached_floats = 160 * 1024;  // in the second-level cache, with room to spare
 
 // Update the pixels of one colour in a row. `own` is all fields of that row; `other` those of the other colour, `above` and
@@ -96,9 +97,12 @@ void relax_rows(const Grid& grid, HalfSweeps sweeps, Rows rows, Make&& make, Fin
 // How the rows of a frame are divided into bands for so many half-sweeps.
 class Bands {
 public:
-    Bands(int64_t height, int64_t width, int64_t half_sweeps)
-        : height_(height), half_sweeps_(half_sweeps), number_(1) {
-        if (!worth_it(height, width, half_sweeps)) return;
+    Bands(int64_t height, int64_t width, int64_t half_sweeps, bool made)
+        : height_(height),
+          half_sweeps_(half_sweeps),
+          number_(1),
+          worth_it_(height * width * (half_sweeps + (made ? making : 0)) >= enough_for_threads) {
+        if (!worth_it_) return;
         // The making of a band's rows begins some rows outside it, so few bands are best; but where half-sweeps go over a
         // band more than once, it should stay in a cache.
         const bool once = half_sweeps <= most_together;
@@ -109,9 +113,7 @@ public:
     }
 
     // Whether there is enough work for threads.
-    static bool worth_it(int64_t height, int64_t width, int64_t half_sweeps) {
-        return height * width * (1 + half_sweeps) >= 1 << 17;
-    }
+    bool worth_it() const { return worth_it_; }
 
     int64_t number() const { return number_; }
     int64_t border(int64_t band) const { return band * height_ / number_; }
@@ -123,7 +125,9 @@ public:
     int64_t undone() const { return half_sweeps_ + 1; }
 
 private:
+    static constexpr int64_t enough_for_threads = 1 << 17;  // half-sweeps over a pixel
     int64_t height_, half_sweeps_, number_;
+    bool worth_it_;
 };
 
 // Place the rows of one band: those beside its borders in `at_borders`, which belongs to all bands, the others in memory
@@ -145,8 +149,8 @@ Workspace placed_band(Grid& grid, const Bands& bands, int64_t band, int64_t half
 
 void relax_window(int64_t height, int64_t width, const Window& window, HalfSweeps sweeps, float omega,
                   const MakerOfRows& maker, Field start, float* out) {
-    const Bands bands(height, window.width(), sweeps.count);
-    if (bands.number() == 1 && Bands::worth_it(height, window.width(), sweeps.count)) {
+    const Bands bands(height, window.width(), sweeps.count, true);
+    if (bands.number() == 1 && bands.worth_it()) {
         // Too low for bands that are done in one go: make all rows first.
         const Grid grid(height, window.width(), omega);
         parallel_for(height, (height + 7) / 8, [&](int64_t begin, int64_t end) {
@@ -189,7 +193,7 @@ void relax(const Grid& grid, int64_t half_sweeps, int64_t first_color) {
     const int64_t together = std::clamp<int64_t>(grid.height() / 8, 2, most_together);
     for (int64_t done = 0; done < half_sweeps; done += together) {
         const HalfSweeps sweeps{std::min(together, half_sweeps - done), (first_color + done) & 1};
-        const Bands bands(grid.height(), grid.width(), sweeps.count);
+        const Bands bands(grid.height(), grid.width(), sweeps.count, false);
         auto relax_part = [&](Rows rows) { relax_rows(grid, sweeps, rows, [](int64_t) {}, [](int64_t) {}); };
         parallel_for(bands.number(), 1, [&](int64_t band, int64_t) { relax_part(bands.inside(band)); });
         parallel_for(bands.number() - 1, 1, [&](int64_t border, int64_t) { relax_part(bands.around(border + 1)); });

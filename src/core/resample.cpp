@@ -66,14 +66,6 @@ void sum_columns(const float* VARIFLOW_RESTRICT columns, const int32_t* VARIFLOW
     }
 }
 
-void spread(const float* VARIFLOW_RESTRICT row, int64_t count, float* VARIFLOW_RESTRICT column) {
-    for (int64_t x = 0; x < count; ++x) column[x * lanes] = row[x];
-}
-
-void collect(const float* VARIFLOW_RESTRICT column, int64_t count, float* VARIFLOW_RESTRICT row) {
-    for (int64_t x = 0; x < count; ++x) row[x] = column[x * lanes];
-}
-
 // The taps along x as the row passes want them: positions in the padded row.
 struct Horizontal {
     int64_t outputs, taps, padding_left, padded_width;
@@ -116,31 +108,33 @@ void resample(const float* planes, Shape shape, Taps vertical, Taps given, float
     const Horizontal horizontal(given, width);
     const int64_t grain = rows_per_chunk(std::max(width, horizontal.outputs));
     parallel_for(shape.channels * vertical.outputs, grain, [&](int64_t begin, int64_t end) {
-        std::vector<float> padded(static_cast<size_t>(horizontal.padded_width + 1)), columns, summed;
+        const int64_t padded_width = horizontal.padded_width + 1;
+        std::vector<float> padded(static_cast<size_t>(padded_width * (horizontal.phases > 0 ? 1 : lanes)));
+        std::vector<float> columns, summed;
         std::vector<const float*> rows(static_cast<size_t>(std::max(vertical.taps, horizontal.taps)));
-        float* const inside = padded.data() + horizontal.padding_left;
-        const int64_t half = (horizontal.padded_width + 1) / 2, outputs = horizontal.outputs;
+        const int64_t half = padded_width / 2, outputs = horizontal.outputs;
         if (horizontal.phases == 0) {
-            columns.resize(padded.size() * lanes);
+            columns.resize(padded.size());
             summed.resize(static_cast<size_t>(outputs * lanes));
         } else {
             columns.resize(static_cast<size_t>(2 * half));
             summed.resize(static_cast<size_t>(outputs + 1));
         }
-        auto sum_vertically = [&](int64_t row) {
+        auto sum_vertically = [&](int64_t row, float* target) {
+            float* const inside = target + horizontal.padding_left;
             const int64_t channel = row / vertical.outputs, j = row % vertical.outputs;
             for (int64_t a = 0; a < vertical.taps; ++a) {
                 const int64_t y = std::clamp<int64_t>(int64_t{vertical.first[j]} + a, 0, height - 1);
                 rows[static_cast<size_t>(a)] = planes + (channel * height + y) * width;
             }
             sum_rows(rows.data(), vertical.weights + j * vertical.taps, vertical.taps, width, inside);
-            std::fill(padded.data(), inside, inside[0]);
-            std::fill(inside + width, padded.data() + padded.size(), inside[width - 1]);
+            std::fill(target, inside, inside[0]);
+            std::fill(inside + width, target + padded_width, inside[width - 1]);
         };
         if (horizontal.phases > 0) {
             for (int64_t row = begin; row < end; ++row) {
                 float* const target = out + row * outputs;
-                sum_vertically(row);
+                sum_vertically(row, padded.data());
                 if (horizontal.step == 2) part_row(padded.data(), half, columns.data(), columns.data() + half);
                 for (int64_t phase = 0; phase < horizontal.phases; ++phase) {
                     for (int64_t b = 0; b < horizontal.taps; ++b) {
@@ -160,14 +154,12 @@ void resample(const float* planes, Shape shape, Taps vertical, Taps given, float
         for (int64_t first = begin; first < end; first += lanes) {
             const int64_t together = std::min(lanes, end - first);
             for (int64_t lane = 0; lane < together; ++lane) {
-                sum_vertically(first + lane);
-                spread(padded.data(), horizontal.padded_width, columns.data() + lane);
+                sum_vertically(first + lane, padded.data() + lane * padded_width);
             }
-            sum_columns(columns.data(), horizontal.first.data(), horizontal.weights, horizontal.taps,
-                        outputs, summed.data());
-            for (int64_t lane = 0; lane < together; ++lane) {
-                collect(summed.data() + lane, outputs, out + (first + lane) * outputs);
-            }
+            swap_axes(padded.data(), padded_width, together, padded_width, columns.data(), lanes);
+            sum_columns(columns.data(), horizontal.first.data(), horizontal.weights, horizontal.taps, outputs,
+                        summed.data());
+            swap_axes(summed.data(), lanes, outputs, together, out + first * outputs, outputs);
         }
     });
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels.hpp"
+#include "pairs.hpp"
 #include "platform.hpp"
 #include "threads.hpp"
 
@@ -69,15 +70,9 @@ void spline_coefficients(const float* planes, Shape shape, float* out) {
     parallel_for(shape.channels * height, rows_at_once, [=](int64_t begin, int64_t end) {
         std::vector<float> lines(static_cast<size_t>(width * rows_at_once));
         const int64_t count = end - begin;
-        for (int64_t i = 0; i < count; ++i) {
-            const float* const row = planes + (begin + i) * width;
-            for (int64_t x = 0; x < width; ++x) lines[x * rows_at_once + i] = row[x];
-        }
+        swap_axes(planes + begin * width, width, count, width, lines.data(), rows_at_once);
         filter(lines.data(), width, rows_at_once, count);
-        for (int64_t i = 0; i < count; ++i) {
-            float* const row = out + (begin + i) * width;
-            for (int64_t x = 0; x < width; ++x) row[x] = lines[x * rows_at_once + i];
-        }
+        swap_axes(lines.data(), rows_at_once, width, count, out + begin * width, width);
     });
     const int64_t blocks = (width + columns_at_once - 1) / columns_at_once;
     parallel_for(shape.channels * blocks, 1, [=](int64_t begin, int64_t end) {

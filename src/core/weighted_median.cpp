@@ -257,7 +257,7 @@ void find_medians(Block& block) {
     }
 }
 
-// The parts of a window: its rows. With a step of 2 they are every other row, with every other of its columns, moved by
+// The parts of a window: its rows. With a step of 2, say, they are every other row, with every other of its columns, moved by
 // one from one such row to the next.
 std::vector<Part> window_parts(const MedianWindow& window, std::vector<float>& spatial) {
     const int64_t reach = window.size / 2, step = window.step;

@@ -53,7 +53,7 @@ def weighted_median(
     guide: NDArray[np.float32],
     reliability: NDArray[np.float32],
     window: int,
-    step: Literal[1, 2],
+    step: Literal[1, 2, 3],
     spatial: float,
     color: float,
 ) -> NDArray[np.float32]: ...

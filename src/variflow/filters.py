@@ -89,8 +89,9 @@ class WeightedMedian:
     color : float
         Standard deviation of the weight by colour, in the unit of ``at.guide``, CIE Lab; typically 2 to 7. Smaller
         separates surfaces that look more alike, and is more easily misled by texture.
-    step : {1, 2}
-        1 weighs every pixel of the window; 2 about a quarter of them, spread evenly, at a third of the time.
+    step : {1, 2, 3}
+        1 weighs every pixel of the window; 2 about a quarter of them, spread evenly, at a third of the time; 3 a ninth,
+        at a fifth of it. They lie evenly around the centre if the window is larger than a multiple of the step by 1.
     edge : float
         A motion edge has a gradient of the flow above this, in pixels per pixel; typically 0.1 to 0.5. Smaller filters
         more pixels.
@@ -126,7 +127,7 @@ class WeightedMedian:
     window: int = 15
     spatial: float = 8.0
     color: float = 3.5
-    step: Literal[1, 2] = 2
+    step: Literal[1, 2, 3] = 2
     edge: float = 0.2
     ratio: float = 3.0
     dilation: int = 5
@@ -139,7 +140,7 @@ class WeightedMedian:
             raise ValueError(f"window is {self.window!r}, wanted an odd number of pixels from 3 to 255")
         if not isinstance(self.dilation, int) or not 0 <= self.dilation <= 255:
             raise ValueError(f"dilation is {self.dilation!r}, wanted a whole number of pixels from 0 to 255")
-        check_choice("step", self.step, (1, 2))
+        check_choice("step", self.step, (1, 2, 3))
         check_choice("size", self.size, (3, 5))
         for name in ("spatial", "color", "divergence", "difference"):
             value = getattr(self, name)

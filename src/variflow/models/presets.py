@@ -48,7 +48,7 @@ def fast() -> Model:
         warps=(1, 3, 4),
         interpolation="spline",
         presmoothing=0.7,
-        filter=WeightedMedian(edge=0.3, dilation=2, size=3),
+        filter=WeightedMedian(window=13, step=3, edge=0.3, size=3, dilation=3),
         channels="gray",
         light="matched",
         noise="estimated",
