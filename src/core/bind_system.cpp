@@ -136,6 +136,14 @@ struct FrameArrays {
     Field flow() const { return {floats(u), floats(v)}; }
 };
 
+Planes inside(nb::handle u_argument, nb::handle v_argument) {
+    const Array u = checked<float>(u_argument, "u", {"height", "width"});
+    const auto height = static_cast<int64_t>(u.shape(0)), width = static_cast<int64_t>(u.shape(1));
+    const Array v = checked_plane(v_argument, "v", height, width);
+    return run({1, height, width},
+               [&](float* out) { variflow::inside({floats(u), floats(v)}, height, width, out); });
+}
+
 std::pair<Planes, Planes> constancy_tensor(nb::handle first, nb::handle second, nb::handle samples, nb::handle u,
                                            nb::handle v, nb::handle weights, const std::string& interpolation,
                                            const std::string& derivative, const std::vector<TermTuple>& terms) {
@@ -326,6 +334,7 @@ void add_system(nb::module_& module) {
     module.def("add_data", &add_data, "tensor"_a.none(), "jx"_a.none(), "jy"_a.none(), "r"_a.none(),
                "weights"_a.none(), "penalty"_a, "p0"_a, "p1"_a, "normalisation"_a, "weight"_a,
                "Add one data term to the motion tensor, in place.");
+    module.def("inside", &inside, "u"_a.none(), "v"_a.none(), "1 where the target of the flow lies inside the frame, else 0.");
     module.def("frame_planes", &frame_planes, "first"_a.none(), "second"_a.none(), "samples"_a.none(), "u"_a.none(),
                "v"_a.none(), "weights"_a.none(), "interpolation"_a, "derivative"_a, "names"_a,
                "The temporal difference and derivatives that are named, times the weights, C planes of each.");

@@ -50,7 +50,7 @@ void warp_frame_row(const FramePair& frames, Field flow, int64_t y, const Window
 
 // 1 where the target of the flow from (x + i, y) lies inside the frame, else 0.
 VARIFLOW_CLONES
-void inside(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v, int32_t x, int32_t y, int32_t count,
+void mark_inside(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v, int32_t x, int32_t y, int32_t count,
             int32_t width, int32_t height, float* VARIFLOW_RESTRICT out) {
     const float last_x = static_cast<float>(width - 1), last_y = static_cast<float>(height - 1);
     const float from_y = static_cast<float>(y);
@@ -58,6 +58,11 @@ void inside(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v, 
         const float to_x = static_cast<float>(x + i) + u[i], to_y = from_y + v[i];
         out[i] = (to_x >= 0.0f) & (to_x <= last_x) & (to_y >= 0.0f) & (to_y <= last_y) ? 1.0f : 0.0f;
     }
+}
+
+void inside_row(const float* u, const float* v, int64_t x, int64_t y, int64_t count, Shape frame, float* out) {
+    auto narrow = [](int64_t value) { return static_cast<int32_t>(value); };  // which vectors of them are numbers from
+    mark_inside(u, v, narrow(x), narrow(y), narrow(count), narrow(frame.width), narrow(frame.height), out);
 }
 
 VARIFLOW_CLONES
@@ -97,9 +102,7 @@ void ConstancyRows::advance(int64_t y) {
     if (frames_.weights) {
         row_weights_ = frames_.weights + at;
     } else {
-        auto narrow = [](int64_t value) { return static_cast<int32_t>(value); };
-        inside(flow_.u + at, flow_.v + at, narrow(window_.begin), narrow(y), narrow(number), narrow(width),
-               narrow(height), weights_);
+        inside_row(flow_.u + at, flow_.v + at, window_.begin, y, number, frames_.shape, weights_);
         row_weights_ = weights_;
     }
     if (detail_ == Detail::weights) return;
@@ -219,6 +222,15 @@ void visit_rows(const FramePair& frames, Field flow, ConstancyRows::Detail detai
 }
 
 }  // namespace
+
+void inside(Field flow, int64_t height, int64_t width, float* out) {
+    parallel_for(height, rows_per_chunk(width), [=](int64_t begin, int64_t end) {
+        for (int64_t y = begin; y < end; ++y) {
+            const int64_t at = y * width;
+            inside_row(flow.u + at, flow.v + at, 0, y, width, {1, height, width}, out + at);
+        }
+    });
+}
 
 void constancy_tensor(const FramePair& frames, Field flow, const std::vector<FrameConstancy>& terms, float* tensor,
                       float* difference) {

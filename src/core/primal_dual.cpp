@@ -47,8 +47,10 @@ constexpr Steps second_order{balance / 4, balance * scale_w / (3 + 2 * root_half
 constexpr float step_w = 0.01f;
 constexpr Steps slopes_alone{0, step_w / (3 + 2 * root_half), 1 / step_w, 1 / (4 * root_half * step_w)};
 
-// A tile of this many pixels and iterations fits the second-level cache.
-constexpr int64_t tile_width = 256, tile_height = 8;
+// A tile of this many pixels and iterations fits the second-level cache. Threads wait for the tiles above theirs, and do so
+// seldom if a row has more tiles than there are threads: so tiles of small frames are narrower, but not so narrow that a
+// loop over their pixels is not worth while.
+constexpr int64_t tile_width = 256, tile_height = 8, least_width = 48, least_columns = 4;
 constexpr int64_t cache = 640 * 1024;
 constexpr int64_t most_iterations_per_tile = 15;
 
@@ -58,6 +60,9 @@ struct Group {
     std::vector<float*> value, along_x, along_y, dual;  // value at zero flow instead of at the flow so far
     float *stiffness, *keep, *bound;
 };
+
+// Between planes, so that the same pixel of all of them does not compete for the same few lines of a cache.
+constexpr int64_t apart = 80;
 
 // Nobody waits for a row of tiles that is left by an exception.
 struct Release {
@@ -82,13 +87,15 @@ public:
         for (const Residuals& term : data) residuals += term.count;
         const int64_t planes = 3 * residuals + 3 * static_cast<int64_t>(data.size()) + (regulariser.edges_x ? 2 : 0);
         const int64_t extended_planes = second_ > 0 ? 6 : 2;
-        scratch_ = std::make_unique<Workspace>(planes * size + extended_planes * extended + 3 * width);
+        scratch_ = std::make_unique<Workspace>(planes * (size + apart) + extended_planes * (extended + apart) +
+                                               3 * (width + apart));
         bytes_ = static_cast<int64_t>(sizeof(float)) * (planes + extended_planes + 2 + (second_ > 0 ? 14 : 4));
         float* next = scratch_->data();
         float* const first_state = state;
         auto take = [&](int64_t count) {
-            next += count;
-            return next - count;
+            float* const taken = next;
+            next += count + apart;
+            return taken;
         };
         auto state_plane = [&] {
             state += size;
@@ -200,7 +207,10 @@ private:
     const float* along_y(int64_t y) const { return edges_y_ && y >= 0 ? edges_y_ + y * width_ : inside_y(y); }
 
     void run_tiles(int64_t iterations) {
-        const int64_t columns = (width_ + iterations - 1 + tile_width - 1) / tile_width;
+        auto divided = [](int64_t length, int64_t parts) { return (length + parts - 1) / parts; };
+        const int64_t span = width_ + iterations - 1;
+        const int64_t wanted = std::max(divided(span, tile_width), least_columns);
+        const int64_t across = std::max(divided(span, wanted), least_width), columns = divided(span, across);
         const int64_t rows = (height_ + iterations - 1 + tile_height - 1) / tile_height;
         const auto done = std::make_unique<std::atomic<int64_t>[]>(static_cast<size_t>(rows));
         // Chunks are handed out in order, so the row of tiles above is done or in work, and can be waited for.
@@ -212,18 +222,18 @@ private:
                     while (row > 0 && done[row - 1].load(std::memory_order_acquire) <= column) {
                         std::this_thread::yield();
                     }
-                    tile(row * tile_height, column * tile_width, iterations, temporary.data());
+                    tile(row * tile_height, column * across, across, iterations, temporary.data());
                     done[row].store(column + 1, std::memory_order_release);
                 }
             }
         });
     }
 
-    // The tile whose first pixel is (x, y) in iteration 0.
-    void tile(int64_t y, int64_t x, int64_t iterations, float* temporary) {
+    // The tile whose first pixel is (x, y) in iteration 0, so many pixels across.
+    void tile(int64_t y, int64_t x, int64_t across, int64_t iterations, float* temporary) {
         for (int64_t t = 0; t < iterations; ++t) {
             const int64_t top = std::max<int64_t>(y - t, 0), bottom = std::min(y - t + tile_height, height_);
-            const int64_t begin = std::max<int64_t>(x - t, 0), end = std::min(x - t + tile_width, width_);
+            const int64_t begin = std::max<int64_t>(x - t, 0), end = std::min(x - t + across, width_);
             if (begin >= end) continue;
             for (int64_t row = top; row < bottom; ++row) {
                 ascend(row, begin, end);

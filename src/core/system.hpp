@@ -78,7 +78,8 @@ enum class FramePlane { It, Ix, Iy, Ixx, Ixy, Iyy, Ixt, Iyt };
 
 // constancy.cpp: the motion tensor of terms that compare two frames, linearised around a flow, 5 planes; and the
 // temporal difference, (C, H, W), times the weights. And planes of what the frames show, each (C, H, W) and times the
-// weights, one after the other.
+// weights, one after the other. And 1 where the target of a flow lies inside the frame, 0 elsewhere.
+void inside(Field flow, int64_t height, int64_t width, float* out);
 void constancy_tensor(const FramePair& frames, Field flow, const std::vector<FrameConstancy>& terms, float* tensor,
                       float* difference);
 void frame_planes(const FramePair& frames, Field flow, const std::vector<FramePlane>& wanted, float* out);

@@ -145,6 +145,7 @@ def lucas_kanade(tensor: NDArray[np.float32], regularisation: float) -> NDArray[
 def census(
     frame0: NDArray[np.float32], frame1: NDArray[np.float32], radius: Literal[1, 2], softness: float, noise: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
+def inside(u: NDArray[np.float32], v: NDArray[np.float32]) -> NDArray[np.float32]: ...
 def frame_planes(
     first: NDArray[np.float32],
     second: NDArray[np.float32],

@@ -15,7 +15,7 @@ import numpy as np
 
 from variflow import _core
 from variflow.choices import check_choice
-from variflow.resampling import Planes
+from variflow.resampling import Planes, stacked
 
 if TYPE_CHECKING:
     from variflow.linearisation import Linearisation
@@ -153,7 +153,7 @@ class WeightedMedian:
 
     def __call__(self, flow: tuple[Planes, Planes], at: Linearisation) -> tuple[Planes, Planes]:
         """Return the filtered flow; of `at`, ``guide`` and ``It`` are used."""
-        planes = _stacked(flow)
+        planes = stacked(flow)
         plain = _core.median(planes, self.size)
         edges = _core.motion_edges(plain, self.edge, self.ratio, self.window, self.dilation)
         visible = _core.visibility(planes, at.It, self.divergence, self.difference)
@@ -169,15 +169,3 @@ class WeightedMedian:
             self.color,
         )
         return u, v
-
-
-def _stacked(flow: tuple[Planes, Planes]) -> Planes:
-    """Return both planes of a flow as one array (2, H, W): that which they are the parts of, if there is one."""
-    whole = flow[0].base
-    if not (isinstance(whole, np.ndarray) and whole.shape == (2, *flow[0].shape) and whole.flags.c_contiguous):
-        return np.stack(flow)
-    return whole if all(_same(part, own) for part, own in zip(whole, flow, strict=True)) else np.stack(flow)
-
-
-def _same(a: Planes, b: Planes) -> bool:
-    return a.strides == b.strides and a.__array_interface__["data"] == b.__array_interface__["data"]

@@ -209,8 +209,8 @@ def fit_light(
     >>> round(gain, 3), round(offset, 3)
     (1.25, -0.5)
     """
-    pair = (np.ascontiguousarray(part, np.float32) for part in (target, values))
-    gain, offset, kept = _core.fit_light(*pair, rounds, *_GAINS)
+    target, values = (np.ascontiguousarray(part, np.float32) for part in (target, values))
+    gain, offset, kept = _core.fit_light(target, values, rounds, *_GAINS)
     return gain, offset, np.array(kept)
 
 

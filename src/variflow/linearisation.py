@@ -226,6 +226,11 @@ class LevelLinearisation(Linearisation):
         planes: Planes = _core.frame_planes(first, second, samples, u, v, valid, interpolation, derivative, names)
         return planes
 
+    def keep(self, names: tuple[str, ...]) -> None:
+        """Compute parts that will be looked at together, by their names."""
+        planes = self.shown(names)
+        self.__dict__.update(zip(names, planes.reshape(len(names), -1, *planes.shape[1:]), strict=True))
+
     def _part(self, part: _Derived) -> Any:
         return self.shown((part.name,)) if part.name in SHOWN else super()._part(part)
 
@@ -274,6 +279,8 @@ class LevelLinearisation(Linearisation):
     @cached_property
     def weights(self) -> Planes:
         """How much the data at each pixel count."""
+        if self.complete:
+            return _inside(self.flow)
         first, second = self.level.frame0, self.level.frame1
         weights = self.valid.astype(np.float32)
         if not first.complete:
@@ -306,9 +313,11 @@ def linearise(
 
 def inside(flow: tuple[Planes, Planes]) -> NDArray[np.bool_]:
     """Return where the target of a flow ``(u, v)`` lies within the frame, (H, W)."""
-    u, v = flow
-    height, width = u.shape
-    x = np.arange(width, dtype=np.float32) + u
-    y = np.arange(height, dtype=np.float32)[:, None] + v
-    within: NDArray[np.bool_] = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    within: NDArray[np.bool_] = _inside(flow) != 0
     return within
+
+
+def _inside(flow: tuple[Planes, Planes]) -> Planes:
+    u, v = map(np.ascontiguousarray, flow)
+    plane: Planes = _core.inside(u, v)[0]
+    return plane

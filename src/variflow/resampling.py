@@ -6,6 +6,7 @@ An interpolating kernel is convolved with a Gaussian that removes what the coars
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -52,6 +53,24 @@ def smooth(planes: Planes, sigma: float) -> Planes:
     """Smooth planes ``(C, H, W)`` with a Gaussian of standard deviation `sigma` in pixels."""
     height, width = planes.shape[1:]
     return _core.resample(planes, *_taps(height, height, sigma, "linear"), *_taps(width, width, sigma, "linear"))
+
+
+def stacked(planes: Sequence[Planes]) -> Planes:
+    """Return planes (H, W) as one array (K, H, W): the part of an array that they are in this order, or else a copy."""
+    whole = planes[0].base
+    if not (isinstance(whole, np.ndarray) and whole.ndim == 3 and whole.shape[1:] == planes[0].shape):
+        return np.stack(planes)
+    number = (_address(planes[0]) - _address(whole)) // whole.strides[0]
+    part = whole[number : number + len(planes)]
+    same = len(part) == len(planes) and all(
+        _address(a) == _address(b) and a.strides == b.strides for a, b in zip(part, planes, strict=True)
+    )
+    return part if same and part.flags.c_contiguous else np.stack(planes)
+
+
+def _address(planes: Planes) -> int:
+    address: int = planes.__array_interface__["data"][0]
+    return address
 
 
 def _added_blur(size: int, new_size: int, blur: float = _ANTI_ALIAS) -> float:

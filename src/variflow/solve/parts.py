@@ -21,13 +21,17 @@ from variflow.energy.penalties import (
 )
 from variflow.energy.terms import BrightnessConstancy, DataTerm, Energy, GradientConstancy, Smoothness, Sum, Term
 from variflow.linearisation import ConstancyTerm, DataArguments, LevelLinearisation, SmoothnessArguments
-from variflow.resampling import Planes
+from variflow.resampling import Planes, stacked
 
 # The order in which the core numbers the penalties.
 _PENALTIES: tuple[type[Penalty], ...] = (Quadratic, Charbonnier, GeneralisedCharbonnier, Huber, Lorentzian, L1)
 
-# The terms that the core linearises itself, and whether they compare gradients.
+# The terms that the core linearises itself, whether they compare gradients, and what of a linearisation they look at.
 _FRAME_CONSTANCIES: dict[type[DataTerm], bool] = {BrightnessConstancy: False, GradientConstancy: True}
+_LOOKED_AT: dict[type[DataTerm], tuple[str, ...]] = {
+    BrightnessConstancy: ("It", "Ix", "Iy"),
+    GradientConstancy: ("Ixx", "Ixy", "Iyy", "Ixt", "Iyt"),
+}
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,8 @@ def linearised(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> li
 
 
 def _residuals(terms: list[DataTerm], at: LevelLinearisation) -> list[tuple[Planes, Planes, Planes]]:
+    if names := tuple(name for kind, names in _LOOKED_AT.items() for name in names if kind in map(type, terms)):
+        at.keep(names)
     own = [term for term in terms if _written_for_jax(term)]
     if not own:
         return [_stacked(term.linearised(at)) for term in terms]
@@ -199,5 +205,5 @@ def _flat(energy: Energy, factor: float) -> Iterator[tuple[Any, float]]:
 
 
 def _stacked(triples: list[tuple[Any, Any, Any]]) -> tuple[Planes, Planes, Planes]:
-    jx, jy, r = (np.stack([np.asarray(plane, np.float32) for plane in planes]) for planes in zip(*triples, strict=True))
+    jx, jy, r = (stacked([np.asarray(plane, np.float32) for plane in planes]) for planes in zip(*triples, strict=True))
     return jx, jy, r
