@@ -227,7 +227,7 @@ def tv_l1(*, data: float = 1.4, normalisation: float | None = 4 * GREY_LEVEL) ->
     """
     return Model(
         data * BrightnessConstancy(L1(), normalisation=normalisation) + Smoothness(L1(), per="pixel"),
-        solver=PrimalDual(iterations=30),
+        solver=PrimalDual(iterations=25),
         presmoothing=0.7,
         filter=Median(5),
         channels="gray",
