@@ -126,5 +126,6 @@ def smooth() -> Model:
         interpolation="spline",
         presmoothing=0.7,
         channels="gray",
+        light="matched",
         name="smooth",
     )

@@ -1,0 +1,121 @@
+"""What presets make of light that changes, of holes, and of displacements between whole pixels, pair by pair.
+
+    VARIFLOW_DATA=... python benchmarks/robustness.py [--models NAME ...] [--check] [--output FOLDER]
+
+On the eight Middlebury pairs: the error (px) as they are, and with the second frame 1.2 times as bright plus 25, of
+255, and cut off there; by how much (%) the error rises, of the pixels more than 10 px outside, if 40 x 40 pixels of the
+first frame are missing, for each of three places. On two frames, smoothed (sigma 1) and shifted exactly by their Fourier
+transform: the median error (px) of the flow, a 16 px border left out.
+"""
+
+import argparse
+import os
+import statistics
+from pathlib import Path
+
+import numpy as np
+from report import table
+from scipy.ndimage import gaussian_filter
+
+import variflow
+from variflow import datasets, metrics
+
+DATA = Path(os.environ.get("VARIFLOW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+PLACES = ((0.3, 0.3), (0.5, 0.6), (0.7, 0.4))  # of the middle of the hole: rows and columns, of the frame's size
+HOLE, MARGIN = 40, 10
+SHIFTED, SHIFTS, BORDER = ("RubberWhale", "Grove2"), (0.1, 0.25, 0.5, 0.75), 16
+# By how much the mean error may rise in other light (px), by how much around a hole (%), and the largest bias (px).
+TARGETS = {"balanced": (0.01, 1.0, 0.008), "smooth": (None, None, 0.003)}
+
+
+def brightened(frame):
+    return np.clip(np.rint(1.2 * frame.astype(float) + 25), 0, 255).astype(np.uint8)
+
+
+def error(sample, model, second=None):
+    second = sample.frame1 if second is None else second
+    return metrics.endpoint_error(variflow.estimate(sample.frame0, second, model).flow, sample.flow)
+
+
+def rises(sample, model):
+    """Return by how much (%) the error outside rises for each hole."""
+    whole = metrics.endpoint_error_map(variflow.estimate(sample.frame0, sample.frame1, model).flow, sample.flow)
+    found = []
+    for place in PLACES:
+        top, left = (int(part * size) - HOLE // 2 for part, size in zip(place, whole.shape, strict=True))
+        holed = sample.frame0.astype(float)
+        holed[top : top + HOLE, left : left + HOLE] = np.nan
+        errors = metrics.endpoint_error_map(variflow.estimate(holed, sample.frame1, model).flow, sample.flow)
+        outside = np.isfinite(whole)
+        rows, columns = (slice(max(start - MARGIN, 0), start + HOLE + MARGIN) for start in (top, left))
+        outside[rows, columns] = False
+        found.append(100 * (errors[outside].mean() / whole[outside].mean() - 1))
+    return found
+
+
+def shifted(frame, shift):
+    frequency = np.fft.fftfreq(frame.shape[1])
+    return np.fft.ifft(np.fft.fft(frame, axis=1) * np.exp(-2j * np.pi * frequency * shift), axis=1).real
+
+
+def bias(sample, model, shift):
+    """Return the median error along the axis where it is larger."""
+    frame = gaussian_filter(sample.frame0 @ np.array([0.299, 0.587, 0.114]), 1.0)
+    flow = variflow.estimate(frame, shifted(frame, shift), model).flow[BORDER:-BORDER, BORDER:-BORDER]
+    errors = np.median(flow, axis=(0, 1)) - (shift, 0)
+    return float(errors[np.abs(errors).argmax()])
+
+
+def verdict(model, what, value, limit, unit):
+    return [model, what, f"< {limit} {unit}", f"{value:.4g} {unit}", "holds" if value < limit else "**fails**"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--models", nargs="+", default=["realtime", "fast", "balanced", "accurate", "smooth"])
+    parser.add_argument("--check", action="store_true", help="print the targets; exit with 1 unless all hold")
+    parser.add_argument("--output", type=Path, help="folder for robustness.md")
+    arguments = parser.parse_args()
+    samples = {s.name: s for s in datasets.middlebury(DATA / "middlebury") if s.flow is not None}
+    light, holes, biases, verdicts = [], [], [], []
+    for model in arguments.models:
+        steady = [error(sample, model) for sample in samples.values()]
+        changed = [error(sample, model, brightened(sample.frame1)) for sample in samples.values()]
+        for name, errors in (("as it is", steady), ("changed", changed)):
+            light.append([model, name, *(f"{e:.3f}" for e in errors), f"{statistics.fmean(errors):.4f}"])
+        around = [rises(sample, model) for sample in samples.values()]
+        means = [statistics.fmean(rise) for rise in around]
+        cells = [" ".join(f"{rise:+.1f}" for rise in pair) for pair in around]
+        holes.append([model, *cells, f"{statistics.fmean(means):+.2f}"])
+        found = {(name, shift): bias(samples[name], model, shift) for name in SHIFTED for shift in SHIFTS}
+        biases.append([model, *(f"{b:+.4f}" for b in found.values())])
+        of_light, of_holes, of_bias = TARGETS.get(model, (None, None, None))
+        if of_light is not None:
+            rise = statistics.fmean(changed) - statistics.fmean(steady)
+            verdicts.append(verdict(model, "rise of the mean error in other light", rise, of_light, "px"))
+        if of_holes is not None:
+            verdicts.append(verdict(model, "rise around a hole, mean", statistics.fmean(means), of_holes, "%"))
+            verdicts.append(verdict(model, "rise around a hole, mean of the worst pair", max(means), of_holes, "%"))
+        if of_bias is not None:
+            verdicts.append(verdict(model, "largest bias", max(map(abs, found.values())), of_bias, "px"))
+    shifts = [f"{name} {shift}" for name in SHIFTED for shift in SHIFTS]
+    text = "\n".join(
+        [
+            "Light: mean end-point error, px.",
+            table(["model", "second frame", *samples, "mean"], light),
+            "Holes: rise of the error more than 10 px outside, %, for three places.",
+            table(["model", *samples, "mean"], holes),
+            "Between whole pixels: median error of the flow, px.",
+            table(["model", *shifts], biases),
+            "Targets:",
+            table(["model", "of", "wanted", "measured", ""], verdicts),
+        ]
+    )
+    print(text)
+    if arguments.output:
+        (arguments.output / "robustness.md").write_text(text)
+    return 0 if not arguments.check or all(row[-1] == "holds" for row in verdicts) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
