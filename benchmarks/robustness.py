@@ -3,9 +3,9 @@
     VARIFLOW_DATA=... python benchmarks/robustness.py [--models NAME ...] [--check] [--output FOLDER]
 
 On the eight Middlebury pairs: the error (px) as they are, and with the second frame 1.2 times as bright plus 25, of
-255, and cut off there; by how much (%) the error rises, of the pixels more than 10 px outside, if 40 x 40 pixels of the
-first frame are missing, for each of three places. On two frames, smoothed (sigma 1) and shifted exactly by their Fourier
-transform: the median error (px) of the flow, a 16 px border left out.
+255, and cut off there; by how much (%) the error rises, of the pixels more than 10 px outside, if 40 x 40 pixels of
+the first frame are missing, for each of three places. On two frames, smoothed (sigma 1) and shifted exactly by their
+Fourier transform: the median error (px) of the flow, a 16 px border left out.
 """
 
 import argparse
