@@ -97,7 +97,7 @@ def accurate() -> Model:
         factor=0.8,
         interpolation="spline",
         presmoothing=0.7,
-        filter=WeightedMedian(window=21),
+        filter=WeightedMedian(),
         channels="gray",
         start="matches",
         light="matched",
