@@ -378,7 +378,7 @@ double smoothness_energy(const SmoothnessTerm& term, int64_t height, int64_t wid
 }
 
 void image_edges(const float* guide, Shape shape, float contrast, float* edges) {
-    const auto [channels, height, width] = shape;
+    const int64_t channels = shape.channels, height = shape.height, width = shape.width;
     const int64_t pixels = height * width;
     parallel_for(height, rows_per_chunk(width), [=](int64_t begin, int64_t end) {
         for (int64_t y = begin; y < end; ++y) {

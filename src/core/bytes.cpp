@@ -37,7 +37,7 @@ void sum_three(const uint8_t* VARIFLOW_RESTRICT bytes, const float* VARIFLOW_RES
 }  // namespace
 
 void look_up(const uint8_t* bytes, Shape shape, const float* tables, bool sum, float* out) {
-    const auto [channels, height, width] = shape;
+    const int64_t channels = shape.channels, height = shape.height, width = shape.width;
     parallel_for(height, rows_per_chunk(width), [=](int64_t begin, int64_t end) {
         for (int64_t y = begin; y < end; ++y) {
             if (sum && channels == 3) {

@@ -39,7 +39,7 @@ void derivative_across_rows(const float* VARIFLOW_RESTRICT above2, const float* 
 }
 
 void derivative(const float* planes, Shape shape, Axis axis, float* out) {
-    const auto [channels, height, width] = shape;
+    const int64_t channels = shape.channels, height = shape.height, width = shape.width;
     parallel_for(channels * height, rows_per_chunk(width), [=](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
             if (axis == Axis::x) {

@@ -148,7 +148,7 @@ void middle5(const float* s0, const float* s1, const float* s2, const float* s3,
 }  // namespace
 
 void median(const float* planes, Shape shape, int size, float* out) {
-    const auto [channels, height, width] = shape;
+    const int64_t channels = shape.channels, height = shape.height, width = shape.width;
     const int64_t reach = size / 2, padded = width + 2 * reach;
     parallel_for(channels * height, rows_per_chunk(width), [=](int64_t begin, int64_t end) {
         // Row k of `ranks`: the k-th smallest of each column, between copies of its first and its last value.

@@ -78,22 +78,28 @@ inline Four operator*(Four a, Four b) {
 using Four = float __attribute__((vector_size(16)));
 #endif
 
+// Four of the eight lanes of two vectors, by their numbers.
+#if defined(__clang__)
+#define VARIFLOW_SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#elif defined(__GNUC__)
+using FourNumbers = int __attribute__((vector_size(16)));
+#define VARIFLOW_SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, FourNumbers{i, j, k, l})
+#else
+#define VARIFLOW_SHUFFLE(a, b, i, j, k, l) lanes_of(a, b, i, j, k, l)
+inline Four lanes_of(Four a, Four b, int i, int j, int k, int l) {
+    const float all[] = {a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3]};
+    return {all[i], all[j], all[k], all[l]};
+}
+#endif
+
 // Turn four vectors into those of their first, second, third and fourth lanes.
 VARIFLOW_INLINE void transpose(Four& a, Four& b, Four& c, Four& d) {
-#if defined(_MSC_VER) && !defined(__clang__)
-    const Four rows[] = {a, b, c, d};
-    for (int i = 0; i < 4; ++i) {
-        a.lane[i] = rows[i].lane[0], b.lane[i] = rows[i].lane[1];
-        c.lane[i] = rows[i].lane[2], d.lane[i] = rows[i].lane[3];
-    }
-#else
-    const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-    const Four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-    a = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
-    b = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
-    c = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
-    d = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
-#endif
+    const Four ab_low = VARIFLOW_SHUFFLE(a, b, 0, 4, 1, 5), ab_high = VARIFLOW_SHUFFLE(a, b, 2, 6, 3, 7);
+    const Four cd_low = VARIFLOW_SHUFFLE(c, d, 0, 4, 1, 5), cd_high = VARIFLOW_SHUFFLE(c, d, 2, 6, 3, 7);
+    a = VARIFLOW_SHUFFLE(ab_low, cd_low, 0, 1, 4, 5);
+    b = VARIFLOW_SHUFFLE(ab_low, cd_low, 2, 3, 6, 7);
+    c = VARIFLOW_SHUFFLE(ab_high, cd_high, 0, 1, 4, 5);
+    d = VARIFLOW_SHUFFLE(ab_high, cd_high, 2, 3, 6, 7);
 }
 
 VARIFLOW_INLINE Four load_four(const float* from) {
@@ -106,25 +112,15 @@ VARIFLOW_INLINE void store_four(Four four, float* to) { std::memcpy(to, &four, s
 
 // The even and the odd lanes of eight floats in two vectors, and back.
 VARIFLOW_INLINE void part(Four& first, Four& second) {
-#if defined(_MSC_VER) && !defined(__clang__)
-    const Four a = first, b = second;
-    first = {a[0], a[2], b[0], b[2]}, second = {a[1], a[3], b[1], b[3]};
-#else
-    const Four even = __builtin_shufflevector(first, second, 0, 2, 4, 6);
-    second = __builtin_shufflevector(first, second, 1, 3, 5, 7);
+    const Four even = VARIFLOW_SHUFFLE(first, second, 0, 2, 4, 6);
+    second = VARIFLOW_SHUFFLE(first, second, 1, 3, 5, 7);
     first = even;
-#endif
 }
 
 VARIFLOW_INLINE void pair_up(Four& even, Four& odd) {
-#if defined(_MSC_VER) && !defined(__clang__)
-    const Four a = even, b = odd;
-    even = {a[0], b[0], a[1], b[1]}, odd = {a[2], b[2], a[3], b[3]};
-#else
-    const Four first = __builtin_shufflevector(even, odd, 0, 4, 1, 5);
-    odd = __builtin_shufflevector(even, odd, 2, 6, 3, 7);
+    const Four first = VARIFLOW_SHUFFLE(even, odd, 0, 4, 1, 5);
+    odd = VARIFLOW_SHUFFLE(even, odd, 2, 6, 3, 7);
     even = first;
-#endif
 }
 
 }  // namespace variflow
