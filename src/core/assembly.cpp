@@ -59,36 +59,24 @@ void add_tensor(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_RESTRIC
     }
 }
 
-// From this normalisation on, products of normalisers do not vanish in single precision.
-constexpr float least_multiplied = 1e-3f;
-
-// The same in one pass for one residual, and for two that are penalised jointly.
+// What one residual contributes, or two that are penalised jointly, in one pass. With the squared lengths n of the
+// Jacobians and zeta together, a factor is the penalty's half weight at the mean of r^2 / n, divided by n.
 VARIFLOW_CLONES
 void add_one(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_RESTRICT jy, const float* VARIFLOW_RESTRICT r,
              const float* VARIFLOW_RESTRICT weights, int count, const Constancy& term, float* VARIFLOW_RESTRICT a11,
              float* VARIFLOW_RESTRICT a12, float* VARIFLOW_RESTRICT a22, float* VARIFLOW_RESTRICT b1,
              float* VARIFLOW_RESTRICT b2) {
-    const float zeta = term.normalisation, weight = term.weight;
+    const float zeta2 = term.normalisation * term.normalisation, weight = term.weight;
     with_penalty(term.penalty, [&](auto penalty) VARIFLOW_INLINE_LAMBDA {
-        auto add = [&](int i, float half_weight) VARIFLOW_INLINE_LAMBDA {
-            const float factor = weights[i] * weight * half_weight;
+        for (int i = 0; i < count; ++i) {
+            const float n = jx[i] * jx[i] + jy[i] * jy[i] + zeta2;
+            const float factor = weights[i] * weight * penalty.half_weight_of_quotient(r[i] * r[i], n);
             const float x = factor * jx[i], y = factor * jy[i];
             a11[i] += x * jx[i];
             a12[i] += x * jy[i];
             a22[i] += y * jy[i];
             b1[i] += x * r[i];
             b2[i] += y * r[i];
-        };
-        auto norm = [&](int i) VARIFLOW_INLINE_LAMBDA { return jx[i] * jx[i] + jy[i] * jy[i] + zeta * zeta; };
-        if (zeta >= least_multiplied) {
-            for (int i = 0; i < count; ++i) add(i, penalty.half_weight_of_quotient(r[i] * r[i], norm(i)));
-        } else if (zeta > 0.0f) {
-            for (int i = 0; i < count; ++i) {
-                const float theta = 1.0f / norm(i);
-                add(i, theta * penalty.half_weight(theta * r[i] * r[i]));
-            }
-        } else {
-            for (int i = 0; i < count; ++i) add(i, penalty.half_weight(r[i] * r[i]));
         }
     });
 }
@@ -99,37 +87,19 @@ void add_two(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_RESTRICT j
              const float* VARIFLOW_RESTRICT weights, int count, const Constancy& term, float* VARIFLOW_RESTRICT a11,
              float* VARIFLOW_RESTRICT a12, float* VARIFLOW_RESTRICT a22, float* VARIFLOW_RESTRICT b1,
              float* VARIFLOW_RESTRICT b2) {
-    const float zeta = term.normalisation, weight = 0.5f * term.weight;
+    const float zeta2 = term.normalisation * term.normalisation, weight = 0.5f * term.weight;
     with_penalty(term.penalty, [&](auto penalty) VARIFLOW_INLINE_LAMBDA {
-        // The factors of both residuals.
-        auto add = [&](int i, float first, float second) VARIFLOW_INLINE_LAMBDA {
-            const float x = first * jx[i], y = first * jy[i], x2 = second * jx2[i], y2 = second * jy2[i];
+        for (int i = 0; i < count; ++i) {
+            const float n = jx[i] * jx[i] + jy[i] * jy[i] + zeta2, n2 = jx2[i] * jx2[i] + jy2[i] * jy2[i] + zeta2;
+            const float squared = 0.5f * (r[i] * r[i] * n2 + r2[i] * r2[i] * n);
+            const float factor = weights[i] * weight * penalty.half_weight_of_quotient(squared, n * n2);
+            const float x = factor * n2 * jx[i], y = factor * n2 * jy[i];
+            const float x2 = factor * n * jx2[i], y2 = factor * n * jy2[i];
             a11[i] += x * jx[i] + x2 * jx2[i];
             a12[i] += x * jy[i] + x2 * jy2[i];
             a22[i] += y * jy[i] + y2 * jy2[i];
             b1[i] += x * r[i] + x2 * r2[i];
             b2[i] += y * r[i] + y2 * r2[i];
-        };
-        auto norm = [&](int i) VARIFLOW_INLINE_LAMBDA { return jx[i] * jx[i] + jy[i] * jy[i] + zeta * zeta; };
-        auto norm2 = [&](int i) VARIFLOW_INLINE_LAMBDA { return jx2[i] * jx2[i] + jy2[i] * jy2[i] + zeta * zeta; };
-        if (zeta >= least_multiplied) {
-            for (int i = 0; i < count; ++i) {
-                const float n = norm(i), n2 = norm2(i);
-                const float squared = 0.5f * (r[i] * r[i] * n2 + r2[i] * r2[i] * n);
-                const float factor = weights[i] * weight * penalty.half_weight_of_quotient(squared, n * n2);
-                add(i, factor * n2, factor * n);
-            }
-            return;
-        }
-        auto add_normalised = [&](int i, float theta, float theta2) VARIFLOW_INLINE_LAMBDA {
-            const float squared = theta * r[i] * r[i] + theta2 * r2[i] * r2[i];
-            const float factor = weights[i] * weight * penalty.half_weight(0.5f * squared);
-            add(i, factor * theta, factor * theta2);
-        };
-        if (zeta > 0.0f) {
-            for (int i = 0; i < count; ++i) add_normalised(i, 1.0f / norm(i), 1.0f / norm2(i));
-        } else {
-            for (int i = 0; i < count; ++i) add_normalised(i, 1.0f, 1.0f);
         }
     });
 }
@@ -296,19 +266,25 @@ void add_squared_difference(const float* VARIFLOW_RESTRICT from, const float* VA
 
 void add_block(const Residual* residuals, int64_t number, int count, const float* weights, const Constancy& term,
                const Tensor& tensor) {
-    if (number == 1) return add_one(residuals[0].jx, residuals[0].jy, residuals[0].r, weights, count, term, tensor.a11, tensor.a12, tensor.a22, tensor.b1, tensor.b2);
-    if (number == 2) return add_two(residuals[0].jx, residuals[0].jy, residuals[0].r, residuals[1].jx, residuals[1].jy, residuals[1].r, weights, count, term, tensor.a11, tensor.a12, tensor.a22, tensor.b1, tensor.b2);
+    constexpr float least = 1e-3f;  // from here on products of n do not vanish in single precision
+    const auto [a11, a12, a22, b1, b2] = tensor;
+    if (term.normalisation >= least && number <= 2) {
+        const auto [jx, jy, r] = residuals[0];
+        const auto [jx2, jy2, r2] = residuals[number - 1];
+        if (number == 1) return add_one(jx, jy, r, weights, count, term, a11, a12, a22, b1, b2);
+        return add_two(jx, jy, r, jx2, jy2, r2, weights, count, term, a11, a12, a22, b1, b2);
+    }
     Block squared, factors;
     std::fill_n(squared.value, count, 0.0f);
     for (int64_t k = 0; k < number; ++k) {
         square(residuals[k].jx, residuals[k].jy, residuals[k].r, count, term.normalisation, squared.value);
     }
-    scale(squared.value, count, 1.0f / static_cast<float>(number));
+    if (number > 1) scale(squared.value, count, 1.0f / static_cast<float>(number));
     half_weights(term.penalty, squared.value, count, term.weight / static_cast<float>(number), factors.value);
     multiply(factors.value, weights, count);
     for (int64_t k = 0; k < number; ++k) {
-        add_tensor(residuals[k].jx, residuals[k].jy, residuals[k].r, factors.value, count, term.normalisation,
-                   tensor.a11, tensor.a12, tensor.a22, tensor.b1, tensor.b2);
+        add_tensor(residuals[k].jx, residuals[k].jy, residuals[k].r, factors.value, count, term.normalisation, a11, a12,
+                   a22, b1, b2);
     }
 }
 
