@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import variflow
-from variflow import models
+from variflow import _core, models
 from variflow.datasets import synthetic
 from variflow.light import Light, fit_light, measure_light
 from variflow.metrics import endpoint_error
@@ -64,6 +64,28 @@ def test_light_is_measured_in_each_channel_without_what_is_saturated():
         for tone, frame in ((light.on_first, first), (light.on_second, second))
     ]
     assert np.abs(shown[0] - shown[1]).max() < 4  # also where the second frame was saturated
+
+
+def test_a_change_of_light_against_numpy():
+    rng = np.random.default_rng(0)
+    first = rng.random((2, 30, 40), np.float32)
+    second = (0.8 * first + 0.05).astype(np.float32)
+    usable = np.ones((1, 30, 40), np.float32)
+    usable[0, :, 30:] = 0
+    second[:, :, 30:] = 9  # unusable
+    change, before, after = _core.light_change(first, second, usable, 2, 0.0, 10, 3, 0.5, 2.0)
+    values = second[:, ::2, :30:2]
+    moved = [abs(0.25 * (v.mean() + side * v.std()) - 0.0625) for v in values for side in (-2, 2)]
+    assert change == pytest.approx(max(moved), rel=0.05)  # without the least and the largest
+    differences = np.abs(first[:, ::2, :30:2] - values).mean(axis=(1, 2)).sum()
+    assert before == pytest.approx(differences, rel=0.05)
+    assert after < 1e-5
+    assert _core.light_change(first, second, 0 * usable, 2, 0.0, 10, 3, 0.5, 2.0) == (0, 0, 0)
+    for wrong, message in (((first, second[:1], usable), "`second`"), ((first, second, first), "`usable`")):
+        with pytest.raises(ValueError, match=message):
+            _core.light_change(*wrong, 2, 0.0, 10, 3, 0.5, 2.0)
+    with pytest.raises(ValueError, match="`values`"):
+        _core.fit_light(first[0, 0], first[0, 0, :3], 3, 0.5, 2.0)
 
 
 def test_light_that_cannot_be_measured_is_none():
@@ -127,6 +149,11 @@ def test_changing_light_with_all_channels_a_range_and_missing_pixels(pair):
 def test_frames_of_any_size(shape):
     rng = np.random.default_rng(0)
     assert np.isfinite(variflow.estimate(rng.random(shape), 0.5 * rng.random(shape), MATCHED).flow).all()
+
+
+@pytest.mark.parametrize("preset", ["fast", "balanced", "accurate", "smooth"])
+def test_presets_take_light_as_it_comes(pair, preset):
+    assert endpoint_error(variflow.estimate(pair.frame0, brightened(pair.frame1), preset).flow, pair.flow) < 0.05
 
 
 def test_light_is_a_choice():

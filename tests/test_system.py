@@ -492,6 +492,21 @@ def test_errors_name_the_argument(call: Callable[[], Any], error: type[Exception
         call()
 
 
+# What stays inside
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_inside_against_numpy(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    u, v = rng.integers(-8, 9, (2, *size)).astype(np.float32) / 2  # among them those that end on the border
+    u.flat[0] = np.nan
+    y, x = np.indices(size)
+    expected = (x + u >= 0) & (x + u <= size[1] - 1) & (y + v >= 0) & (y + v <= size[0] - 1)
+    np.testing.assert_array_equal(_core.inside(u, v)[0], expected)
+    with pytest.raises(ValueError, match="`v`"):
+        _core.inside(u, np.zeros((7, 7), np.float32))
+
+
 # The motion tensor straight from the frames
 
 
