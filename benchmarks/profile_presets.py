@@ -127,7 +127,7 @@ OPERATIONS = {
     "weighted_median": operations_of_weighted_median,
     "median": lambda arguments, result: result.size * 2 * {3: 19, 5: 99}[arguments[1]],
     "motion_edges": lambda arguments, result: result.size * 25,
-    "visibility": lambda arguments, result: result.size * (2 * len(arguments[1]) + 20),
+    "visibility": lambda arguments, result: result.size * 22,
     "image_edges": lambda arguments, result: result[0].size * 2 * (3 * len(arguments[0]) + 10),
     "lab": lambda arguments, result: result.size * 35,
     "spline_coefficients": lambda arguments, result: result.size * 16,

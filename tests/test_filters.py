@@ -61,10 +61,12 @@ def test_motion_edges_of_steps_but_not_of_ramps() -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_visibility(size: tuple[int, int]) -> None:
     flow, differences = random_planes(2, size), random_planes(3, size, seed=1, scale=0.05)
+    mismatch = abs(random_planes(1, size, seed=2, scale=0.5))
     divergence = central_differences(flow[0])[0] + central_differences(flow[1])[1]
     exponent = np.minimum(divergence, 0) ** 2 / (2 * 0.3**2) + (differences**2).mean(axis=0) / (2 * 0.04**2)
+    exponent += mismatch[0] ** 2 / (2 * 0.4**2)
     expected = np.maximum(np.exp(-exponent), 1e-4)
-    np.testing.assert_allclose(_core.visibility(flow, differences, 0.3, 0.04)[0], expected, rtol=1e-4)
+    np.testing.assert_allclose(_core.visibility(flow, differences, mismatch, (0.3, 0.04, 0.4))[0], expected, rtol=1e-4)
 
 
 # Weighted median
@@ -121,7 +123,7 @@ def scene() -> tuple[tuple[Array, Array], SimpleNamespace]:
     wide[18:42, 28:57] = True
     u = np.where(wide, 4, 1).astype(np.float32)
     guide = np.where(inside, 60, 30).astype(np.float32)[None]
-    return (u, -u), SimpleNamespace(guide=guide, It=np.zeros_like(guide), inside=inside)
+    return (u, -u), SimpleNamespace(guide=guide, It=np.zeros_like(guide), mismatch=np.zeros_like(u), inside=inside)
 
 
 def test_weighted_median_moves_motion_edges_to_image_edges() -> None:
@@ -135,7 +137,8 @@ def test_weighted_median_moves_motion_edges_to_image_edges() -> None:
 
 def test_weighted_median_is_a_median_where_there_is_no_edge() -> None:
     noise = random_planes(2, (40, 50), scale=0.02)
-    at: Any = SimpleNamespace(guide=random_planes(3, (40, 50)), It=np.zeros((1, 40, 50), np.float32))
+    nothing = np.zeros((1, 40, 50), np.float32)
+    at: Any = SimpleNamespace(guide=random_planes(3, (40, 50)), It=nothing, mismatch=nothing[0])
     expected = filters.median((noise[0], noise[1]), 3)
     np.testing.assert_array_equal(WeightedMedian(size=3)((noise[0], noise[1]), at), expected)
 
@@ -155,6 +158,7 @@ def test_weighted_median_is_a_median_where_there_is_no_edge() -> None:
         ("dilation", -1),
         ("divergence", -1.0),
         ("difference", "small"),
+        ("mismatch", 0.0),
     ],
 )
 def test_weighted_median_refuses(field: str, value: Any) -> None:
@@ -209,7 +213,7 @@ def test_result_does_not_depend_on_the_number_of_threads() -> None:
     one = np.ones((1, *size), np.float32)
     kernels = [
         lambda: _core.motion_edges(flow, 0.5, 1.0, 15, 3),
-        lambda: _core.visibility(flow, guide, 0.3, 0.1),
+        lambda: _core.visibility(flow, guide, guide[:1], (0.3, 0.1, 0.4)),
         lambda: _core.weighted_median(flow, flow, one, 10 * guide, guide[:1], 7, 2, 8.0, 3.5),
         lambda: _core.lab(guide),
     ]
@@ -231,9 +235,10 @@ def test_result_does_not_depend_on_the_number_of_threads() -> None:
         (lambda: CORE.motion_edges(ONE, 0.2, 3.0, 15, 5), ValueError, r"`flow`.*\(1, 6, 8\)"),
         (lambda: CORE.motion_edges(FLOW, 0.2, 3.0, 14, 5), ValueError, "`window`.*14"),
         (lambda: CORE.motion_edges(FLOW, 0.2, 3.0, 15, -1), ValueError, "`dilation`.*-1"),
-        (lambda: CORE.visibility(FLOW, ONE[:, :5], 0.3, 0.1), ValueError, r"`differences`.*\(1, 5, 8\)"),
-        (lambda: CORE.visibility(FLOW, ONE, 0.0, 0.1), ValueError, "`divergence`"),
-        (lambda: CORE.visibility(FLOW, ONE, 0.3, np.nan), ValueError, "`difference`"),
+        (lambda: CORE.visibility(FLOW, ONE[:, :5], ONE, (1, 1, 1)), ValueError, r"`differences`.*\(1, 5, 8\)"),
+        (lambda: CORE.visibility(FLOW, ONE, FLOW, (1, 1, 1)), ValueError, "`mismatch`.*one plane"),
+        (lambda: CORE.visibility(FLOW, ONE, ONE, (0.3, 0.0, 0.1)), ValueError, "`deviations`.* 0"),
+        (lambda: CORE.visibility(FLOW, ONE, ONE, (0.3, 0.1, np.nan)), ValueError, "`deviations`.*nan"),
         (lambda: CORE.weighted_median(FLOW, FLOW, FLOW, ONE, ONE, 15, 2, 8.0, 3.5), ValueError, "`mask`.*one plane"),
         (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE > 0, 15, 2, 8.0, 3.5), TypeError, "`reliability`"),
         (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE, 15, 4, 8.0, 3.5), ValueError, "`step`.*4"),

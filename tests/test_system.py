@@ -535,20 +535,46 @@ def test_constancy_straight_from_the_frames_is_that_of_the_residuals(derivative,
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "spline"])
-def test_temporal_difference_comes_with_the_tensor(interpolation):
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (31, 40), (40, 700)])
+def test_the_misfit_comes_with_the_tensor(shape, interpolation):
     rng = np.random.default_rng(6)
-    frames = prepare(*rng.random((2, 31, 40, 3)))
-    level = pyramid(frames, factor=0.5, coarsest=99)[0]
-    u, v = rng.normal(0, 2, (2, 31, 40)).astype(np.float32)
-    at, again = (linearise(level, (u, v), derivative="average", interpolation=interpolation) for _ in range(2))
-    motion_tensor([(BrightnessConstancy(), 1.0)], at)
-    assert "It" in vars(at)
-    np.testing.assert_allclose(at.It, again.It, atol=1e-6)
-    same = prepare(rng.random((31, 40)), rng.random((31, 40)))
+    weights = rng.uniform(0.5, 1, shape) * (rng.random(shape) > 0.1)
+    flow = tuple(rng.normal(0, 2, (2, *shape)).astype(np.float32))
+    for weighed in (None, weights):
+        level = pyramid(prepare(*rng.random((2, *shape, 3)), weights=weighed), factor=0.5, coarsest=999)[0]
+        at, again = (linearise(level, flow, derivative="average", interpolation=interpolation) for _ in range(2))
+        motion_tensor([(BrightnessConstancy(), 1.0)], at)
+        assert ("It" in vars(at)) == (weighed is None)
+        assert "mismatch" not in vars(at)  # it would not be free
+        motion_tensor([(BrightnessConstancy(), 1.0), (GradientConstancy(), 1.0)], at)
+        assert "mismatch" in vars(at)
+        np.testing.assert_allclose(at.It, again.It, atol=1e-6)
+        np.testing.assert_array_equal(at.mismatch, again.mismatch)
+        np.testing.assert_allclose(at.mismatch, at.plain().mismatch, rtol=1e-4, atol=1e-4)
+        assert (at.mismatch[at.weights == 0] == 0).all()
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "spline"])
+def test_frames_that_match_have_no_misfit(interpolation):
+    same = prepare(*np.random.default_rng(6).random((2, 31, 40)))
     level = pyramid(same._replace(second=same.first), factor=0.5, coarsest=99)[0]
-    at = linearise(level, (0 * u, 0 * v), derivative="average", interpolation=interpolation)
-    motion_tensor([(BrightnessConstancy(), 1.0)], at)
-    assert (at.It == 0).all()
+    still = tuple(np.zeros((2, 31, 40), np.float32))
+    at = linearise(level, still, derivative="average", interpolation=interpolation)
+    motion_tensor([(GradientConstancy(), 1.0)], at)
+    assert not at.It.any()
+    assert not at.mismatch.any()
+
+
+def test_mismatch_is_a_distance():
+    y, x = np.mgrid[:60, :80]
+
+    def texture(x):
+        return 0.5 + 0.25 * np.sin(x / 2) * np.cos(y / 3) + 0.2 * np.sin(x / 3 + y / 2)
+
+    level = pyramid(prepare(texture(x), texture(x - 0.3), intensity_range=(0, 1)), factor=0.5, coarsest=99)[0]
+    still = np.zeros((2, 60, 80), np.float32)
+    mismatch = linearise(level, tuple(still), derivative="average", interpolation="spline").mismatch
+    assert 0.15 < np.median(mismatch) <= 0.3
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (3, 5), (61, 47), (130, 530), (300, 700), (40, 2100)])
@@ -568,4 +594,6 @@ def test_a_step_in_one_pass_is_that_in_three(shape, guided, per):
         separate = at.robust_step([], linearised_in_python, smooth, sweeps, 1.9)
         expected = _core.relax(motion_tensor(data, at), _core.edge_weights(*flow, *smooth), *flow, *flow, sweeps, 1.9)
         np.testing.assert_array_equal((u, v), expected)
+        fresh = linearise(level, flow, derivative="average", interpolation="spline")
+        np.testing.assert_array_equal(at.mismatch, fresh.mismatch)
         np.testing.assert_allclose(separate, expected, atol=1e-4)  # the channels are added in another order

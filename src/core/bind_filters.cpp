@@ -1,5 +1,8 @@
 // Bindings of the kernels that filter a flow.
+#include <nanobind/stl/tuple.h>
+
 #include <string>
+#include <tuple>
 
 #include "bindings.hpp"
 #include "filters.hpp"
@@ -53,14 +56,16 @@ Planes motion_edges(nb::handle flow_argument, float edge, float ratio, int64_t w
     });
 }
 
-Planes visibility(nb::handle flow_argument, nb::handle differences_argument, float divergence, float difference) {
+Planes visibility(nb::handle flow_argument, nb::handle differences_argument, nb::handle mismatch_argument,
+                  std::tuple<float, float, float> deviations) {
     const Array flow = checked_flow(flow_argument, "flow");
     const Array differences = checked_like(differences_argument, "differences", flow);
-    above_zero("divergence", divergence);
-    above_zero("difference", difference);
-    const Shape shape = shape_of(differences);
-    return run({1, shape.height, shape.width}, [&](float* out) {
-        variflow::visibility(floats(flow), floats(differences), shape, {divergence, difference}, out);
+    const Array mismatch = checked_plane(mismatch_argument, "mismatch", flow);
+    const auto [divergence, difference, of_mismatch] = deviations;
+    for (const float deviation : {divergence, difference, of_mismatch}) above_zero("deviations", deviation);
+    return run(shape_of(mismatch), [&](float* out) {
+        variflow::visibility(floats(flow), floats(differences), floats(mismatch), shape_of(differences),
+                             {divergence, difference, of_mismatch}, out);
     });
 }
 
@@ -96,8 +101,10 @@ void add_filters(nb::module_& module) {
     module.def("motion_edges", &motion_edges, "flow"_a.none(), "edge"_a, "ratio"_a, "window"_a, "dilation"_a,
                "1 within `dilation` pixels of where the larger of |grad u| and |grad v| is above `edge` and above "
                "`ratio` times its mean over the window; elsewhere 0.");
-    module.def("visibility", &visibility, "flow"_a.none(), "differences"_a.none(), "divergence"_a, "difference"_a,
-               "exp(-min(div, 0)^2 / (2 divergence^2) - mean(differences^2) / (2 difference^2)), at least 1e-4.");
+    module.def("visibility", &visibility, "flow"_a.none(), "differences"_a.none(), "mismatch"_a.none(),
+               "deviations"_a,
+               "exp(-1/2 times the sum of the squares of min(div flow, 0), of the root mean square of the differences "
+               "and of the mismatch, each over its deviation), at least 1e-4.");
     module.def("weighted_median", &weighted_median, "flow"_a.none(), "otherwise"_a.none(), "mask"_a.none(),
                "guide"_a.none(), "reliability"_a.none(), "window"_a, "step"_a, "spatial"_a, "color"_a,
                "Where `mask` is not 0 the weighted median of `flow`, elsewhere `otherwise`; borders replicated. "

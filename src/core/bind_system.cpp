@@ -3,7 +3,9 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <initializer_list>
 #include <string>
 #include <tuple>
@@ -144,15 +146,46 @@ Planes inside(nb::handle u_argument, nb::handle v_argument) {
                [&](float* out) { variflow::inside({floats(u), floats(v)}, height, width, out); });
 }
 
-std::pair<Planes, Planes> constancy_tensor(nb::handle first, nb::handle second, nb::handle samples, nb::handle u,
-                                           nb::handle v, nb::handle weights, const std::string& interpolation,
-                                           const std::string& derivative, const std::vector<TermTuple>& terms) {
+// What a step returns: its result, and of the misfit what comes with its terms at no cost, else None.
+using WithMisfit = std::tuple<Planes, nb::object, nb::object>;
+
+// The arrays of a misfit.
+struct MisfitArrays {
+    nb::object difference = nb::none(), mismatch = nb::none();
+    Misfit planes;
+
+    explicit MisfitArrays(const FrameArrays& arrays) {
+        auto allocated = [](Shape shape, float*& data) {
+            Planes array = new_planes(shape);
+            data = array.data();
+            return nb::cast(std::move(array));
+        };
+        const auto& [channels, height, width] = arrays.shape;
+        if (!arrays.terms.empty()) difference = allocated({channels, height, width}, planes.difference);
+        if (std::any_of(arrays.terms.begin(), arrays.terms.end(), std::mem_fn(&FrameConstancy::of_gradient))) {
+            mismatch = allocated({1, height, width}, planes.mismatch);
+        }
+    }
+
+    WithMisfit with(Planes&& result) { return {std::move(result), std::move(difference), std::move(mismatch)}; }
+};
+
+WithMisfit constancy_tensor(nb::handle first, nb::handle second, nb::handle samples, nb::handle u, nb::handle v,
+                            nb::handle weights, const std::string& interpolation, const std::string& derivative,
+                            const std::vector<TermTuple>& terms) {
     const FrameArrays arrays(first, second, samples, u, v, weights, interpolation, derivative, terms);
-    Planes difference = new_planes(arrays.shape);
+    MisfitArrays misfit(arrays);
     Planes tensor = run({5, arrays.shape.height, arrays.shape.width}, [&](float* out) {
-        variflow::constancy_tensor(arrays.pair, arrays.flow(), arrays.terms, out, difference.data());
+        variflow::constancy_tensor(arrays.pair, arrays.flow(), arrays.terms, out, misfit.planes);
     });
-    return {std::move(tensor), std::move(difference)};
+    return misfit.with(std::move(tensor));
+}
+
+Planes mismatch(nb::handle first, nb::handle second, nb::handle samples, nb::handle u, nb::handle v,
+                nb::handle weights, const std::string& interpolation, const std::string& derivative) {
+    const FrameArrays arrays(first, second, samples, u, v, weights, interpolation, derivative, {});
+    return run({1, arrays.shape.height, arrays.shape.width},
+               [&](float* out) { variflow::mismatch(arrays.pair, arrays.flow(), out); });
 }
 
 FramePlane checked_frame_plane(const std::string& name) {
@@ -287,12 +320,11 @@ Planes relax(nb::handle tensor, nb::handle edges, nb::handle u0, nb::handle v0, 
 // (jx, jy, r, penalty, p0, p1, normalisation, weight)
 using DataTuple = std::tuple<nb::object, nb::object, nb::object, int, double, double, double, double>;
 
-std::pair<Planes, nb::object> robust_step(nb::handle first, nb::handle second, nb::handle samples, nb::handle u,
-                                          nb::handle v, nb::handle weights, const std::string& interpolation,
-                                          const std::string& derivative, const std::vector<TermTuple>& terms,
-                                          const std::vector<DataTuple>& data, nb::handle guide_x, nb::handle guide_y,
-                                          bool per_pixel, int penalty, double p0, double p1, double weight, int sweeps,
-                                          double omega, bool with_difference) {
+WithMisfit robust_step(nb::handle first, nb::handle second, nb::handle samples, nb::handle u, nb::handle v,
+                       nb::handle weights, const std::string& interpolation, const std::string& derivative,
+                       const std::vector<TermTuple>& terms, const std::vector<DataTuple>& data, nb::handle guide_x,
+                       nb::handle guide_y, bool per_pixel, int penalty, double p0, double p1, double weight, int sweeps,
+                       double omega) {
     const FrameArrays arrays(first, second, samples, u, v, weights, interpolation, derivative, terms);
     const SmoothnessArrays smooth(u, v, guide_x, guide_y);
     check_sweeps(sweeps, omega);
@@ -305,17 +337,11 @@ std::pair<Planes, nb::object> robust_step(nb::handle first, nb::handle second, n
         checked_stack(jx, "jx", residuals.jx.shape(0), arrays.shape.height, arrays.shape.width);
         step.data.push_back(residuals.term(constancy, nullptr));
     }
-    nb::object difference = nb::none();
-    float* differences = nullptr;
-    if (with_difference) {
-        Planes planes = new_planes(arrays.shape);
-        differences = planes.data();
-        difference = nb::cast(std::move(planes));
-    }
+    MisfitArrays misfit(arrays);
     Planes flow = run({2, arrays.shape.height, arrays.shape.width}, [&](float* out) {
-        variflow::robust_step(step, sweeps, static_cast<float>(omega), differences, out);
+        variflow::robust_step(step, sweeps, static_cast<float>(omega), misfit.planes, out);
     });
-    return {std::move(flow), std::move(difference)};
+    return misfit.with(std::move(flow));
 }
 
 Planes multigrid(nb::handle tensor, nb::handle edges, nb::handle u0, nb::handle v0, nb::handle u_start,
@@ -341,7 +367,13 @@ void add_system(nb::module_& module) {
     module.def("constancy_tensor", &constancy_tensor, "first"_a.none(), "second"_a.none(), "samples"_a.none(),
                "u"_a.none(), "v"_a.none(), "weights"_a.none(), "interpolation"_a, "derivative"_a, "terms"_a,
                "The motion tensor (5, H, W) of constancy terms linearised around a flow; each term is (of the gradient, "
-               "penalty, p0, p1, normalisation, weight). And the warped second frame minus the first, times the weights.");
+               "penalty, p0, p1, normalisation, weight). And the warped second frame minus the first, times the weights, "
+               "or None without terms, and the mismatch, or None without a term of the gradient.");
+    module.def("mismatch", &mismatch, "first"_a.none(), "second"_a.none(), "samples"_a.none(), "u"_a.none(),
+               "v"_a.none(), "weights"_a.none(), "interpolation"_a, "derivative"_a,
+               "How far, in pixels, the flow is from where the gradients of the frames agree, over all channels: "
+               "sqrt(sum(Ixt^2 + Iyt^2) / (sum(Ixx^2 + 2 Ixy^2 + Iyy^2) + mismatch_floor^2)), 0 where the weights are.");
+    module.attr("mismatch_floor") = mismatch_floor;
     module.def("data_energy", &data_energy, "jx"_a.none(), "jy"_a.none(), "r"_a.none(), "weights"_a.none(),
                "du"_a.none(), "dv"_a.none(), "penalty"_a, "p0"_a, "p1"_a, "normalisation"_a, "weight"_a,
                "The energy of one data term at an increment.");
@@ -361,9 +393,9 @@ void add_system(nb::module_& module) {
     module.def("robust_step", &robust_step, "first"_a.none(), "second"_a.none(), "samples"_a.none(), "u"_a.none(),
                "v"_a.none(), "weights"_a.none(), "interpolation"_a, "derivative"_a, "terms"_a, "data"_a,
                "guide_x"_a.none(), "guide_y"_a.none(), "per_pixel"_a, "penalty"_a, "p0"_a, "p1"_a, "weight"_a,
-               "sweeps"_a, "omega"_a, "with_difference"_a,
-               "`constancy_tensor`, `add_data`, `edge_weights` and `relax` in one pass: the flow, and the temporal "
-               "difference or None. `data` holds tuples (jx, jy, r, penalty, p0, p1, normalisation, weight).");
+               "sweeps"_a, "omega"_a,
+               "`constancy_tensor`, `add_data`, `edge_weights` and `relax` in one pass: the flow, and of the flow before "
+               "what comes with the tensor. `data` holds tuples (jx, jy, r, penalty, p0, p1, normalisation, weight).");
     module.def("multigrid", &multigrid, "tensor"_a.none(), "edges"_a.none(), "u0"_a.none(), "v0"_a.none(),
                "u_start"_a.none(), "v_start"_a.none(), "cycles"_a, "tolerance"_a,
                "Conjugate gradients with a multigrid cycle a step, from (u_start, v_start), until the error is about "

@@ -7,6 +7,8 @@
 #include "constancy.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <iterator>
 
 #include "platform.hpp"
@@ -69,6 +71,24 @@ VARIFLOW_CLONES
 void multiply(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b, int64_t count,
               float* VARIFLOW_RESTRICT out) {
     for (int64_t i = 0; i < count; ++i) out[i] = a[i] * b[i];
+}
+
+// Of one channel: the square of how far the gradients differ, and of how fast they change.
+VARIFLOW_CLONES
+void add_change_and_slope(const float* VARIFLOW_RESTRICT along_x, const float* VARIFLOW_RESTRICT along_y,
+                          const float* VARIFLOW_RESTRICT xx, const float* VARIFLOW_RESTRICT xy,
+                          const float* VARIFLOW_RESTRICT yy, int64_t count, float* VARIFLOW_RESTRICT change,
+                          float* VARIFLOW_RESTRICT slope) {
+    for (int64_t i = 0; i < count; ++i) {
+        change[i] += along_x[i] * along_x[i] + along_y[i] * along_y[i];
+        slope[i] += xx[i] * xx[i] + 2.0f * xy[i] * xy[i] + yy[i] * yy[i];
+    }
+}
+
+VARIFLOW_CLONES
+void root_of_quotient(const float* VARIFLOW_RESTRICT change, const float* VARIFLOW_RESTRICT slope,
+                      const float* VARIFLOW_RESTRICT weights, int64_t count, float* VARIFLOW_RESTRICT out) {
+    for (int64_t i = 0; i < count; ++i) out[i] = weights[i] > 0.0f ? std::sqrt(change[i] / slope[i]) : 0.0f;
 }
 
 // The derivative along y of the rows of a ring, at one of them; rows outside the frame are those of its border.
@@ -190,8 +210,7 @@ void ConstancyRows::add(const std::vector<FrameConstancy>& terms, const Tensor& 
 
 ConstancyRows::Detail detail_of(const std::vector<FrameConstancy>& terms) {
     using enum ConstancyRows::Detail;
-    const bool of_gradient =
-        std::any_of(terms.begin(), terms.end(), [](const FrameConstancy& term) { return term.of_gradient; });
+    const bool of_gradient = std::any_of(terms.begin(), terms.end(), std::mem_fn(&FrameConstancy::of_gradient));
     return terms.empty() ? weights : of_gradient ? second_derivatives : first_derivatives;
 }
 
@@ -202,6 +221,27 @@ void weighted_row(const ConstancyRows& rows, FramePlane plane, Shape shape, int6
         multiply(rows.row(plane, c) + skipped, rows.weights() + skipped, window.last - window.first,
                  out + (c * shape.height + y) * shape.width + window.first);
     }
+}
+
+void mismatch_row(const ConstancyRows& rows, Shape shape, int64_t y, const Window& window, float* out) {
+    using enum FramePlane;
+    constexpr int64_t most = 512;
+    float change[most], slope[most];
+    for (int64_t x = window.first; x < window.last; x += most) {
+        const int64_t count = std::min(most, window.last - x), skipped = x - window.begin;
+        std::fill_n(change, count, 0.0f);
+        std::fill_n(slope, count, mismatch_floor * mismatch_floor);
+        for (int64_t c = 0; c < shape.channels; ++c) {
+            auto at = [&](FramePlane plane) { return rows.row(plane, c) + skipped; };
+            add_change_and_slope(at(Ixt), at(Iyt), at(Ixx), at(Ixy), at(Iyy), count, change, slope);
+        }
+        root_of_quotient(change, slope, rows.weights() + skipped, count, out + y * shape.width + x);
+    }
+}
+
+void misfit_row(const ConstancyRows& rows, Shape shape, int64_t y, const Window& window, const Misfit& misfit) {
+    if (misfit.difference) weighted_row(rows, FramePlane::It, shape, y, window, misfit.difference);
+    if (misfit.mismatch) mismatch_row(rows, shape, y, window, misfit.mismatch);
 }
 
 namespace {
@@ -233,13 +273,20 @@ void inside(Field flow, int64_t height, int64_t width, float* out) {
 }
 
 void constancy_tensor(const FramePair& frames, Field flow, const std::vector<FrameConstancy>& terms, float* tensor,
-                      float* difference) {
+                      const Misfit& misfit) {
     const int64_t width = frames.shape.width, pixels = frames.shape.height * width;
     std::fill_n(tensor, 5 * pixels, 0.0f);
-    visit_rows(frames, flow, std::max(detail_of(terms), ConstancyRows::Detail::first_derivatives), [&](ConstancyRows& rows, int64_t y, const Window& window) {
+    visit_rows(frames, flow, detail_of(terms), [&](ConstancyRows& rows, int64_t y, const Window& window) {
         rows.add(terms, tensor_at(tensor, pixels, y * width));
-        weighted_row(rows, FramePlane::It, frames.shape, y, window, difference);
+        misfit_row(rows, frames.shape, y, window, misfit);
     });
+}
+
+void mismatch(const FramePair& frames, Field flow, float* out) {
+    visit_rows(frames, flow, ConstancyRows::Detail::second_derivatives,
+               [&](ConstancyRows& rows, int64_t y, const Window& window) {
+                   mismatch_row(rows, frames.shape, y, window, out);
+               });
 }
 
 void frame_planes(const FramePair& frames, Field flow, const std::vector<FramePlane>& wanted, float* out) {

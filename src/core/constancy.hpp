@@ -88,4 +88,10 @@ ConstancyRows::Detail detail_of(const std::vector<FrameConstancy>& terms);
 void weighted_row(const ConstancyRows& rows, FramePlane plane, Shape shape, int64_t y, const Window& window,
                   float* out);
 
+// A row of a mismatch, in the wanted columns of a plane (H, W); from second derivatives.
+void mismatch_row(const ConstancyRows& rows, Shape shape, int64_t y, const Window& window, float* out);
+
+// A row of what is wanted of a misfit, from what its terms asked for.
+void misfit_row(const ConstancyRows& rows, Shape shape, int64_t y, const Window& window, const Misfit& misfit);
+
 }  // namespace variflow

@@ -12,12 +12,13 @@ struct EdgeRule {
 };
 void motion_edges(const float* flow, Shape shape, EdgeRule rule, float* out);
 
-// motion_edges.cpp. Of a flow (2, H, W) and the temporal differences it leaves (C, H, W): near 0 where the first
-// frame's pixel disappears behind another, 1 where nothing speaks for that, never 0; (H, W).
+// motion_edges.cpp. Of a flow (2, H, W), the temporal differences it leaves (C, H, W) and its mismatch (H, W): near 0
+// where the first frame's pixel disappears behind another, 1 where nothing speaks for that, never 0; (H, W).
 struct Deviations {
-    float divergence, difference;
+    float divergence, difference, mismatch;
 };
-void visibility(const float* flow, const float* differences, Shape shape, Deviations deviations, float* out);
+void visibility(const float* flow, const float* differences, const float* mismatch, Shape shape,
+                Deviations deviations, float* out);
 
 // weighted_median.cpp. Of both planes of a flow (2, H, W) where `mask` (H, W) is not 0; there `otherwise` elsewhere.
 struct MedianWindow {

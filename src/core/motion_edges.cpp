@@ -119,11 +119,13 @@ void motion_edges(const float* flow, Shape shape, EdgeRule rule, float* out) {
     mark_positive(pixels, out);
 }
 
-void visibility(const float* flow, const float* differences, Shape shape, Deviations deviations, float* out) {
+void visibility(const float* flow, const float* differences, const float* mismatch, Shape shape,
+                Deviations deviations, float* out) {
     const int64_t width = shape.width, pixels = shape.height * width;
     const float of_divergence = reciprocal_of_double_square(deviations.divergence);
     const float of_difference =
         reciprocal_of_double_square(deviations.difference) / static_cast<float>(shape.channels);
+    const float of_mismatch = reciprocal_of_double_square(deviations.mismatch);
     parallel_for(shape.height, rows_per_chunk(width), [=](int64_t begin, int64_t end) {
         for (int64_t y = begin; y < end; ++y) {
             float* const row = out + y * width;
@@ -131,6 +133,7 @@ void visibility(const float* flow, const float* differences, Shape shape, Deviat
             for (int64_t channel = 0; channel < shape.channels; ++channel) {
                 add_squares(differences + channel * pixels + y * width, width, of_difference, row);
             }
+            add_squares(mismatch + y * width, width, of_mismatch, row);
             to_visibility(width, row);
         }
     });

@@ -13,13 +13,12 @@ namespace {
 
 class StepRows : public RowMaker {
 public:
-    StepRows(const Step& step, const Grid& grid, const Window& window, float* difference)
+    StepRows(const Step& step, const Grid& grid, const Window& window, const Misfit& misfit)
         : step_(step),
           grid_(grid),
           window_(window),
-          difference_(difference),
-          constancy_(step.frames, step.flow, window,
-                     std::max(detail_of(step.constancies), difference ? Detail::first_derivatives : Detail::weights)),
+          misfit_(misfit),
+          constancy_(step.frames, step.flow, window, detail_of(step.constancies)),
           stride_((grid.width() + 15) / 16 * 16),
           memory_(8 * stride_) {}
 
@@ -34,7 +33,7 @@ public:
         std::fill_n(memory_.data(), 5 * stride_, 0.0f);
         constancy_.advance(y);
         constancy_.add(step_.constancies, tensor);
-        if (difference_) weighted_row(constancy_, FramePlane::It, step_.frames.shape, y, window_, difference_);
+        misfit_row(constancy_, step_.frames.shape, y, window_, misfit_);
         for (const DataTerm& term : step_.data) add(term, at, tensor);
         pack_row({tensor.a11, tensor.a12, tensor.a22, tensor.b1, tensor.b2, right(),
                   y + 1 < height ? edges_below(y) : nullptr, y > 0 ? edges_below(y - 1) : nullptr, u + at, v + at,
@@ -43,8 +42,6 @@ public:
     }
 
 private:
-    using Detail = ConstancyRows::Detail;
-
     float* right() const { return memory_.data() + 5 * stride_; }
     float* edges_below(int64_t y) const { return memory_.data() + (6 + (y & 1)) * stride_; }
     void make_edges(int64_t y) {
@@ -62,7 +59,7 @@ private:
     const Step& step_;
     const Grid& grid_;
     Window window_;
-    float* difference_;
+    Misfit misfit_;
     ConstancyRows constancy_;
     int64_t stride_;
     Workspace memory_;
@@ -72,9 +69,9 @@ private:
 
 }  // namespace
 
-void robust_step(const Step& step, int sweeps, float omega, float* difference, float* out) {
+void robust_step(const Step& step, int sweeps, float omega, const Misfit& misfit, float* out) {
     auto maker = [&](const Grid& grid, const Window& window) -> std::unique_ptr<RowMaker> {
-        return std::make_unique<StepRows>(step, grid, window, difference);
+        return std::make_unique<StepRows>(step, grid, window, misfit);
     };
     relax_made(step.frames.shape.height, step.frames.shape.width, sweeps, omega, maker, step.flow, out);
 }

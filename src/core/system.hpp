@@ -76,12 +76,23 @@ struct System {
 // derivatives of those.
 enum class FramePlane { It, Ix, Iy, Ixx, Ixy, Iyy, Ixt, Iyt };
 
-// constancy.cpp: the motion tensor of terms that compare two frames, linearised around a flow, 5 planes; and the
-// temporal difference, (C, H, W), times the weights. And planes of what the frames show, each (C, H, W) and times the
-// weights, one after the other. And 1 where the target of a flow lies inside the frame, 0 elsewhere.
+// How fast gradients change at least, per pixel, where a mismatch is judged: what is less is as likely noise.
+constexpr float mismatch_floor = 6.0f / 255.0f;
+
+// What comes with a linearisation, each unless null: if there are terms, the temporal difference (C, H, W), times the
+// weights; if one is of the gradient, how far the flow is, in pixels, from where the gradients agree, (H, W), 0 where the
+// weights are.
+struct Misfit {
+    float *difference = nullptr, *mismatch = nullptr;
+};
+
+// constancy.cpp: the motion tensor of terms that compare two frames, linearised around a flow, 5 planes, and the misfit.
+// The mismatch alone. Planes of what the frames show, each (C, H, W) and times the weights, one after the other. And 1
+// where the target of a flow lies inside the frame, 0 elsewhere.
 void inside(Field flow, int64_t height, int64_t width, float* out);
 void constancy_tensor(const FramePair& frames, Field flow, const std::vector<FrameConstancy>& terms, float* tensor,
-                      float* difference);
+                      const Misfit& misfit);
+void mismatch(const FramePair& frames, Field flow, float* out);
 void frame_planes(const FramePair& frames, Field flow, const std::vector<FramePlane>& wanted, float* out);
 
 // assembly.cpp: energies are summed in double precision.
@@ -97,7 +108,7 @@ void residual(const System& system, Field flow, float* out);
 void relax(const System& system, Field start, int sweeps, float omega, float* out);
 
 // step.cpp: a robust step of data terms, from frames to flow (2, H, W): what the functions above do one after the other,
-// in one pass. The temporal difference is as in `constancy_tensor`; it may be null.
+// in one pass.
 struct Step {
     FramePair frames;
     Field flow;
@@ -105,7 +116,7 @@ struct Step {
     std::vector<DataTerm> data;  // with the weights of the frames, not their own
     SmoothnessTerm smoothness;
 };
-void robust_step(const Step& step, int sweeps, float omega, float* difference, float* out);
+void robust_step(const Step& step, int sweeps, float omega, const Misfit& misfit, float* out);
 
 // multigrid.cpp: conjugate gradients, each step one multigrid cycle; they end early once the error, in the norm of the
 // energy, is estimated to be `tolerance` times that of the start.

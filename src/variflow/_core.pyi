@@ -4,6 +4,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+_WithMisfit = tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32] | None]
+
 def get_threads() -> int: ...
 def set_threads(n: int) -> None: ...
 def warp(
@@ -44,7 +46,10 @@ def motion_edges(
     flow: NDArray[np.float32], edge: float, ratio: float, window: int, dilation: int
 ) -> NDArray[np.float32]: ...
 def visibility(
-    flow: NDArray[np.float32], differences: NDArray[np.float32], divergence: float, difference: float
+    flow: NDArray[np.float32],
+    differences: NDArray[np.float32],
+    mismatch: NDArray[np.float32],
+    deviations: tuple[float, float, float],
 ) -> NDArray[np.float32]: ...
 def weighted_median(
     flow: NDArray[np.float32],
@@ -86,7 +91,7 @@ def constancy_tensor(
     interpolation: Literal["bilinear", "bicubic", "spline"],
     derivative: Literal["average", "first", "second", "warped"],
     terms: list[tuple[bool, int, float, float, float, float]],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+) -> _WithMisfit: ...
 def data_energy(
     jx: NDArray[np.float32],
     jy: NDArray[np.float32],
@@ -146,6 +151,19 @@ def census(
     frame0: NDArray[np.float32], frame1: NDArray[np.float32], radius: Literal[1, 2], softness: float, noise: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
 def inside(u: NDArray[np.float32], v: NDArray[np.float32]) -> NDArray[np.float32]: ...
+
+mismatch_floor: float
+
+def mismatch(
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
+    samples: NDArray[np.float32],
+    u: NDArray[np.float32],
+    v: NDArray[np.float32],
+    weights: NDArray[np.float32] | None,
+    interpolation: Literal["bilinear", "bicubic", "spline"],
+    derivative: Literal["average", "first", "second", "warped"],
+) -> NDArray[np.float32]: ...
 def frame_planes(
     first: NDArray[np.float32],
     second: NDArray[np.float32],
@@ -177,8 +195,7 @@ def robust_step(
     weight: float,
     sweeps: int,
     omega: float,
-    with_difference: bool,
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]: ...
+) -> _WithMisfit: ...
 def multigrid(
     tensor: NDArray[np.float32],
     edges: NDArray[np.float32],

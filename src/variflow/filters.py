@@ -105,9 +105,10 @@ class WeightedMedian:
     divergence : float
         A neighbour counts less where the flow converges, because there one surface covers another: standard deviation
         of that weight in pixels per pixel; typically 0.2 to 0.5. Smaller discounts more.
-    difference : float
-        A neighbour counts less where the frames do not match: standard deviation of that weight by the temporal
-        difference, where the frames' range is [0, 1]; typically 0.02 to 0.1. Smaller discounts more.
+    difference, mismatch : float
+        A neighbour counts less where the frames do not match: standard deviations of that weight by the temporal
+        difference, where the frames' range is [0, 1], and by ``at.mismatch``, in pixels; typically 0.02 to 0.1 and 0.2
+        to 1. Smaller discounts more.
 
     References
     ----------
@@ -126,14 +127,15 @@ class WeightedMedian:
 
     window: int = 15
     spatial: float = 8.0
-    color: float = 3.5
+    color: float = 3.0
     step: Literal[1, 2, 3] = 2
     edge: float = 0.2
     ratio: float = 3.0
     dilation: int = 5
     size: Literal[3, 5] = 5
     divergence: float = 0.3
-    difference: float = 10 / 255
+    difference: float = 15 / 255
+    mismatch: float = 0.5
 
     def __post_init__(self) -> None:
         if not isinstance(self.window, int) or self.window % 2 == 0 or not 3 <= self.window <= 255:
@@ -142,7 +144,7 @@ class WeightedMedian:
             raise ValueError(f"dilation is {self.dilation!r}, wanted a whole number of pixels from 0 to 255")
         check_choice("step", self.step, (1, 2, 3))
         check_choice("size", self.size, (3, 5))
-        for name in ("spatial", "color", "divergence", "difference"):
+        for name in ("spatial", "color", "divergence", "difference", "mismatch"):
             value = getattr(self, name)
             if not (isinstance(value, Real) and 0 < float(value) < math.inf):
                 raise ValueError(f"{name} is {value!r}, wanted a number above 0")
@@ -152,11 +154,12 @@ class WeightedMedian:
                 raise ValueError(f"{name} is {value!r}, wanted a number of at least 0")
 
     def __call__(self, flow: tuple[Planes, Planes], at: Linearisation) -> tuple[Planes, Planes]:
-        """Return the filtered flow; of `at`, ``guide`` and ``It`` are used."""
+        """Return the filtered flow; of `at`, ``guide``, ``It`` and ``mismatch`` are used."""
         planes = stacked(flow)
         plain = _core.median(planes, self.size)
         edges = _core.motion_edges(plain, self.edge, self.ratio, self.window, self.dilation)
-        visible = _core.visibility(planes, at.It, self.divergence, self.difference)
+        deviations = self.divergence, self.difference, self.mismatch
+        visible = _core.visibility(planes, at.It, at.mismatch[None], deviations)
         u, v = _core.weighted_median(
             planes,
             plain,

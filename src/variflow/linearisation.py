@@ -134,6 +134,15 @@ class Linearisation:
         """Derivative along y of the temporal difference, ``(C, H, W)``."""
         return derivative(self.frame1 - self.frame0, "y") * self.valid
 
+    @_Derived
+    def mismatch(self) -> Any:
+        """How far, in pixels, the flow is from where the gradients of both frames agree, ``(H, W)``; from 0 up.
+
+        The difference of the gradients over how fast they change, which counts as 6 / 255 per pixel at least, both over
+        all channels. 0 where the weights are.
+        """
+        return mismatch_over(self, _core.mismatch_floor) * (self.weights > 0)
+
     def _part(self, part: _Derived) -> Any:
         """Compute a part."""
         return part.function(self)
@@ -161,6 +170,16 @@ class Linearisation:
         else:
             image = {"first": self.frame0, "second": self.second, "warped": self.frame1}[self.derivative]
         return derivative(image, "x"), derivative(image, "y")
+
+
+def mismatch_over(at: Linearisation, floor: float) -> Any:
+    """Return the difference of both frames' gradients over how fast they change, or over `floor` if that is more.
+
+    That is ``sqrt(sum |grad It|^2 / (sum |Hessian|^2 + floor^2))``, sums over channels: pixels, ``(H, W)``.
+    """
+    change = (at.Ixt**2 + at.Iyt**2).sum(axis=0)
+    slope = (at.Ixx**2 + 2 * at.Ixy**2 + at.Iyy**2).sum(axis=0)
+    return (change / (slope + floor**2)) ** 0.5
 
 
 def derivative(planes: Any, axis: Literal["x", "y"]) -> Any:
@@ -203,8 +222,9 @@ class LevelLinearisation(Linearisation):
 
     def constancy_tensor(self, terms: list[ConstancyTerm]) -> Planes:
         """Return the motion tensor (5, H, W) of constancy terms, as the core knows them."""
-        tensor, difference = _core.constancy_tensor(*self._compared, terms)
-        return self._noting(difference, tensor)
+        tensor, *misfit = _core.constancy_tensor(*self._compared, terms)
+        self._note(*misfit)
+        return tensor
 
     def robust_step(
         self,
@@ -215,8 +235,8 @@ class LevelLinearisation(Linearisation):
         omega: float,
     ) -> tuple[Planes, Planes]:
         """Return the flow after a step of data terms and a smoothness, as the core knows them, in one pass."""
-        flow, difference = _core.robust_step(*self._compared, terms, data, *smoothness, sweeps, omega, bool(terms))
-        u, v = flow if difference is None else self._noting(difference, flow)
+        (u, v), *misfit = _core.robust_step(*self._compared, terms, data, *smoothness, sweeps, omega)
+        self._note(*misfit)
         return u, v
 
     def shown(self, names: tuple[str, ...]) -> Planes:
@@ -232,6 +252,8 @@ class LevelLinearisation(Linearisation):
         self.__dict__.update(zip(names, planes.reshape(len(names), -1, *planes.shape[1:]), strict=True))
 
     def _part(self, part: _Derived) -> Any:
+        if part.name == "mismatch":
+            return _core.mismatch(*self._compared)[0]
         return self.shown((part.name,)) if part.name in SHOWN else super()._part(part)
 
     @property
@@ -240,11 +262,12 @@ class LevelLinearisation(Linearisation):
         weights = None if self.complete else self.weights
         return self.frame0, self.second, self.samples, *self.flow, weights, self.interpolation, self.derivative
 
-    def _noting(self, difference: Planes, result: Planes) -> Planes:
-        """Keep the temporal difference, which comes with what the core returns."""
-        if self.complete:
+    def _note(self, difference: Planes | None, mismatch: Planes | None) -> None:
+        """Keep the temporal difference and the mismatch if they came with what the core returned."""
+        if difference is not None and self.complete:
             self.__dict__["It"] = difference
-        return result
+        if mismatch is not None:
+            self.__dict__["mismatch"] = mismatch[0]
 
     @property
     def samples(self) -> Planes:

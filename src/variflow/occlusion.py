@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from variflow import flowops
 from variflow.frames import Frame, fill_missing, prepare
-from variflow.linearisation import Linearisation, inside, linearise
+from variflow.linearisation import Linearisation, inside, linearise, mismatch_over
 from variflow.matching import Start
 from variflow.model import Model
 from variflow.pyramid import Level, pyramid
@@ -126,10 +126,7 @@ class Comparison:
     @classmethod
     def around(cls, at: Linearisation) -> Comparison:
         """Compare the frames of a linearisation."""
-        change = (at.Ixt**2 + at.Iyt**2).sum(axis=0)
-        slope = (at.Ixx**2 + 2 * at.Ixy**2 + at.Iyy**2).sum(axis=0)
-        mismatch = smooth(np.sqrt(change / (slope + np.float32(_NOISE**2)))[None], _AROUND)[0]
-        return cls(mismatch, at.valid)
+        return cls(smooth(mismatch_over(at, _NOISE)[None], _AROUND)[0], at.valid)
 
 
 def occluded(flow: Flow, backward: Flow, comparison: Comparison) -> NDArray[np.bool_]:

@@ -69,7 +69,7 @@ def horn_schunck(*, smoothness: float = 0.07, normalisation: float | None = 20 /
     )
 
 
-def brox(*, smoothness: float = 0.6, gradient: float = 2.0, brightness: float = 0.6) -> Model:
+def brox(*, smoothness: float = 0.75, gradient: float = 2.0, brightness: float = 0.6) -> Model:
     """Return the model of Brox et al., 2004: brightness and gradient constancy, all penalties robust.
 
     It keeps motion edges fairly sharp, forgives slow changes of light, and is fast.
@@ -330,7 +330,7 @@ def _edges(contrast: float | None) -> ImageEdges | None:
     return ImageEdges(contrast) if contrast is not None else None
 
 
-def constancy(brightness: float, gradient: float, penalty: Penalty, normalisation: float = GREY_LEVEL) -> Sum:
+def constancy(brightness: float, gradient: float, penalty: Penalty, normalisation: float = 0.7 * GREY_LEVEL) -> Sum:
     """Return brightness and gradient constancy with residuals in pixels, each with the penalty."""
     return brightness * BrightnessConstancy(penalty, normalisation=normalisation) + gradient * GradientConstancy(
         penalty, normalisation=normalisation
