@@ -47,6 +47,8 @@ BASELINE = "balanced"
 # the smoothness that is left without image edges, which relax it in places.
 STEEPNESS = 0.01
 UNRELAXED = 0.6
+# The deviation of a weight that is to be 1 everywhere.
+NEVER = 1e6
 
 
 def terms(model, kind, change):
@@ -77,6 +79,10 @@ def no_image_edges(model):
     return terms(model, Smoothness, lambda term: replace(term, edges=None, weight=UNRELAXED * term.weight))
 
 
+def median(model, **changed):
+    return replace(model, filter=replace(model.filter, **changed))
+
+
 def sweeps(model, factor):
     return replace(model, solver=replace(model.solver, sweeps=int(model.solver.sweeps * factor)))
 
@@ -88,6 +94,8 @@ CHANGES = {
     "no normalisation": no_normalisation,
     "no image edges": no_image_edges,
     "smoothness per pixel": smoothness_per_pixel,
+    "median without visibility": lambda model: median(model, divergence=NEVER, difference=NEVER, mismatch=NEVER),
+    "visibility without gradients": lambda model: median(model, difference=10 / 255, mismatch=NEVER),
     "plain median": lambda model: replace(model, filter=filters.Median(5)),
     "no median": lambda model: replace(model, filter=None),
     "bicubic": lambda model: replace(model, interpolation="bicubic"),
