@@ -61,11 +61,11 @@ Planes visibility(nb::handle flow_argument, nb::handle differences_argument, nb:
     const Array flow = checked_flow(flow_argument, "flow");
     const Array differences = checked_like(differences_argument, "differences", flow);
     const Array mismatch = checked_plane(mismatch_argument, "mismatch", flow);
-    const auto [divergence, difference, of_mismatch] = deviations;
-    for (const float deviation : {divergence, difference, of_mismatch}) above_zero("deviations", deviation);
+    const auto [of_divergence, of_difference, of_mismatch] = deviations;
+    for (const float deviation : {of_divergence, of_difference, of_mismatch}) above_zero("deviations", deviation);
+    const Deviations allowed{of_divergence, of_difference, of_mismatch};
     return run(shape_of(mismatch), [&](float* out) {
-        variflow::visibility(floats(flow), floats(differences), floats(mismatch), shape_of(differences),
-                             {divergence, difference, of_mismatch}, out);
+        variflow::visibility(floats(flow), floats(differences), floats(mismatch), shape_of(differences), allowed, out);
     });
 }
 
