@@ -103,7 +103,7 @@ def operations_of_warp(interpolation):
 
 def operations_of_robust_step(arguments, result):
     channels, height, width = arguments[0].shape
-    interpolation, terms, sweeps = arguments[6], arguments[8], arguments[-2]
+    interpolation, terms, sweeps = arguments[6], arguments[8], arguments[-3]
     of_terms = sum((30 + 40) * channels + 5 if of_gradient else 20 * channels + 5 for of_gradient, *_ in terms)
     return height * width * (channels * (operations_of_warp(interpolation) + 12) + of_terms + 20 + 30 * sweeps)
 

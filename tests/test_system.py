@@ -542,7 +542,10 @@ def test_the_misfit_comes_with_the_tensor(shape, interpolation):
     flow = tuple(rng.normal(0, 2, (2, *shape)).astype(np.float32))
     for weighed in (None, weights):
         level = pyramid(prepare(*rng.random((2, *shape, 3)), weights=weighed), factor=0.5, coarsest=999)[0]
-        at, again = (linearise(level, flow, derivative="average", interpolation=interpolation) for _ in range(2))
+        kinds = {"derivative": "average", "interpolation": interpolation}
+        at, again = (linearise(level, flow, **kinds, with_misfit=wanted) for wanted in (True, False))
+        motion_tensor([(BrightnessConstancy(), 1.0), (GradientConstancy(), 1.0)], again)
+        assert not {"It", "mismatch"} & vars(again).keys()  # not wanted
         motion_tensor([(BrightnessConstancy(), 1.0)], at)
         assert ("It" in vars(at)) == (weighed is None)
         assert "mismatch" not in vars(at)  # it would not be free
@@ -559,7 +562,7 @@ def test_frames_that_match_have_no_misfit(interpolation):
     same = prepare(*np.random.default_rng(6).random((2, 31, 40)))
     level = pyramid(same._replace(second=same.first), factor=0.5, coarsest=99)[0]
     still = tuple(np.zeros((2, 31, 40), np.float32))
-    at = linearise(level, still, derivative="average", interpolation=interpolation)
+    at = linearise(level, still, derivative="average", interpolation=interpolation, with_misfit=True)
     motion_tensor([(GradientConstancy(), 1.0)], at)
     assert not at.It.any()
     assert not at.mismatch.any()
@@ -584,12 +587,13 @@ def test_a_step_in_one_pass_is_that_in_three(shape, guided, per):
     rng = np.random.default_rng(7)
     level = pyramid(prepare(*rng.random((2, *shape, 3))), factor=0.5, coarsest=999)[0]
     flow = tuple(rng.normal(0, 1.5, shape).astype(np.float32) for _ in range(2))
-    at = linearise(level, flow, derivative="average", interpolation="spline")
+    at = linearise(level, flow, derivative="average", interpolation="spline", with_misfit=True)
     data = [(BrightnessConstancy(Charbonnier(0.1)), 1.0), (GradientConstancy(Charbonnier(0.1)), 2.0)]
     edges = ImageEdges(5.0) if guided else None
     smooth = smoothness_arguments(Smoothness(Charbonnier(0.05), per=per, edges=edges), 0.3, at)
     for sweeps in (0, 1, 7, 25):
         u, v = at.robust_step(constancies(data, at), [], smooth, sweeps, 1.9)
+        assert "mismatch" in vars(at)
         linearised_in_python = [term.arguments for term in linearised(data, at)]
         separate = at.robust_step([], linearised_in_python, smooth, sweeps, 1.9)
         expected = _core.relax(motion_tensor(data, at), _core.edge_weights(*flow, *smooth), *flow, *flow, sweeps, 1.9)

@@ -146,7 +146,7 @@ Planes inside(nb::handle u_argument, nb::handle v_argument) {
                [&](float* out) { variflow::inside({floats(u), floats(v)}, height, width, out); });
 }
 
-// What a step returns: its result, and of the misfit what comes with its terms at no cost, else None.
+// What a step returns: its result, and, if wanted, what its terms give of the misfit, else None.
 using WithMisfit = std::tuple<Planes, nb::object, nb::object>;
 
 // The arrays of a misfit.
@@ -154,7 +154,8 @@ struct MisfitArrays {
     nb::object difference = nb::none(), mismatch = nb::none();
     Misfit planes;
 
-    explicit MisfitArrays(const FrameArrays& arrays) {
+    MisfitArrays(const FrameArrays& arrays, bool wanted) {
+        if (!wanted) return;
         auto allocated = [](Shape shape, float*& data) {
             Planes array = new_planes(shape);
             data = array.data();
@@ -172,9 +173,9 @@ struct MisfitArrays {
 
 WithMisfit constancy_tensor(nb::handle first, nb::handle second, nb::handle samples, nb::handle u, nb::handle v,
                             nb::handle weights, const std::string& interpolation, const std::string& derivative,
-                            const std::vector<TermTuple>& terms) {
+                            const std::vector<TermTuple>& terms, bool with_misfit) {
     const FrameArrays arrays(first, second, samples, u, v, weights, interpolation, derivative, terms);
-    MisfitArrays misfit(arrays);
+    MisfitArrays misfit(arrays, with_misfit);
     Planes tensor = run({5, arrays.shape.height, arrays.shape.width}, [&](float* out) {
         variflow::constancy_tensor(arrays.pair, arrays.flow(), arrays.terms, out, misfit.planes);
     });
@@ -324,7 +325,7 @@ WithMisfit robust_step(nb::handle first, nb::handle second, nb::handle samples, 
                        nb::handle weights, const std::string& interpolation, const std::string& derivative,
                        const std::vector<TermTuple>& terms, const std::vector<DataTuple>& data, nb::handle guide_x,
                        nb::handle guide_y, bool per_pixel, int penalty, double p0, double p1, double weight, int sweeps,
-                       double omega) {
+                       double omega, bool with_misfit) {
     const FrameArrays arrays(first, second, samples, u, v, weights, interpolation, derivative, terms);
     const SmoothnessArrays smooth(u, v, guide_x, guide_y);
     check_sweeps(sweeps, omega);
@@ -337,7 +338,7 @@ WithMisfit robust_step(nb::handle first, nb::handle second, nb::handle samples, 
         checked_stack(jx, "jx", residuals.jx.shape(0), arrays.shape.height, arrays.shape.width);
         step.data.push_back(residuals.term(constancy, nullptr));
     }
-    MisfitArrays misfit(arrays);
+    MisfitArrays misfit(arrays, with_misfit);
     Planes flow = run({2, arrays.shape.height, arrays.shape.width}, [&](float* out) {
         variflow::robust_step(step, sweeps, static_cast<float>(omega), misfit.planes, out);
     });
@@ -366,9 +367,10 @@ void add_system(nb::module_& module) {
                "The temporal difference and derivatives that are named, times the weights, C planes of each.");
     module.def("constancy_tensor", &constancy_tensor, "first"_a.none(), "second"_a.none(), "samples"_a.none(),
                "u"_a.none(), "v"_a.none(), "weights"_a.none(), "interpolation"_a, "derivative"_a, "terms"_a,
+               "with_misfit"_a,
                "The motion tensor (5, H, W) of constancy terms linearised around a flow; each term is (of the gradient, "
-               "penalty, p0, p1, normalisation, weight). And the warped second frame minus the first, times the weights, "
-               "or None without terms, and the mismatch, or None without a term of the gradient.");
+               "penalty, p0, p1, normalisation, weight). And, if wanted, the warped second frame minus the first, "
+               "times the weights, and with a term of the gradient the mismatch; None for what there is not.");
     module.def("mismatch", &mismatch, "first"_a.none(), "second"_a.none(), "samples"_a.none(), "u"_a.none(),
                "v"_a.none(), "weights"_a.none(), "interpolation"_a, "derivative"_a,
                "How far, in pixels, the flow is from where the gradients of the frames agree, over all channels: "
@@ -393,7 +395,7 @@ void add_system(nb::module_& module) {
     module.def("robust_step", &robust_step, "first"_a.none(), "second"_a.none(), "samples"_a.none(), "u"_a.none(),
                "v"_a.none(), "weights"_a.none(), "interpolation"_a, "derivative"_a, "terms"_a, "data"_a,
                "guide_x"_a.none(), "guide_y"_a.none(), "per_pixel"_a, "penalty"_a, "p0"_a, "p1"_a, "weight"_a,
-               "sweeps"_a, "omega"_a,
+               "sweeps"_a, "omega"_a, "with_misfit"_a,
                "`constancy_tensor`, `add_data`, `edge_weights` and `relax` in one pass: the flow, and of the flow before "
                "what comes with the tensor. `data` holds tuples (jx, jy, r, penalty, p0, p1, normalisation, weight).");
     module.def("multigrid", &multigrid, "tensor"_a.none(), "edges"_a.none(), "u0"_a.none(), "v0"_a.none(),

@@ -91,6 +91,7 @@ def constancy_tensor(
     interpolation: Literal["bilinear", "bicubic", "spline"],
     derivative: Literal["average", "first", "second", "warped"],
     terms: list[tuple[bool, int, float, float, float, float]],
+    with_misfit: bool,
 ) -> _WithMisfit: ...
 def data_energy(
     jx: NDArray[np.float32],
@@ -195,6 +196,7 @@ def robust_step(
     weight: float,
     sweeps: int,
     omega: float,
+    with_misfit: bool,
 ) -> _WithMisfit: ...
 def multigrid(
     tensor: NDArray[np.float32],

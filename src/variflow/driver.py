@@ -226,12 +226,13 @@ def _coarse_to_fine(
         state = None
         warps = model.warps_at(level.index)
         for warp in range(warps):
-            at = _linearise(level, flow, model)
+            last = warp == warps - 1
+            at = _linearise(level, flow, model, with_misfit=last and model.filter is not None)
             minimum = solve.minimise(model.energy, model.solver, model.steps, at, state)
             state = minimum.state
             if not minimum.failure:
                 flow = _limited(minimum, model.limit)
-            if warp == warps - 1:
+            if last:
                 flow = start.kept_unseen(flow if model.filter is None else model.filter(flow, at))
             failure = f"{minimum.failure} at level {level.index}, warp {warp}" if minimum.failure else ""
             yield State(level.index, warp, flow, minimum, failure)
@@ -260,8 +261,12 @@ def _limited(minimum: Minimum, limit: float) -> tuple[Planes, Planes]:
     return u, v
 
 
-def _linearise(level: Level, flow: tuple[Planes, Planes], model: Model) -> LevelLinearisation:
-    return linearise(level, flow, derivative=model.derivative, interpolation=model.interpolation)
+def _linearise(
+    level: Level, flow: tuple[Planes, Planes], model: Model, with_misfit: bool = False
+) -> LevelLinearisation:
+    return linearise(
+        level, flow, derivative=model.derivative, interpolation=model.interpolation, with_misfit=with_misfit
+    )
 
 
 def _start(init: Any, levels: list[Level], model: Model) -> matching.Start:

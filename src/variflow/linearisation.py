@@ -173,7 +173,7 @@ class Linearisation:
 
 
 def mismatch_over(at: Linearisation, floor: float) -> Any:
-    """Return the difference of both frames' gradients over how fast they change, or over `floor` if that is more.
+    """Return the difference of both frames' gradients over how fast they change, and at least `floor`.
 
     That is ``sqrt(sum |grad It|^2 / (sum |Hessian|^2 + floor^2))``, sums over channels: pixels, ``(H, W)``.
     """
@@ -202,6 +202,7 @@ class LevelLinearisation(Linearisation):
 
     level: Level
     interpolation: flowops.Interpolation
+    with_misfit: bool
 
     def __init__(
         self,
@@ -209,9 +210,11 @@ class LevelLinearisation(Linearisation):
         flow: tuple[Planes, Planes],
         derivative: Derivative,
         interpolation: flowops.Interpolation,
+        with_misfit: bool,
     ) -> None:
         self.__dict__.update(
             level=level,
+            with_misfit=with_misfit,
             frame0=level.frame0.planes,
             second=level.frame1.planes,
             flow=flow,
@@ -222,7 +225,7 @@ class LevelLinearisation(Linearisation):
 
     def constancy_tensor(self, terms: list[ConstancyTerm]) -> Planes:
         """Return the motion tensor (5, H, W) of constancy terms, as the core knows them."""
-        tensor, *misfit = _core.constancy_tensor(*self._compared, terms)
+        tensor, *misfit = _core.constancy_tensor(*self._compared, terms, self.with_misfit)
         self._note(*misfit)
         return tensor
 
@@ -235,7 +238,7 @@ class LevelLinearisation(Linearisation):
         omega: float,
     ) -> tuple[Planes, Planes]:
         """Return the flow after a step of data terms and a smoothness, as the core knows them, in one pass."""
-        (u, v), *misfit = _core.robust_step(*self._compared, terms, data, *smoothness, sweeps, omega)
+        (u, v), *misfit = _core.robust_step(*self._compared, terms, data, *smoothness, sweeps, omega, self.with_misfit)
         self._note(*misfit)
         return u, v
 
@@ -329,9 +332,13 @@ def linearise(
     *,
     derivative: Derivative,
     interpolation: flowops.Interpolation,
+    with_misfit: bool = False,
 ) -> LevelLinearisation:
-    """Return what an energy may look at around the flow so far."""
-    return LevelLinearisation(level, flow, derivative, interpolation)
+    """Return what an energy may look at around the flow so far.
+
+    `with_misfit` has a step bring ``It`` and ``mismatch`` along, in less time than they take afterwards.
+    """
+    return LevelLinearisation(level, flow, derivative, interpolation, with_misfit)
 
 
 def inside(flow: tuple[Planes, Planes]) -> NDArray[np.bool_]:
