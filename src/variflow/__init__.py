@@ -13,6 +13,7 @@ from variflow._core import get_threads, set_threads
 if TYPE_CHECKING:
     from variflow import datasets, energy, evaluation, filters, flowops, io, metrics, models, view
     from variflow.driver import estimate, iterate
+    from variflow.errors import VariflowWarning
     from variflow.flowops import warp
     from variflow.io import read_flow, read_frames, read_image, write_flow, write_image
     from variflow.io.errors import FlowFileError
@@ -33,6 +34,7 @@ _HOMES: dict[str, str | None] = {
     "Model": "model",
     "Result": "result",
     "State": "result",
+    "VariflowWarning": "errors",
     "datasets": None,
     "energy": None,
     "estimate": "driver",
@@ -62,6 +64,7 @@ __all__ = [
     "Model",
     "Result",
     "State",
+    "VariflowWarning",
     "datasets",
     "energy",
     "estimate",

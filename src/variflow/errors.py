@@ -1,0 +1,31 @@
+"""What a person is told without having asked."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+
+_PACKAGE = str(Path(__file__).parent)
+
+
+class VariflowWarning(UserWarning):
+    """Something was done that may not be what was meant; the message says what, and what to do about it.
+
+    Examples
+    --------
+    Turn every such warning into an error:
+
+    >>> import warnings
+    >>> import variflow
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", variflow.VariflowWarning)
+    """
+
+
+def warn(message: str) -> None:
+    """Warn with a `VariflowWarning` that names the line outside this package from which it was called."""
+    frame, depth = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(message, VariflowWarning, stacklevel=depth)

@@ -1,0 +1,14 @@
+"""What a person is told without having asked."""
+
+from __future__ import annotations
+
+import pytest
+
+import variflow
+from variflow.errors import warn
+
+
+def test_a_warning_names_the_line_that_called_the_library() -> None:
+    with pytest.warns(variflow.VariflowWarning, match="something") as caught:
+        warn("something")
+    assert caught[0].filename == __file__
