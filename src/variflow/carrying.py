@@ -53,12 +53,12 @@ class Carried:
         part = np.count_nonzero(wrong) / wrong.size
         for most, size in _STARTS:
             if part <= most and not minimum.failure:
-                index = max(nearest(levels, size), model.finest)
+                index = min(max(nearest(levels, size), model.finest), len(levels) - 1)
                 return Start(index, self._at(levels[index]), matched=False)
         return None
 
     def _at(self, level: Level) -> tuple[Planes, Planes]:
         """Return the flow at a level: of each pixel that of where it came from, if it moved on as it does there."""
-        u, v = map(np.ascontiguousarray, resample_flow(self.planes, level.shape))
+        u, v = resample_flow(self.planes, level.shape)
         u, v = flowops.warp_planes(np.stack((u, v)), (-u, -v), "bilinear")
         return u, v

@@ -74,8 +74,7 @@ class Inverse:
             inverse = -forward
         known = np.asarray(np.isfinite(inverse).all(axis=2))
         u, v = fill_missing(np.moveaxis(inverse, 2, 0), known)
-        u, v = resample_flow((u, v), (height, width))
-        return Start(index, (np.ascontiguousarray(u), np.ascontiguousarray(v)), matched=False)
+        return Start(index, resample_flow((u, v), (height, width)), matched=False)
 
 
 def backward_model(model: Model) -> Model:

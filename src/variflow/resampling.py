@@ -35,10 +35,13 @@ def resample(planes: Planes, shape: tuple[int, int], *, kernel: str, blur: float
 
 
 def resample_flow(flow: tuple[Planes, Planes], shape: tuple[int, int]) -> tuple[Planes, Planes]:
-    """Bring a flow ``(u, v)`` to another size; displacements are measured in the pixels of the new size."""
+    """Bring a flow ``(u, v)`` to another size; displacements are measured in the pixels of the new size.
+
+    The planes returned are contiguous, also where the size stays.
+    """
     height, width = flow[0].shape
     if (height, width) == shape:
-        return flow
+        return np.ascontiguousarray(flow[0]), np.ascontiguousarray(flow[1])
     first_y, weights_y = _taps(height, shape[0], _added_blur(height, shape[0]), "linear")
     first_x, weights_x = _taps(width, shape[1], _added_blur(width, shape[1]), "linear")
     scales = np.float32(shape[1] / width), np.float32(shape[0] / height)

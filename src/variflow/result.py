@@ -101,7 +101,7 @@ class State:
     def full_size(self, shape: tuple[int, int]) -> Flow:
         """Return the flow so far, brought to the size of the frames, ``(H, W, 2)``."""
         u, v = resample_flow(self.planes, shape)
-        return _core.interleave(*map(np.ascontiguousarray, (u, v)))
+        return _core.interleave(u, v)
 
     def __str__(self) -> str:
         height, width = self.shape
