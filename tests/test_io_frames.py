@@ -73,7 +73,7 @@ def test_frames_are_read_when_they_are_asked_for(folder):
     (folder / "frame10.png").write_bytes(b"damaged")
     frames = read_frames(folder)
     assert frames[3].max() == 100
-    with pytest.raises(ImageFileError, match=r"frame10\.png: cannot be read"):
+    with pytest.raises(ImageFileError, match=r"frame10\.png: is a text file"):
         frames[2]
 
 
@@ -87,7 +87,7 @@ def test_what_holds_no_frames(tmp_path):
         read_frames([])
     for name in ("a.png", "a.jpg", "a.tif", "a.npy"):
         (tmp_path / name).write_bytes(b"no frame at all")
-        with pytest.raises(ImageFileError, match="cannot be read"):
+        with pytest.raises(ImageFileError, match="is a text file, no image"):
             read_frames(tmp_path / name)[0]
 
 
@@ -280,14 +280,19 @@ def test_what_is_no_video(tmp_path):
         + struct.pack("<I4s4sIHHIIHH4sI", 1036, b"WAVE", b"fmt ", 16, 1, 1, 8000, 8000, 1, 8, b"data", 1000)
         + bytes(1000)
     )
-    for name, reason in (("a.mp4", "is no image"), ("a.m3u8", "."), ("b.mp4", "."), ("c.wav", "has no video stream")):
+    for name, reason in (
+        ("a.mp4", "is a text file"),
+        ("a.m3u8", "."),
+        ("b.mp4", "."),
+        ("c.wav", "has no video stream"),
+    ):
         with pytest.raises(ImageFileError, match=reason) as caught:
             read_frames(tmp_path / name)
         assert str(caught.value).startswith(f"{tmp_path / name}: ")
 
 
 def test_pyav_is_asked_for_by_the_extra(tmp_path, monkeypatch):
-    (tmp_path / "a.mp4").write_bytes(b"some video")
+    (tmp_path / "a.mp4").write_bytes(b"\0\0\0\x10ftypisom some video")
     monkeypatch.setattr(extras.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"needs PyAV: pip install 'variflow\[video\]'"):
         read_frames(tmp_path / "a.mp4")

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from variflow.io import claims, npy, png, tiff, zarr_array
 from variflow.io.atomic import atomic, destination
+from variflow.io.content import content_of
 from variflow.io.errors import ImageFileError, explained
 
 _NETPBM = re.compile(rb"P([56])" + 3 * rb"(?:\s|#[^\n]*\n)+(\d{1,10})" + rb"\s")
@@ -258,8 +259,18 @@ def _read_other(path: Path) -> npt.NDArray[Any]:
 
 
 def open_pictures(path: Path) -> Any:
-    """Open a file of one or several pictures with imageio."""
+    """Open a file of one or several pictures with imageio.
+
+    Raises
+    ------
+    ImageFileError
+        If its content is none of the pictures that are known here: others, Pillow may give to another program.
+    """
     import imageio.v3 as imageio
+
+    found = content_of(path)
+    if not found.decoders:
+        raise ImageFileError(path, f"is {found.name}, no image that can be read")
 
     return imageio.imopen(path, "r", plugin="pillow")
 

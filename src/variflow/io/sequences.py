@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.io import images, npy, png, tiff, zarr_array
+from variflow.io.content import content_of
 from variflow.io.errors import ImageFileError, explained
 
 _PICTURES = (".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-_PICTURE_STARTS = (b"\xff\xd8", b"GIF8", b"BM")
 
 
 class Frames(Sequence[npt.NDArray[Any]]):
@@ -120,8 +120,11 @@ def _frames_of_file(path: Path) -> Frames:
         return _Array(path, _mapped(path))
     if start.startswith((png.MAGIC, b"P5", b"P6")):
         return _Files([path])
-    if start.startswith(_PICTURE_STARTS) or path.suffix.lower() in _PICTURES:
+    found = content_of(path)
+    if found.decoders:
         return _Animation(path)
+    if found.kind not in ("video", "unknown") or path.suffix.lower() in _PICTURES:
+        raise ImageFileError(path, f"is {found.name}, no image and no video that can be read")
     from variflow.io.video import Video
 
     return Video(path)
