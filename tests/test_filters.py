@@ -167,7 +167,7 @@ def test_weighted_median_refuses(field: str, value: Any) -> None:
 
 
 def test_median_refuses_other_sizes() -> None:
-    with pytest.raises(ValueError, match="size is 7, wanted one of 3, 5"):
+    with pytest.raises(ValueError, match="size of Median is 7, wanted one of 3, 5"):
         Median(7)  # type: ignore[arg-type]
 
 

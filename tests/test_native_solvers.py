@@ -275,9 +275,9 @@ def test_without_smoothness_residuals_of_several_pixels_are_refused():
 
 
 def test_settings_are_checked():
-    with pytest.raises(ValueError, match="sweeps is 0"):
+    with pytest.raises(ValueError, match="sweeps of Relaxation is 0"):
         Relaxation(0)
-    with pytest.raises(ValueError, match="omega is 2"):
+    with pytest.raises(ValueError, match="omega of Relaxation is 2"):
         Relaxation(omega=2)
 
 

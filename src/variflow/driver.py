@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import matching, models, solve
+from variflow.calling import explained
 from variflow.carrying import Carried
 from variflow.energy import Energy
 from variflow.frames import Images, checked, fill_missing
@@ -26,6 +27,7 @@ from variflow.result import EnergyRecord, Flow, Result, State
 from variflow.solve.minimum import Minimum, NativeSolver
 
 
+@explained
 def estimate(
     frame0: Any,
     frame1: Any,
@@ -140,6 +142,7 @@ def concluded(
     return result
 
 
+@explained
 def iterate(
     frame0: Any,
     frame1: Any,

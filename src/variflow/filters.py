@@ -5,16 +5,14 @@ A filter is a callable ``(flow, at) -> flow`` of planes ``(u, v)``, where `at` i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Real
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from variflow import _core
-from variflow.choices import check_choice
+from variflow.choices import check_choice, check_number, check_whole, keep
 from variflow.resampling import Planes, stacked
 
 if TYPE_CHECKING:
@@ -63,7 +61,7 @@ class Median:
     size: Literal[3, 5] = 5
 
     def __post_init__(self) -> None:
-        check_choice("size", self.size, (3, 5))
+        keep(self, size=check_choice("size of Median", self.size, (3, 5)))
 
     def __call__(self, flow: tuple[Planes, Planes], at: Linearisation | None) -> tuple[Planes, Planes]:
         """Return the filtered flow."""
@@ -138,20 +136,24 @@ class WeightedMedian:
     mismatch: float = 0.5
 
     def __post_init__(self) -> None:
-        if not isinstance(self.window, int) or self.window % 2 == 0 or not 3 <= self.window <= 255:
-            raise ValueError(f"window is {self.window!r}, wanted an odd number of pixels from 3 to 255")
-        if not isinstance(self.dilation, int) or not 0 <= self.dilation <= 255:
-            raise ValueError(f"dilation is {self.dilation!r}, wanted a whole number of pixels from 0 to 255")
-        check_choice("step", self.step, (1, 2, 3))
-        check_choice("size", self.size, (3, 5))
-        for name in ("spatial", "color", "divergence", "difference", "mismatch"):
-            value = getattr(self, name)
-            if not (isinstance(value, Real) and 0 < float(value) < math.inf):
-                raise ValueError(f"{name} is {value!r}, wanted a number above 0")
-        for name in ("edge", "ratio"):
-            value = getattr(self, name)
-            if not (isinstance(value, Real) and 0 <= float(value) < math.inf):
-                raise ValueError(f"{name} is {value!r}, wanted a number of at least 0")
+        def named(field: str) -> tuple[str, Any]:
+            return f"{field} of WeightedMedian", getattr(self, field)
+
+        odd = "an odd number of pixels"
+        if check_whole(*named("window"), 3, 255, odd) % 2 == 0:
+            raise ValueError(f"window of WeightedMedian is {self.window}, wanted {odd} from 3 to 255")
+        keep(
+            self,
+            window=int(self.window),
+            dilation=check_whole(*named("dilation"), 0, 255, "a whole number of pixels"),
+            step=check_choice(*named("step"), (1, 2, 3)),
+            size=check_choice(*named("size"), (3, 5)),
+            **{
+                name: check_number(*named(name), above=0)
+                for name in ("spatial", "color", "divergence", "difference", "mismatch")
+            },
+            **{name: check_number(*named(name), least=0) for name in ("edge", "ratio")},
+        )
 
     def __call__(self, flow: tuple[Planes, Planes], at: Linearisation) -> tuple[Planes, Planes]:
         """Return the filtered flow; of `at`, ``guide``, ``It`` and ``mismatch`` are used."""

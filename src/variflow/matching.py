@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.calling import explained
+from variflow.choices import check_whole
 from variflow.frames import prepare
 from variflow.pyramid import Level, pyramid
 from variflow.resampling import Planes, resample_flow
@@ -92,6 +94,7 @@ class Matches:
         return len(self.points)
 
 
+@explained
 def match(
     frame0: Any,
     frame1: Any,
@@ -135,8 +138,7 @@ def match(
     >>> np.median(matches.flow, axis=0).tolist()
     [9.0, -4.0]
     """
-    if not isinstance(spacing, int) or not 1 <= spacing <= 4096:
-        raise ValueError(f"spacing is {spacing!r}, wanted a whole number of pixels from 1 to 4096")
+    spacing = check_whole("spacing", spacing, 1, 4096, "a whole number of pixels")
     levels = pyramid(prepare(frame0, frame1, mask, None, intensity_range), factor=0.5, coarsest=COARSEST)
     *_, seeds = search(levels, spacing)
     return _matches(seeds, levels[0].shape)

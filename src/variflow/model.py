@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from variflow.choices import check_choice
+from variflow.choices import check_choice, check_number, check_whole, keep
 from variflow.energy import Energy
 from variflow.filters import Filter
 from variflow.flowops import INTERPOLATIONS, Interpolation
 from variflow.linearisation import DERIVATIVES, Derivative
+from variflow.solve.minimum import NativeSolver
 
 
 @dataclass(frozen=True)
@@ -109,19 +110,16 @@ class Model:
     name: str = ""
 
     def __post_init__(self) -> None:
-        if self.filter is not None and not callable(self.filter):
-            raise TypeError(f"filter is a {type(self.filter).__name__}, wanted a function (flow, at) -> flow")
-        if not callable(self.energy):
-            raise TypeError(f"energy is a {type(self.energy).__name__}, wanted a function energy(d, at) -> scalar")
-        for field in ("steps", "coarsest"):
-            value = getattr(self, field)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{field} is {value!r}, wanted a whole number of at least 1")
-        if not isinstance(self.finest, int) or self.finest < 0:
-            raise ValueError(f"finest is {self.finest!r}, wanted a whole number of at least 0")
-        counts = self.warps if isinstance(self.warps, tuple) else (self.warps,)
-        if not counts or not all(isinstance(count, int) and count >= 1 for count in counts):
-            raise ValueError(f"warps is {self.warps!r}, wanted a whole number of at least 1, or a tuple of such")
+        _check_function("energy", self.energy, "energy(d, at) -> scalar")
+        if self.filter is not None:
+            _check_function("filter", self.filter, "(flow, at) -> flow")
+        if self.solver is not None and not isinstance(self.solver, NativeSolver):
+            from variflow.solve import general  # which imports JAX
+
+            general.as_minimiser(self.solver)
+        for field, least in (("steps", 1), ("coarsest", 1), ("finest", 0)):
+            keep(self, **{field: check_whole(field, getattr(self, field), least)})
+        keep(self, warps=_checked_warps(self.warps))
         choices: dict[str, tuple[Any, ...]] = {
             "derivative": DERIVATIVES,
             "interpolation": INTERPOLATIONS,
@@ -133,15 +131,34 @@ class Model:
         }
         for field, allowed in choices.items():
             check_choice(field, getattr(self, field), allowed)
-        if not self.limit > 0:
-            raise ValueError(f"limit is {self.limit!r}, wanted a number of pixels above 0")
-        if not 0.4 <= self.factor <= 0.98:
-            raise ValueError(f"factor is {self.factor!r}, wanted a number from 0.4 to 0.98")
-        if not 0 <= self.presmoothing < 100:
-            raise ValueError(f"presmoothing is {self.presmoothing!r}, wanted a number of pixels of at least 0")
+        keep(
+            self,
+            limit=check_number("limit", self.limit, above=0, infinite=True, what="a number of pixels"),
+            factor=check_number("factor", self.factor, least=0.4, most=0.98),
+            presmoothing=check_number("presmoothing", self.presmoothing, least=0, most=100, what="a number of pixels"),
+        )
+        if not isinstance(self.name, str):
+            raise TypeError(f"name is {self.name!r}, wanted a str")
 
     def warps_at(self, level: int) -> int:
         """Return how many warps a level of the pyramid has; 0 is the finest."""
         if isinstance(self.warps, int):
             return self.warps
         return self.warps[min(max(level - self.finest, 0), len(self.warps) - 1)]
+
+
+def _check_function(name: str, value: Any, wanted: str) -> None:
+    """Raise TypeError, naming the field, if it is not a function or an object that is called like one."""
+    if isinstance(value, type):
+        raise TypeError(f"{name} is the class {value.__name__}, wanted one of its objects: {value.__name__}(...)")
+    if not callable(value):
+        raise TypeError(f"{name} is a {type(value).__name__}, wanted a function {wanted}")
+
+
+def _checked_warps(warps: Any) -> int | tuple[int, ...]:
+    counts = warps if isinstance(warps, tuple) else (warps,)
+    try:
+        checked = tuple(check_whole("warps", count, 1) for count in counts or (0,))
+    except ValueError:
+        raise ValueError(f"warps is {warps!r}, wanted a whole number of at least 1, or a tuple of such") from None
+    return checked if isinstance(warps, tuple) else checked[0]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import models
+from variflow.calling import explained
 from variflow.carrying import Carried
 from variflow.driver import concluded, iterate_prepared
 from variflow.energy import Energy
@@ -24,6 +25,7 @@ from variflow.result import Result, State
 _FITS = 0.1
 
 
+@explained
 def estimate_video(
     frames: Iterable[Any],
     model: str | Model | Energy = "balanced",

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from variflow import models
-from variflow.compat._arguments import above_zero, at_least_zero, count
+from variflow.choices import check_number
+from variflow.compat._arguments import count
 from variflow.compat._solvers import Warps, Windows, tv_l1_energy
 from variflow.driver import estimate
 from variflow.flowops import to_skimage
@@ -88,12 +89,12 @@ def optical_flow_tvl1(
     >>> bool(abs(u[8:-8, 8:-8] - 1).mean() < 0.1), bool(abs(v[8:-8, 8:-8]).mean() < 0.1)
     (True, True)
     """
-    data = above_zero(attachment, "attachment") / _ATTACHMENT
-    energy = tv_l1_energy(data, above_zero(tightness, "tightness"))
+    data = check_number("attachment", attachment, above=0) / _ATTACHMENT
+    energy = tv_l1_energy(data, check_number("tightness", tightness, above=0))
     solver = PrimalDual(iterations=2 * count(num_iter, "num_iter"))
     model = Model(
         energy,
-        solver=Warps(solver, still=at_least_zero(tol, "tol") ** 0.5, filtered=_flag(prefilter, "prefilter")),
+        solver=Warps(solver, still=check_number("tol", tol, least=0) ** 0.5, filtered=_flag(prefilter, "prefilter")),
         warps=count(num_warp, "num_warp"),
         name="skimage-tvl1",
     )

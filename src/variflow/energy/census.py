@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from variflow import _core
-from variflow.choices import check_choice
+from variflow.choices import check_choice, check_constant
 from variflow.energy.terms import DataTerm
 
 if TYPE_CHECKING:
@@ -61,7 +61,9 @@ class CensusConstancy(DataTerm):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("window", self.window, _RADIUS)
+        check_choice("window of CensusConstancy", self.window, _RADIUS)
+        check_constant("softness of CensusConstancy", self.softness, least=0)
+        check_constant("noise of CensusConstancy", self.noise, above=0)
 
     @property
     def radius(self) -> Literal[1, 2]:

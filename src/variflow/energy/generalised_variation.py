@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from variflow import _core
-from variflow.energy.penalties import L1, Huber, Penalty
-from variflow.energy.terms import ImageEdges, Increment, Term
+from variflow.choices import check_constant, check_whole
+from variflow.energy.penalties import L1, Huber, Penalty, check_penalty
+from variflow.energy.terms import ImageEdges, Increment, Term, check_edges, check_weight
 
 if TYPE_CHECKING:
     from variflow.linearisation import Linearisation
@@ -72,12 +73,14 @@ class TotalGeneralisedVariation(Term):
     iterations: int = 200
 
     def __post_init__(self) -> None:
+        check_penalty(self)
         if not isinstance(self.penalty, L1 | Huber):
             raise TypeError(f"penalty of TotalGeneralisedVariation is {self.penalty!r}, wanted L1 or Huber")
-        if isinstance(self.second, Real) and not 0 < float(self.second) < math.inf:
-            raise ValueError(f"second of TotalGeneralisedVariation is {self.second!r}, wanted a number above 0")
-        if isinstance(self.iterations, Real) and self.iterations < 1:
-            raise ValueError(f"iterations of TotalGeneralisedVariation is {self.iterations!r}, wanted at least 1")
+        check_weight(self)
+        check_edges(self)
+        check_constant("second of TotalGeneralisedVariation", self.second, above=0)
+        if isinstance(self.iterations, Real):
+            check_whole("iterations of TotalGeneralisedVariation", self.iterations, 1)
 
     def __call__(self, d: Increment, at: Linearisation) -> Any:
         """Return the penalised differences, summed over pixels, for the slopes that make them smallest."""

@@ -7,12 +7,13 @@ so that its derivative is harmless at zero. All methods take and return NumPy or
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any
 
 import numpy as np
+
+from variflow.choices import check_constant
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,7 @@ class Penalty:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            # An array is a constant that is being traced or differentiated.
-            good = 0 < float(value) < math.inf if isinstance(value, Real) else hasattr(value, "__array_namespace__")
-            if not good:
-                raise ValueError(f"{field.name} of {type(self).__name__} is {value!r}, wanted a number above 0")
+            check_constant(f"{field.name} of {type(self).__name__}", getattr(self, field.name), above=0)
 
     def value(self, s: Any) -> Any:
         """Return rho(s)."""
@@ -49,6 +46,22 @@ class Penalty:
     def weight_of_squared(self, squared: Any) -> Any:
         """Return rho'(s) / s for s^2."""
         raise TypeError(f"{type(self).__name__} does not define weight_of_squared")
+
+
+def check_penalty(term: Any) -> None:
+    """Raise TypeError, naming it and the remedy, if the penalty of a term is none."""
+    penalty, name = term.penalty, f"penalty of {type(term).__name__}"
+    if isinstance(penalty, type) and issubclass(penalty, Penalty):
+        raise TypeError(f"{name} is the class {penalty.__name__}, wanted one of its objects: {penalty.__name__}()")
+    if hasattr(penalty, "of_squared") and getattr(type(penalty), "of_squared", None) is not Penalty.of_squared:
+        return
+    if isinstance(penalty, Real):
+        raise TypeError(f"{name} is {penalty!r}, wanted a penalty such as Charbonnier({penalty!r})")
+    kind = getattr(penalty, "__name__", type(penalty).__name__)
+    raise TypeError(
+        f"{name} is {kind}, wanted a penalty such as Charbonnier(0.05); one of your own is a class derived from "
+        "variflow.energy.Penalty that defines of_squared(s^2) and weight_of_squared(s^2)"
+    )
 
 
 @dataclass(frozen=True)

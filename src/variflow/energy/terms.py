@@ -8,15 +8,14 @@ not recompile.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
-from variflow.choices import check_choice
-from variflow.energy.penalties import Penalty, Quadratic
+from variflow.choices import check_choice, check_constant
+from variflow.energy.penalties import Penalty, Quadratic, check_penalty
 
 if TYPE_CHECKING:
     from variflow.linearisation import Linearisation
@@ -56,6 +55,12 @@ class Sum(Term):
     terms: tuple[Energy, ...]
     weight: float = 1.0
 
+    def __post_init__(self) -> None:
+        check_weight(self)
+        for term in self.terms:
+            if not callable(term) or isinstance(term, type):
+                raise TypeError(f"terms of Sum holds {term!r}, wanted terms and functions energy(d, at) -> scalar")
+
     def __call__(self, d: Increment, at: Linearisation) -> Any:
         """Return the sum of the terms' energies."""
         return self.weight * sum(term(d, at) for term in self.terms)
@@ -79,10 +84,10 @@ class DataTerm(Term):
     normalisation: float | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.normalisation, Real) and not 0 < float(self.normalisation) < math.inf:
-            raise ValueError(
-                f"normalisation of {type(self).__name__} is {self.normalisation!r}, wanted a number above 0, or None"
-            )
+        check_penalty(self)
+        check_weight(self)
+        if self.normalisation is not None:
+            check_constant(f"normalisation of {type(self).__name__}", self.normalisation, above=0)
 
     def residuals(self, d: Increment, at: Linearisation) -> list[Any]:
         """Return the residuals, planes ``(H, W)`` penalised jointly; each pixel's depends on its own d only."""
@@ -188,6 +193,8 @@ class Magnitude(Term):
     of: Literal["increment", "flow"] = "increment"
 
     def __post_init__(self) -> None:
+        check_penalty(self)
+        check_weight(self)
         check_choice("of", self.of, ("increment", "flow"))
 
     def __call__(self, d: Increment, at: Linearisation) -> Any:
@@ -218,8 +225,7 @@ class ImageEdges:
     contrast: float = 5.0
 
     def __post_init__(self) -> None:
-        if not self.contrast > 0:
-            raise ValueError(f"contrast of ImageEdges is {self.contrast!r}, wanted a number above 0")
+        check_constant("contrast of ImageEdges", self.contrast, above=0)
 
     def __call__(self, at: Linearisation) -> tuple[Any, Any]:
         """Return the weights of the horizontal ``(H, W - 1)`` and the vertical edges ``(H - 1, W)``."""
@@ -266,6 +272,9 @@ class Smoothness(Term):
     edges: ImageEdges | None = None
 
     def __post_init__(self) -> None:
+        check_penalty(self)
+        check_weight(self)
+        check_edges(self)
         check_choice("of", self.of, ("flow", "increment"))
         check_choice("per", self.per, ("edge", "pixel"))
 
@@ -285,6 +294,20 @@ class Smoothness(Term):
         # No neighbour beyond the last column and row: no difference there.
         squared = xp.pad(weights_x * along_x, ((0, 0), (0, 1))) + xp.pad(weights_y * along_y, ((0, 1), (0, 0)))
         return self.weight * rho(squared).sum()
+
+
+def check_weight(term: Any) -> None:
+    """Raise ValueError, naming it, if the weight of a term is below 0, where the energy may have no minimum."""
+    check_constant(f"weight of {type(term).__name__}", term.weight, least=0)
+
+
+def check_edges(term: Any) -> None:
+    """Raise TypeError, naming it, if what relaxes a term across image edges cannot do so."""
+    edges = term.edges
+    if edges is None or (callable(edges) and not isinstance(edges, type)):
+        return
+    remedy = f"ImageEdges(contrast={edges})" if isinstance(edges, Real) else "ImageEdges(contrast=5.0)"
+    raise TypeError(f"edges of {type(term).__name__} is {edges!r}, wanted edges such as {remedy}, or None")
 
 
 def _differences(planes: Any) -> tuple[Any, Any]:

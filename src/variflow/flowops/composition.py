@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow.choices import check_whole
 from variflow.flowops.fields import Flow, checked, checked_pair, look_up, number
 from variflow.flowops.splatting import splat
 
@@ -88,8 +88,7 @@ def invert(flow: Any, *, tolerance: float = 0.1, iterations: int = 50) -> Flow:
     """
     forward = checked(flow)
     number(tolerance, "tolerance", above=0)
-    if operator.index(iterations) < 1:
-        raise ValueError(f"iterations is {iterations!r}, wanted a whole number of at least 1")
+    check_whole("iterations", iterations, 1)
     inverse = splat(-forward, forward)
     for _ in range(iterations):
         step = -look_up(forward, inverse)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow.choices import check_number
 from variflow.flowops.warping import warp_planes
 
 Flow = NDArray[np.float32]
@@ -60,10 +60,7 @@ def known(flow: Flow, name: str = "flow") -> Flow:
 
 def number(value: Any, name: str, *, least: float = -math.inf, above: float = -math.inf) -> float:
     """Return a finite number of at least `least` and above `above`."""
-    if not (isinstance(value, Real) and math.isfinite(value) and float(value) >= least and float(value) > above):
-        bound = f" above {above:g}" if above > -math.inf else f" of at least {least:g}" if least > -math.inf else ""
-        raise ValueError(f"{name} is {value!r}, wanted a finite number{bound}")
-    return float(value)
+    return check_number(name, value, least=least, above=above, what="a finite number")
 
 
 def targets(flow: Flow) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

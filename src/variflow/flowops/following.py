@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow.choices import check_whole
 from variflow.flowops.fields import Flow, checked, number, sample
 
 # Slower than this, in pixels per frame, a streamline has no direction.
@@ -92,8 +92,7 @@ def streamlines(flow: Any, points: Any, *, steps: int = 100, length: float = 0.5
     [[1.0, 2.0], [1.5, 2.0], [2.0, 2.0]]
     """
     field = checked(flow)
-    if operator.index(steps) < 1:
-        raise ValueError(f"steps is {steps!r}, wanted a whole number of at least 1")
+    check_whole("steps", steps, 1)
     if number(length, "length") == 0:
         raise ValueError("length is 0, wanted a step of some pixels")
     places = [_inside(_points(points, "points"), field)]

@@ -5,12 +5,12 @@ Those that have no mark for what is unknown (ITK, PyTorch's grids, pysteps) refu
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow.choices import check_whole
 from variflow.flowops.fields import Flow, checked, known, number
 
 
@@ -354,8 +354,7 @@ def to_napari(flow: Any, step: int = 8) -> NDArray[np.float32]:
     >>> flowops.to_napari(np.ones((16, 24, 2)) * (3, 1))[5].tolist()
     [[8.0, 16.0], [1.0, 3.0]]
     """
-    if operator.index(step) < 1:
-        raise ValueError(f"step is {step!r}, wanted a whole number of at least 1")
+    check_whole("step", step, 1)
     ours = checked(flow)
     places = np.stack([_positions(ours.shape[:2]), ours], axis=2)[::step, ::step, :, ::-1]
     vectors: NDArray[np.float32] = places[~np.isnan(places).any(axis=(2, 3))].astype(np.float32)

@@ -80,7 +80,7 @@ def builder(name: str) -> Callable[[], Model]:
     """
     if name in _MODELS:
         return _MODELS[name]
-    close = difflib.get_close_matches(name, _MODELS, n=1)
+    close = difflib.get_close_matches(name.lower().replace("_", "-").replace(" ", "-"), _MODELS, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise ValueError(f"model is {name!r}, wanted one of {', '.join(map(repr, _MODELS))}{hint}")
 
@@ -108,6 +108,7 @@ def get(model: str | Model | Energy) -> Model:
     function = getattr(model, "__name__", "")
     if id(model) in map(id, _MODELS.values()):
         raise TypeError(f"model is the function {function}, wanted what it returns: models.{function}()")
-    if callable(model):
+    if callable(model) and not isinstance(model, type):
         return Model(model, name=function or type(model).__name__)
-    raise TypeError(f"model is a {type(model).__name__}, wanted a name, a Model or a function energy(d, at) -> scalar")
+    kind = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+    raise TypeError(f"model is {kind}, wanted a name, a Model or a function energy(d, at) -> scalar")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
+from variflow.choices import check_constant, check_number
 from variflow.energy import (
     L1,
     BrightnessConstancy,
@@ -56,6 +59,8 @@ def horn_schunck(*, smoothness: float = 0.07, normalisation: float | None = 20 /
     >>> models.horn_schunck(smoothness=0.1).name
     'horn-schunck'
     """
+    check_constant("smoothness of horn_schunck", smoothness, least=0)
+    _check_normalisation("horn_schunck", normalisation)
     return Model(
         BrightnessConstancy(normalisation=normalisation) + smoothness * Smoothness(),
         solver=Relaxation(sweeps=20),
@@ -100,6 +105,8 @@ def brox(*, smoothness: float = 0.75, gradient: float = 2.0, brightness: float =
     >>> models.brox(smoothness=1.0).name
     'brox'
     """
+    check_constant("smoothness of brox", smoothness, least=0)
+    _check_constancies("brox", brightness, gradient)
     return Model(
         constancy(brightness, gradient, Charbonnier(0.3)) + smoothness * Smoothness(Charbonnier(0.01)),
         solver=Relaxation(sweeps=10),
@@ -141,6 +148,8 @@ def classic_nl(*, smoothness: float = 0.8, gradient: float = 2.0, brightness: fl
     >>> models.classic_nl().name
     'classic-nl'
     """
+    check_constant("smoothness of classic_nl", smoothness, least=0)
+    _check_constancies("classic_nl", brightness, gradient)
     smooth = Smoothness(Charbonnier(0.005), edges=ImageEdges(contrast=4.6))
     return Model(
         constancy(brightness, gradient, Charbonnier(0.2)) + smoothness * smooth,
@@ -183,6 +192,8 @@ def lucas_kanade(*, window: float = 4.0, gradient: float = 1.0, brightness: floa
     >>> models.lucas_kanade(window=3.0).name
     'lucas-kanade'
     """
+    _check_constancies("lucas_kanade", brightness, gradient)
+    check_number("window of lucas_kanade", window, least=0, most=1000, what="a number of pixels")
     return Model(
         constancy(brightness, gradient, Charbonnier(0.5)),
         solver=LucasKanade(window=window),
@@ -225,6 +236,8 @@ def tv_l1(*, data: float = 1.4, normalisation: float | None = 4 * GREY_LEVEL) ->
     >>> models.tv_l1(data=0.5).name
     'tv-l1'
     """
+    check_constant("data of tv_l1", data, above=0)
+    _check_normalisation("tv_l1", normalisation)
     return Model(
         data * BrightnessConstancy(L1(), normalisation=normalisation) + Smoothness(L1(), per="pixel"),
         solver=PrimalDual(iterations=25),
@@ -268,8 +281,12 @@ def huber_l1(
     >>> models.huber_l1(threshold=0.05).name
     'huber-l1'
     """
+    check_constant("data of huber_l1", data, above=0)
+    check_constant("gradient of huber_l1", gradient, least=0)
+    check_constant("threshold of huber_l1", threshold, above=0)
+    edges = _edges("huber_l1", contrast)
     return Model(
-        data * constancy(1.0, gradient, L1()) + Smoothness(Huber(threshold), per="pixel", edges=_edges(contrast)),
+        data * constancy(1.0, gradient, L1()) + Smoothness(Huber(threshold), per="pixel", edges=edges),
         solver=PrimalDual(iterations=20),
         presmoothing=0.7,
         filter=Median(5),
@@ -315,7 +332,10 @@ def tgv_l1(*, data: float = 0.35, gradient: float = 2.0, second: float = 4.0, co
     >>> models.tgv_l1(contrast=None).name
     'tgv-l1'
     """
-    smooth = TotalGeneralisedVariation(second=second, edges=_edges(contrast))
+    check_constant("data of tgv_l1", data, above=0)
+    check_constant("gradient of tgv_l1", gradient, least=0)
+    check_constant("second of tgv_l1", second, above=0)
+    smooth = TotalGeneralisedVariation(second=second, edges=_edges("tgv_l1", contrast))
     return Model(
         data * constancy(1.0, gradient, L1()) + smooth,
         solver=PrimalDual(iterations=10),
@@ -326,8 +346,24 @@ def tgv_l1(*, data: float = 0.35, gradient: float = 2.0, second: float = 4.0, co
     )
 
 
-def _edges(contrast: float | None) -> ImageEdges | None:
-    return ImageEdges(contrast) if contrast is not None else None
+def _check_normalisation(model: str, normalisation: float | None) -> None:
+    if normalisation is not None:
+        check_constant(f"normalisation of {model}", normalisation, above=0)
+
+
+def _edges(model: str, contrast: float | None) -> ImageEdges | None:
+    if contrast is None:
+        return None
+    check_constant(f"contrast of {model}", contrast, above=0)
+    return ImageEdges(contrast)
+
+
+def _check_constancies(model: str, brightness: float, gradient: float) -> None:
+    """Raise ValueError, naming them, if the weights of both constancies are below 0, or both 0."""
+    for name, weight in (("brightness", brightness), ("gradient", gradient)):
+        check_constant(f"{name} of {model}", weight, least=0)
+    if isinstance(brightness, Real) and isinstance(gradient, Real) and not brightness and not gradient:
+        raise ValueError(f"brightness and gradient of {model} are 0, wanted one of them above 0")
 
 
 def constancy(brightness: float, gradient: float, penalty: Penalty, normalisation: float = 0.7 * GREY_LEVEL) -> Sum:

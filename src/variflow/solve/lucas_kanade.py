@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 from variflow import _core
+from variflow.choices import check_number, keep
 from variflow.energy.terms import Energy, NotPixelwise
 from variflow.linearisation import LevelLinearisation
 from variflow.resampling import Planes, smooth
@@ -54,10 +53,12 @@ class LucasKanade(NativeSolver):
     regularisation: float = 0.1
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.window, Real) and 0 <= float(self.window) <= 1000):
-            raise ValueError(f"window is {self.window!r}, wanted a number of pixels from 0 to 1000")
-        if not (isinstance(self.regularisation, Real) and 1e-15 <= float(self.regularisation) < math.inf):
-            raise ValueError(f"regularisation is {self.regularisation!r}, wanted a number of at least 1e-15")
+        window, pixels = "window of LucasKanade", "a number of pixels"
+        keep(
+            self,
+            window=check_number(window, self.window, least=0, most=1000, what=pixels),
+            regularisation=check_number("regularisation of LucasKanade", self.regularisation, least=1e-15),
+        )
 
     def check(self, energy: Energy, at: LevelLinearisation) -> None:
         """Raise TypeError or ValueError if the energy holds anything but data terms of each pixel alone."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.choices import check_whole, keep
 from variflow.energy.generalised_variation import TotalGeneralisedVariation
 from variflow.energy.penalties import L1, Huber, Penalty
 from variflow.energy.terms import DataTerm, Energy, Smoothness
@@ -55,8 +56,7 @@ class PrimalDual(NativeSolver):
     iterations: int = 30
 
     def __post_init__(self) -> None:
-        if not isinstance(self.iterations, int) or self.iterations < 1:
-            raise ValueError(f"iterations is {self.iterations!r}, wanted a whole number of at least 1")
+        keep(self, iterations=check_whole("iterations of PrimalDual", self.iterations, 1))
 
     def check(self, energy: Energy, at: LevelLinearisation) -> None:
         """Raise TypeError or ValueError if the energy is not one that this solver can take apart."""

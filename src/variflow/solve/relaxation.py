@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from variflow.choices import check_number, check_whole, keep
 from variflow.energy.terms import Energy
 from variflow.linearisation import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
@@ -53,10 +54,11 @@ class Relaxation(NativeSolver):
     omega: float = 1.9
 
     def __post_init__(self) -> None:
-        if not isinstance(self.sweeps, int) or self.sweeps < 1:
-            raise ValueError(f"sweeps is {self.sweeps!r}, wanted a whole number of at least 1")
-        if not 0 < self.omega < 2:
-            raise ValueError(f"omega is {self.omega!r}, wanted a number above 0 and below 2")
+        keep(
+            self,
+            sweeps=check_whole("sweeps of Relaxation", self.sweeps, 1),
+            omega=check_number("omega of Relaxation", self.omega, above=0, below=2),
+        )
 
     def check(self, energy: Energy, at: LevelLinearisation) -> None:
         """Raise TypeError or ValueError if the energy is not one that this solver can take apart."""

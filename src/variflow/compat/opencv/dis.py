@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import models
-from variflow.compat._arguments import above_zero, at_least_zero, count
+from variflow.choices import check_number
+from variflow.compat._arguments import count
 from variflow.compat.opencv.dense import DenseOpticalFlow, meaningless
 from variflow.driver import estimate
 from variflow.energy import BrightnessConstancy, Charbonnier, GradientConstancy, Smoothness
@@ -100,7 +101,7 @@ class DISOpticalFlow(DenseOpticalFlow):
 
     def setVariationalRefinementAlpha(self, val: float) -> None:
         """Set the weight of the smoothness, above 0; 20 is that of `variflow.models.brox`."""
-        self._alpha = above_zero(val, "VariationalRefinementAlpha")
+        self._alpha = check_number("VariationalRefinementAlpha", val, above=0)
 
     def getVariationalRefinementDelta(self) -> float:
         """Return the weight of the brightness constancy."""
@@ -108,7 +109,7 @@ class DISOpticalFlow(DenseOpticalFlow):
 
     def setVariationalRefinementDelta(self, val: float) -> None:
         """Set the weight of the brightness constancy, at least 0; 5 is that of `variflow.models.brox`."""
-        self._delta = at_least_zero(val, "VariationalRefinementDelta")
+        self._delta = check_number("VariationalRefinementDelta", val, least=0)
 
     def getVariationalRefinementGamma(self) -> float:
         """Return the weight of the gradient constancy."""
@@ -116,7 +117,7 @@ class DISOpticalFlow(DenseOpticalFlow):
 
     def setVariationalRefinementGamma(self, val: float) -> None:
         """Set the weight of the gradient constancy, at least 0; 10 is that of `variflow.models.brox`."""
-        self._gamma = at_least_zero(val, "VariationalRefinementGamma")
+        self._gamma = check_number("VariationalRefinementGamma", val, least=0)
 
     def getVariationalRefinementEpsilon(self) -> float:
         """Return where the penalties turn from quadratic to linear."""
@@ -124,7 +125,7 @@ class DISOpticalFlow(DenseOpticalFlow):
 
     def setVariationalRefinementEpsilon(self, val: float) -> None:
         """Set where the penalties turn from quadratic to linear, above 0; 0.01 is that of `variflow.models.brox`."""
-        self._epsilon = above_zero(val, "VariationalRefinementEpsilon")
+        self._epsilon = check_number("VariationalRefinementEpsilon", val, above=0)
 
     getPatchSize = meaningless("getPatchSize", "no patches are searched")
     setPatchSize = meaningless("setPatchSize", "no patches are searched")

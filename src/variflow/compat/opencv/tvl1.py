@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.compat._arguments import above_zero, at_least_zero, count
+from variflow.choices import check_number
+from variflow.compat._arguments import count
 from variflow.compat._solvers import Rounds, tv_l1_energy
 from variflow.compat.opencv.dense import DenseOpticalFlow, meaningless
 from variflow.driver import estimate
@@ -116,7 +117,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
 
     def setLambda(self, val: float) -> None:
         """Set the weight of the data, above 0; smaller is smoother."""
-        self._lambda = above_zero(val, "Lambda")
+        self._lambda = check_number("Lambda", val, above=0)
 
     def getTheta(self) -> float:
         """Return how loosely the flow is coupled to the data."""
@@ -124,7 +125,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
 
     def setTheta(self, val: float) -> None:
         """Set how loosely the flow is coupled to the data, above 0."""
-        self._theta = above_zero(val, "Theta")
+        self._theta = check_number("Theta", val, above=0)
 
     def getScalesNumber(self) -> int:
         """Return the most levels of the pyramid."""
@@ -148,7 +149,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
 
     def setEpsilon(self, val: float) -> None:
         """Set the change of the flow, in pixels, below which a warp is done; at least 0."""
-        self._epsilon = at_least_zero(val, "Epsilon")
+        self._epsilon = check_number("Epsilon", val, least=0)
 
     def getInnerIterations(self) -> int:
         """Return the number of iterations of a round."""
@@ -172,7 +173,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
 
     def setScaleStep(self, val: float) -> None:
         """Set the size of each level relative to the finer one, from 0.4 to 0.98."""
-        factor = above_zero(val, "ScaleStep")
+        factor = check_number("ScaleStep", val, above=0)
         if not 0.4 <= factor <= 0.98:
             raise ValueError(f"ScaleStep is {val!r}, wanted a number from 0.4 to 0.98")
         self._factor = factor

@@ -1,0 +1,82 @@
+"""Explain calls that cannot be right: settings of a model given to a function, and frames that JAX is tracing."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import fields, is_dataclass
+from typing import Any, ParamSpec, TypeVar
+
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
+
+
+def explained(function: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
+    """Decorate a public function: it says what to write where a keyword is not its own, or where JAX traces it."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+        unknown = [name for name in kwargs if name not in signature.parameters]
+        if unknown:
+            known = signature.bind_partial(*args, **{name: kwargs[name] for name in kwargs if name not in unknown})
+            model = known.arguments.get("model", "balanced")
+            raise TypeError(_hint(function.__name__, unknown[0], kwargs[unknown[0]], signature, model))
+        refuse_traced(function.__name__, (*args, *kwargs.values()))
+        return function(*args, **kwargs)
+
+    return call
+
+
+def refuse_traced(name: str, values: Iterable[Any]) -> None:
+    """Raise TypeError if a function that runs outside JAX is given what JAX is tracing."""
+    if "jax" in sys.modules and any(map(_is_traced, values)):
+        raise TypeError(
+            f"{name} cannot be traced by JAX (jit, grad, vmap): it runs outside, so it wants concrete arrays and "
+            "numbers; an energy itself, and variflow.warp, can be traced"
+        )
+
+
+def _is_traced(value: Any) -> bool:
+    if isinstance(value, sys.modules["jax"].core.Tracer):
+        return True
+    if is_dataclass(value) and not isinstance(value, type):
+        return any(_is_traced(getattr(value, field.name)) for field in fields(value))
+    return isinstance(value, tuple | list) and any(map(_is_traced, value))
+
+
+def _hint(function: str, unknown: str, value: Any, signature: inspect.Signature, model: Any) -> str:
+    """Return what to write in place of a keyword that a function does not know."""
+    from variflow import models
+
+    problem = f"{function}() has no argument {unknown!r}"
+    setting = f"{unknown}={value!r}" if isinstance(value, str | int | float) else f"{unknown}=..."
+    if "model" in signature.parameters:
+        name = model if isinstance(model, str) else getattr(model, "name", "")
+        if name in models.names() and unknown in _settings(name):
+            return f"{problem}: it is a setting of the model, so pass {_call(name, setting)}"
+        if unknown in {field.name for field in fields(models.Model)}:
+            base = f"models.get({model!r})" if isinstance(model, str) else "model"
+            made = (
+                f"variflow.Model(energy, {setting})" if callable(model) else f"dataclasses.replace({base}, {setting})"
+            )
+            return f"{problem}: it is a field of the model, so pass {made}"
+        having = [_call(other, setting) for other in models.names() if unknown in _settings(other)]
+        if having:
+            return f"{problem}: it is a setting of some models, such as {having[0]}"
+    known = list(signature.parameters)
+    close = difflib.get_close_matches(unknown, known, n=1)
+    return f"{problem}, wanted one of {', '.join(known)}" + (f"; did you mean {close[0]!r}?" if close else "")
+
+
+def _settings(name: str) -> Iterable[str]:
+    from variflow import models
+
+    return inspect.signature(models.builder(name)).parameters
+
+
+def _call(name: str, setting: str) -> str:
+    return f"models.{name.replace('-', '_')}({setting})"
