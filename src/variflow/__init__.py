@@ -5,7 +5,10 @@ The names below are imported when they are first used, so that ``import variflow
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from variflow._core import get_threads, set_threads
@@ -98,6 +101,20 @@ def __getattr__(name: str) -> Any:
     value = getattr(importlib.import_module(f"variflow.{home}"), name)
     globals()[name] = value
     return value
+
+
+def _finish_imports() -> None:
+    """Wait for what other threads import of this package and of NumPy: a forked child would wait for it forever."""
+    finished: set[str] = set()
+    while begun := {name for name in list(sys.modules) if name.startswith(("variflow.", "numpy."))} - finished:
+        for name in begun:
+            with contextlib.suppress(Exception):  # who imports it is told
+                importlib.import_module(name)
+        finished |= begun
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_finish_imports)
 
 
 def __dir__() -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from os import PathLike
 from typing import Any, Literal, NamedTuple
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.caching import cached_property
 from variflow.light import Light
 from variflow.resampling import Planes, resample
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core, flowops
+from variflow.caching import cached_property
 from variflow.pyramid import Level
 from variflow.resampling import Planes
 

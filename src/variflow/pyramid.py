@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
 from variflow import _core, flowops
+from variflow.caching import cached_property
 from variflow.color import lab
 from variflow.frames import Frame, Frames
 from variflow.resampling import Planes, resample, smooth

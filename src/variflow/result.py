@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import islice
 from os import PathLike
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.caching import cached_property
 from variflow.model import Model
 from variflow.occlusion import Comparison, backwards, confidence, occluded
 from variflow.resampling import Planes, resample_flow

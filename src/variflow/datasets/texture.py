@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+
+from variflow.caching import cached_property
 
 Color = tuple[float, float, float]
 Reals = npt.NDArray[np.float64]

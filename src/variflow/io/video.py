@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from variflow.caching import cached_property
 from variflow.io import claims, extras, images
 from variflow.io.errors import ImageFileError, explained
 from variflow.io.sequences import Frames

@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow.caching import cached_property
 from variflow.energy.terms import Energy
 from variflow.linearisation import LevelLinearisation
 from variflow.resampling import Planes
