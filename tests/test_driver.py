@@ -158,7 +158,7 @@ def test_verbose_prints_each_warp(pair, capsys):
     variflow.estimate(pair.frame0, pair.frame1, QUICK, verbose=True)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
-    assert lines[0].startswith("level 1 (40 x 30) warp 1: energy ")
+    assert lines[0].startswith("level 1 (40 x 30) warp 0: energy ")
     assert "largest increment" in lines[0]
 
 

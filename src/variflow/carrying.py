@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from variflow import flowops, solve
+from variflow.brief import Brief
 from variflow.linearisation import linearise
 from variflow.matching import Start
 from variflow.model import Model
 from variflow.occlusion import nearest
 from variflow.pyramid import Level
 from variflow.resampling import Planes, resample_flow
+from variflow.result import State
 
 # One warp at the level nearest to this size shows where the carried flow is wrong: where it changes it by more than
 # this many pixels of the full size.
@@ -23,8 +25,8 @@ _JUDGED, _WRONG = 1 / 8, 1.0
 _STARTS = ((0.04, 1 / 2), (0.5, 1 / 4))
 
 
-@dataclass(frozen=True, eq=False)
-class Carried:
+@dataclass(frozen=True, eq=False, repr=False)
+class Carried(Brief):
     """The flow of the pair before, for the estimate of the next one.
 
     Attributes
@@ -36,9 +38,9 @@ class Carried:
     planes: tuple[Planes, Planes]
 
     @classmethod
-    def of(cls, planes: tuple[Planes, Planes], levels: list[Level]) -> Carried:
-        """Keep of a flow what the next estimate may start from."""
-        return cls(resample_flow(planes, levels[nearest(levels, _STARTS[0][1])].shape))
+    def of(cls, state: State, levels: list[Level]) -> Carried:
+        """Keep of where an estimate ended what the next may start from."""
+        return cls(state.resampled(levels[nearest(levels, _STARTS[0][1])].shape))
 
     def start(self, levels: list[Level], model: Model) -> Start | None:
         """Return where to start from; None if motion is not as it was, or another scene begins."""

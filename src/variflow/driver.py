@@ -16,6 +16,7 @@ from variflow import matching, models, solve
 from variflow.calling import explained
 from variflow.carrying import Carried
 from variflow.energy import Energy
+from variflow.filters import filtered
 from variflow.frames import Images, checked, fill_missing
 from variflow.light import Light, LightMatching
 from variflow.linearisation import LevelLinearisation, linearise
@@ -65,7 +66,7 @@ def estimate(
     verbose : bool
         Print a line after each warp.
     callback : callable, optional
-        Called with the `State` after each warp; when it returns True the estimate ends there.
+        Called with the `State` after each warp; when it returns what is true, as True or 1, the estimate ends there.
 
     Returns
     -------
@@ -90,6 +91,8 @@ def estimate(
     >>> bool(abs(result.flow[8:-8, 8:-8] - (1.25, -0.5)).mean() < 0.05)
     True
     """
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback is a {type(callback).__name__}, wanted a function of the State after each warp")
     model = models.get(model)
     inputs = {
         "frame0": frame0,
@@ -125,7 +128,7 @@ def concluded(
             print(state)
         if state.failure:
             reason = state.failure
-        elif callback is not None and callback(state) is True:
+        elif callback is not None and _is_true(callback(state)):
             reason = f"stopped by the callback at level {state.level}, warp {state.warp}"
             break
     if exhausted:
@@ -140,6 +143,16 @@ def concluded(
     if energies:
         result.__dict__["energies"] = energies
     return result
+
+
+def _is_true(answer: Any) -> bool:
+    """Return whether a callback's answer is true; raise TypeError if it is neither true nor false."""
+    try:
+        if getattr(answer, "size", 1) == 1:  # NumPy may still take an empty array for false
+            return bool(answer)
+    except (TypeError, ValueError):
+        pass
+    raise TypeError(f"callback returned a {type(answer).__name__} that is neither true nor false, wanted True to stop")
 
 
 @explained
@@ -235,8 +248,10 @@ def _coarse_to_fine(
             state = minimum.state
             if not minimum.failure:
                 flow = _limited(minimum, model.limit)
+            if last and model.filter is not None:
+                flow = filtered(model.filter, flow, at, f"level {level.index}")
             if last:
-                flow = start.kept_unseen(flow if model.filter is None else model.filter(flow, at))
+                flow = start.kept_unseen(flow)
             failure = f"{minimum.failure} at level {level.index}, warp {warp}" if minimum.failure else ""
             yield State(level.index, warp, flow, minimum, failure)
             if failure:

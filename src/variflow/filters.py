@@ -16,10 +16,44 @@ from variflow.choices import check_choice, check_number, check_whole, keep
 from variflow.resampling import Planes, stacked
 
 if TYPE_CHECKING:
-    from variflow.linearisation import Linearisation
+    from variflow.linearisation import LevelLinearisation, Linearisation
 
 
 Filter = Callable[[tuple[Planes, Planes], "Linearisation"], tuple[Planes, Planes]]
+
+
+def filtered(
+    function: Filter, flow: tuple[Planes, Planes], at: LevelLinearisation, where: str
+) -> tuple[Planes, Planes]:
+    """Return the flow as a filter returns it; `where` says in errors which level it is.
+
+    One of a person's own gets copies, into which it may write, and may return any two planes of finite numbers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it returns anything else.
+    """
+    if type(function) in (Median, WeightedMedian):
+        return function(flow, at)
+    u, v = flow
+    returned: Any = function((u.copy(), v.copy()), at.lent())
+    what = f"filter returned {{}} at {where}, wanted the planes (u, v), each {u.shape}"
+    try:
+        planes = [np.asanyarray(plane) for plane in returned]
+    except TypeError:
+        raise TypeError(what.format(f"a {type(returned).__name__}")) from None
+    if [plane.shape for plane in planes] != [u.shape, u.shape]:
+        shapes = " and ".join(str(plane.shape) for plane in planes[:4])
+        raise ValueError(what.format(f"{len(planes)} planes" + (f" of shape {shapes}" if len(planes) < 5 else "")))
+    if not all(plane.dtype.kind in "iuf" for plane in planes):
+        raise TypeError(what.format(f"planes of {planes[0].dtype} and {planes[1].dtype}") + " of real numbers")
+    with np.errstate(over="ignore"):
+        u, v = (np.ma.filled(plane.astype(np.float32, order="C"), np.nan) for plane in planes)
+    unknown = np.count_nonzero(~(np.isfinite(u) & np.isfinite(v)))
+    if unknown:
+        raise ValueError(what.format(f"a flow that is not finite at {unknown} pixels") + " of finite numbers")
+    return u, v
 
 
 def median(flow: tuple[Planes, Planes], size: Literal[3, 5]) -> tuple[Planes, Planes]:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.brief import Brief
 from variflow.caching import cached_property
 from variflow.light import Light
 from variflow.resampling import Planes, resample
@@ -45,8 +46,8 @@ _LUMA = (0.299, 0.587, 0.114)
 _Tone = Callable[[Any, int], NDArray[np.float64]]
 
 
-@dataclass(frozen=True)
-class Frame:
+@dataclass(frozen=True, eq=False, repr=False)
+class Frame(Brief):
     """One prepared frame.
 
     Attributes
@@ -99,8 +100,8 @@ class Frames(NamedTuple):
     colors: Callable[[], Planes]
 
 
-@dataclass(frozen=True)
-class Images:
+@dataclass(frozen=True, eq=False, repr=False)
+class Images(Brief):
     """Two frames as they came, checked.
 
     Attributes

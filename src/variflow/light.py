@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.brief import Brief
 
 if TYPE_CHECKING:
     from variflow.linearisation import Linearisation
@@ -45,8 +46,8 @@ _ROUNDS_TO_JUDGE, _ROUNDS_TO_MEASURE = 3, 5
 _LARGEST_LEVEL = 20_000
 
 
-@dataclass(frozen=True)
-class Light:
+@dataclass(frozen=True, eq=False, repr=False)
+class Light(Brief):
     """How the light of two frames differs, and what both of them can show.
 
     The first frame corresponds to ``gain * second + offset`` in each channel, and both are cut off to what lies

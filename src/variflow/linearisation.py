@@ -56,7 +56,7 @@ class _Derived:
         return value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Linearisation:
     """What an energy may look at, at one level and for one flow so far.
 
@@ -93,6 +93,14 @@ class Linearisation:
     guide: Any
     derivative: Derivative = "average"
     noise: float = 0.0
+
+    def __repr__(self) -> str:
+        channels, height, width = self.frame0.shape
+        return f"<Linearisation of {width} x {height}, {channels} channel{'s' if channels > 1 else ''}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Always as a plain one: a level holds functions that cannot be pickled.
+        return Linearisation, tuple(getattr(self, field.name) for field in fields(self))
 
     @_Derived
     def Ix(self) -> Any:
@@ -223,6 +231,10 @@ class LevelLinearisation(Linearisation):
             noise=level.noise,
         )
 
+    def lent(self) -> LentLinearisation:
+        """Return the same for a function of a person's own, which may write into what it sees."""
+        return LentLinearisation(self)
+
     def constancy_tensor(self, terms: list[ConstancyTerm]) -> Planes:
         """Return the motion tensor (5, H, W) of constancy terms, as the core knows them."""
         tensor, *misfit = _core.constancy_tensor(*self._compared, terms, self.with_misfit)
@@ -324,6 +336,26 @@ class LevelLinearisation(Linearisation):
         """Look a plane of the second frame up at the flow's target."""
         looked_up: Planes = flowops.warp_planes(plane[None], self.flow, "bilinear")[0]
         return looked_up
+
+
+class LentLinearisation(Linearisation):
+    """A linearisation that shows copies, each made when it is first looked at."""
+
+    def __init__(self, at: Linearisation) -> None:
+        self.__dict__.update(_at=at, derivative=at.derivative, noise=at.noise)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in (field.name for field in fields(self)):
+            raise AttributeError(f"a Linearisation has no attribute {name!r}")
+        self.__dict__[name] = copied = _copied(getattr(self._at, name))
+        return copied
+
+    def _part(self, part: _Derived) -> Any:
+        return _copied(getattr(self._at, part.name))
+
+
+def _copied(arrays: Any) -> Any:
+    return tuple(map(_copied, arrays)) if isinstance(arrays, tuple) else np.array(arrays)
 
 
 def linearise(

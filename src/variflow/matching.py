@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.brief import Brief
 from variflow.calling import explained
 from variflow.choices import check_whole
 from variflow.frames import prepare
@@ -42,8 +43,8 @@ _MAYBE_LARGE, _LARGE, _ENOUGH = 0.03, 0.049, 0.2
 _DETAIL = 0.4
 
 
-@dataclass(frozen=True, eq=False)
-class Matches:
+@dataclass(frozen=True, eq=False, repr=False)
+class Matches(Brief):
     """Points of the first frame and where they are in the second.
 
     Those of `variflow.match` lie on a grid; your own, of any kind, may lie anywhere.
@@ -175,8 +176,8 @@ def densify(matches: Matches, frame0: Any) -> NDArray[np.float32]:
     return np.stack((u, v), axis=-1)
 
 
-@dataclass(frozen=True)
-class Start:
+@dataclass(frozen=True, eq=False, repr=False)
+class Start(Brief):
     """The flow that an estimate starts from.
 
     Attributes
@@ -258,8 +259,8 @@ def _start(dense: _Dense, levels: list[Level]) -> Start:
     return Start(index, dense.at(levels[index].shape))
 
 
-@dataclass(frozen=True)
-class _Dense:
+@dataclass(frozen=True, eq=False, repr=False)
+class _Dense(Brief):
     """A flow on the points of a grid, in pixels of the grid's frame."""
 
     flow: Planes

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import flowops
+from variflow.brief import Brief
 from variflow.frames import Frame, fill_missing, prepare
 from variflow.linearisation import Linearisation, inside, linearise, mismatch_over
 from variflow.matching import Start
@@ -50,8 +51,8 @@ def estimated_at(levels: list[Level]) -> int:
     return nearest(levels, _WITHIN)
 
 
-@dataclass(frozen=True, eq=False)
-class Inverse:
+@dataclass(frozen=True, eq=False, repr=False)
+class Inverse(Brief):
     """What a backward estimate starts from: the inverse of the forward flow.
 
     Attributes
@@ -96,8 +97,8 @@ def backwards(inputs: Mapping[str, Any], flow: Flow) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Brief):
     """How well a flow makes the frames match.
 
     Attributes

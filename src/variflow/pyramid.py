@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from variflow import _core, flowops
+from variflow.brief import Brief
 from variflow.caching import cached_property
 from variflow.color import lab
 from variflow.frames import Frame, Frames
@@ -18,8 +19,8 @@ from variflow.resampling import Planes, resample, smooth
 _GUIDE_SMOOTHING = 1.0
 
 
-@dataclass(frozen=True)
-class Level:
+@dataclass(frozen=True, eq=False, repr=False)
+class Level(Brief):
     """Both frames at one size; level 0 is the finest.
 
     Attributes
@@ -37,7 +38,7 @@ class Level:
     index: int
     frame0: Frame
     frame1: Frame
-    finer: Level | Callable[[], Planes]
+    finer: Level | Callable[[], Planes] = field(repr=False)
     noise: float = 0.0
 
     @property

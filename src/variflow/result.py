@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.brief import Brief, one_line
 from variflow.caching import cached_property
 from variflow.model import Model
 from variflow.occlusion import Comparison, backwards, confidence, occluded
@@ -21,8 +22,8 @@ from variflow.solve.minimum import Minimum
 Flow = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class EnergyRecord:
+@dataclass(frozen=True, eq=False, repr=False)
+class EnergyRecord(Brief):
     """The energy at one warp.
 
     Attributes
@@ -44,9 +45,11 @@ class EnergyRecord:
     steps: NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class State:
     """Where an estimate stands after a warp.
+
+    Its arrays are copies: what is written into them changes nothing in the estimate.
 
     Attributes
     ----------
@@ -54,10 +57,6 @@ class State:
         Level of the pyramid; 0 is the finest.
     warp : int
         Which warp of the level, from 0.
-    planes : pair of (H, W) float32
-        The flow ``(u, v)`` at this level, in its pixels; after the last warp of a level it has been filtered.
-    minimum : Minimum
-        What the solver found.
     failure : str
         Why the estimate ends here, unfinished; empty if all is well.
     instead : str
@@ -66,53 +65,77 @@ class State:
 
     level: int
     warp: int
-    planes: tuple[Planes, Planes]
-    minimum: Minimum
+    _planes: tuple[Planes, Planes]
+    _minimum: Minimum
     failure: str = ""
     instead: str = ""
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width of the level."""
-        height, width = self.planes[0].shape
+        height, width = self._planes[0].shape
         return height, width
 
     @cached_property
+    def planes(self) -> tuple[Planes, Planes]:
+        """The flow ``(u, v)`` at this level, in its pixels; after the last warp of a level it has been filtered."""
+        u, v = self._planes
+        return u.copy(), v.copy()
+
+    @cached_property
+    def minimum(self) -> Minimum:
+        """What the solver found."""
+        return self._minimum.copied()
+
+    @property
     def energy(self) -> EnergyRecord:
         """The energy before and after this warp, computed when it is first looked at."""
-        return EnergyRecord(self.level, self.warp, *self.minimum.energies(), self.minimum.steps)
+        return EnergyRecord(self.level, self.warp, *self._energies, self._minimum.steps.copy())
+
+    @cached_property
+    def _energies(self) -> tuple[float, float]:
+        return self._minimum.energies()
 
     @property
     def largest_increment(self) -> float:
         """Length in pixels of the longest increment that the solver found in this warp."""
-        du, dv = self.minimum.increment
+        du, dv = self._minimum.increment
         return float(np.sqrt(np.max(du * du + dv * dv)))
 
     @property
     def exhausted(self) -> bool:
         """Whether the solver has a tolerance and used all its steps without meeting it."""
-        return self.minimum.exhausted
+        return self._minimum.exhausted
 
     @property
     def flow(self) -> Flow:
         """The flow so far, ``(H, W, 2)`` at this level's size and in its pixels."""
-        return np.stack(self.planes, axis=-1)
+        return np.stack(self._planes, axis=-1)
+
+    def resampled(self, shape: tuple[int, int]) -> tuple[Planes, Planes]:
+        """Return the flow so far, ``(u, v)``, brought to another size; of its own size, to be looked at alone."""
+        return resample_flow(self._planes, shape)
 
     def full_size(self, shape: tuple[int, int]) -> Flow:
         """Return the flow so far, brought to the size of the frames, ``(H, W, 2)``."""
-        u, v = resample_flow(self.planes, shape)
+        u, v = self.resampled(shape)
         return _core.interleave(u, v)
+
+    def __repr__(self) -> str:
+        height, width = self.shape
+        failed = f", failed: {self.failure}" if self.failure else ""
+        return one_line(f"<State of level {self.level}, warp {self.warp}: flow of {width} x {height}{failed}>")
 
     def __str__(self) -> str:
         height, width = self.shape
         steps = f" in {len(self.energy.steps)} steps" if self.energy.steps.size else ""
         return (
-            f"level {self.level} ({width} x {height}) warp {self.warp + 1}: energy {self.energy.before:.6g} -> "
+            f"level {self.level} ({width} x {height}) warp {self.warp}: energy {self.energy.before:.6g} -> "
             f"{self.energy.after:.6g}{steps}, largest increment {self.largest_increment:.3g} px"
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """An estimated flow and how it came about.
 
@@ -129,9 +152,23 @@ class Result:
     flow: Flow
     reason: str
     model: Model
-    _iterate: Callable[..., Iterator[State]] = field(repr=False)
-    _inputs: dict[str, Any] = field(repr=False)
-    _warps: int = field(repr=False)
+    _iterate: Callable[..., Iterator[State]]
+    _inputs: dict[str, Any]
+    _warps: int
+
+    def __repr__(self) -> str:
+        height, width = self.flow.shape[:2]
+        speed = np.hypot(self.flow[..., 0], self.flow[..., 1])
+        return one_line(
+            f"<Result of {one_line(self.model.name, 30)}, {width} x {height}: median {np.median(speed):.3g} px, "
+            f"largest {speed.max():.3g} px; {self.reason}>"
+        )
+
+    def _repr_png_(self) -> bytes:
+        """Return a picture of the flow, which a notebook shows."""
+        from variflow.thumbnail import thumbnail
+
+        return thumbnail(self.flow)
 
     @cached_property
     def energies(self) -> list[EnergyRecord]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.brief import Brief
 from variflow.frames import Frame
 from variflow.pyramid import Level
 from variflow.resampling import Planes, smooth
@@ -75,8 +76,8 @@ def _linear(position: NDArray[Any], count: int) -> tuple[NDArray[np.int32], NDAr
     return first.astype(np.int32), np.stack([1 - part, part], axis=1).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class Seeds:
+@dataclass(frozen=True, eq=False, repr=False)
+class Seeds(Brief):
     """What the search has found at a level.
 
     Attributes
@@ -143,8 +144,8 @@ def search(levels: list[Level], spacing: int) -> Iterator[Seeds]:
             begun = _lifted(filled[0], shape, finer.shape, spacing), _lifted(filled[1], shape, finer.shape, spacing)
 
 
-@dataclass(frozen=True)
-class _Side:
+@dataclass(frozen=True, eq=False, repr=False)
+class _Side(Brief):
     """One frame at one level, as the search sees it."""
 
     descriptors: NDArray[np.uint8]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import models
+from variflow.brief import Brief
 from variflow.calling import explained
 from variflow.carrying import Carried
 from variflow.driver import concluded, iterate_prepared
@@ -108,7 +109,7 @@ def _results(arrays: Iterator[Any], model: Model, intensity_range: tuple[float, 
             last: deque[State] = deque(maxlen=1)
             states = iterate_prepared(pair.images, pair.levels, model, carried)
             result = concluded(states, inputs, callback=last.append)
-            carried = Carried.of(last[0].planes, pair.levels) if last else None
+            carried = Carried.of(last[0], pair.levels) if last else None
             before = pair
             yield result
         frame0 = frame1
@@ -116,8 +117,8 @@ def _results(arrays: Iterator[Any], model: Model, intensity_range: tuple[float, 
         raise ValueError(f"frames ends after {0 if frame0 is None else 1}, wanted two or more")
 
 
-@dataclass(frozen=True)
-class _Pair:
+@dataclass(frozen=True, eq=False, repr=False)
+class _Pair(Brief):
     """Two frames of a video, prepared."""
 
     images: Images

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from variflow.brief import Brief
 
-@dataclass(frozen=True, eq=False)
-class Sample:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sample(Brief):
     """A pair of frames and what is known about the motion between them.
 
     Parameters

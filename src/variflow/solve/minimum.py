@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow.brief import Brief
 from variflow.caching import cached_property
 from variflow.energy.terms import Energy
 from variflow.linearisation import LevelLinearisation
 from variflow.resampling import Planes
 
 
-@dataclass(frozen=True)
-class Minimum:
+@dataclass(frozen=True, eq=False, repr=False)
+class Minimum(Brief):
     """What a solver found at one warp.
 
     Attributes
@@ -39,16 +41,25 @@ class Minimum:
 
     start: tuple[Planes, Planes]
     flow: tuple[Planes, Planes]
-    energies: Callable[[], tuple[float, float]]
+    energies: Callable[[], tuple[float, float]] = field(repr=False)
     steps: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     exhausted: bool = False
     failure: str = ""
-    state: Any = None
+    state: Any = field(default=None, repr=False)
 
     @cached_property
     def increment(self) -> tuple[Planes, Planes]:
         """What was added to the flow so far."""
         return self.flow[0] - self.start[0], self.flow[1] - self.start[1]
+
+    def copied(self) -> Minimum:
+        """Return the same with arrays of its own, for whoever may write into them."""
+        start, flow = ((u.copy(), v.copy()) for u, v in (self.start, self.flow))
+        return replace(self, start=start, flow=flow, steps=self.steps.copy(), state=None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What computes the energies holds the whole linearisation, and functions that cannot be pickled.
+        return {**self.__dict__, "energies": partial(tuple, self.energies()), "state": None}
 
 
 class NativeSolver(ABC):

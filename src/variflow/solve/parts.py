@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from variflow import _core
+from variflow.brief import Brief
 from variflow.energy.generalised_variation import TotalGeneralisedVariation
 from variflow.energy.penalties import (
     L1,
@@ -34,8 +35,8 @@ _LOOKED_AT: dict[type[DataTerm], tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Data:
+@dataclass(frozen=True, eq=False, repr=False)
+class Data(Brief):
     """A data term, linearised: ``jx du + jy dv + r``, planes ``(K, H, W)``, and what else the core knows of it."""
 
     residuals: tuple[Planes, Planes, Planes]

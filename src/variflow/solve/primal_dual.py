@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.brief import Brief
 from variflow.choices import check_whole, keep
 from variflow.energy.generalised_variation import TotalGeneralisedVariation
 from variflow.energy.penalties import L1, Huber, Penalty
@@ -111,8 +112,8 @@ def _threshold(penalty: Penalty) -> float:
     raise TypeError(f"energy holds the penalty {penalty!r}, wanted L1 or Huber for PrimalDual")
 
 
-@dataclass(frozen=True)
-class Residuals:
+@dataclass(frozen=True, eq=False, repr=False)
+class Residuals(Brief):
     """Residuals of one linearised data term, penalised jointly by a norm.
 
     The term is ``factor * sum over pixels of weights * rho(|value + along_x du + along_y dv|)``, for an increment
@@ -139,8 +140,8 @@ class Residuals:
     normalisation: float = 0.0
 
 
-@dataclass(frozen=True)
-class Variation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Variation(Brief):
     """The variation of a flow, both components jointly.
 
     ``factor * sum over pixels of rho(|gradient of (u, v)|)`` with forward differences; or, of second order,
