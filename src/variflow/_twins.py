@@ -15,6 +15,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
+from variflow.flowops.warping import FILLING, LEAST_SHARE
+
 __all__ = ["derivative", "spline_coefficients", "warp"]
 
 _INTERPOLATIONS = ("bilinear", "bicubic", "spline")
@@ -107,7 +109,8 @@ def spline_coefficients(planes: ArrayLike) -> jax.Array:
     r"""Coefficients of the cubic B-spline through the samples of each plane, mirrored at the first and last pixel.
 
     Along each axis :math:`(c_{k-1} + 4 c_k + c_{k+1}) / 6 = s_k` [1]_. The native kernel solves this by recursions;
-    here it is a convolution with the inverse, :math:`c_k = \sqrt 3 \sum_n (\sqrt 3 - 2)^{|n|} s_{k+n}`.
+    here it is a convolution with the inverse, :math:`c_k = \sqrt 3 \sum_n (\sqrt 3 - 2)^{|n|} s_{k+n}`. Where a sample
+    is not finite the coefficient is NaN, and the others are as if it were like what surrounds it.
 
     Parameters
     ----------
@@ -137,12 +140,33 @@ def spline_coefficients(planes: ArrayLike) -> jax.Array:
     True
     """
     planes = _as_planes(planes)
-    height, width = planes.shape[-2:]
+    known = jnp.isfinite(planes)
+    whole = jax.lax.cond(known.all(), lambda: planes, lambda: _filled(planes, known))
     inverse = (math.sqrt(3) * _POLE ** np.abs(np.arange(-_SPLINE_REACH, _SPLINE_REACH + 1))).astype(np.float32)
+    return jnp.where(known, _convolved(whole, inverse), jnp.nan)
+
+
+def _filled(planes: jax.Array, known: jax.Array) -> jax.Array:
+    """Replace unknown samples by the mean of the known ones around them, or of all."""
+    reach = math.ceil(3 * FILLING)
+    gaussian = np.exp(-0.5 * (np.arange(-reach, reach + 1) / FILLING) ** 2)
+    gaussian = (gaussian / gaussian.sum()).astype(np.float32)
+    samples = jnp.where(known, planes, 0)
+    share = _convolved(known.astype(jnp.float32), gaussian)
+    count = jnp.maximum(known.sum(axis=(-2, -1), keepdims=True), 1)
+    means = samples.sum(axis=(-2, -1), keepdims=True) / count
+    around = _convolved(samples, gaussian) / jnp.maximum(share, LEAST_SHARE)
+    return jnp.where(known, planes, jnp.where(share > LEAST_SHARE, around, means))
+
+
+def _convolved(planes: jax.Array, kernel: NDArray[np.float32]) -> jax.Array:
+    """Convolve planes along both axes, mirrored at the border."""
+    height, width = planes.shape[-2:]
+    reach = len(kernel) // 2
     images = planes.reshape(-1, 1, height, width)
-    images = images[:, :, _reflected(height, _SPLINE_REACH)][..., _reflected(width, _SPLINE_REACH)]
-    for kernel in (inverse[:, None], inverse[None, :]):
-        images = jax.lax.conv(images, jnp.asarray(kernel[None, None]), (1, 1), "VALID", precision="highest")
+    images = images[:, :, _reflected(height, reach)][..., _reflected(width, reach)]
+    for along in (kernel[:, None], kernel[None, :]):
+        images = jax.lax.conv(images, jnp.asarray(along[None, None]), (1, 1), "VALID", precision="highest")
     return images.reshape(planes.shape)
 
 

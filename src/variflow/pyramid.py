@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from variflow import _core, flowops
+from variflow import _core
 from variflow.brief import Brief
 from variflow.caching import cached_property
 from variflow.color import lab
@@ -50,8 +50,7 @@ class Level(Brief):
     @cached_property
     def spline(self) -> Planes:
         """The coefficients of the cubic B-spline through the second frame, (C, H, W)."""
-        coefficients: Planes = flowops.prepared(self.frame1.planes, "spline")
-        return coefficients
+        return _core.spline_coefficients(np.ascontiguousarray(self.frame1.planes))
 
     @cached_property
     def guide(self) -> Planes:

@@ -9,9 +9,14 @@ import numpy as np
 
 from variflow import _core
 from variflow.choices import check_choice
+from variflow.resampling import Planes, smooth
 
 Interpolation = Literal["bilinear", "bicubic", "spline"]
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
+
+# Before a spline is laid through samples, those that are not finite become the mean of the finite ones around them,
+# weighed by a Gaussian of this standard deviation in pixels; where these have less than that share, of all of them.
+FILLING, LEAST_SHARE = 1.0, 1e-3
 
 
 def warp(image: Any, flow: Any, interpolation: Interpolation = "bicubic") -> Any:
@@ -29,7 +34,8 @@ def warp(image: Any, flow: Any, interpolation: Interpolation = "bicubic") -> Any
         planes ``(H, W)``, and then the image is planes too. Where the flow is NaN, so is the result.
     interpolation : {"bicubic", "bilinear", "spline"}
         Bicubic is the Catmull-Rom kernel (Keys 1981, a = -1/2); spline is the cubic B-spline through the pixels (Unser
-        1999), mirrored at the border: more exact between pixels, and it overshoots more at edges.
+        1999), mirrored at the border: more exact between pixels, and it overshoots more at edges. With each of them a
+        pixel that is NaN or infinite spoils only what is interpolated from it.
 
     Returns
     -------
@@ -66,7 +72,7 @@ def prepared(planes: Any, interpolation: Interpolation) -> Any:
     if interpolation != "spline":
         return planes
     if isinstance(planes, np.ndarray):
-        return _core.spline_coefficients(np.ascontiguousarray(planes, np.float32))
+        return _spline_coefficients(np.ascontiguousarray(planes, np.float32))
     from variflow import _twins
 
     return _twins.spline_coefficients(planes)
@@ -80,6 +86,24 @@ def warp_prepared(planes: Any, flow: tuple[Any, Any], interpolation: Interpolati
     from variflow import _twins
 
     return _twins.warp(planes, flow, interpolation)
+
+
+def _spline_coefficients(planes: Planes) -> Planes:
+    """Return the coefficients of the spline through the finite samples; at the others they are NaN.
+
+    So what is not finite reaches no further than the kernel, as with the other interpolations. Until then it is
+    replaced by a mean of what surrounds it.
+    """
+    known = np.isfinite(planes)
+    if known.all():
+        return _core.spline_coefficients(planes)
+    samples = np.where(known, planes, np.float32(0))
+    share = smooth(known.astype(np.float32), FILLING)
+    means = samples.sum(axis=(1, 2), keepdims=True) / np.maximum(known.sum(axis=(1, 2), keepdims=True), 1)
+    around = np.where(share > LEAST_SHARE, smooth(samples, FILLING) / np.maximum(share, LEAST_SHARE), means)
+    coefficients = _core.spline_coefficients(np.where(known, planes, around).astype(np.float32))
+    coefficients[~known] = np.nan
+    return coefficients
 
 
 def _warp_array(image: Any, flow: Any, interpolation: Interpolation) -> Any:
