@@ -350,7 +350,7 @@ def test_camera_orientation_is_applied_and_cmyk_becomes_rgb(tmp_path):
         (random.random((4, 5)), {"byteorder": ">"}),
         (random.integers(0, 99, (4, 5, 5), np.uint16), {"photometric": "minisblack", "planarconfig": "contig"}),
         (random.integers(-9, 99, (4, 5), np.int16), {"compression": "zlib"}),
-        (random.random((4, 5)) > 0.5, {}),
+        (random.integers(0, 4000, (4, 5), np.uint16), {"bitspersample": 12}),
     ],
 )
 def test_tiff_keeps_measured_numbers(tmp_path, image, how):

@@ -3,8 +3,9 @@
 from variflow.io.atomic import atomic
 from variflow.io.errors import FileFormatError, FlowFileError, ImageFileError
 from variflow.io.flows import check_flow_path, read_flow, write_flow
-from variflow.io.images import check_image_path, read_image, write_image
-from variflow.io.sequences import Frames, read_frames
+from variflow.io.images import check_image_path, write_image
+from variflow.io.reading import read_frames, read_image
+from variflow.io.sequences import Frames
 
 __all__ = [
     "FileFormatError",

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy.typing as npt
 
 from variflow.io import claims
-from variflow.io.errors import FileFormatError
+from variflow.io.errors import FileFormatError, ImageFileError
+from variflow.io.sequences import Frames, One
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 
@@ -60,6 +61,31 @@ def decode(path: Path, data: bytes, error: type[FileFormatError]) -> tuple[Heade
     stored_bits = header.width * header.height * header.bits * _CHANNELS[header.kind]
     claims.check_expansion(path, error, size, stored_bits // 8, len(data), claims.DEFLATE)
     return header, imagecodecs.png_decode(data)
+
+
+def open_frames(path: Path) -> Frames:
+    """Open the frames of a PNG: one, or those of an animation (APNG).
+
+    Raises
+    ------
+    ImageFileError
+        If it is an animation of colours of 16 bits, of which 8 would be read.
+    """
+    data = path.read_bytes()
+    place = data.find(b"acTL", 33, max(data.find(b"IDAT"), 0))
+    if place < 0 or int.from_bytes(data[place + 4 : place + 8], "big") < 2:
+        return One(path, _image)
+    if data[24:25] == b"\x10":
+        raise ImageFileError(path, "an animated PNG of 16 bits, of which 8 can be read; convert it to a TIFF")
+    from variflow.io.pictures import Pictures
+
+    return Pictures(path, ("PNG",))
+
+
+def _image(path: Path) -> npt.NDArray[Any]:
+    """Read gray or RGB; alpha is dropped."""
+    _, image = decode(path, path.read_bytes(), ImageFileError)
+    return image[..., :-1] if image.ndim == 3 and image.shape[2] in (2, 4) else image
 
 
 def end(data: bytes) -> int:

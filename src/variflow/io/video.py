@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.caching import cached_property
-from variflow.io import claims, extras, images
+from variflow.io import claims, extras
 from variflow.io.errors import ImageFileError, explained
-from variflow.io.sequences import Frames
+from variflow.io.sequences import Frames, plain
 
 
 class Video(Frames):
@@ -102,4 +102,4 @@ def _pixels(frame: Any) -> npt.NDArray[Any]:
         image = frame.to_ndarray(format="gray16le" if deep else "gray")
     else:
         image = frame.to_ndarray(format="rgb48le" if deep else "rgb24")
-    return images.plain(np.rot90(image, frame.rotation // 90))
+    return plain(np.rot90(image, frame.rotation // 90))

@@ -1,0 +1,82 @@
+"""Frames in arrays: NumPy's ``.npy`` and Zarr, with the axes (H, W), (H, W, C), (T, H, W) or (T, H, W, C)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow.io import npy, zarr_array
+from variflow.io.errors import ImageFileError, explained
+from variflow.io.sequences import Frames, plain
+
+MOST_CHANNELS = 16
+
+
+class Array(Frames):
+    """An array on disk, of which only the frame that is wanted is read.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    array : array
+        Anything with a shape that returns a part of itself as NumPy does.
+
+    Raises
+    ------
+    ImageFileError
+        If it has other axes than frames have.
+    """
+
+    def __init__(self, path: Path, array: Any) -> None:
+        self._path, self._array = path, array
+        self._many = is_stack(path, array.shape)
+
+    def __len__(self) -> int:
+        return int(self._array.shape[0]) if self._many else 1
+
+    def refuse_stack(self) -> None:
+        """Raise `ImageFileError` unless the array is one frame; a stack of one is a stack."""
+        if self._many:
+            shape = self._array.shape
+            raise ImageFileError(
+                self._path, f"an array of frames, of shape {shape}; one image is wanted, or read_frames"
+            )
+
+    def _frame(self, index: int) -> npt.NDArray[Any]:
+        with explained(self._path, ImageFileError, f"frame {index} cannot be read"):
+            return plain(np.array(self._array[index] if self._many else self._array[...]))
+
+
+def is_stack(path: Path, shape: tuple[int, ...]) -> bool:
+    """Tell an array of frames, (T, H, W) or (T, H, W, C), from one frame, (H, W) or (H, W, C); C is at most 16.
+
+    Raises
+    ------
+    ImageFileError
+        If it is neither.
+    """
+    channels = len(shape) > 2 and shape[-1] <= MOST_CHANNELS
+    if len(shape) - channels not in (2, 3):
+        raise ImageFileError(path, f"an array of shape {shape}; (T, H, W) or (T, H, W, C) with C up to 16 is wanted")
+    return len(shape) - channels == 3
+
+
+def open_npy(path: Path) -> Array:
+    """Open the frames of a ``.npy`` file, which is mapped and not loaded."""
+    with path.open("rb") as file:
+        header = npy.read_header(path, file, path.stat().st_size, ImageFileError)
+        start = file.tell()
+    order: Literal["C", "F"] = "F" if header.fortran else "C"
+    return Array(path, np.memmap(path, dtype=header.dtype, mode="r", offset=start, shape=header.shape, order=order))
+
+
+def open_zarr(path: Path) -> Array:
+    """Open the frames of a Zarr array, of which only the chunks of a frame are read."""
+    array = zarr_array.open_array(path, ImageFileError)
+    shape = array.shape[1:] if is_stack(path, array.shape) else array.shape
+    zarr_array.check_size(path, array, shape, ImageFileError)
+    return Array(path, array)

@@ -1,0 +1,120 @@
+"""The picture formats that Pillow decodes: JPEG, GIF, WebP, BMP and others, with one picture or an animation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow.errors import warn
+from variflow.io import claims
+from variflow.io.errors import ImageFileError, explained
+from variflow.io.sequences import Frames, plain
+
+_AS_STORED = ("L", "RGB", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+class Pictures(Frames):
+    """The pictures of one file, upright as the camera noted it, in RGB if there are several.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+    decoders : tuple of str
+        The formats that it may have, by Pillow's names.
+
+    Raises
+    ------
+    ImageFileError
+        If Pillow cannot open it.
+    """
+
+    def __init__(self, path: Path, decoders: tuple[str, ...]) -> None:
+        self._path, self._decoders = path, decoders
+        with explained(path, ImageFileError, "cannot be read as an image"), self._opened() as file:
+            self._check_size(file)
+            self._places = _places(path, file)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def _frame(self, index: int) -> npt.NDArray[Any]:
+        from PIL import ImageOps
+
+        what = f"frame {index} cannot be read" if len(self) > 1 else "cannot be read as an image"
+        with explained(self._path, ImageFileError, what), self._opened() as file:
+            if (deep := _decoder_of_deep(self._path)) is not None:
+                image = np.asarray(deep(self._path.read_bytes()))
+                return plain(image[..., :-1] if image.ndim == 3 and image.shape[2] in (2, 4) else image)
+            if self._places[index]:  # a file of one picture may not know how to seek
+                file.seek(self._places[index])
+            self._check_size(file)
+            # A PNG is left as it is stored.
+            upright = file if file.format == "PNG" else ImageOps.exif_transpose(file)
+            return _pixels(upright, several=len(self) > 1)
+
+    def _opened(self) -> Any:
+        from PIL import Image
+
+        return Image.open(self._path, formats=self._decoders)
+
+    def _check_size(self, file: Any) -> None:
+        """Refuse a size that no file of that length could hold."""
+        width, height = file.size
+        # Four bytes a pixel, because whatever is stored, palettes and animations pass through RGB with alpha.
+        needed, size = 4 * height * width, self._path.stat().st_size
+        claims.check_expansion(self._path, ImageFileError, (height, width), needed, size, claims.ANY_CODEC)
+
+
+def _decoder_of_deep(path: Path) -> Any:
+    """Return what decodes a picture of more than eight bits a sample, which Pillow would cut to eight, or None."""
+    with path.open("rb") as file:
+        start = file.read(8192)
+    if start[3:4] == b"\2" and start.startswith(b"\x01\xda"):
+        raise ImageFileError(path, "an SGI picture of 16 bits, of which 8 can be read; convert it to PNG or TIFF")
+    size = start.find(b"\xff\x51")  # where a code stream of JPEG 2000 says how large it is, and how deep
+    profile = start.find(b"av1C")
+    j2k = start.startswith((b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51"))
+    if j2k and 0 <= size < len(start) - 40 and start[size + 40] & 127 > 7:
+        import imagecodecs
+
+        return imagecodecs.jpeg2k_decode
+    if start[4:8] == b"ftyp" and 0 <= profile < len(start) - 6 and start[profile + 6] & 0x40:
+        import imagecodecs
+
+        return imagecodecs.avif_decode
+    return None
+
+
+def _places(path: Path, file: Any) -> list[int]:
+    """Return the numbers of the pictures that are frames."""
+    places = list(range(int(getattr(file, "n_frames", 1))))
+    if file.format == "PNG" and file.info.get("default_image"):  # shown by programs that know no animation
+        return places[1:]
+    if file.format != "MPO":
+        return places
+    # A JPEG with others behind it: more views, or small ones for programs.
+    sizes = []
+    for place in places:
+        file.seek(place)
+        sizes.append(file.size)
+    alike = [place for place in places if sizes[place] == sizes[0]]
+    if len(alike) < len(places):
+        others = ", ".join(f"{w} x {h}" for w, h in sizes if (w, h) != sizes[0])
+        warn(f"{path}: its pictures of {sizes[0][0]} x {sizes[0][1]} pixels are read, and left out: {others}")
+    return alike
+
+
+def _pixels(picture: Any, several: bool) -> npt.NDArray[Any]:
+    """Turn a picture into gray or RGB without alpha; bits below eight fill the range."""
+    mode = picture.mode
+    if several:
+        picture = picture.convert("RGB")
+    elif mode in ("1", "LA", "La"):
+        picture = picture.convert("L")
+    elif mode not in _AS_STORED:
+        picture = picture.convert("RGB")
+    return plain(np.array(picture))

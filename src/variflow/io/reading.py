@@ -1,0 +1,216 @@
+"""One read for every file that holds frames: the content of a file says what it is."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from variflow.io import arrays, zarr_array
+from variflow.io.content import content_of
+from variflow.io.errors import ImageFileError, explained
+from variflow.io.netpbm import Netpbm
+from variflow.io.pictures import Pictures
+from variflow.io.png import open_frames as open_png
+from variflow.io.sequences import Frames
+from variflow.io.tiff_pages import Pages
+
+_PICTURES = (
+    ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".npy", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif",
+    ".tiff", ".webp",
+)  # fmt: skip
+
+
+def read_image(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
+    """Read one image with the numbers that the file holds.
+
+    The content, not the name, says the format. Sixteen bits stay sixteen bits and floating point stays floating
+    point; fewer than eight bits become eight with the range filled (a 1-bit PNG holds 0 and 255). A palette is
+    replaced by its RGB colours. An alpha channel is dropped: a frame of a flow has none, and the colours under it are
+    used as they are. The orientation noted by a camera (EXIF) is applied to JPEG and the other formats that imageio
+    reads, so that the image stands as viewers show it; PNG and TIFF are returned as they are stored, a TIFF whose zero
+    is white too. An array of NumPy (``.npy``) or Zarr is an image if its shape is (H, W), or (H, W, C) with at most 16
+    channels.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file, or the folder of a Zarr array.
+
+    Returns
+    -------
+    image : (H, W) or (H, W, C)
+        Gray, or channels last; three channels are RGB.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ImageFileError
+        If it is no image, is damaged, or holds several images.
+    ImportError
+        If it is a Zarr array and Zarr is not installed.
+
+    See Also
+    --------
+    variflow.read_frames : Files that hold several images, folders of images and videos.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from variflow import write_image
+    >>> name = Path(tempfile.mkdtemp()) / "ramp.png"
+    >>> write_image(name, np.array([[0, 1000, 65535]], np.uint16))
+    >>> read_image(name)
+    array([[    0,  1000, 65535]], dtype=uint16)
+    """
+    file = Path(path)
+    if not file.exists():
+        raise FileNotFoundError(f"{os.fspath(path)}: no such file")
+    with explained(path, ImageFileError, "cannot be read as an image"):
+        frames = _opened(file, one=True)
+        if isinstance(frames, arrays.Array):
+            frames.refuse_stack()
+        if len(frames) > 1:
+            raise ImageFileError(path, f"holds {len(frames)} images; one image is wanted, or read_frames")
+        return frames[0]
+
+
+def read_frames(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> Frames:
+    """Open a sequence of frames; each is read when it is asked for.
+
+    Parameters
+    ----------
+    source : str, os.PathLike or iterable of them
+        One of
+
+        - a folder of images, in the order of the numbers in their names (frame2 before frame10);
+        - a pattern such as ``"shot/*.png"``, likewise; ``**`` stands for folders in folders;
+        - image files, one after the other;
+        - one file that holds frames: a TIFF of several pages, an animation, a NumPy array (``.npy``), a video; or the
+          folder of a Zarr array. An array has the axes (T, H, W) or (T, H, W, C), where C is at most 16. A video needs
+          ``pip install 'variflow[video]'``; its frames are RGB, or gray if it is gray, of 8 bits or, if it has more,
+          16, and turned as its player would;
+        - one image, a sequence of one.
+
+    Returns
+    -------
+    frames : Frames
+        The sequence.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file, or nothing matches the pattern.
+    ImageFileError
+        If the file holds no frames, or the folder no images.
+    ImportError
+        If it needs a library that is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from variflow import write_image
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for time in range(11):
+    ...     write_image(folder / f"frame{time}.png", np.full((4, 6), time, np.uint8))
+    >>> frames = read_frames(folder)
+    >>> len(frames), frames[10].max(), [frame.max() for frame in frames[2:5]]
+    (11, np.uint8(10), [np.uint8(2), np.uint8(3), np.uint8(4)])
+    """
+    if not isinstance(source, str | os.PathLike):
+        return Files([Path(path) for path in source])
+    path = Path(source)
+    if not path.exists():
+        found = glob.glob(os.fspath(source), recursive=True)
+        if not found:
+            raise FileNotFoundError(f"{os.fspath(source)}: no such file, and no file whose name matches")
+        return Files(sorted(map(Path, found), key=_natural))
+    with explained(path, ImageFileError, "cannot be read as frames"):
+        if path.is_dir() and not zarr_array.is_zarr(path):
+            return _folder(path)
+        return _opened(path, one=False)
+
+
+class Files(Frames):
+    """One image a file.
+
+    Parameters
+    ----------
+    paths : list of Path
+        Existing files.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one is not there.
+    ValueError
+        If there are none.
+    """
+
+    def __init__(self, paths: list[Path]) -> None:
+        if not paths:
+            raise ValueError("source: it is empty, one file at least is wanted")
+        for path in paths:
+            if not path.exists():
+                raise FileNotFoundError(f"{path}: no such file")
+        self._paths = paths
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def _frame(self, index: int) -> npt.NDArray[Any]:
+        return read_image(self._paths[index])
+
+
+def _opened(path: Path, one: bool) -> Frames:
+    """Open the frames of a file or of a Zarr array; if one image is wanted, a video is refused before it is opened."""
+    if zarr_array.is_zarr(path):
+        return arrays.open_zarr(path)
+    if not path.is_file():
+        raise ImageFileError(path, "not a file")
+    content = content_of(path)
+    match content.name:
+        case "a TIFF":
+            return Pages(path)
+        case "a PNG":
+            return open_png(path)
+        case "a NumPy array":
+            return arrays.open_npy(path)
+        case "a PBM, PGM or PPM" | "a .pfm file":
+            return Netpbm(path)
+    if content.decoders:
+        return Pictures(path, content.decoders)
+    if content.kind in ("video", "unknown") and not one:
+        from variflow.io.video import Video
+
+        return Video(path)
+    raise ImageFileError(path, f"is {content.name}, {_ADVICE.get(content.kind, 'no image that can be read')}")
+
+
+_ADVICE = {
+    "video": "and no single image; variflow.read_frames and variflow.estimate_video take its frames",
+    "flow": "which may hold a flow, and no image; variflow.read_flow reads it, `variflow show` paints it",
+}
+
+
+def _folder(path: Path) -> Frames:
+    found = [
+        file
+        for file in path.iterdir()
+        if file.suffix.lower() in _PICTURES and not file.name.startswith(".") and file.is_file()
+    ]
+    if not found:
+        raise ImageFileError(path, f"a folder without images ({', '.join(_PICTURES)})")
+    return Files(sorted(found, key=_natural))
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Order names by the numbers in them."""
+    parts = re.split(r"(\d+)", os.fspath(path))
+    return [(int(part), "") if place % 2 else (0, part) for place, part in enumerate(parts)]

@@ -1,0 +1,285 @@
+"""The frames of a TIFF: all its pages of one shape and kind, whoever wrote them and however each is stored."""
+
+from __future__ import annotations
+
+import math
+import re
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow.errors import warn
+from variflow.io import claims, tiff_colors
+from variflow.io.errors import FileFormatError, ImageFileError, explained
+from variflow.io.sequences import Frames, plain
+
+_REDUCED, _MASK = 1, 4
+_WANTED = "frames have one axis beside y, x and C. Choose one, as with tifffile.imread(path)[:, 0], and give the array"
+
+
+class _Place(NamedTuple):
+    """Where the planes of one frame lie: pages, or offsets in the file where only the first page is known."""
+
+    page: Any
+    planes: tuple[Any, ...]
+    shape: tuple[int, ...]
+    samples_first: bool = False
+    transform: Any = None
+    group: int = -1
+
+
+class Pages(Frames):
+    """The frames of a TIFF, each read when it is asked for.
+
+    Pages of the same shape and kind are frames; if there are several kinds, those of the most pages, or of the largest,
+    and `VariflowWarning` says what is left out. Smaller copies that the file marks as such are left out silently.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+    error : type
+        The error to raise.
+    wanted : str
+        What it says of axes that cannot be.
+
+    Raises
+    ------
+    FileFormatError
+        Of that kind, if it holds no image that can be read.
+    """
+
+    def __init__(self, path: Path, error: type[FileFormatError] = ImageFileError, wanted: str = _WANTED) -> None:
+        self._path, self._error = path, error
+        self._file = opened(path, error)
+        weakref.finalize(self, self._file.close)
+        places, masks, fault = _places(path, self._file, error)
+        fault += wanted if fault.endswith("; ") else ""
+        self._places = _chosen(path, places, fault, error)
+        first = self._places[0]
+        self._masks = _fitting(path, masks, self._places)
+        self._check_size(first)
+        self._check_size(self._places[-1])  # a file that lost its end
+        self.stored_type = np.dtype(first.page.dtype)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def _frame(self, index: int) -> npt.NDArray[Any]:
+        with explained(self._path, self._error, f"frame {index} cannot be read"):
+            place = self._places[index]
+            image = tiff_colors.pixels(self._path, self._stored(place), self._tagged(place))
+            return plain(self._masked(image, index))
+
+    def stored(self, index: int) -> npt.NDArray[Any]:
+        """Return the samples of a frame as numbers, (H, W) or (H, W, S), NaN where they are missing."""
+        place = self._places[index]
+        samples = self._stored(place)
+        missing = tiff_colors.missing_samples(self._path, samples, self._tagged(place))
+        if missing is not None:
+            samples[missing] = np.nan
+        return plain(self._masked(samples, index))
+
+    def _tagged(self, place: _Place) -> Any:
+        """Return the page whose tags count: its own, or the first one, which may speak for the whole file."""
+        first = self._places[0].page
+        return first if place.page.tags.get(42113) is None and first.dtype == place.page.dtype else place.page
+
+    def _stored(self, place: _Place) -> npt.NDArray[Any]:
+        self._check_size(place)
+        planes = [self._plane(place, plane) for plane in place.planes]
+        image = planes[0] if len(planes) == 1 else np.stack(planes, axis=-1)
+        if place.samples_first:
+            image = np.moveaxis(image, 0, -1)
+        return np.array(image if place.transform is None else place.transform(image))
+
+    def _plane(self, place: _Place, plane: Any) -> npt.NDArray[Any]:
+        page = place.page
+        if isinstance(plane, int):
+            kind = page.dtype.newbyteorder(self._file.byteorder)
+            return np.asarray(self._file.filehandle.read_array(kind, math.prod(place.shape), plane)).reshape(
+                place.shape
+            )
+        if plane is None:
+            raise self._error(self._path, "one of its images is not in the file")
+        if isinstance(plane, tuple):
+            return np.asarray(plane[0].asarray()).reshape(-1, *place.shape)[plane[1]]
+        number = tiff_colors.nodata(self._path, self._tagged(place), page.dtype)
+        self._check_data(page, plane, sparse=number is not None)
+        page.nodata = 0 if number is None else number  # what tifffile puts where no data are stored
+        return np.asarray(plane.asarray()).reshape(place.shape)
+
+    def _masked(self, image: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:
+        if not self._masks:
+            return image
+        usable = self._stored(self._masks[index]) != 0
+        if image.dtype.kind != "f":
+            image = image.astype(np.float32 if image.dtype.itemsize < 4 else np.float64)
+        image[~usable] = np.nan
+        return image
+
+    def _check_size(self, place: _Place) -> None:
+        """Refuse a page that claims more pixels than the file could hold."""
+        page, size, item = place.page, self._path.stat().st_size, place.page.dtype.itemsize
+        # The tiles are whole, so that the last ones reach beyond the image and a page may need more than its pixels.
+        tile = max(1, page.tilewidth) * max(1, page.tilelength) * max(1, page.tiledepth)
+        plane = math.prod(place.shape) * item
+        bits = page.bitspersample
+        factor = 1 if int(page.compression) == 1 and isinstance(bits, int) and bits >= 8 else claims.ANY_CODEC
+        needed = max(plane * len(place.planes), tile * item)
+        claims.check_expansion(self._path, self._error, place.shape, needed, size, factor)
+        end = max((offset + plane for offset in place.planes if isinstance(offset, int)), default=0)
+        if end > size:
+            raise self._error(self._path, f"truncated: {size} bytes, its pages need {end}")
+
+    def _check_data(self, page: Any, plane: Any, sparse: bool) -> None:
+        """Refuse a page of which data are not in the file: tifffile would put zeros there."""
+        size, wanted = self._path.stat().st_size, math.prod(page.chunked)
+        parts = list(zip(plane.dataoffsets, plane.databytecounts, strict=False))
+        empty = 0 if sparse else sum(count == 0 for _, count in parts)
+        if len(parts) != wanted or empty:
+            raise self._error(self._path, f"a page has {len(parts) - empty} parts with data, its size needs {wanted}")
+        if any(offset + count > size for offset, count in parts):
+            raise self._error(self._path, f"truncated: its pages need more than its {size} bytes")
+
+
+def opened(path: Path, error: type[FileFormatError]) -> Any:
+    """Open a TIFF with tifffile, once it is known that the chain of its pages ends: tifffile may follow it for ever.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file that begins as a TIFF.
+    error : type
+        The error to raise.
+
+    Returns
+    -------
+    file : tifffile.TiffFile
+        Open.
+
+    Raises
+    ------
+    FileFormatError
+        Of that kind, if its pages go in a circle; tifffile raises its own errors for what it cannot open.
+    """
+    import tifffile
+
+    with path.open("rb") as file:
+        start = file.read(16)
+        order: Literal["little", "big"] = "little" if start.startswith(b"II") else "big"
+        big = start[2:4] in (b"+\0", b"\0+")
+        # The bytes of an offset, of the count of a page's tags, and of a tag.
+        offset_size, count_size, tag_size = (8, 8, 20) if big else (4, 2, 12)
+        offset = int.from_bytes(start[8:16] if big else start[4:8], order)
+        seen = set()
+        while 0 < offset < path.stat().st_size:
+            if offset in seen:
+                raise error(path, "a TIFF whose pages go in a circle")
+            seen.add(offset)
+            file.seek(offset)
+            tags = int.from_bytes(file.read(count_size), order)
+            file.seek(min(offset + count_size + tags * tag_size, path.stat().st_size))
+            offset = int.from_bytes(file.read(offset_size), order)
+    return tifffile.TiffFile(path)
+
+
+def _places(path: Path, file: Any, error: type[FileFormatError]) -> tuple[list[_Place], list[_Place], str]:
+    """Return where all images lie, where all masks lie, and what is wrong if there are no images."""
+    file.is_uniform = False  # else tifffile looks at three pages, and takes the others to be alike
+    series = file.series
+    if not series:
+        return [], [], "a TIFF without images"
+    if any(one.is_multifile for one in series):
+        raise error(path, "a TIFF whose pages lie in several files; join them first")
+    places: list[_Place] = []
+    masks: list[_Place] = []
+    fault = ""
+    if series[0].kind != "generic":  # ImageJ, OME and others say what the axes are
+        own = [one for one in series if not one.keyframe.is_subifd and not int(one.keyframe.subfiletype) & _REDUCED]
+        for number, one in enumerate(own or series):  # smaller copies lie beneath an image, or an image beneath one
+            found, said = _of_series(one, number)
+            places += found
+            fault = fault or said
+        return places, masks, fault
+    pages = [file.pages[index].aspage() for index in range(len(file.pages))]
+    if all(int(page.subfiletype) & _REDUCED for page in pages):  # the image itself lies beneath its preview
+        pages += [below.aspage() for page in pages for below in page.pages or ()]
+    for page in pages:
+        mark = int(page.subfiletype)
+        if mark & _REDUCED:
+            continue
+        (masks if mark & _MASK else places).append(_Place(page, (page,), page.shape, page.axes == "SYX"))
+    return places, masks, "a TIFF that holds reduced copies or masks alone"
+
+
+def _of_series(series: Any, number: int) -> tuple[list[_Place], str]:
+    """Return where the frames of one series lie, or why it has none."""
+    page = series.keyframe
+    axes = zip(series.get_axes(False), series.get_shape(False), strict=True)
+    lengths = [(letter, length) for letter, length in axes if length != 1 or letter in "YX"]
+    letters = "".join(letter for letter, _ in lengths)
+    # Samples lie before y and x where each has a plane of its own, which one page holds together.
+    before = page.axes == "SYX" and letters[:-2][-1:] in ("S", "C")
+    inner = re.search(r"[SC]YX$" if before else "YX[SC]?$", letters)
+    outer = lengths[: inner.start()] if inner else lengths
+    channel = [place for place, (letter, _) in enumerate(outer) if letter in "CS"]
+    channels = len(channel) + (inner is not None and len(inner[0]) == 3)
+    if inner is None or channels > 1 or len(outer) - len(channel) > 1:
+        said = ", ".join(f"{letter} {length}" for letter, length in lengths)
+        return [], f"a TIFF with the axes {said}; "
+    order = np.arange(math.prod(length for _, length in outer)).reshape([length for _, length in outer])
+    order = np.moveaxis(order, channel[0], -1) if channel else order[..., None]
+    shape = tuple(length for _, length in lengths[inner.start() :])
+    planes: Sequence[Any]
+    if series.dataoffset is not None:  # one block, of which tifffile may know the first page alone
+        size = math.prod(shape) * page.dtype.itemsize
+        planes = [series.dataoffset + place * size for place in range(order.size)]
+    elif math.prod(shape) != math.prod(page.shape):  # tifffile puts planes that are one pixel wide together
+        planes = [(series, place) for place in range(order.size)]
+    else:
+        planes = series.pages
+    if len(planes) < order.size:
+        return [], f"truncated: it has {len(planes)} pages, its metadata say {order.size}"
+    frames = order.reshape(-1, order.shape[-1]).tolist()
+    # Frames that were written one by one are series of their own; two videos in one file are not one video.
+    group = number if len(frames) > 1 and series.kind != "shaped" else -1
+    transform = series.transform
+    return [_Place(page, tuple(planes[at] for at in one), shape, before, transform, group) for one in frames], ""
+
+
+def _chosen(path: Path, places: list[_Place], fault: str, error: type[FileFormatError]) -> list[_Place]:
+    """Return the images that are frames of one sequence, and say what is left out."""
+    groups: dict[Any, list[_Place]] = {}
+    for place in places:
+        problem = tiff_colors.problem(place.page)
+        fault = fault or problem or ""
+        groups.setdefault((problem, tiff_colors.kind(place.page, len(place.planes)), place.group), []).append(place)
+    fine = [key for key in groups if key[0] is None]
+    if not fine:
+        raise error(path, next((key[0] for key in groups), fault or "a TIFF without images"))
+    best = max(fine, key=lambda key: (len(groups[key]), key[1][0][0] * key[1][0][1]))
+    if len(groups) > 1:
+        others = ", ".join(_said(key, len(group)) for key, group in groups.items() if key != best)
+        warn(f"{path}: {_said(best, len(groups[best]))} is read, and left out: {others}")
+    return groups[best]
+
+
+def _said(key: tuple[Any, ...], count: int) -> str:
+    _, (shape, kind, _, name), _ = key
+    return f"{count} x {shape} of {kind}, {name}"
+
+
+def _fitting(path: Path, masks: list[_Place], places: list[_Place]) -> list[_Place]:
+    """Return the masks if there is one of the same size for each image."""
+    if not masks:
+        return []
+    size = places[0].page.imagelength, places[0].page.imagewidth
+    if len(masks) == len(places) and all((m.page.imagelength, m.page.imagewidth) == size for m in masks):
+        return masks
+    warn(f"{path}: its {len(masks)} masks do not fit its {len(places)} images, and are left out")
+    return []
