@@ -36,6 +36,7 @@ def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
     --------
     >>> import tempfile
     >>> import numpy as np
+    >>> from variflow import read_image
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_image(f"{folder}/frame.png", np.full((2, 3), 60000, np.uint16))
     ...     read_image(f"{folder}/frame.png").dtype

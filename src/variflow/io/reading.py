@@ -63,6 +63,7 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> from variflow import write_image
     >>> name = Path(tempfile.mkdtemp()) / "ramp.png"
     >>> write_image(name, np.array([[0, 1000, 65535]], np.uint16))
@@ -115,6 +116,7 @@ def read_frames(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> from variflow import write_image
     >>> folder = Path(tempfile.mkdtemp())
     >>> for time in range(11):
