@@ -40,6 +40,50 @@ def test_public_names_all_exist():
         variflow.estimat  # noqa: B018
 
 
+# What people import from; every other module that says what is public is held to the same.
+PUBLIC = [
+    "variflow",
+    "variflow.compat",
+    "variflow.compat.opencv",
+    "variflow.compat.skimage",
+    "variflow.datasets",
+    "variflow.datasets.synthetic",
+    "variflow.datasets.texture",
+    "variflow.energy",
+    "variflow.evaluation",
+    "variflow.filters",
+    "variflow.flowops",
+    "variflow.io",
+    "variflow.matching",
+    "variflow.metrics",
+    "variflow.models",
+    "variflow.report",
+    "variflow.solve",
+    "variflow.solve.conjugate_gradient",
+    "variflow.solve.lucas_kanade",
+    "variflow.solve.primal_dual",
+    "variflow.solve.relaxation",
+    "variflow.view",
+]
+
+
+def test_the_modules_that_variflow_names_are_public():
+    modules = [name for name in variflow.__all__ if type(getattr(variflow, name)) is type(variflow)]
+    assert {f"variflow.{name}" for name in modules} <= set(PUBLIC)
+
+
+@pytest.mark.parametrize("name", ["variflow", *MODULES])
+def test_modules_list_what_is_public_alone(name):
+    module = importlib.import_module(name)
+    assert name not in PUBLIC or module.__all__
+    if hasattr(module, "__all__"):
+        assert dir(module) == sorted(set(module.__all__))
+        names: dict[str, object] = {}
+        exec(f"from {name} import *", names)
+        assert set(names) - {"__builtins__"} == set(module.__all__)
+        assert not [listed for listed in module.__all__ if listed.startswith("_")]
+
+
 @pytest.mark.parametrize("name", ["variflow", *MODULES])
 def test_docstring_examples(name):
     module = importlib.import_module(name)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from variflow._core import get_threads, set_threads
 
 if TYPE_CHECKING:
-    from variflow import datasets, energy, evaluation, filters, flowops, io, metrics, models, view
+    from variflow import compat, datasets, energy, evaluation, filters, flowops, io, metrics, models, solve, view
     from variflow.driver import estimate, iterate
     from variflow.errors import VariflowWarning
     from variflow.flowops import warp
@@ -38,6 +38,7 @@ _HOMES: dict[str, str | None] = {
     "Result": "result",
     "State": "result",
     "VariflowWarning": "errors",
+    "compat": None,
     "datasets": None,
     "energy": None,
     "estimate": "driver",
@@ -53,6 +54,7 @@ _HOMES: dict[str, str | None] = {
     "read_flow": "io",
     "read_frames": "io",
     "read_image": "io",
+    "solve": None,
     "view": None,
     "warp": "flowops",
     "write_flow": "io",
@@ -68,6 +70,7 @@ __all__ = [
     "Result",
     "State",
     "VariflowWarning",
+    "compat",
     "datasets",
     "energy",
     "estimate",
@@ -85,6 +88,7 @@ __all__ = [
     "read_frames",
     "read_image",
     "set_threads",
+    "solve",
     "view",
     "warp",
     "write_flow",

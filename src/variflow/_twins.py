@@ -19,6 +19,11 @@ from variflow.flowops.warping import FILLING, LEAST_SHARE
 
 __all__ = ["derivative", "spline_coefficients", "warp"]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 _INTERPOLATIONS = ("bilinear", "bicubic", "spline")
 
 # The inverse of the B-spline's samples is sqrt(3) pole^|k|, negligible from here on.

@@ -33,6 +33,11 @@ from variflow.model import Model
 
 __all__ = ["COLUMNS", "REGIONS", "Table", "evaluate", "measure", "regions"]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 KEY = ("dataset", "pair", "model")
 # Parts of a frame that are measured apart; where a data set does not tell, or there are no such pixels, they are empty.
 REGIONS = ("s0-10", "s10-40", "s40+", "matched", "unmatched", "boundaries", "background", "foreground")

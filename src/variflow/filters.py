@@ -18,6 +18,12 @@ from variflow.resampling import Planes, stacked
 if TYPE_CHECKING:
     from variflow.linearisation import LevelLinearisation, Linearisation
 
+__all__ = ["Filter", "Median", "WeightedMedian", "median"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 Filter = Callable[[tuple[Planes, Planes], "Linearisation"], tuple[Planes, Planes]]
 

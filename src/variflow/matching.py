@@ -24,6 +24,13 @@ from variflow.pyramid import Level, pyramid
 from variflow.resampling import Planes, resample_flow
 from variflow.seeds import COARSEST, Axis, Seeds, fit_affine, odds, placed, search
 
+__all__ = ["Matches", "densify", "match"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 # Every so many columns and rows a point is matched, and a dense flow is made, if these are not more points than so.
 SPACING = 3
 _MOST_POINTS = 120_000

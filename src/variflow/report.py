@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["HEADINGS", "draw", "summary", "write"]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 # What the tables show of each figure's name; the others are in the CSV file alone.
 HEADINGS = {
     "epe": "EPE",

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["arrows", "color", "error_map", "figure", "save", "warping", "wheel"]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 # The wheel leads through six pure colours; so many of its 55 steps lie between each and the next.
 _CORNERS = ((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1))
 _STEPS = (15, 6, 4, 11, 13, 6)

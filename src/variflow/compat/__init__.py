@@ -5,3 +5,13 @@
 
 Neither library needs to be installed.
 """
+
+from __future__ import annotations
+
+from variflow.compat import opencv, skimage
+
+__all__ = ["opencv", "skimage"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

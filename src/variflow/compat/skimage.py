@@ -22,6 +22,13 @@ from variflow.flowops import to_skimage
 from variflow.model import Model
 from variflow.solve.primal_dual import PrimalDual
 
+__all__ = ["optical_flow_ilk", "optical_flow_tvl1"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 # The attachment that weighs the data as `models.tv_l1` does by default.
 _ATTACHMENT = 15.0
 

@@ -46,6 +46,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def demo() -> Sample:
     """Render the pair that comes with the package: 480 x 640 pixels, five things that move over a background.
 

@@ -17,6 +17,11 @@ from typing import Any, NamedTuple
 
 __all__ = ["ARCHIVES", "Archive", "fetch"]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 Progress = Callable[[str, int, int | None], None]
 
 

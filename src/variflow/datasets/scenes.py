@@ -10,6 +10,10 @@ from variflow.datasets.texture import Color, Texture
 __all__ = ["DEMO"]
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def _star(center: Point, inner: float, outer: float, tips: int, turn: float) -> Polygon:
     """Return a smooth star: its radius swings between inner and outer."""
     angle = np.linspace(0, 2 * np.pi, 16 * tips, endpoint=False)

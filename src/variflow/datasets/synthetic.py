@@ -25,6 +25,11 @@ from variflow.datasets.texture import Texture
 
 __all__ = ["Ellipse", "Layer", "Motion", "Polygon", "Region", "Texture", "render", "translation"]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 Point = tuple[float, float]
 Reals = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

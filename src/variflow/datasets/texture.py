@@ -9,6 +9,13 @@ import numpy.typing as npt
 
 from variflow.caching import cached_property
 
+__all__ = ["Texture"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 Color = tuple[float, float, float]
 Reals = npt.NDArray[np.float64]
 

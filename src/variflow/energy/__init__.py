@@ -46,3 +46,7 @@ __all__ = [
     "Term",
     "TotalGeneralisedVariation",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -66,3 +66,7 @@ __all__ = [
     "warp_planes",
     "warp_prepared",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

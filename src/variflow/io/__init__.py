@@ -21,3 +21,7 @@ __all__ = [
     "write_flow",
     "write_image",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -49,3 +49,7 @@ __all__ = [
     "robustness",
     "speed_between",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

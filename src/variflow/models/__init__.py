@@ -33,6 +33,11 @@ __all__ = [
     "tv_l1",
 ]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 # Every name that `estimate` knows: models and presets.
 _MODELS: dict[str, Callable[[], Model]] = {
     "horn-schunck": horn_schunck,

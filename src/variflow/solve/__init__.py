@@ -2,15 +2,31 @@
 
 A native solver takes the energy apart; any other is one for the general minimiser, which differentiates it, and which
 stands in where an energy of the right kind cannot be taken apart.
+
+The solvers are `relaxation.Relaxation`, `primal_dual.PrimalDual`, `lucas_kanade.LucasKanade` and, in JAX,
+`conjugate_gradient.ConjugateGradient`; their modules are imported when they are first used.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from variflow.energy.terms import Energy, NotPixelwise
 from variflow.linearisation import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
+
+__all__ = ["conjugate_gradient", "lucas_kanade", "primal_dual", "relaxation"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return importlib.import_module(f"variflow.solve.{name}")
+    raise AttributeError(f"module 'variflow.solve' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def suited(energy: Energy, solver: Any, at: LevelLinearisation) -> tuple[Any, str]:

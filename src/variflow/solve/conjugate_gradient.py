@@ -10,6 +10,12 @@ import jax
 import jax.numpy as jnp
 import optimistix
 
+__all__ = ["ConjugateGradient"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 class _State(eqx.Module):
     gradient: Any  # of the previous step; zero before the first

@@ -13,6 +13,12 @@ from variflow.resampling import Planes, smooth
 from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.solve.parts import check_data, data_and_smoothness, motion_tensor, native_energies
 
+__all__ = ["LucasKanade"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 @dataclass(frozen=True)
 class LucasKanade(NativeSolver):

@@ -27,6 +27,12 @@ from variflow.solve.parts import (
     smoothness_arguments,
 )
 
+__all__ = ["PrimalDual"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 @dataclass(frozen=True)
 class PrimalDual(NativeSolver):

@@ -23,6 +23,12 @@ from variflow.solve.parts import (
     smoothness_arguments,
 )
 
+__all__ = ["Relaxation"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 @dataclass(frozen=True)
 class Relaxation(NativeSolver):

@@ -25,3 +25,7 @@ __all__ = [
     "DualTVL1OpticalFlow_create",
     "createOptFlow_DualTVL1",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
