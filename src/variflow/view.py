@@ -10,6 +10,7 @@ S. Baker et al., "A Database and Evaluation Methodology for Optical Flow", IJCV 
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -368,8 +369,10 @@ def save(path: str | os.PathLike[str], picture: npt.ArrayLike | Figure, *, dpi: 
     supported = sorted(drawn.canvas.get_supported_filetypes())
     if kind not in supported:
         raise ImageFileError(path, f"the name of a figure ends with one of .{', .'.join(supported)}")
+    memory = io.BytesIO()
+    drawn.savefig(memory, format=kind, dpi=dpi, bbox_inches="tight", pad_inches=0.05)
     with atomic(path) as file:
-        drawn.savefig(file, format=kind, dpi=dpi, bbox_inches="tight", pad_inches=0.05)
+        file.write(memory.getbuffer())
 
 
 def _field(flow: npt.ArrayLike, name: str = "flow") -> npt.NDArray[np.float64]:

@@ -15,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from variflow.io.atomic import naming
+
 __all__ = ["ARCHIVES", "Archive", "fetch"]
 
 
@@ -95,7 +97,8 @@ def fetch(name: str, folder: str | os.PathLike[str], progress: Progress | None =
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     for archive in ARCHIVES[name]:
-        _fetch(archive, target, progress)
+        with naming(target):
+            _fetch(archive, target, progress)
     return target
 
 

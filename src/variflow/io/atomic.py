@@ -1,23 +1,40 @@
-"""Output that is complete or absent: written beside its destination, then renamed over it."""
+"""Output that is complete or absent: written beside its destination, then renamed over it.
+
+What a process that was killed leaves behind is removed by the next one that writes into that folder. The two are told
+apart by a lock that each writer holds on its part, and that the system takes from a process when it ends.
+"""
 
 from __future__ import annotations
 
+import errno
+import math
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # on Windows, which removes no file that somebody has open
+    fcntl: Any = None  # type: ignore[no-redef]
+
+_PREFIX, _PART, _OLD = ".variflow-", ".part", ".old"
+_swept: dict[Path, float] = {}
 
 
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a binary file that takes the name `path` only when the block ends without an exception.
 
-    Until then the bytes go to a hidden file in the same folder, which is removed if the block fails. An existing
-    `path` stays as it was until it is replaced in one step. The new file has the permissions that any newly created
-    file has. A symbolic link is followed. A device or a pipe cannot be replaced and is written directly.
+    Until then the bytes go to a hidden file in the same folder, which is removed if the block fails, and otherwise by
+    the next writer into that folder. An existing `path` stays as it was until it is replaced in one step; the new file
+    has its permissions, or those that any newly created file has. Other names of it (hard links) keep the old content.
+    A symbolic link is followed. A device or a pipe cannot be replaced and is written directly.
 
     Parameters
     ----------
@@ -35,6 +52,10 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         If the folder does not exist.
     IsADirectoryError
         If `path` is a folder.
+    PermissionError
+        If the folder, or a file that is there, may not be written.
+    OSError
+        If the disk is full, and for all else that the system says; every such error names `path`.
 
     Examples
     --------
@@ -45,68 +66,149 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     >>> (folder / "numbers.bin").read_bytes()
     b'123'
     """
-    # tempfile would make a file that only its owner may read; a plain open follows the umask.
-    with beside(path) as part, part.open("wb") as file:
-        yield file
-
-
-@contextmanager
-def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield another name, under which the block writes a file that takes the name `path` when the block ends.
-
-    For writers that want a name; otherwise as `atomic`.
-    """
     target = destination(path)
     if target.exists() and not target.is_file():
-        yield target
+        with naming(path), target.open("wb") as file:
+            yield file
         return
-    part = _other_name(target)
-    try:
-        yield part
+    with naming(path), _part(target.parent, lambda part: part.touch(exist_ok=False)) as part:
+        with part.open("r+b") as file:
+            yield file
+        _keep_permissions(target, part)
         os.replace(part, target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager
 def folder_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield another name, under which the block makes a folder that takes the name `path` when the block ends.
+    """Yield an empty folder that takes the name `path` when the block ends, as `atomic` does with a file.
 
     A folder that is already there is put aside, and removed only when the new one has its name.
     """
     target = Path(os.path.realpath(path))
     _check_parent(path, target)
-    part, old = _other_name(target), _other_name(target)
-    try:
+    with naming(path), _part(target.parent, Path.mkdir) as part:
         yield part
-        if target.exists():
-            os.replace(target, old)
-        try:
-            os.replace(part, target)
-        except BaseException:
-            if old.exists():
-                os.replace(old, target)
-            raise
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        _keep_permissions(target, part)
+        old = target.parent / f"{_PREFIX}{secrets.token_hex(8)}-{target.name}{_OLD}"
+        while True:
+            with suppress(FileNotFoundError):
+                os.replace(target, old)
+            try:
+                os.replace(part, target)
+                break
+            except OSError:
+                if not target.exists():
+                    if old.exists():
+                        os.replace(old, target)
+                    raise
+                _remove(old)  # another writer was quicker: its folder is put aside in turn
+        _remove(old)
 
 
 def destination(path: str | os.PathLike[str]) -> Path:
     """Return where a file written to `path` really goes, or raise as `atomic` does if it cannot."""
-    target = Path(os.path.realpath(path))
+    target = Path(path)
+    if not target.exists() or target.is_file():  # the standard output has no other name
+        target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(f"{os.fspath(path)}: is a folder, the name of a file is wanted")
-    _check_parent(path, target)
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, "is there, and may not be written", os.fspath(path))
+    if not target.exists() or target.is_file():
+        _check_parent(path, target)
     return target
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let what the system says name `path`, and neither nothing nor the hidden file that stands for it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or (error.filename is not None and _PREFIX not in str(error.filename)):
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+@contextmanager
+def _part(folder: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    """Make a hidden file or folder, held by this process, and removed if the block fails."""
+    _sweep(folder)
+    while True:
+        part = folder / f"{_PREFIX}{secrets.token_hex(8)}{_PART}"
+        make(part)
+        lock = _lock(part)
+        if part.exists():  # and was not swept before it was locked
+            break
+        _release(lock)
+    try:
+        yield part
+    except BaseException:
+        _remove(part)
+        raise
+    finally:
+        _release(lock)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed writers left in a folder, and give back what they had put aside."""
+    now = time.monotonic()
+    if now - _swept.get(folder, -math.inf) < 1:  # a folder of many files takes a while to list
+        return
+    _swept[folder] = now
+    for path in [path for path in folder.iterdir() if path.name.startswith(_PREFIX)]:
+        if path.suffix == _OLD:
+            target = folder / path.name.removeprefix(_PREFIX).removesuffix(_OLD).partition("-")[2]
+            with suppress(OSError):  # the target is there, or another process did it
+                os.rename(path, target)
+            if target.exists():
+                _remove(path)
+        elif path.suffix == _PART:
+            lock = _lock(path)
+            if lock is not None or (fcntl is None and path.is_file()):
+                _remove(path)
+            _release(lock)
+
+
+def _lock(path: Path) -> int | None:
+    """Lock a file or folder, until the number that is returned is closed; None if that cannot be, or somebody has."""
+    if fcntl is None:
+        return None
+    descriptor = None
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        _release(descriptor)
+        return None
+    return descriptor
+
+
+def _release(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+
+
+def _keep_permissions(target: Path, part: Path) -> None:
+    """Give a part the owner and the permissions of what it replaces, as far as they may be given."""
+    with suppress(FileNotFoundError, PermissionError):
+        before = target.stat()
+        if hasattr(os, "chown"):
+            with suppress(PermissionError):
+                os.chown(part, before.st_uid, before.st_gid)
+        part.chmod(stat.S_IMODE(before.st_mode) & 0o777)
 
 
 def _check_parent(path: str | os.PathLike[str], target: Path) -> None:
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{os.fspath(path)}: the folder {target.parent} does not exist")
-
-
-def _other_name(target: Path) -> Path:
-    return target.parent / f".{secrets.token_hex(8)}.part"
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, f"the folder {target.parent} may not be written", os.fspath(path))

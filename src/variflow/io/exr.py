@@ -9,12 +9,15 @@ https://openexr.com/
 
 from __future__ import annotations
 
+import errno
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from variflow.io import claims, extras
+from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
 
 EXTENSIONS = (".exr",)
@@ -82,5 +85,17 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     openexr = extras.load("OpenEXR")
     header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
     channels = {name: np.ascontiguousarray(flow[..., index]) for index, name in enumerate("uv")}
-    with openexr.File(header, channels, num_threads=0) as file:
-        file.write(str(path))
+    # The library wants a name, and says of a full disk sometimes nothing, sometimes what is no OSError.
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder) / "flow.exr"
+        try:
+            with openexr.File(header, channels, num_threads=0) as drawn:
+                drawn.write(str(scratch))
+            whole = np.array_equal(read(scratch), flow, equal_nan=True)
+        except (RuntimeError, FlowFileError) as error:
+            raise OSError(errno.EIO, f"could not be made in {folder}: {error}", str(path)) from error
+        if not whole:
+            raise OSError(errno.EIO, f"could not be made in {folder}: is its disk full?", str(path))
+        content = scratch.read_bytes()
+    with atomic(path) as file:
+        file.write(content)

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
 
 EXTENSIONS = (".flo",)
@@ -91,4 +92,6 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
         )
     values = np.where(np.isnan(flow), np.float32(_UNKNOWN), flow).astype("<f4", copy=False)
     height, width = values.shape[:2]
-    path.write_bytes(_HEADER.pack(_MAGIC, width, height) + values.tobytes())
+    with atomic(path) as file:
+        file.write(_HEADER.pack(_MAGIC, width, height))
+        file.write(values.data)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.io import claims, extras
+from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
 
 EXTENSIONS = (".flo5", ".h5", ".hdf5")
@@ -68,8 +69,13 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
         Displacement (u, v) in pixels, NaN where it is unknown.
     """
     h5py = extras.load("h5py")
-    with h5py.File(path, "w") as file:
+    # In memory: when HDF5 itself meets a full disk, it ends the process.
+    with h5py.File("flow", "w", driver="core", backing_store=False) as file:
         file.create_dataset("flow", data=flow.astype("<f4", copy=False), compression="gzip", compression_opts=5)
+        file.flush()
+        content = file.id.get_file_image()
+    with atomic(path) as written:
+        written.write(content)
 
 
 def _check_size(path: Path, dataset: Any) -> None:

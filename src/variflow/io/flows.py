@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.io import exr, extras, flo, flo5, kitti, npy, npz, pfm, tiff, zarr_array
-from variflow.io.atomic import beside, destination, folder_beside
+from variflow.io.atomic import destination
 from variflow.io.errors import FlowFileError, explained
 
 
@@ -18,7 +18,7 @@ class _Format(Protocol):
     """A flow format is a module with these, entered in the table below.
 
     A module that needs a library of an extra names it as ``EXTRA``. What `write` gets is finite, or NaN in both
-    components.
+    components. It writes through `variflow.io.atomic`.
     """
 
     @property
@@ -124,9 +124,7 @@ def write_flow(path: str | os.PathLike[str], flow: npt.ArrayLike) -> None:
     if infinite.any():
         raise ValueError(f"flow: {int(infinite.sum())} pixels are infinite or beyond float32; NaN marks unknown ones")
     single[np.isnan(single).any(axis=-1)] = np.nan
-    make = folder_beside if known is zarr_array else beside
-    with make(path) as part:
-        known.write(part, single)
+    known.write(Path(path), single)
 
 
 def check_flow_path(path: str | os.PathLike[str]) -> None:

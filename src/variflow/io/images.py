@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,9 @@ def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
             import tifffile
 
             photometric = "rgb" if pixels.ndim == 3 else "minisblack"
-            tifffile.imwrite(file, pixels, photometric=photometric, compression="zlib", metadata=None)
+            memory = io.BytesIO()  # tifffile would not say why a disk takes no more
+            tifffile.imwrite(memory, pixels, photometric=photometric, compression="zlib", metadata=None)
+            file.write(memory.getbuffer())
         else:
             import imageio.v3 as imageio
 

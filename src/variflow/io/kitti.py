@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.io import png
+from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
 
 EXTENSIONS = (".png",)
@@ -84,7 +85,8 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     pixels = np.zeros((*flow.shape[:2], 3), np.uint16)
     pixels[known, :2] = steps
     pixels[known, 2] = 1
-    path.write_bytes(imagecodecs.png_encode(pixels))
+    with atomic(path) as file:
+        file.write(imagecodecs.png_encode(pixels))
 
 
 def _described(header: png.Header) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.io import claims
+from variflow.io.atomic import atomic
 from variflow.io.errors import FileFormatError, FlowFileError
 
 EXTENSIONS = (".npy",)
@@ -64,8 +65,10 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     flow : float32 (H, W, 2)
         Displacement (u, v) in pixels, NaN where it is unknown.
     """
-    with path.open("wb") as file:
-        np.lib.format.write_array(file, flow.astype("<f4", copy=False), allow_pickle=False)
+    values = flow.astype("<f4", copy=False)
+    with atomic(path) as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(values))
+        file.write(values.data)
 
 
 def read_header(path: Path, file: BinaryIO, size: int, error: type[FileFormatError]) -> Header:

@@ -5,6 +5,7 @@ NaN where the flow is unknown.
 
 from __future__ import annotations
 
+import io
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.io import claims, npy
+from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
 
 EXTENSIONS = (".npz",)
@@ -60,8 +62,10 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     flow : float32 (H, W, 2)
         Displacement (u, v) in pixels, NaN where it is unknown.
     """
-    with path.open("wb") as file:
-        np.savez_compressed(file, flow=flow.astype("<f4", copy=False))
+    memory = io.BytesIO()
+    np.savez_compressed(memory, flow=flow.astype("<f4", copy=False))
+    with atomic(path) as file:
+        file.write(memory.getbuffer())
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:

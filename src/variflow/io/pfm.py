@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.io import claims
+from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
 
 EXTENSIONS = (".pfm",)
@@ -81,4 +82,6 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     height, width = flow.shape[:2]
     values = np.zeros((height, width, 3), "<f4")
     values[..., :2] = np.where(np.isnan(flow), np.inf, flow)[::-1]
-    path.write_bytes(f"PF\n{width} {height}\n-1.0\n".encode() + values.tobytes())
+    with atomic(path) as file:
+        file.write(f"PF\n{width} {height}\n-1.0\n".encode())
+        file.write(values.data)

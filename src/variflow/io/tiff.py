@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from variflow.io import claims, tiff_pages
+from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
 
 EXTENSIONS = (".tif", ".tiff")
@@ -56,4 +58,7 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     import tifffile
 
     planes = np.ascontiguousarray(np.moveaxis(flow, -1, 0))
-    tifffile.imwrite(path, planes, photometric="minisblack", metadata={"axes": "CYX"}, byteorder="<")
+    memory = io.BytesIO()
+    tifffile.imwrite(memory, planes, photometric="minisblack", metadata={"axes": "CYX"}, byteorder="<")
+    with atomic(path) as file:
+        file.write(memory.getbuffer())

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.io import claims, extras
+from variflow.io.atomic import folder_beside
 from variflow.io.errors import FileFormatError, FlowFileError, explained
 
 EXTENSIONS = (".zarr",)
@@ -66,8 +67,9 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     """
     zarr = extras.load("zarr")
     chunks = (min(1024, flow.shape[0]), min(1024, flow.shape[1]), 2)
-    array = zarr.create_array(path, shape=flow.shape, dtype="float32", chunks=chunks, fill_value=np.nan)
-    array[...] = flow
+    with folder_beside(path) as part:
+        array = zarr.create_array(part, shape=flow.shape, dtype="float32", chunks=chunks, fill_value=np.nan)
+        array[...] = flow
 
 
 def open_array(path: Path, error: type[FileFormatError]) -> Any:
