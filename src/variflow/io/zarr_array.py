@@ -7,6 +7,7 @@ https://zarr-specs.readthedocs.io/
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from variflow.io import claims, extras
 from variflow.io.atomic import folder_beside
 from variflow.io.errors import FileFormatError, FlowFileError, explained
+from variflow.io.opening import identity, steady_folder
 
 EXTENSIONS = (".zarr",)
 MAGICS: tuple[bytes, ...] = ()  # a folder
@@ -49,10 +51,11 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     FlowFileError
         If the folder is no Zarr array, it is no flow, or a chunk is damaged.
     """
-    array = open_array(path, FlowFileError)
-    claims.checked_shape(path, array.shape, array.dtype)
-    check_size(path, array, array.shape, FlowFileError)
-    return claims.as_flow(path, np.asarray(array[...]))
+    with steady_folder(path, FlowFileError):
+        array = open_array(path, FlowFileError)
+        claims.checked_shape(path, array.shape, array.dtype)
+        check_size(path, array, array.shape, FlowFileError)
+        return claims.as_flow(path, np.asarray(array[...]))
 
 
 def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
@@ -135,7 +138,15 @@ def check_size(path: Path, array: Any, shape: tuple[int, ...], error: type[FileF
 
 def replaceable(path: Path) -> None:
     """Raise `FlowFileError` unless what exists at `path` is a Zarr array, which another one may replace."""
-    zarr = extras.load("zarr")
-    with explained(path, FlowFileError, "is there, and is not replaced"):
-        if not path.is_dir() or not is_zarr(path) or not isinstance(zarr.open(path, mode="r"), zarr.Array):
-            raise ValueError("it is no Zarr array")
+    while (before := identity(path)) is not None and not _is_array(path):
+        if identity(path) == before:  # and was not replaced by somebody meanwhile
+            raise FlowFileError(path, "is there, and is not replaced: it is no Zarr array")
+
+
+def _is_array(path: Path) -> bool:
+    if (path / ".zarray").is_file():
+        return True
+    try:
+        return bool(json.loads((path / "zarr.json").read_bytes())["node_type"] == "array")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

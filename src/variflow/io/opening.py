@@ -1,0 +1,92 @@
+"""Files and folders that somebody else may write to while they are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from variflow.io.errors import FileFormatError
+
+
+@contextmanager
+def opened(path: Path, error: type[FileFormatError], *, by_name: bool = False) -> Iterator[BinaryIO]:
+    """Open a file for reading, and see to it that all that is read of it belongs together.
+
+    A file that is replaced meanwhile is read to its end as it was.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+    error : type
+        The error to raise.
+    by_name : bool
+        Whether a library opens it once more, by its name, so that another file must not take its place.
+
+    Yields
+    ------
+    file : binary file
+        Open for reading; `size` tells its length.
+
+    Raises
+    ------
+    FileFormatError
+        Of that kind, if the file was written to, or replaced, before the block ended.
+    """
+    with path.open("rb") as file:
+        before = os.fstat(file.fileno())
+        try:
+            yield file
+        except Exception as fault:
+            if _changed(path, file, before, by_name):
+                raise error(path, _CHANGED) from fault
+            raise
+        if _changed(path, file, before, by_name):
+            raise error(path, _CHANGED)
+
+
+@contextmanager
+def steady_folder(path: Path, error: type[FileFormatError]) -> Iterator[None]:
+    """See to it that a folder stays in its place while it is read.
+
+    Raises
+    ------
+    FileFormatError
+        Of that kind, if another one took its place before the block ended.
+    """
+    before = identity(path)
+    try:
+        yield
+    except Exception as fault:
+        if identity(path) != before:
+            raise error(path, _CHANGED) from fault
+        raise
+    if identity(path) != before:
+        raise error(path, _CHANGED)
+
+
+def size(file: BinaryIO) -> int:
+    """Return the length of an open file in bytes, whatever has its name by now."""
+    return os.fstat(file.fileno()).st_size
+
+
+def identity(path: Path) -> tuple[int, ...] | None:
+    """Return what tells a file or folder from another one of the same name, None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+_CHANGED = "was written to while it was read; read it again"
+
+
+def _changed(path: Path, file: BinaryIO, before: os.stat_result, by_name: bool) -> bool:
+    after = os.fstat(file.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        return True
+    return by_name and not (path.exists() and os.path.samestat(path.stat(), before))
