@@ -184,6 +184,13 @@ def test_other_choices_of_a_data_set(tmp_path):
     assert datasets.flyingthings3d(tmp_path, split="TRAIN").names == ["TRAIN/A/0000/left/0006"]
 
 
+def test_a_pair_that_is_not_there_is_named(dataset):
+    with pytest.raises(IndexError, match=r"pair 999 is asked for, there are \d+ in \w+"):
+        dataset[999]
+    with pytest.raises(TypeError, match="pair 'a' is asked for, a str; wanted a whole number or a slice"):
+        dataset["a"]
+
+
 def test_nothing_is_read_before_it_is_asked_for(tmp_path):
     sintel(tmp_path)
     (tmp_path / "training" / "clean" / "alley_1" / "frame_0003.png").write_bytes(b"damaged")

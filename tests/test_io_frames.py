@@ -358,3 +358,73 @@ def test_tiff_of_every_depth(tmp_path, kind):
     tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb")
     assert np.array_equal(read_image(tmp_path / "a.tif"), image)
     assert read_image(tmp_path / "a.tif").dtype == kind
+
+
+# ---- what a sequence says of itself ---------------------------------------------------------------------------------
+
+
+def test_pictures_in_a_folder_have_names(folder):
+    frames = read_frames(folder)
+    assert frames.names == ["frame0.png", "frame2.png", "frame10.png", "frame100.png"]
+    assert (frames.shape, frames.fps, frames.times) == ((4, 6), None, None)
+    assert repr(frames) == "<4 frames of 'frame0.png' to 'frame100.png'>"
+    part = frames[2:0:-1]
+    assert part.names == ["frame10.png", "frame2.png"]
+    assert repr(part).startswith("<2 frames of 'frame0.png' to")
+    assert (frames[:0].names, frames[:0].shape, len(frames[:0])) == ([], None, 0)
+
+
+def test_one_file_has_no_names(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((3, 4, 6, 2), np.uint8))
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((3, 4, 6), np.uint16), photometric="minisblack")
+    write_image(tmp_path / "a.png", np.zeros((4, 6), np.uint8))
+    for name, shape, said in (
+        ("a.npy", (4, 6, 2), "3 frames"),
+        ("a.tif", (4, 6), "3 frames"),
+        ("a.png", (4, 6), "1 f"),
+    ):
+        frames = read_frames(tmp_path / name)
+        assert (frames.shape, frames.names, frames.fps, frames.times) == (shape, None, None, None)
+        assert repr(frames).startswith(f"<{said}")
+        assert name in repr(frames)
+        assert frames != frames[:]
+        assert len({frames, frames}) == 1
+
+
+def test_animations_know_when_their_frames_are_shown(tmp_path):
+    pictures = [np.full((8, 9, 3), 30 * time, np.uint8) for time in range(4)]
+    imageio.imwrite(tmp_path / "even.gif", pictures, duration=50, loop=0)
+    imageio.imwrite(tmp_path / "uneven.gif", pictures, duration=[50, 100, 50, 50], loop=0)
+    even, uneven = read_frames(tmp_path / "even.gif"), read_frames(tmp_path / "uneven.gif")
+    assert even.fps == pytest.approx(20)
+    assert even.times == pytest.approx([0, 0.05, 0.1, 0.15])
+    assert even[1::2].times == pytest.approx([0, 0.1])
+    assert even[1::2].fps == pytest.approx(10)
+    assert uneven.fps is None
+    assert uneven.times == pytest.approx([0, 0.05, 0.15, 0.2])
+    assert "20 per second" in repr(even)
+
+
+@needs("av")
+def test_videos_know_when_their_frames_are_shown(tmp_path):
+    encode(tmp_path / "a.mkv", random.integers(0, 255, (5, 32, 48, 3), np.uint8), "ffv1", "bgr0")
+    frames = read_frames(tmp_path / "a.mkv")
+    assert repr(frames) == "<frames of 'a.mkv', 10 per second>"  # how many is known once all have been decoded
+    assert frames.shape == (32, 48, 3)
+    assert frames.fps == pytest.approx(10)
+    assert frames.times == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+    assert frames.names is None
+    assert repr(frames) == "<5 frames of 'a.mkv', 10 per second>"
+    assert frames[1:4:2].times == pytest.approx([0, 0.2])
+    assert frames[1:4:2].fps == pytest.approx(5)
+
+
+@pytest.mark.parametrize("index", ["a", 1.0, None, (0, 1), np.array([0, 1])])
+def test_what_is_no_number_is_no_frame(folder, index):
+    with pytest.raises(TypeError, match=r"frame .* is asked for, a \w+; wanted a whole number or a slice"):
+        read_frames(folder)[index]
+
+
+def test_a_sequence_in_a_name_of_odd_characters_is_shown_in_one_line(tmp_path):
+    write_image(tmp_path / "a\nb[red].png", np.zeros((4, 6), np.uint8))
+    assert "\n" not in repr(read_frames(tmp_path))

@@ -119,7 +119,14 @@ class Dataset(Sequence[Sample]):
             part = object.__new__(Dataset)
             part.name, part._pairs = self.name, self._pairs[index]
             return part
-        return self._pairs[index].read()
+        try:
+            pair = self._pairs[index]
+        except IndexError:
+            raise IndexError(f"pair {index} is asked for, there are {len(self)} in {self.name}") from None
+        except TypeError:
+            kind = type(index).__name__
+            raise TypeError(f"pair {index!r} is asked for, a {kind}; wanted a whole number or a slice") from None
+        return pair.read()
 
     def __repr__(self) -> str:
         return f"<Dataset {self.name}: {len(self)} pairs>"

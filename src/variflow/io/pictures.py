@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from variflow.caching import cached_property
 from variflow.errors import warn
 from variflow.io import claims
 from variflow.io.errors import ImageFileError, explained
@@ -40,6 +42,27 @@ class Pictures(Frames):
 
     def __len__(self) -> int:
         return len(self._places)
+
+    @property
+    def fps(self) -> float | None:
+        """How many frames there are in a second; None if the file does not say, or shows some longer than others."""
+        seconds = set(self._durations)
+        return 1 / seconds.pop() if len(seconds) == 1 else None
+
+    @property
+    def times(self) -> list[float] | None:
+        """When each frame is shown, in seconds after the first; None if the file does not say."""
+        return list(accumulate(self._durations[:-1], initial=0.0)) if self._durations else None
+
+    @cached_property
+    def _durations(self) -> list[float]:
+        """How many seconds each frame is shown; empty if the file does not say."""
+        durations = []
+        with explained(self._path, ImageFileError, "cannot be read as an image"), self._opened() as file:
+            for place in self._places if len(self) > 1 else ():
+                file.seek(place)
+                durations.append(float(file.info.get("duration", 0)) / 1000)
+        return durations if all(durations) else []
 
     def _frame(self, index: int) -> npt.NDArray[Any]:
         from PIL import ImageOps

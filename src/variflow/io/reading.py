@@ -166,6 +166,16 @@ class Files(Frames):
     def __len__(self) -> int:
         return len(self._paths)
 
+    @property
+    def names(self) -> list[str] | None:
+        """The name of each frame's file."""
+        return [path.name for path in self._paths]
+
+    @property
+    def _source(self) -> str:
+        first, last = self._paths[0], self._paths[-1]
+        return repr(first.name) + (f" to {last.name!r}" if len(self) > 1 else "")
+
     def _frame(self, index: int) -> npt.NDArray[Any]:
         return read_image(self._paths[index])
 

@@ -11,6 +11,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from variflow.caching import cached_property
 from variflow.io.errors import ImageFileError, explained
 
 
@@ -22,6 +23,47 @@ class Frames(Sequence[npt.NDArray[Any]]):
     belongs to the caller. What is wrong with a file shows when its frame is read, as `ImageFileError`. One thread at a
     time may read from one sequence.
     """
+
+    _path: Path
+
+    def __repr__(self) -> str:
+        """Return what it is in one line; nothing is read for it."""
+        count = self._known_length
+        number = "frames" if count is None else f"{count} frame{'s' if count != 1 else ''}"
+        rate = f", {self.fps:g} per second" if self.fps is not None else ""
+        return f"<{number} of {self._source}{rate}>"
+
+    @cached_property
+    def shape(self) -> tuple[int, ...] | None:
+        """The shape of the first frame, which is read for it: (H, W) or (H, W, C); None if there is no frame."""
+        return self[0].shape if self._reaches(0) else None
+
+    @property
+    def names(self) -> list[str] | None:
+        """The name of each frame's file; None if they have none of their own."""
+        return None
+
+    @property
+    def fps(self) -> float | None:
+        """How many frames there are in a second, on average; None if that is unknown."""
+        return None
+
+    @property
+    def times(self) -> list[float] | None:
+        """When each frame is shown, in seconds after the first; None if that is unknown.
+
+        For a video that needs all of it to be decoded once, as ``len`` does.
+        """
+        return None
+
+    @property
+    def _source(self) -> str:
+        return repr(self._path.name)
+
+    @property
+    def _known_length(self) -> int | None:
+        """How many frames there are, if that is known without reading them."""
+        return len(self)
 
     @abstractmethod
     def _frame(self, index: int) -> npt.NDArray[Any]:
@@ -39,10 +81,14 @@ class Frames(Sequence[npt.NDArray[Any]]):
         """Read one frame, or return the part of the sequence."""
         if isinstance(index, slice):
             return Part(self, range(len(self))[index])
-        wanted = operator.index(index)
+        try:
+            wanted = operator.index(index)
+        except TypeError:
+            kind = type(index).__name__
+            raise TypeError(f"frame {index!r} is asked for, a {kind}; wanted a whole number or a slice") from None
         wanted += len(self) if wanted < 0 else 0
         if wanted < 0 or not self._reaches(wanted):
-            raise IndexError(f"frame {index} is asked for, there are {len(self)}")
+            raise IndexError(f"frame {index} is asked for, there are {len(self)} in {self._source}")
         return self._frame(wanted)
 
 
@@ -54,6 +100,27 @@ class Part(Frames):
 
     def __len__(self) -> int:
         return len(self._places)
+
+    @property
+    def names(self) -> list[str] | None:
+        """The name of each frame's file; None if they have none of their own."""
+        names = self._whole.names
+        return None if names is None else [names[place] for place in self._places]
+
+    @property
+    def fps(self) -> float | None:
+        """How many frames there are in a second, on average; None if that is unknown."""
+        return None if self._whole.fps is None else self._whole.fps / abs(self._places.step)
+
+    @property
+    def times(self) -> list[float] | None:
+        """When each frame is shown, in seconds after the first; None if that is unknown."""
+        times = self._whole.times
+        return None if times is None else [times[place] - times[self._places[0]] for place in self._places]
+
+    @property
+    def _source(self) -> str:
+        return self._whole._source
 
     def _frame(self, index: int) -> npt.NDArray[Any]:
         return self._whole[self._places[index]]

@@ -42,12 +42,36 @@ class Video(Frames):
             raise ImageFileError(path, "a video without frames")
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._seconds)
+
+    @property
+    def fps(self) -> float | None:
+        """How many frames there are in a second, on average; None if the file does not say."""
+        return self._fps
+
+    @property
+    def times(self) -> list[float] | None:
+        """When each frame is shown, in seconds after the first; None if the file does not say.
+
+        All of it is decoded once for that, as for ``len``.
+        """
+        seconds = [second for second in self._seconds if second is not None]
+        return [second - seconds[0] for second in seconds] if len(seconds) == len(self) else None
+
+    @property
+    def _known_length(self) -> int | None:
+        return len(self) if "_seconds" in self.__dict__ else None
 
     @cached_property
-    def _length(self) -> int:
+    def _seconds(self) -> list[float | None]:
         with explained(self._path, ImageFileError, "cannot be decoded"):
-            return sum(1 for _ in _decoded(self._path))
+            return [frame.time for frame in _decoded(self._path)]
+
+    @cached_property
+    def _fps(self) -> float | None:
+        with explained(self._path, ImageFileError, "cannot be decoded"), _opened(self._path) as container:
+            rate = container.streams.video[0].average_rate
+        return float(rate) if rate else None
 
     def _restart(self) -> None:
         self._decoder = _decoded(self._path)
@@ -79,8 +103,7 @@ def _decoded(path: Path) -> Iterator[Any]:
     """Yield the frames that FFmpeg decodes."""
     av = extras.load("av")
     try:
-        # A playlist must not lead to other files or into the network, nor a name with a colon be taken for an address.
-        with av.open(os.path.abspath(path), options={"protocol_whitelist": "file"}) as container:
+        with _opened(path) as container:
             if not container.streams.video:
                 raise ImageFileError(path, "has no video stream")
             stream = container.streams.video[0]
@@ -91,6 +114,11 @@ def _decoded(path: Path) -> Iterator[Any]:
             yield from container.decode(stream)
     except av.error.MemoryError as error:  # FFmpeg says so of any size in a file that it takes for absurd
         raise ImageFileError(path, "asks for more memory than FFmpeg may take") from error
+
+
+def _opened(path: Path) -> Any:
+    # A playlist must not lead to other files or into the network, nor a name with a colon be taken for an address.
+    return extras.load("av").open(os.path.abspath(path), options={"protocol_whitelist": "file"})
 
 
 def _pixels(frame: Any) -> npt.NDArray[Any]:
