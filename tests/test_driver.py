@@ -115,7 +115,7 @@ def test_init_guides_a_motion_too_large_for_the_pyramid():
 @pytest.mark.parametrize(
     ("init", "error", "message"),
     [
-        (np.zeros((60, 80)), ValueError, r"init has shape \(60, 80\), wanted \(60, 80, 2\)"),
+        (np.zeros((60, 80)), ValueError, r"init has shape \(60, 80\), wanted \(H, W, 2\)"),
         (np.full((60, 80, 2), np.nan), ValueError, "init has no known pixel"),
         (np.zeros((60, 80, 2), complex), TypeError, "init has dtype complex128"),
     ],

@@ -425,7 +425,7 @@ GOOD = np.zeros((4, 5, 2))
         (lambda: flowops.flip(GOOD, "z"), ValueError, "axis is 'z'"),
         (lambda: flowops.fill(np.full((4, 5, 2), np.nan)), ValueError, "flow is unknown everywhere"),
         (lambda: flowops.fill(GOOD, np.zeros((5, 4))), ValueError, r"image has shape \(5, 4\)"),
-        (lambda: flowops.fill(GOOD, np.full((4, 5), np.nan)), ValueError, "image has pixels that are NaN"),
+        (lambda: flowops.fill(GOOD, np.full((4, 5), np.nan)), ValueError, "image has no usable pixel"),
         (lambda: flowops.fill(GOOD, contrast=0), ValueError, "contrast is 0"),
         (lambda: flowops.track([GOOD], [1, 2]), ValueError, r"points has shape \(2,\)"),
         (lambda: flowops.track([GOOD, GOOD[1:]], [(1, 2)]), ValueError, r"flows\[1\] has shape"),

@@ -89,7 +89,7 @@ def test_an_unknown_estimate_is_an_error_only_where_it_counts():
 )
 def test_what_cannot_be_compared_is_named(arguments, error, name):
     for metric in (endpoint_error, angular_error):
-        with pytest.raises(error, match=f"^{name}:"):
+        with pytest.raises(error, match=rf"^{name}\b"):
             metric(*arguments)
 
 
@@ -213,7 +213,7 @@ def test_interpolation_error_by_hand():
     assert metrics.interpolation_error(colors + np.uint8([2, 3, 6]), colors) == 7
     with pytest.raises(ValueError, match=r"^frame: missing"):
         metrics.interpolation_error([[np.nan]], [[1.0]])
-    with pytest.raises(ValueError, match=r"^frame: its shape"):
+    with pytest.raises(ValueError, match=r"^frame has shape"):
         metrics.interpolation_error(colors, truth)
 
 
@@ -235,7 +235,7 @@ def test_in_between_by_hand():
     np.testing.assert_allclose(colors, np.dstack([made] * 3))
     wrong = [(flow[:3], 0.5, "flow"), (flow, 2, "time"), (np.full_like(flow, np.nan), 0.5, "flow")]
     for field, time, name in wrong:
-        with pytest.raises(ValueError, match=f"^{name}:"):
+        with pytest.raises(ValueError, match=rf"^{name}\b"):
             metrics.in_between(frames[0], frames[2], field, time)
 
 

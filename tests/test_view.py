@@ -106,7 +106,7 @@ def test_key():
     ],
 )
 def test_what_cannot_be_drawn_is_named(call, name):
-    with pytest.raises(ValueError, match=f"^{name}:"):
+    with pytest.raises(ValueError, match=rf"^{name}\b"):
         call()
 
 

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import matching, models, solve
+from variflow.arrays import as_flow, as_image, as_mask, as_weights, pair
 from variflow.calling import explained
 from variflow.carrying import Carried
 from variflow.energy import Energy
 from variflow.filters import filtered
-from variflow.frames import Images, checked, fill_missing
+from variflow.frames import Images, checked, checked_range, fill_missing
 from variflow.light import Light, LightMatching
 from variflow.linearisation import LevelLinearisation, linearise
 from variflow.model import Model
@@ -94,16 +95,22 @@ def estimate(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback is a {type(callback).__name__}, wanted a function of the State after each warp")
     model = models.get(model)
-    inputs = {
-        "frame0": frame0,
-        "frame1": frame1,
+    first, second = as_image(frame0, "frame0"), as_image(frame1, "frame1")
+    inputs = {  # in memory of their own, for what a result computes when it is asked
+        "frame0": first,
+        "frame1": second,
         "model": model,
-        "init": init,
-        "mask": mask,
-        "weights": weights,
-        "intensity_range": intensity_range,
+        "init": _own_start(init),
+        "mask": pair(mask, "mask", first.shape[:2], as_mask),
+        "weights": pair(weights, "weights", first.shape[:2], as_weights),
+        "intensity_range": None if intensity_range is None else checked_range(intensity_range),
     }
     return concluded(iterate(**inputs), inputs, verbose=verbose, callback=callback)
+
+
+def _own_start(init: Any) -> Any:
+    """Return where to start from in memory of its own; matches are so already."""
+    return init if init is None or isinstance(init, matching.Matches) else as_flow(init, "init")
 
 
 def concluded(
@@ -138,7 +145,7 @@ def concluded(
     rose = sum(record.after > record.before for record in energies)
     if rose:
         reason += f"; the energy rose in {rose} of {count} solves"
-    height, width = np.shape(inputs["frame0"])[:2]
+    height, width = inputs["frame0"].shape[:2]
     result = Result(state.full_size((height, width)), reason, model, iterate, inputs, count)
     if energies:
         result.__dict__["energies"] = energies
@@ -303,15 +310,11 @@ def _start(init: Any, levels: list[Level], model: Model) -> matching.Start:
         matched = matching.start(levels) if model.start == "matches" else None
         zero = np.zeros(shape, np.float32)
         return matched or matching.Start(coarsest, (zero, zero.copy()), matched=False)
-    flow = np.asarray(init)
-    if flow.dtype.kind not in "iuf":
-        raise TypeError(f"init has dtype {flow.dtype}, wanted real numbers")
-    with np.errstate(over="ignore"):  # what float32 cannot hold is unknown
-        flow = flow.astype(np.float32)
+    flow = as_flow(init, "init")
     if flow.shape != (*levels[0].shape, 2):
         raise ValueError(f"init has shape {flow.shape}, wanted {(*levels[0].shape, 2)}: a flow of the frames' size")
     known = np.isfinite(flow).all(axis=2)
     if not known.any():
         raise ValueError("init has no known pixel: all are NaN or infinite")
-    u, v = fill_missing(np.moveaxis(flow, 2, 0), known)
+    u, v = fill_missing(np.ascontiguousarray(np.moveaxis(flow, 2, 0)), known)
     return matching.Start(coarsest, resample_flow((u, v), shape), matched=False)

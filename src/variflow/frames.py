@@ -7,23 +7,20 @@ nothing strange, and marked, so that it exerts no force.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from os import PathLike
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.arrays import as_image, as_mask, as_weights, pair
 from variflow.brief import Brief
 from variflow.caching import cached_property
 from variflow.light import Light
 from variflow.resampling import Planes, resample
-
-MOST_CHANNELS = 16
 
 # The normalised intensities are rounded to this grid, a sixteenth of a 16-bit step. Then frames that differ only by
 # the rounding of a change of unit become the same frames, bit for bit, and so do their flows.
@@ -197,22 +194,29 @@ def checked(
     TypeError, ValueError
         Naming the argument, what came and what is wanted.
     """
-    images = [as_image(frame, name) for frame, name in zip((frame0, frame1), names, strict=True)]
-    if images[0].shape != images[1].shape:
-        raise ValueError(f"{names[1]} has shape {np.shape(frame1)}, wanted that of {names[0]}, {np.shape(frame0)}")
-    shape = images[0].shape[:2]
-    usable = _pair(mask, "mask", shape)
+    first, second = (as_image(frame, name) for frame, name in zip((frame0, frame1), names, strict=True))
+    if first.pixels.shape != second.pixels.shape:
+        raise ValueError(f"{names[1]} has shape {second.shape}, wanted that of {names[0]}, {first.shape}")
+    shape = first.shape[:2]
+    images = [first.pixels, second.pixels]
+    usable = list(map(_and, pair(mask, "mask", shape, as_mask), (first.known, second.known)))
     valids = [_valid(*arguments) for arguments in zip(images, usable, names, strict=True)]
     wanted = None if intensity_range is None else checked_range(intensity_range)
     images, wanted = _in_whole_steps(images, wanted)
     low, high = wanted or robust_range(images, valids)
-    return Images(images, valids, _weights(weights, shape), (low, high), chosen=intensity_range is not None)
+    counts = pair(weights, "weights", shape, as_weights)
+    singles = [None if array is None else array.astype(np.float32) for array in counts]
+    return Images(images, valids, singles, (low, high), chosen=intensity_range is not None)
+
+
+def _and(first: NDArray[np.bool_] | None, second: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second
 
 
 def _valid(image: NDArray[Any], usable: NDArray[Any] | None, name: str) -> NDArray[np.bool_] | None:
     """Return which pixels can be used, (H, W), or None if all can."""
-    if usable is not None and usable.dtype.kind not in "bui":
-        raise TypeError(f"mask has dtype {usable.dtype}, wanted bool: True where a pixel is usable")
     valid = None if usable is None else usable.astype(bool)
     if image.dtype.kind == "f":
         finite = np.isfinite(image).all(axis=2)
@@ -315,55 +319,6 @@ def fill_missing(planes: Planes, valid: NDArray[np.bool_]) -> Planes:
     average = (total / np.maximum(count, 1)).astype(np.float32, copy=False)
     coarse = fill_missing(average, count > 0)
     return np.where(valid, planes, resample(coarse, (height, width), kernel="linear"))
-
-
-def as_image(frame: Any, name: str) -> NDArray[Any]:
-    """Return a frame as a real array (H, W, C); raise TypeError or ValueError, calling it by a name, if it is none."""
-    if isinstance(frame, str | PathLike):
-        raise TypeError(f"{name} is the path {os.fspath(frame)!r}, wanted an array; variflow.read_image reads a file")
-    try:
-        only_dlpack = hasattr(frame, "__dlpack__") and not hasattr(frame, "__array__")
-        image = np.from_dlpack(frame) if only_dlpack else np.asarray(frame)
-    except Exception as error:
-        raise TypeError(f"{name} is a {type(frame).__name__} that NumPy cannot read as an array: {error}") from error
-    if image.dtype.kind not in "buif":
-        raise TypeError(f"{name} has dtype {image.dtype}, wanted real numbers (bool, integer or float)")
-    if image.size == 0:
-        raise ValueError(f"{name} is empty: its shape is {image.shape}")
-    if image.ndim == 2:
-        return image[:, :, None]
-    if image.ndim == 3 and image.shape[2] <= MOST_CHANNELS:
-        return image
-    wanted = f"wanted (H, W), or (H, W, C) with at most {MOST_CHANNELS} channels"
-    if image.ndim in (3, 4):
-        raise ValueError(f"{name} has shape {image.shape}, {wanted}; volumes are not supported")
-    raise ValueError(f"{name} has shape {image.shape}, {wanted}")
-
-
-def _pair(value: Any, name: str, shape: tuple[int, ...]) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
-    """Return one array (for the first frame) or a pair of arrays (for both) as a checked pair."""
-    values = tuple(value) if isinstance(value, tuple | list) and len(value) == 2 else (value, None)
-    arrays = []
-    for item in values:
-        array = None if item is None else np.asarray(item)
-        if array is not None and array.shape != shape:
-            raise ValueError(f"{name} has shape {array.shape}, wanted {shape}, the frames' size, or a pair of such")
-        arrays.append(array)
-    return arrays[0], arrays[1]
-
-
-def _weights(weights: Any, shape: tuple[int, ...]) -> list[NDArray[np.float32] | None]:
-    checked: list[NDArray[np.float32] | None] = []
-    for array in _pair(weights, "weights", shape):
-        if array is None:
-            checked.append(None)
-            continue
-        if array.dtype.kind not in "buif":
-            raise TypeError(f"weights has dtype {array.dtype}, wanted real numbers")
-        if not np.isfinite(array).all() or array.min() < 0:
-            raise ValueError("weights has values that are negative, NaN or infinite, wanted finite ones of at least 0")
-        checked.append(array.astype(np.float32))
-    return checked
 
 
 def checked_range(intensity_range: tuple[float, float]) -> tuple[float, float]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.arrays import as_single
 from variflow.brief import Brief
 from variflow.calling import explained
 from variflow.choices import check_whole
@@ -330,11 +331,7 @@ def _placed(matches: Matches, rows: Axis, columns: Axis) -> Planes:
 
 
 def _checked(array: Any, name: str) -> NDArray[np.float32]:
-    given = np.asarray(array)
-    if given.dtype.kind not in "iuf":
-        raise TypeError(f"{name} has dtype {given.dtype}, wanted real numbers")
-    with np.errstate(over="ignore"):
-        values = given.astype(np.float32)
+    values = as_single(array, name).copy()
     if not np.isfinite(values).all():
         raise ValueError(f"{name} has values that are not finite")
     return values

@@ -9,15 +9,15 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from variflow import models
+from variflow.arrays import Image, as_image, frame_axes
 from variflow.brief import Brief
 from variflow.calling import explained
 from variflow.carrying import Carried
 from variflow.driver import concluded, iterate_prepared
 from variflow.energy import Energy
-from variflow.frames import Frames, Images, as_image, checked, checked_range
+from variflow.frames import Frames, Images, checked, checked_range
 from variflow.model import Model
 from variflow.pyramid import Level, pyramid
 from variflow.result import Result, State
@@ -77,8 +77,9 @@ def estimate_video(
     1.5
     1.5
     """
-    if isinstance(frames, str | PathLike):
+    if isinstance(frames, str | bytes | PathLike):
         raise TypeError(f"frames is the path {str(frames)!r}, wanted arrays; variflow.read_frames opens a video")
+    _refuse_one_frame(frames)
     try:
         arrays = iter(frames)
     except TypeError:
@@ -87,13 +88,25 @@ def estimate_video(
     return _results(arrays, models.get(model), wanted)
 
 
+def _refuse_one_frame(frames: Any) -> None:
+    """Raise ValueError if an array is one frame, not several."""
+    shape = getattr(frames, "shape", None)
+    if not isinstance(shape, tuple) or len(shape) > frame_axes(shape):
+        return
+    what = f"an image of {shape[2]} channels" if len(shape) == 3 else "a gray image"
+    raise ValueError(
+        f"frames has shape {shape}, which looks like one frame, {what}; wanted several: (T, H, W), (T, H, W, C), or a "
+        "list of frames"
+    )
+
+
 def _results(arrays: Iterator[Any], model: Model, intensity_range: tuple[float, float] | None) -> Iterator[Result]:
     before: _Pair | None = None
     carried: Carried | None = None
-    frame0: NDArray[Any] | None = None
+    frame0: Image | None = None
     for number, array in enumerate(arrays):
         names = f"frame {number - 1}", f"frame {number}"
-        frame1 = as_image(array, names[1]).copy()
+        frame1 = as_image(array, names[1])
         if frame0 is not None:
             images = checked(frame0, frame1, intensity_range=intensity_range, names=names)
             pair = _Pair.of(images, model, before)

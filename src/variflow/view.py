@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from variflow.arrays import as_flow, as_pixels
 from variflow.io.atomic import atomic
 from variflow.io.errors import ImageFileError
 from variflow.io.images import write_image
@@ -71,7 +72,7 @@ def color(flow: npt.ArrayLike, scale: float | None = None) -> npt.NDArray[np.uin
     >>> color([[[2.0, 0.0], [0.0, 0.0]]]).tolist()
     [[[255, 0, 0], [255, 255, 255]]]
     """
-    field = _field(flow)
+    field = as_flow(flow, "flow", np.float64)
     unknown = ~np.isfinite(field).all(axis=-1)
     largest = _scale(field, scale)
     field[unknown] = 0
@@ -195,7 +196,7 @@ def arrows(
     --------
     >>> drawn = arrows(np.zeros((20, 30)), np.full((20, 30, 2), 1.5))
     """
-    field = _field(flow)
+    field = as_flow(flow, "flow", np.float64)
     below = _pictures(field.shape[:2], image=image)[0]
     height, width = field.shape[:2]
     if step is None:
@@ -246,7 +247,7 @@ def figure(
     >>> frames = np.zeros((2, 20, 30))
     >>> drawn = figure(*frames, np.ones((20, 30, 2)), truth=np.zeros((20, 30, 2)), scale=2.0)
     """
-    field = _field(flow)
+    field = as_flow(flow, "flow", np.float64)
     height, width = field.shape[:2]
     first, second = _pictures((height, width), frame0=frame0, frame1=frame1)
     if truth is None:
@@ -256,7 +257,7 @@ def figure(
         (of_first, of_second, of_flow, of_key) = panels[0]
     else:
         error = endpoint_error_map(field, truth)
-        speed = _scale(_field(truth, "truth"), scale)
+        speed = _scale(as_flow(truth, "truth", np.float64), scale)
         drawn = _new_figure(2, 3, height / width)
         (of_first, of_second, of_key), (of_flow, of_truth, of_error) = drawn.subplots(2, 3)
         _show(of_truth, color(truth, speed), "true flow")
@@ -307,7 +308,7 @@ def warping(
     """
     from variflow.flowops import warp
 
-    field = _field(flow)
+    field = as_flow(flow, "flow", np.float64)
     height, width = field.shape[:2]
     first, second = _pictures((height, width), frame0=frame0, frame1=frame1)
     x, y = _fastest(field) if point is None else point
@@ -375,15 +376,6 @@ def save(path: str | os.PathLike[str], picture: npt.ArrayLike | Figure, *, dpi: 
         file.write(memory.getbuffer())
 
 
-def _field(flow: npt.ArrayLike, name: str = "flow") -> npt.NDArray[np.float64]:
-    array: npt.NDArray[Any] = np.asarray(flow)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{name}: its type is {array.dtype}, real numbers are wanted")
-    if array.ndim != 3 or array.shape[2] != 2 or 0 in array.shape:
-        raise ValueError(f"{name}: its shape is {array.shape}, (H, W, 2) with at least one pixel is wanted")
-    return array.astype(np.float64)
-
-
 def _scale(field: npt.NDArray[np.float64], scale: float | None) -> float:
     """Return the speed of the full colours: what was asked for, or the largest known one."""
     if scale is not None:
@@ -397,19 +389,16 @@ def _scale(field: npt.NDArray[np.float64], scale: float | None) -> float:
 
 def _pictures(shape: tuple[int, ...], **frames: npt.ArrayLike) -> list[npt.NDArray[np.float64]]:
     """Map frames together to [0, 1], gray (H, W) or RGB (H, W, 3); missing pixels become 0."""
-    arrays = []
+    arrays, bytes_only = [], True
     for name, frame in frames.items():
-        array: npt.NDArray[Any] = np.asarray(frame)
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"{name}: its type is {array.dtype}, real numbers are wanted")
-        if array.ndim not in (2, 3) or array.shape[:2] != tuple(shape) or 0 in array.shape:
-            raise ValueError(f"{name}: its shape is {array.shape}, (H, W) or (H, W, C) with {shape} pixels is wanted")
+        array = as_pixels(frame, name, tuple(shape))
+        bytes_only = bytes_only and array.dtype == np.uint8
         values = array.astype(np.float64)
         if values.ndim == 3 and values.shape[2] != 3:
             values = values.mean(axis=-1)
         values[~np.isfinite(values)] = np.nan
         arrays.append(values)
-    if all(np.asarray(frame).dtype == np.uint8 for frame in frames.values()):
+    if bytes_only:
         low, high = 0.0, 255.0
     else:
         known = np.concatenate([array[np.isfinite(array)] for array in arrays])

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from variflow import models
+from variflow.arrays import INTENSITIES, read
 from variflow.choices import check_number
 from variflow.compat._arguments import count
 from variflow.compat._solvers import Warps, Windows, tv_l1_energy
@@ -186,13 +187,14 @@ def _estimated(reference_image: Any, moving_image: Any, model: Model, dtype: DTy
 
 def _gray(image: Any, name: str) -> NDArray[Any]:
     """Return an image, integers scaled by the largest of their type, so that images of two types go together."""
-    array: NDArray[Any] = np.asarray(image)
+    array, known = read(image, name, INTENSITIES)
     if array.ndim != 2:
         raise NotImplementedError(
             f"{name} has shape {array.shape}, wanted (M, N): a third axis is space here, as in scikit-image, and "
             "volumes are not supported yet; colour goes to variflow.estimate"
         )
-    return array / np.iinfo(array.dtype).max if array.dtype.kind in "iu" else array
+    scaled = array / np.iinfo(array.dtype).max if array.dtype.kind in "iu" else array
+    return scaled if known is None else np.where(known, scaled, np.nan)
 
 
 def _flag(value: Any, name: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow.arrays import as_flow
 from variflow.choices import check_number
 from variflow.flowops.warping import warp_planes
 
@@ -25,15 +26,9 @@ def checked(flow: Any, name: str = "flow") -> Flow:
     TypeError, ValueError
         If its type or shape does not fit, naming it.
     """
-    array: NDArray[Any] = np.asarray(flow)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{name} has dtype {array.dtype}, wanted real numbers")
-    if array.ndim != 3 or array.shape[2] != 2 or 0 in array.shape:
-        raise ValueError(f"{name} has shape {array.shape}, wanted (H, W, 2) with at least one pixel")
-    with np.errstate(over="ignore"):  # what float32 cannot hold is unknown
-        copy: Flow = array.astype(np.float32, order="C")
-    copy[~np.isfinite(copy).all(axis=2)] = np.nan
-    return copy
+    own: Flow = as_flow(flow, name)
+    own[~np.isfinite(own).all(axis=2)] = np.nan
+    return own
 
 
 def checked_pair(first: Any, second: Any, names: tuple[str, str]) -> tuple[Flow, Flow]:

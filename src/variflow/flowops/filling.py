@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.arrays import as_pixels
 from variflow.flowops.fields import Flow, checked, number
 
 # What ties a known pixel to its value, where the edge to a neighbour is at most 1.
@@ -29,8 +30,9 @@ def fill(flow: Any, image: Any = None, *, contrast: float = 5.0) -> Flow:
     flow : (H, W, 2) array
         ``(u, v)`` in pixels, NaN where unknown.
     image : (H, W) or (H, W, C) array, optional
-        The first frame, of any real type, finite; its smallest value is black and its largest white. Three channels are
-        red, green and blue. By default the flow is filled in alike in all directions.
+        The first frame, of any real type; its smallest value is black and its largest white. Three channels are red,
+        green and blue. Missing pixels (NaN) are like what is around them. By default the flow is filled in alike in all
+        directions.
     contrast : float
         The difference of neighbours, in units of CIE Lab (black to white is 100), at which they count 1/e; typically 2
         to 20. Larger follows fewer edges.
@@ -78,15 +80,14 @@ def fill(flow: Any, image: Any = None, *, contrast: float = 5.0) -> Flow:
 def _edges(image: Any, shape: tuple[int, ...], contrast: float) -> NDArray[np.float32]:
     """Return the weights of the edges to the right and below of each pixel."""
     from variflow.color import lab
+    from variflow.frames import fill_missing
 
-    pixels: NDArray[Any] = np.asarray(image)
-    if pixels.dtype.kind not in "buif":
-        raise TypeError(f"image has dtype {pixels.dtype}, wanted real numbers")
-    if pixels.ndim not in (2, 3) or pixels.shape[:2] != shape or 0 in pixels.shape:
-        raise ValueError(f"image has shape {pixels.shape}, wanted (H, W) or (H, W, C) with (H, W) = {shape}")
-    if not np.isfinite(pixels).all():
-        raise ValueError("image has pixels that are NaN or infinite, wanted finite numbers")
-    planes = np.moveaxis(np.atleast_3d(pixels.astype(np.float64)), 2, 0)
-    low, high = planes.min(), planes.max()
-    scaled = ((planes - low) / (high - low if high > low else 1)).astype(np.float32)
+    planes = np.moveaxis(np.atleast_3d(as_pixels(image, "image", shape).astype(np.float64)), 2, 0)
+    present = np.asarray(np.isfinite(planes).all(axis=0))
+    if not present.any():
+        raise ValueError("image has no usable pixel: all are NaN, infinite or masked")
+    low, high = planes[:, present].min(), planes[:, present].max()
+    with np.errstate(invalid="ignore", over="ignore"):  # missing pixels, which are like what is around
+        scaled = ((planes - low) / (high - low if high > low else 1)).astype(np.float32)
+    scaled = fill_missing(scaled, present)
     return np.maximum(_core.image_edges(lab(scaled), contrast), np.float32(_LEAST_EDGE))

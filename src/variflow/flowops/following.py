@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow.arrays import FLOWS, as_numbers
 from variflow.choices import check_whole
 from variflow.flowops.fields import Flow, checked, number, sample
 
@@ -44,6 +46,8 @@ def track(flows: Iterable[Any], points: Any) -> NDArray[np.float64]:
     [[1.0, 1.0], [1.75, 1.75], [2.5, 2.5]]
     """
     places = [_points(points, "points")]
+    if isinstance(flows, str | bytes | PathLike):
+        raise TypeError(f"flows is the path {flows!r}, wanted arrays; {FLOWS}")
     size: tuple[int, ...] | None = None
     for index, flow in enumerate(flows):
         field = checked(flow, f"flows[{index}]")
@@ -122,9 +126,7 @@ def _inside(points: NDArray[np.float64], field: Flow) -> NDArray[np.float64]:
 
 
 def _points(points: Any, name: str) -> NDArray[np.float64]:
-    array: NDArray[Any] = np.asarray(points)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{name} has dtype {array.dtype}, wanted real numbers")
+    array = as_numbers(points, name)
     if array.ndim != 2 or array.shape[1] != 2:
         raise ValueError(f"{name} has shape {array.shape}, wanted (N, 2): x and y of each point")
     return array.astype(float)

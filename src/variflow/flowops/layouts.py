@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow.arrays import FLOWS, as_numbers
 from variflow.choices import check_whole
 from variflow.flowops.fields import Flow, checked, known, number
 
@@ -206,7 +207,7 @@ def from_torch_grid(grid: Any, *, align_corners: bool = False) -> Flow:
     >>> bool(np.allclose(flowops.from_torch_grid(flowops.to_torch_grid(flow)), flow))
     True
     """
-    array: NDArray[Any] = np.asarray(grid)
+    array = as_numbers(grid, "grid", file=FLOWS)
     positions = checked(array[0] if array.ndim == 4 and len(array) == 1 else array, "grid")
     size, offset = _grid_units(positions.shape[:2], align_corners)
     return checked((positions.astype(float) + 1) * size / 2 - offset - _positions(positions.shape[:2]))
@@ -363,9 +364,10 @@ def to_napari(flow: Any, step: int = 8) -> NDArray[np.float32]:
 
 def _planes(flow: Any) -> NDArray[Any]:
     """Return ``(2, H, W)`` as ``(H, W, 2)``."""
-    array: NDArray[Any] = np.asarray(flow)
+    array = as_numbers(flow, "flow", file=FLOWS)
     if array.ndim != 3 or array.shape[0] != 2:
-        raise ValueError(f"flow has shape {array.shape}, wanted (2, H, W)")
+        hint = "; components come first: np.moveaxis(flow, 2, 0)" if array.ndim == 3 and array.shape[2] == 2 else ""
+        raise ValueError(f"flow has shape {array.shape}, wanted (2, H, W){hint}")
     return np.moveaxis(array, 0, 2)
 
 
@@ -387,7 +389,7 @@ def _geometry(spacing: tuple[float, float], direction: Any) -> NDArray[np.float6
     """Return the matrix that takes pixels to physical units."""
     try:
         sizes = [number(size, "spacing", above=0) for size in spacing]
-        cosines = np.eye(2) if direction is None else np.asarray(direction, float).reshape(2, 2)
+        cosines = np.eye(2) if direction is None else as_numbers(direction, "direction").astype(float).reshape(2, 2)
     except (TypeError, ValueError) as error:
         raise ValueError(f"spacing or direction is no geometry of two dimensions: {error}") from error
     if len(sizes) != 2 or not abs(np.linalg.det(cosines)) > 1e-12:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow.arrays import as_pixels, as_weights
 from variflow.flowops.fields import Flow, checked, targets
 
 # Where less than this share of a pixel arrives, nothing does.
@@ -53,11 +54,7 @@ def splat(image: Any, flow: Any, weights: Any = None) -> NDArray[np.float32]:
     array([[nan,  1.,  2.,  3.]], dtype=float32)
     """
     flow = checked(flow)
-    pixels: NDArray[Any] = np.asarray(image)
-    if pixels.dtype.kind not in "buif":
-        raise TypeError(f"image has dtype {pixels.dtype}, wanted real numbers")
-    if pixels.ndim not in (2, 3) or pixels.shape[:2] != flow.shape[:2]:
-        raise ValueError(f"image has shape {pixels.shape}, wanted (H, W) or (H, W, C) with (H, W) = {flow.shape[:2]}")
+    pixels = as_pixels(image, "image", flow.shape[:2])
     channels = pixels.reshape(*flow.shape[:2], -1)
     weigh = _weights(weights, flow)
     present = np.isfinite(channels).all(axis=2)
@@ -141,11 +138,4 @@ def _gathered(shape: tuple[int, ...], parts: list[_Part], values: NDArray[Any] |
 def _weights(weights: Any, flow: Flow) -> NDArray[np.float64]:
     if weights is None:
         return np.ones(flow.shape[:2])
-    array: NDArray[Any] = np.asarray(weights)
-    if array.dtype.kind not in "buif":
-        raise TypeError(f"weights has dtype {array.dtype}, wanted real numbers")
-    if array.shape != flow.shape[:2]:
-        raise ValueError(f"weights has shape {array.shape}, wanted {flow.shape[:2]}")
-    if not (np.isfinite(array).all() and (array >= 0).all()):
-        raise ValueError("weights has values that are negative or not finite, wanted finite numbers of at least 0")
-    return array.astype(float)
+    return as_weights(weights, "weights", flow.shape[:2]).astype(float)

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from variflow import _core
+from variflow.arrays import FLOWS, INTENSITIES, as_flow, as_pixels, as_single
 from variflow.choices import check_choice
 from variflow.resampling import Planes, smooth
 
@@ -57,7 +58,7 @@ def warp(image: Any, flow: Any, interpolation: Interpolation = "bicubic") -> Any
     array([1., 2., 3., 3.], dtype=float32)
     """
     check_choice("interpolation", interpolation, INTERPOLATIONS)
-    if isinstance(flow, tuple | list):
+    if isinstance(flow, tuple | list) and len(flow) == 2 and all(hasattr(plane, "shape") for plane in flow):
         return warp_planes(image, (flow[0], flow[1]), interpolation)
     return _warp_array(image, flow, interpolation)
 
@@ -71,8 +72,8 @@ def prepared(planes: Any, interpolation: Interpolation) -> Any:
     """Return what `warp_prepared` samples: for a spline its coefficients, which serve any number of flows."""
     if interpolation != "spline":
         return planes
-    if isinstance(planes, np.ndarray):
-        return _spline_coefficients(np.ascontiguousarray(planes, np.float32))
+    if not _is_jax(planes):
+        return _spline_coefficients(as_single(planes, "planes", INTENSITIES))
     from variflow import _twins
 
     return _twins.spline_coefficients(planes)
@@ -80,12 +81,15 @@ def prepared(planes: Any, interpolation: Interpolation) -> Any:
 
 def warp_prepared(planes: Any, flow: tuple[Any, Any], interpolation: Interpolation) -> Any:
     """Warp what `prepared` returned."""
-    if all(isinstance(array, np.ndarray) for array in (planes, *flow)):
-        u, v = (np.ascontiguousarray(plane, np.float32) for plane in flow)
-        return _core.warp(np.ascontiguousarray(planes, np.float32), u, v, interpolation)
+    with_jax = any(map(_is_jax, (planes, *flow)))
+    if not _is_jax(planes):
+        planes = as_single(planes, "planes", INTENSITIES)
+    u, v = (plane if _is_jax(plane) else as_single(plane, "flow", file=FLOWS) for plane in flow)
+    if not with_jax:
+        return _core.warp(planes, u, v, interpolation)
     from variflow import _twins
 
-    return _twins.warp(planes, flow, interpolation)
+    return _twins.warp(planes, (u, v), interpolation)
 
 
 def _spline_coefficients(planes: Planes) -> Planes:
@@ -111,9 +115,10 @@ def _warp_array(image: Any, flow: Any, interpolation: Interpolation) -> Any:
     xp: ModuleType = np
     if _is_jax(image) or _is_jax(flow):
         import jax.numpy as xp
-    image, flow = xp.asarray(image), xp.asarray(flow)
+    flow = flow if _is_jax(flow) else as_flow(flow)
     if flow.ndim != 3 or flow.shape[2] != 2:
         raise ValueError(f"flow has shape {flow.shape}, wanted (H, W, 2)")
+    image = image if _is_jax(image) else as_pixels(image, "image", flow.shape[:2])
     if image.ndim not in (2, 3) or image.shape[:2] != flow.shape[:2]:
         raise ValueError(f"image has shape {image.shape}, wanted (H, W) or (H, W, C) with (H, W) = {flow.shape[:2]}")
     planes = image[None] if image.ndim == 2 else xp.moveaxis(image, 2, 0)

@@ -8,11 +8,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from variflow.arrays import frame_axes
 from variflow.io import npy, zarr_array
 from variflow.io.errors import ImageFileError, explained
 from variflow.io.sequences import Frames, plain
-
-MOST_CHANNELS = 16
 
 
 class Array(Frames):
@@ -59,10 +58,10 @@ def is_stack(path: Path, shape: tuple[int, ...]) -> bool:
     ImageFileError
         If it is neither.
     """
-    channels = len(shape) > 2 and shape[-1] <= MOST_CHANNELS
-    if len(shape) - channels not in (2, 3):
+    outer = len(shape) - frame_axes(shape)
+    if outer not in (0, 1):
         raise ImageFileError(path, f"an array of shape {shape}; (T, H, W) or (T, H, W, C) with C up to 16 is wanted")
-    return len(shape) - channels == 3
+    return outer == 1
 
 
 def open_npy(path: Path) -> Array:

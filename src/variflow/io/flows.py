@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from variflow.arrays import as_flow
 from variflow.io import exr, extras, flo, flo5, kitti, npy, npz, pfm, tiff, zarr_array
 from variflow.io.atomic import destination
 from variflow.io.errors import FlowFileError, explained
@@ -113,13 +114,7 @@ def write_flow(path: str | os.PathLike[str], flow: npt.ArrayLike) -> None:
     (2, 3, 2)
     """
     known = _format_to_write(path)
-    values: npt.NDArray[Any] = np.asarray(flow)
-    if values.dtype.kind not in "fiu":
-        raise TypeError(f"flow: its type is {values.dtype}, real numbers are wanted")
-    if values.ndim != 3 or values.shape[2] != 2 or 0 in values.shape:
-        raise ValueError(f"flow: its shape is {values.shape}, (H, W, 2) with at least one pixel is wanted")
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused with the rest
-        single = np.array(values, dtype=np.float32, order="C")
+    single = as_flow(flow)
     infinite = np.isinf(single).any(axis=-1)
     if infinite.any():
         raise ValueError(f"flow: {int(infinite.sum())} pixels are infinite or beyond float32; NaN marks unknown ones")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from variflow.arrays import INTENSITIES, read
 from variflow.io.atomic import atomic, destination
 from variflow.io.errors import ImageFileError
 
@@ -45,17 +45,19 @@ def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
     """
     check_image_path(path)
     extension = Path(path).suffix.lower()
-    pixels: npt.NDArray[Any] = np.asarray(image)
     wanted = ("uint8", "bool") if extension in (".jpg", ".jpeg") else ("uint8", "uint16", "bool")
+    pixels, known = read(image, "image", INTENSITIES)
     if pixels.dtype.name not in wanted:
-        raise TypeError(f"image: its type is {pixels.dtype}, {extension} takes {', '.join(wanted)}")
+        raise TypeError(f"image has dtype {pixels.dtype}, {extension} takes {', '.join(wanted)}")
+    if known is not None:
+        raise ValueError("image has masked pixels, which no image file can say; image.filled(...) gives them a value")
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or 0 in pixels.shape:
-        raise ValueError(f"image: its shape is {pixels.shape}, (H, W) or (H, W, 3) with at least one pixel is wanted")
+        hint = "; channels come last: np.moveaxis(image, 0, 2)" if pixels.ndim == 3 and len(pixels) == 3 else ""
+        raise ValueError(f"image has shape {pixels.shape}, wanted (H, W) or (H, W, 3) with at least one pixel{hint}")
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
-    pixels = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("="))
 
     with atomic(path) as file:
         if extension == ".png":

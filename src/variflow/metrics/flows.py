@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from variflow.arrays import as_flow, as_mask
 
 
 def endpoint_error(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | None = None) -> float:
@@ -205,7 +206,7 @@ def complete(flow: npt.ArrayLike) -> npt.NDArray[np.float32]:
     >>> complete([[gap, [2.0, 5.0], gap, [3.0, 4.0]]])[0].tolist()
     [[2.0, 5.0], [2.0, 5.0], [2.0, 4.0], [3.0, 4.0]]
     """
-    field = _real("flow", flow).astype(np.float32)
+    field = as_flow(flow)
     if not np.isfinite(field).all(axis=-1).any():
         raise ValueError("flow: unknown everywhere")
     return _fill_rows(_fill_rows(field).transpose(1, 0, 2)).transpose(1, 0, 2)
@@ -265,12 +266,7 @@ def _counting(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | 
     estimate, true = _pair(flow, truth)
     counts = np.isfinite(true).all(axis=-1)
     if valid is not None:
-        mask: npt.NDArray[Any] = np.asarray(valid)
-        if mask.dtype.kind not in "biu":
-            raise TypeError(f"valid: its type is {mask.dtype}, bool is wanted")
-        if mask.shape != counts.shape:
-            raise ValueError(f"valid: its shape is {mask.shape}, that of the flow, {counts.shape}, is wanted")
-        counts &= mask.astype(bool)
+        counts &= as_mask(valid, "valid", counts.shape, "where a pixel counts")
     if not counts.any():
         raise ValueError("truth: no pixel is both known and valid")
     estimate, true = estimate[counts], true[counts]
@@ -278,16 +274,7 @@ def _counting(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | 
 
 
 def _pair(flow: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    estimate, true = _real("flow", flow), _real("truth", truth)
+    estimate, true = as_flow(flow, "flow", np.float64), as_flow(truth, "truth", np.float64)
     if estimate.shape != true.shape:
-        raise ValueError(f"flow: its shape is {estimate.shape}, that of the truth, {true.shape}, is wanted")
+        raise ValueError(f"flow has shape {estimate.shape}, wanted that of truth, {true.shape}")
     return estimate, true
-
-
-def _real(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    array: npt.NDArray[Any] = np.asarray(value)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{name}: its type is {array.dtype}, real numbers are wanted")
-    if array.ndim != 3 or array.shape[2] != 2 or 0 in array.shape:
-        raise ValueError(f"{name}: its shape is {array.shape}, (H, W, 2) with at least one pixel is wanted")
-    return array.astype(np.float64)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from variflow.arrays import as_flow, as_pixels
 from variflow.flowops import warp
 
 Reals = npt.NDArray[np.float64]
@@ -39,9 +40,9 @@ def interpolation_error(frame: npt.ArrayLike, truth: npt.ArrayLike, *, normalize
     >>> interpolation_error([[3.0, 4.0]], [[0.0, 0.0]]) == 12.5**0.5
     True
     """
-    made, true = (np.asarray(array, np.float64) for array in (frame, truth))
-    if made.shape != true.shape or made.ndim not in (2, 3):
-        raise ValueError(f"frame: its shape is {made.shape}, that of the true frame, {true.shape}, is wanted")
+    made, true = _real(frame, "frame"), _real(truth, "truth")
+    if made.shape != true.shape:
+        raise ValueError(f"frame has shape {made.shape}, wanted that of truth, {true.shape}")
     made, true = (np.atleast_3d(array) for array in (made, true))
     counts = np.isfinite(true).all(axis=2)
     square = np.sum((made - true) ** 2, axis=2)
@@ -66,7 +67,7 @@ def in_between(frame0: npt.ArrayLike, frame1: npt.ArrayLike, flow: npt.ArrayLike
     Parameters
     ----------
     frame0, frame1 : array_like (H, W) or (H, W, C)
-        The frames.
+        The frames, NaN where missing: what one lacks, the other shows.
     flow : array_like (H, W, 2)
         Displacement (u, v) in pixels from the first frame to the second, known everywhere.
     time : float
@@ -93,15 +94,19 @@ def in_between(frame0: npt.ArrayLike, frame1: npt.ArrayLike, flow: npt.ArrayLike
     >>> in_between(*frames, np.full((5, 8, 2), [2.0, 0.0]))[2].tolist()
     [0.0, 0.0, 0.0, 100.0, 0.0, 0.0, 0.0, 0.0]
     """
-    first, second, field = (np.asarray(array, np.float64) for array in (frame0, frame1, flow))
-    if first.shape != second.shape or first.ndim not in (2, 3) or field.shape != (*first.shape[:2], 2):
-        raise ValueError(f"flow: its shape is {field.shape}, for frames {first.shape} and {second.shape}")
+    first, second = _real(frame0, "frame0"), _real(frame1, "frame1")
+    field = as_flow(flow, "flow", np.float64)
+    if first.shape != second.shape:
+        raise ValueError(f"frame1 has shape {second.shape}, wanted that of frame0, {first.shape}")
+    if field.shape[:2] != first.shape[:2]:
+        raise ValueError(f"flow has shape {field.shape}, wanted {(*first.shape[:2], 2)}, for the frames' size")
     if not 0 <= time <= 1:
         raise ValueError(f"time: 0 to 1 is wanted, got {time}")
     if not np.isfinite(field).all():
         raise ValueError("flow: unknown somewhere; metrics.complete fills it")
 
     mismatch = np.sum(np.abs(np.atleast_3d(first - _along(second, field))), axis=2)
+    mismatch[np.isnan(mismatch)] = np.inf  # a missing pixel agrees with nothing
     there = _carry(field, 1.0, mismatch)
     # Only the second frame shows where no point of the first arrives, only the first what another point replaces.
     hidden1 = np.isnan(there[..., 0])
@@ -112,7 +117,13 @@ def in_between(frame0: npt.ArrayLike, frame1: npt.ArrayLike, flow: npt.ArrayLike
     only1 = _nearest(_dilated(hidden1), after) | _outside(before)
     weight = np.where(only0 == only1, 1 - time, only0)
     weight = weight if first.ndim == 2 else weight[..., None]
-    return np.asarray(weight * _along(first, before) + (1 - weight) * _along(second, after))
+    of_first, of_second = _along(first, before), _along(second, after)
+    blend = weight * of_first + (1 - weight) * of_second
+    return np.where(np.isnan(of_first), of_second, np.where(np.isnan(of_second), of_first, blend))
+
+
+def _real(frame: npt.ArrayLike, name: str) -> Reals:
+    return as_pixels(frame, name).astype(np.float64)
 
 
 def _along(frame: Reals, motion: Reals) -> Reals:

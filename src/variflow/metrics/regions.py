@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from variflow.arrays import as_flow, as_mask
+
 Mask = npt.NDArray[np.bool_]
 
 
@@ -30,7 +32,7 @@ def speed_between(truth: npt.ArrayLike, slowest: float, fastest: float = np.inf)
     >>> speed_between([[[3.0, 4.0], [6.0, 8.0]]], 0, 10)
     array([[ True, False]])
     """
-    field = np.asarray(truth, np.float64)
+    field = as_flow(truth, "truth", np.float64)
     speed = np.hypot(field[..., 0], field[..., 1])
     return np.asarray((speed >= slowest) & (speed < fastest))
 
@@ -55,7 +57,7 @@ def motion_boundaries(truth: npt.ArrayLike, jump: float = 1.0) -> Mask:
     >>> motion_boundaries([[[0.0, 0.0], [0.5, 0.0], [5.0, 0.0], [np.nan, np.nan]]])
     array([[False,  True,  True, False]])
     """
-    field = np.asarray(truth, np.float64)
+    field = as_flow(truth, "truth", np.float64)
     mask = np.zeros(field.shape[:2], bool)
     for ahead, behind in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         apart = np.linalg.norm(field[ahead] - field[behind], axis=-1) > jump
@@ -86,7 +88,7 @@ def near(mask: npt.ArrayLike, distance: float = 10.0) -> Mask:
     """
     from scipy import ndimage
 
-    marked = np.asarray(mask, bool)
+    marked = as_mask(mask, "mask", meaning="where it is marked")
     if not marked.any():
         return np.zeros(marked.shape, bool)
     away: npt.NDArray[Any] = ndimage.distance_transform_edt(~marked)

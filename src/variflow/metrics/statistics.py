@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from variflow.arrays import as_numbers
+
 
 def robustness(error: npt.ArrayLike, above: float) -> float:
     """Percent of the errors above a threshold: R-x of Middlebury.
@@ -103,13 +105,13 @@ def ause(error: npt.ArrayLike, uncertainty: npt.ArrayLike, steps: int = 100) -> 
     >>> ause([1.0, 2.0, 5.0], uncertainty=[0.1, 0.2, 0.3])
     0.0
     """
-    errors, unsure = np.asarray(error, np.float64), np.asarray(uncertainty, np.float64)
+    errors, unsure = as_numbers(error, "error"), as_numbers(uncertainty, "uncertainty")
     if errors.shape != unsure.shape:
         raise ValueError(f"uncertainty: its shape is {unsure.shape}, that of the errors, {errors.shape}, is wanted")
     if steps < 1:
         raise ValueError(f"steps: at least 1 is wanted, got {steps}")
     known = ~np.isnan(errors)
-    errors, unsure = _counting(errors), unsure[known]
+    errors, unsure = _counting(errors), unsure[known].astype(np.float64)
     if not (np.isfinite(errors).all() and np.isfinite(unsure).all()):
         raise ValueError("error and uncertainty: finite numbers are wanted wherever an error counts")
     if not errors.any():
@@ -126,7 +128,7 @@ def ause(error: npt.ArrayLike, uncertainty: npt.ArrayLike, steps: int = 100) -> 
 
 
 def _counting(error: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    errors = np.asarray(error, np.float64)
+    errors = as_numbers(error, "error").astype(np.float64)
     errors = errors[~np.isnan(errors)]
     if not errors.size:
         raise ValueError("error: none counts, all are NaN")

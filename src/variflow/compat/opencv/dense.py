@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow.arrays import Image, as_image
+
 
 class DenseOpticalFlow(ABC):
     """What both objects share."""
@@ -33,20 +35,22 @@ class DenseOpticalFlow(ABC):
         TypeError, ValueError
             If an argument cannot be right, naming it.
         """
-        frames = np.asarray(I0), np.asarray(I1)
+        frames = as_image(I0, "I0"), as_image(I1, "I1")
         if frames[0].shape != frames[1].shape:
             raise ValueError(f"I1 has shape {frames[1].shape}, wanted that of I0, {frames[0].shape}")
         if flow is not None:
             if not isinstance(flow, np.ndarray) or flow.dtype != np.float32:
                 kind = getattr(flow, "dtype", type(flow).__name__)
                 raise TypeError(f"flow is {kind}, wanted a float32 array to write into, or None")
+            if not flow.flags.writeable:
+                raise ValueError("flow is read-only, wanted an array to write into, or None")
             if flow.shape != (*frames[0].shape[:2], 2):
                 raise ValueError(f"flow has shape {flow.shape}, wanted {(*frames[0].shape[:2], 2)}, or None")
         start = flow if self._starts_from_flow() else None
         estimated = self._estimate(frames[0], frames[1], start)
         if flow is None:
             return estimated
-        np.copyto(flow, estimated)
+        flow[...] = estimated  # which also lifts a mask
         result: NDArray[np.float32] = flow
         return result
 
@@ -58,7 +62,7 @@ class DenseOpticalFlow(ABC):
         """Return whether a flow that is passed to `calc` is started from."""
 
     @abstractmethod
-    def _estimate(self, frame0: NDArray[Any], frame1: NDArray[Any], start: Any) -> NDArray[np.float32]:
+    def _estimate(self, frame0: Image, frame1: Image, start: Any) -> NDArray[np.float32]:
         """Return the flow."""
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import models
+from variflow.arrays import Image
 from variflow.choices import check_number
 from variflow.compat._arguments import count
 from variflow.compat.opencv.dense import DenseOpticalFlow, meaningless
@@ -141,7 +142,7 @@ class DISOpticalFlow(DenseOpticalFlow):
     def _starts_from_flow(self) -> bool:
         return True
 
-    def _estimate(self, frame0: NDArray[Any], frame1: NDArray[Any], start: Any) -> NDArray[np.float32]:
+    def _estimate(self, frame0: Image, frame1: Image, start: Any) -> NDArray[np.float32]:
         def finest_is_done(state: State) -> bool:
             return state.level <= self._finest and state.warp == self._iterations - 1
 
