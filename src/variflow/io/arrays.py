@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -65,12 +65,8 @@ def is_stack(path: Path, shape: tuple[int, ...]) -> bool:
 
 
 def open_npy(path: Path) -> Array:
-    """Open the frames of a ``.npy`` file, which is mapped and not loaded."""
-    with path.open("rb") as file:
-        header = npy.read_header(path, file, path.stat().st_size, ImageFileError)
-        start = file.tell()
-    order: Literal["C", "F"] = "F" if header.fortran else "C"
-    return Array(path, np.memmap(path, dtype=header.dtype, mode="r", offset=start, shape=header.shape, order=order))
+    """Open the frames of a ``.npy`` file, of which only the frame that is wanted is read."""
+    return Array(path, npy.Stored(path, ImageFileError))
 
 
 def open_zarr(path: Path) -> Array:
@@ -78,4 +74,4 @@ def open_zarr(path: Path) -> Array:
     array = zarr_array.open_array(path, ImageFileError)
     shape = array.shape[1:] if is_stack(path, array.shape) else array.shape
     zarr_array.check_size(path, array, shape, ImageFileError)
-    return Array(path, array)
+    return Array(path, zarr_array.Unreplaced(path, array))

@@ -17,12 +17,16 @@ ANY_CODEC = 1 << 15
 """Zstandard, the densest codec met here, expands a constant block of 128 KiB from 4 bytes."""
 
 _HARMLESS = 1 << 26  # 64 MiB: a claim below it costs nothing worth refusing
+_LARGE = 1 << 28  # 256 MiB, a flow of 8192 x 4096 pixels: beyond it a file must hold something
+_PLAUSIBLE = 100  # and is not packed more densely than this: real flows and frames seldom reach 20
 
 
 def check_expansion(
     path: Path, kind: type[FileFormatError], size: tuple[int, ...], needed: int, stored: int, factor: int
 ) -> None:
-    """Refuse a header that asks for more memory than its file could ever fill.
+    """Refuse a header that asks for more memory than its file could fill, or than any flow or frame would take.
+
+    What is larger than 256 MiB must not be more than a hundred times as large as its file: zeros could be.
 
     Parameters
     ----------
@@ -42,7 +46,7 @@ def check_expansion(
     FileFormatError
         Of that kind.
     """
-    if needed > max(factor * stored, _HARMLESS):
+    if needed > max(min(factor * stored, max(_PLAUSIBLE * stored, _LARGE)), _HARMLESS):
         said = " x ".join(map(str, size))
         raise kind(path, f"its header says {said}, {needed} bytes in memory, too much for {stored} bytes of file")
 
@@ -64,12 +68,12 @@ def as_flow(path: Path, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     path : Path
         The file.
     values : (H, W, 2)
-        Displacements of any real type and byte order.
+        Displacements of any real type and byte order, which nobody else needs.
 
     Returns
     -------
     flow : float32 (H, W, 2)
-        Its own memory, NaN in both components where either is NaN or infinite.
+        The same memory if it can be, NaN in both components where either is NaN or infinite.
 
     Raises
     ------
@@ -78,7 +82,7 @@ def as_flow(path: Path, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """
     checked_shape(path, values.shape, values.dtype)
     with np.errstate(over="ignore"):
-        flow = np.array(values, dtype=np.float32, order="C")
+        flow = np.require(values, np.float32, ("C", "W"))
     unknown = ~np.isfinite(flow).all(axis=-1)
     if values.dtype.itemsize > 4 and np.isfinite(values[unknown]).all(axis=-1).any():
         raise FlowFileError(path, "holds displacements beyond 3.4e38, which float32 cannot hold")

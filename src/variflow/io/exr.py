@@ -19,6 +19,7 @@ import numpy.typing as npt
 from variflow.io import claims, extras
 from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
+from variflow.io.opening import opened, size_of
 
 EXTENSIONS = (".exr",)
 MAGICS = (b"v/1\x01",)
@@ -46,27 +47,28 @@ def read(path: Path) -> npt.NDArray[np.float32]:
         If there are no such channels, several parts, or the file is damaged.
     """
     openexr = extras.load("OpenEXR")
-    # One thread, so that nothing stays behind in a process that forks.
-    with openexr.File(str(path), separate_channels=True, header_only=True, num_threads=0) as file:
-        if len(file.parts) != 1:
-            raise FlowFileError(path, f"has {len(file.parts)} parts, a flow has one")
-        header = file.header()
-        (left, top), (right, bottom) = header["dataWindow"]
-        names = {channel.name for channel in header["channels"]}
-    width, height = int(right) - int(left) + 1, int(bottom) - int(top) + 1
-    if width < 1 or height < 1:
-        raise FlowFileError(path, f"its header says {width} x {height} pixels; both must be at least 1")
-    pair = next((pair for pair in _PAIRS if names.issuperset(pair)), None)
-    if pair is None:
-        raise FlowFileError(path, f"has the channels {', '.join(sorted(names))}; a flow has u and v, or R and G")
-    needed = width * height * 4 * len(names)
-    # Its densest codec that is in use for such data shrinks 32 bits to 24 and then deflates.
-    claims.check_expansion(path, FlowFileError, (width, height), needed, path.stat().st_size, claims.DEFLATE * 4 // 3)
-    with openexr.File(str(path), separate_channels=True, num_threads=0) as file:
-        if not file.parts:  # the library says why on the standard error alone
-            raise FlowFileError(path, "truncated, or its pixels are damaged")
-        channels = file.channels()
-        u, v = (np.array(channels[name].pixels) for name in pair)
+    with opened(path, FlowFileError, by_name=True) as stored:
+        # One thread, so that nothing stays behind in a process that forks.
+        with openexr.File(str(path), separate_channels=True, header_only=True, num_threads=0) as file:
+            if len(file.parts) != 1:
+                raise FlowFileError(path, f"has {len(file.parts)} parts, a flow has one")
+            header = file.header()
+            (left, top), (right, bottom) = header["dataWindow"]
+            names = {channel.name for channel in header["channels"]}
+        width, height = int(right) - int(left) + 1, int(bottom) - int(top) + 1
+        if width < 1 or height < 1:
+            raise FlowFileError(path, f"its header says {width} x {height} pixels; both must be at least 1")
+        pair = next((pair for pair in _PAIRS if names.issuperset(pair)), None)
+        if pair is None:
+            raise FlowFileError(path, f"has the channels {', '.join(sorted(names))}; a flow has u and v, or R and G")
+        needed = width * height * 4 * len(names)
+        # Its densest codec that is in use for such data shrinks 32 bits to 24 and then deflates.
+        claims.check_expansion(path, FlowFileError, (width, height), needed, size_of(stored), claims.DEFLATE * 4 // 3)
+        with openexr.File(str(path), separate_channels=True, num_threads=0) as file:
+            if not file.parts:  # the library says why on the standard error alone
+                raise FlowFileError(path, "truncated, or its pixels are damaged")
+            channels = file.channels()
+            u, v = (np.array(channels[name].pixels) for name in pair)
     if u.shape != (height, width) or v.shape != u.shape or (u.dtype.kind, v.dtype.kind) != ("f", "f"):
         raise FlowFileError(path, f"its channels are {u.shape} {u.dtype} and {v.shape} {v.dtype}, no flow")
     return claims.as_flow(path, np.stack([u, v], axis=-1))

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from variflow.io import claims, extras
 from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
+from variflow.io.opening import opened, size_of
 
 EXTENSIONS = (".flo5", ".h5", ".hdf5")
 MAGICS = (b"\x89HDF\r\n\x1a\n",)
@@ -43,7 +44,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
         If there is no such dataset, it is no flow, or the file is damaged.
     """
     h5py = extras.load("h5py")
-    with h5py.File(path, "r") as file:
+    with opened(path, FlowFileError) as stored, h5py.File(stored, "r") as file:
         # A link could lead to another file, and so could the storage of a dataset.
         link = file.get("flow", getlink=True)
         if not isinstance(link, h5py.HardLink):
@@ -54,7 +55,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
         if dataset.external or dataset.is_virtual:
             raise FlowFileError(path, "its dataset flow lies in other files")
         claims.checked_shape(path, dataset.shape, dataset.dtype)
-        _check_size(path, dataset)
+        _check_size(path, dataset, size_of(stored))
         return claims.as_flow(path, dataset[()])
 
 
@@ -78,8 +79,8 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
         written.write(content)
 
 
-def _check_size(path: Path, dataset: Any) -> None:
-    stored = min(dataset.id.get_storage_size(), path.stat().st_size)
+def _check_size(path: Path, dataset: Any, size: int) -> None:
+    stored = min(dataset.id.get_storage_size(), size)
     factor = claims.DEFLATE if dataset.chunks is not None else 1
     for shape in (dataset.shape, dataset.chunks or ()):
         needed = math.prod(shape) * dataset.dtype.itemsize

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from variflow.io import png
 from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
+from variflow.io.opening import opened
 
 EXTENSIONS = (".png",)
 MAGICS = (png.MAGIC,)
@@ -45,7 +46,8 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     FlowFileError
         If the PNG has not three channels of sixteen bits, or something follows its end.
     """
-    data = path.read_bytes()
+    with opened(path, FlowFileError) as file:
+        data = file.read()
     header, pixels = png.decode(path, data, FlowFileError)
     if header.bits != 16 or header.kind != 2 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise FlowFileError(path, f"a picture ({_described(header)}), no flow: that has three channels of 16 bits")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.io.errors import ImageFileError, explained
+from variflow.io.opening import held, size_of
 from variflow.io.sequences import Frames, plain
 
 _GAP = rb"(?:\s|#[^\n]*\n)+"
@@ -51,28 +52,27 @@ class Netpbm(Frames):
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        length = path.stat().st_size
+        self._path, self._file = path, held(path, self)
+        length = size_of(self._file)
         self._headers: list[_Header] = []
         position = 0
-        with path.open("rb") as file:
-            while position < length:
-                file.seek(position)
-                start = file.read(_LONGEST_HEADER)
-                if self._headers and not re.match(rb"P[1-6fF]\s", start):
-                    break  # what follows is no image: a line break, or remarks of a program
-                self._headers.append(_header(path, start, position))
-                size = self._headers[-1].size
-                position = length if size is None else self._headers[-1].end + size
+        while position < length:
+            self._file.seek(position)
+            start = self._file.read(_LONGEST_HEADER)
+            if self._headers and not re.match(rb"P[1-6fF]\s", start):
+                break  # what follows is no image: a line break, or remarks of a program
+            self._headers.append(_header(path, start, position))
+            size = self._headers[-1].size
+            position = length if size is None else self._headers[-1].end + size
 
     def __len__(self) -> int:
         return len(self._headers)
 
     def _frame(self, index: int) -> npt.NDArray[Any]:
         header = self._headers[index]
-        with explained(self._path, ImageFileError, f"frame {index} cannot be read"), self._path.open("rb") as file:
-            file.seek(header.end)
-            data = file.read(-1 if header.size is None else header.size)
+        with explained(self._path, ImageFileError, f"frame {index} cannot be read"):
+            self._file.seek(header.end)
+            data = self._file.read(-1 if header.size is None else header.size)
             if header.size is None:
                 return _from_text(self._path, data, header)
             if len(data) < header.size:

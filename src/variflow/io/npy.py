@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import EllipsisType
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -17,9 +18,20 @@ import numpy.typing as npt
 from variflow.io import claims
 from variflow.io.atomic import atomic
 from variflow.io.errors import FileFormatError, FlowFileError
+from variflow.io.opening import held, opened, size_of
 
 EXTENSIONS = (".npy",)
 MAGICS = (b"\x93NUMPY",)
+
+_AT_ONCE = 1 << 24
+_LONGEST_HEADER = 10000
+
+
+# By version: what reads the rest of a header, and of how many bytes its length is.
+_HEADERS = {
+    (1, 0): (np.lib.format.read_array_header_1_0, 2),
+    (2, 0): (np.lib.format.read_array_header_2_0, 4),
+}
 
 
 class Header(NamedTuple):
@@ -48,8 +60,8 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     FlowFileError
         If it is no ``.npy`` file, its array is no flow, or its length is not what its header says.
     """
-    with path.open("rb") as file:
-        header = read_header(path, file, path.stat().st_size, FlowFileError)
+    with opened(path, FlowFileError) as file:
+        header = read_header(path, file, size_of(file), FlowFileError)
         claims.checked_shape(path, header.shape, header.dtype)
         values = read_values(file, header)
     return claims.as_flow(path, values)
@@ -96,9 +108,14 @@ def read_header(path: Path, file: BinaryIO, size: int, error: type[FileFormatErr
         Of that kind, if there is no such array; NumPy raises its own errors for a damaged header.
     """
     version = np.lib.format.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
+    if version not in _HEADERS:
         raise error(path, f"a .npy of version {version[0]}.{version[1]}, 1.0 and 2.0 hold plain numbers")
-    read_version = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    read_version, digits = _HEADERS[version]
+    start = file.tell()
+    length = int.from_bytes(file.read(digits), "little")
+    if length > _LONGEST_HEADER:
+        raise error(path, f"its header says of itself that it has {length} bytes, at most {_LONGEST_HEADER} are wanted")
+    file.seek(start)
     header = Header(*read_version(file))
     if header.dtype.kind not in "fiub":
         raise error(path, f"holds {header.dtype}, real numbers are wanted")
@@ -109,6 +126,51 @@ def read_header(path: Path, file: BinaryIO, size: int, error: type[FileFormatErr
         fault = "truncated" if size < wanted else "trailing data"
         raise error(path, f"{fault}: {size} bytes, an array of shape {header.shape} needs {wanted}")
     return header
+
+
+class Stored:
+    """An array in a ``.npy`` file, of which parts are read when they are asked for.
+
+    The file is not mapped into memory: a process that touches what was cut off from a mapped file is killed.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+    error : type
+        The error to raise.
+
+    Raises
+    ------
+    FileFormatError
+        Of that kind, if there is no such array.
+    """
+
+    def __init__(self, path: Path, error: type[FileFormatError]) -> None:
+        self._file = held(path, self)
+        self._header = read_header(path, self._file, size_of(self._file), error)
+        self._start = self._file.tell()
+        self.shape = self._header.shape
+
+    def __getitem__(self, index: int | EllipsisType) -> npt.NDArray[Any]:
+        """Read one element along the first axis, or with ``...`` everything."""
+        shape, fortran, dtype = self._header
+        if index is ...:
+            self._file.seek(self._start)
+            return read_values(self._file, self._header)
+        part = Header(shape[1:], fortran, dtype)
+        size = math.prod(part.shape) * dtype.itemsize
+        if not fortran:
+            self._file.seek(self._start + index * size)
+            return read_values(self._file, part)
+        # The first axis varies fastest: its elements lie scattered over the whole file.
+        found = np.empty(math.prod(part.shape), dtype)
+        each = max(1, _AT_ONCE // (shape[0] * dtype.itemsize))
+        self._file.seek(self._start)
+        for first in range(0, found.size, each):
+            some = found[first : first + each]
+            some[:] = read_values(self._file, Header((len(some), shape[0]), False, dtype))[:, index]
+        return found.reshape(part.shape, order="F")
 
 
 def read_values(file: BinaryIO, header: Header) -> npt.NDArray[Any]:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from variflow.io import claims, npy
 from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
+from variflow.io.opening import opened, size_of
 
 EXTENSIONS = (".npz",)
 MAGICS = (b"PK\x03\x04",)
@@ -39,17 +40,22 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     FlowFileError
         If no flow is in it, or a member is not what its header says.
     """
-    with zipfile.ZipFile(path) as archive:
+    with opened(path, FlowFileError) as file, zipfile.ZipFile(file) as archive:
         names = {member.removesuffix(".npy"): member for member in archive.namelist()}
         if "flow" not in names and {"u", "v"} <= names.keys():
-            u, v = (_read_member(path, archive, names[name]) for name in "uv")
-            if u.shape != v.shape:
-                raise FlowFileError(path, f"its u has the shape {u.shape}, its v {v.shape}; they must be the same")
-            return claims.as_flow(path, np.stack([u, v], axis=-1))
-        if "flow" in names or len(names) == 1:
-            return claims.as_flow(path, _read_member(path, archive, names.get("flow", next(iter(names.values())))))
-    said = ", ".join(sorted(names)[:8]) or "nothing"
-    raise FlowFileError(path, f"holds {said}; a flow is the array flow, or u and v, or the only array")
+            chosen = ["u", "v"]
+        elif "flow" in names or len(names) == 1:
+            chosen = ["flow"] if "flow" in names else list(names)
+        else:
+            said = ", ".join(sorted(names)[:8]) or "nothing"
+            raise FlowFileError(path, f"holds {said}; a flow is the array flow, or u and v, or the only array")
+        members = [archive.getinfo(names[name]) for name in chosen]
+        _check_size(path, members, size_of(file))
+        values = [_read_member(path, archive, member) for member in members]
+    if len({array.shape for array in values}) > 1:
+        shapes = " and ".join(str(array.shape) for array in values)
+        raise FlowFileError(path, f"its u and v have the shapes {shapes}; they must be the same")
+    return claims.as_flow(path, values[0] if len(values) == 1 else np.stack(values, axis=-1))
 
 
 def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
@@ -68,12 +74,16 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
         file.write(memory.getbuffer())
 
 
-def _read_member(path: Path, archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
-    member = archive.getinfo(name)
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise FlowFileError(path, f"its member {name} is compressed in a way that NumPy never writes")
-    stored = min(member.compress_size, path.stat().st_size)
-    claims.check_expansion(path, FlowFileError, (member.file_size,), member.file_size, stored, claims.DEFLATE)
+def _check_size(path: Path, members: list[zipfile.ZipInfo], size: int) -> None:
+    for member in members:
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise FlowFileError(path, f"its member {member.filename} is compressed in a way that NumPy never writes")
+    needed = sum(member.file_size for member in members)  # two of them may claim the same bytes of the file
+    stored = min(sum(member.compress_size for member in members), size)
+    claims.check_expansion(path, FlowFileError, (needed,), needed, stored, claims.DEFLATE)
+
+
+def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
     with archive.open(member) as file:
         header = npy.read_header(path, file, member.file_size, FlowFileError)  # type: ignore[arg-type]
         return npy.read_values(file, header)  # type: ignore[arg-type]

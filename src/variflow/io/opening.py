@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,7 @@ def opened(path: Path, error: type[FileFormatError], *, by_name: bool = False) -
     Yields
     ------
     file : binary file
-        Open for reading; `size` tells its length.
+        Open for reading; `size_of` tells its length.
 
     Raises
     ------
@@ -68,9 +69,16 @@ def steady_folder(path: Path, error: type[FileFormatError]) -> Iterator[None]:
         raise error(path, _CHANGED)
 
 
-def size(file: BinaryIO) -> int:
+def size_of(file: BinaryIO) -> int:
     """Return the length of an open file in bytes, whatever has its name by now."""
     return os.fstat(file.fileno()).st_size
+
+
+def held(path: Path, owner: object) -> BinaryIO:
+    """Open a file for as long as its owner lives, so that its frames are those of one file, whatever takes its name."""
+    file = path.open("rb")
+    weakref.finalize(owner, file.close)
+    return file
 
 
 def identity(path: Path) -> tuple[int, ...] | None:

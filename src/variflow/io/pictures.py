@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from variflow.caching import cached_property
 from variflow.errors import warn
 from variflow.io import claims
 from variflow.io.errors import ImageFileError, explained
+from variflow.io.opening import held, size_of
 from variflow.io.sequences import Frames, plain
 
 _AS_STORED = ("L", "RGB", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
@@ -35,7 +36,7 @@ class Pictures(Frames):
     """
 
     def __init__(self, path: Path, decoders: tuple[str, ...]) -> None:
-        self._path, self._decoders = path, decoders
+        self._path, self._decoders, self._file = path, decoders, held(path, self)
         with explained(path, ImageFileError, "cannot be read as an image"), self._opened() as file:
             self._check_size(file)
             self._places = _places(path, file)
@@ -69,8 +70,9 @@ class Pictures(Frames):
 
         what = f"frame {index} cannot be read" if len(self) > 1 else "cannot be read as an image"
         with explained(self._path, ImageFileError, what), self._opened() as file:
-            if (deep := _decoder_of_deep(self._path)) is not None:
-                image = np.asarray(deep(self._path.read_bytes()))
+            if (deep := _decoder_of_deep(self._path, self._file)) is not None:
+                self._file.seek(0)
+                image = np.asarray(deep(self._file.read()))
                 return plain(image[..., :-1] if image.ndim == 3 and image.shape[2] in (2, 4) else image)
             if self._places[index]:  # a file of one picture may not know how to seek
                 file.seek(self._places[index])
@@ -82,20 +84,20 @@ class Pictures(Frames):
     def _opened(self) -> Any:
         from PIL import Image
 
-        return Image.open(self._path, formats=self._decoders)
+        return Image.open(self._file, formats=self._decoders)
 
     def _check_size(self, file: Any) -> None:
         """Refuse a size that no file of that length could hold."""
         width, height = file.size
         # Four bytes a pixel, because whatever is stored, palettes and animations pass through RGB with alpha.
-        needed, size = 4 * height * width, self._path.stat().st_size
+        needed, size = 4 * height * width, size_of(self._file)
         claims.check_expansion(self._path, ImageFileError, (height, width), needed, size, claims.ANY_CODEC)
 
 
-def _decoder_of_deep(path: Path) -> Any:
+def _decoder_of_deep(path: Path, file: BinaryIO) -> Any:
     """Return what decodes a picture of more than eight bits a sample, which Pillow would cut to eight, or None."""
-    with path.open("rb") as file:
-        start = file.read(8192)
+    file.seek(0)
+    start = file.read(8192)
     if start[3:4] == b"\2" and start.startswith(b"\x01\xda"):
         raise ImageFileError(path, "an SGI picture of 16 bits, of which 8 can be read; convert it to PNG or TIFF")
     size = start.find(b"\xff\x51")  # where a code stream of JPEG 2000 says how large it is, and how deep

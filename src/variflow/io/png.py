@@ -59,7 +59,10 @@ def decode(path: Path, data: bytes, error: type[FileFormatError]) -> tuple[Heade
         raise error(path, f"its header says colours of kind {header.kind} with {header.bits} bits, which PNG has not")
     size = header.width, header.height
     stored_bits = header.width * header.height * header.bits * _CHANNELS[header.kind]
-    claims.check_expansion(path, error, size, stored_bits // 8, len(data), claims.DEFLATE)
+    needed = (
+        header.width * header.height * (3 if header.kind == 3 else _CHANNELS[header.kind]) * max(header.bits // 8, 1)
+    )
+    claims.check_expansion(path, error, size, needed, len(data), claims.DEFLATE * -(-8 * needed // max(stored_bits, 1)))
     return header, imagecodecs.png_decode(data)
 
 

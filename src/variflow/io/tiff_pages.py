@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from variflow.errors import warn
 from variflow.io import claims, tiff_colors
 from variflow.io.errors import FileFormatError, ImageFileError, explained
+from variflow.io.opening import held, size_of
 from variflow.io.sequences import Frames, plain
 
 _REDUCED, _MASK = 1, 4
@@ -55,8 +55,8 @@ class Pages(Frames):
 
     def __init__(self, path: Path, error: type[FileFormatError] = ImageFileError, wanted: str = _WANTED) -> None:
         self._path, self._error = path, error
-        self._file = opened(path, error)
-        weakref.finalize(self, self._file.close)
+        self._stored_in = held(path, self)
+        self._file = opened(path, self._stored_in, error)
         places, masks, fault = _places(path, self._file, error)
         fault += wanted if fault.endswith("; ") else ""
         self._places = _chosen(path, places, fault, error)
@@ -124,7 +124,7 @@ class Pages(Frames):
 
     def _check_size(self, place: _Place) -> None:
         """Refuse a page that claims more pixels than the file could hold."""
-        page, size, item = place.page, self._path.stat().st_size, place.page.dtype.itemsize
+        page, size, item = place.page, size_of(self._stored_in), place.page.dtype.itemsize
         # The tiles are whole, so that the last ones reach beyond the image and a page may need more than its pixels.
         tile = max(1, page.tilewidth) * max(1, page.tilelength) * max(1, page.tiledepth)
         plane = math.prod(place.shape) * item
@@ -138,7 +138,7 @@ class Pages(Frames):
 
     def _check_data(self, page: Any, plane: Any, sparse: bool) -> None:
         """Refuse a page of which data are not in the file: tifffile would put zeros there."""
-        size, wanted = self._path.stat().st_size, math.prod(page.chunked)
+        size, wanted = size_of(self._stored_in), math.prod(page.chunked)
         parts = list(zip(plane.dataoffsets, plane.databytecounts, strict=False))
         empty = 0 if sparse else sum(count == 0 for _, count in parts)
         if len(parts) != wanted or empty:
@@ -147,13 +147,15 @@ class Pages(Frames):
             raise self._error(self._path, f"truncated: its pages need more than its {size} bytes")
 
 
-def opened(path: Path, error: type[FileFormatError]) -> Any:
+def opened(path: Path, file: BinaryIO, error: type[FileFormatError]) -> Any:
     """Open a TIFF with tifffile, once it is known that the chain of its pages ends: tifffile may follow it for ever.
 
     Parameters
     ----------
     path : Path
-        An existing file that begins as a TIFF.
+        For messages.
+    file : binary file
+        At its beginning, which is that of a TIFF.
     error : type
         The error to raise.
 
@@ -169,23 +171,24 @@ def opened(path: Path, error: type[FileFormatError]) -> Any:
     """
     import tifffile
 
-    with path.open("rb") as file:
-        start = file.read(16)
-        order: Literal["little", "big"] = "little" if start.startswith(b"II") else "big"
-        big = start[2:4] in (b"+\0", b"\0+")
-        # The bytes of an offset, of the count of a page's tags, and of a tag.
-        offset_size, count_size, tag_size = (8, 8, 20) if big else (4, 2, 12)
-        offset = int.from_bytes(start[8:16] if big else start[4:8], order)
-        seen = set()
-        while 0 < offset < path.stat().st_size:
-            if offset in seen:
-                raise error(path, "a TIFF whose pages go in a circle")
-            seen.add(offset)
-            file.seek(offset)
-            tags = int.from_bytes(file.read(count_size), order)
-            file.seek(min(offset + count_size + tags * tag_size, path.stat().st_size))
-            offset = int.from_bytes(file.read(offset_size), order)
-    return tifffile.TiffFile(path)
+    length = size_of(file)
+    start = file.read(16)
+    order: Literal["little", "big"] = "little" if start.startswith(b"II") else "big"
+    big = start[2:4] in (b"+\0", b"\0+")
+    # The bytes of an offset, of the count of a page's tags, and of a tag.
+    offset_size, count_size, tag_size = (8, 8, 20) if big else (4, 2, 12)
+    offset = int.from_bytes(start[8:16] if big else start[4:8], order)
+    seen = set()
+    while 0 < offset < length:
+        if offset in seen:
+            raise error(path, "a TIFF whose pages go in a circle")
+        seen.add(offset)
+        file.seek(offset)
+        tags = int.from_bytes(file.read(count_size), order)
+        file.seek(min(offset + count_size + tags * tag_size, length))
+        offset = int.from_bytes(file.read(offset_size), order)
+    file.seek(0)
+    return tifffile.TiffFile(file)
 
 
 def _places(path: Path, file: Any, error: type[FileFormatError]) -> tuple[list[_Place], list[_Place], str]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from variflow.caching import cached_property
 from variflow.io import claims, extras
 from variflow.io.errors import ImageFileError, explained
+from variflow.io.opening import identity
 from variflow.io.sequences import Frames, plain
 
 
@@ -36,7 +37,7 @@ class Video(Frames):
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._file = path, identity(path)
         self._restart()
         if not self._reaches(0):
             raise ImageFileError(path, "a video without frames")
@@ -65,7 +66,7 @@ class Video(Frames):
     @cached_property
     def _seconds(self) -> list[float | None]:
         with explained(self._path, ImageFileError, "cannot be decoded"):
-            return [frame.time for frame in _decoded(self._path)]
+            return [frame.time for frame in self._from_the_start()]
 
     @cached_property
     def _fps(self) -> float | None:
@@ -74,9 +75,14 @@ class Video(Frames):
         return float(rate) if rate else None
 
     def _restart(self) -> None:
-        self._decoder = _decoded(self._path)
+        self._decoder = self._from_the_start()
         self._next = 0
         self._recent: dict[int, npt.NDArray[Any]] = {}
+
+    def _from_the_start(self) -> Iterator[Any]:
+        if identity(self._path) != self._file:
+            raise ImageFileError(self._path, "another video has taken its place since it was opened")
+        return _decoded(self._path)
 
     def _reaches(self, index: int) -> bool:
         while self._next <= index:

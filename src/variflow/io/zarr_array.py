@@ -107,6 +107,30 @@ def open_array(path: Path, error: type[FileFormatError]) -> Any:
     return array
 
 
+class Unreplaced:
+    """An open Zarr array that is read only while its folder stays in its place.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder.
+    array : zarr.Array
+        Open.
+    """
+
+    def __init__(self, path: Path, array: Any) -> None:
+        self._path, self._array = path, array
+        self._folder = identity(path)
+        self.shape: tuple[int, ...] = array.shape
+
+    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+        """Read a part as NumPy does."""
+        part = np.asarray(self._array[index])
+        if identity(self._path) != self._folder:
+            raise ValueError("another array has taken its place since it was opened")
+        return part
+
+
 def check_size(path: Path, array: Any, shape: tuple[int, ...], error: type[FileFormatError]) -> None:
     """Refuse metadata that ask for more memory, for a part of this shape or for a chunk, than the chunks explain.
 
