@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from variflow import datasets
+from variflow import _core, datasets
 from variflow.datasets import Sample
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _more_threads_than_cpus() -> None:
+    """Let tests ask for more threads than there are CPUs, and get them: results must not depend on their number."""
+    threads = _core.get_threads()
+    _core.limit_threads(16, within_affinity=False)
+    _core.set_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ namespace {
 
 using namespace variflow::bindings;
 
-constexpr int most_threads = 4096;
+using variflow::most_threads;
 
 void set_threads(int count) {
     if (count < 1 || count > most_threads) {
@@ -18,8 +18,12 @@ void set_threads(int count) {
     variflow::set_threads(count);
 }
 
+void limit_threads(int count, bool within_affinity) {
+    if (count < 1) refuse_value("`n` must be at least 1, not " + std::to_string(count));
+    variflow::limit_threads(count, within_affinity);
+}
+
 void set_default_threads() {
-    variflow::set_threads(variflow::usable_cpus());
     const char* text = std::getenv("VARIFLOW_THREADS");
     if (!text || !*text) return;
     char* end = nullptr;
@@ -39,11 +43,17 @@ void set_default_threads() {
 NB_MODULE(_core, module) {
     module.doc() = "Native kernels of variflow: float32 planes (channels, height, width) in, new planes out.";
     set_default_threads();
-    module.def("get_threads", &variflow::get_threads, "The number of threads that the native kernels use.");
+    module.def("get_threads", &variflow::get_threads,
+               "How many threads the native kernels use: as many as `set_threads` asked for, but no more than there are\n"
+               "CPUs that this process may use now.");
     module.def(
         "set_threads", &set_threads, "n"_a,
-        "Let the native kernels use `n` threads; results do not depend on it.\n\n"
-        "The default is the environment variable VARIFLOW_THREADS, else the number of CPUs this process may use.");
+        "Let the native kernels use `n` threads, or as many as this process may use CPUs, if that is less: the CPUs it\n"
+        "is bound to, and the quota of its cgroup. Results do not depend on it.\n\n"
+        "The default is the environment variable VARIFLOW_THREADS, else all. `get_threads` says how many are used.");
+    module.def("limit_threads", &limit_threads, "n"_a, nb::kw_only(), "within_affinity"_a = true,
+               "Let no more than `n` threads run, however many are asked for; nor, unless told otherwise (as tests do),\n"
+               "more than there are CPUs that the calling thread is bound to.");
     add_images(module);
     add_system(module);
     add_filters(module);

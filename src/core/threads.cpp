@@ -124,7 +124,8 @@ private:
     std::vector<std::thread> workers_;  // last: a worker uses the members above
 };
 
-std::atomic<int> wanted{1};
+std::atomic<int> asked{most_threads}, limit{most_threads};
+std::atomic<bool> bound{true};
 std::atomic<bool> busy{false};
 
 // Guarded by `busy`. Never deleted at exit: sleeping workers end with the process, and nothing has to be joined.
@@ -139,12 +140,7 @@ void after_fork_in_child() {
 const int registered = pthread_atfork(nullptr, nullptr, after_fork_in_child);
 #endif
 
-struct Ownership {
-    ~Ownership() { busy.store(false, std::memory_order_release); }
-};
-
-}  // namespace
-
+// The number of CPUs the calling thread may run on, at least 1. It may change at any time.
 int usable_cpus() {
 #if defined(__linux__)
     cpu_set_t cpus;
@@ -153,12 +149,27 @@ int usable_cpus() {
     return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-int get_threads() { return wanted.load(); }
-void set_threads(int count) { wanted.store(std::max(1, count)); }
+struct Ownership {
+    ~Ownership() { busy.store(false, std::memory_order_release); }
+};
+
+}  // namespace
+
+int get_threads() {
+    const int most = std::min(asked.load(), limit.load());
+    return most > 1 && bound.load() ? std::min(most, usable_cpus()) : most;
+}
+
+void set_threads(int count) { asked.store(std::max(1, count)); }
+
+void limit_threads(int count, bool within_affinity) {
+    limit.store(std::max(1, count));
+    bound.store(within_affinity);
+}
 
 void run_chunks(int64_t count, int64_t grain, void (*body)(void*, int64_t, int64_t), void* context) {
-    const int threads = get_threads();
-    if (threads > 1 && count > grain && !busy.exchange(true, std::memory_order_acquire)) {
+    const int threads = count > grain ? get_threads() : 1;
+    if (threads > 1 && !busy.exchange(true, std::memory_order_acquire)) {
         const Ownership ownership;
         if (!pool || pool->threads() != threads) {
             delete pool;

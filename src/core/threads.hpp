@@ -7,12 +7,17 @@
 
 namespace variflow {
 
-// The number of CPUs this process may run on, at least 1.
-int usable_cpus();
+constexpr int most_threads = 4096;
 
-// How many threads, the caller's included, a loop may use.
+// How many threads, the caller's included, a loop uses: as many as were asked for, but no more than the limit, nor than
+// the CPUs that the calling thread is bound to. More would take turns, and wait for one another.
 int get_threads();
+
+// Ask for so many threads; at first, that is for as many as there may be.
 void set_threads(int count);
+
+// Let no more than so many threads run, and no more than the CPUs of the calling thread if `within_affinity`.
+void limit_threads(int count, bool within_affinity);
 
 // Call body(context, begin, end) for consecutive chunks of [0, count), each `grain` long but the last. The chunks
 // depend on nothing but `count` and `grain`, so results are the same for any number of threads. When another thread is

@@ -11,7 +11,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from variflow import _core
 from variflow._core import get_threads, set_threads
+from variflow.cpus import cpu_quota
 
 if TYPE_CHECKING:
     from variflow import compat, datasets, energy, evaluation, filters, flowops, io, metrics, models, solve, view
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from variflow.video import estimate_video
 
 __version__ = "0.1.0"
+
+if (_quota := cpu_quota()) is not None:
+    _core.limit_threads(_quota)
 
 # Where each public name lives; None: the name is a module itself.
 _HOMES: dict[str, str | None] = {
