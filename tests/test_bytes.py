@@ -21,12 +21,16 @@ def test_bytes_become_the_entries_of_their_tables(shape):
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 1), (4, 8, 3), (11, 131, 3)])
 @pytest.mark.parametrize("step", [1, 3])
-@pytest.mark.parametrize("part", [0.0, 0.1, 0.49])
-def test_byte_range(shape, step, part):
-    first, second = np.random.default_rng(2).integers(0, 256, (2, *shape), np.uint8)
-    ordered = np.sort(np.concatenate([first[::step].ravel(), second[::step].ravel()]))
-    below = int(part * (ordered.size - 1))
-    assert _core.byte_range(first, second, step, part) == (ordered[below], ordered[-1 - below])
+def test_bytes_are_counted_in_rows_and_at_places(shape, step):
+    rng = np.random.default_rng(2)
+    images = rng.integers(0, 256, (2, *shape), np.uint8)
+    places = rng.integers(0, shape[0] * shape[1], 20, np.int32)
+    counts = _core.byte_counts(*images, step, places)
+    parts = [image[::step] for image in images] + [image.reshape(-1, shape[2])[places] for image in images]
+    for found, part in zip(counts, parts, strict=True):
+        assert found == np.bincount(part.ravel(), minlength=256).tolist()
+    with pytest.raises(ValueError, match="`places`"):
+        _core.byte_counts(*images, step, places + np.int32(10_000))
 
 
 def test_arguments_are_checked():

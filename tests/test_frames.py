@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from variflow.frames import fill_missing, prepare, robust_range
+from variflow.frames import fill_missing, prepare
+from variflow.intensity import robust_range
 
 
 def image(shape=(20, 30), seed=0):
@@ -48,10 +49,10 @@ def test_small_frames_use_minimum_and_maximum():
 
 def test_robust_range_ignores_few_outliers_and_clips_nothing():
     values = np.tile(np.linspace(0, 1, 1000), (10, 1))
-    values[0, 0] = 1e6
+    values[0, 0] = 1e3
     low, high = robust_range([values[..., None]] * 2, [np.ones(values.shape, bool)] * 2)
     assert (low, high) == (pytest.approx(0.001, abs=2e-3), pytest.approx(1.0, abs=2e-3))
-    assert planes(values)[0].max() > 1e5
+    assert planes(values)[0].max() > 900
 
 
 def test_a_lone_bright_pixel_on_black_is_still_seen():

@@ -5,10 +5,17 @@ from __future__ import annotations
 import pytest
 
 import variflow
-from variflow.errors import warn
+from variflow.errors import told_already, warn
 
 
 def test_a_warning_names_the_line_that_called_the_library() -> None:
     with pytest.warns(variflow.VariflowWarning, match="something") as caught:
         warn("something")
     assert caught[0].filename == __file__
+
+
+def test_what_is_done_once_more_is_not_told_again() -> None:
+    with told_already():
+        warn("something")
+    with pytest.warns(variflow.VariflowWarning, match="something"):
+        warn("something")

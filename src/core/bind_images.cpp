@@ -1,12 +1,8 @@
 // Bindings of the kernels on images.
-#include <nanobind/stl/pair.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
-#include <array>
-#include <functional>
-#include <numeric>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -68,29 +64,34 @@ Planes interleave(nb::handle u_argument, nb::handle v_argument) {
     return run({height, width, 2}, [&](float* out) { variflow::interleave(floats(u), floats(v), height * width, out); });
 }
 
-std::pair<int, int> byte_range(nb::handle first_argument, nb::handle second_argument, int64_t step, double part) {
+std::vector<std::vector<int64_t>> byte_counts(nb::handle first_argument, nb::handle second_argument, int64_t step,
+                                              nb::handle places_argument) {
     const Array first = checked<uint8_t>(first_argument, "first", {"height", "width", "channels"});
     const Array second = checked<uint8_t>(second_argument, "second", {"height", "width", "channels"});
+    const Array places = checked<int32_t>(places_argument, "places", {"number"});
     if (step < 1) refuse_value("`step` must be at least 1, not " + std::to_string(step));
-    if (!(part >= 0.0 && part < 0.5)) refuse_value("`part` must be from 0 to 0.5, not " + std::to_string(part));
+    const auto* at = static_cast<const int32_t*>(places.data());
+    const auto number = static_cast<int64_t>(places.shape(0));
+    for (const Array& image : {first, second}) {
+        const auto pixels = static_cast<int64_t>(image.shape(0) * image.shape(1));
+        if (std::any_of(at, at + number, [=](int32_t place) { return place < 0 || place >= pixels; })) {
+            refuse_value("`places` must be from 0 to the number of pixels");
+        }
+    }
+    std::vector<std::vector<int64_t>> counts(4, std::vector<int64_t>(256));
     const Unlocked unlocked;
-    std::array<std::array<int64_t, 256>, 2> each{};
-    variflow::parallel_for(2, 1, [&](int64_t number, int64_t) {
-        const Array& image = number == 0 ? first : second;
-        variflow::histogram(static_cast<const uint8_t*>(image.data()), static_cast<int64_t>(image.shape(0)),
-                            static_cast<int64_t>(image.shape(1) * image.shape(2)), step,
-                            each[static_cast<size_t>(number)].data());
+    variflow::parallel_for(4, 1, [&](int64_t part, int64_t) {
+        const Array& image = part % 2 == 0 ? first : second;
+        const auto* bytes = static_cast<const uint8_t*>(image.data());
+        const auto width = static_cast<int64_t>(image.shape(1)), channels = static_cast<int64_t>(image.shape(2));
+        int64_t* const found = counts[static_cast<size_t>(part)].data();
+        if (part < 2) {
+            variflow::histogram(bytes, static_cast<int64_t>(image.shape(0)), width * channels, step, found);
+        } else {
+            variflow::histogram_at(bytes, channels, at, number, found);
+        }
     });
-    std::array<int64_t, 256> counts{};
-    std::transform(each[0].begin(), each[0].end(), each[1].begin(), counts.begin(), std::plus<>());
-    const int64_t total = std::accumulate(counts.begin(), counts.end(), int64_t{0});
-    const auto below = static_cast<int64_t>(part * static_cast<double>(total - 1));
-    auto after = [&](int64_t number) {
-        int value = 0;
-        for (int64_t sum = counts[0]; sum <= number; sum += counts[static_cast<size_t>(value)]) ++value;
-        return value;
-    };
-    return {after(below), after(total - 1 - below)};
+    return counts;
 }
 
 Planes derivative(nb::handle planes_argument, const std::string& axis) {
@@ -189,8 +190,9 @@ void add_images(nb::module_& module) {
     module.def("look_up", &look_up, "image"_a.none(), "tables"_a.none(), "total"_a,
                "The entry of its channel's table for each byte of (H, W, C), in planes, or their sum over the channels.");
     module.def("interleave", &interleave, "u"_a.none(), "v"_a.none(), "Both planes of a flow as one array (H, W, 2).");
-    module.def("byte_range", &byte_range, "first"_a.none(), "second"_a.none(), "step"_a, "part"_a,
-               "The values that this part of the bytes of every `step`-th row of both images lies below, and above.");
+    module.def("byte_counts", &byte_counts, "first"_a.none(), "second"_a.none(), "step"_a, "places"_a.none(),
+               "How often each byte occurs in every `step`-th row of the first image, of the second, and at pixels of "
+               "the first, and of the second, that are counted row by row.");
     module.def("noise", &noise, "planes"_a.none(),
                "The standard deviation of the noise of planes; what is not finite does not count.");
     module.def("fit_light", &fit_light, "target"_a.none(), "values"_a.none(), "rounds"_a, "least_gain"_a,

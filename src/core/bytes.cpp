@@ -71,4 +71,11 @@ void histogram(const uint8_t* bytes, int64_t rows, int64_t row_size, int64_t ste
     }
 }
 
+void histogram_at(const uint8_t* bytes, int64_t channels, const int32_t* places, int64_t number, int64_t* counts) {
+    for (int64_t i = 0; i < number; ++i) {
+        const uint8_t* const pixel = bytes + places[i] * channels;
+        for (int64_t c = 0; c < channels; ++c) ++counts[pixel[c]];
+    }
+}
+
 }  // namespace variflow

@@ -39,9 +39,10 @@ void interleave(const float* u, const float* v, int64_t count, float* out);
 
 // bytes.cpp: images (H, W, C) of bytes; `shape` names their sizes in the order of planes. Each byte becomes the entry of
 // its channel's table of 256, in planes, or summed over the channels in one plane. And counts[value] grows by how
-// often it occurs in every `step`-th row.
+// often it occurs in every `step`-th row, or in the pixels at some places, counted row by row.
 void look_up(const uint8_t* bytes, Shape shape, const float* tables, bool sum, float* out);
 void histogram(const uint8_t* bytes, int64_t rows, int64_t row_size, int64_t step, int64_t* counts);
+void histogram_at(const uint8_t* bytes, int64_t channels, const int32_t* places, int64_t number, int64_t* counts);
 
 // median.cpp: `size` is 3 or 5.
 void median(const float* planes, Shape shape, int size, float* out);

@@ -140,8 +140,8 @@ def concluded(
             break
     if exhausted:
         reason += f"; {exhausted} of {count} solves used all {model.steps} steps"
-    if state.instead:
-        reason += f"; {state.instead}"
+    for remark in (state.instead, *state.remarks):
+        reason += f"; {remark}" if remark else ""
     rose = sum(record.after > record.before for record in energies)
     if rose:
         reason += f"; the energy rose in {rose} of {count} solves"
@@ -229,7 +229,8 @@ def iterate_prepared(images: Images, levels: list[Level], model: Model, init: An
         return iterate_prepared(images_back, levels_of(images_back, model_back), model_back, Inverse(flow))
 
     states = _coarse_to_fine(levels, start, suited, light, back if model.occlusion == "estimated" else None)
-    return (replace(state, instead=instead) for state in states) if instead else states
+    remarks = tuple(images.remarks)
+    return (replace(state, instead=instead, remarks=remarks) for state in states) if instead or remarks else states
 
 
 def _coarse_to_fine(

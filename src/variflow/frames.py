@@ -19,21 +19,14 @@ from variflow import _core
 from variflow.arrays import as_image, as_mask, as_weights, pair
 from variflow.brief import Brief
 from variflow.caching import cached_property
+from variflow.errors import warn
+from variflow.intensity import in_one_unit
 from variflow.light import Light
 from variflow.resampling import Planes, resample
 
 # The normalised intensities are rounded to this grid, a sixteenth of a 16-bit step. Then frames that differ only by
 # the rounding of a change of unit become the same frames, bit for bit, and so do their flows.
 _GRID = 2.0**20
-
-# A percentile needs no more than this.
-_PIXELS_FOR_RANGE = 25_000
-
-# Intensities are in whole steps if among this many of each frame there are at most so many different ones, and if none
-# lies off by more than this part of a step.
-_VALUES_FOR_STEPS = 30_000
-_MOST_STEPS = 4096
-_OFF_STEP = 0.01
 
 # The luma of ITU-R BT.601.
 _LUMA = (0.299, 0.587, 0.114)
@@ -112,6 +105,8 @@ class Images(Brief):
         The intensities that become 0 and 1.
     chosen : bool
         Whether a person said that range.
+    remarks : list of str
+        What was wrong with the frames, and what was done about it; a person was told.
     """
 
     images: list[NDArray[Any]]
@@ -119,6 +114,7 @@ class Images(Brief):
     weights: list[NDArray[np.float32] | None]
     intensity_range: tuple[float, float]
     chosen: bool
+    remarks: list[str]
 
     def swapped(self) -> Images:
         """Return the same with the second frame first."""
@@ -202,11 +198,12 @@ def checked(
     usable = list(map(_and, pair(mask, "mask", shape, as_mask), (first.known, second.known)))
     valids = [_valid(*arguments) for arguments in zip(images, usable, names, strict=True)]
     wanted = None if intensity_range is None else checked_range(intensity_range)
-    images, wanted = _in_whole_steps(images, wanted)
-    low, high = wanted or robust_range(images, valids)
+    images, valids, unit, remarks = in_one_unit(images, valids, wanted, names)
+    for remark in remarks:
+        warn(remark)
     counts = pair(weights, "weights", shape, as_weights)
     singles = [None if array is None else array.astype(np.float32) for array in counts]
-    return Images(images, valids, singles, (low, high), chosen=intensity_range is not None)
+    return Images(images, valids, singles, unit, chosen=wanted is not None, remarks=remarks)
 
 
 def _and(first: NDArray[np.bool_] | None, second: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
@@ -219,46 +216,12 @@ def _valid(image: NDArray[Any], usable: NDArray[Any] | None, name: str) -> NDArr
     """Return which pixels can be used, (H, W), or None if all can."""
     valid = None if usable is None else usable.astype(bool)
     if image.dtype.kind == "f":
-        finite = np.isfinite(image).all(axis=2)
-        valid = finite if valid is None else valid & finite
+        finite = np.isfinite(image)
+        if not finite.all():
+            valid = finite.all(axis=2) if valid is None else valid & finite.all(axis=2)
     if valid is not None and not valid.any():
         raise ValueError(f"{name} has no usable pixel: all are NaN, infinite or masked out")
     return None if valid is None or valid.all() else valid
-
-
-def _in_whole_steps(
-    images: list[NDArray[Any]], unit: tuple[float, float] | None
-) -> tuple[list[NDArray[Any]], tuple[float, float] | None]:
-    """Return images of floats that were integers once as such: in steps of what lies between neighbouring intensities.
-
-    Then the rounding errors of a change of unit are gone, which nothing else could tell from what the camera saw. Other
-    images, and the range that they are to have, are returned as they are.
-    """
-    if not any(image.dtype.kind == "f" for image in images):
-        return images, unit
-    every = max(1, images[0].size // _VALUES_FOR_STEPS)
-    values = np.unique(np.concatenate([image.reshape(-1)[::every] for image in images]).astype(np.float64))
-    values = values[np.isfinite(values)]
-    if not 2 <= values.size <= _MOST_STEPS:
-        return images, unit
-    first = values[0]
-    with np.errstate(over="ignore"):
-        extent = values[-1] - first
-    if not np.isfinite(extent):
-        return images, unit
-    step = extent / np.rint(extent / np.diff(values).min())
-    whole = []
-    for image in images:
-        with np.errstate(invalid="ignore", over="ignore"):  # missing pixels
-            steps = (image.astype(np.float64) - first) / step
-            rounded = np.rint(steps)
-            off = np.abs(steps - rounded)
-        known = np.isfinite(off)
-        if (off[known] > _OFF_STEP).any():
-            return images, unit
-        bytes_hold_them = known.all() and rounded.min() >= 0 and rounded.max() <= 255
-        whole.append(rounded.astype(np.uint8) if bytes_hold_them else rounded)
-    return whole, None if unit is None else ((unit[0] - first) / step, (unit[1] - first) / step)
 
 
 def _frame(planes: Planes, valid: NDArray[np.bool_] | None, weights: NDArray[np.float32] | None) -> Frame:
@@ -270,46 +233,14 @@ def _frame(planes: Planes, valid: NDArray[np.bool_] | None, weights: NDArray[np.
     return Frame(fill_missing(planes, valid), valid, weights)
 
 
-def robust_range(images: list[NDArray[Any]], valids: list[NDArray[np.bool_] | None]) -> tuple[float, float]:
-    """Return the 0.1 and 99.9 percentile of all valid intensities of both frames, taken outwards.
-
-    Outwards means that each is an intensity that occurs, the next one out, so small frames use minimum and maximum.
-    Of large frames every so many rows are looked at, all told about 25000 pixels of each.
-    """
-    height, width, _ = images[0].shape
-    step = max(1, height * width // _PIXELS_FOR_RANGE)
-    if all(image.dtype == np.uint8 for image in images) and all(valid is None for valid in valids):
-        # By far the most common, and counting is faster than ordering.
-        first, second = map(np.ascontiguousarray, images)
-        low, high = map(float, _core.byte_range(first, second, step, 0.001))
-    else:
-        used = [_used(image[::step], valid, step) for image, valid in zip(images, valids, strict=True)]
-        if not all(part.size for part in used):  # the usable pixels lie between the rows
-            used = [_used(image, valid, 1) for image, valid in zip(images, valids, strict=True)]
-        intensities = np.concatenate(used)
-        below = int(0.001 * (intensities.size - 1))
-        above = intensities.size - 1 - below
-        ordered = np.partition(intensities, (below, above))
-        low, high = float(ordered[below]), float(ordered[above])
-    if low == high:  # nearly everything is the same: whatever stands out is all there is to see
-        used = [_used(image, valid, 1) for image, valid in zip(images, valids, strict=True)]
-        low, high = float(min(part.min() for part in used)), float(max(part.max() for part in used))
-    if not high - low < np.inf:
-        raise ValueError(f"frame0 and frame1 hold intensities from {low:g} to {high:g}, wanted a range that is finite")
-    return low, high
-
-
-def _used(image: NDArray[Any], valid: NDArray[np.bool_] | None, step: int) -> NDArray[Any]:
-    return image.ravel() if valid is None else image[valid[::step]].ravel()
-
-
 def fill_missing(planes: Planes, valid: NDArray[np.bool_]) -> Planes:
     """Fill the missing pixels of planes ``(C, H, W)`` smoothly from the valid ones around them.
 
     Averages over ever larger blocks, weighted by validity, are built until none is empty; each missing pixel takes the
-    finest average that knows it, interpolated bilinearly (the pull-push of Gortler et al., The Lumigraph, 1996).
+    finest average that knows it, interpolated bilinearly (the pull-push of Gortler et al., The Lumigraph, 1996). Where
+    nothing is valid, nothing is filled.
     """
-    if valid.all():
+    if valid.all() or not valid.any():
         return planes
     known = np.where(valid, planes, np.float32(0))
     height, width = valid.shape

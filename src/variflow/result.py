@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from variflow import _core
 from variflow.brief import Brief, one_line
 from variflow.caching import cached_property
+from variflow.errors import told_already
 from variflow.model import Model
 from variflow.occlusion import Comparison, backwards, confidence, occluded
 from variflow.resampling import Planes, resample_flow
@@ -61,6 +62,8 @@ class State:
         Why the estimate ends here, unfinished; empty if all is well.
     instead : str
         Why another solver than the model's is used, and which; empty if it is the model's.
+    remarks : tuple of str
+        What was wrong with the frames; warnings have said so.
     """
 
     level: int
@@ -69,6 +72,7 @@ class State:
     _minimum: Minimum
     failure: str = ""
     instead: str = ""
+    remarks: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -177,7 +181,8 @@ class Result:
         A native solver does not need them: where nobody has looked at them on the way (with `verbose`), the estimate
         is made once more, with the same result, when they are first read.
         """
-        return [state.energy for state in islice(self._iterate(**self._inputs), self._warps)]
+        with told_already():
+            return [state.energy for state in islice(self._iterate(**self._inputs), self._warps)]
 
     @cached_property
     def backward(self) -> Flow:
@@ -186,7 +191,8 @@ class Result:
         It is estimated when first read, from the frames as they are then: from the inverse of the flow on, at somewhat
         under half the size, with a third of the warps. That takes about half the time of the flow itself.
         """
-        *_, state = self._iterate(**backwards(self._inputs, self.flow))
+        with told_already():
+            *_, state = self._iterate(**backwards(self._inputs, self.flow))
         return state.full_size(self.flow.shape[:2])
 
     @cached_property
@@ -208,7 +214,8 @@ class Result:
 
     @cached_property
     def _comparison(self) -> Comparison:
-        return Comparison.of(self._inputs, self.flow)
+        with told_already():
+            return Comparison.of(self._inputs, self.flow)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the flow to a file, whose extension says in which format (see `variflow.write_flow`)."""
