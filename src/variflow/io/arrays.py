@@ -12,6 +12,7 @@ from variflow.arrays import frame_axes
 from variflow.io import npy, zarr_array
 from variflow.io.errors import ImageFileError, explained
 from variflow.io.sequences import Frames, plain
+from variflow.io.variables import Measured, Variable
 
 
 class Array(Frames):
@@ -69,9 +70,19 @@ def open_npy(path: Path) -> Array:
     return Array(path, npy.Stored(path, ImageFileError))
 
 
-def open_zarr(path: Path) -> Array:
+def open_zarr(path: Path) -> Frames:
     """Open the frames of a Zarr array, of which only the chunks of a frame are read."""
     array = zarr_array.open_array(path, ImageFileError)
+    attributes = dict(array.attrs)
+    axes = attributes.get("_ARRAY_DIMENSIONS") or getattr(array.metadata, "dimension_names", None)
+    if axes and len(axes) == array.ndim:  # as xarray writes them, with what the numbers mean
+        if array.metadata.zarr_format == 2 and array.fill_value is not None:
+            attributes.setdefault("_FillValue", array.fill_value)
+        names = tuple(name or "" for name in axes)
+        stored = zarr_array.Unreplaced(path, array)
+        variable = Variable(path.name, array.shape, names, array.dtype, attributes, stored.__getitem__)
+        zarr_array.check_size(path, array, array.shape[1:], ImageFileError)
+        return Measured(path, variable)
     shape = array.shape[1:] if is_stack(path, array.shape) else array.shape
     zarr_array.check_size(path, array, shape, ImageFileError)
     return Array(path, zarr_array.Unreplaced(path, array))

@@ -5,25 +5,29 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
-from variflow.io import arrays, zarr_array
+from variflow.io import arrays, hdf5, netcdf, zarr_array
 from variflow.io.content import content_of
 from variflow.io.errors import ImageFileError, explained
 from variflow.io.netpbm import Netpbm
+from variflow.io.packed import Unpacked, is_packed
 from variflow.io.pictures import Pictures
 from variflow.io.png import open_frames as open_png
 from variflow.io.sequences import Frames
 from variflow.io.tiff_pages import Pages
+from variflow.io.variables import Measured, chosen
 
 _PICTURES = (
     ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".npy", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif",
     ".tiff", ".webp",
 )  # fmt: skip
+
+_VARIABLES = (".cdf", ".h5", ".hdf", ".hdf5", ".nc", ".nc3", ".nc4")
 
 
 def read_image(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
@@ -70,11 +74,11 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     >>> read_image(name)
     array([[    0,  1000, 65535]], dtype=uint16)
     """
-    file = Path(path)
+    file, variable = _named(path)
     if not file.exists():
         raise FileNotFoundError(f"{os.fspath(path)}: no such file")
     with explained(path, ImageFileError, "cannot be read as an image"):
-        frames = _opened(file, one=True)
+        frames = _opened(file, variable, one=True)
         if isinstance(frames, arrays.Array):
             frames.refuse_stack()
         if len(frames) > 1:
@@ -126,17 +130,37 @@ def read_frames(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
     (11, np.uint8(10), [np.uint8(2), np.uint8(3), np.uint8(4)])
     """
     if not isinstance(source, str | os.PathLike):
-        return Files([Path(path) for path in source])
-    path = Path(source)
+        return Files(list(source))
+    path, variable = _named(source)
     if not path.exists():
-        found = glob.glob(os.fspath(source), recursive=True)
-        if not found:
-            raise FileNotFoundError(f"{os.fspath(source)}: no such file, and no file whose name matches")
-        return Files(sorted(map(Path, found), key=_natural))
+        return Files(_matching(os.fspath(source)))
     with explained(path, ImageFileError, "cannot be read as frames"):
         if path.is_dir() and not zarr_array.is_zarr(path):
             return _folder(path)
-        return _opened(path, one=False)
+        return _opened(path, variable, one=False)
+
+
+def _named(source: str | os.PathLike[str]) -> tuple[Path, str | None]:
+    """Split ``file.nc:variable``; a path that exists is a path, and so is what begins with the letter of a drive."""
+    text = os.fspath(source)
+    if not os.path.lexists(text):
+        for colon in re.finditer(":", text):
+            file, variable = Path(text[: colon.start()]), text[colon.end() :]
+            drive = re.fullmatch("[A-Za-z]", text[: colon.start()])
+            if colon.start() and not drive and (file.is_file() or zarr_array.is_zarr(file)):
+                return file, variable
+    return Path(text), None
+
+
+def _matching(pattern: str) -> list[str]:
+    """Return the files that match, in the order of their numbers, with the variable that the pattern names."""
+    found, variable = glob.glob(pattern, recursive=True), ""
+    if not found and ":" in pattern:
+        start, colon, name = pattern.partition(":") if not re.match(r"[A-Za-z]:[\\/]", pattern) else ("", "", "")
+        found, variable = glob.glob(start, recursive=True) if start else [], colon + name
+    if not found:
+        raise FileNotFoundError(f"{pattern}: no such file, and no file whose name matches")
+    return [name + variable for name in sorted(found, key=_natural)]
 
 
 class Files(Frames):
@@ -144,8 +168,8 @@ class Files(Frames):
 
     Parameters
     ----------
-    paths : list of Path
-        Existing files.
+    paths : list
+        Existing files, with the name of a variable where one is wanted.
 
     Raises
     ------
@@ -155,12 +179,12 @@ class Files(Frames):
         If there are none.
     """
 
-    def __init__(self, paths: list[Path]) -> None:
+    def __init__(self, paths: Sequence[str | os.PathLike[str]]) -> None:
         if not paths:
             raise ValueError("source: it is empty, one file at least is wanted")
         for path in paths:
-            if not path.exists():
-                raise FileNotFoundError(f"{path}: no such file")
+            if not _named(path)[0].exists():
+                raise FileNotFoundError(f"{os.fspath(path)}: no such file")
         self._paths = paths
 
     def __len__(self) -> int:
@@ -180,13 +204,23 @@ class Files(Frames):
         return read_image(self._paths[index])
 
 
-def _opened(path: Path, one: bool) -> Frames:
+def _opened(path: Path, variable: str | None, one: bool) -> Frames:
     """Open the frames of a file or of a Zarr array; if one image is wanted, a video is refused before it is opened."""
     if zarr_array.is_zarr(path):
-        return arrays.open_zarr(path)
+        return arrays.open_zarr(path / variable.strip("/") if variable else path)
     if not path.is_file():
         raise ImageFileError(path, "not a file")
+    if is_packed(path):
+        return Unpacked(path, lambda file: _opened(file, variable, one))
     content = content_of(path)
+    if content.name in ("an HDF5 file", "a NetCDF file"):
+        listed = (hdf5 if content.name == "an HDF5 file" else netcdf).variables(path)
+        found = chosen(path, variable, listed)
+        if variable is None and found.name == "flow" and found.shape[2:] == (2,):
+            raise ImageFileError(path, f"holds a flow, {_ADVICE['flow']}")
+        return Measured(path, found)
+    if variable is not None:
+        raise ImageFileError(path, f"is {content.name}, which has no variables; {variable!r} is asked for")
     match content.name:
         case "a TIFF":
             return Pages(path)
@@ -206,23 +240,26 @@ def _opened(path: Path, one: bool) -> Frames:
 
 
 _ADVICE = {
-    "video": "and no single image; variflow.read_frames and variflow.estimate_video take its frames",
-    "flow": "which may hold a flow, and no image; variflow.read_flow reads it, `variflow show` paints it",
+    "video": "no single image; variflow.read_frames and variflow.estimate_video take its frames",
+    "flow": "no image that can be read; variflow.read_flow reads a flow, and `variflow show` paints it",
 }
 
 
 def _folder(path: Path) -> Frames:
-    found = [
-        file
-        for file in path.iterdir()
-        if file.suffix.lower() in _PICTURES and not file.name.startswith(".") and file.is_file()
-    ]
-    if not found:
-        raise ImageFileError(path, f"a folder without images ({', '.join(_PICTURES)})")
-    return Files(sorted(found, key=_natural))
+    files = [file for file in path.iterdir() if not file.name.startswith(".") and file.is_file()]
+    for extensions in (_PICTURES, _VARIABLES):
+        found = [file for file in files if _extension(file) in extensions]
+        if found:
+            return Files(sorted(found, key=_natural))
+    raise ImageFileError(path, f"a folder without images ({', '.join((*_PICTURES, *_VARIABLES))})")
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
+def _extension(file: Path) -> str:
+    extension = file.suffix.lower()
+    return Path(file.stem).suffix.lower() if extension in (".gz", ".bz2", ".xz") else extension
+
+
+def _natural(path: str | os.PathLike[str]) -> list[tuple[int, str]]:
     """Order names by the numbers in them."""
     parts = re.split(r"(\d+)", os.fspath(path))
     return [(int(part), "") if place % 2 else (0, part) for place, part in enumerate(parts)]

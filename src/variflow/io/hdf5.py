@@ -1,0 +1,91 @@
+"""Datasets of HDF5 as frames: NetCDF of version 4, the radar files of ODIM, and what simulations write."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow.io import claims, extras
+from variflow.io.errors import FileFormatError, ImageFileError
+from variflow.io.variables import MEANING, Variable
+
+_RADAR = ("gain", "offset", "nodata", "undetect")
+
+
+def variables(path: Path) -> list[Variable]:
+    """Return all datasets of a file, in all its groups.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+
+    Returns
+    -------
+    variables : list of Variable
+        Nothing of them is read yet.
+    """
+    h5py = extras.load("h5py")
+    found: list[Variable] = []
+
+    def visit(name: str, item: Any) -> None:
+        # The axes of NetCDF that have no numbers of their own are datasets, too.
+        if isinstance(item, h5py.Dataset) and item.shape:
+            found.append(_variable(path, name, item))
+
+    with h5py.File(path, "r") as file:
+        file.visititems(visit)
+    return found
+
+
+def _variable(path: Path, name: str, dataset: Any) -> Variable:
+    def read(part: tuple[Any, ...]) -> npt.NDArray[Any]:
+        h5py = extras.load("h5py")
+        with h5py.File(path, "r") as file:
+            dataset = file[name]
+            check_dataset(path, dataset, ImageFileError)
+            return np.asarray(dataset[part])
+
+    axes = tuple(dim.label or (dim[0].name.rsplit("/")[-1] if len(dim) else "") for dim in dataset.dims)
+    attributes = _meaning(dataset) | {key: dataset.attrs[key] for key in MEANING if key in dataset.attrs}
+    return Variable(name, dataset.shape, axes, np.dtype(dataset.dtype), attributes, read)
+
+
+def _meaning(dataset: Any) -> dict[str, Any]:
+    """Return what ODIM says about the numbers of a dataset, in the groups ``what`` beside it and one above."""
+    said: dict[str, Any] = {}
+    if dataset.name.rsplit("/")[-1] == "data":
+        for group in (dataset.parent.parent, dataset.parent):
+            what = group.get("what")
+            said |= {key: what.attrs[key] for key in _RADAR if what is not None and key in what.attrs}
+    return said
+
+
+def check_dataset(path: Path, dataset: Any, error: type[FileFormatError]) -> None:
+    """Refuse a dataset that lies in other files, or asks for more memory than the file explains.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    dataset : h5py.Dataset
+        Open.
+    error : type
+        The error to raise.
+
+    Raises
+    ------
+    FileFormatError
+        Of that kind.
+    """
+    if dataset.external or dataset.is_virtual:
+        raise error(path, f"its dataset {dataset.name.strip('/')} lies in other files")
+    stored = min(dataset.id.get_storage_size(), path.stat().st_size)
+    factor = claims.DEFLATE if dataset.chunks is not None else 1
+    for shape in (dataset.shape, dataset.chunks or ()):
+        needed = math.prod(shape) * dataset.dtype.itemsize
+        claims.check_expansion(path, error, shape, needed, stored, factor)

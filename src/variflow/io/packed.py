@@ -1,0 +1,100 @@
+"""Files compressed as a whole: ``.gz``, ``.bz2``, ``.xz`` around a file of frames."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy.typing as npt
+
+from variflow.io.errors import ImageFileError, explained
+from variflow.io.sequences import Frames
+
+_OPENERS: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\0": lzma.open,
+}
+_MOST = 200
+"""No measurement shrinks by more than this factor; what does is made to fill a disk."""
+
+_HARMLESS = 1 << 28
+_STEP = 1 << 20
+
+
+def is_packed(path: Path) -> bool:
+    """Tell whether a file is compressed as a whole, in a way that is known here."""
+    with path.open("rb") as file:
+        return file.read(8).startswith(tuple(_OPENERS))
+
+
+class Unpacked(Frames):
+    """The frames of a file that is unpacked beside them, for as long as they are in use.
+
+    Parameters
+    ----------
+    path : Path
+        The compressed file.
+    read : callable
+        What opens the frames of the file that comes out.
+
+    Raises
+    ------
+    ImageFileError
+        If it is damaged, unpacks to more than it could honestly hold, or is packed twice.
+    """
+
+    def __init__(self, path: Path, read: Callable[[Path], Frames]) -> None:
+        self._path = path
+        folder = tempfile.mkdtemp(prefix="variflow-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        file = Path(folder) / (path.stem or "file")
+        with explained(path, ImageFileError, "cannot be unpacked"):
+            _unpack(path, file)
+        if is_packed(file):
+            raise ImageFileError(path, "packed twice; unpack it once")
+        with self._named():
+            self._frames = read(file)
+
+    def __len__(self) -> int:
+        with self._named():
+            return len(self._frames)
+
+    def _reaches(self, index: int) -> bool:
+        with self._named():
+            return self._frames._reaches(index)
+
+    def _frame(self, index: int) -> npt.NDArray[Any]:
+        with self._named():
+            return self._frames._frame(index)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Let errors name the file that the person has."""
+        try:
+            yield
+        except ImageFileError as error:
+            raise ImageFileError(self._path, error.reason) from error
+
+
+def _unpack(path: Path, target: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(8)
+    most = max(_HARMLESS, _MOST * path.stat().st_size)
+    opener = next(opener for magic, opener in _OPENERS.items() if start.startswith(magic))
+    source: BinaryIO
+    with opener(path) as source, target.open("wb") as unpacked:
+        while part := source.read(_STEP):
+            if unpacked.tell() + len(part) > most:
+                raise ImageFileError(
+                    path, f"unpacks to more than {most} bytes, {_MOST} times its size; unpack it if you trust it"
+                )
+            unpacked.write(part)
