@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from variflow.driver import estimate, iterate
     from variflow.errors import VariflowWarning
     from variflow.flowops import warp
-    from variflow.io import read_flow, read_frames, read_image, write_flow, write_image
+    from variflow.io import read_flow, read_frames, read_image, write_flow, write_frames, write_image
     from variflow.io.errors import FlowFileError
     from variflow.linearisation import Linearisation
     from variflow.matching import Matches, match
@@ -63,6 +63,7 @@ _HOMES: dict[str, str | None] = {
     "view": None,
     "warp": "flowops",
     "write_flow": "io",
+    "write_frames": "io",
     "write_image": "io",
 }
 
@@ -97,6 +98,7 @@ __all__ = [
     "view",
     "warp",
     "write_flow",
+    "write_frames",
     "write_image",
 ]
 

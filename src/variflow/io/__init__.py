@@ -6,6 +6,7 @@ from variflow.io.flows import check_flow_path, read_flow, write_flow
 from variflow.io.images import check_image_path, write_image
 from variflow.io.reading import read_frames, read_image
 from variflow.io.sequences import Frames
+from variflow.io.stacks import write_frames
 
 __all__ = [
     "FileFormatError",
@@ -19,6 +20,7 @@ __all__ = [
     "read_frames",
     "read_image",
     "write_flow",
+    "write_frames",
     "write_image",
 ]
 

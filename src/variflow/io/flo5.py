@@ -8,14 +8,12 @@ CVPR 2023; https://spring-benchmark.org/
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from variflow.io import claims, extras
+from variflow.io import claims, extras, hdf5
 from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
 from variflow.io.opening import opened, size_of
@@ -52,10 +50,8 @@ def read(path: Path) -> npt.NDArray[np.float32]:
         dataset = file["flow"]
         if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
             raise FlowFileError(path, "its flow is no dataset with values")
-        if dataset.external or dataset.is_virtual:
-            raise FlowFileError(path, "its dataset flow lies in other files")
+        hdf5.check_dataset(path, dataset, size_of(stored), FlowFileError)
         claims.checked_shape(path, dataset.shape, dataset.dtype)
-        _check_size(path, dataset, size_of(stored))
         return claims.as_flow(path, dataset[()])
 
 
@@ -77,11 +73,3 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
         content = file.id.get_file_image()
     with atomic(path) as written:
         written.write(content)
-
-
-def _check_size(path: Path, dataset: Any, size: int) -> None:
-    stored = min(dataset.id.get_storage_size(), size)
-    factor = claims.DEFLATE if dataset.chunks is not None else 1
-    for shape in (dataset.shape, dataset.chunks or ()):
-        needed = math.prod(shape) * dataset.dtype.itemsize
-        claims.check_expansion(path, FlowFileError, shape, needed, stored, factor)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from variflow.io import claims, extras
 from variflow.io.errors import FileFormatError, ImageFileError
+from variflow.io.opening import opened, size_of
 from variflow.io.variables import MEANING, Variable
 
 _RADAR = ("gain", "offset", "nodata", "undetect")
@@ -37,22 +38,26 @@ def variables(path: Path) -> list[Variable]:
         if isinstance(item, h5py.Dataset) and item.shape:
             found.append(_variable(path, name, item))
 
-    with h5py.File(path, "r") as file:
+    with opened(path, ImageFileError) as stored, h5py.File(stored, "r") as file:
         file.visititems(visit)
     return found
 
 
 def _variable(path: Path, name: str, dataset: Any) -> Variable:
+    shape = tuple(dataset.shape)
+
     def read(part: tuple[Any, ...]) -> npt.NDArray[Any]:
         h5py = extras.load("h5py")
-        with h5py.File(path, "r") as file:
+        with opened(path, ImageFileError) as stored, h5py.File(stored, "r") as file:
             dataset = file[name]
-            check_dataset(path, dataset, ImageFileError)
+            if dataset.shape != shape:
+                raise ImageFileError(path, "another file has taken its place since it was opened")
+            check_dataset(path, dataset, size_of(stored), ImageFileError)
             return np.asarray(dataset[part])
 
     axes = tuple(dim.label or (dim[0].name.rsplit("/")[-1] if len(dim) else "") for dim in dataset.dims)
     attributes = _meaning(dataset) | {key: dataset.attrs[key] for key in MEANING if key in dataset.attrs}
-    return Variable(name, dataset.shape, axes, np.dtype(dataset.dtype), attributes, read)
+    return Variable(name, shape, axes, np.dtype(dataset.dtype), attributes, read)
 
 
 def _meaning(dataset: Any) -> dict[str, Any]:
@@ -65,7 +70,7 @@ def _meaning(dataset: Any) -> dict[str, Any]:
     return said
 
 
-def check_dataset(path: Path, dataset: Any, error: type[FileFormatError]) -> None:
+def check_dataset(path: Path, dataset: Any, size: int, error: type[FileFormatError]) -> None:
     """Refuse a dataset that lies in other files, or asks for more memory than the file explains.
 
     Parameters
@@ -74,6 +79,8 @@ def check_dataset(path: Path, dataset: Any, error: type[FileFormatError]) -> Non
         The file.
     dataset : h5py.Dataset
         Open.
+    size : int
+        The length of the file in bytes.
     error : type
         The error to raise.
 
@@ -84,7 +91,7 @@ def check_dataset(path: Path, dataset: Any, error: type[FileFormatError]) -> Non
     """
     if dataset.external or dataset.is_virtual:
         raise error(path, f"its dataset {dataset.name.strip('/')} lies in other files")
-    stored = min(dataset.id.get_storage_size(), path.stat().st_size)
+    stored = min(dataset.id.get_storage_size(), size)
     factor = claims.DEFLATE if dataset.chunks is not None else 1
     for shape in (dataset.shape, dataset.chunks or ()):
         needed = math.prod(shape) * dataset.dtype.itemsize

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from variflow.arrays import INTENSITIES, read
+from variflow.arrays import INTENSITIES, MOST_CHANNELS, read
 from variflow.io.atomic import atomic, destination
 from variflow.io.errors import ImageFileError
 
@@ -17,21 +19,27 @@ from variflow.io.errors import ImageFileError
 def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
     """Write one image; the extension of the name says the format (``.png``, ``.tif``, ``.tiff``, ``.jpg``, ``.jpeg``).
 
-    The file appears complete or not at all. PNG and TIFF are lossless; JPEG is not, and takes 8 bits only.
+    The file appears complete or not at all. PNG and TIFF are lossless; JPEG is not, and takes 8 bits only. TIFF takes
+    integers of every size, and floating point, which it stores with 32 bits.
 
     Parameters
     ----------
     path : str or os.PathLike
         The file; an existing one is replaced.
     image : array_like (H, W), (H, W, 1) or (H, W, 3)
-        Gray or RGB, of type uint8, uint16 or bool; bool is written as 0 and 255.
+        Gray or RGB, of type uint8, uint16 or bool, which is written as 0 and 255; for TIFF of any real type, and with
+        up to 16 channels.
 
     Raises
     ------
     ImageFileError
         If the extension is unknown.
     TypeError, ValueError
-        If `image` has another type or shape.
+        If `image` has another type or shape, or holds numbers beyond what 32 bits can.
+
+    See Also
+    --------
+    write_frames : Many images, in one file or in a folder.
 
     Examples
     --------
@@ -45,36 +53,72 @@ def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
     """
     check_image_path(path)
     extension = Path(path).suffix.lower()
-    wanted = ("uint8", "bool") if extension in (".jpg", ".jpeg") else ("uint8", "uint16", "bool")
-    pixels, known = read(image, "image", INTENSITIES)
-    if pixels.dtype.name not in wanted:
-        raise TypeError(f"image has dtype {pixels.dtype}, {extension} takes {', '.join(wanted)}")
-    if known is not None:
-        raise ValueError("image has masked pixels, which no image file can say; image.filled(...) gives them a value")
-    if pixels.ndim == 3 and pixels.shape[2] == 1:
-        pixels = pixels[..., 0]
-    if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or 0 in pixels.shape:
-        hint = "; channels come last: np.moveaxis(image, 0, 2)" if pixels.ndim == 3 and len(pixels) == 3 else ""
-        raise ValueError(f"image has shape {pixels.shape}, wanted (H, W) or (H, W, 3) with at least one pixel{hint}")
-    if pixels.dtype == np.bool_:
-        pixels = pixels.astype(np.uint8) * np.uint8(255)
-
+    pixels = as_pixels(image, extension, "image")
     with atomic(path) as file:
         if extension == ".png":
             import imagecodecs
 
             file.write(imagecodecs.png_encode(pixels))
         elif extension in (".tif", ".tiff"):
-            import tifffile
-
-            photometric = "rgb" if pixels.ndim == 3 else "minisblack"
             memory = io.BytesIO()  # tifffile would not say why a disk takes no more
-            tifffile.imwrite(memory, pixels, photometric=photometric, compression="zlib", metadata=None)
+            write_page(memory, pixels)
             file.write(memory.getbuffer())
         else:
             import imageio.v3 as imageio
 
             file.write(imageio.imwrite("<bytes>", pixels, extension=".jpg", plugin="pillow", quality=95))
+
+
+def write_page(file: Any, pixels: npt.NDArray[Any]) -> None:
+    """Write pixels as one page of a TIFF, to a binary file or with a `tifffile.TiffWriter`."""
+    import tifffile
+
+    write: Any = file.write if isinstance(file, tifffile.TiffWriter) else functools.partial(tifffile.imwrite, file)
+    layout = {"planarconfig": "contig"} if pixels.ndim == 3 else {}
+    photometric = "rgb" if pixels.shape[2:] == (3,) else "minisblack"
+    write(pixels, photometric=photometric, compression="zlib", metadata=None, **layout)
+
+
+def as_pixels(image: npt.ArrayLike, extension: str, name: str) -> npt.NDArray[Any]:
+    """Return an image as a file with this extension stores it, or raise, calling it by a name, if none can."""
+    tiff = extension in (".tif", ".tiff")
+    wanted = ("uint8", "bool") if extension in (".jpg", ".jpeg") else ("uint8", "uint16", "bool")
+    pixels, known = read(image, name, INTENSITIES)
+    if not tiff and pixels.dtype.name not in wanted:
+        raise TypeError(
+            f"{name} has dtype {pixels.dtype}, {extension} takes {', '.join(wanted)}{_advice(pixels, wanted)}"
+        )
+    if known is not None and pixels.dtype.kind == "f":
+        pixels = np.where(known, pixels, np.nan)
+    elif known is not None:
+        raise ValueError(f"{name} has masked pixels, which it cannot say; {name}.filled(...) gives them a value")
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
+    if pixels.ndim not in (2, 3) or 0 in pixels.shape or (channels > MOST_CHANNELS if tiff else channels not in (1, 3)):
+        shapes = f"(H, W) or (H, W, C) with C up to {MOST_CHANNELS} and" if tiff else "(H, W) or (H, W, 3) with"
+        hint = f"; channels come last: np.moveaxis({name}, 0, 2)" if pixels.ndim == 3 and len(pixels) == 3 else ""
+        raise ValueError(f"{name} has shape {pixels.shape}, wanted {shapes} at least one pixel{hint}")
+    if pixels.dtype == np.bool_:
+        pixels = pixels.astype(np.uint8) * np.uint8(255)
+    if pixels.dtype.kind == "f" and pixels.dtype != np.float32:
+        with np.errstate(over="ignore"):
+            single = pixels.astype(np.float32)
+        if (np.isinf(single) & np.isfinite(pixels)).any():
+            raise ValueError(f"{name} has numbers beyond 3.4e38, and {extension} stores floating point with 32 bits")
+        pixels = single
+    return np.ascontiguousarray(pixels)
+
+
+def _advice(pixels: npt.NDArray[Any], wanted: tuple[str, ...]) -> str:
+    """Return how to convert what a format does not take."""
+    best = "uint16" if "uint16" in wanted else "uint8"
+    most = np.iinfo(best).max
+    if pixels.dtype.kind == "f":
+        convert = f"numbers from 0 to 1 become that by ({most} * image).round().astype('{best}')"
+    else:
+        convert = f"numbers from 0 to {most} become that by image.astype('{best}')"
+    return f"; {convert}, and .tif takes them as they are"
 
 
 def check_image_path(path: str | os.PathLike[str]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.io.errors import ImageFileError
+from variflow.io.opening import opened
 from variflow.io.variables import MEANING, Variable
 
 
@@ -33,19 +34,23 @@ def variables(path: Path) -> list[Variable]:
     with path.open("rb") as start:
         if start.read(4) == b"CDF\x05":
             raise ImageFileError(path, "a NetCDF file of the kind CDF-5; `nccopy -k nc4` makes one of version 4")
-    with _opened(path) as file:
+    with opened(path, ImageFileError, by_name=True), _file(path) as file:
         return [_variable(path, name, file.variables[name]) for name in file.variables]
 
 
-def _opened(path: Path) -> Any:
+def _file(path: Path) -> Any:
     from scipy.io import netcdf_file
 
     return netcdf_file(path, "r", mmap=True)  # only what is asked for is read
 
 
 def _variable(path: Path, name: str, variable: Any) -> Variable:
+    shape = tuple(variable.data.shape)
+
     def read(part: tuple[Any, ...]) -> npt.NDArray[Any]:
-        with _opened(path) as file:
+        with opened(path, ImageFileError, by_name=True), _file(path) as file:
+            if tuple(file.variables[name].data.shape) != shape:
+                raise ImageFileError(path, "another file has taken its place since it was opened")
             # A copy, because the file cannot be closed while something of it is in use.
             return np.array(file.variables[name].data[part])
 
@@ -55,4 +60,4 @@ def _variable(path: Path, name: str, variable: Any) -> Variable:
         if key in MEANING
     }
     dtype = variable.data.dtype
-    return Variable(name, tuple(variable.data.shape), tuple(variable.dimensions), dtype, attributes, read)
+    return Variable(name, shape, tuple(variable.dimensions), dtype, attributes, read)

@@ -68,6 +68,22 @@ class Unpacked(Frames):
         with self._named():
             return len(self._frames)
 
+    @property
+    def fps(self) -> float | None:
+        """How many frames there are in a second, on average; None if that is unknown."""
+        with self._named():
+            return self._frames.fps
+
+    @property
+    def times(self) -> list[float] | None:
+        """When each frame is shown, in seconds after the first; None if that is unknown."""
+        with self._named():
+            return self._frames.times
+
+    @property
+    def _known_length(self) -> int | None:
+        return self._frames._known_length
+
     def _reaches(self, index: int) -> bool:
         with self._named():
             return self._frames._reaches(index)

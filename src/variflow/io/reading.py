@@ -185,7 +185,7 @@ class Files(Frames):
         for path in paths:
             if not _named(path)[0].exists():
                 raise FileNotFoundError(f"{os.fspath(path)}: no such file")
-        self._paths = paths
+        self._paths = [Path(path) for path in paths]
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -193,12 +193,12 @@ class Files(Frames):
     @property
     def names(self) -> list[str] | None:
         """The name of each frame's file."""
-        return [path.name for path in self._paths]
+        return [_named(path)[0].name for path in self._paths]
 
     @property
     def _source(self) -> str:
-        first, last = self._paths[0], self._paths[-1]
-        return repr(first.name) + (f" to {last.name!r}" if len(self) > 1 else "")
+        first, last = (_named(path)[0].name for path in (self._paths[0], self._paths[-1]))
+        return repr(first) + (f" to {last!r}" if len(self) > 1 else "")
 
     def _frame(self, index: int) -> npt.NDArray[Any]:
         return read_image(self._paths[index])

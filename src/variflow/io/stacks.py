@@ -1,0 +1,171 @@
+"""Writing many frames: a TIFF of pages, an array of NumPy or Zarr, a folder of numbered images."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow.arrays import INTENSITIES, MOST_CHANNELS, read
+from variflow.io import extras, zarr_array
+from variflow.io.atomic import atomic, folder_beside
+from variflow.io.errors import ImageFileError
+from variflow.io.images import as_pixels, check_image_path, write_image, write_page
+
+_DIGITS = 6
+
+
+def write_frames(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) -> None:
+    """Write frames; `variflow.read_frames` reads them again, with the same numbers.
+
+    The frames are taken one after the other, and only one of them need be in memory. The file, or the folder, appears
+    complete or not at all.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        One of
+
+        - ``"stack.tif"``: a page a frame, of integers or of floating point, which is stored with 32 bits;
+        - ``"stack.npy"``, ``"stack.zarr"``: one array (T, H, W) or (T, H, W, C) of the type of the frames. Zarr needs
+          ``pip install 'variflow[zarr]'``;
+        - ``"shot/frame*.png"``, or another extension that `write_image` knows: an image a frame, with its number in the
+          place of the star, in a folder that is new or empty.
+
+        An existing file is replaced, and so is another Zarr array.
+    frames : iterable of array_like
+        Frames of one shape and type, (H, W) or (H, W, C): a list, an array, a generator, what `read_frames` returns.
+
+    Raises
+    ------
+    ImageFileError
+        If the name says no known format.
+    FileExistsError
+        If the folder for numbered images holds something.
+    TypeError, ValueError
+        If there are no frames, one is not like the first, or the format takes no such frames.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from variflow import read_frames
+    >>> folder = tempfile.mkdtemp()
+    >>> write_frames(f"{folder}/stack.tif", (np.full((4, 6), time / 10) for time in range(3)))
+    >>> len(read_frames(f"{folder}/stack.tif"))
+    3
+    >>> write_frames(f"{folder}/shot/frame*.png", np.zeros((12, 4, 6), np.uint8))
+    >>> sorted(file.name for file in Path(folder, "shot").iterdir())[-1]
+    'frame000011.png'
+    """
+    if isinstance(frames, str | os.PathLike):
+        raise TypeError(f"frames is the path {os.fspath(frames)!r}, wanted arrays; variflow.read_frames opens a file")
+    extension = Path(path).suffix.lower()
+    if "*" in os.fspath(path):
+        _write_folder(Path(path), frames)
+    elif extension in (".tif", ".tiff"):
+        _write_tiff(path, frames)
+    elif extension == ".npy":
+        _write_npy(path, frames)
+    elif extension == ".zarr":
+        _write_zarr(path, frames)
+    else:
+        raise ImageFileError(
+            path, "the name for frames to write ends with .tif, .tiff, .npy or .zarr, or is a pattern as shot/*.png"
+        )
+
+
+def _alike(frames: Iterable[npt.ArrayLike], convert: Callable[[Any, str], npt.NDArray[Any]]) -> Iterator[Any]:
+    """Yield the frames as they are stored; raise if there are none, or one is not like the first."""
+    first: Any = None
+    for number, frame in enumerate(frames):
+        given, known = read(frame, f"frame {number}", INTENSITIES)
+        kind = given.shape, given.dtype
+        first = kind if first is None else first
+        if kind != first:
+            said, wanted = (f"{dtype} of shape {shape}" for shape, dtype in (kind, first))
+            raise ValueError(f"frames: frame {number} is {said}, and the first is {wanted}; they must be alike")
+        yield convert(given if known is None else np.ma.array(given, mask=~known), f"frame {number}")
+    if first is None:
+        raise ValueError("frames: there are none, one at least is wanted")
+
+
+def _as_numbers(frame: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """Return a frame as it lies in an array of frames."""
+    if isinstance(frame, np.ma.MaskedArray):
+        if frame.dtype.kind != "f":
+            raise ValueError(f"{name} has masked pixels, which it cannot say; filled(...) gives them a value")
+        frame = frame.filled(np.nan)
+    channels = frame.shape[2:]
+    if frame.ndim not in (2, 3) or 0 in frame.shape or (channels and channels[0] > MOST_CHANNELS):
+        raise ValueError(f"{name} has shape {frame.shape}, wanted (H, W) or (H, W, C) with C up to {MOST_CHANNELS}")
+    if frame.ndim == 2 and frame.shape[1] <= MOST_CHANNELS:  # else its columns would be taken for channels
+        frame = frame[..., None]
+    return np.ascontiguousarray(frame)
+
+
+def _write_tiff(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) -> None:
+    import tifffile
+
+    extension = Path(path).suffix.lower()
+    pages = _alike(frames, lambda frame, name: as_pixels(frame, extension, name))
+    first = next(pages)
+    # A TIFF that every program reads ends at four gigabytes.
+    count = operator.length_hint(frames, sys.maxsize)
+    big = count * (first.nbytes + 4096) > 1 << 32
+    with atomic(path) as file, tifffile.TiffWriter(file, bigtiff=big) as writer:
+        for pixels in itertools.chain([first], pages):
+            write_page(writer, pixels)
+
+
+def _write_npy(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) -> None:
+    with atomic(path) as file:
+        count, length, shape, kind = 0, 0, (), np.dtype(np.uint8)
+        for frame in _alike(frames, _as_numbers):
+            if not count:
+                shape, kind = frame.shape, frame.dtype
+                length = _write_header(file, (1, *shape), kind)
+            file.write(frame.data)
+            count += 1
+        file.seek(0)
+        assert _write_header(file, (count, *shape), kind) == length  # NumPy leaves room for any number of frames
+
+
+def _write_header(file: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> int:
+    description = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, description)
+    return int(file.tell())
+
+
+def _write_zarr(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) -> None:
+    zarr = extras.load("zarr")
+    if Path(path).exists():
+        zarr_array.replaceable(Path(path))
+    with folder_beside(path) as part:
+        array: Any = None
+        for frame in _alike(frames, _as_numbers):
+            if array is None:
+                chunks = (1, *(min(1024, length) for length in frame.shape))
+                everything = {"write_empty_chunks": True}  # a chunk of -0.0 is not one of 0.0
+                array = zarr.create_array(
+                    part, shape=(0, *frame.shape), dtype=frame.dtype, chunks=chunks, config=everything, overwrite=True
+                )
+            array.append(frame[None])
+
+
+def _write_folder(path: Path, frames: Iterable[npt.ArrayLike]) -> None:
+    if path.name.count("*") != 1 or "*" in os.fspath(path.parent):
+        raise ValueError(f"path is {os.fspath(path)!r}; one star is wanted, in the name of the files")
+    folder, extension = path.parent, path.suffix.lower()
+    check_image_path(folder.parent / path.name.replace("*", "0"))
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder}: is there and not empty; numbered images are written into a new folder")
+    with folder_beside(folder) as part:
+        for number, pixels in enumerate(_alike(frames, lambda frame, name: as_pixels(frame, extension, name))):
+            write_image(part / path.name.replace("*", f"{number:0{_DIGITS}d}"), pixels)
