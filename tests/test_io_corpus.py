@@ -252,7 +252,8 @@ def test_palettes_of_every_depth(tmp_path, bits):
     palette(tmp_path / "a.tif", indices, bits, colors)
     check(tmp_path / "a.tif", wanted)
     if bits in (1, 4, 8):
-        assert np.array_equal(np.asarray(Image.open(tmp_path / "a.tif").convert("RGB")), wanted)
+        with Image.open(tmp_path / "a.tif") as file:
+            assert np.array_equal(np.asarray(file.convert("RGB")), wanted)
     palette(tmp_path / "b.tif", indices, bits, colors >> 8)  # eight bits a colour, as some programs write
     check(tmp_path / "b.tif", wanted)
 

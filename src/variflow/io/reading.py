@@ -36,15 +36,19 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     The content, not the name, says the format. Sixteen bits stay sixteen bits and floating point stays floating
     point; fewer than eight bits become eight with the range filled (a 1-bit PNG holds 0 and 255). A palette is
     replaced by its RGB colours. An alpha channel is dropped: a frame of a flow has none, and the colours under it are
-    used as they are. The orientation noted by a camera (EXIF) is applied to JPEG and the other formats that imageio
-    reads, so that the image stands as viewers show it; PNG and TIFF are returned as they are stored, a TIFF whose zero
-    is white too. An array of NumPy (``.npy``) or Zarr is an image if its shape is (H, W), or (H, W, C) with at most 16
-    channels.
+    used as they are. The orientation noted by a camera (EXIF) is applied to JPEG and the like, so that the
+    image stands as viewers show it; PNG and TIFF are returned as they are stored, a TIFF whose zero is white too. An
+    array of NumPy (``.npy``) or Zarr is an image if its shape is (H, W), or (H, W, C) with at most 16 channels.
+
+    Numbers of which the file says that they stand for missing data (``GDAL_NODATA`` of a TIFF, ``_FillValue`` of
+    NetCDF) are NaN, and integers then become floats. Scale and offset of NetCDF and HDF5 are applied.
 
     Parameters
     ----------
     path : str or os.PathLike
-        The file, or the folder of a Zarr array.
+        The file, or the folder of a Zarr array; it may be compressed (``.gz``, ``.bz2``, ``.xz``). A colon separates
+        the name of a variable: ``"rain.nc:rate"``, ``"radar.h5:/dataset1/data1/data"``. Without it the file must hold
+        one alone.
 
     Returns
     -------
@@ -56,9 +60,14 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     FileNotFoundError
         If there is no such file.
     ImageFileError
-        If it is no image, is damaged, or holds several images.
+        If it is no image, is damaged, holds several images, or several variables of which none is named.
     ImportError
-        If it is a Zarr array and Zarr is not installed.
+        If it is HDF5 or a Zarr array, and the library for it is not installed.
+
+    Warns
+    -----
+    VariflowWarning
+        If something of the file is left out, as the preview in a TIFF.
 
     See Also
     --------
@@ -97,11 +106,14 @@ def read_frames(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
         - a folder of images, in the order of the numbers in their names (frame2 before frame10);
         - a pattern such as ``"shot/*.png"``, likewise; ``**`` stands for folders in folders;
         - image files, one after the other;
-        - one file that holds frames: a TIFF of several pages, an animation, a NumPy array (``.npy``), a video; or the
-          folder of a Zarr array. An array has the axes (T, H, W) or (T, H, W, C), where C is at most 16. A video needs
-          ``pip install 'variflow[video]'``; its frames are RGB, or gray if it is gray, of 8 bits or, if it has more,
-          16, and turned as its player would;
+        - one file that holds frames: a TIFF of several pages, an animation, a NumPy array (``.npy``), NetCDF, HDF5, a
+          video; or the folder of a Zarr array. An array has the axes (T, H, W) or (T, H, W, C), where C is at most 16.
+          A video needs ``pip install 'variflow[video]'``; its frames are RGB, or gray if it is gray, of 8 bits or, if
+          it has more, 16, and turned as its player would;
         - one image, a sequence of one.
+
+        A file or pattern may be followed by a colon and the name of a variable: ``"run.nc:wind"``,
+        ``"radar/*.h5:/dataset1/data1/data"``.
 
     Returns
     -------
@@ -116,6 +128,15 @@ def read_frames(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
         If the file holds no frames, or the folder no images.
     ImportError
         If it needs a library that is not installed.
+
+    Warns
+    -----
+    VariflowWarning
+        If something of a file is left out, as the preview in a TIFF.
+
+    See Also
+    --------
+    write_frames : The other way.
 
     Examples
     --------
