@@ -22,11 +22,14 @@ from variflow.caching import cached_property
 from variflow.errors import warn
 from variflow.intensity import in_one_unit
 from variflow.light import Light
-from variflow.resampling import Planes, resample
+from variflow.resampling import Planes, resample, smooth
 
 # The normalised intensities are rounded to this grid, a sixteenth of a 16-bit step. Then frames that differ only by
 # the rounding of a change of unit become the same frames, bit for bit, and so do their flows.
 _GRID = 2.0**20
+
+# Missing pixels are filled by the average over a Gaussian of so many pixels; a larger one counts as so much of it.
+_BESIDE, _SHARE_AROUND = 0.8, 0.01
 
 # The luma of ITU-R BT.601.
 _LUMA = (0.299, 0.587, 0.114)
@@ -48,11 +51,14 @@ class Frame(Brief):
         False where the pixel is masked out or missing.
     weights : (H, W) float32
         How much each pixel counts in the data term, at least 0.
+    share : (H, W) float32, optional
+        Of what each pixel of a coarse level covers, the share that is known.
     """
 
     planes: Planes
     valid: NDArray[np.bool_]
     weights: NDArray[np.float32]
+    share: Planes | None = None
 
     @classmethod
     def whole(cls, planes: Planes) -> Frame:
@@ -61,6 +67,11 @@ class Frame(Brief):
         frame = cls(planes, *_everywhere(height, width))
         frame.__dict__["complete"] = True
         return frame
+
+    @property
+    def known(self) -> Planes:
+        """The share of each pixel that is known, (H, W)."""
+        return self.valid.astype(np.float32) if self.share is None else self.share
 
     @cached_property
     def complete(self) -> bool:
@@ -230,7 +241,7 @@ def _frame(planes: Planes, valid: NDArray[np.bool_] | None, weights: NDArray[np.
         return Frame.whole(planes)
     valid = np.ones(planes.shape[1:], bool) if valid is None else valid
     weights = np.ones(planes.shape[1:], np.float32) if weights is None else weights
-    return Frame(fill_missing(planes, valid), valid, weights)
+    return Frame(fill_frame(planes, valid), valid, weights)
 
 
 def fill_missing(planes: Planes, valid: NDArray[np.bool_]) -> Planes:
@@ -250,6 +261,21 @@ def fill_missing(planes: Planes, valid: NDArray[np.bool_]) -> Planes:
     average = (total / np.maximum(count, 1)).astype(np.float32, copy=False)
     coarse = fill_missing(average, count > 0)
     return np.where(valid, planes, resample(coarse, (height, width), kernel="linear"))
+
+
+def fill_frame(planes: Planes, valid: NDArray[np.bool_]) -> Planes:
+    """Fill the missing pixels of a frame, as `fill_missing` does; but beside valid pixels by the average of these.
+
+    Blocks may have what they know on one side, and a frame with every second row filled from them seems to have moved.
+    """
+    around = fill_missing(planes, valid)
+    if around is planes:
+        return planes
+    beside, share = (
+        smooth(np.where(valid, planes, np.float32(0)), _BESIDE),
+        smooth(valid[None].astype(np.float32), _BESIDE),
+    )
+    return np.where(valid, planes, (beside + _SHARE_AROUND * around) / (share + _SHARE_AROUND))
 
 
 def checked_range(intensity_range: tuple[float, float]) -> tuple[float, float]:

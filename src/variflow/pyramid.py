@@ -15,6 +15,10 @@ from variflow.color import lab
 from variflow.frames import Frame, Frames
 from variflow.resampling import Planes, resample, smooth
 
+# A pixel of a level is missing where less than this share of what it covers is known. And it is compared with those
+# so many columns and rows away.
+_LEAST_SHARE, _AROUND = 0.03, 2
+
 # Standard deviation in pixels of a Gaussian on the guide at every size, against noise.
 _GUIDE_SMOOTHING = 1.0
 
@@ -127,9 +131,21 @@ def _smoothed(frame: Frame, sigma: float) -> Frame:
 
 
 def _reduced(frame: Frame, shape: tuple[int, int]) -> Frame:
-    """Reduce a frame; a coarse pixel is valid where most of what it covers is."""
+    """Reduce a frame; a coarse pixel is valid where as much of what it covers is known as around it, or half of that.
+
+    So the rim of a hole counts as missing, and a pattern of missing pixels, of rows or at random, does not: there the
+    coarse pixels are averages of what is known and of what was filled in between.
+    """
     planes = resample(frame.planes, shape, kernel="cubic")
     if frame.complete:
         return Frame.whole(planes)
-    valid, weights = resample(np.stack([frame.valid, frame.weights]).astype(np.float32), shape, kernel="linear")
-    return Frame(planes, valid > 0.5, weights)
+    share, weights = resample(np.stack([frame.known, frame.weights]), shape, kernel="linear")
+    return Frame(planes, (share > 0.5 * _largest_around(share)) & (share > _LEAST_SHARE), weights, share)
+
+
+def _largest_around(plane: Planes) -> Planes:
+    """Return the largest value of a plane among the pixels at most two columns and rows away."""
+    for axis in (0, 1):
+        padded = np.pad(plane, [(_AROUND, _AROUND) if axis == number else (0, 0) for number in (0, 1)], mode="edge")
+        plane = np.lib.stride_tricks.sliding_window_view(padded, 2 * _AROUND + 1, axis=axis).max(axis=-1)
+    return plane
