@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from typing import Any, ParamSpec, TypeVar
+
+from variflow.choices import suggestion
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
@@ -68,8 +69,7 @@ def _hint(function: str, unknown: str, value: Any, signature: inspect.Signature,
         if having:
             return f"{problem}: it is a setting of some models, such as {having[0]}"
     known = list(signature.parameters)
-    close = difflib.get_close_matches(unknown, known, n=1)
-    return f"{problem}, wanted one of {', '.join(known)}" + (f"; did you mean {close[0]!r}?" if close else "")
+    return f"{problem}, wanted one of {', '.join(known)}{suggestion(unknown, known)}"
 
 
 def _settings(name: str) -> Iterable[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import operator
+import re
 from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -114,3 +116,10 @@ def _bounds(least: float, above: float, most: float, below: float) -> str:
         return f" from {least:g} to {most:g}"
     low = f" above {above:g}" if above > -math.inf else f" of at least {least:g}" if least > -math.inf else ""
     return f"{low} and below {below:g}" if below < math.inf else low
+
+
+def suggestion(name: str, names: Collection[str]) -> str:
+    """Return ``"; did you mean 'tv-l1'?"`` for "TVL1" and other names that are nearly one of those there are."""
+    plain = {re.sub(r"[\W_]+", "", known).lower(): known for known in names}
+    close = difflib.get_close_matches(re.sub(r"[\W_]+", "", name).lower(), plain, n=1)
+    return f"; did you mean {plain[close[0]]!r}?" if close else ""

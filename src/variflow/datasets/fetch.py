@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from variflow.choices import suggestion
 from variflow.io.atomic import naming
 
 __all__ = ["ARCHIVES", "Archive", "fetch"]
@@ -91,7 +92,8 @@ def fetch(name: str, folder: str | os.PathLike[str], progress: Progress | None =
         If a download fails.
     """
     if name not in ARCHIVES:
-        raise ValueError(f"name: {name!r} cannot be fetched, only {', '.join(ARCHIVES)}; see docs/datasets.md")
+        hint = suggestion(name, ARCHIVES)
+        raise ValueError(f"name: {name!r} cannot be fetched, only {', '.join(ARCHIVES)}; see docs/datasets.md{hint}")
     if importlib.util.find_spec("pooch") is None:
         raise ImportError("fetching data needs pooch: pip install 'variflow[download]'", name="pooch")
     target = Path(folder)

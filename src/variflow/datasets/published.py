@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from variflow.choices import check_choice
+from variflow.choices import check_choice, suggestion
 from variflow.datasets.dataset import Dataset, Pair, marked, mask, read, truth, unmarked
 from variflow.io import FlowFileError, read_flow, read_image
 
@@ -326,5 +326,5 @@ def load(name: str, root: Root) -> Dataset:
     FileNotFoundError: no/such/folder: no such folder; wanted is one that holds training/clean/SCENE/frame_NNNN.png
     """
     if name not in BUILDERS:
-        raise ValueError(f"name: {name!r} is no data set, known are {', '.join(BUILDERS)}")
+        raise ValueError(f"name: {name!r} is no data set, known are {', '.join(BUILDERS)}{suggestion(name, BUILDERS)}")
     return BUILDERS[name](root)

@@ -6,9 +6,9 @@ The constants of an energy live in its terms; ``models.horn_schunck(smoothness=.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
+from variflow.choices import suggestion
 from variflow.energy import Energy
 from variflow.model import Model
 from variflow.models.presets import accurate, balanced, fast, realtime, smooth
@@ -85,9 +85,7 @@ def builder(name: str) -> Callable[[], Model]:
     """
     if name in _MODELS:
         return _MODELS[name]
-    close = difflib.get_close_matches(name.lower().replace("_", "-").replace(" ", "-"), _MODELS, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise ValueError(f"model is {name!r}, wanted one of {', '.join(map(repr, _MODELS))}{hint}")
+    raise ValueError(f"model is {name!r}, wanted one of {', '.join(map(repr, _MODELS))}{suggestion(name, _MODELS)}")
 
 
 def get(model: str | Model | Energy) -> Model:

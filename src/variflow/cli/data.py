@@ -9,19 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import DownloadColumn, MofNCompleteColumn, TaskID, TimeRemainingColumn
 from rich.table import Table as Grid
 
-from variflow.console import console, plain_errors
+from variflow.cli.console import plain_errors, printable, progress_bar, say
+from variflow.cli.options import complete_model
+from variflow.cli.outputs import same_place
 
 if TYPE_CHECKING:
     from variflow.datasets import Dataset
@@ -41,7 +34,13 @@ def evaluate(
         typer.Option("--dataset", "-d", help="NAME:FOLDER; `variflow datasets` lists the names. May be repeated."),
     ],
     model: Annotated[
-        list[str], typer.Option("--model", "-m", help="A model; `variflow models` lists them. May be repeated.")
+        list[str],
+        typer.Option(
+            "--model",
+            "-m",
+            help="A model; `variflow models` lists them. May be repeated.",
+            autocompletion=complete_model,
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -49,11 +48,11 @@ def evaluate(
     ] = None,
 ) -> None:
     """Run models over data sets and measure their flows against the truth."""
-    with plain_errors():
+    with plain_errors({"datasets": "--dataset", "name": "--dataset", "models": "--model", "model": "--model"}):
         from variflow import evaluation, report
 
-        sets = [_dataset(text) for text in dataset]
-        with _progress(MofNCompleteColumn(), TimeRemainingColumn()) as progress:
+        sets = [_dataset(text, output) for text in dataset]
+        with progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as progress:
             task = progress.add_task("")
 
             def advance(label: str, done: int, total: int) -> None:
@@ -66,37 +65,44 @@ def evaluate(
         for column in shown:
             grid.add_column(heading[column], justify="left" if column < 2 else "right", no_wrap=column < 2)
         for row in rows:
-            grid.add_row(*(row[column] for column in shown))
-        console.print(grid)
+            grid.add_row(*(printable(row[column]) for column in shown))
+        terminal = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+        with terminal.capture() as drawn:
+            terminal.print(grid)
+        say(drawn.get())
         if output is not None:
-            console.print(f"wrote results.csv, report.html and report.md to {output}")
+            say(f"wrote results.csv, report.html and report.md to {printable(output)}")
 
 
 @datasets_app.callback()
 def list_datasets(context: typer.Context) -> None:
     """List the data sets; `fetch` downloads one."""
-    if context.invoked_subcommand is None:
+    if context.invoked_subcommand is not None:
+        return
+    with plain_errors():
         from variflow.datasets.fetch import ARCHIVES
         from variflow.datasets.published import BUILDERS
 
         for name, builder in BUILDERS.items():
             summary, _, _ = (inspect.getdoc(builder) or "").partition("\n")
-            console.print(f"{name:<16} {'fetch' if name in ARCHIVES else '':<6} {summary}")
+            say(f"{name:<16} {'fetch' if name in ARCHIVES else '':<6} {summary}")
 
 
 @datasets_app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="A data set that `variflow datasets` marks with `fetch`.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A data set that `variflow datasets` marks with `fetch`.")
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The folder; by default one of its name.")
     ] = None,
 ) -> None:
     """Download a data set; a download that broke off goes on where it ended."""
-    with plain_errors():
+    with plain_errors({"name": "NAME"}):
         from variflow.datasets.fetch import fetch
 
         folder = Path(name) if output is None else output
-        with _progress(DownloadColumn(), TimeRemainingColumn()) as progress:
+        with progress_bar(DownloadColumn(), TimeRemainingColumn()) as progress:
             tasks: dict[str, TaskID] = {}
 
             def advance(file: str, done: int, total: int | None) -> None:
@@ -105,26 +111,15 @@ def fetch(
                 progress.update(tasks[file], completed=done, total=total)
 
             fetch(name, folder, advance)
-        console.print(f"fetched {name}: variflow eval --dataset {name}:{folder} --model balanced")
+        say(f"fetched {name}: variflow eval --dataset {name}:{printable(folder)} --model balanced")
 
 
-def _dataset(text: str) -> Dataset:
+def _dataset(text: str, output: Path | None) -> Dataset:
     from variflow import datasets
 
     name, colon, folder = text.partition(":")
     if not (colon and folder):
         raise ValueError(f"--dataset: NAME:FOLDER is wanted, such as sintel:data/sintel, got {text!r}")
+    if output is not None and same_place(output, Path(folder)):
+        raise ValueError(f"--output {output} is the folder of --dataset {text}, wanted another than that of a data set")
     return datasets.load(name, folder)
-
-
-def _progress(*columns: ProgressColumn) -> Progress:
-    """Return a progress bar on standard error, where that is a terminal."""
-    terminal = Console(stderr=True, highlight=False, soft_wrap=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        *columns,
-        console=terminal,
-        transient=True,
-        disable=not terminal.is_terminal,
-    )

@@ -1,0 +1,54 @@
+"""The command line, ``variflow``: commands for flows, and for data sets."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import variflow
+from variflow.cli import data, flows
+from variflow.cli.console import finished, lose, open_streams, say
+
+__all__ = ["app", "main"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+app = typer.Typer(
+    help="Dense optical flow by energy minimisation.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+app.add_typer(flows.app)
+app.add_typer(data.app)
+
+
+def main() -> None:
+    """Run the command line; what goes wrong ends in one line on standard error and a non-zero status."""
+    open_streams()
+    status: int | str | None = 0
+    try:
+        app()
+    except SystemExit as end:
+        status = end.code
+    except OSError as error:  # what could not be printed was the help
+        lose(error)
+        status = 1
+    sys.exit(finished(status))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(f"variflow {variflow.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Dense optical flow by energy minimisation."""

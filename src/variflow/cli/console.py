@@ -1,0 +1,130 @@
+"""What the commands share: how they print, how an error ends, and how they call what a message is about."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+
+from variflow.errors import VariflowWarning
+
+# Functions that a message may recommend, of no use here.
+_FUNCTIONS = re.compile(
+    r"\b(variflow\.)?(read_image|read_frames|read_flow|estimate_video|write_image|write_flow)\b(?!\.)"
+)
+
+
+def open_streams() -> None:
+    """Make the standard streams such that any text can be written to them, and that writing to a closed one fails."""
+    # A file that is opened later must not take the number of a stream that is closed.
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    os.close(descriptor)
+    if sys.stdout is None:
+        sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def finished(status: int | str | None) -> int | str | None:
+    """Return the status to exit with, which is not 0 if what was printed could not be written."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        lose(error)
+        status = status or 1
+    return status
+
+
+def say(text: str) -> None:
+    """Print on the standard output; exit if that cannot be."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        lose(error)
+        raise typer.Exit(1) from None
+
+
+def lose(error: OSError) -> None:
+    """Tell why the standard output cannot be written, and drop it."""
+    tell(f"standard output: {error.strerror}")
+    _drop(sys.stdout)
+
+
+def tell(text: str) -> None:
+    """Print a line of what is wrong on standard error."""
+    try:
+        print(f"variflow: {printable(text)}", file=sys.stderr, flush=True)
+    except OSError:  # there is nobody left to tell
+        _drop(sys.stderr)
+
+
+def printable(text: object) -> str:
+    """Return a text, such as a path, in one line, and with escapes for what would not be seen."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+@contextmanager
+def plain_errors(names: Mapping[str, object] | None = None) -> Iterator[None]:
+    """Turn an error that its message explains into that message, and print warnings as such.
+
+    `names` says what an argument of the functions that are called is on the command line.
+    """
+    plain = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, VariflowWarning):
+            tell(f"warning: {translated(str(message), names or {})}")
+        else:
+            plain(message, category, *rest, **more)
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", VariflowWarning)
+            warnings.showwarning = show
+            yield
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+        message = str(error) or type(error).__name__
+        if isinstance(error, OSError) and error.filename is not None:
+            message = f"{os.fsdecode(error.filename)}: {error.strerror}"
+        tell(translated(message, names or {}))
+        raise typer.Exit(1) from None
+
+
+def translated(message: str, names: Mapping[str, object]) -> str:
+    """Return a message in the words of the command line: arguments by their `names`, and no functions."""
+    for name, here in names.items():
+        # What is also a word of English is an argument where a message begins, and where another is compared with it.
+        where = rf"\b{name}\b" if re.search(r"\d", name) else rf"(^|(?<=that of )|(?<=as )){name}(?= |:|,)"
+        message = re.sub(where, lambda _, here=here: str(here), message)  # type: ignore[misc]
+    first, *clauses = re.split(r"(?=[;,] )", message)
+    return first + "".join(clause for clause in clauses if not _FUNCTIONS.search(clause))
+
+
+def progress_bar(*columns: ProgressColumn) -> Progress:
+    """Return a progress bar on standard error, where that is a terminal."""
+    terminal = Console(stderr=True, highlight=False, soft_wrap=True)
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        *columns,
+        console=terminal,
+        transient=True,
+        disable=not terminal.is_terminal,
+    )
+
+
+def _drop(stream: TextIO) -> None:
+    """Let what is left in a stream that cannot be written go nowhere, also when Python ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,0 +1,158 @@
+"""The commands ``variflow demo``, ``estimate``, ``score``, ``show`` and ``models``."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+from rich.progress import TimeElapsedColumn
+
+import variflow
+from variflow import io, models
+from variflow.cli.console import plain_errors, printable, progress_bar, say
+from variflow.cli.masks import read_mask
+from variflow.cli.options import ModelName, Verbose
+from variflow.cli.outputs import check_outputs
+
+if TYPE_CHECKING:
+    from variflow.result import Result, State
+
+app = typer.Typer()
+
+
+@app.command()
+def demo(model: ModelName = "balanced", verbose: Verbose = False) -> None:
+    """Estimate the flow of a pair that comes with variflow, and write flow.flo and flow.png here."""
+    with plain_errors({"model": "--model"}):
+        from variflow import datasets
+
+        flow, picture = Path("flow.flo"), Path("flow.png")
+        check_outputs({"the flow": flow, "the picture": picture}, {})
+        pair = datasets.demo()
+        result = _estimate(pair.frame0, pair.frame1, model, verbose)
+        visible = ~np.asarray(pair.occlusion)
+        result.save(flow)
+        _save_picture(result.flow, picture)
+        error, angle = _scores(result.flow, pair.flow)
+        error_visible, angle_visible = _scores(result.flow, pair.flow, visible)
+        say(f"model            {result.model.name}")
+        say(f"end-point error  {error:.3f} px, {error_visible:.3f} px where not occluded")
+        say(f"angular error    {angle:.2f} deg, {angle_visible:.2f} deg where not occluded")
+        say(f"wrote {flow} and {picture}")
+
+
+@app.command()
+def estimate(
+    frame0: Annotated[Path, typer.Argument(metavar="FRAME0", help="The first frame, an image file.")],
+    frame1: Annotated[Path, typer.Argument(metavar="FRAME1", help="The second frame.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the flow goes; the extension says the format.")],
+    model: ModelName = "balanced",
+    show: Annotated[
+        Path | None, typer.Option(help="Also write a picture of the flow there; black is what is masked.")
+    ] = None,
+    init: Annotated[Path | None, typer.Option(help="A flow to start from.")] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="An image that is black where pixels of both frames are not usable.")
+    ] = None,
+    mask_second: Annotated[
+        Path | None, typer.Option(help="Such an image for the second frame; --mask is then for the first alone.")
+    ] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Estimate the flow from one image to another."""
+    names = {"frame0": frame0, "frame1": frame1, "init": "--init", "model": "--model", "mask": "--mask"}
+    with plain_errors({name: printable(here) for name, here in names.items()}):
+        io.check_flow_path(output)
+        if show is not None:
+            io.check_image_path(show)
+        inputs = {"FRAME0": frame0, "FRAME1": frame1, "--init": init, "--mask": mask, "--mask-second": mask_second}
+        check_outputs({"--output": output, "--show": show}, inputs)
+        models.get(model)  # a wrong name is told before anything is read
+        images = io.read_image(frame0), io.read_image(frame1)
+        first = None if mask is None else read_mask(mask, "--mask", images[0].shape)
+        second = first if mask_second is None else read_mask(mask_second, "--mask-second", images[1].shape)
+        start = None if init is None else io.read_flow(init)
+        result = _estimate(*images, model, verbose, init=start, mask=(first, second))
+        result.save(output)
+        say(f"wrote {printable(output)}")
+        if show is not None:
+            usable = True if first is None else first[..., None]
+            _save_picture(np.where(usable, result.flow, np.float32(np.nan)), show)
+            say(f"wrote {printable(show)}")
+
+
+@app.command()
+def score(
+    flow: Annotated[Path, typer.Argument(metavar="FLOW", help="A flow.")],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="The true flow.")],
+) -> None:
+    """Print the error of a flow against the truth; unknown pixels of the truth are left out."""
+    with plain_errors({"flow": printable(flow), "truth": printable(truth)}):
+        true_flow = io.read_flow(truth)
+        error, angle = _scores(io.read_flow(flow), true_flow)
+        known = np.isfinite(true_flow).all(axis=2)
+        say(f"end-point error  {error:.4f} px")
+        say(f"angular error    {angle:.3f} deg")
+        say(f"known pixels     {known.sum()} of {known.size}")
+
+
+@app.command()
+def show(
+    flow: Annotated[Path, typer.Argument(metavar="FLOW", help="A flow.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the picture goes.")],
+    scale: Annotated[
+        float | None,
+        typer.Option(help="Displacement in pixels at full colour; by default the largest. Fix it across frames."),
+    ] = None,
+) -> None:
+    """Draw a flow by the Middlebury colour wheel."""
+    with plain_errors({"flow": printable(flow), "scale": "--scale"}):
+        io.check_image_path(output)
+        check_outputs({"--output": output}, {"FLOW": flow})
+        _save_picture(io.read_flow(flow), output, scale)
+        say(f"wrote {printable(output)}")
+
+
+@app.command("models")
+def list_models() -> None:
+    """List the models and presets."""
+    with plain_errors():
+        for name in models.names():
+            summary, _, _ = (inspect.getdoc(models.builder(name)) or "").partition("\n")
+            say(f"{name:<14} {summary.removeprefix('Return ')}")
+
+
+def _estimate(frame0: Any, frame1: Any, model: str, verbose: bool, **options: Any) -> Result:
+    """Estimate with a progress bar on standard error; finer levels count for the time they take."""
+    chosen = models.get(model)
+    with progress_bar(TimeElapsedColumn()) as progress:
+        task = progress.add_task(chosen.name, total=None)
+
+        def advance(state: State) -> None:
+            if state.warp == 0 and progress.tasks[0].total is None:
+                share = sum(chosen.warps_at(level) * chosen.factor ** (2 * level) for level in range(state.level + 1))
+                progress.update(task, total=share)
+            progress.advance(task, chosen.factor ** (2 * state.level))
+            if verbose:
+                print(state, file=sys.stderr)
+
+        result = variflow.estimate(frame0, frame1, chosen, callback=advance, **options)
+    if verbose:
+        say(result.reason)
+    return result
+
+
+def _scores(flow: Any, truth: Any, valid: Any = None) -> tuple[float, float]:
+    from variflow import metrics
+
+    return metrics.endpoint_error(flow, truth, valid), metrics.angular_error(flow, truth, valid)
+
+
+def _save_picture(flow: Any, path: Path, scale: float | None = None) -> None:
+    from variflow import view
+
+    view.save(path, view.color(flow, scale))

@@ -1,0 +1,21 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from variflow import models
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Return the models whose names begin so, for the shell."""
+    return [name for name in models.names() if name.startswith(incomplete)]
+
+
+ModelName = Annotated[
+    str,
+    typer.Option("--model", "-m", help="A model; `variflow models` lists them.", autocompletion=complete_model),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print the energy at every warp.")]
