@@ -228,7 +228,8 @@ def iterate_prepared(images: Images, levels: list[Level], model: Model, init: An
         images_back, model_back = images.swapped(), backward_model(suited)
         return iterate_prepared(images_back, levels_of(images_back, model_back), model_back, Inverse(flow))
 
-    states = _coarse_to_fine(levels, start, suited, light, back if model.occlusion == "estimated" else None)
+    carried = init if isinstance(init, Carried) else None
+    states = _coarse_to_fine(levels, start, suited, light, back if model.occlusion == "estimated" else None, carried)
     remarks = tuple(images.remarks)
     return (replace(state, instead=instead, remarks=remarks) for state in states) if instead or remarks else states
 
@@ -239,13 +240,14 @@ def _coarse_to_fine(
     model: Model,
     light: LightMatching | None,
     back: Callable[[Flow], Iterator[State]] | None,
+    carried: Carried | None,
 ) -> Iterator[State]:
-    flow = start.planes
+    index, flow, begins = start.level, start.planes, True
     occlusion = None
-    for index in range(start.level, min(model.finest, start.level) - 1, -1):
+    while index >= min(model.finest, start.level):
         flow = resample_flow(flow, levels[index].shape)
         if light is not None:
-            levels = light.matched(levels, index, flow, begins=index == start.level)
+            levels = light.matched(levels, index, flow, begins=begins)
         level = levels[index] if occlusion is None else without(levels[index], occlusion)
         state = None
         warps = model.warps_at(level.index)
@@ -266,6 +268,9 @@ def _coarse_to_fine(
                 return
         if back is not None and index == estimated_at(levels) > model.finest:
             occlusion = _occlusion(level, flow, model, back)
+        instead = None if carried is None else carried.instead(levels, index, flow, model)
+        begins = instead is not None
+        index, flow = (index - 1, flow) if instead is None else (instead.level, instead.planes)
 
 
 def _occlusion(
@@ -300,14 +305,9 @@ def _start(init: Any, levels: list[Level], model: Model) -> matching.Start:
     coarsest, shape = len(levels) - 1, levels[-1].shape
     if isinstance(init, Inverse):
         return init.start(levels)
-    if isinstance(init, Carried):
-        carried = init.start(levels, model)
-        if carried is not None:
-            return carried
-        init = None
     if isinstance(init, matching.Matches):
         return matching.start_from(init, levels)
-    if init is None:
+    if init is None or isinstance(init, Carried):
         matched = matching.start(levels) if model.start == "matches" else None
         zero = np.zeros(shape, np.float32)
         return matched or matching.Start(coarsest, (zero, zero.copy()), matched=False)

@@ -58,6 +58,15 @@ def smooth(planes: Planes, sigma: float) -> Planes:
     return _core.resample(planes, *_taps(height, height, sigma, "linear"), *_taps(width, width, sigma, "linear"))
 
 
+def box_sums(planes: Planes, window: int) -> Planes:
+    """Sum planes ``(C, H, W)`` over a window around each pixel, an odd number of pixels wide; beyond the rim is 0."""
+    taps = []
+    for size in planes.shape[1:]:
+        inside = np.arange(size)[:, None] + np.arange(window) - window // 2
+        taps += [np.arange(size, dtype=np.int32) - window // 2, ((inside >= 0) & (inside < size)).astype(np.float32)]
+    return _core.resample(np.ascontiguousarray(planes, np.float32), *taps)
+
+
 def stacked(planes: Sequence[Planes]) -> Planes:
     """Return planes (H, W) as one array (K, H, W): the part of an array that they are in this order, or else a copy."""
     whole = planes[0].base

@@ -14,7 +14,7 @@ from variflow import _core
 from variflow.brief import Brief
 from variflow.frames import Frame
 from variflow.pyramid import Level
-from variflow.resampling import Planes, smooth
+from variflow.resampling import Planes, box_sums, smooth
 
 # Frames with more pixels are matched at a smaller size: a descriptor takes 64 bytes a pixel.
 _MOST_PIXELS = 1_000_000
@@ -112,17 +112,9 @@ class Seeds(Brief):
         """
         known = self.confidence > 0.5
         u, v, count = np.where(known, np.concatenate([self.found[0][:2], np.ones_like(known)]), np.float32(0))
-        sums = _box_sums(np.stack([u, v, count]), _WINDOW)
+        sums = box_sums(np.stack([u, v, count]), _WINDOW)
         differences = np.hypot(*(np.stack([u, v]) - sums[:2] / np.maximum(sums[2], 1)))[known[0]]
         return float(np.percentile(differences, 95)) / (_WINDOW * self.spacing)
-
-
-def _box_sums(planes: Planes, window: int) -> Planes:
-    taps = []
-    for size in planes.shape[1:]:
-        inside = np.arange(size)[:, None] + np.arange(window) - window // 2
-        taps += [np.arange(size, dtype=np.int32) - window // 2, ((inside >= 0) & (inside < size)).astype(np.float32)]
-    return _core.resample(np.ascontiguousarray(planes, np.float32), *taps)
 
 
 def search(levels: list[Level], spacing: int) -> Iterator[Seeds]:

@@ -35,9 +35,9 @@ def estimate_video(
 ) -> Iterator[Result]:
     """Estimate the flow from each frame of a video to the next.
 
-    It takes less time than `estimate` for each pair: a frame is prepared once, not twice; and where things move on as
-    they did, an estimate starts from the flow of the pair before, carried along itself, at half the size or a quarter.
-    Where they do not, and at a cut, it starts afresh.
+    It takes less time than `estimate` for each pair: a frame is prepared once, not twice; and where the frames prove
+    that things move on as they did, an estimate goes on at half the size from the flow of the pair before, carried
+    along itself. Where motion changes abruptly, and at a cut, it is that of the pair by itself.
 
     Parameters
     ----------
