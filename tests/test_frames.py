@@ -100,12 +100,28 @@ def test_missing_and_masked_pixels_are_marked():
     frame[3, 4], frame[5, 6] = np.nan, np.inf
     mask = np.ones(frame.shape, bool)
     mask[7, 8] = False
-    first, second, _ = prepare(frame, image(seed=1), mask=mask, weights=(None, np.full(frame.shape, 2.0)))
+    first, second, _ = prepare(frame, image(seed=1), mask=(mask, None), weights=(None, np.full(frame.shape, 2.0)))
     assert {tuple(where) for where in np.argwhere(~first.valid)} == {(3, 4), (5, 6), (7, 8)}
     assert np.isfinite(first.planes).all()
     assert second.valid.all()
     assert (first.weights == 1).all()
     assert (second.weights == 2).all()
+
+
+def test_one_mask_is_for_both_frames_and_one_array_of_weights_for_the_first():
+    frames = image(), image(seed=1)
+    mask, weights = np.ones(frames[0].shape, bool), np.ones(frames[0].shape)
+    mask[7, 8] = False
+    weights[3, 4] = 0.5
+    first, second, _ = prepare(*frames, mask=mask, weights=weights)
+    np.testing.assert_array_equal(first.valid, mask)
+    np.testing.assert_array_equal(second.valid, mask)
+    np.testing.assert_array_equal(first.weights, weights)
+    assert (second.weights == 1).all()
+    for each, wanted in (((mask, None), (mask, True)), ([None, mask], (True, mask))):
+        first, second, _ = prepare(*frames, mask=each)
+        assert (first.valid == wanted[0]).all()
+        assert (second.valid == wanted[1]).all()
 
 
 def test_one_missing_channel_makes_the_pixel_missing():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -225,10 +224,25 @@ def _check_shape(array: NDArray[Any], name: str, shape: tuple[int, ...] | None) 
         raise ValueError(f"{name} has shape {array.shape}, wanted {shape}")
 
 
-def pair(
-    value: Any, name: str, shape: tuple[int, ...], check: Callable[[Any, str, tuple[int, ...]], NDArray[Any]]
-) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
-    """Return one array, for the first frame, or a pair of them, for both, as a checked pair."""
-    both = isinstance(value, tuple | list) and len(value) == 2 and not all(np.ndim(item) == 1 for item in value)
-    first, second = value if both else (value, None)
-    return None if first is None else check(first, name, shape), None if second is None else check(second, name, shape)
+def both_masks(value: Any, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+    """Return the masks of both frames, of one array, which is for both, or of a pair of them.
+
+    What hides part of the view, such as a body or the edge of a lens, mostly hides it in both frames.
+    """
+    given = value if _is_pair(value) else (value,)
+    first, *rest = (None if item is None else as_mask(item, "mask", shape) for item in given)
+    return first, rest[0] if rest else first
+
+
+def both_weights(value: Any, shape: tuple[int, ...]) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+    """Return the weights of both frames, of one array, which is for the first, or of a pair of them.
+
+    The weights of a pixel and of its target are multiplied: one array for both would count twice.
+    """
+    given = value if _is_pair(value) else (value, None)
+    first, second = (None if item is None else as_weights(item, "weights", shape) for item in given)
+    return first, second
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, tuple | list) and len(value) == 2 and not all(np.ndim(item) == 1 for item in value)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import matching, models, solve
-from variflow.arrays import as_flow, as_image, as_mask, as_weights, pair
+from variflow.arrays import as_flow, as_image, both_masks, both_weights
 from variflow.calling import explained
 from variflow.carrying import Carried
 from variflow.energy import Energy
@@ -57,10 +57,11 @@ def estimate(
         resampled to the coarsest level, so it guides large motion; its details are found anew. Matches start the
         estimate at a quarter of the size, so that they guide the motion of small things too.
     mask : (H, W) bool array or a pair of them, optional
-        True where a pixel is usable; of the first frame, or of both.
+        True where a pixel is usable; one mask is for both frames, and a pair has one for each, or None.
     weights : (H, W) array or a pair of them, optional
-        How much each pixel counts in the data term, at least 0; of the first frame, or of both. Terms of the library
-        apply them; an energy function of your own multiplies by ``at.weights``.
+        How much each pixel counts in the data term, at least 0; one array is for the first frame, and a pair has one
+        for each, or None: the weights of a pixel and of its target are multiplied. Terms of the library apply them; an
+        energy function of your own multiplies by ``at.weights``.
     intensity_range : (low, high), optional
         Intensities that become 0 and 1, where the constants of models are defined. By default the 0.1 and 99.9
         percentile of both frames together, so that the unit of intensity does not matter.
@@ -101,8 +102,8 @@ def estimate(
         "frame1": second,
         "model": model,
         "init": _own_start(init),
-        "mask": pair(mask, "mask", first.shape[:2], as_mask),
-        "weights": pair(weights, "weights", first.shape[:2], as_weights),
+        "mask": both_masks(mask, first.shape[:2]),
+        "weights": both_weights(weights, first.shape[:2]),
         "intensity_range": None if intensity_range is None else checked_range(intensity_range),
     }
     return concluded(iterate(**inputs), inputs, verbose=verbose, callback=callback)

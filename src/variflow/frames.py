@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
-from variflow.arrays import as_image, as_mask, as_weights, pair
+from variflow.arrays import as_image, both_masks, both_weights
 from variflow.brief import Brief
 from variflow.caching import cached_property
 from variflow.errors import warn
@@ -188,9 +188,9 @@ def checked(
     frame0, frame1 : array
         ``(H, W)`` or ``(H, W, C)`` with at most 16 channels, any real type, NaN or infinite where missing.
     mask : array or pair of arrays, optional
-        ``(H, W)``, True where a pixel is usable; for the first frame, or a pair for both.
+        ``(H, W)``, True where a pixel is usable; one for both frames, or a pair.
     weights : array or pair of arrays, optional
-        ``(H, W)``, finite and at least 0; for the first frame, or a pair for both.
+        ``(H, W)``, finite and at least 0; one for the first frame, or a pair for both.
     intensity_range : (low, high), optional
         The intensities that become 0 and 1; by default the joint robust range (see `robust_range`).
     names : pair of str
@@ -206,13 +206,13 @@ def checked(
         raise ValueError(f"{names[1]} has shape {second.shape}, wanted that of {names[0]}, {first.shape}")
     shape = first.shape[:2]
     images = [first.pixels, second.pixels]
-    usable = list(map(_and, pair(mask, "mask", shape, as_mask), (first.known, second.known)))
+    usable = list(map(_and, both_masks(mask, shape), (first.known, second.known)))
     valids = [_valid(*arguments) for arguments in zip(images, usable, names, strict=True)]
     wanted = None if intensity_range is None else checked_range(intensity_range)
     images, valids, unit, remarks = in_one_unit(images, valids, wanted, names)
     for remark in remarks:
         warn(remark)
-    counts = pair(weights, "weights", shape, as_weights)
+    counts = both_weights(weights, shape)
     singles = [None if array is None else array.astype(np.float32) for array in counts]
     return Images(images, valids, singles, unit, chosen=wanted is not None, remarks=remarks)
 

@@ -119,7 +119,7 @@ def match(
     frame0, frame1 : array
         As for `variflow.estimate`. Missing pixels match nothing.
     mask : (H, W) bool array or a pair of them, optional
-        True where a pixel is usable; of the first frame, or of both.
+        True where a pixel is usable; one mask is for both frames, and a pair has one for each, or None.
     intensity_range : (low, high), optional
         Intensities that become 0 and 1, see `variflow.estimate`.
     spacing : int

@@ -188,7 +188,6 @@ def nearest(levels: list[Level], scale: float) -> int:
     return int(np.argmin(np.abs(widths - widths[0] * scale)))
 
 
-def _swapped(pair: Any) -> tuple[Any, Any]:
-    """Return what is given for the second frame and for the first, of one array (for the first) or a pair."""
-    first, second = pair if isinstance(pair, tuple | list) and len(pair) == 2 else (pair, None)
-    return second, first
+def _swapped(pair: tuple[Any, Any] | None) -> tuple[Any, Any] | None:
+    """Return what is given for both frames in the other order."""
+    return None if pair is None else pair[::-1]
