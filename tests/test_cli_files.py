@@ -315,6 +315,29 @@ def test_messages_name_files_and_no_functions(folder):
     assert "did you mean 'piv'?" in said[8]
 
 
+def test_files_called_like_arguments_keep_their_names(folder):
+    variflow.write_image("frame1.png", np.zeros((4, 4), np.uint8))
+    os.rename("a.png", "frame0.png")
+    refused(run("estimate", "frame1.png", "frame0.png", "-o", "f.flo"), "frame0.png has", "that of frame1.png, (4")
+    refused(run("estimate", "frame0.bmp", "mask", "-o", "f.flo"), "variflow: frame0.bmp: no such file")
+    refused(run("estimate", "frame0.png", "mask", "-o", "f.flo"), "variflow: mask: no such file")
+    refused(run("score", "flow", "truth.flo"), "variflow: flow: no such file")
+    odd = "see, read_image"
+    os.mkdir(odd)
+    refused(run("score", f"{odd}/x.flo", "truth.flo"), f"variflow: {odd}/x.flo: no such file")
+
+
+def test_warnings_are_lines_that_name_options(folder):
+    holed = PAIR.frame0.astype(float)
+    holed[5:9, 5:9] = -9999
+    np.save("a.npy", holed)
+    done = run("estimate", "a.npy", "b.png", "-o", "f.flo", "-m", "quick")
+    assert done.exit_code == 0
+    [line] = done.stderr.splitlines()
+    assert line.startswith("variflow: warning: a.npy has 16 pixels far outside")
+    assert "; --mask says which pixels are usable" in line
+
+
 def test_the_version():
     assert run("--version").stdout == f"variflow {variflow.__version__}\n"
 

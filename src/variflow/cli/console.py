@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 
 from variflow.errors import VariflowWarning
+from variflow.io.errors import FileFormatError
 
 # Functions that a message may recommend, of no use here.
 _FUNCTIONS = re.compile(
@@ -84,7 +85,7 @@ def plain_errors(names: Mapping[str, object] | None = None) -> Iterator[None]:
 
     def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
         if issubclass(category, VariflowWarning):
-            tell(f"warning: {translated(str(message), names or {})}")
+            tell(f"warning: {_translated(str(message), names or {})}")
         else:
             plain(message, category, *rest, **more)
 
@@ -94,19 +95,29 @@ def plain_errors(names: Mapping[str, object] | None = None) -> Iterator[None]:
             warnings.showwarning = show
             yield
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
-        message = str(error) or type(error).__name__
-        if isinstance(error, OSError) and error.filename is not None:
-            message = f"{os.fsdecode(error.filename)}: {error.strerror}"
-        tell(translated(message, names or {}))
+        tell(_said(error, names or {}))
         raise typer.Exit(1) from None
 
 
-def translated(message: str, names: Mapping[str, object]) -> str:
+def _said(error: Exception, names: Mapping[str, object]) -> str:
+    if isinstance(error, FileFormatError):
+        return f"{os.fspath(error.path)}: {_without_functions(error.reason)}"
+    if isinstance(error, OSError):  # of a file, and not of an argument
+        return str(error) if error.filename is None else f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return _translated(str(error), names) or type(error).__name__
+
+
+def _translated(message: str, names: Mapping[str, object]) -> str:
     """Return a message in the words of the command line: arguments by their `names`, and no functions."""
-    for name, here in names.items():
-        # What is also a word of English is an argument where a message begins, and where another is compared with it.
-        where = rf"\b{name}\b" if re.search(r"\d", name) else rf"(^|(?<=that of )|(?<=as )){name}(?= |:|,)"
-        message = re.sub(where, lambda _, here=here: str(here), message)  # type: ignore[misc]
+    # What is also a word of English is an argument where a message begins, where another is compared with it, and as
+    # a keyword; and none of them is a part of a path.
+    words = (name if re.search(r"\d", name) else rf"(?:^|(?<=that of )){name}(?=[ :,])|{name}(?==)" for name in names)
+    arguments = re.compile(rf"(?<![\w./\\-])(?:{'|'.join(words)})(?![\w./\\-])=?")
+    here = arguments.sub(lambda found: str(names[found[0].rstrip("=")]), message) if names else message
+    return _without_functions(here)
+
+
+def _without_functions(message: str) -> str:
     first, *clauses = re.split(r"(?=[;,] )", message)
     return first + "".join(clause for clause in clauses if not _FUNCTIONS.search(clause))
 
