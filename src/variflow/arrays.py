@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 MOST_CHANNELS = 16
+# More would drown the rest of an energy in single precision.
+LARGEST_WEIGHT = 1e6
 
 # The kinds of numbers that an argument may hold, as NumPy's letters and in words.
 NUMBERS = ("iuf", "real numbers")
@@ -210,12 +212,14 @@ def as_mask(
 
 
 def as_weights(value: Any, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Return weights in memory of its own, finite and at least 0; 0 where masked."""
+    """Return weights in memory of its own, from 0 to a million; 0 where masked."""
     array, known = read(value, name, INTENSITIES)
     _check_shape(array, name, shape)
     weights: NDArray[Any] = array.copy() if known is None else np.where(known, array, array.dtype.type(0))
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise ValueError(f"{name} has values that are negative, NaN or infinite, wanted finite ones of at least 0")
+    if (weights > LARGEST_WEIGHT).any():
+        raise ValueError(f"{name} has values up to {weights.max():g}, wanted at most {LARGEST_WEIGHT:g}")
     return weights
 
 

@@ -53,15 +53,16 @@ def estimate(
         A name (`variflow.models.names`), a `Model`, or an energy ``energy(d, at) -> scalar`` of your own, which is
         then minimised by L-BFGS, 100 steps a warp, on a pyramid of factor 0.5.
     init : (H, W, 2) array or Matches, optional
-        A flow to start from, in pixels of the frames, NaN where unknown; by default as the model's `start` says. It is
-        resampled to the coarsest level, so it guides large motion; its details are found anew. Matches start the
-        estimate at a quarter of the size, so that they guide the motion of small things too.
+        A flow to start from, in pixels of the frames, unknown where it is NaN or more than four frames long; by
+        default as the model's `start` says. It is resampled to the coarsest level, so it guides large motion; its
+        details are found anew. Matches start the estimate at a quarter of the size, so that they guide the motion of
+        small things too.
     mask : (H, W) bool array or a pair of them, optional
         True where a pixel is usable; one mask is for both frames, and a pair has one for each, or None.
     weights : (H, W) array or a pair of them, optional
-        How much each pixel counts in the data term, at least 0; one array is for the first frame, and a pair has one
-        for each, or None: the weights of a pixel and of its target are multiplied. Terms of the library apply them; an
-        energy function of your own multiplies by ``at.weights``.
+        How much each pixel counts in the data term, from 0 to a million; one array is for the first frame, and a pair
+        has one for each, or None: the weights of a pixel and of its target are multiplied. Terms of the library apply
+        them; an energy function of your own multiplies by ``at.weights``.
     intensity_range : (low, high), optional
         Intensities that become 0 and 1, where the constants of models are defined. By default the 0.1 and 99.9
         percentile of both frames together, so that the unit of intensity does not matter.
@@ -315,8 +316,8 @@ def _start(init: Any, levels: list[Level], model: Model) -> matching.Start:
     flow = as_flow(init, "init")
     if flow.shape != (*levels[0].shape, 2):
         raise ValueError(f"init has shape {flow.shape}, wanted {(*levels[0].shape, 2)}: a flow of the frames' size")
-    known = np.isfinite(flow).all(axis=2)
+    known = matching.known_displacements(flow, levels[0].shape, "flow of init")
     if not known.any():
-        raise ValueError("init has no known pixel: all are NaN or infinite")
+        raise ValueError("init has no known pixel: all are NaN, infinite or larger than any motion")
     u, v = fill_missing(np.ascontiguousarray(np.moveaxis(flow, 2, 0)), known)
     return matching.Start(coarsest, resample_flow((u, v), shape), matched=False)

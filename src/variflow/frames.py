@@ -190,7 +190,7 @@ def checked(
     mask : array or pair of arrays, optional
         ``(H, W)``, True where a pixel is usable; one for both frames, or a pair.
     weights : array or pair of arrays, optional
-        ``(H, W)``, finite and at least 0; one for the first frame, or a pair for both.
+        ``(H, W)``, from 0 to a million; one for the first frame, or a pair for both.
     intensity_range : (low, high), optional
         The intensities that become 0 and 1; by default the joint robust range (see `robust_range`).
     names : pair of str
@@ -326,7 +326,7 @@ def _in_unit(
     with np.errstate(invalid="ignore", over="ignore"):  # missing pixels; they are filled in afterwards
         intensities = values.astype(np.float64) if tone is None else tone(values, channel)
         value = np.rint((intensities - low) * scale) / _GRID
-    return value.astype(np.float32) * np.float32(shares[channel])
+        return value.astype(np.float32) * np.float32(shares[channel])
 
 
 def _byte_tables(unit: tuple[float, float], channels: int, to_gray: bool, tone: _Tone | None = None) -> Planes:

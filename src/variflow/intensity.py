@@ -32,6 +32,8 @@ _NOISE = 0.5
 _VALUES_FOR_STEPS = 30_000
 _MOST_STEPS = 4096
 _OFF_STEP = 0.01
+# Whole numbers beyond this are not exact in double precision.
+_MOST_WHOLE = 2.0**53
 
 
 def in_one_unit(
@@ -126,7 +128,7 @@ def _range_of_bulk(image: NDArray[Any], valid: Valid, sample: Sample) -> Range:
     low, high = sample.bulk().between(_OUTSIDE)
     if low == high:  # what stands out may have escaped the sample
         values = used(image, valid)
-        values = Sample.of(np.append(values[values != low], values.dtype.type(low))).bulk().values
+        values = Sample.of(np.append(values[values != low], low)).bulk().values
         low, high = float(values[0]), float(values[-1])
     return low, high
 
@@ -143,8 +145,10 @@ def brought_together(
     together = _spreads(first.joined(second))
     if not together.any():
         return images, [], []
-    parts = [(_spreads(sample)[together > 0] / together[together > 0]).max() for sample in (first, second)]
-    if min(parts) >= _PART:
+    some = together > 0
+    with np.errstate(over="ignore", invalid="ignore"):  # a range that is not finite will be refused
+        parts = [(_spreads(sample)[some] / together[some]).max() for sample in (first, second)]
+    if not min(parts) < _PART:
         return images, [], []
     ends = [_own_range(*each) for each in zip(images, valids, samples.scattered, strict=True)]
     weaker = int(np.argmin(parts))
@@ -157,16 +161,24 @@ def brought_together(
     )
     if wanted is not None:
         return images, [], [f"{remark}; give both in one unit"]
-    brought = (images[1].astype(np.float64) - low1) * ((high0 - low0) / (high1 - low1)) + low0
+    brought = _in_parts(images[1], ends[1]) * (high0 - low0) + low0
     return [images[0], brought], [], [f"{remark}: each was brought to its own range; give both in one unit"]
 
 
 def _is_noise(image: NDArray[Any], valid: Valid, ends: Range) -> bool:
     """Return whether a frame, whose range is known, shows hardly more than noise."""
-    planes = ((np.moveaxis(image, 2, 0) - ends[0]) / (ends[1] - ends[0])).astype(np.float32)
+    planes = np.moveaxis(_in_parts(image, ends), 2, 0).astype(np.float32)
     if valid is not None:
         planes[:, ~valid] = np.nan
     return bool(_core.noise(np.ascontiguousarray(planes)) > _NOISE * np.nanstd(planes))
+
+
+def _in_parts(image: NDArray[Any], ends: Range) -> NDArray[np.float64]:
+    """Return where the intensities of a frame lie in its range; what no range holds is at its low end."""
+    low, high = ends
+    with np.errstate(invalid="ignore", over="ignore"):  # missing pixels
+        parts = (image.astype(np.float64) - low) / (high - low)
+    return np.where(np.abs(parts) < _NARROW, parts, 0)
 
 
 def _spreads(sample: Sample) -> NDArray[np.float64]:
@@ -178,7 +190,8 @@ def _spreads(sample: Sample) -> NDArray[np.float64]:
 
 def _own_range(image: NDArray[Any], valid: Valid, sample: Sample) -> Range:
     low, high = sample.between(_OUTSIDE)
-    return (low, high) if low < high else extremes(image, valid)
+    least, most = extremes(image, valid)
+    return (least, most) if most - least > FAR * (high - low) else (low, high)
 
 
 def shows_nothing(image: NDArray[Any], valid: Valid) -> bool:
@@ -226,9 +239,10 @@ def in_whole_steps(
     first = values[0]
     with np.errstate(over="ignore"):
         extent = values[-1] - first
-    if not np.isfinite(extent):
+        number = np.rint(extent / np.diff(values).min())
+    if not number < _MOST_WHOLE:
         return images, unit
-    step = extent / np.rint(extent / np.diff(values).min())
+    step = extent / number
     whole = []
     for image, valid in zip(images, valids, strict=True):
         with np.errstate(invalid="ignore", over="ignore"):  # missing pixels

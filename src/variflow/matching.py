@@ -20,6 +20,7 @@ from variflow.arrays import as_single
 from variflow.brief import Brief
 from variflow.calling import explained
 from variflow.choices import check_whole
+from variflow.errors import warn
 from variflow.frames import prepare
 from variflow.pyramid import Level, pyramid
 from variflow.resampling import Planes, resample_flow
@@ -40,6 +41,10 @@ _MOST_POINTS = 120_000
 # by distance in points and by colour. A point without a match counts as this many with even odds, and stays at the fit.
 _MEDIAN: dict[str, Any] = {"window": 15, "step": 2, "spatial": 5.0, "color": 5.0}
 _WITHOUT_MATCH = 1.0
+
+# No displacement is so many times the larger side of the frames; and what .flo files have for an unknown one.
+_FARTHEST = 4
+_UNKNOWN = np.float32(1666666752)
 
 # A start is made from matches at the level of the pyramid nearest to this size.
 _START_SCALE = 0.25
@@ -256,6 +261,23 @@ def start(levels: list[Level]) -> Start | None:
     return _start(_dense(placed(seeds.found[0], seeds.confidence), rows, columns, levels), levels)
 
 
+def known_displacements(flow: NDArray[np.float32], shape: tuple[int, int], name: str) -> NDArray[np.bool_]:
+    """Return which displacements (..., 2) are known: finite, and not so large that frames of a size cannot have them.
+
+    A person is told of the others, but for what flow files have for unknown.
+    """
+    most = _FARTHEST * max(shape)
+    sizes = np.abs(flow).max(axis=-1)  # NaN where a component is
+    known: NDArray[np.bool_] = sizes <= most
+    far = sizes[(sizes > most) & (sizes != _UNKNOWN) & np.isfinite(sizes)]
+    if far.size:
+        warn(
+            f"the {name} has {far.size} displacements of more than {most} px, {_FARTHEST} times the larger side of the "
+            f"frames (such as {far[0]:g}): taken as unknown"
+        )
+    return known
+
+
 def start_from(matches: Matches, levels: list[Level]) -> Start:
     """Return where to start from, given matches."""
     return _start(_dense_from(matches, levels), levels)
@@ -321,6 +343,7 @@ def _placed(matches: Matches, rows: Axis, columns: Axis) -> Planes:
     y = (matches.points[:, 1] - rows.first) / rows.spacing
     size = np.array([columns.size, rows.size])
     inside = np.all((matches.points >= -0.5) & (matches.points < size - 0.5), axis=1)
+    inside &= known_displacements(matches.flow, (rows.size, columns.size), "flow of the matches")
     order = np.argsort(matches.confidence, kind="stable")
     order = order[inside[order]]
     column = np.clip(np.rint(x[order]), 0, columns.count - 1).astype(np.int64)

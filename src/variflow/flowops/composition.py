@@ -173,9 +173,10 @@ def is_consistent(forward: Any, backward: Any, *, relative: float = 0.01, absolu
     number(absolute, "absolute", least=0)
     there, back = checked_pair(forward, backward, ("forward", "backward"))
     back = look_up(back, there)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         squares = _length(there) ** 2 + _length(back) ** 2
         consistent: NDArray[np.bool_] = _length(there + back) ** 2 <= relative * squares + absolute
+    consistent[np.isinf(squares)] = False
     return consistent
 
 
