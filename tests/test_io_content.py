@@ -19,11 +19,12 @@ CORPUS = sorted((Path(__file__).parent / "fuzz" / "corpus").iterdir())
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
 def test_the_corpus_is_told(path):
     kinds = {
-        **dict.fromkeys((".png", ".tif", ".jpg", ".ppm", ".webp", ".gif", ".pfm"), "image"),
-        **dict.fromkeys((".npy", ".flo5"), "array"),
+        **dict.fromkeys((".png", ".tif", ".jpg", ".pgm", ".ppm", ".webp", ".gif", ".pfm"), "image"),
+        **dict.fromkeys((".npy", ".flo5", ".h5", ".nc"), "array"),
         **dict.fromkeys((".flo", ".npz", ".exr"), "flow"),
         **dict.fromkeys((".mp4", ".mkv"), "video"),
         ".json": "text",
+        ".gz": "other",
     }
     assert content_of(path).kind == kinds[path.suffix]
 

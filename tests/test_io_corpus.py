@@ -192,6 +192,17 @@ def test_two_axes_beside_their_own_are_refused(tmp_path, form):
         assert "C 1" not in str(caught.value)
 
 
+def test_channels_that_are_frames(tmp_path):
+    """ImageJ calls the axis of a plain stack channels: more than 16, or such of colours, are frames."""
+    many = random.integers(0, 999, (17, 10, 12), np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", many, imagej=True)
+    check(tmp_path / "a.tif", list(many))
+    tifffile.imwrite(tmp_path / "a.tif", many[:16], imagej=True)
+    check(tmp_path / "a.tif", np.moveaxis(many[:16], 0, -1))
+    tifffile.imwrite(tmp_path / "a.tif", COLOR, imagej=True, photometric="rgb")
+    check(tmp_path / "a.tif", list(COLOR))
+
+
 def test_colours_of_each_time_in_ome(tmp_path):
     tifffile.imwrite(tmp_path / "a.ome.tif", COLOR, metadata={"axes": "TYXS"}, photometric="rgb", ome=True)
     check(tmp_path / "a.ome.tif", list(COLOR))

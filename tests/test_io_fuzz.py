@@ -73,7 +73,9 @@ def test_what_was_found_once_is_refused(path, tmp_path):
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
 def test_the_corpus_itself_is_read(path, tmp_path):
     """What the fuzzer starts from is whole, otherwise it would not reach far into the readers."""
-    pytest.importorskip({".flo5": "h5py", ".exr": "OpenEXR", ".mp4": "av", ".mkv": "av"}.get(path.suffix, "numpy"))
+    pytest.importorskip(
+        {".flo5": "h5py", ".h5": "h5py", ".exr": "OpenEXR", ".mp4": "av", ".mkv": "av"}.get(path.suffix, "numpy")
+    )
     if path.suffix == ".json":
         pytest.skip("the metadata of an array, without the array")
     flow = path.stem.startswith("flow")

@@ -114,11 +114,16 @@ def test_nodata_of_bands_of_colours_and_of_palettes(tmp_path):
 
 
 @pytest.mark.parametrize("metadata", [None, {}])
-def test_nodata_of_the_first_page_speaks_for_all(tmp_path, metadata):
+def test_nodata_of_one_page_speaks_for_all(tmp_path, metadata):
     stack = random.integers(0, 4, (5, 6, 7), np.int16)
     tags = [(42113, "s", 0, "3", True)]
     tifffile.imwrite(tmp_path / "a.tif", stack, extratags=tags, photometric="minisblack", metadata=metadata)
     frames = read_frames(tmp_path / "a.tif")
+    assert np.array_equal(list(frames), np.where(stack == 3, np.float32(np.nan), stack), equal_nan=True)
+    with tifffile.TiffWriter(tmp_path / "c.tif") as writer:
+        for time, image in enumerate(stack):
+            writer.write(image, extratags=tags if time == 2 else [], photometric="minisblack", metadata=metadata)
+    frames = read_frames(tmp_path / "c.tif")
     assert np.array_equal(list(frames), np.where(stack == 3, np.float32(np.nan), stack), equal_nan=True)
     with tifffile.TiffWriter(tmp_path / "b.tif") as writer:  # and each for itself, if it has its own
         for time, image in enumerate(stack):

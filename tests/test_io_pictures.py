@@ -116,6 +116,19 @@ def test_an_animated_png_has_all_its_frames(tmp_path, mode, hidden):
     assert len(read_frames(tmp_path / "b.png")) == 1
 
 
+def test_an_animated_png_that_claims_what_it_has_not(tmp_path):
+    images = [Image.fromarray(np.roll(COLOR, time, 0)) for time in range(3)]
+    images[0].save(tmp_path / "a.png", save_all=True, append_images=images[1:])
+    content = (tmp_path / "a.png").read_bytes()
+    place = content.index(b"acTL") + 4
+    (tmp_path / "b.png").write_bytes(content[:place] + b"\x16" + content[place + 1 :])
+    place = content.index(b"IDAT") - 4
+    (tmp_path / "c.png").write_bytes(content[:place] + b"\x7f" + content[place + 1 :])
+    for name in ("b.png", "c.png"):
+        with pytest.raises(ImageFileError, match="an animated PNG that is damaged"):
+            read_frames(tmp_path / name)
+
+
 def test_an_animated_png_of_sixteen_bits_is_refused(tmp_path):
     (tmp_path / "a.png").write_bytes(imagecodecs.apng_encode(np.stack([DEEP, DEEP[::-1]])))
     with pytest.raises(ImageFileError, match="an animated PNG of 16 bits"):
@@ -270,6 +283,9 @@ def test_pfm_keeps_its_numbers(tmp_path, order, channels):
         b"P2\n2 1\n9\n3 10\n",
         b"P2\n2 1\n9\n3 x\n",
         b"Pf\n2 2\n",
+        b"P5\n999999999 999999999\n255\n",
+        b"P3\n999999999 999999999\n255\n1 2 3\n",
+        b"P4\n999999999 999999999\n",
     ],
 )
 def test_damaged_netpbm(tmp_path, content):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import imageio.v3 as imageio
 import numpy as np
 import tifffile
 import zarr
+from PIL import Image
+from scipy.io import netcdf_file
 
 import variflow
 
@@ -53,6 +56,30 @@ def main() -> None:
             for image in color:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
             container.mux(stream.encode())
+
+    write_measurements(random)
+
+
+def write_measurements(random: np.random.Generator) -> None:
+    """Write what has missing data, pages of several kinds, and what is packed."""
+    rain = random.integers(0, 200, (3, 5, 6)).astype(np.int16)
+    with netcdf_file(CORPUS / "rain.nc", "w") as file:
+        for axis, length in (("time", None), ("y", 5), ("x", 6)):
+            file.createDimension(axis, length)
+        variable = file.createVariable("rain", "i2", ("time", "y", "x"))
+        variable[:] = rain
+        variable._FillValue, variable.scale_factor = np.int16(-9), 0.5
+    with h5py.File(CORPUS / "radar.h5", "w", libver="latest") as file:
+        file["dataset1/data1/data"] = rain[0].astype(np.uint8)
+        file.require_group("dataset1/data1/what").attrs.update({"gain": 0.5, "offset": -32.0, "nodata": 255.0})
+    (CORPUS / "text.pgm").write_bytes(b"P2\n3 2\n999\n1 2 3\n4 5 999\n")
+    first, *others = (Image.fromarray(random.integers(0, 255, (5, 6, 3), np.uint8)) for _ in range(3))
+    first.save(CORPUS / "film.apng.png", save_all=True, append_images=others)
+    with tifffile.TiffWriter(CORPUS / "pages.tif") as writer:
+        nodata = (42113, "s", 0, "3", True)
+        writer.write(rain[0], photometric="minisblack", metadata=None, extratags=[nodata])
+        writer.write(rain[1], photometric="minisblack", metadata=None, compression="zlib")
+    (CORPUS / "packed.tif.gz").write_bytes(gzip.compress((CORPUS / "pages.tif").read_bytes()))
 
 
 if __name__ == "__main__":

@@ -71,6 +71,10 @@ class Netpbm(Frames):
     def _frame(self, index: int) -> npt.NDArray[Any]:
         header = self._headers[index]
         with explained(self._path, ImageFileError, f"frame {index} cannot be read"):
+            # A digit takes a byte at least. What a header claims is not asked for before it is known to be there.
+            wanted = header.end + (math.prod(header.shape) if header.size is None else header.size)
+            if size_of(self._file) < wanted:
+                raise ImageFileError(self._path, f"truncated: {size_of(self._file)} bytes, {wanted} wanted")
             self._file.seek(header.end)
             data = self._file.read(-1 if header.size is None else header.size)
             if header.size is None:

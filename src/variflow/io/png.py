@@ -72,12 +72,18 @@ def open_frames(path: Path) -> Frames:
     Raises
     ------
     ImageFileError
-        If it is an animation of colours of 16 bits, of which 8 would be read.
+        If it is an animation that is damaged, or of 16 bits, of which 8 would be read.
     """
     data = path.read_bytes()
     place = data.find(b"acTL", 33, max(data.find(b"IDAT"), 0))
-    if place < 0 or int.from_bytes(data[place + 4 : place + 8], "big") < 2:
+    count = int.from_bytes(data[place + 4 : place + 8], "big")
+    if place < 0 or count < 2:
         return One(path, _image)
+    last = end(data)
+    if data[last - 8 : last - 4] != b"IEND" or count > data.count(
+        b"fcTL"
+    ):  # Pillow would ask for whatever memory is claimed
+        raise ImageFileError(path, f"an animated PNG that is damaged: its header says {count} frames")
     if data[24:25] == b"\x10":
         raise ImageFileError(path, "an animated PNG of 16 bits, of which 8 can be read; convert it to a TIFF")
     from variflow.io.pictures import Pictures

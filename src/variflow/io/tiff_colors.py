@@ -16,7 +16,8 @@ _NAMES = {_WHITE_ZERO: "gray whose zero is white", _GRAY: "gray", _RGB: "RGB", _
 _NAMES |= {_YCBCR: "YCbCr"}
 # Codecs that know nothing of colour; the others, as JPEG, come out of tifffile as RGB.
 _PLAIN_CODECS = (1, 5, 8, 32773, 32946, 34925, 50000)
-_NODATA = 42113
+NODATA = 42113
+"""The tag of GDAL that names the number which stands for missing data."""
 
 
 def problem(page: Any) -> str | None:
@@ -113,7 +114,7 @@ def missing_samples(path: Path, stored: npt.NDArray[Any], page: Any) -> npt.NDAr
 
 def nodata(path: Path, page: Any, dtype: np.dtype[Any]) -> Any:
     """Return the number that stands for missing data, of the type of the samples, or None if none of them can be it."""
-    tag = page.tags.get(_NODATA)
+    tag = page.tags.get(NODATA)
     if tag is None:
         return None
     text = (tag.value.decode(errors="replace") if isinstance(tag.value, bytes) else str(tag.value)).strip(" \0\n")

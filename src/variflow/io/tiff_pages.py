@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from variflow.arrays import MOST_CHANNELS
 from variflow.errors import warn
 from variflow.io import claims, tiff_colors
 from variflow.io.errors import FileFormatError, ImageFileError, explained
@@ -60,6 +61,8 @@ class Pages(Frames):
         places, masks, fault = _places(path, self._file, error)
         fault += wanted if fault.endswith("; ") else ""
         self._places = _chosen(path, places, fault, error)
+        pages = (place.page for place in self._places)
+        self._speaker = next((page for page in pages if page.tags.get(tiff_colors.NODATA) is not None), None)
         first = self._places[0]
         self._masks = _fitting(path, masks, self._places)
         self._check_size(first)
@@ -85,9 +88,11 @@ class Pages(Frames):
         return plain(self._masked(samples, index))
 
     def _tagged(self, place: _Place) -> Any:
-        """Return the page whose tags count: its own, or the first one, which may speak for the whole file."""
-        first = self._places[0].page
-        return first if place.page.tags.get(42113) is None and first.dtype == place.page.dtype else place.page
+        """Return the page whose tags count: its own, or the first one that has them and speaks for the whole file."""
+        page, speaker = place.page, self._speaker
+        if page.tags.get(tiff_colors.NODATA) is not None or speaker is None or speaker.dtype != page.dtype:
+            return page
+        return speaker
 
     def _stored(self, place: _Place) -> npt.NDArray[Any]:
         self._check_size(place)
@@ -230,8 +235,11 @@ def _of_series(series: Any, number: int) -> tuple[list[_Place], str]:
     before = page.axes == "SYX" and letters[:-2][-1:] in ("S", "C")
     inner = re.search(r"[SC]YX$" if before else "YX[SC]?$", letters)
     outer = lengths[: inner.start()] if inner else lengths
-    channel = [place for place, (letter, _) in enumerate(outer) if letter in "CS"]
-    channels = len(channel) + (inner is not None and len(inner[0]) == 3)
+    samples = inner is not None and len(inner[0]) == 3
+    # ImageJ calls the axis of a plain stack its channels.
+    stack = len(outer) == 1 and (samples or outer[0][1] > MOST_CHANNELS)
+    channel = [place for place, (letter, _) in enumerate(outer) if letter in "CS" and not stack]
+    channels = len(channel) + samples
     if inner is None or channels > 1 or len(outer) - len(channel) > 1:
         said = ", ".join(f"{letter} {length}" for letter, length in lengths)
         return [], f"a TIFF with the axes {said}; "
