@@ -79,10 +79,7 @@ def open_frames(path: Path) -> Frames:
     count = int.from_bytes(data[place + 4 : place + 8], "big")
     if place < 0 or count < 2:
         return One(path, _image)
-    last = end(data)
-    if data[last - 8 : last - 4] != b"IEND" or count > data.count(
-        b"fcTL"
-    ):  # Pillow would ask for whatever memory is claimed
+    if end(data) > len(data) or count > data.count(b"fcTL"):  # Pillow would ask for whatever memory is claimed
         raise ImageFileError(path, f"an animated PNG that is damaged: its header says {count} frames")
     if data[24:25] == b"\x10":
         raise ImageFileError(path, "an animated PNG of 16 bits, of which 8 can be read; convert it to a TIFF")
@@ -98,7 +95,7 @@ def _image(path: Path) -> npt.NDArray[Any]:
 
 
 def end(data: bytes) -> int:
-    """Return where the last chunk (IEND) of a PNG ends, or the length of `data` if it has none."""
+    """Return where the last chunk (IEND) of a PNG ends, or a place beyond `data` if none is whole."""
     position = len(MAGIC)
     while position + 12 <= len(data):
         length = int.from_bytes(data[position : position + 4], "big")
@@ -106,4 +103,4 @@ def end(data: bytes) -> int:
         position += 12 + length
         if kind == b"IEND":
             return position
-    return len(data)
+    return len(data) + 1
