@@ -103,8 +103,12 @@ def _in_numpy(value: Any) -> NDArray[Any]:
 
 def _is_elsewhere(value: Any) -> bool:
     """Return whether a value says that it is not in the memory of the CPU."""
-    device = getattr(value, "__dlpack_device__", None)
-    return hasattr(value, "__cuda_array_interface__") or (device is not None and device()[0] != _CPU)
+    if hasattr(value, "__cuda_array_interface__"):
+        return True
+    try:
+        return bool(value.__dlpack_device__()[0] != _CPU)
+    except Exception:  # it has no DLPack, or none for its device
+        return False
 
 
 def _holds_paths(array: NDArray[Any]) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from variflow import _core
+from variflow.arrays import INTENSITIES, as_single
 from variflow.resampling import Planes
 
 
@@ -43,4 +42,4 @@ def lab(planes: Planes) -> Planes:
     >>> lab(np.ones((1, 1, 1), np.float32)).round().ravel().tolist()
     [100.0]
     """
-    return _core.lab(np.ascontiguousarray(planes, np.float32))
+    return _core.lab(as_single(planes, "planes", INTENSITIES))

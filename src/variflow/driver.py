@@ -47,8 +47,8 @@ def estimate(
     Parameters
     ----------
     frame0, frame1 : array
-        ``(H, W)`` gray or ``(H, W, C)`` with at most 16 channels, of one size; any real type and range. NaN and
-        infinite pixels are missing: they exert no force and the flow there comes from around them.
+        ``(H, W)`` gray or ``(H, W, C)`` with at most 16 channels, of one size; any real type and range. Pixels that are
+        NaN, infinite or masked (`numpy.ma`) are missing: they exert no force and the flow there comes from around them.
     model : str, Model or callable
         A name (`variflow.models.names`), a `Model`, or an energy ``energy(d, at) -> scalar`` of your own, which is
         then minimised by L-BFGS, 100 steps a warp, on a pyramid of factor 0.5.

@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 import variflow
 from variflow import metrics, models, report
+from variflow.arrays import MARKS, as_flow, as_mask, read
 from variflow.datasets import Dataset, Sample
 from variflow.io import FileFormatError, atomic
 from variflow.model import Model
@@ -69,22 +70,24 @@ def regions(sample: Sample) -> dict[str, npt.NDArray[np.bool_]]:
     >>> int(parts["s10-40"].sum()), int(parts["unmatched"].sum())
     (1536, 384)
     """
-    truth = np.asarray(sample.flow)
+    truth = as_flow(sample.flow, "sample.flow", np.float64)
     counts = np.isfinite(truth).all(axis=-1)
     if sample.valid is not None:
-        counts &= sample.valid
+        counts &= as_mask(sample.valid, "sample.valid", counts.shape, "where a pixel counts")
     parts = {
         "s0-10": metrics.speed_between(truth, 0, 10),
         "s10-40": metrics.speed_between(truth, 10, 40),
         "s40+": metrics.speed_between(truth, 40),
         "boundaries": metrics.near(metrics.motion_boundaries(truth), 10),
     }
-    for mask, inside, outside in (
-        (sample.occlusion, "unmatched", "matched"),
-        (sample.foreground, "foreground", "background"),
+    for name, inside, outside in (
+        ("occlusion", "unmatched", "matched"),
+        ("foreground", "foreground", "background"),
     ):
-        if mask is not None:
-            parts |= {inside: mask, outside: ~mask}
+        if (marks := getattr(sample, name)) is not None:
+            marked, known = read(marks, f"sample.{name}", MARKS)
+            told = np.ones(counts.shape, bool) if known is None else known
+            parts |= {inside: told & (marked != 0), outside: told & (marked == 0)}
     return {"all": counts} | {name: counts & part for name, part in parts.items()}
 
 
@@ -122,7 +125,7 @@ def measure(flow: npt.ArrayLike, sample: Sample) -> dict[str, float]:
     """
     if sample.flow is None:
         raise ValueError(f"sample: {sample.name} has no truth")
-    estimate = np.asarray(flow)
+    estimate = as_flow(flow)
     density = 100 * float(np.isfinite(estimate).all(axis=-1).mean())
     estimate = metrics.complete(estimate)
     parts = regions(sample)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow import view
+from variflow.arrays import as_flow, as_pixels
 from variflow.datasets import Sample
 from variflow.io import atomic, write_image
 from variflow.resampling import resample
@@ -81,10 +82,10 @@ def draw(folder: Path, key: tuple[str, str, str], flow: npt.NDArray[np.float32],
     sample : Sample
         With truth.
     """
-    truth = np.asarray(sample.flow)
+    truth = as_flow(sample.flow, "sample.flow", np.float64)
     speed = np.hypot(truth[..., 0], truth[..., 1])
     scale = float(np.nanmax(speed, initial=0.0)) or 1.0
-    frame = np.asarray(sample.frame0, np.float64)
+    frame = as_pixels(sample.frame0, "sample.frame0").astype(np.float64)
     low, high = np.nanmin(frame), np.nanmax(frame)
     gray = np.nan_to_num((frame - low) * (255 / ((high - low) or 1.0)))
     pictures = {

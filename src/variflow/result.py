@@ -188,8 +188,8 @@ class Result:
     def backward(self) -> Flow:
         """The flow from the second frame to the first, ``(H, W, 2)``, finite everywhere.
 
-        It is estimated when first read, from the frames as they are then: from the inverse of the flow on, at somewhat
-        under half the size, with a third of the warps. That takes about half the time of the flow itself.
+        It is estimated when first read, from the inverse of the flow on, at somewhat under half the size, with a third
+        of the warps. That takes about half the time of the flow itself.
         """
         with told_already():
             *_, state = self._iterate(**backwards(self._inputs, self.flow))

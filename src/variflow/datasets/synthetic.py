@@ -20,6 +20,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from variflow.arrays import as_numbers
 from variflow.datasets.sample import Sample
 from variflow.datasets.texture import Texture
 
@@ -72,12 +73,12 @@ class Motion:
     def __call__(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Reals, Reals]:
         """Positions in the second frame of the points (x, y) of the first."""
         dx, dy = self.displacement(x, y)
-        return np.asarray(x) + dx, np.asarray(y) + dy
+        return _reals(x, "x") + dx, _reals(y, "y") + dy
 
     def displacement(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Reals, Reals]:
         """Displacements (u, v), px, of the points (x, y) of the first frame; exact for a pure translation."""
         cosine, sine = self._matrix
-        from_x, from_y = np.asarray(x, float) - self.center[0], np.asarray(y, float) - self.center[1]
+        from_x, from_y = _reals(x, "x") - self.center[0], _reals(y, "y") - self.center[1]
         u = (cosine - 1) * from_x - sine * from_y + self.translation[0]
         v = sine * from_x + (cosine - 1) * from_y + self.translation[1]
         return u, v
@@ -85,8 +86,8 @@ class Motion:
     def inverse(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Reals, Reals]:
         """Positions in the first frame of the points (x, y) of the second."""
         cosine, sine = self._matrix
-        from_x = np.asarray(x, float) - self.translation[0] - self.center[0]
-        from_y = np.asarray(y, float) - self.translation[1] - self.center[1]
+        from_x = _reals(x, "x") - self.translation[0] - self.center[0]
+        from_y = _reals(y, "y") - self.translation[1] - self.center[1]
         square = cosine**2 + sine**2
         back_x = (cosine * from_x + sine * from_y) / square + self.center[0]
         back_y = (cosine * from_y - sine * from_x) / square + self.center[1]
@@ -96,6 +97,10 @@ class Motion:
     def _matrix(self) -> tuple[float, float]:
         angle = np.deg2rad(self.rotation)
         return float(self.scale * np.cos(angle)), float(self.scale * np.sin(angle))
+
+
+def _reals(value: npt.ArrayLike, name: str) -> Reals:
+    return as_numbers(value, name).astype(np.float64, copy=False)
 
 
 class Region(Protocol):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from variflow.arrays import as_numbers
 from variflow.caching import cached_property
 
 __all__ = ["Texture"]
@@ -102,7 +103,7 @@ def _random_waves(random: np.random.Generator, shortest: float, longest: float, 
 
 
 def _sum_of_waves(waves: Reals, x: npt.ArrayLike, y: npt.ArrayLike) -> Reals:
-    x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
+    x, y = np.broadcast_arrays(as_numbers(x, "x").astype(float), as_numbers(y, "y").astype(float))
     total = np.zeros(x.shape)
     for along_x, along_y, phase, amplitude in waves.T:
         total += amplitude * np.cos(along_x * x + along_y * y + phase)

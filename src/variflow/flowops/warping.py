@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import ModuleType
 from typing import Any, Literal, get_args
 
@@ -29,7 +30,7 @@ def warp(image: Any, flow: Any, interpolation: Interpolation = "bicubic") -> Any
     Parameters
     ----------
     image : array
-        ``(H, W)`` or ``(H, W, C)`` of any real type; inside an energy, planes ``(C, H, W)``.
+        ``(H, W)`` or ``(H, W, C)`` of any real type, NaN where missing; inside an energy, planes ``(C, H, W)``.
     flow : array or pair of arrays
         ``(H, W, 2)`` with ``(u, v)`` in pixels, u to the right and v down; inside an energy, the pair ``(u, v)`` of
         planes ``(H, W)``, and then the image is planes too. Where the flow is NaN, so is the result.
@@ -122,7 +123,14 @@ def _warp_array(image: Any, flow: Any, interpolation: Interpolation) -> Any:
     if image.ndim not in (2, 3) or image.shape[:2] != flow.shape[:2]:
         raise ValueError(f"image has shape {image.shape}, wanted (H, W) or (H, W, C) with (H, W) = {flow.shape[:2]}")
     planes = image[None] if image.ndim == 2 else xp.moveaxis(image, 2, 0)
-    warped = warp_planes(planes.astype(np.float32), (flow[..., 0], flow[..., 1]), interpolation)
+    warp_these = partial(warp_planes, flow=(flow[..., 0], flow[..., 1]), interpolation=interpolation)
+    planes = planes.astype(np.float32)
+    missing = np.isnan(planes) if xp is np and interpolation != "spline" else None
+    if missing is not None and missing.any():  # they reach no pixel that gives them no weight
+        warped = warp_these(np.where(missing, np.float32(0), planes))
+        warped[warp_these(missing.astype(np.float32)) != 0] = np.nan
+    else:
+        warped = warp_these(planes)
     return warped[0] if image.ndim == 2 else xp.moveaxis(warped, 0, 2)
 
 

@@ -64,7 +64,7 @@ def write_frames(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) 
     >>> sorted(file.name for file in Path(folder, "shot").iterdir())[-1]
     'frame000011.png'
     """
-    if isinstance(frames, str | os.PathLike):
+    if isinstance(frames, str | bytes | os.PathLike):
         raise TypeError(f"frames is the path {os.fspath(frames)!r}, wanted arrays; variflow.read_frames opens a file")
     extension = Path(path).suffix.lower()
     if "*" in os.fspath(path):
