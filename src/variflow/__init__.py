@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from variflow import _core
+from variflow import _core, forks
 from variflow._core import get_threads, set_threads
 from variflow.cpus import cpu_quota
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from variflow.model import Model
     from variflow.result import EnergyRecord, Result, State
     from variflow.video import estimate_video
+
+forks.watch()
 
 __version__ = "0.1.0"
 

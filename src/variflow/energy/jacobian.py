@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from variflow.energy.pytrees import register
+from variflow.energy.programs import found_again, run, settings
 from variflow.energy.terms import NotPixelwise
 from variflow.linearisation import SHOWN, Derivative, LevelLinearisation, Linearisation
 
@@ -24,38 +23,36 @@ Answer = TypeVar("Answer")
 _FIELDS = tuple(field.name for field in fields(Linearisation) if field.name != "derivative")
 
 
+@settings()
 def linearise(term: DataTerm, at: Linearisation) -> list[tuple[Any, Any, Any]]:
     """Return ``(jx, jy, r)`` of each residual of a data term at d = 0.
 
     A residual depends at each pixel on the increment of that pixel only, so two products of its Jacobian with constant
     tangents, one along u and one along v, hold all of it.
     """
-    register()
-    triples: list[tuple[Any, Any, Any]] = _linearised(term, at.plain())
-    return triples
+    at = at.plain()
+    return _triples(term, at.evaluated(), at.valid.shape)
 
 
+@settings()
 def stacked(terms: Sequence[DataTerm], at: LevelLinearisation) -> list[tuple[Planes, Planes, Planes]]:
     """Return ``jx``, ``jy`` and ``r`` of several data terms at d = 0, each with its residuals (K, H, W).
 
     The core computes what the terms look at, and nothing else; one program, compiled for each kind of terms and size of
     frames, does the rest.
     """
-    register()
     seen = set().union(*(_looked_at(term, at) for term in terms))
     names = tuple(name for name in SHOWN if name in seen)
     others = {name: getattr(at, name) for name in _FIELDS if name in seen}
     planes = jax.dlpack.from_dlpack(at.shown(names)) if names else None  # which shares the memory
-    only_arrays = all(isinstance(leaf, np.ndarray | jax.Array) for leaf in jax.tree.leaves(terms))
     shape = at.flow[0].shape
-    program = _program if only_arrays else _program_with_objects
-    results = program(tuple(terms), planes, others, names, shape, at.derivative)
+    results = run(_stacked, tuple(terms), planes, others, names, shape, at.derivative)
     return [tuple(np.asarray(result).reshape(3, -1, *shape)) for result in results]
 
 
+@settings()
 def check_pixelwise(term: DataTerm, at: LevelLinearisation) -> None:
     """Raise NotPixelwise if a residual depends on the increments of other pixels, as seen in small frames of noise."""
-    register()
     if not _remembered(_is_pixelwise, term, at):
         name = type(term).__name__
         raise NotPixelwise(f"the residuals of {name} at a pixel depend on the increments of other pixels")
@@ -71,11 +68,6 @@ def _is_pixelwise(term: DataTerm, at: LevelLinearisation) -> bool:
         if not np.allclose(change, expected, rtol=1e-3, atol=1e-4 * float(jnp.abs(expected).max())):
             return False
     return True
-
-
-@eqx.filter_jit
-def _linearised(term: DataTerm, at: Linearisation) -> list[tuple[Any, Any, Any]]:
-    return _triples(term, at.evaluated(), at.valid.shape)
 
 
 def _triples(term: DataTerm, at: Linearisation, shape: tuple[int, int]) -> list[tuple[Any, Any, Any]]:
@@ -99,10 +91,6 @@ def _stacked(
     return [
         jnp.stack([plane for part in zip(*_triples(term, at, shape), strict=True) for plane in part]) for term in terms
     ]
-
-
-_program: Any = jax.jit(_stacked, static_argnames=("names", "shape", "derivative"))
-_program_with_objects: Any = eqx.filter_jit(_stacked)  # slower to call; for terms that hold a function, say
 
 
 class _Watched:
@@ -142,19 +130,14 @@ def _noise(at: LevelLinearisation) -> Linearisation:
     )  # fmt: skip
 
 
-_answers: dict[Any, Any] = {}
+_answers: dict[Hashable, Any] = {}
+_MOST_ANSWERS = 256
 
 
 def _remembered(
     function: Callable[[DataTerm, LevelLinearisation], Answer], term: DataTerm, at: LevelLinearisation
 ) -> Answer:
     """Return what a function finds out about a term, the same for all frames of so many channels."""
-    key = function, term, len(at.frame0), at.derivative
-    try:
-        hash(key)
-    except TypeError:  # a term that holds an array, and cannot be told from another
-        return function(term, at)
-    if key not in _answers:
-        _answers[key] = function(term, at)
-    answer: Answer = _answers[key]
+    about = function, term, len(at.frame0), len(at.guide), at.derivative
+    answer: Answer = found_again(_answers, _MOST_ANSWERS, about, lambda: function(term, at))
     return answer

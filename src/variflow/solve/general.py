@@ -1,8 +1,9 @@
 """The general minimiser: any energy that JAX can differentiate, by any minimiser of optimistix.
 
 All steps of one warp are one compiled program: a scan over the solver's own step, which also yields the energy of
-every step. The program is compiled once for each combination of energy function, solver, number of steps and frame
-size. Numbers inside an energy (the weights and constants of terms) and inside ``at`` are its inputs.
+every step. The program is compiled once for each combination of energy, solver, number of steps and frame size (see
+`variflow.energy.programs`). Numbers inside an energy (the weights and constants of terms) and inside ``at`` are its
+inputs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 import optax
 import optimistix
 
-from variflow.energy.pytrees import register
+from variflow.energy.programs import run, settings
 from variflow.energy.terms import Energy
 from variflow.linearisation import Linearisation
 from variflow.solve.minimum import Minimum
@@ -46,6 +47,7 @@ def as_minimiser(solver: Any) -> Any:
     )
 
 
+@settings()
 def check(energy: Energy, solver: Any, at: Linearisation) -> None:
     """Check before any work that the energy returns one float and that the solver's state fits in memory.
 
@@ -56,7 +58,6 @@ def check(energy: Energy, solver: Any, at: Linearisation) -> None:
     MemoryError
         If the solver stores a dense Hessian too large for these frames.
     """
-    register()
     at = at.plain()
     out = eqx.filter_eval_shape(energy, _zero(at), at)
     if not isinstance(out, jax.ShapeDtypeStruct | float):
@@ -76,12 +77,12 @@ def check(energy: Energy, solver: Any, at: Linearisation) -> None:
         )
 
 
+@settings()
 def minimise(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Minimum:
     """Minimise ``energy(d, at)`` over the increment d, from zero, in at most `steps` steps of the solver."""
-    register()
     at = at.plain()
     minimiser = as_minimiser(solver)
-    increment, before, after, energies, taken = _minimise(energy, minimiser, steps, at)
+    increment, before, after, energies, taken = run(_program, energy, minimiser, steps, at)
     count = int(taken)
     u, v = (np.asarray(plane) for plane in increment)
     if not np.isfinite(before):
@@ -132,12 +133,6 @@ def _program(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Any:
     else:
         (y, _, taken), energies = jax.lax.scan(step, (y, dynamic, jnp.array(0)), length=steps)
     return y, before, _call(energy, y, at), energies, taken
-
-
-# The default scheduler runs independent operations at once and has a race (jax-ml/jax#39741): one program returns one
-# of several results, which differ in their last digits, depending on the load of the machine.
-_options: dict[str, Any] = {"compiler_options": {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}}
-_minimise: Any = eqx.filter_jit(_program, **_options)
 
 
 def _problem(energy: Energy, solver: Any, at: Linearisation) -> Any:

@@ -1,0 +1,263 @@
+"""Tell whether an energy is still what it was: what its functions took from outside is part of it.
+
+A compiled program holds the values that a function found when it was traced: in globals, closures, default arguments,
+attributes. A fingerprint holds them too, arrays by their content, so that a program is used again only where nothing of
+that has changed; and equal functions made anew, in a loop, share one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dis
+import functools
+import hashlib
+import sys
+import types
+from collections import deque
+from collections.abc import Hashable, Iterator, Mapping, Set
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+# What is in these does not change, as far as an energy is concerned. So it is with the standard library.
+_LIBRARIES = frozenset(
+    "IPython cv2 einops equinox imageio ipykernel jax jaxlib jaxtyping lineax matplotlib numpy optax optimistix pandas "
+    "pytest scipy skimage sklearn tensorflow torch tqdm typing_extensions variflow xarray".split()
+)
+_PLAIN = frozenset((type(None), bool, int, str, bytes, complex, type(...), range, slice))
+# Instances of the standard library that hold what a person put there.
+_HOLDERS = (types.SimpleNamespace, argparse.Namespace, functools.partial)
+# Methods that an energy at work does not call; dataclasses write some of them.
+_NOT_CALLED = frozenset(
+    "__init__ __new__ __post_init__ __init_subclass__ __repr__ __eq__ __hash__ __lt__ __le__ __gt__ __ge__ __setattr__ "
+    "__delattr__ __replace__ __subclasshook__ __class_getitem__ __annotate_func__ __annotate__".split()
+)
+# Whoever holds more than this is told apart by identity from there on.
+_MOST = 20_000
+
+# What an energy wrote to itself while it was traced: by whom it is held, and its name. A counter is no part of it.
+_written: set[tuple[Any, str]] = set()
+
+
+@dataclass(frozen=True)
+class _Same:
+    """Equal to what holds the very same object, which it keeps alive."""
+
+    value: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+@dataclass
+class Fingerprint:
+    """What a value is, and all that it holds or that its functions look at outside.
+
+    Attributes
+    ----------
+    top : hashable
+        The value itself.
+    held : dict
+        What is held, by who holds it and the name it has there.
+    shapes : list of tuple
+        The shapes of the arrays among it.
+    """
+
+    top: Hashable = None
+    held: dict[tuple[Any, str], list[Hashable]] = field(default_factory=dict)
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+    _numbers: dict[Any, int] = field(default_factory=dict)
+    _alive: list[Any] = field(default_factory=list)
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for two values if they cannot be told apart."""
+        return self.top, tuple((*place, tuple(found)) for place, found in self.held.items())
+
+    def note_written(self, after: Fingerprint) -> None:
+        """Leave out of every fingerprint from now on what has changed between this one and one taken afterwards."""
+        _written.update(place for place, found in after.held.items() if self.held.get(place, found) != found)
+
+    def read(self, value: Any) -> Hashable:
+        """Return what a value is, once more by its number if it was read before."""
+        kind = type(value)
+        if kind in _PLAIN:
+            return kind, str(value) if kind is slice else value
+        if kind is float:
+            return value.hex()  # tells zeros apart, and not one NaN from the next
+        if id(value) in self._numbers:
+            return "again", self._numbers[id(value)]
+        if len(self._numbers) > _MOST:
+            return _Same(value)
+        self._numbers[id(value)] = len(self._numbers)
+        self._alive.append(value)  # lest another object has its id while this is going on
+        return self._read_new(value, kind)
+
+    def _read_new(self, value: Any, kind: type[Any]) -> Hashable:
+        if isinstance(value, types.FunctionType):
+            return self._function(value)
+        if isinstance(value, types.MethodType):
+            return "method", self.read(value.__func__), self.read(value.__self__)
+        if isinstance(value, type):
+            return self._class(value)
+        if isinstance(value, types.ModuleType | Enum):
+            return _Same(value)
+        if isinstance(value, Mapping):
+            return kind, *((self.read(key), self.read(item)) for key, item in value.items())
+        if isinstance(value, list | tuple | deque):
+            return kind, *map(self.read, value)
+        if isinstance(value, Set):
+            return kind, frozenset(map(self.read, value))
+        if hasattr(value, "__array__"):
+            try:
+                return self._array(np.asarray(value))
+            except Exception:  # a tracer, or an array elsewhere: whatever another library raises
+                return _Same(value)
+        return self._object(value, kind)
+
+    def _array(self, array: np.ndarray[Any, Any]) -> Hashable:
+        self.shapes.append(array.shape)
+        if array.dtype.hasobject:
+            return "array", array.shape, *map(self.read, array.ravel().tolist())
+        content = hashlib.sha1(array.tobytes(), usedforsecurity=False).digest()
+        return "array", array.shape, str(array.dtype), content
+
+    def _function(self, function: types.FunctionType) -> Hashable:
+        code = function.__code__
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            self._hold(code, name, *_content(cell))
+        self._hold(code, "(defaults)", function.__defaults__, function.__kwdefaults__, vars(function) or None)
+        if not _is_library(function.__module__):
+            looked_up, imported, attributes = _names(code)
+            found = [sys.modules.get(name) for name in imported]
+            for name in looked_up:
+                if name in function.__globals__:
+                    found.append(function.__globals__[name])
+                    self._hold(code, name, found[-1])
+            found += [content for cell in function.__closure__ or () for content in _content(cell)]
+            for module in found:
+                if isinstance(module, types.ModuleType):
+                    self._module(module, attributes, set())
+        return "function", code
+
+    def _module(self, module: types.ModuleType, attributes: frozenset[str], seen: set[str]) -> None:
+        """Read those attributes of a module that a function looks at; of a library, what is not its own code."""
+        seen.add(module.__name__)
+        for name in sorted(attributes & vars(module).keys()):
+            value = vars(module)[name]
+            if isinstance(value, types.ModuleType):
+                if value.__name__ not in seen:
+                    self._module(value, attributes, seen)
+            elif not (callable(value) and _is_library(module.__name__)):
+                self._hold(module.__name__, name, value)
+
+    def _class(self, cls: type[Any]) -> Hashable:
+        for owner in cls.__mro__:
+            if _is_library(owner.__module__):
+                continue
+            for name, value in list(vars(owner).items()):
+                dunder = name.startswith("__") and name.endswith("__")
+                if name == "_abc_impl" or name in _NOT_CALLED or (dunder and not callable(value)):
+                    continue
+                self._hold(owner, name, *_parts(value))
+        return _Same(cls)
+
+    def _object(self, value: Any, kind: type[Any]) -> Hashable:
+        if isinstance(value, np.generic):
+            return kind, value.tobytes()
+        standard = kind.__module__.partition(".")[0] in sys.stdlib_module_names and kind.__module__ != "__main__"
+        if standard and not isinstance(value, _HOLDERS):
+            return _Same(value)
+        inside = attributes(value)
+        if isinstance(value, functools.partial):
+            inside.update(func=value.func, args=value.args, keywords=value.keywords)
+        if hasattr(value, "__wrapped__"):
+            inside["__wrapped__"] = value.__wrapped__
+        if not inside and _is_library(kind.__module__):
+            return _Same(value)
+        for name, part in list(inside.items()):
+            self._hold(kind, name, part)
+        return "object", self.read(kind), tuple(inside)
+
+    def _hold(self, holder: Any, name: str, *values: Any) -> None:
+        if (holder, name) not in _written:
+            # In this order: what is read on the way is held before this.
+            found = tuple(map(self.read, values))
+            self.held.setdefault((holder, name), []).append(found)
+
+
+def fingerprint(value: Any) -> Fingerprint:
+    """Return the fingerprint of an energy, or of anything.
+
+    Examples
+    --------
+    >>> def energy(d, at, weights={"smooth": 0.1}):
+    ...     return weights["smooth"]
+    >>> before = fingerprint(energy).key
+    >>> fingerprint(energy).key == before
+    True
+    >>> energy.__defaults__[0]["smooth"] = 0.2
+    >>> fingerprint(energy).key == before
+    False
+    """
+    found = Fingerprint()
+    found.top = found.read(value)
+    return found
+
+
+def attributes(value: Any) -> dict[str, Any]:
+    """Return all that an object holds, by name."""
+    slots = {name: getattr(value, name) for cls in type(value).__mro__ for name in _slots(cls) if hasattr(value, name)}
+    return {**slots, **getattr(value, "__dict__", {})}
+
+
+def _is_library(module: str | None) -> bool:
+    root = (module or "").partition(".")[0]
+    return root in _LIBRARIES or (root in sys.stdlib_module_names and root != "__main__")
+
+
+def _content(cell: Any) -> tuple[Any, ...]:
+    try:
+        return (cell.cell_contents,)
+    except ValueError:  # empty so far
+        return ()
+
+
+def _parts(attribute: Any) -> tuple[Any, ...]:
+    """Return the functions of a property or of another such attribute of a class, or the attribute itself."""
+    if isinstance(attribute, property):
+        return attribute.fget, attribute.fset
+    if isinstance(attribute, functools.cached_property):
+        return (attribute.func,)
+    return (attribute.__func__ if isinstance(attribute, staticmethod | classmethod) else attribute,)
+
+
+def _slots(cls: type[Any]) -> Iterator[str]:
+    slots = vars(cls).get("__slots__", ())
+    yield from (name for name in ((slots,) if isinstance(slots, str) else slots) if not name.startswith("__"))
+
+
+@functools.lru_cache(maxsize=4096)
+def _names(code: types.CodeType) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[str]]:
+    """Return the globals that code looks up, the modules that it imports, and the attributes that it asks for."""
+    looked_up, imported, attributes = dict[str, None](), dict[str, None](), set[str]()
+    for instruction in dis.get_instructions(code):
+        match instruction.opname:
+            case "LOAD_GLOBAL" | "LOAD_NAME":
+                looked_up[instruction.argval] = None
+            case "IMPORT_NAME":
+                imported[instruction.argval] = None
+            case "LOAD_ATTR" | "LOAD_METHOD" | "IMPORT_FROM":
+                attributes.add(instruction.argval)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            inner = _names(constant)
+            looked_up.update(dict.fromkeys(inner[0]))
+            imported.update(dict.fromkeys(inner[1]))
+            attributes |= inner[2]
+    return tuple(looked_up), tuple(imported), frozenset(attributes)

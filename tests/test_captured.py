@@ -1,0 +1,313 @@
+"""What an energy takes from outside: a change of it is seen, and what has not changed is not compiled again."""
+
+import functools
+import types
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import variflow
+from variflow.datasets import synthetic
+from variflow.energy import Charbonnier, DataTerm, Smoothness, Term
+from variflow.energy import programs as compiled_programs
+from variflow.energy.fingerprint import fingerprint
+from variflow.solve.conjugate_gradient import ConjugateGradient
+from variflow.solve.relaxation import Relaxation
+
+PAIR = synthetic.translation((24, 32), shift=(0.8, -0.4), seed=4)
+settings = types.ModuleType("settings")
+settings.weight = 0.003
+WEIGHT = 0.003
+TABLE = {"weight": 0.003}
+ARRAY = np.full(1, 0.003)
+
+
+def squares(d, at, weight):
+    u, v = d
+    data = (at.weights * (at.Ix * u + at.Iy * v + at.It) ** 2).sum()
+    u, v = at.flow[0] + u, at.flow[1] + v
+    return data + weight * sum(((p[1:] - p[:-1]) ** 2).sum() + ((p[:, 1:] - p[:, :-1]) ** 2).sum() for p in (u, v))
+
+
+def flow_of(energy):
+    model = variflow.Model(energy, solver=ConjugateGradient(), steps=15, warps=1, coarsest=24)
+    return variflow.estimate(PAIR.frame0, PAIR.frame1, model).flow
+
+
+@functools.cache
+def expected(weight):
+    return flow_of(lambda d, at: squares(d, at, weight))
+
+
+def helper(d, at):
+    return squares(d, at, WEIGHT)
+
+
+def through_a_helper(d, at):
+    return helper(d, at)
+
+
+class Holder:
+    shared = 0.003
+
+    def __init__(self):
+        self.weight = 0.003
+        self.inner = types.SimpleNamespace(weights=[0.003])
+
+    def method(self, d, at):
+        return squares(d, at, self.weight)
+
+    def of_class(self, d, at):
+        return squares(d, at, self.shared)
+
+    def deep(self, d, at):
+        return squares(d, at, self.inner.weights[0])
+
+    def __call__(self, d, at):
+        return self.method(d, at)
+
+
+class PlainTerm(Term):
+    """Neither a dataclass nor frozen."""
+
+    def __init__(self):
+        self.weight = 0.003
+
+    def __call__(self, d, at):
+        return squares(d, at, self.weight)
+
+
+@dataclass(frozen=True)
+class TermOfGlobals(Term):
+    note: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, d, at):
+        return squares(d, at, WEIGHT)
+
+
+def global_number():
+    def change(monkeypatch):
+        monkeypatch.setitem(globals(), "WEIGHT", 0.3)
+
+    return through_a_helper, change
+
+
+def attribute_of_a_module():
+    def change(monkeypatch):
+        monkeypatch.setattr(settings, "weight", 0.3)
+
+    return lambda d, at: squares(d, at, settings.weight), change
+
+
+def container():
+    return lambda d, at: squares(d, at, TABLE["weight"]), lambda m: m.setitem(TABLE, "weight", 0.3)
+
+
+def array_in_place():
+    return lambda d, at: squares(d, at, jnp.asarray(ARRAY)[0]), lambda m: ARRAY.__setitem__(0, 0.3)
+
+
+def closure():
+    weight = 0.003
+
+    def energy(d, at):
+        return squares(d, at, weight)
+
+    def change(_):
+        nonlocal weight
+        weight = 0.3
+
+    return energy, change
+
+
+def default():
+    def energy(d, at, weight=0.003, *, unused=1):
+        return squares(d, at, weight)
+
+    return energy, lambda _: setattr(energy, "__defaults__", (0.3,))
+
+
+def attribute_of_a_function():
+    def energy(d, at):
+        return squares(d, at, energy.weight)
+
+    energy.weight = 0.003
+    return energy, lambda _: setattr(energy, "weight", 0.3)
+
+
+def bound_method():
+    holder = Holder()
+    return holder.method, lambda _: setattr(holder, "weight", 0.3)
+
+
+def callable_object():
+    holder = Holder()
+    return holder, lambda _: setattr(holder, "weight", 0.3)
+
+
+def class_attribute():
+    return Holder().of_class, lambda m: m.setattr(Holder, "shared", 0.3)
+
+
+def deep_inside():
+    holder = Holder()
+    return holder.deep, lambda _: holder.inner.weights.__setitem__(0, 0.3)
+
+
+def partial():
+    holder = [0.003]
+    return functools.partial(lambda holder, d, at: squares(d, at, holder[0]), holder), lambda _: holder.insert(0, 0.3)
+
+
+def plain_term():
+    term = PlainTerm()
+    return term, lambda _: setattr(term, "weight", 0.3)
+
+
+def term_and_global():
+    return TermOfGlobals(), lambda m: m.setitem(globals(), "WEIGHT", 0.3)
+
+
+def sum_of_functions():
+    holder = Holder()
+    return 0.0 * Smoothness() + holder.method, lambda _: setattr(holder, "weight", 0.3)
+
+
+CASES = [
+    global_number,
+    attribute_of_a_module,
+    container,
+    array_in_place,
+    closure,
+    default,
+    attribute_of_a_function,
+    bound_method,
+    callable_object,
+    class_attribute,
+    deep_inside,
+    partial,
+    plain_term,
+    term_and_global,
+    sum_of_functions,
+]
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    yield
+    ARRAY[0] = 0.003
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_a_change_of_what_was_captured_is_seen(case, monkeypatch):
+    energy, change = case()
+    before = flow_of(energy)
+    np.testing.assert_allclose(before, expected(0.003), atol=1e-4)
+    np.testing.assert_array_equal(flow_of(energy), before)
+    change(monkeypatch)
+    np.testing.assert_allclose(flow_of(energy), expected(0.3), atol=1e-4)
+    assert np.abs(expected(0.3) - expected(0.003)).max() > 0.01
+
+
+GAIN = [1.0]
+
+
+@dataclass(frozen=True)
+class OwnBrightness(DataTerm):
+    def residuals(self, d, at):
+        return [GAIN[0] * (at.Ix[c] * d[0] + at.Iy[c] * d[1] + at.It[c]) for c in range(3)]
+
+
+def test_a_change_is_seen_by_a_native_solver_too(monkeypatch):
+    model = variflow.Model(OwnBrightness(Charbonnier(0.1)) + 0.05 * Smoothness(), solver=Relaxation(), warps=1)
+
+    def flow():
+        return variflow.estimate(PAIR.frame0, PAIR.frame1, model).flow
+
+    before = flow()
+    monkeypatch.setitem(globals(), "GAIN", [0.1])
+    changed = flow()
+    assert np.abs(changed - before).max() > 0.01
+    GAIN[0] = 1.0
+    np.testing.assert_array_equal(flow(), before)
+
+
+def counting():
+    """Energies that count how often they are traced, in four ways."""
+    total = 0
+    traces: list[int] = []
+    holder = types.SimpleNamespace(calls=0, weight=0.003)
+
+    def by_nonlocal(d, at):
+        nonlocal total
+        total += 1
+        return squares(d, at, 0.003)
+
+    def by_list(d, at):
+        traces.append(1)
+        return squares(d, at, 0.003)
+
+    def by_attribute(d, at):
+        holder.calls += 1
+        return squares(d, at, holder.weight)
+
+    return [(by_nonlocal, lambda: total), (by_list, lambda: len(traces)), (by_attribute, lambda: holder.calls)], holder
+
+
+def test_what_has_not_changed_is_not_traced_again():
+    cases, holder = counting()
+    for energy, count in cases:
+        model = variflow.Model(energy, solver=ConjugateGradient(), steps=3, warps=2, coarsest=8)
+        variflow.estimate(PAIR.frame0, PAIR.frame1, model)
+        first = count()
+        variflow.estimate(PAIR.frame0, PAIR.frame1, model)
+        second = count()
+        variflow.estimate(PAIR.frame0, PAIR.frame1, model)
+        # Checks before any work look at the energy; the programs are there.
+        assert count() - second == second - first < first
+    number = len(compiled_programs._programs)
+    variflow.estimate(PAIR.frame0, PAIR.frame1, model)
+    assert len(compiled_programs._programs) == number
+    holder.weight = 0.3  # beside the counter, it is still seen
+    assert np.abs(flow_of(cases[2][0]) - expected(0.3)).max() < 1e-4
+
+
+def test_equal_functions_made_anew_share_a_program():
+    def made(weight):
+        return lambda d, at: squares(d, at, weight)
+
+    flow_of(made(0.004))
+    number = len(compiled_programs._programs)
+    flow_of(made(0.004))
+    assert len(compiled_programs._programs) == number
+    flow_of(made(0.005))
+    assert len(compiled_programs._programs) == number + 1
+
+
+def test_a_number_of_a_term_does_not_compile_anew():
+    flow_of(PlainTerm())
+    number = len(compiled_programs._programs)
+    term = PlainTerm()
+    term.weight = 0.02
+    flow_of(term)
+    assert len(compiled_programs._programs) == number
+
+
+def test_only_the_latest_programs_are_kept(monkeypatch):
+    monkeypatch.setattr(compiled_programs, "_MOST", 3)
+    for k in range(5):
+        flow_of(lambda d, at, k=k: squares(d, at, 0.01 + k))
+    assert len(compiled_programs._programs) == 3
+
+
+def test_a_fingerprint_ends_where_things_go_round():
+    ring: list[Any] = []
+    ring.append(ring)
+    first, second = types.SimpleNamespace(), types.SimpleNamespace()
+    first.other, second.other = second, first
+    for thing in (ring, first, Holder):
+        assert fingerprint(thing).key == fingerprint(thing).key
+        hash(fingerprint(thing).key)
