@@ -7,6 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import variflow
@@ -14,7 +15,6 @@ from variflow.datasets import synthetic
 from variflow.energy import Charbonnier, DataTerm, Smoothness, Term
 from variflow.energy import programs as compiled_programs
 from variflow.energy.fingerprint import fingerprint
-from variflow.solve.conjugate_gradient import ConjugateGradient
 from variflow.solve.relaxation import Relaxation
 
 PAIR = synthetic.translation((24, 32), shift=(0.8, -0.4), seed=4)
@@ -27,19 +27,17 @@ ARRAY = np.full(1, 0.003)
 
 def squares(d, at, weight):
     u, v = d
-    data = (at.weights * (at.Ix * u + at.Iy * v + at.It) ** 2).sum()
-    u, v = at.flow[0] + u, at.flow[1] + v
-    return data + weight * sum(((p[1:] - p[:-1]) ** 2).sum() + ((p[:, 1:] - p[:, :-1]) ** 2).sum() for p in (u, v))
+    return ((u - 1) ** 2).sum() + weight * (u**2 + v**2).sum()
 
 
 def flow_of(energy):
-    model = variflow.Model(energy, solver=ConjugateGradient(), steps=15, warps=1, coarsest=24)
+    model = variflow.Model(energy, solver=optax.sgd(0.3), steps=30, warps=1, coarsest=24)
     return variflow.estimate(PAIR.frame0, PAIR.frame1, model).flow
 
 
-@functools.cache
 def expected(weight):
-    return flow_of(lambda d, at: squares(d, at, weight))
+    """Return the flow of `squares`."""
+    return np.broadcast_to((1 / (1 + weight), 0), PAIR.flow.shape)
 
 
 def helper(d, at):
@@ -209,7 +207,6 @@ def test_a_change_of_what_was_captured_is_seen(case, monkeypatch):
     np.testing.assert_array_equal(flow_of(energy), before)
     change(monkeypatch)
     np.testing.assert_allclose(flow_of(energy), expected(0.3), atol=1e-4)
-    assert np.abs(expected(0.3) - expected(0.003)).max() > 0.01
 
 
 GAIN = [1.0]
@@ -260,7 +257,7 @@ def counting():
 def test_what_has_not_changed_is_not_traced_again():
     cases, holder = counting()
     for energy, count in cases:
-        model = variflow.Model(energy, solver=ConjugateGradient(), steps=3, warps=2, coarsest=8)
+        model = variflow.Model(energy, solver=optax.sgd(0.3), steps=3, warps=2, coarsest=8)
         variflow.estimate(PAIR.frame0, PAIR.frame1, model)
         first = count()
         variflow.estimate(PAIR.frame0, PAIR.frame1, model)

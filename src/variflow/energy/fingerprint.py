@@ -22,18 +22,24 @@ from typing import Any
 import numpy as np
 
 # What is in these does not change, as far as an energy is concerned. So it is with the standard library.
-_LIBRARIES = frozenset(
-    "IPython cv2 einops equinox imageio ipykernel jax jaxlib jaxtyping lineax matplotlib numpy optax optimistix pandas "
-    "pytest scipy skimage sklearn tensorflow torch tqdm typing_extensions variflow xarray".split()
-)
+# fmt: off
+_LIBRARIES = frozenset((
+    "IPython", "cv2", "einops", "equinox", "imageio", "ipykernel", "jax", "jaxlib", "jaxtyping", "lineax",
+    "matplotlib", "numpy", "optax", "optimistix", "pandas", "pytest", "scipy", "skimage", "sklearn", "tensorflow",
+    "torch", "tqdm", "typing_extensions", "variflow", "xarray",
+))
+# fmt: on
 _PLAIN = frozenset((type(None), bool, int, str, bytes, complex, type(...), range, slice))
 # Instances of the standard library that hold what a person put there.
 _HOLDERS = (types.SimpleNamespace, argparse.Namespace, functools.partial)
 # Methods that an energy at work does not call; dataclasses write some of them.
-_NOT_CALLED = frozenset(
-    "__init__ __new__ __post_init__ __init_subclass__ __repr__ __eq__ __hash__ __lt__ __le__ __gt__ __ge__ __setattr__ "
-    "__delattr__ __replace__ __subclasshook__ __class_getitem__ __annotate_func__ __annotate__".split()
-)
+# fmt: off
+_NOT_CALLED = frozenset((
+    "__init__", "__new__", "__post_init__", "__init_subclass__", "__repr__", "__eq__", "__hash__", "__lt__",
+    "__le__", "__gt__", "__ge__", "__setattr__", "__delattr__", "__replace__", "__subclasshook__",
+    "__class_getitem__", "__annotate_func__", "__annotate__",
+))
+# fmt: on
 # Whoever holds more than this is told apart by identity from there on.
 _MOST = 20_000
 
@@ -89,7 +95,7 @@ class Fingerprint:
         if kind in _PLAIN:
             return kind, str(value) if kind is slice else value
         if kind is float:
-            return value.hex()  # tells zeros apart, and not one NaN from the next
+            return str(value)  # tells zeros apart, and not one NaN from the next
         if id(value) in self._numbers:
             return "again", self._numbers[id(value)]
         if len(self._numbers) > _MOST:

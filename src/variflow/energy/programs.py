@@ -38,7 +38,7 @@ def settings() -> Iterator[None]:
     check_not_forked()
     register()
     with ExitStack() as stack:
-        if jax.config.jax_enable_x64:
+        if jax_config.enable_x64.value:
             stack.enter_context(jax.enable_x64(False))
             stack.enter_context(jax_config.explicit_x64_dtypes("allow"))
         stack.enter_context(jax.numpy_dtype_promotion("standard"))
@@ -52,7 +52,7 @@ def run(function: Callable[..., Any], *arguments: Any) -> Any:
 
     What it returns are arrays, too.
     """
-    if jax.config.jax_disable_jit:
+    if jax_config.disable_jit.value:
         return function(*arguments)
     leaves, structure = jax.tree.flatten(arguments)
     inputs = [leaf for leaf in leaves if is_array(leaf)]
