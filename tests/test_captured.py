@@ -272,6 +272,20 @@ def test_what_has_not_changed_is_not_traced_again():
     assert np.abs(flow_of(cases[2][0]) - expected(0.3)).max() < 1e-4
 
 
+def test_what_grows_does_not_make_the_rest_seem_changed():
+    shared = [1.0]
+    before_growing, other = types.SimpleNamespace(log=[], first=shared), types.SimpleNamespace(second=shared)
+
+    def energy(d, at):
+        return before_growing, other
+
+    before = fingerprint(energy)
+    before_growing.log.append([1])
+    after = fingerprint(energy)
+    changed = [name for (_, name), found in after.held.items() if before.held.get((_, name)) != found]
+    assert changed == ["log"]
+
+
 def test_equal_functions_made_anew_share_a_program():
     def made(weight):
         return lambda d, at: squares(d, at, weight)

@@ -238,7 +238,7 @@ SHOWN = {
     "Filter": filters.WeightedMedian,
     "FlowFileError": lambda: variflow.FlowFileError("a.flo", "truncated"),
     "VariflowWarning": lambda: variflow.VariflowWarning("something"),
-    "NotPixelwise": lambda: energy.terms.NotPixelwise("a residual"),
+    "NotTakenApart": lambda: energy.terms.NotTakenApart("a residual"),
 }
 
 

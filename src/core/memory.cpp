@@ -8,6 +8,9 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #if !defined(_WIN32)
 #include <unistd.h>
 #endif
@@ -20,7 +23,8 @@ constexpr size_t huge_page = size_t{1} << 21;       // larger blocks ask for hug
 constexpr size_t smallest_kept = size_t{1} << 16;   // smaller blocks are cheap to get
 constexpr int slots = 512;
 
-// Bytes kept in all: what an estimate of frames of 4096 x 2160 works with, but not most of a small machine's memory.
+// Bytes kept in all, unless `keep_at_most` says otherwise: what an estimate of frames of 4096 x 2160 works with, but not
+// most of a small machine's memory.
 size_t memory_to_keep() {
     constexpr size_t most = size_t{4} << 30;
 #if defined(_SC_PHYS_PAGES)
@@ -29,7 +33,7 @@ size_t memory_to_keep() {
 #endif
     return most / 4;
 }
-const size_t most_kept = memory_to_keep();
+std::atomic<size_t> most_kept{memory_to_keep()};
 
 // Stands before the block.
 struct alignas(64) Header {
@@ -67,6 +71,12 @@ std::align_val_t alignment_of(size_t bytes) { return bytes < huge_page ? alignme
 
 void free_block(Header* header) noexcept { ::operator delete(header, alignment_of(header->bytes)); }
 
+void free_oldest() {
+    Header* const oldest = kept[0];
+    remove(0);
+    free_block(oldest);
+}
+
 void ask_for_huge_pages([[maybe_unused]] void* block, [[maybe_unused]] size_t bytes) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
     if (bytes >= huge_page) madvise(block, bytes / huge_page * huge_page, MADV_HUGEPAGE);  // a wish: it may fail
@@ -100,13 +110,23 @@ void release(void* memory) noexcept {
     if (header->bytes < smallest_kept || header->bytes > most_kept) return free_block(header);
     const Lock lock;
     if (!lock) return free_block(header);
-    while (count == slots || total + header->bytes > most_kept) {
-        Header* const oldest = kept[0];
-        remove(0);
-        free_block(oldest);
-    }
+    while (count == slots || (count > 0 && total + header->bytes > most_kept)) free_oldest();
     kept[count++] = header;
     total += header->bytes;
+}
+
+void keep_at_most(size_t bytes) { most_kept = bytes; }
+
+size_t release_kept() {
+    size_t bytes = 0;
+    if (const Lock lock; lock) {
+        bytes = total;
+        while (count > 0) free_oldest();
+    }
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
+    return bytes;
 }
 
 }  // namespace variflow

@@ -12,6 +12,12 @@ namespace variflow {
 void* allocate(size_t bytes);
 void release(void* memory) noexcept;
 
+// Keep no more than this of what is released. Blocks that are kept already stay until another is released.
+void keep_at_most(size_t bytes);
+
+// Give back to the system what is kept, and return how many bytes that was.
+size_t release_kept();
+
 // Floats with any content, for as long as it lives.
 class Workspace {
 public:

@@ -17,6 +17,8 @@ from variflow.arrays import as_flow, as_image, both_masks, both_weights
 from variflow.calling import explained
 from variflow.carrying import Carried
 from variflow.energy import Energy
+from variflow.energy.directions import check_turns, turned_round
+from variflow.energy.fields import at_level
 from variflow.filters import filtered
 from variflow.frames import Images, checked, checked_range, fill_missing
 from variflow.light import Light, LightMatching
@@ -214,6 +216,11 @@ def levels_of(images: Images, model: Model, light: Light | None = None) -> list[
 def iterate_prepared(images: Images, levels: list[Level], model: Model, init: Any = None) -> Iterator[State]:
     """Estimate step by step, as `iterate` does, from frames that were checked and their pyramid."""
     still = np.broadcast_to(np.float32(0), levels[0].shape)
+    at_level(model.energy, [level.shape for level in levels], 0)  # which looks at the arrays before any work
+    if isinstance(init, Inverse):
+        model = replace(model, energy=turned_round(model.energy, _enlarged(init.forward, levels[0].shape), levels[0]))
+    if model.occlusion == "estimated":
+        check_turns(model.energy, levels[0])
     solver, instead = solve.suited(model.energy, model.solver, _linearise(levels[0], (still, still), model))
     suited = replace(model, solver=solver) if instead else model
     start = _start(init, levels, suited)
@@ -236,6 +243,11 @@ def iterate_prepared(images: Images, levels: list[Level], model: Model, init: An
     return (replace(state, instead=instead, remarks=remarks) for state in states) if instead or remarks else states
 
 
+def _enlarged(flow: Flow, shape: tuple[int, int]) -> Flow:
+    """Bring a flow (h, w, 2) to another size."""
+    return np.stack(resample_flow((flow[..., 0], flow[..., 1]), shape), axis=2)
+
+
 def _coarse_to_fine(
     levels: list[Level],
     start: matching.Start,
@@ -246,17 +258,19 @@ def _coarse_to_fine(
 ) -> Iterator[State]:
     index, flow, begins = start.level, start.planes, True
     occlusion = None
+    shapes = [level.shape for level in levels]
     while index >= min(model.finest, start.level):
         flow = resample_flow(flow, levels[index].shape)
         if light is not None:
             levels = light.matched(levels, index, flow, begins=begins)
         level = levels[index] if occlusion is None else without(levels[index], occlusion)
+        energy = at_level(model.energy, shapes, index)
         state = None
         warps = model.warps_at(level.index)
         for warp in range(warps):
             last = warp == warps - 1
             at = _linearise(level, flow, model, with_misfit=last and model.filter is not None)
-            minimum = solve.minimise(model.energy, model.solver, model.steps, at, state)
+            minimum = solve.minimise(energy, model.solver, model.steps, at, state)
             state = minimum.state
             if not minimum.failure:
                 flow = _limited(minimum, model.limit)

@@ -77,8 +77,10 @@ class Fingerprint:
     top: Hashable = None
     held: dict[tuple[Any, str], list[Hashable]] = field(default_factory=dict)
     shapes: list[tuple[int, ...]] = field(default_factory=list)
-    _numbers: dict[Any, int] = field(default_factory=dict)
+    _labels: dict[int, Hashable] = field(default_factory=dict)  # by the id of what was read
     _alive: list[Any] = field(default_factory=list)
+    _place: Any = None  # where what is being read is held, and how much was read there
+    _count: int = 0
 
     @property
     def key(self) -> Hashable:
@@ -90,17 +92,19 @@ class Fingerprint:
         _written.update(place for place, found in after.held.items() if self.held.get(place, found) != found)
 
     def read(self, value: Any) -> Hashable:
-        """Return what a value is, once more by its number if it was read before."""
+        """Return what a value is, or where it was read before."""
         kind = type(value)
         if kind in _PLAIN:
             return kind, str(value) if kind is slice else value
         if kind is float:
             return str(value)  # tells zeros apart, and not one NaN from the next
-        if id(value) in self._numbers:
-            return "again", self._numbers[id(value)]
-        if len(self._numbers) > _MOST:
+        if id(value) in self._labels:
+            return "again", self._labels[id(value)]
+        if len(self._labels) > _MOST:
             return _Same(value)
-        self._numbers[id(value)] = len(self._numbers)
+        # Where it was found first, not how many came before: nothing seems changed because something else grew.
+        self._labels[id(value)] = self._place, self._count
+        self._count += 1
         self._alive.append(value)  # lest another object has its id while this is going on
         return self._read_new(value, kind)
 
@@ -138,7 +142,7 @@ class Fingerprint:
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             self._hold(code, name, *_content(cell))
         self._hold(code, "(defaults)", function.__defaults__, function.__kwdefaults__, vars(function) or None)
-        if not _is_library(function.__module__):
+        if not is_library(function.__module__):
             looked_up, imported, attributes = _names(code)
             found = [sys.modules.get(name) for name in imported]
             for name in looked_up:
@@ -159,12 +163,12 @@ class Fingerprint:
             if isinstance(value, types.ModuleType):
                 if value.__name__ not in seen:
                     self._module(value, attributes, seen)
-            elif not (callable(value) and _is_library(module.__name__)):
+            elif not (callable(value) and is_library(module.__name__)):
                 self._hold(module.__name__, name, value)
 
     def _class(self, cls: type[Any]) -> Hashable:
         for owner in cls.__mro__:
-            if _is_library(owner.__module__):
+            if is_library(owner.__module__):
                 continue
             for name, value in list(vars(owner).items()):
                 dunder = name.startswith("__") and name.endswith("__")
@@ -184,7 +188,7 @@ class Fingerprint:
             inside.update(func=value.func, args=value.args, keywords=value.keywords)
         if hasattr(value, "__wrapped__"):
             inside["__wrapped__"] = value.__wrapped__
-        if not inside and _is_library(kind.__module__):
+        if not inside and is_library(kind.__module__):
             return _Same(value)
         for name, part in list(inside.items()):
             self._hold(kind, name, part)
@@ -192,9 +196,11 @@ class Fingerprint:
 
     def _hold(self, holder: Any, name: str, *values: Any) -> None:
         if (holder, name) not in _written:
-            # In this order: what is read on the way is held before this.
-            found = tuple(map(self.read, values))
-            self.held.setdefault((holder, name), []).append(found)
+            held = self.held.setdefault((holder, name), [])
+            around, self._place, self._count = (self._place, self._count), (holder, name, len(held)), 0
+            held.append(())  # its place, while what it holds is read
+            held[self._place[2]] = tuple(map(self.read, values))
+            self._place, self._count = around
 
 
 def fingerprint(value: Any) -> Fingerprint:
@@ -222,7 +228,8 @@ def attributes(value: Any) -> dict[str, Any]:
     return {**slots, **getattr(value, "__dict__", {})}
 
 
-def _is_library(module: str | None) -> bool:
+def is_library(module: str | None) -> bool:
+    """Return whether a module is of this package, of one that it stands on, or of the standard library."""
     root = (module or "").partition(".")[0]
     return root in _LIBRARIES or (root in sys.stdlib_module_names and root != "__main__")
 

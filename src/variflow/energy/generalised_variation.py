@@ -12,7 +12,7 @@ import numpy as np
 from variflow import _core
 from variflow.choices import check_constant, check_whole
 from variflow.energy.penalties import L1, Huber, Penalty, check_penalty
-from variflow.energy.terms import ImageEdges, Increment, Term, check_edges, check_weight
+from variflow.energy.terms import ImageEdges, Increment, Term, check_edges, check_weight, keeps
 
 if TYPE_CHECKING:
     from variflow.linearisation import Linearisation
@@ -74,7 +74,7 @@ class TotalGeneralisedVariation(Term):
 
     def __post_init__(self) -> None:
         check_penalty(self)
-        if not isinstance(self.penalty, L1 | Huber):
+        if not any(keeps(self.penalty, kind, "of_squared") for kind in (L1, Huber)):
             raise TypeError(f"penalty of TotalGeneralisedVariation is {self.penalty!r}, wanted L1 or Huber")
         check_weight(self)
         check_edges(self)

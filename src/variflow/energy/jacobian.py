@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from variflow.energy.fields import at_level
 from variflow.energy.programs import found_again, run, settings
-from variflow.energy.terms import NotPixelwise
+from variflow.energy.terms import NotTakenApart
 from variflow.linearisation import SHOWN, Derivative, LevelLinearisation, Linearisation
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from variflow.resampling import Planes
 
 Answer = TypeVar("Answer")
+
+# The size of frames of noise.
+_SMALL = (16, 16)
 
 _FIELDS = tuple(field.name for field in fields(Linearisation) if field.name != "derivative")
 
@@ -52,14 +56,14 @@ def stacked(terms: Sequence[DataTerm], at: LevelLinearisation) -> list[tuple[Pla
 
 @settings()
 def check_pixelwise(term: DataTerm, at: LevelLinearisation) -> None:
-    """Raise NotPixelwise if a residual depends on the increments of other pixels, as seen in small frames of noise."""
+    """Raise NotTakenApart if a residual depends on the increments of other pixels, as seen in small frames of noise."""
     if not _remembered(_is_pixelwise, term, at):
         name = type(term).__name__
-        raise NotPixelwise(f"the residuals of {name} at a pixel depend on the increments of other pixels")
+        raise NotTakenApart(f"the residuals of {name} at a pixel depend on the increments of other pixels")
 
 
 def _is_pixelwise(term: DataTerm, at: LevelLinearisation) -> bool:
-    noise = _noise(at)
+    noise, term = _noise(at), _small(term, at)
     tangent = tuple(np.random.default_rng(0).normal(size=(2, *noise.valid.shape)).astype(np.float32))
     triples = linearise(term, noise)
     _, along = jax.jvp(lambda u, v: term.residuals((u, v), noise), tuple(map(jnp.zeros_like, tangent)), tangent)
@@ -112,15 +116,22 @@ def _looked_at(term: DataTerm, at: LevelLinearisation) -> frozenset[str]:
 
 def _watched(term: DataTerm, at: LevelLinearisation) -> frozenset[str]:
     watched: Any = _Watched(_noise(at))
+    term = _small(term, at)
     zero = jnp.zeros(watched.at.valid.shape, jnp.float32)
     jax.eval_shape(lambda u, v: term.residuals((u, v), watched), zero, zero)
     return frozenset(watched.seen)
 
 
+def _small(term: DataTerm, at: LevelLinearisation) -> DataTerm:
+    """Return a term for `_noise`."""
+    small: Any = at_level(term, (at.flow[0].shape, _SMALL), 1)
+    return small  # type: ignore[no-any-return]
+
+
 def _noise(at: LevelLinearisation) -> Linearisation:
     """Return a small linearisation of noise, with as many channels as another."""
     rng = np.random.default_rng(0)
-    size = (16, 16)
+    size = _SMALL
     channels, guides = len(at.frame0), len(at.guide)
     frame0, frame1, second = rng.random((3, channels, *size), np.float32)
     flow = tuple(rng.random((2, *size), np.float32))

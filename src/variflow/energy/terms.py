@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, TypeVar
 
 from variflow.choices import check_choice, check_constant
 from variflow.energy.penalties import Penalty, Quadratic, check_penalty
@@ -22,10 +22,16 @@ if TYPE_CHECKING:
 
 Increment = tuple[Any, Any]
 Energy = Callable[[Increment, "Linearisation"], Any]
+Kind = TypeVar("Kind")
 
 
-class NotPixelwise(ValueError):
-    """A residual at a pixel depends on the increments of other pixels, so it cannot be linearised pixel by pixel."""
+class NotTakenApart(ValueError):
+    """No native solver can take the energy apart as it is written, though it may be differentiated as a whole."""
+
+
+def keeps(value: Any, kind: type[Kind], *methods: str) -> TypeGuard[Kind]:
+    """Return whether an object is of a class and these methods are still those of that class, not overridden."""
+    return isinstance(value, kind) and all(getattr(type(value), name) is getattr(kind, name) for name in methods)
 
 
 class Term(ABC):
@@ -35,17 +41,31 @@ class Term(ABC):
     def __call__(self, d: Increment, at: Linearisation) -> Any:
         """Return the term's energy, a scalar."""
 
+    __array_ufunc__ = None  # a number of NumPy leaves its operators to the term
+
     def __add__(self, other: Energy) -> Sum:
         return Sum((*_parts(self), *_parts(other))) if callable(other) else NotImplemented
 
-    def __radd__(self, other: Energy) -> Sum:
+    def __radd__(self, other: Energy | float) -> Term:
+        if isinstance(other, Real) and other == 0:  # where sum() begins
+            return self
         return Sum((*_parts(other), *_parts(self))) if callable(other) else NotImplemented
 
     def __mul__(self, factor: float) -> Term:
-        return replace(self, weight=self.weight * factor)  # type: ignore[type-var, attr-defined]
+        if not (isinstance(factor, Real) or getattr(factor, "shape", None) == ()):
+            return NotImplemented
+        if "weight" in vars(type(self)).get("__dataclass_fields__", ()):
+            return replace(self, weight=self.weight * factor)  # type: ignore[type-var, attr-defined]
+        return Sum((self,), factor)
 
     def __rmul__(self, factor: float) -> Term:
-        return self * factor
+        return self.__mul__(factor)
+
+    def __truediv__(self, divisor: float) -> Term:
+        return self.__mul__(1 / divisor) if isinstance(divisor, Real) or hasattr(divisor, "shape") else NotImplemented
+
+    def __neg__(self) -> Term:
+        return self * -1.0
 
 
 @dataclass(frozen=True)
@@ -107,10 +127,24 @@ class DataTerm(Term):
             import jax.numpy as jnp
 
             zeta = jnp.maximum(self.normalisation, at.noise)
-            scales = [jx**2 + jy**2 + zeta**2 for jx, jy, _ in self.linearised(at)]
+            scales = [jx**2 + jy**2 + zeta**2 for jx, jy, _ in linearised(self, at)]
             squared = [one / scale for one, scale in zip(squared, scales, strict=True)]
         # A Python sum, not a stacked array: XLA fuses the one and not the other.
         return self.weight * (at.weights * self.penalty.of_squared(sum(squared) / len(squared))).sum()
+
+
+def linearised(term: DataTerm, at: Linearisation) -> list[tuple[Any, Any, Any]]:
+    """Return the residuals of a term around d = 0, as the term itself says, or as its residuals do."""
+    return DataTerm.linearised(term, at) if written_as_residuals(type(term)) else term.linearised(at)
+
+
+def written_as_residuals(cls: type[DataTerm]) -> bool:
+    """Return whether a class says what its residuals are, and none above it how those are linear.
+
+    Of a class derived from a built-in one, the residuals alone may be its own.
+    """
+    owner = next(owner for owner in cls.__mro__ if {"residuals", "linearised"} & vars(owner).keys())
+    return owner is DataTerm or "linearised" not in vars(owner)
 
 
 @dataclass(frozen=True)
@@ -317,4 +351,4 @@ def _differences(planes: Any) -> tuple[Any, Any]:
 
 def _parts(energy: Energy) -> tuple[Energy, ...]:
     """Return the terms of an unscaled sum, so that a + b + c is one sum of three."""
-    return energy.terms if isinstance(energy, Sum) and energy.weight == 1.0 else (energy,)
+    return energy.terms if keeps(energy, Sum, "__call__") and energy.weight == 1.0 else (energy,)

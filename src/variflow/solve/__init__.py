@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from variflow.energy.terms import Energy, NotPixelwise
+from variflow.energy.terms import Energy, NotTakenApart
 from variflow.linearisation import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
 
@@ -32,18 +32,29 @@ def __dir__() -> list[str]:
 def suited(energy: Energy, solver: Any, at: LevelLinearisation) -> tuple[Any, str]:
     """Return what minimises the energy, and why that is not the solver wanted; no reason if it is.
 
-    A native solver gives way to L-BFGS where residuals cannot be linearised pixel by pixel.
+    A native solver gives way to L-BFGS where residuals cannot be linearised pixel by pixel, and where a term or penalty
+    of a person's own overrides what the core would do in its place.
 
     Raises
     ------
     TypeError, ValueError, MemoryError
         Before any work, if the solver cannot minimise the energy.
     """
+    try:
+        return _suited(energy, solver, at)
+    except IndexError as fault:
+        raise IndexError(
+            f"the energy asks for what is not there: {fault}; it sees {len(at.frame0)} channel(s) of the frames, and "
+            f"{len(at.guide)} of at.guide (a model with channels='gray' sees one of the frames, with 'all' every one)"
+        ) from fault
+
+
+def _suited(energy: Energy, solver: Any, at: LevelLinearisation) -> tuple[Any, str]:
     reason = ""
     if isinstance(solver, NativeSolver):
         try:
             solver.check(energy, at)
-        except NotPixelwise as fault:
+        except NotTakenApart as fault:
             reason = f"{fault}, so L-BFGS minimised the energy in place of {type(solver).__name__}"
             solver = None
         else:

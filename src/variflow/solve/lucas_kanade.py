@@ -7,7 +7,7 @@ from typing import Any
 
 from variflow import _core
 from variflow.choices import check_number, keep
-from variflow.energy.terms import Energy, NotPixelwise
+from variflow.energy.terms import Energy, NotTakenApart
 from variflow.linearisation import LevelLinearisation
 from variflow.resampling import Planes, smooth
 from variflow.solve.minimum import Minimum, NativeSolver
@@ -68,13 +68,15 @@ class LucasKanade(NativeSolver):
 
     def check(self, energy: Energy, at: LevelLinearisation) -> None:
         """Raise TypeError or ValueError if the energy holds anything but data terms of each pixel alone."""
-        data, smooth = data_and_smoothness(energy)
-        if smooth:
-            raise TypeError(f"energy holds {smooth[0][0]!r}, wanted data terms alone for LucasKanade")
         try:
+            data, smooth = data_and_smoothness(energy)
+            if smooth:
+                raise TypeError(f"energy holds {smooth[0][0]!r}, wanted data terms alone for LucasKanade")
             check_data(data, at)
-        except NotPixelwise as fault:  # nothing else can minimise it: without a window the data alone are too few
-            raise ValueError(f"{fault}, wanted residuals that depend on its own only for LucasKanade") from None
+        except NotTakenApart as fault:  # nothing else can minimise it: without a window the data alone are too few
+            raise ValueError(
+                f"{fault}, wanted built-in penalties, and residuals of their own pixel alone, for LucasKanade"
+            ) from None
 
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Fit each window; the energies are those of the data at each pixel."""

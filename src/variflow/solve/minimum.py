@@ -69,7 +69,7 @@ class NativeSolver(ABC):
     def check(self, energy: Energy, at: LevelLinearisation) -> None:
         """Raise TypeError or ValueError if the energy is not one that this solver can take apart.
 
-        It is NotPixelwise if nothing stands against it but that a person's residuals cannot be linearised a pixel.
+        It is NotTakenApart if the general minimiser may stand in.
         """
 
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,19 @@ from variflow.energy.penalties import (
     Penalty,
     Quadratic,
 )
-from variflow.energy.terms import BrightnessConstancy, DataTerm, Energy, GradientConstancy, Smoothness, Sum, Term
+from variflow.energy.terms import (
+    BrightnessConstancy,
+    DataTerm,
+    Energy,
+    GradientConstancy,
+    ImageEdges,
+    NotTakenApart,
+    Smoothness,
+    Sum,
+    Term,
+    keeps,
+    written_as_residuals,
+)
 from variflow.linearisation import ConstancyTerm, DataArguments, LevelLinearisation, SmoothnessArguments
 from variflow.resampling import Planes, stacked
 
@@ -76,27 +88,36 @@ def data_and_smoothness(
     ------
     TypeError
         If the energy holds anything else.
+    NotTakenApart
+        If a person's class derived from one of these, or a penalty, is more than the core knows.
     """
     data: list[tuple[DataTerm, float]] = []
     smooth: list[tuple[Any, float]] = []
     for term, factor in _flat(energy, 1.0):
-        if isinstance(term, DataTerm) and type(term.penalty) in _PENALTIES:
+        kind: Any = DataTerm
+        if isinstance(term, DataTerm):
             data.append((term, factor))
-        elif isinstance(term, also) or (
-            isinstance(term, Smoothness) and term.of == "flow" and type(term.penalty) in _PENALTIES
-        ):
+        elif isinstance(term, Smoothness) and term.of == "flow":
+            kind = Smoothness
+            smooth.append((term, factor))
+        elif isinstance(term, also):
+            kind = next(kind for kind in also if isinstance(term, kind))
             smooth.append((term, factor))
         else:
             raise TypeError(f"energy holds {term!r}, wanted data terms and a Smoothness of the flow for this solver")
+        if not keeps(term, kind, "__call__"):
+            raise NotTakenApart(f"{type(term).__name__} has a __call__ of its own")
+        if known_penalty(term.penalty) is None:
+            raise NotTakenApart(f"the core does not know the penalty {term.penalty!r}")
     if not data:
         raise TypeError("energy holds no data term, wanted at least one for this solver")
     return data, smooth
 
 
 def check_data(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> None:
-    """Raise NotPixelwise if a person's own residuals are not those of each pixel alone."""
+    """Raise NotTakenApart if a person's own residuals are not those of each pixel alone."""
     for term, _ in data:
-        if _written_for_jax(term):
+        if written_as_residuals(type(term)):
             from variflow.energy.jacobian import check_pixelwise
 
             check_pixelwise(term, at)
@@ -111,24 +132,26 @@ def linearised(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> li
 
 
 def _residuals(terms: list[DataTerm], at: LevelLinearisation) -> list[tuple[Planes, Planes, Planes]]:
-    if names := tuple(name for kind, names in _LOOKED_AT.items() for name in names if kind in map(type, terms)):
+    kinds = set(map(_constancy, terms))
+    if names := tuple(name for kind, names in _LOOKED_AT.items() for name in names if kind in kinds):
         at.keep(names)
-    own = [term for term in terms if _written_for_jax(term)]
+    own = [term for term in terms if written_as_residuals(type(term))]
     if not own:
         return [_stacked(term.linearised(at)) for term in terms]
     from variflow.energy import jacobian
 
     of_own = iter(jacobian.stacked(own, at))
-    return [next(of_own) if _written_for_jax(term) else _stacked(term.linearised(at)) for term in terms]
-
-
-def _written_for_jax(term: DataTerm) -> bool:
-    return type(term).linearised is DataTerm.linearised
+    return [next(of_own) if written_as_residuals(type(term)) else _stacked(term.linearised(at)) for term in terms]
 
 
 def core_linearises(term: DataTerm) -> bool:
     """Return whether the core knows how to linearise a term."""
-    return type(term) in _FRAME_CONSTANCIES
+    return _constancy(term) is not None
+
+
+def _constancy(term: DataTerm) -> type[DataTerm] | None:
+    """Return which of the terms that the core linearises itself a term is, if it is one."""
+    return next((kind for kind in _FRAME_CONSTANCIES if keeps(term, kind, "residuals", "linearised")), None)
 
 
 def _zeta(term: DataTerm, at: LevelLinearisation) -> float:
@@ -138,9 +161,9 @@ def _zeta(term: DataTerm, at: LevelLinearisation) -> float:
 def constancies(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> list[ConstancyTerm]:
     """Return the terms that the core linearises itself, as it knows them."""
     return [
-        (_FRAME_CONSTANCIES[type(term)], *numbered(term.penalty), _zeta(term, at), factor * term.weight)
+        (_FRAME_CONSTANCIES[kind], *numbered(term.penalty), _zeta(term, at), factor * term.weight)
         for term, factor in data
-        if core_linearises(term)
+        if (kind := _constancy(term)) is not None
     ]
 
 
@@ -181,24 +204,53 @@ def native_energies(
     return energy(at.flow), energy(flow)
 
 
+def known_penalty(penalty: Any) -> type[Penalty] | None:
+    """Return which of the penalties that the core knows a penalty is, if it is one and its constants are numbers."""
+    for kind in _PENALTIES:
+        if keeps(penalty, kind, "of_squared", "weight_of_squared"):
+            return kind if all(np.ndim(value) == 0 for value in _constants(penalty, kind)) else None
+    return None
+
+
+def _constants(penalty: Penalty, kind: type[Penalty]) -> list[Any]:
+    return [getattr(penalty, field.name) for field in fields(kind)]
+
+
 def numbered(penalty: Penalty) -> tuple[int, float, float]:
     """Return a penalty as the core knows it: its number and two constants."""
-    first, second, *_ = [*map(float, vars(penalty).values()), 0.0, 0.0]
-    return _PENALTIES.index(type(penalty)), first, second
+    kind = known_penalty(penalty)
+    assert kind is not None  # as `data_and_smoothness` sees to
+    first, second, *_ = [*map(float, _constants(penalty, kind)), 0.0, 0.0]
+    return _PENALTIES.index(kind), first, second
 
 
 def image_edges(
     smoothness: Smoothness | TotalGeneralisedVariation, at: LevelLinearisation
 ) -> tuple[Planes, Planes] | tuple[None, None]:
     """Return the weights of the edges to the right and below of each pixel, or None and None if all are 1."""
-    if smoothness.edges is None:
+    edges = smoothness.edges
+    if edges is None:
         return None, None
-    along_x, along_y = at.level.image_edges(float(smoothness.edges.contrast))
-    return along_x, along_y
+    if edges_stay(smoothness):
+        along_x, along_y = at.level.image_edges(float(edges.contrast))
+        return along_x, along_y
+    own_x, own_y = (np.asarray(plane, np.float32) for plane in edges(at))
+    height, width = at.flow[0].shape
+    for plane, shape in ((own_x, (height, width - 1)), (own_y, (height - 1, width))):
+        if plane.shape != shape:
+            raise ValueError(
+                f"edges of {type(smoothness).__name__} returned weights of shape {plane.shape}, wanted {shape}"
+            )
+    return np.pad(own_x, ((0, 0), (0, 1))), np.pad(own_y, ((0, 1), (0, 0)))
+
+
+def edges_stay(smoothness: Smoothness | TotalGeneralisedVariation) -> bool:
+    """Return whether the weights of edges are the same at every warp of a level; a person's own may look anywhere."""
+    return smoothness.edges is None or keeps(smoothness.edges, ImageEdges, "__call__")
 
 
 def _flat(energy: Energy, factor: float) -> Iterator[tuple[Any, float]]:
-    if isinstance(energy, Sum):
+    if keeps(energy, Sum, "__call__"):
         for term in energy.terms:
             yield from _flat(term, factor * energy.weight)
     else:

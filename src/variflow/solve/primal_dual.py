@@ -22,6 +22,7 @@ from variflow.solve.parts import (
     check_data,
     data_and_smoothness,
     image_edges,
+    known_penalty,
     linearised,
     native_energies,
     smoothness_arguments,
@@ -111,9 +112,10 @@ def _residuals(term: DataTerm, planes: tuple[Planes, Planes, Planes], weight: fl
 
 
 def _threshold(penalty: Penalty) -> float:
-    if isinstance(penalty, Huber):
-        return float(penalty.threshold)
-    if isinstance(penalty, L1):
+    kind = known_penalty(penalty)
+    if kind is Huber:
+        return float(penalty.threshold)  # type: ignore[attr-defined]
+    if kind is L1:
         return 0.0
     raise TypeError(f"energy holds the penalty {penalty!r}, wanted L1 or Huber for PrimalDual")
 

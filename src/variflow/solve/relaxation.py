@@ -18,6 +18,7 @@ from variflow.solve.parts import (
     constancies,
     core_linearises,
     data_and_smoothness,
+    edges_stay,
     linearised,
     native_energies,
     smoothness_arguments,
@@ -75,13 +76,14 @@ class Relaxation(NativeSolver):
 
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Take one robust step from the flow so far."""
-        data, direct, others, smooth = state = state or self._taken_apart(energy, at)
+        data, direct, others, smooth, stays = state = state or self._taken_apart(energy, at)
         terms = [term.arguments for term in linearised(others, at)]
         flow = at.robust_step(direct, terms, smooth, self.sweeps, self.omega)
-        return Minimum(at.flow, flow, lambda: native_energies(data, smooth, at, flow), state=state)
+        return Minimum(at.flow, flow, lambda: native_energies(data, smooth, at, flow), state=state if stays else None)
 
-    def _taken_apart(self, energy: Energy, at: LevelLinearisation) -> tuple[Any, Any, Any, Any]:
-        """Return the data terms, those that the core linearises itself, the others, and the smoothness here."""
+    def _taken_apart(self, energy: Energy, at: LevelLinearisation) -> tuple[Any, Any, Any, Any, bool]:
+        """Return the data terms, those that the core linearises, the others, and the smoothness, and if it stays."""
         data, [(smoothness, factor)] = data_and_smoothness(energy)
         others = [part for part in data if not core_linearises(part[0])]
-        return data, constancies(data, at), others, smoothness_arguments(smoothness, factor, at)
+        smooth = smoothness_arguments(smoothness, factor, at)
+        return data, constancies(data, at), others, smooth, edges_stay(smoothness)

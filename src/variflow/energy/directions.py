@@ -1,0 +1,93 @@
+"""Turn an energy round, for the way from the second frame back to the first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow.energy.fingerprint import fingerprint, is_library
+from variflow.energy.terms import Energy, Sum, keeps
+from variflow.linearisation import Linearisation
+
+if TYPE_CHECKING:
+    from variflow.pyramid import Level
+
+# An energy knows a direction where those of a flow and of the opposite flow differ by more than this share.
+_ROUNDING = 1e-4
+
+
+def turned_round(energy: Energy, flow: NDArray[np.float32], finest: Level) -> Energy:
+    """Return the energy for the frames swapped, given the flow ``(H, W, 2)`` from the first frame to the second.
+
+    What has a method ``reversed(flow)`` says itself how it turns round. Nothing else may hold an array of the frames'
+    size, or know a direction; otherwise it raises TypeError.
+    """
+    check_turns(energy, finest)
+    return _turned(energy, flow)
+
+
+def check_turns(energy: Energy, finest: Level) -> None:
+    """Raise TypeError, naming it, if a part of an energy does not say how it turns round, but would have to."""
+    for part in _parts(energy):
+        if hasattr(part, "reversed"):
+            continue
+        if any(finest.shape in (shape[:2], shape[-2:]) for shape in fingerprint(part).shapes):
+            fault = "holds an array of the frames' size, which lies over the first frame"
+        elif _is_own(part) and _knows_direction(part, finest):
+            fault = "tells a flow from the opposite one"
+        else:
+            continue
+        name = getattr(part, "__qualname__", type(part).__name__)
+        raise TypeError(
+            f"{name} {fault}, so the way back (backward, occlusion, confidence) has another energy: give it a method "
+            "reversed(flow) that returns the energy for the frames swapped, itself if it is the same"
+        )
+
+
+def _is_own(part: Any) -> bool:
+    return isinstance(part, FunctionType | MethodType) or not is_library(type(part).__module__)
+
+
+def _parts(energy: Energy) -> list[Any]:
+    if keeps(energy, Sum, "__call__") and not hasattr(energy, "reversed"):
+        return [part for term in energy.terms for part in _parts(term)]
+    return [energy]
+
+
+def _turned(energy: Any, flow: NDArray[np.float32]) -> Energy:
+    if hasattr(energy, "reversed"):
+        other: Energy = energy.reversed(flow)
+        if not callable(other):
+            raise TypeError(f"reversed of {type(energy).__name__} returned {other!r}, wanted an energy")
+        return other
+    if keeps(energy, Sum, "__call__"):
+        return replace(energy, terms=tuple(_turned(term, flow) for term in energy.terms))
+    unchanged: Energy = energy
+    return unchanged
+
+
+def _knows_direction(energy: Energy, finest: Level) -> bool:
+    """Return whether, in frames that show nothing, a flow costs more than the opposite flow, or less."""
+    import jax.numpy as jnp
+
+    from variflow.energy.programs import settings
+
+    # Moves to the lower right, grows mostly, and turns: no mirror image of it, nor of its differences, is like it.
+    shape = finest.shape
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    noise = np.random.default_rng(0).normal(scale=0.1, size=(4, *shape))
+    flow = np.array([1 + 0.2 * (x % 16) - 0.05 * (y % 16), 0.7 + 0.15 * (y % 16) + 0.05 * (x % 16)]) + noise[:2]
+
+    def cost(sign: float) -> float:
+        u, v, du, dv = (jnp.asarray(sign * plane, jnp.float32) for plane in (*flow, *(0.1 * flow + noise[2:])))
+        frame, guide = (jnp.full((len(planes), *shape), 0.5) for planes in (finest.frame0.planes, finest.guide))
+        at = Linearisation(frame, frame, frame, (u, v), jnp.ones(shape, bool), jnp.ones(shape), guide)
+        return float(energy((du, dv), at))
+
+    with settings():
+        there, back = cost(1.0), cost(-1.0)
+    return abs(there - back) > _ROUNDING * (abs(there) + abs(back))
