@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from variflow.io.errors import FlowFileError
     from variflow.linearisation import Linearisation
     from variflow.matching import Matches, match
+    from variflow.memory import release_memory
     from variflow.model import Model
     from variflow.result import EnergyRecord, Result, State
     from variflow.video import estimate_video
@@ -61,6 +62,7 @@ _HOMES: dict[str, str | None] = {
     "read_flow": "io",
     "read_frames": "io",
     "read_image": "io",
+    "release_memory": "memory",
     "solve": None,
     "view": None,
     "warp": "flowops",
@@ -95,6 +97,7 @@ __all__ = [
     "read_flow",
     "read_frames",
     "read_image",
+    "release_memory",
     "set_threads",
     "solve",
     "view",
