@@ -194,10 +194,8 @@ def test_what_cannot_be_evaluated_is_named(pairs, tmp_path):
         measure(np.zeros((1, 4, 2)), Sample("none", *np.zeros((2, 1, 4))))
     with pytest.raises(ValueError, match=r"^datasets: none of the pairs has a truth"):
         evaluate([pairs[2:]], ["still"])
-    for text in ("a,b\n1,2\n", ",".join(COLUMNS) + "\nd,p,m,s,quick\n"):
-        (tmp_path / "results.csv").write_text(text)
-        with pytest.raises(ValueError, match=r"results\.csv: (not a table|line 2)"):
-            evaluate([pairs], ["still"], tmp_path)
+    with pytest.raises(ValueError, match=r"^datasets: pairs of the same name: piv p0, piv p1, piv p2; evaluate them"):
+        evaluate([pairs, pairs], ["still"])
 
 
 def test_numbers_have_three_digits():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +59,7 @@ _EXPLANATION = (
     "error and its normalized form. s: seconds a pair. Each mean is over the pairs that have the figure. In error "
     "pictures, blue is below {limit} px, yellow to red above, and black unknown."
 )
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 _LIMIT = 1.0
 _WIDTH = 240
 _STYLE = (
@@ -131,17 +134,17 @@ def write(folder: Path, table: Table) -> None:
     text = ["# Evaluation", "", explanation, ""]
     for title, heading, rows, pictures in _tables(table):
         page += [f"<h2>{html.escape(title)}</h2>", "<table>", _html_row(heading, "th")]
-        text += [f"## {title}", "", _markdown_row(heading), _markdown_row(["---"] * len(heading))]
+        text += [f"## {_markdown(title)}", "", _markdown_row(heading), f"|{' --- |' * len(heading)}"]
         for cells, paths in zip(rows, pictures, strict=True):
             shown = [path for path in paths if (folder / path).exists()]
             page.append(_html_row(cells, "td", [f'<img loading="lazy" src="{quote(path)}" alt="">' for path in shown]))
-            text.append(_markdown_row([*cells, *(f"![]({quote(path)})" for path in shown)]))
+            text.append(_markdown_row(cells, [f"![]({quote(path)})" for path in shown]))
         page.append("</table>")
         text.append("")
     page.append("</body></html>")
     for name, lines in (("report.html", page), ("report.md", text)):
         with atomic(folder / name) as file:
-            file.write("\n".join([*lines, ""]).encode())
+            file.write("\n".join([*lines, ""]).encode(errors="replace"))  # a file name need not be text
 
 
 def _tables(table: Table) -> Iterator[tuple[str, list[str], Rows, list[list[str]]]]:
@@ -161,8 +164,19 @@ def _tables(table: Table) -> Iterator[tuple[str, list[str], Rows, list[list[str]
 
 def _picture(key: tuple[str, str, str], kind: str) -> str:
     dataset, pair, model = key
-    name = f"{model}-{kind}" if kind in ("flow", "error") else kind
-    return f"pictures/{dataset}/{pair}/{name}.png"
+    name = f"{_file_name(model)}-{kind}" if kind in ("flow", "error") else kind
+    folders = [_file_name(part) for part in pair.split("/")]
+    if len(folders) > 4:  # a path must not become too long
+        folders = [_file_name(pair)]
+    return "/".join(("pictures", _file_name(dataset), *folders, f"{name}.png"))
+
+
+def _file_name(name: str) -> str:
+    """Return a name that any system takes for a file, another one for each name and the same one if it is plain."""
+    plain = re.sub(r"[^a-z0-9_+-]+", "_", name.lower())[:50]
+    if plain == name and name and name not in _RESERVED:
+        return name
+    return f"{plain}-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
 def _thumbnail(picture: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -189,5 +203,13 @@ def _html_row(cells: Sequence[str], tag: str, pictures: Sequence[str] = ()) -> s
     return f"<tr>{''.join(texts)}{''.join(f'<{tag}>{picture}</{tag}>' for picture in pictures)}</tr>"
 
 
-def _markdown_row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+def _markdown_row(cells: Sequence[str], pictures: Sequence[str] = ()) -> str:
+    return f"| {' | '.join([*map(_markdown, cells), *pictures])} |"
+
+
+def _markdown(text: str) -> str:
+    """Write a text so that it stands for itself: no markup, no link, no further cell or line."""
+    # Entities rather than backslashes, which a table undoes before the rest of the text is looked at.
+    shown = "".join(letter if letter.isprintable() else " " for letter in text)
+    marks = r"[\\`*{}\[\]()<>#|~&!:@$]|(?<=www)\.|\b_|_\b|(?<!\w)_|_(?!\w)"
+    return re.sub(marks, lambda found: f"&#{ord(found[0])};", shown)

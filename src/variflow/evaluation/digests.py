@@ -1,0 +1,71 @@
+"""Digests that tell whether a row was measured with these settings and from this content."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+from types import CodeType, FunctionType
+from typing import Any
+
+import numpy as np
+
+from variflow.datasets import Sample
+
+
+def digest_of_sample(sample: Sample) -> str:
+    """Return a digest of all that a sample holds but its name."""
+    fields = [field.name for field in dataclasses.fields(sample) if field.name != "name"]
+    return digest_of_settings([getattr(sample, field) for field in fields])
+
+
+def digest_of_settings(settings: Any) -> str:
+    """Return a digest of a value, such as a model, to the last number of its arrays and the code of its functions."""
+    digest = hashlib.sha256()
+    _feed(digest, settings, ())
+    return digest.hexdigest()[:16]
+
+
+def _feed(digest: Any, value: Any, around: tuple[int, ...]) -> None:
+    # A word before each value keeps those apart that would be the same bytes.
+    digest.update(f"{type(value).__module__}.{type(value).__qualname__};".encode())
+    if id(value) in around:  # a function that calls itself
+        return
+    if hasattr(value, "__array__"):
+        array = np.ascontiguousarray(value)
+        digest.update(f"{array.dtype.str} {np.shape(value)};".encode())
+        digest.update(array.tobytes())
+        return
+    parts = _parts(value)
+    if parts is None:
+        digest.update(f"{value!r};".encode())
+        return
+    digest.update(f"{len(parts)};".encode())
+    for part in parts:
+        _feed(digest, part, (*around, id(value)))
+
+
+def _is_own(value: Any, user: FunctionType) -> bool:
+    """Tell constants and helpers of whoever wrote a function from what comes with libraries."""
+    if isinstance(value, FunctionType):
+        return value.__module__ == user.__module__
+    return isinstance(value, bool | int | float | str | tuple | np.ndarray)
+
+
+def _parts(value: Any) -> list[Any] | None:
+    """Return what a value is made of, None if it is one thing."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
+    if isinstance(value, dict):
+        return list(value.items())
+    if isinstance(value, list | tuple):
+        return list(value)
+    if isinstance(value, set | frozenset):  # whose order is another one in each process
+        return sorted(map(repr, value))
+    if isinstance(value, FunctionType):
+        used = inspect.getclosurevars(value)
+        own = [part for part in used.globals.items() if _is_own(part[1], value)]
+        return [value.__code__, value.__defaults__, value.__kwdefaults__, used.nonlocals, own]
+    if isinstance(value, CodeType):
+        return [value.co_code, value.co_names, value.co_consts]
+    return None

@@ -1,0 +1,101 @@
+"""The results in a folder, to which several evaluations may add at the same time."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow import report
+from variflow.datasets import Sample
+from variflow.errors import warn
+from variflow.evaluation.measuring import measure
+from variflow.evaluation.table import Key, Row, Table
+from variflow.io import atomic
+from variflow.io.locking import locked
+
+_SECONDS_BETWEEN = 5  # a table of thousands is not written at each row
+
+
+class Results:
+    """The rows of a folder, and those that this evaluation adds.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Where they are kept; created if need be. None keeps them nowhere.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._own: dict[Key, Row] = {}
+        self._inputs: dict[tuple[str, str], str] = {}
+        self._left_out: set[Key] = set()
+        self.table = Table()
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            with locked(folder):
+                self.table = self._stored(folder)
+        self._saved = time.monotonic()
+
+    def expect(self, key: Key, inputs: str) -> None:
+        """Say what a pair of frames holds now. Rows that were measured from something else no longer count."""
+        self._inputs[key[:2]] = inputs
+
+    def hold(self, key: Key, settings: str) -> bool:
+        """Tell whether a row is there that was measured with these settings from what the pair holds now."""
+        row = self.table.rows.get(key, {})
+        if row.get("settings") != settings or row.get("inputs") != self._inputs[key[:2]]:
+            return False
+        self._own[key] = row
+        return True
+
+    def add(self, key: Key, settings: str, flow: npt.NDArray[np.float32], sample: Sample, seconds: float) -> None:
+        """Measure a flow, and keep its row and its pictures."""
+        said = {"settings": settings, "inputs": self._inputs[key[:2]], "seconds": seconds}
+        row = dict(zip(("dataset", "pair", "model"), key, strict=True)) | said | measure(flow, sample)
+        if self._folder is not None:
+            report.draw(self._folder, key, flow, sample)
+        self._own[key] = row
+        self.table.add(row)
+        if time.monotonic() - self._saved > _SECONDS_BETWEEN:
+            self.save()
+
+    def save(self, last: bool = False) -> None:
+        """Bring the rows together with those that others added meanwhile; in the end, write the report."""
+        if self._folder is None:
+            return
+        with locked(self._folder):
+            self.table = self._stored(self._folder)
+            for row in self._own.values():
+                self.table.add(row)
+            for key, row in list(self.table.rows.items()):
+                if row.get("inputs") != self._inputs.get(key[:2], row.get("inputs")):
+                    del self.table.rows[key]
+                    self._left_out.add(key)
+            if self.table.rows:
+                self.table.write(self._folder / "results.csv")
+                if last:
+                    report.write(self._folder, self.table)
+        if last and (gone := self._left_out - self._own.keys()):
+            said = ", ".join(" ".join(key) for key in sorted(gone)[:3])
+            warn(f"{self._folder}: {len(gone)} rows are left out, whose files have changed since: {said}")
+        self._saved = time.monotonic()
+
+    def _stored(self, folder: Path) -> Table:
+        """Return the rows that can be believed; a file that has others is kept under another name."""
+        path = folder / "results.csv"
+        if not path.exists():
+            return Table()
+        content = path.read_bytes()
+        table, fault = Table.parse(content)
+        if fault:
+            kept = folder / f"results-damaged-{hashlib.sha256(content).hexdigest()[:8]}.csv"
+            with atomic(kept) as file:
+                file.write(content)
+            table.write(path)
+            warn(f"{path}: {fault}. What cannot be believed is measured again; the file is kept as {kept.name}")
+        return table

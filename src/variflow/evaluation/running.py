@@ -1,0 +1,116 @@
+"""Models run over data sets, and what is done already passed over."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import variflow
+from variflow import models
+from variflow.datasets import Dataset, Sample
+from variflow.evaluation.digests import digest_of_sample, digest_of_settings
+from variflow.evaluation.results import Results
+from variflow.evaluation.table import Table
+from variflow.model import Model
+
+
+def evaluate(
+    datasets: Sequence[Dataset],
+    models: Sequence[str | Model],
+    output: str | os.PathLike[str] | None = None,
+    callback: Callable[[str, int, int], None] | None = None,
+) -> Table:
+    """Run models over data sets and measure the flows.
+
+    Parameters
+    ----------
+    datasets : sequence of Dataset
+        Pairs without truth are passed over.
+    models : sequence of str or Model
+        Names, or models with names that differ.
+    output : str or os.PathLike, optional
+        A folder for ``results.csv``, ``report.html``, ``report.md`` and pictures. What its ``results.csv`` already
+        holds, from the same models with the same settings and the same content of the files, is not run again; further
+        models add to it. What is done is kept if the evaluation is interrupted. Several evaluations may write to one
+        folder at the same time.
+    callback : callable, optional
+        Called as ``callback(label, done, total)`` before each pair and at the end.
+
+    Returns
+    -------
+    table : Table
+        All rows of the output, or of this evaluation.
+
+    Raises
+    ------
+    ValueError
+        If models, or pairs of frames, share a name, or a model or file cannot be used.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from variflow.datasets import piv, synthetic
+    >>> pair = synthetic.translation((48, 64), shift=(1.5, -0.5))
+    >>> with tempfile.TemporaryDirectory() as folder:  # in place of a download
+    ...     variflow.write_image(f"{folder}/a_img1.tif", pair.frame0)
+    ...     variflow.write_image(f"{folder}/a_img2.tif", pair.frame1)
+    ...     variflow.write_flow(f"{folder}/a_flow.flo", pair.flow)
+    ...     table = evaluate([piv(folder)], ["brox"])
+    >>> [(*key, row["epe"] < 0.1) for key, row in table.rows.items()]
+    [('piv', 'a', 'brox', True)]
+    """
+    chosen = _chosen(models)
+    _check_names(datasets)
+    results = Results(None if output is None else Path(output))
+    total = len(chosen) * sum(map(len, datasets))
+    done = 0
+    try:
+        for dataset in datasets:
+            for index, pair in enumerate(dataset.names):
+                sample: Sample | None = None
+                for model, settings in chosen:
+                    key = (dataset.name, pair, model.name)
+                    if callback is not None:
+                        callback(" ".join(key), done, total)
+                    done += 1
+                    if sample is None:
+                        sample = dataset[index]
+                        results.expect(key, digest_of_sample(sample))
+                    if sample.flow is not None and not results.hold(key, settings):
+                        results.add(key, settings, *_run(sample, model))
+        if callback is not None:
+            callback("", total, total)
+    finally:
+        results.save(last=True)
+    if not results.table.rows:
+        raise ValueError("datasets: none of the pairs has a truth")
+    return results.table
+
+
+def _chosen(wanted: Sequence[str | Model]) -> list[tuple[Model, str]]:
+    """Return each model with a digest of its settings, which tells whether its rows still hold."""
+    chosen = [models.get(model) for model in wanted]
+    names = [model.name for model in chosen]
+    if len(set(names)) < len(names):
+        raise ValueError(f"models: names that differ are wanted, got {', '.join(names)}")
+    return [(model, digest_of_settings((variflow.__version__, model))) for model in chosen]
+
+
+def _check_names(datasets: Sequence[Dataset]) -> None:
+    """Refuse pairs of one name: the row and the pictures of one would take the place of the other's."""
+    names = Counter((dataset.name, pair) for dataset in datasets for pair in dataset.names)
+    twice = [" ".join(name) for name, count in names.items() if count > 1]
+    if twice:
+        raise ValueError(f"datasets: pairs of the same name: {', '.join(twice[:3])}; evaluate them one by one")
+
+
+def _run(sample: Sample, model: Model) -> tuple[npt.NDArray[np.float32], Sample, float]:
+    start = time.perf_counter()
+    flow = variflow.estimate(sample.frame0, sample.frame1, model).flow
+    return flow, sample, time.perf_counter() - start

@@ -1,0 +1,171 @@
+"""The table of an evaluation, and its CSV file, of which each row carries a sum that tells whether it is whole."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from variflow.errors import warn
+from variflow.evaluation.measuring import FIGURES
+from variflow.io import atomic
+
+_KEY = ("dataset", "pair", "model")
+_TEXTS = (*_KEY, "settings", "inputs")
+_NUMBERS = ("seconds", "density", *FIGURES)
+COLUMNS = (*_TEXTS, *_NUMBERS, "check")
+
+Row = dict[str, Any]
+Key = tuple[str, str, str]
+
+
+@dataclass
+class Table:
+    """The figures of an evaluation: a row for each pair and model.
+
+    Parameters
+    ----------
+    rows : dict
+        By (data set, pair, model): the columns of :data:`COLUMNS` that are known.
+    """
+
+    rows: dict[Key, Row] = field(default_factory=dict)
+
+    def add(self, row: Row) -> None:
+        """Add a row, in place of one of the same data set, pair and model."""
+        self.rows[_key(row)] = row
+
+    def groups(self) -> dict[tuple[str, str], list[Row]]:
+        """Return the rows of each (data set, model), in the order in which they came."""
+        groups: dict[tuple[str, str], list[Row]] = {}
+        for row in self.rows.values():
+            groups.setdefault((row["dataset"], row["model"]), []).append(row)
+        return groups
+
+    def means(self, over: str = "pairs") -> dict[tuple[str, str], dict[str, float]]:
+        """Average each figure over the pairs that have it.
+
+        Parameters
+        ----------
+        over : {"pairs", "pixels"}
+            Every pair counts alike, or every pixel: then only figures that are means over pixels are there.
+
+        Returns
+        -------
+        means : dict of dict
+            By (data set, model), then by figure.
+        """
+        if over not in ("pairs", "pixels"):
+            raise ValueError(f"over: 'pairs' or 'pixels' is wanted, got {over!r}")
+        return {key: dict(_means(rows, over)) for key, rows in self.groups().items()}
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write a CSV file; it appears complete or not at all."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in self.rows.values():
+            writer.writerow(_cells(row))
+        with atomic(path) as file:
+            file.write(text.getvalue().encode(errors="surrogateescape"))
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Table:
+        """Read what :meth:`write` wrote.
+
+        Only rows that are whole, to the last character, are believed; `VariflowWarning` says of the others what is
+        wrong.
+        """
+        table, fault = cls.parse(Path(path).read_bytes())
+        if fault:
+            warn(f"{os.fspath(path)}: {fault}; the rest is read")
+        return table
+
+    @classmethod
+    def parse(cls, content: bytes) -> tuple[Table, str]:
+        """Return the rows of such a file that are whole, and what is wrong with the others, "" if nothing is."""
+        head, *lines = content.decode(errors="surrogateescape").removeprefix("\ufeff").split("\n")
+        if not content or tuple(_split(head)) != COLUMNS:
+            fault = "its columns are not those of this version of variflow" if content else "it is empty"
+            return cls(), fault
+        table, differing, damaged = cls(), set(), 0
+        for line in filter(str.strip, lines):
+            row = _row(_split(line))
+            if row is None:
+                damaged += 1
+                continue
+            key = _key(row)
+            if table.rows.setdefault(key, row) != row:
+                differing.add(key)
+        for key in differing:
+            del table.rows[key]
+        faults = [f"{damaged} of its rows are damaged"] * (damaged > 0)
+        faults += [f"{len(differing)} pairs have rows that differ"] * bool(differing)
+        return table, " and ".join(faults)
+
+
+def _key(row: Row) -> Key:
+    return row["dataset"], row["pair"], row["model"]
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    if unknown := row.keys() - set(COLUMNS):
+        raise ValueError(f"row: {', '.join(sorted(unknown))} is no column of a table")
+    cells = [_escaped(str(row.get(column, ""))) for column in _TEXTS]
+    cells += [repr(float(row[column])) if column in row else "" for column in _NUMBERS]
+    return [*cells, _sum(cells)]
+
+
+def _split(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line.removesuffix("\r")]), [])
+    except csv.Error:
+        return []
+
+
+def _row(cells: list[str]) -> Row | None:
+    """Return a row, None if it is not whole."""
+    if len(cells) != len(COLUMNS) or _sum(cells[:-1]) != cells[-1]:
+        return None
+    texts = {name: _unescaped(cell) for name, cell in zip(_TEXTS, cells, strict=False) if cell or name in _KEY}
+    numbers = zip(_NUMBERS, cells[len(_TEXTS) :], strict=False)
+    return texts | {name: float(cell) for name, cell in numbers if cell}
+
+
+def _sum(cells: Sequence[str]) -> str:
+    return hashlib.sha256("\x1f".join(cells).encode(errors="surrogateescape")).hexdigest()[:12]
+
+
+def _escaped(text: str) -> str:
+    """Keep a name on its line, and from being taken for a formula by what shows tables."""
+    text = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "'")) else text
+
+
+def _unescaped(text: str) -> str:
+    parts = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
+    return re.sub(r"\\.", lambda found: parts.get(found[0], found[0]), text.removeprefix("'"))
+
+
+def _means(rows: Sequence[Mapping[str, Any]], over: str) -> Iterable[tuple[str, float]]:
+    for figure in ("seconds", *FIGURES):
+        name, _, region = figure.partition("_")
+        having = [row for row in rows if figure in row]
+        if not having:
+            continue
+        values = np.array([row[figure] for row in having])
+        if name == "pixels":
+            yield figure, float(values.sum())
+        elif over == "pairs":
+            yield figure, float(values.mean())
+        elif name in ("epe", "fl", "angle") or name.startswith("r"):
+            counts = [row[f"pixels_{region}" if region else "pixels"] for row in having]
+            yield figure, float(np.average(values, weights=counts))

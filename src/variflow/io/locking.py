@@ -1,0 +1,66 @@
+"""One process at a time in a folder."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from variflow.errors import warn
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl: Any = None  # type: ignore[no-redef]
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block for this folder, and keep others out until the block ends.
+
+    The system takes the lock from a process that ends, however it ends, so that none stays.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder, which may be written.
+    """
+    path = folder / ".variflow.lock"
+    while True:
+        file = path.open("ab")
+        _wait(file, folder)
+        # Whoever had it before may have removed it: then another process locks another file of that name.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                break
+        file.close()
+    try:
+        yield
+    finally:
+        if fcntl is not None:
+            path.unlink(missing_ok=True)
+        file.close()
+        if fcntl is None:  # Windows removes no file that somebody has open
+            with suppress(OSError):
+                path.unlink()
+
+
+def _wait(file: BinaryIO, folder: Path) -> None:
+    if fcntl is None:
+        import msvcrt
+
+        lock: Any = msvcrt
+        while True:
+            try:
+                file.seek(0)
+                lock.locking(file.fileno(), lock.LK_NBLCK, 1)
+                return
+            except OSError:
+                time.sleep(0.05)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        warn(f"{folder}: cannot be locked ({error.strerror}); let one evaluation at a time write to it")
