@@ -213,7 +213,7 @@ def test_on_the_command_line(pairs, tmp_path):
     assert (tmp_path / "out" / "report.md").exists()
     for arguments, message in (
         (("-d", "piv", "-m", "still"), "--dataset: NAME:FOLDER is wanted"),
-        (("-d", "pic:x", "-m", "still"), "name: 'pic' is no data set"),
+        (("-d", "pic:x", "-m", "still"), "--dataset: 'pic' is no data set"),
         (("-d", f"piv:{tmp_path / 'out' / 'pictures'}", "-m", "still"), "no pair of frames in it; wanted is NAME_img1"),
         (("-d", f"piv:{tmp_path / 'piv'}", "-m", "brocks"), "model is 'brocks', wanted one of"),
     ):
