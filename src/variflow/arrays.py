@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from variflow.brief import Brief
+
 MOST_CHANNELS = 16
 # More would drown the rest of an energy in single precision.
 LARGEST_WEIGHT = 1e6
@@ -29,8 +31,8 @@ IMAGES, FLOWS = "variflow.read_image reads an image", "variflow.read_flow reads 
 _CPU = 1  # as DLPack counts devices
 
 
-@dataclass(frozen=True, eq=False)
-class Image:
+@dataclass(frozen=True, eq=False, repr=False)
+class Image(Brief):
     """A frame that came through the door, in memory of its own.
 
     Attributes
