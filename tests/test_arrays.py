@@ -361,5 +361,15 @@ def test_any_kind_of_array_gives_the_same(name, kind, tmp_path_factory):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_whole_sequence_in_one_array(kind):
+    frames = np.stack([GRAY0, GRAY1, GRAY0])
+    for found, wanted in zip(
+        variflow.estimate_video(KINDS[kind](frames), MODEL), variflow.estimate_video(frames, MODEL), strict=True
+    ):
+        np.testing.assert_array_equal(found.flow, wanted.flow)
+    np.testing.assert_array_equal(flowops.track(KINDS[kind](FLOWS), POINTS), flowops.track(FLOWS, POINTS))
+
+
 def as_tuple(found):
     return found if isinstance(found, tuple) else (found,)

@@ -139,7 +139,7 @@ def test_what_is_on_another_device_is_to_be_brought(case, given):
     function, name = ALL[case]
     message = said(function, given, TypeError)
     assert message.startswith(f"{name} is a {type(given).__name__} in the memory of another device")
-    assert f"{name}.cpu()" in message
+    assert ".cpu() of PyTorch" in message
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_channels_that_come_first(name, tmp_path, monkeypatch):
     function, argument = IMAGES[name]
     message = said(function, np.ascontiguousarray(np.moveaxis(FRAME, 2, 0)), ValueError)
     assert message.startswith(f"{argument} has shape (3, 20, 24)")
-    assert f"channels come last: np.moveaxis({argument}, 0, 2)" in message
+    assert f"channels come last: np.moveaxis({argument.partition(' ')[0]}, 0, 2)" in message
 
 
 @pytest.mark.parametrize("name", FLOWS)
@@ -216,11 +216,15 @@ def test_one_picture_is_no_video(shape):
         list(variflow.estimate_video([FRAME]))
 
 
-def test_what_is_a_video():
+def test_what_is_a_video(tmp_path):
     for frames in (np.stack([GRAY] * 3), np.stack([FRAME] * 3), [GRAY] * 3, (GRAY for _ in range(3))):
         assert len(list(variflow.estimate_video(frames, "horn-schunck"))) == 2
     narrow = [np.arange(60.0).reshape(20, 3)] * 2
     assert len(list(variflow.estimate_video(narrow, "horn-schunck"))) == 1
+    variflow.write_frames(tmp_path / "stack.npy", [FRAME] * 3)  # a sequence that says the shape of each frame
+    frames = variflow.read_frames(tmp_path / "stack.npy")
+    assert frames.shape == FRAME.shape
+    assert len(list(variflow.estimate_video(frames, "horn-schunck"))) == 2
 
 
 def test_tensors():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,8 +63,7 @@ def read(
     TypeError
         If it is no array of such numbers, naming it.
     """
-    if isinstance(value, str | bytes | os.PathLike):
-        raise TypeError(f"{name} is the path {os.fspath(value)!r:.200}, wanted an array; {file}")
+    _refuse_path(value, name, "an array", file)
     try:
         array = _in_numpy(value)
     except Exception as error:
@@ -71,7 +71,7 @@ def read(
         if _is_elsewhere(value):
             raise TypeError(
                 f"{name} is a {what} in the memory of another device, wanted an array in that of the CPU: bring it "
-                f"there first, as {name}.cpu() of PyTorch and {name}.get() of CuPy do"
+                "there first, as .cpu() of PyTorch and .get() of CuPy do"
             ) from error
         raise TypeError(f"{name} is a {what} that NumPy cannot read as an array: {error}") from error
     if array.dtype.kind == "V" and array.dtype.names is None and np.can_cast(array.dtype, np.float32):
@@ -84,6 +84,11 @@ def read(
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         known = ~np.ma.getmaskarray(array)
     return np.require(np.asarray(array), array.dtype.newbyteorder("="), ("C", "A")), known
+
+
+def _refuse_path(value: Any, name: str, wanted: str, file: str) -> None:
+    if isinstance(value, str | bytes | os.PathLike):
+        raise TypeError(f"{name} is the path {os.fspath(value)!r:.200}, wanted {wanted}; {file}")
 
 
 def _in_numpy(value: Any) -> NDArray[Any]:
@@ -128,6 +133,24 @@ def _with_gaps(array: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[Any]:
     copy = array.astype(array.dtype if array.dtype.kind == "f" else np.float64)
     copy[~known] = np.nan
     return copy
+
+
+def whole(values: Any, name: str, file: str) -> Iterable[Any]:
+    """Return an iterable of arrays, of what is one or an array itself that cannot be iterated over.
+
+    Raises
+    ------
+    TypeError
+        If it is none, naming it.
+    """
+    _refuse_path(values, name, "arrays", file)
+    if isinstance(values, memoryview) or (hasattr(values, "__dlpack__") and not hasattr(values, "__iter__")):
+        return as_numbers(values, name, INTENSITIES, file)
+    try:
+        iter(values)
+    except TypeError:
+        raise TypeError(f"{name} is a {type(values).__name__}, wanted an iterable of arrays") from None
+    return values  # type: ignore[no-any-return]
 
 
 def frame_axes(shape: tuple[int, ...]) -> int:
@@ -193,7 +216,8 @@ def as_flow(value: Any, name: str = "flow", dtype: DTypeLike = np.float32) -> ND
 
 def _last(value: Any, name: str, axis: str) -> str:
     """Say how to bring the first axis to the end."""
-    array = name if isinstance(value, np.ndarray) else f"np.asarray({name})"
+    word = name.partition(" ")[0]  # of "frame 7", frame
+    array = word if isinstance(value, np.ndarray) else f"np.asarray({word})"
     return f"{axis} come last: np.moveaxis({array}, 0, 2)"
 
 

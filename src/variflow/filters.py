@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from variflow import _core
-from variflow.arrays import as_single
+from variflow.arrays import FLOWS, as_single
 from variflow.choices import check_choice, check_number, check_whole, keep
 from variflow.resampling import Planes, stacked
 
@@ -77,7 +77,7 @@ def median(flow: tuple[Planes, Planes], size: Literal[3, 5]) -> tuple[Planes, Pl
     >>> bool(median((u, u), 3)[0].any())
     False
     """
-    u, v = (_core.median(as_single(plane, "flow")[None], size)[0] for plane in flow)
+    u, v = (_core.median(as_single(plane, "flow", file=FLOWS)[None], size)[0] for plane in flow)
     return u, v
 
 
@@ -198,7 +198,7 @@ class WeightedMedian:
 
     def __call__(self, flow: tuple[Planes, Planes], at: Linearisation) -> tuple[Planes, Planes]:
         """Return the filtered flow; of `at`, ``guide``, ``It`` and ``mismatch`` are used."""
-        planes = stacked([as_single(plane, "flow") for plane in flow])
+        planes = stacked([as_single(plane, "flow", file=FLOWS) for plane in flow])
         plain = _core.median(planes, self.size)
         edges = _core.motion_edges(plain, self.edge, self.ratio, self.window, self.dilation)
         deviations = self.divergence, self.difference, self.mismatch

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from variflow import models
-from variflow.arrays import Image, as_image, frame_axes
+from variflow.arrays import Image, as_image, frame_axes, whole
 from variflow.brief import Brief
 from variflow.calling import explained
 from variflow.carrying import Carried
@@ -77,21 +76,17 @@ def estimate_video(
     1.5
     1.5
     """
-    if isinstance(frames, str | bytes | PathLike):
-        raise TypeError(f"frames is the path {str(frames)!r}, wanted arrays; variflow.read_frames opens a video")
+    frames = whole(frames, "frames", "variflow.read_frames opens a video")
     _refuse_one_frame(frames)
-    try:
-        arrays = iter(frames)
-    except TypeError:
-        raise TypeError(f"frames is a {type(frames).__name__}, wanted an iterable of arrays") from None
+    arrays = iter(frames)
     wanted = None if intensity_range is None else checked_range(intensity_range)
     return _results(arrays, models.get(model), wanted)
 
 
 def _refuse_one_frame(frames: Any) -> None:
-    """Raise ValueError if an array is one frame, not several."""
+    """Raise ValueError if an array is one frame, not several; what else has a shape may have that of each frame."""
     shape = getattr(frames, "shape", None)
-    if not isinstance(shape, tuple) or len(shape) > frame_axes(shape):
+    if not hasattr(frames, "__array__") or not isinstance(shape, tuple) or len(shape) > frame_axes(shape):
         return
     what = f"an image of {shape[2]} channels" if len(shape) == 3 else "a gray image"
     raise ValueError(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.arrays import FLOWS, as_numbers
+from variflow.arrays import FLOWS, as_numbers, whole
 from variflow.choices import check_whole
 from variflow.flowops.fields import Flow, checked, number, sample
 
@@ -46,10 +45,8 @@ def track(flows: Iterable[Any], points: Any) -> NDArray[np.float64]:
     [[1.0, 1.0], [1.75, 1.75], [2.5, 2.5]]
     """
     places = [_points(points, "points")]
-    if isinstance(flows, str | bytes | PathLike):
-        raise TypeError(f"flows is the path {flows!r}, wanted arrays; {FLOWS}")
     size: tuple[int, ...] | None = None
-    for index, flow in enumerate(flows):
+    for index, flow in enumerate(whole(flows, "flows", FLOWS)):
         field = checked(flow, f"flows[{index}]")
         if size is not None and field.shape != size:
             raise ValueError(f"flows[{index}] has shape {field.shape}, wanted that of the first, {size}")
