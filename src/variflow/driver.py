@@ -19,6 +19,7 @@ from variflow.carrying import Carried
 from variflow.energy import Energy
 from variflow.energy.directions import check_turns, turned_round
 from variflow.energy.fields import at_level
+from variflow.errors import warn
 from variflow.filters import filtered
 from variflow.frames import Images, checked, checked_range, fill_missing
 from variflow.light import Light, LightMatching
@@ -29,6 +30,9 @@ from variflow.pyramid import Level, pyramid
 from variflow.resampling import Planes, resample_flow
 from variflow.result import EnergyRecord, Flow, Result, State
 from variflow.solve.minimum import Minimum, NativeSolver
+
+# An energy that rises in more than this part of the solves is worth a warning.
+_MANY = 0.25
 
 
 @explained
@@ -129,7 +133,7 @@ def concluded(
     native = isinstance(model.solver, NativeSolver)
     energies: list[EnergyRecord] = []
     count = exhausted = 0
-    reason = "finished every warp"
+    reason, stopped = "finished every warp", False
     for state in states:
         count += 1
         exhausted += state.exhausted
@@ -141,6 +145,7 @@ def concluded(
             reason = state.failure
         elif callback is not None and _is_true(callback(state)):
             reason = f"stopped by the callback at level {state.level}, warp {state.warp}"
+            stopped = True
             break
     if exhausted:
         reason += f"; {exhausted} of {count} solves used all {model.steps} steps"
@@ -150,7 +155,8 @@ def concluded(
     if rose:
         reason += f"; the energy rose in {rose} of {count} solves"
     height, width = inputs["frame0"].shape[:2]
-    result = Result(state.full_size((height, width)), reason, model, iterate, inputs, count)
+    converged = state.settled and not stopped
+    result = Result(state.full_size((height, width)), reason, converged, model, iterate, inputs, count)
     if energies:
         result.__dict__["energies"] = energies
     return result
@@ -215,15 +221,19 @@ def levels_of(images: Images, model: Model, light: Light | None = None) -> list[
 
 def iterate_prepared(images: Images, levels: list[Level], model: Model, init: Any = None) -> Iterator[State]:
     """Estimate step by step, as `iterate` does, from frames that were checked and their pyramid."""
-    still = np.broadcast_to(np.float32(0), levels[0].shape)
-    at_level(model.energy, [level.shape for level in levels], 0)  # which looks at the arrays before any work
+    still = np.zeros(levels[0].shape, np.float32)
+    finest = _linearise(levels[0], (still, still), model)
+    shapes = [level.shape for level in levels]
+    at_level(model.energy, shapes, 0)  # which looks at the arrays before any work
     if isinstance(init, Inverse):
         model = replace(model, energy=turned_round(model.energy, _enlarged(init.forward, levels[0].shape), levels[0]))
     if model.occlusion == "estimated":
         check_turns(model.energy, levels[0])
-    solver, instead = solve.suited(model.energy, model.solver, _linearise(levels[0], (still, still), model))
+    solver, instead = solve.suited(model.energy, model.solver, finest)
     suited = replace(model, solver=solver) if instead else model
     start = _start(init, levels, suited)
+    first = _linearise(levels[start.level], start.planes, model)
+    solve.check_start(solver, *((at_level(model.energy, shapes, at.level.index), at) for at in (first, finest)))
     light = None
     if model.light == "matched":
         light = LightMatching(
@@ -259,6 +269,7 @@ def _coarse_to_fine(
     index, flow, begins = start.level, start.planes, True
     occlusion = None
     shapes = [level.shape for level in levels]
+    rises: list[tuple[int, str]] = []  # at each warp, its level and why its increment was dropped
     while index >= min(model.finest, start.level):
         flow = resample_flow(flow, levels[index].shape)
         if light is not None:
@@ -278,15 +289,26 @@ def _coarse_to_fine(
                 flow = filtered(model.filter, flow, at, f"level {level.index}")
             if last:
                 flow = start.kept_unseen(flow)
-            failure = f"{minimum.failure} at level {level.index}, warp {warp}" if minimum.failure else ""
+            failure = f"{minimum.failure} (level {level.index}, warp {warp})" if minimum.failure else ""
+            rises.append((level.index, minimum.rose))
             yield State(level.index, warp, flow, minimum, failure)
             if failure:
+                warn(f"the estimate {failure}; the flow is the one of before")
                 return
         if back is not None and index == estimated_at(levels) > model.finest:
             occlusion = _occlusion(level, flow, model, back)
         instead = None if carried is None else carried.instead(levels, index, flow, model)
         begins = instead is not None
         index, flow = (index - 1, flow) if instead is None else (instead.level, instead.planes)
+    _tell_of(rises)
+
+
+def _tell_of(rises: list[tuple[int, str]]) -> None:
+    """Warn if the energy rose at the finest level that was solved, or in many solves."""
+    risen = [why for _, why in rises if why]
+    at_end = any(why for level, why in rises if level == rises[-1][0])
+    if at_end or len(risen) > _MANY * len(rises):
+        warn(f"the energy rose in {len(risen)} of {len(rises)} solves, whose increments were dropped: {risen[-1]}")
 
 
 def _occlusion(

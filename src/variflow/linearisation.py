@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
@@ -150,6 +151,16 @@ class Linearisation:
         all channels. 0 where the weights are.
         """
         return mismatch_over(self, _core.mismatch_floor) * (self.weights > 0)
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise AttributeError, naming the parts that there are."""
+        if hasattr(type(self), name):  # it is there, and raised an AttributeError of its own: let it again
+            return object.__getattribute__(self, name)
+        parts = [field.name for field in fields(Linearisation)]
+        parts += [part for part, value in vars(Linearisation).items() if isinstance(value, _Derived) and part[0] != "_"]
+        close = difflib.get_close_matches(name, parts, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise AttributeError(f"at has no {name!r}, wanted one of {', '.join(map(repr, parts))}{hint}")
 
     def _part(self, part: _Derived) -> Any:
         """Compute a part."""
@@ -346,7 +357,7 @@ class LentLinearisation(Linearisation):
 
     def __getattr__(self, name: str) -> Any:
         if name not in (field.name for field in fields(self)):
-            raise AttributeError(f"a Linearisation has no attribute {name!r}")
+            return super().__getattr__(name)
         self.__dict__[name] = copied = _copied(getattr(self._at, name))
         return copied
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -112,7 +113,7 @@ class Model:
     def __post_init__(self) -> None:
         _check_function("energy", self.energy, "energy(d, at) -> scalar")
         if self.filter is not None:
-            _check_function("filter", self.filter, "(flow, at) -> flow")
+            _check_function("filter", self.filter, "filter(flow, at) -> flow")
         if self.solver is not None and not isinstance(self.solver, NativeSolver):
             from variflow.solve import general  # which imports JAX
 
@@ -153,6 +154,14 @@ def _check_function(name: str, value: Any, wanted: str) -> None:
         raise TypeError(f"{name} is the class {value.__name__}, wanted one of its objects: {value.__name__}(...)")
     if not callable(value):
         raise TypeError(f"{name} is a {type(value).__name__}, wanted a function {wanted}")
+    try:
+        signature = inspect.signature(value)
+    except ValueError:  # a function that is not written in Python
+        return
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        raise TypeError(f"{name} takes {signature}, wanted a function {wanted}") from None
 
 
 def _checked_warps(warps: Any) -> int | tuple[int, ...]:

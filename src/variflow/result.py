@@ -116,6 +116,11 @@ class State:
         """The flow so far, ``(H, W, 2)`` at this level's size and in its pixels."""
         return np.stack(self._planes, axis=-1)
 
+    @property
+    def settled(self) -> bool:
+        """Whether the solver came to rest in this warp, which moved hardly any pixel (see `Result.converged`)."""
+        return not self.failure and self._minimum.settled
+
     def resampled(self, shape: tuple[int, int]) -> tuple[Planes, Planes]:
         """Return the flow so far, ``(u, v)``, brought to another size; of its own size, to be looked at alone."""
         return resample_flow(self._planes, shape)
@@ -149,12 +154,19 @@ class Result:
         ``(u, v)`` in pixels from the first frame to the second, u to the right and v down; finite everywhere.
     reason : str
         Why the estimate ended, whether the solver met its tolerances, and if another than the model's was used, why.
+    converged : bool
+        Whether the last warp shows that more of them would hardly change the flow: it moved at most 5 % of the pixels
+        by more than 0.1 pixel, before the filter; the solver came to rest; and the estimate was not stopped. A general
+        solver has come to rest if the energy did not rise, does not fall further along the increment, and fell by less
+        than a thousandth in the last half of its steps, or met its tolerance. A native solver takes a fixed number of
+        sweeps, and only the increment tells. Models with few warps, made for speed, mostly end before: no fault.
     model : Model
         What computed it.
     """
 
     flow: Flow
     reason: str
+    converged: bool
     model: Model
     _iterate: Callable[..., Iterator[State]]
     _inputs: dict[str, Any]

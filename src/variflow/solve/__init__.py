@@ -10,6 +10,8 @@ The solvers are `relaxation.Relaxation`, `primal_dual.PrimalDual`, `lucas_kanade
 from __future__ import annotations
 
 import importlib
+import math
+from dataclasses import replace
 from typing import Any
 
 from variflow.energy.terms import Energy, NotTakenApart
@@ -68,7 +70,28 @@ def _suited(energy: Energy, solver: Any, at: LevelLinearisation) -> tuple[Any, s
 def minimise(energy: Energy, solver: Any, steps: int, at: LevelLinearisation, state: Any = None) -> Minimum:
     """Minimise ``energy(d, at)`` over the increment d, from zero; `state` is that of the level's previous warp."""
     if isinstance(solver, NativeSolver):
-        return solver.minimise(energy, at, state)
+        return _finite(solver.minimise(energy, at, state), solver)
     from variflow.solve import general
 
     return general.minimise(energy, solver, steps, at)
+
+
+def check_start(
+    solver: Any, start: tuple[Energy, LevelLinearisation], finest: tuple[Energy, LevelLinearisation]
+) -> None:
+    """Raise ValueError if an energy that is differentiated has no finite slope, or none that the frames give it.
+
+    It is looked at around the start of the estimate, and where need be at the finest level.
+    """
+    if not isinstance(solver, NativeSolver):
+        from variflow.solve.checking import check_slope
+
+        check_slope(start, finest)
+
+
+def _finite(minimum: Minimum, solver: NativeSolver) -> Minimum:
+    """Return what a solver found; that nothing was, if it is not finite."""
+    if math.isfinite(sum(float(plane.sum()) for plane in minimum.flow)):
+        return minimum
+    failure = f"stopped because {type(solver).__name__} returned a flow that is not finite, which was dropped"
+    return replace(minimum, flow=minimum.start, failure=failure)

@@ -20,13 +20,29 @@ import optimistix
 
 from variflow.energy.programs import run, settings
 from variflow.energy.terms import Energy
+from variflow.energy.tracing import explained
 from variflow.linearisation import Linearisation
+from variflow.solve.checking import ASK, NO_MINIMUM, fault_of
 from variflow.solve.minimum import Minimum
 
 # A solver whose state is larger than this many flows stores a matrix, not a few vectors...
 _LARGEST_STATE_IN_FLOWS = 200
 # ... which is no trouble while it is smaller than this, in bytes.
 _SMALL_STATE = 2**30
+
+_WANTED = (
+    "wanted a minimiser of optimistix (LBFGS, NonlinearCG, GradientDescent, OptaxMinimiser, ...) or an optimiser of "
+    "optax (sgd, adam, ...)"
+)
+_FOR_OTHER_PROBLEMS = (
+    optimistix.AbstractLeastSquaresSolver,
+    optimistix.AbstractRootFinder,
+    optimistix.AbstractFixedPointSolver,
+)
+# An energy that ends higher than it began by this part has risen, and not only by steps around a minimum. A solver that
+# came to rest raised it by less than the second part, and lowered it by less than the third in the last half of its
+# steps, if it took them all.
+_RISE, _ROUNDING, _FALL = 1e-2, 1e-4, 1e-3
 
 
 def as_minimiser(solver: Any) -> Any:
@@ -37,14 +53,24 @@ def as_minimiser(solver: Any) -> Any:
     """
     if solver is None:
         return optimistix.LBFGS(rtol=1e-5, atol=1e-5)
+    if isinstance(solver, optimistix.NelderMead):
+        raise TypeError(f"solver is a NelderMead, which keeps a point more than there are unknowns: {_WANTED}")
     if isinstance(solver, optimistix.AbstractMinimiser):
         return solver
     if isinstance(solver, optax.GradientTransformation):
         return optimistix.OptaxMinimiser(solver, rtol=0.0, atol=0.0)
-    raise TypeError(
-        f"solver is a {type(solver).__name__}, wanted a minimiser of optimistix (LBFGS, NonlinearCG, GradientDescent, "
-        "OptaxMinimiser, ...) or an optimiser of optax (sgd, adam, ...)"
-    )
+    kind = type(solver).__name__
+    if isinstance(solver, _FOR_OTHER_PROBLEMS):
+        raise TypeError(
+            f"solver is a {kind}, which solves for residuals or roots, not for the minimum of an energy: {_WANTED}; "
+            "for data terms by their residuals there is variflow.solve.relaxation.Relaxation()"
+        )
+    if isinstance(solver, type):
+        raise TypeError(f"solver is the class {solver.__name__}, wanted one of its objects: {solver.__name__}(...)")
+    name = getattr(solver, "__name__", "")
+    if name:
+        raise TypeError(f"solver is the function {name}, wanted what an optimiser's function returns, or {_WANTED}")
+    raise TypeError(f"solver is a {kind}, {_WANTED}")
 
 
 @settings()
@@ -59,7 +85,8 @@ def check(energy: Energy, solver: Any, at: Linearisation) -> None:
         If the solver stores a dense Hessian too large for these frames.
     """
     at = at.plain()
-    out = eqx.filter_eval_shape(energy, _zero(at), at)
+    with explained(energy, at.valid.shape):
+        out = eqx.filter_eval_shape(energy, _zero(at), at)
     if not isinstance(out, jax.ShapeDtypeStruct | float):
         raise TypeError(f"energy returned a {type(out).__name__}, wanted one float: a sum over pixels")
     if isinstance(out, jax.ShapeDtypeStruct) and not jnp.issubdtype(out.dtype, jnp.floating):
@@ -82,22 +109,42 @@ def minimise(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Mini
     """Minimise ``energy(d, at)`` over the increment d, from zero, in at most `steps` steps of the solver."""
     at = at.plain()
     minimiser = as_minimiser(solver)
-    increment, before, after, energies, taken = run(_program, energy, minimiser, steps, at)
+    with explained(energy, at.valid.shape):
+        increment, *seen, energies, taken = run(_program, energy, minimiser, steps, at)
     count = int(taken)
     u, v = (np.asarray(plane) for plane in increment)
+    before, after = map(float, seen)
+    energies = np.asarray(energies)
     if not np.isfinite(before):
-        raise ValueError(f"energy returned {float(before)} for the zero increment, wanted one finite float")
-    failure = ""
+        raise ValueError(f"energy returned {before} for the zero increment, wanted one finite float")
+    rose, finished = False, False
     if not (np.isfinite(after) and np.isfinite(u).all() and np.isfinite(v).all()):
-        failure = f"stopped because the solver diverged (energy {float(after)}) and its increment was dropped"
+        fault = NO_MINIMUM if after == -np.inf else f"the solver diverged (energy {after}): {_remedy(solver)}"
+    else:
+        fault, finished = fault_of(energy, (u, v), at, before)
+        rose = after - before > _RISE * abs(before)
+        finished = finished and after - before <= _ROUNDING * abs(before)
+        if count == steps:
+            finished = finished and energies[count // 2] - after <= _FALL * max(abs(before), abs(after))
+    start = at.flow
     return Minimum(
-        start=at.flow,
-        flow=(at.flow[0] + u, at.flow[1] + v),
-        energies=lambda: (float(before), float(after)),
-        steps=np.asarray(energies)[:count],
+        start=start,
+        flow=start if fault or rose else (start[0] + u, start[1] + v),
+        energies=lambda: (before, after),
+        steps=energies[:count],
         exhausted=_may_stop(minimiser) and count == steps,
-        failure=failure,
+        rose=_remedy(solver) if rose and not fault else "",
+        finished=finished,
+        failure=f"stopped because {fault}" if fault else "",
     )
+
+
+def _remedy(solver: Any) -> str:
+    if isinstance(solver, optax.GradientTransformation | optimistix.OptaxMinimiser):
+        return "lower the learning rate of the optimiser of optax, or take LBFGS, which has none"
+    if isinstance(solver, optimistix.GradientDescent):
+        return "lower the learning rate of GradientDescent, or take LBFGS, which has none"
+    return f"{ASK} If it has one, take another solver than {type(as_minimiser(solver)).__name__}"
 
 
 def _program(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Any:

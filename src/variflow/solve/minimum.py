@@ -17,6 +17,9 @@ from variflow.energy.terms import Energy
 from variflow.linearisation import LevelLinearisation
 from variflow.resampling import Planes
 
+# An increment that moves at most this part of the pixels by more than so many pixels moves hardly any.
+_FEW, _STILL = 0.05, 0.1
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Minimum(Brief):
@@ -33,6 +36,10 @@ class Minimum(Brief):
         The energy that the solver saw at each step, where it looks.
     exhausted : bool
         Whether the solver has a tolerance and used all its steps without meeting it.
+    rose : str
+        Why the energy rose, so that the increment was dropped; empty if it was not.
+    finished : bool
+        Whether the solver came to rest, as far as it can tell.
     failure : str
         Why `flow` is unusable; empty if it is not.
     state : optional
@@ -44,6 +51,8 @@ class Minimum(Brief):
     energies: Callable[[], tuple[float, float]] = field(repr=False)
     steps: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     exhausted: bool = False
+    rose: str = ""
+    finished: bool = True
     failure: str = ""
     state: Any = field(default=None, repr=False)
 
@@ -51,6 +60,14 @@ class Minimum(Brief):
     def increment(self) -> tuple[Planes, Planes]:
         """What was added to the flow so far."""
         return self.flow[0] - self.start[0], self.flow[1] - self.start[1]
+
+    @property
+    def settled(self) -> bool:
+        """Whether the solver came to rest and its increment moves hardly any pixel."""
+        if self.failure or self.rose or not self.finished:
+            return False
+        du, dv = self.increment
+        return bool(np.count_nonzero(du * du + dv * dv > _STILL**2) <= _FEW * du.size)
 
     def copied(self) -> Minimum:
         """Return the same with arrays of its own, for whoever may write into them."""
