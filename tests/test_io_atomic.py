@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from variflow import view, write_flow, write_image
 from variflow.evaluation import Table
-from variflow.io import atomic, check_flow_path, check_image_path, read_flow, read_image
+from variflow.io import atomic, check_flow_path, check_image_path, read_flow, read_image, write_frames
 from variflow.io.atomic import folder_beside
 
 posix = pytest.mark.skipif(os.name == "nt", reason="limits, signals, links and permissions of POSIX")
@@ -45,10 +45,18 @@ def picture(path, value=0):
     write_image(path, np.random.default_rng(value).integers(0, 255, (90, 90, 3), np.uint8))
 
 
+def frames(path):
+    write_frames(path, np.random.default_rng(0).integers(0, 255, (3, 20, 30), np.uint8))
+
+
 WRITERS = {
     **{f"flow{extension}": lambda path: write_flow(path, FLOW) for extension in FLOWS},
     **{f"picture{extension}": picture for extension in (".png", ".tif", ".jpg")},
     **{f"figure{extension}": lambda path: view.save(path, Figure()) for extension in (".png", ".pdf", ".svg")},
+    **{
+        f"frames{extension}": lambda path: frames(path)
+        for extension in (".tif", ".npy", *(name for name in FLOWS if name == ".zarr"))
+    },
     "table.csv": lambda path: table().write(path),
 }
 
@@ -106,7 +114,7 @@ def test_where_nothing_can_be_written(tmp_path, name):
         tmp_path / "folder" / name,
         tmp_path / ("x" * 300 + name),
     ):
-        wanted = ValueError if name == "flow.zarr" and path.parent.name == "folder" else OSError
+        wanted = ValueError if name.endswith(".zarr") and path.parent.name == "folder" else OSError
         with pytest.raises(wanted) as caught:
             WRITERS[name](path)
         assert str(path) in str(caught.value)
@@ -123,7 +131,7 @@ def test_a_folder_and_a_file_that_may_not_be_written(tmp_path, name, monkeypatch
     with pytest.raises(PermissionError, match=f"folder {tmp_path} may not be written") as caught:
         WRITERS[name](tmp_path / name)
     assert caught.value.filename == str(tmp_path / name)
-    if name == "flow.zarr":
+    if name.endswith(".zarr"):
         return
     (tmp_path / name).write_text("old")
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path / name and access(path, mode))
@@ -151,7 +159,7 @@ def test_permissions_and_links_stay(tmp_path, name):
         WRITERS[name](tmp_path / f"new-{name}")
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / f"new-{name}").stat().st_mode) == (0o750 if name == "flow.zarr" else 0o640)
+    assert stat.S_IMODE((tmp_path / f"new-{name}").stat().st_mode) == (0o750 if name.endswith(".zarr") else 0o640)
     assert len(list(tmp_path.iterdir())) == 3
 
 

@@ -45,6 +45,18 @@ def write_stack(path, stack):
         import zarr
 
         zarr.create_array(path, data=stack, chunks=(1, 20, 50))
+    elif path.suffix == ".h5":
+        import h5py
+
+        with h5py.File(path, "w") as file:
+            file["frames"] = stack
+    elif path.suffix == ".nc":
+        from scipy.io import netcdf_file
+
+        with netcdf_file(path, "w") as file:
+            for axis, length in zip("tyx", stack.shape, strict=True):
+                file.createDimension(axis, length)
+            file.createVariable("frames", "i2", ("t", "y", "x"))[:] = stack
     else:
         imageio.imwrite(path, np.stack([stack] * 3, axis=-1))
 
@@ -83,7 +95,10 @@ def test_other_stacks_that_are_shortened_while_they_are_open(tmp_path, kind):
         frames[5]
 
 
-@pytest.mark.parametrize("kind", [".npy", ".tif", ".pgm", ".gif", *([".zarr"] if has("zarr") else [])])
+@pytest.mark.parametrize(
+    "kind",
+    [".npy", ".tif", ".pgm", ".gif", ".nc", *([".h5"] if has("h5py") else []), *([".zarr"] if has("zarr") else [])],
+)
 def test_a_stack_that_is_replaced_while_it_is_open(tmp_path, kind):
     """Its frames are those of one file."""
     path = tmp_path / f"a{kind}"
@@ -94,8 +109,8 @@ def test_a_stack_that_is_replaced_while_it_is_open(tmp_path, kind):
     if kind == ".zarr":
         path.rename(tmp_path / "c.zarr")
     (tmp_path / f"b{kind}").replace(path)
-    if kind == ".zarr":
-        with pytest.raises(ImageFileError, match="frame 2 cannot be read: another array has taken its place"):
+    if kind in (".zarr", ".h5", ".nc"):
+        with pytest.raises(ImageFileError, match=r"another (array|file) has taken its place"):
             frames[2]
     else:
         assert np.array_equal(frames[2], before[2])

@@ -84,8 +84,7 @@ def folder_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     A folder that is already there is put aside, and removed only when the new one has its name.
     """
-    target = Path(os.path.realpath(path))
-    _check_parent(path, target)
+    target = folder_destination(path)
     with naming(path), _part(target.parent, Path.mkdir) as part:
         yield part
         _keep_permissions(target, part)
@@ -116,6 +115,13 @@ def destination(path: str | os.PathLike[str]) -> Path:
         raise PermissionError(errno.EACCES, "is there, and may not be written", os.fspath(path))
     if not target.exists() or target.is_file():
         _check_parent(path, target)
+    return target
+
+
+def folder_destination(path: str | os.PathLike[str]) -> Path:
+    """Return where a folder made at `path` really goes, or raise as `folder_beside` does if it cannot."""
+    target = Path(os.path.realpath(path))
+    _check_parent(path, target)
     return target
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from variflow.arrays import as_flow
 from variflow.io import exr, extras, flo, flo5, kitti, npy, npz, pfm, tiff, zarr_array
-from variflow.io.atomic import destination
+from variflow.io.atomic import destination, folder_destination
 from variflow.io.errors import FlowFileError, explained
 
 
@@ -157,7 +157,8 @@ def _format_to_write(path: str | os.PathLike[str]) -> _Format:
     module = getattr(known, "EXTRA", None)
     if module is not None:
         extras.check_installed(module)
-    if known is zarr_array and Path(path).exists():
+    if known is zarr_array:
+        folder_destination(path)
         zarr_array.replaceable(Path(path))
     else:
         destination(path)

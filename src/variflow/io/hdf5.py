@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from variflow.io import claims, extras
 from variflow.io.errors import FileFormatError, ImageFileError
-from variflow.io.opening import opened, size_of
+from variflow.io.opening import identity, opened, size_of
 from variflow.io.variables import MEANING, Variable
 
 _RADAR = ("gain", "offset", "nodata", "undetect")
@@ -46,11 +46,13 @@ def variables(path: Path) -> list[Variable]:
 def _variable(path: Path, name: str, dataset: Any) -> Variable:
     shape = tuple(dataset.shape)
 
+    before = identity(path)
+
     def read(part: tuple[Any, ...]) -> npt.NDArray[Any]:
         h5py = extras.load("h5py")
         with opened(path, ImageFileError) as stored, h5py.File(stored, "r") as file:
             dataset = file[name]
-            if dataset.shape != shape:
+            if identity(path) != before or dataset.shape != shape:
                 raise ImageFileError(path, "another file has taken its place since it was opened")
             check_dataset(path, dataset, size_of(stored), ImageFileError)
             return np.asarray(dataset[part])

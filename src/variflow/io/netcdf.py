@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.io.errors import ImageFileError
-from variflow.io.opening import opened
+from variflow.io.opening import identity, opened
 from variflow.io.variables import MEANING, Variable
 
 
@@ -47,9 +47,11 @@ def _file(path: Path) -> Any:
 def _variable(path: Path, name: str, variable: Any) -> Variable:
     shape = tuple(variable.data.shape)
 
+    before = identity(path)
+
     def read(part: tuple[Any, ...]) -> npt.NDArray[Any]:
         with opened(path, ImageFileError, by_name=True), _file(path) as file:
-            if tuple(file.variables[name].data.shape) != shape:
+            if identity(path) != before or tuple(file.variables[name].data.shape) != shape:
                 raise ImageFileError(path, "another file has taken its place since it was opened")
             # A copy, because the file cannot be closed while something of it is in use.
             return np.array(file.variables[name].data[part])

@@ -87,7 +87,7 @@ def identity(path: Path) -> tuple[int, ...] | None:
         found = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino, found.st_mtime_ns
+    return found.st_dev, found.st_ino
 
 
 _CHANGED = "was written to while it was read; read it again"

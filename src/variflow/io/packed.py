@@ -16,9 +16,10 @@ from typing import Any, BinaryIO
 import numpy.typing as npt
 
 from variflow.io.errors import ImageFileError, explained
+from variflow.io.opening import opened, size_of
 from variflow.io.sequences import Frames
 
-_OPENERS: dict[bytes, Callable[[Path], Any]] = {
+_OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
@@ -102,12 +103,12 @@ class Unpacked(Frames):
 
 
 def _unpack(path: Path, target: Path) -> None:
-    with path.open("rb") as file:
-        start = file.read(8)
-    most = max(_HARMLESS, _MOST * path.stat().st_size)
-    opener = next(opener for magic, opener in _OPENERS.items() if start.startswith(magic))
     source: BinaryIO
-    with opener(path) as source, target.open("wb") as unpacked:
+    with opened(path, ImageFileError) as file, target.open("wb") as unpacked:
+        most = max(_HARMLESS, _MOST * size_of(file))
+        start = file.read(8)
+        file.seek(0)
+        source = next(opener for magic, opener in _OPENERS.items() if start.startswith(magic))(file)
         while part := source.read(_STEP):
             if unpacked.tell() + len(part) > most:
                 raise ImageFileError(

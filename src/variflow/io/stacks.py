@@ -145,8 +145,7 @@ def _write_header(file: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> int
 
 def _write_zarr(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) -> None:
     zarr = extras.load("zarr")
-    if Path(path).exists():
-        zarr_array.replaceable(Path(path))
+    zarr_array.replaceable(Path(path))
     with folder_beside(path) as part:
         array: Any = None
         for frame in _alike(frames, _as_numbers):
