@@ -14,6 +14,9 @@ from variflow.choices import suggestion
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
 
+# So many items of a sequence are looked at.
+_MOST = 64
+
 
 def explained(function: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
     """Decorate a public function: it says what to write where a keyword is not its own, or where JAX traces it."""
@@ -41,12 +44,20 @@ def refuse_traced(name: str, values: Iterable[Any]) -> None:
         )
 
 
-def _is_traced(value: Any) -> bool:
+def _is_traced(value: Any, seen: frozenset[int] = frozenset()) -> bool:
+    """Return whether a value is or holds what JAX is tracing: in fields, sequences, what a function took along."""
     if isinstance(value, sys.modules["jax"].core.Tracer):
         return True
+    parts: Iterable[Any] = ()
     if is_dataclass(value) and not isinstance(value, type):
-        return any(_is_traced(getattr(value, field.name)) for field in fields(value))
-    return isinstance(value, tuple | list) and any(map(_is_traced, value))
+        parts = [getattr(value, field.name) for field in fields(value)]
+    elif isinstance(value, tuple | list):
+        parts = value[:_MOST]
+    elif isinstance(value, functools.partial):
+        parts = (value.func, *value.args, *value.keywords.values())
+    elif inspect.isfunction(value):
+        parts = (*(value.__defaults__ or ()), *inspect.getclosurevars(value).nonlocals.values())
+    return id(value) not in seen and any(_is_traced(part, seen | {id(value)}) for part in parts)
 
 
 def _hint(function: str, unknown: str, value: Any, signature: inspect.Signature, model: Any) -> str:
