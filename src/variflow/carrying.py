@@ -52,10 +52,12 @@ class Carried(Brief):
 
         They do where motion is not as it was, where another scene begins, and where that is not to be told.
         """
+        if index != nearest(levels, _JUDGED):
+            return None
         goes_on = max(nearest(levels, _GOES_ON), model.finest + 1)  # one level more takes off what noise was carried
         compared = nearest(levels, _COMPARED)
-        if index != nearest(levels, _JUDGED) or not goes_on <= compared < index:
-            return None
+        if not goes_on < compared < index:
+            return None  # it would not save a level
         if np.array_equal(levels[index].frame0.planes, levels[index].frame1.planes):
             return None  # from zero, frames that are the same have exactly zero flow
         if not self._is_right(levels[compared], afresh, model, levels[0].shape[1]):

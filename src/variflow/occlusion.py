@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from variflow import flowops
 from variflow.brief import Brief
 from variflow.frames import Frame, fill_missing, prepare
-from variflow.linearisation import Linearisation, inside, linearise, mismatch_over
+from variflow.linearisation import LevelLinearisation, inside, linearise, mismatch_over
 from variflow.matching import Start
 from variflow.model import Model
 from variflow.pyramid import Level, pyramid
@@ -124,8 +124,9 @@ class Comparison(Brief):
         return cls.around(linearise(level, (u, v), derivative=model.derivative, interpolation=model.interpolation))
 
     @classmethod
-    def around(cls, at: Linearisation) -> Comparison:
+    def around(cls, at: LevelLinearisation) -> Comparison:
         """Compare the frames of a linearisation."""
+        at.keep(("Ixt", "Iyt", "Ixx", "Ixy", "Iyy"))
         return cls(smooth(mismatch_over(at, _NOISE)[None], _AROUND)[0], at.valid)
 
 
