@@ -19,7 +19,7 @@ from variflow.carrying import Carried
 from variflow.energy import Energy
 from variflow.energy.directions import check_turns, turned_round
 from variflow.energy.fields import at_level
-from variflow.errors import warn
+from variflow.errors import told_already, warn
 from variflow.filters import filtered
 from variflow.frames import Images, checked, checked_range, fill_missing
 from variflow.light import Light, LightMatching
@@ -30,6 +30,7 @@ from variflow.pyramid import Level, pyramid
 from variflow.resampling import Planes, resample_flow
 from variflow.result import EnergyRecord, Flow, Result, State
 from variflow.solve.minimum import Minimum, NativeSolver
+from variflow.watching import LightWatching
 
 # An energy that rises in more than this part of the solves is worth a warning.
 _MANY = 0.25
@@ -234,7 +235,7 @@ def iterate_prepared(images: Images, levels: list[Level], model: Model, init: An
     start = _start(init, levels, suited)
     first = _linearise(levels[start.level], start.planes, model)
     solve.check_start(solver, *((at_level(model.energy, shapes, at.level.index), at) for at in (first, finest)))
-    light = None
+    light: LightMatching | LightWatching
     if model.light == "matched":
         light = LightMatching(
             images.images,
@@ -242,6 +243,8 @@ def iterate_prepared(images: Images, levels: list[Level], model: Model, init: An
             partial(levels_of, images, model),
             partial(_linearise, model=model),
         )
+    else:
+        light = LightWatching(model, partial(_linearise, model=model))
 
     def back(flow: Flow) -> Iterator[State]:
         images_back, model_back = images.swapped(), backward_model(suited)
@@ -249,8 +252,11 @@ def iterate_prepared(images: Images, levels: list[Level], model: Model, init: An
 
     carried = init if isinstance(init, Carried) else None
     states = _coarse_to_fine(levels, start, suited, light, back if model.occlusion == "estimated" else None, carried)
-    remarks = tuple(images.remarks)
-    return (replace(state, instead=instead, remarks=remarks) for state in states) if instead or remarks else states
+    return (_remarked(state, instead, (*images.remarks, *light.remarks)) for state in states)
+
+
+def _remarked(state: State, instead: str, remarks: tuple[str, ...]) -> State:
+    return replace(state, instead=instead, remarks=remarks) if instead or remarks else state
 
 
 def _enlarged(flow: Flow, shape: tuple[int, int]) -> Flow:
@@ -262,7 +268,7 @@ def _coarse_to_fine(
     levels: list[Level],
     start: matching.Start,
     model: Model,
-    light: LightMatching | None,
+    light: LightMatching | LightWatching,
     back: Callable[[Flow], Iterator[State]] | None,
     carried: Carried | None,
 ) -> Iterator[State]:
@@ -272,8 +278,7 @@ def _coarse_to_fine(
     rises: list[tuple[int, str]] = []  # at each warp, its level and why its increment was dropped
     while index >= min(model.finest, start.level):
         flow = resample_flow(flow, levels[index].shape)
-        if light is not None:
-            levels = light.matched(levels, index, flow, begins=begins)
+        levels = light.matched(levels, index, flow, begins=begins)
         level = levels[index] if occlusion is None else without(levels[index], occlusion)
         energy = at_level(model.energy, shapes, index)
         state = None
@@ -316,7 +321,8 @@ def _occlusion(
 ) -> NDArray[np.bool_]:
     """Return what is occluded at a level: estimate the way back down to it, and go there and back."""
     forward = np.stack(flow, axis=2)
-    backward = [state.flow for state in takewhile(lambda state: state.level >= level.index, back(forward))]
+    with told_already():
+        backward = [state.flow for state in takewhile(lambda state: state.level >= level.index, back(forward))]
     return occluded(forward, backward[-1], Comparison.around(_linearise(level, flow, model)))
 
 

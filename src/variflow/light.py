@@ -96,6 +96,8 @@ class LightMatching:
     ----------
     light : Light or None
         What was found so far.
+    remarks : list of str
+        Empty: what is matched needs no word.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class LightMatching:
         linearise: Callable[[Level, tuple[Planes, Planes]], Linearisation],
     ) -> None:
         self.light: Light | None = None
+        self.remarks: list[str] = []
         self._images, self._valids, self._rebuild, self._linearise = images, valids, rebuild, linearise
 
     def matched(self, levels: list[Level], index: int, flow: tuple[Planes, Planes], *, begins: bool) -> list[Level]:
@@ -126,12 +129,15 @@ class LightMatching:
 
 def light_differs(at: Linearisation) -> bool:
     """Return whether a gain and an offset explain most of the difference of the frames around the flow so far."""
+    change, before, after = light_change(at)
+    return change > _NOTICED and after < _UNEXPLAINED * before
+
+
+def light_change(at: Linearisation) -> tuple[float, float, float]:
+    """Return by how much a gain and an offset change intensities, and the mean difference before and after that."""
     usable = at.valid.astype(np.float32)[None]
     every = math.ceil(math.sqrt(usable.size / _TO_JUDGE))
-    change, before, after = _core.light_change(
-        at.frame0, at.frame1, usable, every, _MARGIN_IN_LEVEL, _FEWEST, _ROUNDS_TO_JUDGE, *_GAINS
-    )
-    return change > _NOTICED and after < _UNEXPLAINED * before
+    return _core.light_change(at.frame0, at.frame1, usable, every, _MARGIN_IN_LEVEL, _FEWEST, _ROUNDS_TO_JUDGE, *_GAINS)
 
 
 def measure_light(

@@ -93,7 +93,7 @@ def data_and_smoothness(
     """
     data: list[tuple[DataTerm, float]] = []
     smooth: list[tuple[Any, float]] = []
-    for term, factor in _flat(energy, 1.0):
+    for term, factor in flat(energy, 1.0):
         kind: Any = DataTerm
         if isinstance(term, DataTerm):
             data.append((term, factor))
@@ -249,10 +249,11 @@ def edges_stay(smoothness: Smoothness | TotalGeneralisedVariation) -> bool:
     return smoothness.edges is None or keeps(smoothness.edges, ImageEdges, "__call__")
 
 
-def _flat(energy: Energy, factor: float) -> Iterator[tuple[Any, float]]:
+def flat(energy: Energy, factor: float) -> Iterator[tuple[Any, float]]:
+    """Return the terms of an energy, each with the factors of the sums around it."""
     if keeps(energy, Sum, "__call__"):
         for term in energy.terms:
-            yield from _flat(term, factor * energy.weight)
+            yield from flat(term, factor * energy.weight)
     else:
         yield energy, factor
 

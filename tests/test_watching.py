@@ -1,0 +1,90 @@
+"""Models that take the light as the same say so where it differs, and nowhere else."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import variflow
+from variflow import models
+from variflow.datasets import synthetic
+from variflow.energy import BrightnessConstancy, CensusConstancy, GradientConstancy, Smoothness
+from variflow.watching import told_from
+
+OF_BRIGHTNESS = ["horn-schunck", "tv-l1"]
+WITH_GRADIENTS = ["brox", "classic-nl", "huber-l1", "tgv-l1", "lucas-kanade", "realtime"]
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return synthetic.translation((120, 160), shift=(1.3, -0.6))
+
+
+def faded(frame, factor, offset=0.0):
+    return np.clip(np.rint(frame * factor + offset), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("names", "factor", "offset"),
+    [
+        (OF_BRIGHTNESS, 0.9, 0),
+        (OF_BRIGHTNESS, 1.1, 0),
+        (OF_BRIGHTNESS, 1, 12),
+        (OF_BRIGHTNESS + WITH_GRADIENTS, 0.75, 0),
+    ],
+)
+def test_other_light_is_told_once(pair, names, factor, offset):
+    for name in names:
+        with pytest.warns(variflow.VariflowWarning, match=f"light differs .* {name} takes it as the same") as caught:
+            result = variflow.estimate(pair.frame0, faded(pair.frame1, factor, offset), name)
+        assert len(caught) == 1
+        assert "the light differs between the frames" in result.reason
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert np.isfinite(result.confidence).all()
+            assert len(result.energies) > 0
+
+
+def test_a_stack_that_bleaches_is_told_before_the_flow_is_lost(pair):
+    for time in range(1, 12):
+        frame = faded(pair.frame0, 0.97**time)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            flow = variflow.estimate(pair.frame0, frame, "horn-schunck").flow
+        assert caught or np.hypot(*np.moveaxis(flow, 2, 0)).mean() < 3
+    assert caught
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_steady_light_is_not_told(pair, name):
+    first, second = (frame.mean(axis=2) for frame in (pair.frame0, pair.frame1))
+    rng = np.random.default_rng(0)
+    moved = first.copy()
+    moved[30:70, 20:60], moved[40:80, 60:100] = 230, 20
+    begun = first.copy()
+    begun[30:70, 60:100], begun[40:80, 20:60] = 20, 230
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        variflow.estimate(first, second, name)
+        variflow.estimate(begun, moved, name)
+        variflow.estimate(first + rng.normal(0, 8, first.shape), second + rng.normal(0, 8, first.shape), name)
+        variflow.estimate(first, np.roll(second, (9, -14), axis=(0, 1)), name)
+
+
+@pytest.mark.parametrize("name", ["fast", "balanced", "smooth"])
+def test_light_that_is_matched_is_not_told(pair, name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        variflow.estimate(pair.frame0, faded(pair.frame1, 0.8), name)
+        matched = replace(models.brox(), light="matched")
+        flow = variflow.estimate(pair.frame0, faded(pair.frame1, 0.8), matched).flow
+    assert np.hypot(*np.moveaxis(flow - (1.3, -0.6), 2, 0))[8:-8, 8:-8].mean() < 0.1
+
+
+def test_what_energies_forgive():
+    brightness, gradient = BrightnessConstancy(), GradientConstancy()
+    assert told_from(brightness + Smoothness()) == told_from(2 * (brightness + 0 * gradient))
+    assert told_from(brightness + gradient) != told_from(brightness + Smoothness())
+    for forgiving in (gradient + Smoothness(), 0.0 * brightness + gradient, CensusConstancy(), lambda d, at: 0.0):
+        assert told_from(forgiving) is None
