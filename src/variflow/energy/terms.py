@@ -35,7 +35,13 @@ def keeps(value: Any, kind: type[Kind], *methods: str) -> TypeGuard[Kind]:
 
 
 class Term(ABC):
-    """Base of all terms: a callable of ``(d, at)`` that adds and scales."""
+    """Base of all terms: a callable of ``(d, at)`` that adds and scales.
+
+    Arrays of the frames' size that it holds follow the pyramid: ``(H, W, 2)`` as a flow, in pixels of the level, others
+    as pictures. A term that lies over the first frame or knows a direction has a method ``reversed(flow)``, which
+    returns the term for the frames swapped, given the flow from the first to the second, ``(H, W, 2)``; without it
+    there is no way back (`Result.backward`).
+    """
 
     @abstractmethod
     def __call__(self, d: Increment, at: Linearisation) -> Any:
