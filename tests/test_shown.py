@@ -188,7 +188,8 @@ def test_a_result_is_shown_in_one_line():
     assert shown == str(result)
     for part in ("two warps", "40 x 32", f"median {np.median(speed):.3g} px", f"largest {speed.max():.3g} px"):
         assert part in shown
-    assert "finished every warp" in shown
+    assert ("; converged; " if result.converged else "; not converged; ") in shown
+    assert "finished every" in shown
     assert len(shown) <= 100
 
 

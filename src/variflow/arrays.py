@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from variflow.brief import Brief
+from variflow.errors import warn
 
 MOST_CHANNELS = 16
-# More would drown the rest of an energy in single precision.
-LARGEST_WEIGHT = 1e6
+# More would drown the rest of an energy in single precision; where none is as much as the least, no pixel counts.
+LARGEST_WEIGHT, LEAST_WEIGHT = 1e6, 1e-6
 
 # The kinds of numbers that an argument may hold, as NumPy's letters and in words.
 NUMBERS = ("iuf", "real numbers")
@@ -275,6 +276,8 @@ def both_weights(value: Any, shape: tuple[int, ...]) -> tuple[NDArray[Any] | Non
     """
     given = value if _is_pair(value) else (value, None)
     first, second = (None if item is None else as_weights(item, "weights", shape) for item in given)
+    if any(weights is not None and weights.max() < LEAST_WEIGHT for weights in (first, second)):
+        warn(f"weights has no value of {LEAST_WEIGHT:g} or more, so the frames do not count: the flow says nothing")
     return first, second
 
 

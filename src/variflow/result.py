@@ -177,7 +177,7 @@ class Result:
         speed = np.hypot(self.flow[..., 0], self.flow[..., 1])
         return one_line(
             f"<Result of {one_line(self.model.name, 30)}, {width} x {height}: median {np.median(speed):.3g} px, "
-            f"largest {speed.max():.3g} px; {self.reason}>"
+            f"largest {speed.max():.3g} px; {'converged' if self.converged else 'not converged'}; {self.reason}>"
         )
 
     def _repr_png_(self) -> bytes:
