@@ -17,8 +17,10 @@ import pytest
 import variflow
 from variflow import models
 from variflow.datasets import synthetic
-from variflow.energy import BrightnessConstancy, Charbonnier, Magnitude, Smoothness
+from variflow.energy import BrightnessConstancy, Charbonnier, DataTerm, Magnitude, Smoothness
+from variflow.solve.lucas_kanade import LucasKanade
 from variflow.solve.minimum import Minimum, NativeSolver
+from variflow.solve.relaxation import Relaxation
 
 PAIR = synthetic.translation((24, 32), shift=(0.8, -0.4), seed=2)  # one level
 
@@ -287,6 +289,77 @@ def test_the_arguments_of_an_energy_are_checked(function: Any, message: str) -> 
         variflow.Model(function)
     with pytest.raises(TypeError, match=r"filter takes \(flow\), wanted a function filter\(flow, at\) -> flow"):
         variflow.Model(good, filter=lambda flow: flow)  # type: ignore[misc]
+
+
+def residual(d: Any, at: Any) -> Any:
+    return at.Ix[0] * d[0] + at.Iy[0] * d[1] + at.It[0]
+
+
+@dataclass(frozen=True)
+class Own(DataTerm):
+    """A data term whose residuals a function makes."""
+
+    made: Any = residual
+
+    def residuals(self, d: Any, at: Any) -> Any:
+        return self.made(d, at)
+
+
+@pytest.mark.parametrize("solver", [Relaxation(5), optax.sgd(0.1)], ids=["native", "general"])
+@pytest.mark.parametrize(
+    ("made", "error", "message"),
+    [
+        (residual, TypeError, r"residuals of Own returned an array of shape .*, wanted a list of planes \(H, W\)"),
+        (lambda d, at: at.Ix * d[0] + at.It, TypeError, "residuals of Own returned an array of shape"),
+        (lambda d, at: (residual(d, at) for _ in range(1)), TypeError, "residuals of Own returned a generator"),
+        (lambda d, at: 1.0, TypeError, "residuals of Own returned a float"),
+        (lambda d, at: None, TypeError, "residuals of Own returned a NoneType"),
+        (lambda d, at: [], ValueError, "residuals of Own returned an empty list"),
+        (lambda d, at: [residual(d, at)[1:]], ValueError, "Own returned a plane of shape .* one a channel"),
+        (lambda d, at: [at.Ix * d[0]], ValueError, r"Own returned a plane of shape \(3, "),
+        (lambda d, at: [np.abs(residual(d, at))], TypeError, "energy Own.* computes with numpy: use jax.numpy"),
+        (lambda d, at: [d[0]] if d[0].sum() > 0 else [d[1]], TypeError, "asks whether values are true"),
+        (lambda d, at: [at.Ixz], AttributeError, "at has no 'Ixz'"),
+    ],
+)
+def test_residuals_are_planes_in_a_list(made: Any, error: type[Exception], message: str, solver: Any) -> None:
+    with pytest.raises(error, match=message):
+        run(Own(made=made) + Smoothness(), solver=solver)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda d, at: [jnp.sqrt(residual(d, at) ** 2)], r"derivatives of the residuals of Own are not finite at \d+ "),
+        (lambda d, at: [jnp.log(residual(d, at))], r"the residuals of Own are not finite at .*sqrt\(x \+ 1e-6\)"),
+        (lambda d, at: [residual(d, at) / at.It[0]], "the residuals of Own are not finite"),
+        (lambda d, at: [jnp.round(residual(d, at))], "the residuals of Own do not depend on d. Do they round"),
+        (lambda d, at: [at.frame1[0] - at.frame0[0]], "the residuals of Own do not depend on d.*variflow.warp"),
+    ],
+)
+@pytest.mark.parametrize("solver", [Relaxation(5), LucasKanade()], ids=["Relaxation", "LucasKanade"])
+def test_residuals_without_a_slope_are_refused_by_native_solvers(made: Any, message: str, solver: Any) -> None:
+    smoothness = 0 if isinstance(solver, LucasKanade) else Smoothness()
+    energy = Own(made=made) + smoothness if smoothness else Own(made=made)
+    with pytest.raises(ValueError, match=message):
+        run(energy, solver=solver)
+
+
+def test_linear_residuals_that_are_not_finite_are_refused() -> None:
+    @dataclass(frozen=True)
+    class Ratio(DataTerm):
+        def linearised(self, at: Any) -> Any:
+            with np.errstate(all="ignore"):
+                return [(at.Ix[0] / at.It[0], at.Iy[0], at.It[0])]
+
+    with pytest.raises(ValueError, match="derivatives of the residuals of Ratio are not finite"):
+        run(Ratio() + Smoothness(), solver=Relaxation(5))
+
+
+def test_the_term_whose_gradient_is_not_finite_is_named() -> None:
+    root = Own(made=lambda d, at: [jnp.sqrt(residual(d, at) ** 2)])
+    with pytest.raises(ValueError, match="the gradient of energy Own for the zero increment is not finite"):
+        run(BrightnessConstancy() + root + Smoothness())
 
 
 def test_a_missing_part_of_the_linearisation_names_those_there_are() -> None:

@@ -210,6 +210,15 @@ def test_what_runs_outside_jax_says_so_in_a_sentence(trace: Any) -> None:
         trace()
 
 
+def test_arrays_that_jax_traces_are_refused_in_a_sentence() -> None:
+    flow = np.zeros((8, 9, 2), np.float32)
+    for function in (lambda f: flowops.splat(f, f), flowops.invert, lambda f: flowops.crop(f, (0, 0, 4, 4))):
+        for trace in (jax.jit(function), jax.grad(lambda f, function=function: function(f).sum())):
+            with pytest.raises(TypeError, match=r"is being traced by JAX \(jit, grad, vmap\), wanted a concrete array"):
+                trace(flow)
+    assert jax.grad(lambda f: variflow.warp(jnp.asarray(FRAME[:8, :9]), f).sum())(jnp.asarray(flow)).shape == flow.shape
+
+
 def test_whole_numbers_of_other_functions_are_checked() -> None:
     flow = np.zeros((8, 8, 2))
     with pytest.raises(ValueError, match="iterations is 0, wanted a whole number of at least 1"):

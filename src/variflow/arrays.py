@@ -68,6 +68,11 @@ def read(
     try:
         array = _in_numpy(value)
     except Exception as error:
+        if "jax" in sys.modules and isinstance(error, sys.modules["jax"].errors.TracerArrayConversionError):
+            raise TypeError(
+                f"{name} is being traced by JAX (jit, grad, vmap), wanted a concrete array: only energies and "
+                "variflow.warp can be traced"
+            ) from error
         what = type(value).__name__
         if _is_elsewhere(value):
             raise TypeError(

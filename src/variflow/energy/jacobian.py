@@ -10,9 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from variflow.energy.advice import TO_COMPARE
 from variflow.energy.fields import at_level
 from variflow.energy.programs import found_again, run, settings
-from variflow.energy.terms import NotTakenApart
+from variflow.energy.terms import NotTakenApart, Sum, residuals_of
+from variflow.energy.tracing import explained
 from variflow.linearisation import SHOWN, Derivative, LevelLinearisation, Linearisation
 
 if TYPE_CHECKING:
@@ -45,39 +47,54 @@ def stacked(terms: Sequence[DataTerm], at: LevelLinearisation) -> list[tuple[Pla
     The core computes what the terms look at, and nothing else; one program, compiled for each kind of terms and size of
     frames, does the rest.
     """
-    seen = set().union(*(_looked_at(term, at) for term in terms))
+    with explained(Sum(tuple(terms)), _SMALL):
+        seen = set().union(*(_looked_at(term, at) for term in terms))
     names = tuple(name for name in SHOWN if name in seen)
     others = {name: getattr(at, name) for name in _FIELDS if name in seen}
     planes = jax.dlpack.from_dlpack(at.shown(names)) if names else None  # which shares the memory
     shape = at.flow[0].shape
-    results = run(_stacked, tuple(terms), planes, others, names, shape, at.derivative)
+    with explained(Sum(tuple(terms)), shape):
+        results = run(_stacked, tuple(terms), planes, others, names, shape, at.derivative)
     return [tuple(np.asarray(result).reshape(3, -1, *shape)) for result in results]
 
 
 @settings()
 def check_pixelwise(term: DataTerm, at: LevelLinearisation) -> None:
     """Raise NotTakenApart if a residual depends on the increments of other pixels, as seen in small frames of noise."""
-    if not _remembered(_is_pixelwise, term, at):
-        name = type(term).__name__
+    name = type(term).__name__
+    with explained(term, _SMALL):
+        _looked_at(term, at)  # which is traced as a whole, and so finds what cannot be
+        is_pixelwise, moves = _remembered(_seen_in_noise, term, at)
+    if not moves:
+        raise ValueError(f"the residuals of {name} do not depend on d. Do they round, or {TO_COMPARE}")
+    if not is_pixelwise:
         raise NotTakenApart(f"the residuals of {name} at a pixel depend on the increments of other pixels")
 
 
-def _is_pixelwise(term: DataTerm, at: LevelLinearisation) -> bool:
+def _seen_in_noise(term: DataTerm, at: LevelLinearisation) -> tuple[bool, bool]:
+    """Return whether the residuals at each pixel depend on the increment there alone; and whether they do at all.
+
+    What is not finite is left out: it is refused when it is met in the frames.
+    """
     noise, term = _noise(at), _small(term, at)
     tangent = tuple(np.random.default_rng(0).normal(size=(2, *noise.valid.shape)).astype(np.float32))
     triples = linearise(term, noise)
-    _, along = jax.jvp(lambda u, v: term.residuals((u, v), noise), tuple(map(jnp.zeros_like, tangent)), tangent)
+    zero = tuple(map(jnp.zeros_like, tangent))
+    _, along = jax.jvp(lambda u, v: residuals_of(term, (u, v), noise), zero, tangent)
+    pixelwise, moves = True, False
     for (jx, jy, _), change in zip(triples, along, strict=True):
-        expected = jx * tangent[0] + jy * tangent[1]
-        if not np.allclose(change, expected, rtol=1e-3, atol=1e-4 * float(jnp.abs(expected).max())):
-            return False
-    return True
+        expected = np.asarray(jx * tangent[0] + jy * tangent[1])
+        known = np.isfinite(expected) & np.isfinite(change)
+        most = 1e-4 * float(np.abs(expected[known]).max(initial=0))
+        pixelwise &= np.allclose(np.asarray(change)[known], expected[known], rtol=1e-3, atol=most)
+        moves |= bool(np.any(change))
+    return pixelwise, moves
 
 
 def _triples(term: DataTerm, at: Linearisation, shape: tuple[int, int]) -> list[tuple[Any, Any, Any]]:
     zero = jnp.zeros(shape, jnp.float32)
     one = jnp.ones_like(zero)
-    values, product = jax.linearize(lambda u, v: term.residuals((u, v), at), zero, zero)
+    values, product = jax.linearize(lambda u, v: residuals_of(term, (u, v), at), zero, zero)
     return list(zip(product(one, zero), product(zero, one), values, strict=True))
 
 
@@ -118,7 +135,7 @@ def _watched(term: DataTerm, at: LevelLinearisation) -> frozenset[str]:
     watched: Any = _Watched(_noise(at))
     term = _small(term, at)
     zero = jnp.zeros(watched.at.valid.shape, jnp.float32)
-    jax.eval_shape(lambda u, v: term.residuals((u, v), watched), zero, zero)
+    jax.eval_shape(lambda u, v: residuals_of(term, (u, v), watched), zero, zero)
     return frozenset(watched.seen)
 
 

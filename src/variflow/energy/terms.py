@@ -128,7 +128,7 @@ class DataTerm(Term):
 
     def __call__(self, d: Increment, at: Linearisation) -> Any:
         """Return the penalised residuals, summed over pixels."""
-        squared = [residual**2 for residual in self.residuals(d, at)]
+        squared = [residual**2 for residual in residuals_of(self, d, at)]
         if self.normalisation is not None:
             import jax.numpy as jnp
 
@@ -137,6 +137,26 @@ class DataTerm(Term):
             squared = [one / scale for one, scale in zip(squared, scales, strict=True)]
         # A Python sum, not a stacked array: XLA fuses the one and not the other.
         return self.weight * (at.weights * self.penalty.of_squared(sum(squared) / len(squared))).sum()
+
+
+def residuals_of(term: DataTerm, d: Increment, at: Linearisation) -> list[Any] | tuple[Any, ...]:
+    """Return the residuals of a term; raise TypeError or ValueError, naming it, if they are not planes in a list."""
+    planes: Any = term.residuals(d, at)
+    returned = f"residuals of {type(term).__name__} returned"
+    if hasattr(planes, "shape"):
+        raise TypeError(f"{returned} an array of shape {tuple(planes.shape)}, wanted a list of planes (H, W)")
+    if not isinstance(planes, list | tuple):
+        raise TypeError(f"{returned} a {type(planes).__name__}, wanted a list of planes (H, W)")
+    if not planes:
+        raise ValueError(f"{returned} an empty list, wanted a list of planes (H, W)")
+    height, width = d[0].shape
+    for plane in planes:
+        if getattr(plane, "shape", None) != (height, width):
+            kind = f"a plane of shape {plane.shape}" if hasattr(plane, "shape") else f"a {type(plane).__name__}"
+            raise ValueError(
+                f"{returned} {kind} in its list for frames of {height} x {width}, wanted planes (H, W), one a channel"
+            )
+    return planes
 
 
 def linearised(term: DataTerm, at: Linearisation) -> list[tuple[Any, Any, Any]]:

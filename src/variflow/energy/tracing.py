@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import traceback
 from collections.abc import Iterator
@@ -18,8 +19,10 @@ import optimistix
 import variflow
 from variflow.energy.terms import Sum
 
-_PACKAGES = tuple(
-    str(Path(str(package.__file__)).parent) for package in (equinox, jax, jaxlib, numpy, optimistix, variflow)
+# What is not a person's own.
+_PACKAGES = (
+    *(str(Path(str(package.__file__)).parent) for package in (equinox, jax, jaxlib, numpy, optimistix, variflow)),
+    contextlib.__file__,
 )
 
 _INDEX = "uses a value as an index or a size: these must be known beforehand"

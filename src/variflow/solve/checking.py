@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from variflow.energy.advice import NOT_FINITE, TO_COMPARE
 from variflow.energy.programs import run, settings
-from variflow.energy.terms import Energy
+from variflow.energy.terms import Energy, Sum
 from variflow.energy.tracing import explained, named
 from variflow.linearisation import Linearisation
 
@@ -31,13 +32,6 @@ _ON, _NOISE = 0.5, 1e-5
 
 ASK = "does the energy have a minimum, or is it, or a part of it, negated?"
 NO_MINIMUM = "the energy falls without end: it has no minimum. Is it, or a part of it, negated?"
-_REMEDY = (
-    "usually a root, a norm or a logarithm of 0, or a division by 0: write jnp.sqrt(x + 1e-6) in place of jnp.sqrt(x)"
-)
-_COMPARE = (
-    "or take at.frame1 as if it depended on d? It compares the frames with at.Ix * u + at.Iy * v + at.It, or with "
-    "variflow.warp(at.second, (at.flow[0] + u, at.flow[1] + v))"
-)
 
 
 @dataclass(frozen=True)
@@ -89,10 +83,10 @@ def check_slope(start: tuple[Energy, Linearisation], finest: tuple[Energy, Linea
     if small.moving:
         raise ValueError(
             f"{named(energy)} does not see that the frames differ: its gradient is zero everywhere at the zero "
-            f"increment. Does it lack a data term, such as BrightnessConstancy(), {_COMPARE}"
+            f"increment. Does it lack a data term, such as BrightnessConstancy(), or {TO_COMPARE}"
         )
     raise ValueError(
-        f"the gradient of {named(energy)} is zero everywhere, so nothing would move. Does it round, {_COMPARE}"
+        f"the gradient of {named(energy)} is zero everywhere, so nothing would move. Does it round, or {TO_COMPARE}"
     )
 
 
@@ -107,9 +101,11 @@ def _looks(energy: Energy, at: Linearisation) -> tuple[Look, Look]:
         if not math.isfinite(look.value):
             raise ValueError(f"energy returned {look.value} for {name}, wanted one finite float")
         if look.unknown:
+            parts = energy.terms if isinstance(energy, Sum) else ()
+            cause = next((part for part in parts if Look.at(part, (u, v), at).unknown), energy)
             raise ValueError(
-                f"the gradient of {named(energy)} for {name} is not finite at {look.unknown} of {small.size} places "
-                f"(frames of {shape[0]} x {shape[1]}): {_REMEDY}"
+                f"the gradient of {named(cause)} for {name} is not finite at {look.unknown} of {small.size} places "
+                f"(frames of {shape[0]} x {shape[1]}): {NOT_FINITE}"
             )
         looks.append(look)
     return looks[0], looks[1]
@@ -140,7 +136,7 @@ def fault_of(energy: Energy, increment: Any, at: Linearisation, before: float) -
     """
     here = Look.at(energy, increment, at)
     if here.unknown:
-        return f"the gradient of the energy is not finite at {here.unknown} places: {_REMEDY}", False
+        return f"the gradient of the energy is not finite at {here.unknown} places: {NOT_FINITE}", False
     sizes = np.hypot(*increment)
     largest = float(sizes.max())
     if not largest:

@@ -10,6 +10,8 @@ import numpy as np
 
 from variflow import _core
 from variflow.brief import Brief
+from variflow.energy.advice import NOT_FINITE
+from variflow.energy.census import CensusConstancy
 from variflow.energy.generalised_variation import TotalGeneralisedVariation
 from variflow.energy.penalties import (
     L1,
@@ -136,12 +138,28 @@ def _residuals(terms: list[DataTerm], at: LevelLinearisation) -> list[tuple[Plan
     if names := tuple(name for kind, names in _LOOKED_AT.items() for name in names if kind in kinds):
         at.keep(names)
     own = [term for term in terms if written_as_residuals(type(term))]
-    if not own:
-        return [_stacked(term.linearised(at)) for term in terms]
-    from variflow.energy import jacobian
+    of_own: Iterator[tuple[Planes, Planes, Planes]] = iter(())
+    if own:
+        from variflow.energy import jacobian
 
-    of_own = iter(jacobian.stacked(own, at))
-    return [next(of_own) if written_as_residuals(type(term)) else _stacked(term.linearised(at)) for term in terms]
+        of_own = iter(jacobian.stacked(own, at))
+    residuals = [next(of_own) if written_as_residuals(type(term)) else _stacked(term.linearised(at)) for term in terms]
+    for term, planes in zip(terms, residuals, strict=True):
+        if not keeps(term, CensusConstancy, "linearised") and not core_linearises(term):
+            _check_finite(term, planes)
+    return residuals
+
+
+def _check_finite(term: DataTerm, planes: tuple[Planes, Planes, Planes]) -> None:
+    """Raise ValueError, naming the term, if its residuals or their derivatives (K, H, W) are not finite."""
+    *derivatives, values = (~np.isfinite(part).all(axis=0) for part in planes)
+    for what, wrong in (("residuals", values), ("derivatives of the residuals", derivatives[0] | derivatives[1])):
+        if wrong.any():
+            height, width = wrong.shape
+            raise ValueError(
+                f"the {what} of {type(term).__name__} are not finite at {wrong.sum()} of {wrong.size} pixels "
+                f"(frames of {height} x {width}): {NOT_FINITE}"
+            )
 
 
 def core_linearises(term: DataTerm) -> bool:
