@@ -1,8 +1,10 @@
-"""What several test files share: the published data, where it is present."""
+"""What several test files share: the published data, where it is present, and a disk that is full."""
 
 from __future__ import annotations
 
 import os
+import signal
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,22 @@ def middlebury(data: Path) -> dict[str, Sample]:
     if not folder.is_dir():
         pytest.skip(f"no Middlebury pairs at {folder}")
     return {sample.name: sample for sample in datasets.middlebury(folder) if sample.flow is not None}
+
+
+@pytest.fixture
+def small_disk():
+    """What lets no file grow beyond so many bytes, as on a disk that is full."""
+    resource = pytest.importorskip("resource", reason="the limit of files is that of POSIX")
+
+    @contextmanager
+    def limited(most=200):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, ignored)
+
+    return limited

@@ -115,6 +115,18 @@ def test_a_download_that_broke_off_goes_on(server, tmp_path):
     assert load("piv", tmp_path)[0].frame0.shape == (160, 160)
 
 
+@pytest.mark.parametrize("most", [50_000, 150_000])
+def test_a_full_disk_is_said_and_the_download_goes_on(server, tmp_path, small_disk, most):
+    """It ends while the archive comes; what came is kept."""
+    fetch("piv", tmp_path / "whole")
+    with small_disk(most), pytest.raises(OSError, match="File too large") as caught:
+        fetch("piv", tmp_path / "data")
+    assert caught.value.filename == str(tmp_path / "data")
+    assert names(tmp_path / "data") == [".piv.zip.part"]
+    fetch("piv", tmp_path / "data")
+    assert names(tmp_path / "data") == names(tmp_path / "whole")
+
+
 def test_a_server_without_ranges_begins_again(server, tmp_path):
     server.break_after, server.ranges = 100_000, False
     with pytest.raises(OSError, match="broke off"):

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -61,25 +60,10 @@ WRITERS = {
 }
 
 
-@contextmanager
-def small_disk(most=200):
-    """Let no file grow beyond so many bytes, as on a disk that is full."""
-    import resource
-
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, ignored)
-
-
 @posix
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize("there", [False, True], ids=["new", "replaced"])
-def test_a_full_disk(tmp_path, name, there):
+def test_a_full_disk(tmp_path, name, there, small_disk):
     """One error that names the path, whatever the codec would say."""
     path = tmp_path / name
     if there:
