@@ -24,9 +24,9 @@ import numpy as np
 # What is in these does not change, as far as an energy is concerned. So it is with the standard library.
 # fmt: off
 _LIBRARIES = frozenset((
-    "IPython", "cv2", "einops", "equinox", "imageio", "ipykernel", "jax", "jaxlib", "jaxtyping", "lineax",
-    "matplotlib", "numpy", "optax", "optimistix", "pandas", "pytest", "scipy", "skimage", "sklearn", "tensorflow",
-    "torch", "tqdm", "typing_extensions", "variflow", "xarray",
+    "IPython", "_pytest", "cv2", "einops", "equinox", "hypothesis", "imageio", "ipykernel", "jax", "jaxlib",
+    "jaxtyping", "lineax", "matplotlib", "numpy", "optax", "optimistix", "pandas", "pluggy", "pytest", "scipy",
+    "skimage", "sklearn", "tensorflow", "torch", "tqdm", "typing_extensions", "variflow", "xarray",
 ))
 # fmt: on
 _PLAIN = frozenset((type(None), bool, int, str, bytes, complex, type(...), range, slice))
@@ -41,7 +41,7 @@ _NOT_CALLED = frozenset((
 ))
 # fmt: on
 # Whoever holds more than this is told apart by identity from there on.
-_MOST = 20_000
+_MOST = 2_000
 
 # What an energy wrote to itself while it was traced: by whom it is held, and its name. A counter is no part of it.
 _written: set[tuple[Any, str]] = set()
