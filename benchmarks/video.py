@@ -95,6 +95,7 @@ def main():
     words = machine.describe("variflow", "numpy")
     text = ", ".join(f"{key} {value}" for key, value in words.items()) + ".\n\n" + table(header, rows)
     if arguments.output:
+        arguments.output.mkdir(parents=True, exist_ok=True)
         (arguments.output / "video.md").write_text(text)
 
 
