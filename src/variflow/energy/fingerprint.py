@@ -14,7 +14,7 @@ import hashlib
 import sys
 import types
 from collections import deque
-from collections.abc import Hashable, Iterator, Mapping, Set
+from collections.abc import Hashable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -224,7 +224,7 @@ def fingerprint(value: Any) -> Fingerprint:
 
 def attributes(value: Any) -> dict[str, Any]:
     """Return all that an object holds, by name."""
-    slots = {name: getattr(value, name) for cls in type(value).__mro__ for name in _slots(cls) if hasattr(value, name)}
+    slots = {name: getattr(value, name) for name in _slots(type(value)) if hasattr(value, name)}
     return {**slots, **getattr(value, "__dict__", {})}
 
 
@@ -250,9 +250,12 @@ def _parts(attribute: Any) -> tuple[Any, ...]:
     return (attribute.__func__ if isinstance(attribute, staticmethod | classmethod) else attribute,)
 
 
-def _slots(cls: type[Any]) -> Iterator[str]:
-    slots = vars(cls).get("__slots__", ())
-    yield from (name for name in ((slots,) if isinstance(slots, str) else slots) if not name.startswith("__"))
+@functools.lru_cache(maxsize=256)
+def _slots(kind: type[Any]) -> tuple[str, ...]:
+    """Return the names of a class's slots and of those of the classes above."""
+    found = [vars(cls).get("__slots__", ()) for cls in kind.__mro__]
+    names = [name for slots in found for name in ((slots,) if isinstance(slots, str) else slots)]
+    return tuple(name for name in names if not name.startswith("__"))
 
 
 @functools.lru_cache(maxsize=4096)
