@@ -16,9 +16,9 @@ import optax
 import variflow
 from variflow.datasets import synthetic
 from variflow.energy import BrightnessConstancy, Charbonnier, Smoothness
-from variflow.frames import prepare
-from variflow.linearisation import linearise
-from variflow.pyramid import pyramid
+from variflow.frames.checking import prepare
+from variflow.frames.pyramid import pyramid
+from variflow.linearisation.level import linearise
 from variflow.solve import general
 
 STEPS, RATE, ROUNDS = 500, 0.1, 7

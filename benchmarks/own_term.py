@@ -25,7 +25,7 @@ from report import table
 import variflow
 from variflow import models
 from variflow.energy import BrightnessConstancy, DataTerm, GradientConstancy
-from variflow.energy.terms import Sum
+from variflow.energy.term import Sum
 
 ROUNDS = 15
 DATA = Path(os.environ.get("VARIFLOW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

@@ -31,9 +31,9 @@ from peers import DATA
 
 import variflow
 from variflow import _core, datasets, driver, filters, matching, models, result, solve
-from variflow.frames import Images
-from variflow.light import LightMatching
-from variflow.pyramid import Level
+from variflow.frames.checking import Images
+from variflow.frames.pyramid import Level
+from variflow.linearisation.light import LightMatching
 
 PRESETS = ("realtime", "fast", "balanced", "accurate", "smooth")
 REST = "rest"

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from variflow import _core, io
-from variflow.frames import fill_missing, prepare
-from variflow.linearisation import linearise
-from variflow.pyramid import pyramid
-from variflow.resampling import resample, resample_flow
+from variflow.frames.checking import prepare
+from variflow.frames.pyramid import pyramid
+from variflow.images.filling import fill_missing
+from variflow.images.resampling import resample, resample_flow
+from variflow.linearisation.level import linearise
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("VARIFLOW_DATA", REPOSITORY.parent / "shared" / "data")) / "middlebury"

@@ -7,7 +7,7 @@ import variflow
 from variflow import evaluation, flowops, metrics, view
 from variflow.compat import opencv, skimage
 from variflow.datasets import Sample, synthetic
-from variflow.matching import densify
+from variflow.matching.dense import densify
 
 PAIR = synthetic.translation((48, 64), shift=(2.0, -1.0))
 FRAME0, FRAME1 = PAIR.frame0[..., 1], PAIR.frame1[..., 1]

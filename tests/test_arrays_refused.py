@@ -8,9 +8,9 @@ import pytest
 
 import variflow
 from variflow import flowops, metrics, view
-from variflow.arrays import read
+from variflow.base.arrays import read
 from variflow.compat import opencv, skimage
-from variflow.matching import densify
+from variflow.matching.dense import densify
 
 FRAME = np.random.default_rng(0).integers(0, 256, (20, 24, 3)).astype(np.uint8)
 GRAY, FLOW = FRAME[..., 0], np.ones((20, 24, 2))

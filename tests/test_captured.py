@@ -13,8 +13,8 @@ import pytest
 import variflow
 from variflow.datasets import synthetic
 from variflow.energy import Charbonnier, DataTerm, Smoothness, Term
-from variflow.energy import programs as compiled_programs
-from variflow.energy.fingerprint import fingerprint
+from variflow.energy.autodiff import programs as compiled_programs
+from variflow.energy.autodiff.fingerprint import fingerprint
 from variflow.solve.relaxation import Relaxation
 
 PAIR = synthetic.translation((24, 32), shift=(0.8, -0.4), seed=4)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from variflow import _core
-from variflow.resampling import stacked
+from variflow.images.resampling import stacked
 
 Array = NDArray[np.float32]
 Task = Callable[[], Array]
@@ -109,7 +109,7 @@ def test_warp_by_hand() -> None:
 def test_warp_matches_reference_and_twin(size: tuple[int, int], interpolation: Interpolation, reach: float) -> None:
     import jax
 
-    from variflow import _twins
+    from variflow.images import in_jax as _twins
 
     planes, (u, v) = random_planes(2, size), random_flow(size, reach)
     native = _core.warp(planes, u, v, interpolation)
@@ -130,7 +130,7 @@ def test_warp_of_wide_rows() -> None:
 def test_warp_with_missing_and_huge_displacements(interpolation: Interpolation) -> None:
     import jax
 
-    from variflow import _twins
+    from variflow.images import in_jax as _twins
 
     planes, (u, v) = random_planes(2, (9, 11)), random_flow((9, 11), 2)
     u[0, 0], v[1, 1], u[2, 2], v[2, 2] = np.nan, np.nan, np.nan, np.nan
@@ -167,7 +167,7 @@ def test_gradient_of_the_warp_twin(interpolation: Interpolation) -> None:
     import jax
     import jax.numpy as jnp
 
-    from variflow import _twins
+    from variflow.images import in_jax as _twins
 
     size = (5, 7)
     planes, weights = random_planes(2, size), random_planes(2, size, seed=5)
@@ -191,7 +191,7 @@ def test_gradient_of_the_warp_twin(interpolation: Interpolation) -> None:
 
 
 def test_warp_twin_of_a_single_plane() -> None:
-    from variflow import _twins
+    from variflow.images import in_jax as _twins
 
     planes, flow = random_planes(2, (3, 4)), random_flow((3, 4), 2)
     np.testing.assert_array_equal(_twins.warp(planes[0], flow), _twins.warp(planes, flow)[0])
@@ -201,7 +201,7 @@ def test_gradient_of_the_warp_twin_at_the_border() -> None:
     """Zero where the coordinate is clamped; at the border itself that of the interpolant."""
     import jax
 
-    from variflow import _twins
+    from variflow.images import in_jax as _twins
 
     planes = np.array([[0, 1, 4, 9]], np.float32)
     zero = np.zeros((1, 4), np.float32)
@@ -223,7 +223,7 @@ def test_gradient_of_the_warp_twin_at_the_border() -> None:
 def test_derivative_matches_reference_and_twin(size: tuple[int, int], axis: Literal["x", "y"]) -> None:
     import jax
 
-    from variflow import _twins
+    from variflow.images import in_jax as _twins
 
     planes = random_planes(3, size)
     along_rows = planes.astype(float) if axis == "x" else planes.astype(float).swapaxes(1, 2)
@@ -521,7 +521,7 @@ def test_errors_name_the_argument(call: Task, error: type[Exception], message: s
 
 
 def test_twin_errors_name_the_argument() -> None:
-    from variflow import _twins
+    from variflow.images import in_jax as _twins
 
     with pytest.raises(ValueError, match=r"`interpolation`.*'cubic'"):
         _twins.warp(PLANES, (FLOW, FLOW), "cubic")

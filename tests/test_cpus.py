@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from variflow.cpus import cpu_quota
+from variflow.base.cpus import cpu_quota
 
 TOGETHER = "sys/fs/cgroup"
 binds = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to CPUs")

@@ -14,9 +14,9 @@ import variflow
 from variflow import models
 from variflow.datasets import synthetic
 from variflow.energy import BrightnessConstancy, Charbonnier, Smoothness
-from variflow.frames import prepare
-from variflow.linearisation import linearise
-from variflow.pyramid import pyramid
+from variflow.frames.checking import prepare
+from variflow.frames.pyramid import pyramid
+from variflow.linearisation.level import linearise
 from variflow.solve.conjugate_gradient import ConjugateGradient
 
 # Through the general minimiser: most of what is tested here is its.

@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 import variflow
-from variflow import cli, datasets, evaluation, models, report
+from variflow import cli, datasets, evaluation, models
 from variflow.datasets import Sample, synthetic
-from variflow.evaluation import COLUMNS, Table, evaluate, measure, regions
+from variflow.evaluation import COLUMNS, Table, evaluate, measure, regions, report
 
 
 @pytest.fixture(autouse=True)

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import variflow
-from variflow import VariflowWarning, datasets, evaluation, models, report
+from variflow import VariflowWarning, datasets, evaluation, models
 from variflow.datasets import Sample, synthetic
-from variflow.evaluation import COLUMNS, Table, evaluate
+from variflow.evaluation import COLUMNS, Table, evaluate, report
 from variflow.evaluation.digests import digest_of_sample, digest_of_settings
 from variflow.io import atomic
 from variflow.io.locking import locked

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 import variflow
 from variflow import flowops
 from variflow.datasets import synthetic
-from variflow.matching import Matches
+from variflow.matching.matches import Matches
 
 SHAPE = (11, 14)
 MODELS = ["fast", "balanced", "accurate", "brox", "tv-l1", "horn-schunck", "lucas-kanade"]

@@ -12,7 +12,7 @@ import variflow
 from variflow import flowops, models
 from variflow.datasets import synthetic
 from variflow.energy import BrightnessConstancy, Charbonnier, DataTerm, Magnitude, Smoothness, Term
-from variflow.energy.fields import at_level
+from variflow.energy.levels import at_level
 from variflow.solve.relaxation import Relaxation
 
 SHAPE = (40, 48)

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from variflow import _core, filters
-from variflow.color import lab
 from variflow.filters import Median, WeightedMedian
+from variflow.images.color import lab
 
 Array = NDArray[np.float32]
 CORE: Any = _core  # for calls that a type checker refuses

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from variflow.frames import fill_missing, prepare
-from variflow.intensity import robust_range
+from variflow.frames.checking import prepare
+from variflow.frames.intensity import robust_range
+from variflow.images.filling import fill_missing
 
 
 def image(shape=(20, 30), seed=0):

@@ -18,10 +18,10 @@ from variflow.energy import (
     Smoothness,
     TotalGeneralisedVariation,
 )
-from variflow.energy.pytrees import register
-from variflow.frames import prepare
-from variflow.linearisation import linearise
-from variflow.pyramid import pyramid
+from variflow.energy.autodiff.pytrees import register
+from variflow.frames.checking import prepare
+from variflow.frames.pyramid import pyramid
+from variflow.linearisation.level import linearise
 from variflow.solve.primal_dual import PrimalDual
 from variflow.solve.relaxation import Relaxation
 

@@ -7,8 +7,8 @@ import pytest
 
 import variflow
 from variflow.datasets import synthetic
-from variflow.frames import checked, prepare
-from variflow.intensity import robust_range
+from variflow.frames.checking import checked, prepare
+from variflow.frames.intensity import robust_range
 
 SHIFT = (1.7, -0.8)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import variflow
 from variflow import _core, models
 from variflow.datasets import synthetic
-from variflow.light import Light, fit_light, measure_light
+from variflow.frames.light import Light, fit_light, measure_light
 from variflow.metrics import endpoint_error
 from variflow.solve.relaxation import Relaxation
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.energy.census import CensusConstancy
-from variflow.resampling import smooth
+from variflow.images.resampling import smooth
 from variflow.solve.lucas_kanade import LucasKanade
 
 Array = NDArray[np.float32]

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 import variflow
 from variflow import _core, models
-from variflow.matching import Matches, densify, match
-from variflow.resampling import smooth
+from variflow.images.resampling import smooth
+from variflow.matching.dense import densify
+from variflow.matching.matches import Matches
+from variflow.matching.matching import match
 
 Array = NDArray[np.float32]
 CORE: Any = _core  # for calls that a type checker refuses

@@ -5,8 +5,9 @@ import pytest
 
 import variflow
 from variflow.datasets import synthetic
-from variflow.frames import Frame, fill_frame, prepare
-from variflow.pyramid import pyramid
+from variflow.frames.checking import prepare
+from variflow.frames.frame import Frame, fill_frame
+from variflow.frames.pyramid import pyramid
 
 SHAPE, SHIFT = (96, 128), (1.7, -0.8)
 ROWS, COLUMNS = np.indices(SHAPE)

@@ -27,9 +27,9 @@ from variflow.energy import (
     Quadratic,
     Smoothness,
 )
-from variflow.frames import prepare
-from variflow.linearisation import linearise
-from variflow.pyramid import pyramid
+from variflow.frames.checking import prepare
+from variflow.frames.pyramid import pyramid
+from variflow.linearisation.level import linearise
 from variflow.solve import general
 from variflow.solve.conjugate_gradient import ConjugateGradient
 from variflow.solve.lucas_kanade import LucasKanade

@@ -9,10 +9,10 @@ import variflow
 from variflow import _core, metrics, models
 from variflow.datasets import synthetic
 from variflow.energy import BrightnessConstancy, Charbonnier, GradientConstancy
-from variflow.frames import prepare
-from variflow.linearisation import linearise
-from variflow.pyramid import noise_of, pyramid
-from variflow.solve.parts import linearised
+from variflow.frames.checking import prepare
+from variflow.frames.pyramid import noise_of, pyramid
+from variflow.linearisation.level import linearise
+from variflow.solve.taking_apart import linearised
 
 
 def noisy(frame, deviation, seed=0):

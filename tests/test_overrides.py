@@ -21,9 +21,9 @@ from variflow.energy import (
     TotalGeneralisedVariation,
 )
 from variflow.filters import WeightedMedian
-from variflow.frames import prepare
-from variflow.linearisation import linearise
-from variflow.pyramid import pyramid
+from variflow.frames.checking import prepare
+from variflow.frames.pyramid import pyramid
+from variflow.linearisation.level import linearise
 from variflow.solve import suited
 from variflow.solve.lucas_kanade import LucasKanade
 from variflow.solve.primal_dual import PrimalDual

@@ -57,7 +57,7 @@ PUBLIC = [
     "variflow.matching",
     "variflow.metrics",
     "variflow.models",
-    "variflow.report",
+    "variflow.evaluation.report",
     "variflow.solve",
     "variflow.solve.conjugate_gradient",
     "variflow.solve.lucas_kanade",

@@ -16,7 +16,7 @@ import pytest
 
 import variflow
 from variflow import energy, filters, models
-from variflow.brief import Brief
+from variflow.base.brief import Brief
 from variflow.datasets import synthetic
 
 PAIR = synthetic.translation((32, 40), shift=(1.25, -0.5))

@@ -10,8 +10,8 @@ import pytest
 import variflow
 from variflow import models
 from variflow.datasets import synthetic
-from variflow.matching import Matches
-from variflow.resampling import resample_flow
+from variflow.images.resampling import resample_flow
+from variflow.matching.matches import Matches
 
 SIZES = [(1, 1), (1, 40), (40, 1), (2, 2), (5, 40), (8, 8), (12, 300), (16, 16), (30, 30), (31, 33)]
 

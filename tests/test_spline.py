@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 import variflow
-from variflow import _core, _twins, flowops
+from variflow import _core, flowops
+from variflow.images import in_jax as _twins
 
 Array = NDArray[np.float32]
 # Compiled whole: operation by operation they would be compiled many times.

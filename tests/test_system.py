@@ -22,10 +22,11 @@ from variflow.energy import (
     Quadratic,
     Smoothness,
 )
-from variflow.frames import prepare
-from variflow.linearisation import Linearisation, linearise
-from variflow.pyramid import pyramid
-from variflow.solve.parts import constancies, linearised, motion_tensor, smoothness_arguments
+from variflow.frames.checking import prepare
+from variflow.frames.pyramid import pyramid
+from variflow.linearisation.level import linearise
+from variflow.linearisation.linearisation import Linearisation
+from variflow.solve.taking_apart import constancies, linearised, motion_tensor, smoothness_arguments
 
 Array = NDArray[np.float32]
 CORE: Any = _core  # for calls that a type checker refuses

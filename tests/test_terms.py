@@ -18,7 +18,7 @@ from variflow.energy import (
     Smoothness,
     Sum,
 )
-from variflow.linearisation import Linearisation
+from variflow.linearisation.linearisation import Linearisation
 
 SHAPE = (7, 9)
 TERMS = [

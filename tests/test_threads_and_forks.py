@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import variflow
-from variflow.caching import cached_property
+from variflow.base.caching import cached_property
 from variflow.datasets import synthetic
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import variflow
-from variflow.errors import told_already, warn
+from variflow.base.errors import told_already, warn
 
 
 def test_a_warning_names_the_line_that_called_the_library() -> None:

@@ -10,7 +10,7 @@ import variflow
 from variflow import models
 from variflow.datasets import synthetic
 from variflow.energy import BrightnessConstancy, CensusConstancy, GradientConstancy, Smoothness
-from variflow.watching import told_from
+from variflow.light_watching import told_from
 
 OF_BRIGHTNESS = ["horn-schunck", "tv-l1"]
 WITH_GRADIENTS = ["brox", "classic-nl", "huber-l1", "tgv-l1", "lucas-kanade", "realtime"]

@@ -11,20 +11,22 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from variflow import _core, forks
+from variflow import _core
 from variflow._core import get_threads, set_threads
-from variflow.cpus import cpu_quota
+from variflow.base import forks
+from variflow.base.cpus import cpu_quota
 
 if TYPE_CHECKING:
     from variflow import compat, datasets, energy, evaluation, filters, flowops, io, metrics, models, solve, view
+    from variflow.base.errors import VariflowWarning
+    from variflow.base.memory import release_memory
     from variflow.driver import estimate, iterate
-    from variflow.errors import VariflowWarning
     from variflow.flowops import warp
     from variflow.io import read_flow, read_frames, read_image, write_flow, write_frames, write_image
     from variflow.io.errors import FlowFileError
-    from variflow.linearisation import Linearisation
-    from variflow.matching import Matches, match
-    from variflow.memory import release_memory
+    from variflow.linearisation.linearisation import Linearisation
+    from variflow.matching.matches import Matches
+    from variflow.matching.matching import match
     from variflow.model import Model
     from variflow.result import EnergyRecord, Result, State
     from variflow.video import estimate_video

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from variflow.choices import suggestion
+from variflow.base.choices import suggestion
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")

@@ -13,24 +13,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import matching, models, solve
-from variflow.arrays import as_flow, as_image, both_masks, both_weights
+from variflow.base.arrays import as_flow, as_image, both_masks, both_weights
+from variflow.base.errors import told_already, warn
 from variflow.calling import explained
-from variflow.carrying import Carried
 from variflow.energy import Energy
 from variflow.energy.directions import check_turns, turned_round
-from variflow.energy.fields import at_level
-from variflow.errors import told_already, warn
+from variflow.energy.levels import at_level
 from variflow.filters import filtered
-from variflow.frames import Images, checked, checked_range, fill_missing
-from variflow.light import Light, LightMatching
-from variflow.linearisation import LevelLinearisation, linearise
+from variflow.frames.checking import Images, checked, checked_range
+from variflow.frames.light import Light
+from variflow.frames.pyramid import Level, pyramid
+from variflow.images.filling import fill_missing
+from variflow.images.resampling import Planes, resample_flow
+from variflow.light_watching import LightWatching
+from variflow.linearisation.level import LevelLinearisation, linearise
+from variflow.linearisation.light import LightMatching
 from variflow.model import Model
-from variflow.occlusion import Comparison, Inverse, backward_model, estimated_at, occluded, without
-from variflow.pyramid import Level, pyramid
-from variflow.resampling import Planes, resample_flow
+from variflow.occlusion import Comparison, backward_model, estimated_at, occluded, without
 from variflow.result import EnergyRecord, Flow, Result, State
 from variflow.solve.minimum import Minimum, NativeSolver
-from variflow.watching import LightWatching
+from variflow.start.carried import Carried
+from variflow.start.inverse import Inverse
 
 # An energy that rises in more than this part of the solves is worth a warning.
 _MANY = 0.25

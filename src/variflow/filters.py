@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from variflow import _core
-from variflow.arrays import FLOWS, as_single
-from variflow.choices import check_choice, check_number, check_whole, keep
-from variflow.resampling import Planes, stacked
+from variflow.base.arrays import FLOWS, as_single
+from variflow.base.choices import check_choice, check_number, check_whole, keep
+from variflow.images.resampling import Planes, stacked
 
 if TYPE_CHECKING:
-    from variflow.linearisation import LevelLinearisation, Linearisation
+    from variflow.linearisation.level import LevelLinearisation
+    from variflow.linearisation.linearisation import Linearisation
 
 __all__ = ["Filter", "Median", "WeightedMedian", "median"]
 

@@ -7,11 +7,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from variflow.choices import check_choice, check_number, check_whole, keep
+from variflow.base.choices import check_choice, check_number, check_whole, keep
 from variflow.energy import Energy
 from variflow.filters import Filter
 from variflow.flowops import INTERPOLATIONS, Interpolation
-from variflow.linearisation import DERIVATIVES, Derivative
+from variflow.linearisation.linearisation import DERIVATIVES, Derivative
 from variflow.solve.minimum import NativeSolver
 
 

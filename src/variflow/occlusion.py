@@ -15,33 +15,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import flowops
-from variflow.brief import Brief
-from variflow.frames import Frame, fill_missing, prepare
-from variflow.linearisation import LevelLinearisation, inside, linearise, mismatch_over
-from variflow.matching import Start
+from variflow.base.brief import Brief
+from variflow.frames.checking import prepare
+from variflow.frames.frame import Frame
+from variflow.frames.pyramid import Level, pyramid
+from variflow.images.resampling import Planes, resample, smooth
+from variflow.linearisation.level import LevelLinearisation, inside, linearise
+from variflow.linearisation.linearisation import mismatch_over
 from variflow.model import Model
-from variflow.pyramid import Level, pyramid
-from variflow.resampling import Planes, resample, resample_flow, smooth
+from variflow.start.inverse import _SHARE, Inverse
 
 Flow = NDArray[np.float32]
 
-# The backward estimate begins at the level nearest to this size, with this share of the warps.
-_BEGINS, _SHARE = 0.4, 1 / 3
+
 # Occlusion is estimated within the solve at the level nearest to this size.
 _WITHIN = 0.5
+
 
 # A miss is forgiven where its square is below this share of the squared motions, there and back, plus this many square
 # pixels; where the gradients match to this many pixels. It is forgiven less where they match worse, and more where they
 # match better.
 _RELATIVE, _ABSOLUTE = 0.01, 0.5
+
+
 _MATCH = 1.2
+
+
 # Gradients below one grey level of 256 are as likely noise; their mismatch is smoothed over this many pixels, and none
 # is less than the last number.
 _NOISE, _AROUND, _LEAST = 1 / 255, 1.0, 0.05
 
+
 # The probability of an error below a pixel is 1/2 where points miss by so many pixels, averaged by a Gaussian of so
 # many, and its odds fall with this power of the miss. Fitted to errors on Middlebury, Sintel, KITTI and FlyingChairs.
 _EVEN, _AVERAGED, _POWER = 0.67, 2.0, 1.4
+
+
 # Where there was nothing to compare, so much of it is left.
 _BLIND = 0.5
 
@@ -49,33 +58,6 @@ _BLIND = 0.5
 def estimated_at(levels: list[Level]) -> int:
     """Return the level at which occlusion is estimated within the solve: that of about half the size."""
     return nearest(levels, _WITHIN)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Inverse(Brief):
-    """What a backward estimate starts from: the inverse of the forward flow.
-
-    Attributes
-    ----------
-    forward : (H, W, 2) float32
-        The flow from the first frame to the second.
-    """
-
-    forward: Flow
-
-    def start(self, levels: list[Level]) -> Start:
-        """Return the inverse at somewhat under half the size; where nothing arrives, it is like what is around."""
-        index = nearest(levels, _BEGINS)
-        height, width = levels[index].shape
-        u, v = np.moveaxis(self.forward, 2, 0)
-        # Smaller still: it is as good a start, in a quarter of the time.
-        forward = np.stack(resample_flow((u, v), (-(-height // 2), -(-width // 2))), axis=2)
-        inverse = flowops.splat(-forward, forward)
-        if np.isnan(inverse).all():  # everything leaves the frame
-            inverse = -forward
-        known = np.asarray(np.isfinite(inverse).all(axis=2))
-        u, v = fill_missing(np.moveaxis(inverse, 2, 0), known)
-        return Start(index, resample_flow((u, v), (height, width)), matched=False)
 
 
 def backward_model(model: Model) -> Model:

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
-from variflow.brief import Brief, one_line
-from variflow.caching import cached_property
-from variflow.errors import told_already
+from variflow.base.brief import Brief, one_line
+from variflow.base.caching import cached_property
+from variflow.base.errors import told_already
+from variflow.images.resampling import Planes, resample_flow
 from variflow.model import Model
 from variflow.occlusion import Comparison, backwards, confidence, occluded
-from variflow.resampling import Planes, resample_flow
 from variflow.solve.minimum import Minimum
 
 Flow = NDArray[np.float32]
@@ -182,7 +182,7 @@ class Result:
 
     def _repr_png_(self) -> bytes:
         """Return a picture of the flow, which a notebook shows."""
-        from variflow.thumbnail import thumbnail
+        from variflow.view.thumbnail import thumbnail
 
         return thumbnail(self.flow)
 

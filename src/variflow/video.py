@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 
 from variflow import models
-from variflow.arrays import Image, as_image, frame_axes, whole
-from variflow.brief import Brief
+from variflow.base.arrays import Image, as_image, frame_axes, whole
+from variflow.base.brief import Brief
 from variflow.calling import explained
-from variflow.carrying import Carried
 from variflow.driver import concluded, iterate_prepared
 from variflow.energy import Energy
-from variflow.frames import Frames, Images, checked, checked_range
+from variflow.frames.checking import Images, checked, checked_range
+from variflow.frames.frame import Frames
+from variflow.frames.pyramid import Level, pyramid
 from variflow.model import Model
-from variflow.pyramid import Level, pyramid
 from variflow.result import Result, State
+from variflow.start.carried import Carried
 
 # The intensities that become 0 and 1 stay while those of a pair differ from them by at most this part of their range.
 _FITS = 0.1

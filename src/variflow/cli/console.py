@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 
-from variflow.errors import VariflowWarning
+from variflow.base.errors import VariflowWarning
 from variflow.io.errors import FileFormatError
 
 # Functions that a message may recommend, of no use here.

@@ -49,7 +49,8 @@ def evaluate(
 ) -> None:
     """Run models over data sets and measure their flows against the truth."""
     with plain_errors({"datasets": "--dataset", "name": "--dataset", "models": "--model", "model": "--model"}):
-        from variflow import evaluation, report
+        from variflow import evaluation
+        from variflow.evaluation import report
 
         sets = [_dataset(text, output) for text in dataset]
         with progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as progress:

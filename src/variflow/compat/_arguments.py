@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from variflow.choices import check_whole
+from variflow.base.choices import check_whole
 
 
 def count(value: Any, name: str, least: int = 1) -> int:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from variflow import _core
 from variflow.energy import L1, BrightnessConstancy, Energy, Huber, Smoothness
 from variflow.filters import median
-from variflow.linearisation import LevelLinearisation, linearise
+from variflow.images.resampling import Planes, smooth
+from variflow.linearisation.level import LevelLinearisation, linearise
 from variflow.models.published import GREY_LEVEL
-from variflow.resampling import Planes, smooth
 from variflow.solve.lucas_kanade import LucasKanade
 from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.solve.primal_dual import PrimalDual

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from variflow import models
-from variflow.arrays import INTENSITIES, read
-from variflow.choices import check_number
+from variflow.base.arrays import INTENSITIES, read
+from variflow.base.choices import check_number
 from variflow.compat._arguments import count
 from variflow.compat._solvers import Warps, Windows, tv_l1_energy
 from variflow.driver import estimate

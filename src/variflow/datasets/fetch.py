@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from variflow.choices import suggestion
+from variflow.base.choices import suggestion
 from variflow.io.atomic import naming
 
 __all__ = ["ARCHIVES", "Archive", "fetch"]

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from variflow.choices import check_choice, suggestion
+from variflow.base.choices import check_choice, suggestion
 from variflow.datasets.dataset import Dataset, Pair, marked, mask, read, truth, unmarked
 from variflow.io import FlowFileError, read_flow, read_image
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from variflow.brief import Brief
+from variflow.base.brief import Brief
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from variflow.arrays import as_numbers
+from variflow.base.arrays import as_numbers
 from variflow.datasets.sample import Sample
 from variflow.datasets.texture import Texture
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from variflow.arrays import as_numbers
-from variflow.caching import cached_property
+from variflow.base.arrays import as_numbers
+from variflow.base.caching import cached_property
 
 __all__ = ["Texture"]
 

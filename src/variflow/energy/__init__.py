@@ -4,27 +4,12 @@
 """
 
 from variflow.energy.census import CensusConstancy
+from variflow.energy.data import BrightnessConstancy, DataTerm, GradientConstancy
+from variflow.energy.edges import ImageEdges
 from variflow.energy.generalised_variation import TotalGeneralisedVariation
-from variflow.energy.penalties import (
-    L1,
-    Charbonnier,
-    GeneralisedCharbonnier,
-    Huber,
-    Lorentzian,
-    Penalty,
-    Quadratic,
-)
-from variflow.energy.terms import (
-    BrightnessConstancy,
-    DataTerm,
-    Energy,
-    GradientConstancy,
-    ImageEdges,
-    Magnitude,
-    Smoothness,
-    Sum,
-    Term,
-)
+from variflow.energy.penalties import L1, Charbonnier, GeneralisedCharbonnier, Huber, Lorentzian, Penalty, Quadratic
+from variflow.energy.smoothness import Magnitude, Smoothness
+from variflow.energy.term import Energy, Sum, Term
 
 __all__ = [
     "L1",

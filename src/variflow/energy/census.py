@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from variflow import _core
-from variflow.choices import check_choice, check_constant
-from variflow.energy.terms import DataTerm
+from variflow.base.choices import check_choice, check_constant
+from variflow.energy.data import DataTerm
 
 if TYPE_CHECKING:
-    from variflow.linearisation import Linearisation
+    from variflow.linearisation.linearisation import Linearisation
 
 _RADIUS: dict[str, Literal[1, 2]] = {"3x3": 1, "5x5": 2}
 
@@ -75,7 +75,7 @@ class CensusConstancy(DataTerm):
         if isinstance(at.frame0, np.ndarray):
             jx, jy, r = _core.census(at.frame0, at.frame1, self.radius, float(self.softness), float(self.noise))
             return list(zip(jx * at.valid, jy * at.valid, r * at.valid, strict=True))
-        from variflow.linearisation import derivative
+        from variflow.images.derivative import derivative
 
         xp = at.frame0.__array_namespace__()
         triples: list[tuple[Any, Any, Any]] = []

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.energy.fingerprint import fingerprint, is_library
-from variflow.energy.terms import Energy, Sum, keeps
-from variflow.linearisation import Linearisation
+from variflow.energy.autodiff.fingerprint import fingerprint, is_library
+from variflow.energy.term import Energy, Sum, keeps
+from variflow.linearisation.linearisation import Linearisation
 
 if TYPE_CHECKING:
-    from variflow.pyramid import Level
+    from variflow.frames.pyramid import Level
 
 # An energy knows a direction where those of a flow and of the opposite flow differ by more than this share.
 _ROUNDING = 1e-4
@@ -74,7 +74,7 @@ def _knows_direction(energy: Energy, finest: Level) -> bool:
     """Return whether, in frames that show nothing, a flow costs more than the opposite flow, or less."""
     import jax.numpy as jnp
 
-    from variflow.energy.programs import settings
+    from variflow.energy.autodiff.programs import settings
 
     # Moves to the lower right, grows mostly, and turns: no mirror image of it, nor of its differences, is like it.
     shape = finest.shape

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from variflow import _core
-from variflow.choices import check_constant, check_whole
+from variflow.base.choices import check_constant, check_whole
+from variflow.energy.edges import ImageEdges, check_edges
 from variflow.energy.penalties import L1, Huber, Penalty, check_penalty
-from variflow.energy.terms import ImageEdges, Increment, Term, check_edges, check_weight, keeps
+from variflow.energy.term import Increment, Term, check_weight, keeps
 
 if TYPE_CHECKING:
-    from variflow.linearisation import Linearisation
+    from variflow.linearisation.linearisation import Linearisation
 
 _ROOT_HALF = math.sqrt(0.5)
 # Step of the slopes, before it is divided by the most that one of them contributes to all differences. Any number above

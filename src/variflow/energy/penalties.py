@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from variflow.choices import check_constant
+from variflow.base.choices import check_constant
 
 
 @dataclass(frozen=True)

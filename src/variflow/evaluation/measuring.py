@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow import metrics
-from variflow.arrays import MARKS, as_flow, as_mask, read
+from variflow.base.arrays import MARKS, as_flow, as_mask, read
 from variflow.datasets import Sample
 
 # Parts of a frame that are measured apart; where a data set does not tell, or there are no such pixels, they are empty.

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from variflow import report
+from variflow.base.errors import warn
 from variflow.datasets import Sample
-from variflow.errors import warn
+from variflow.evaluation import report
 from variflow.evaluation.measuring import measure
 from variflow.evaluation.table import Key, Row, Table
 from variflow.io import atomic

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from variflow.errors import warn
+from variflow.base.errors import warn
 from variflow.evaluation.measuring import FIGURES
 from variflow.io import atomic
 

@@ -25,7 +25,7 @@ from variflow.flowops.layouts import (
     to_torch_grid,
 )
 from variflow.flowops.splatting import coverage, splat
-from variflow.flowops.warping import INTERPOLATIONS, Interpolation, prepared, warp, warp_planes, warp_prepared
+from variflow.images.warping import INTERPOLATIONS, Interpolation, prepared, warp, warp_planes, warp_prepared
 
 __all__ = [
     "INTERPOLATIONS",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.choices import check_whole
+from variflow.base.choices import check_whole
 from variflow.flowops.fields import Flow, checked, checked_pair, look_up, number
 from variflow.flowops.splatting import splat
 

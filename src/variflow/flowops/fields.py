@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.arrays import as_flow
-from variflow.choices import check_number
-from variflow.flowops.warping import warp_planes
+from variflow.base.arrays import as_flow
+from variflow.base.choices import check_number
+from variflow.images.warping import warp_planes
 
 Flow = NDArray[np.float32]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
-from variflow.arrays import as_pixels
+from variflow.base.arrays import as_pixels
 from variflow.flowops.fields import Flow, checked, number
 
 # What ties a known pixel to its value, where the edge to a neighbour is at most 1.
@@ -79,8 +79,8 @@ def fill(flow: Any, image: Any = None, *, contrast: float = 5.0) -> Flow:
 
 def _edges(image: Any, shape: tuple[int, ...], contrast: float) -> NDArray[np.float32]:
     """Return the weights of the edges to the right and below of each pixel."""
-    from variflow.color import lab
-    from variflow.frames import fill_missing
+    from variflow.images.color import lab
+    from variflow.images.filling import fill_missing
 
     planes = np.moveaxis(np.atleast_3d(as_pixels(image, "image", shape).astype(np.float64)), 2, 0)
     present = np.asarray(np.isfinite(planes).all(axis=0))

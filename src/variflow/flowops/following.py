@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.arrays import FLOWS, as_numbers, whole
-from variflow.choices import check_whole
+from variflow.base.arrays import FLOWS, as_numbers, whole
+from variflow.base.choices import check_whole
 from variflow.flowops.fields import Flow, checked, number, sample
 
 # Slower than this, in pixels per frame, a streamline has no direction.

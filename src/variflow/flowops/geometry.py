@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from variflow.flowops.fields import Flow, checked, number, sample
-from variflow.resampling import resample
+from variflow.images.resampling import resample
 
 Window = tuple[int, int, int, int]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.arrays import as_pixels, as_weights
+from variflow.base.arrays import as_pixels, as_weights
 from variflow.flowops.fields import Flow, checked, targets
 
 # Where less than this share of a pixel arrives, nothing does.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from variflow.arrays import frame_axes
+from variflow.base.arrays import frame_axes
 from variflow.io import npy, zarr_array
 from variflow.io.errors import ImageFileError, explained
 from variflow.io.sequences import Frames, plain

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from variflow.arrays import as_flow
+from variflow.base.arrays import as_flow
 from variflow.io import exr, extras, flo, flo5, kitti, npy, npz, pfm, tiff, zarr_array
 from variflow.io.atomic import destination, folder_destination
 from variflow.io.errors import FlowFileError, explained

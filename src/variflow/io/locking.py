@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from variflow.errors import warn
+from variflow.base.errors import warn
 
 try:
     import fcntl

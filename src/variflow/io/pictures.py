@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from variflow.caching import cached_property
-from variflow.errors import warn
+from variflow.base.caching import cached_property
+from variflow.base.errors import warn
 from variflow.io import claims
 from variflow.io.errors import ImageFileError, explained
 from variflow.io.opening import held, size_of

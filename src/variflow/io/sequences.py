@@ -11,7 +11,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from variflow.caching import cached_property
+from variflow.base.caching import cached_property
 from variflow.io.errors import ImageFileError, explained
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from variflow.arrays import INTENSITIES, MOST_CHANNELS, read
+from variflow.base.arrays import INTENSITIES, MOST_CHANNELS, read
 from variflow.io import extras, zarr_array
 from variflow.io.atomic import atomic, folder_beside
 from variflow.io.errors import ImageFileError

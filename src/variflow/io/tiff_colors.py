@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from variflow.errors import warn
+from variflow.base.errors import warn
 
 _GRAY, _WHITE_ZERO, _RGB, _PALETTE, _INK, _YCBCR = 1, 0, 2, 3, 5, 6
 _BANDS = {_WHITE_ZERO: 1, _GRAY: 1, _RGB: 3, _PALETTE: 1, _INK: 4, _YCBCR: 3}

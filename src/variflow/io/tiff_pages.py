@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from variflow.arrays import MOST_CHANNELS
-from variflow.errors import warn
+from variflow.base.arrays import MOST_CHANNELS
+from variflow.base.errors import warn
 from variflow.io import claims, tiff_colors
 from variflow.io.errors import FileFormatError, ImageFileError, explained
 from variflow.io.opening import held, size_of

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from variflow.arrays import MOST_CHANNELS
+from variflow.base.arrays import MOST_CHANNELS
 from variflow.io.errors import ImageFileError, explained
 from variflow.io.sequences import Frames, plain
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from variflow.caching import cached_property
+from variflow.base.caching import cached_property
 from variflow.io import claims, extras
 from variflow.io.errors import ImageFileError, explained
 from variflow.io.opening import identity

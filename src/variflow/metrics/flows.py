@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from variflow.arrays import as_flow, as_mask
+from variflow.base.arrays import as_flow, as_mask
 
 
 def endpoint_error(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | None = None) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from variflow.arrays import as_flow, as_pixels
+from variflow.base.arrays import as_flow, as_pixels
 from variflow.flowops import warp
 
 Reals = npt.NDArray[np.float64]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from variflow.arrays import as_flow, as_mask
+from variflow.base.arrays import as_flow, as_mask
 
 Mask = npt.NDArray[np.bool_]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from variflow.arrays import as_numbers
+from variflow.base.arrays import as_numbers
 
 
 def robustness(error: npt.ArrayLike, above: float) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from variflow.choices import suggestion
+from variflow.base.choices import suggestion
 from variflow.energy import Energy
 from variflow.model import Model
 from variflow.models.presets import accurate, balanced, fast, realtime, smooth

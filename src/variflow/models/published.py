@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numbers import Real
 
-from variflow.choices import check_constant, check_number
+from variflow.base.choices import check_constant, check_number
 from variflow.energy import (
     L1,
     BrightnessConstancy,

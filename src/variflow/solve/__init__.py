@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from variflow.energy.terms import Energy, NotTakenApart
-from variflow.linearisation import LevelLinearisation
+from variflow.energy.residuals import NotTakenApart
+from variflow.energy.term import Energy
+from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
 
 __all__ = ["conjugate_gradient", "lucas_kanade", "primal_dual", "relaxation"]

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from variflow.energy.advice import NOT_FINITE, TO_COMPARE
-from variflow.energy.programs import run, settings
-from variflow.energy.terms import Energy, Sum
-from variflow.energy.tracing import explained, named
-from variflow.linearisation import Linearisation
+from variflow.energy.autodiff.programs import run, settings
+from variflow.energy.autodiff.tracing import explained, named
+from variflow.energy.term import Energy, Sum
+from variflow.linearisation.linearisation import Linearisation
 
 # How far the small increment goes at which an energy is looked at, in pixels.
 _SMALL = 0.1

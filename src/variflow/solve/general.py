@@ -2,7 +2,7 @@
 
 All steps of one warp are one compiled program: a scan over the solver's own step, which also yields the energy of
 every step. The program is compiled once for each combination of energy, solver, number of steps and frame size (see
-`variflow.energy.programs`). Numbers inside an energy (the weights and constants of terms) and inside ``at`` are its
+`variflow.energy.autodiff.programs`). Numbers inside an energy (the weights and constants of terms) and inside ``at`` are its
 inputs.
 """
 
@@ -18,10 +18,10 @@ import numpy as np
 import optax
 import optimistix
 
-from variflow.energy.programs import run, settings
-from variflow.energy.terms import Energy
-from variflow.energy.tracing import explained
-from variflow.linearisation import Linearisation
+from variflow.energy.autodiff.programs import run, settings
+from variflow.energy.autodiff.tracing import explained
+from variflow.energy.term import Energy
+from variflow.linearisation.linearisation import Linearisation
 from variflow.solve.checking import ASK, NO_MINIMUM, fault_of
 from variflow.solve.minimum import Minimum
 

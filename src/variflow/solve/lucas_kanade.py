@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from variflow import _core
-from variflow.choices import check_number, keep
-from variflow.energy.terms import Energy, NotTakenApart
-from variflow.linearisation import LevelLinearisation
-from variflow.resampling import Planes, smooth
+from variflow.base.choices import check_number, keep
+from variflow.energy.residuals import NotTakenApart
+from variflow.energy.term import Energy
+from variflow.images.resampling import Planes, smooth
+from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
-from variflow.solve.parts import check_data, data_and_smoothness, motion_tensor, native_energies
+from variflow.solve.taking_apart import check_data, data_and_smoothness, motion_tensor, native_energies
 
 __all__ = ["LucasKanade"]
 

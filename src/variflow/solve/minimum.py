@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.brief import Brief
-from variflow.caching import cached_property
-from variflow.energy.terms import Energy
-from variflow.linearisation import LevelLinearisation
-from variflow.resampling import Planes
+from variflow.base.brief import Brief
+from variflow.base.caching import cached_property
+from variflow.energy.term import Energy
+from variflow.images.resampling import Planes
+from variflow.linearisation.level import LevelLinearisation
 
 # An increment that moves at most this part of the pixels by more than so many pixels moves hardly any.
 _FEW, _STILL = 0.05, 0.1

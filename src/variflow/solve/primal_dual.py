@@ -10,15 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
-from variflow.brief import Brief
-from variflow.choices import check_whole, keep
+from variflow.base.brief import Brief
+from variflow.base.choices import check_whole, keep
+from variflow.energy.data import DataTerm
 from variflow.energy.generalised_variation import TotalGeneralisedVariation
 from variflow.energy.penalties import L1, Huber, Penalty
-from variflow.energy.terms import DataTerm, Energy, Smoothness
-from variflow.linearisation import LevelLinearisation
-from variflow.resampling import Planes
+from variflow.energy.smoothness import Smoothness
+from variflow.energy.term import Energy
+from variflow.images.resampling import Planes
+from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
-from variflow.solve.parts import (
+from variflow.solve.taking_apart import (
     check_data,
     data_and_smoothness,
     image_edges,

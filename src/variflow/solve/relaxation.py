@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from variflow.choices import check_number, check_whole, keep
-from variflow.energy.terms import Energy
-from variflow.linearisation import LevelLinearisation
+from variflow.base.choices import check_number, check_whole, keep
+from variflow.energy.term import Energy
+from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
-from variflow.solve.parts import (
+from variflow.solve.taking_apart import (
     check_data,
     constancies,
     core_linearises,

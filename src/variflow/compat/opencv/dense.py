@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.arrays import Image, as_image
+from variflow.base.arrays import Image, as_image
 
 
 class DenseOpticalFlow(ABC):

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import models
-from variflow.arrays import Image
-from variflow.choices import check_number
+from variflow.base.arrays import Image
+from variflow.base.choices import check_number
 from variflow.compat._arguments import count
 from variflow.compat.opencv.dense import DenseOpticalFlow, meaningless
 from variflow.driver import estimate

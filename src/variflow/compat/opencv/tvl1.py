@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.arrays import Image
-from variflow.choices import check_number
+from variflow.base.arrays import Image
+from variflow.base.choices import check_number
 from variflow.compat._arguments import count
 from variflow.compat._solvers import Rounds, tv_l1_energy
 from variflow.compat.opencv.dense import DenseOpticalFlow, meaningless

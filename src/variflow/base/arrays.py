@@ -1,0 +1,290 @@
+"""The door for arrays: whatever NumPy can read becomes a plain array, and what is masked is missing.
+
+What comes out has the byte order of the machine, is aligned and C-contiguous: no other layout reaches the core, and
+none changes a result. Every error names the argument.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from variflow.base.brief import Brief
+from variflow.base.errors import warn
+
+MOST_CHANNELS = 16
+# More would drown the rest of an energy in single precision; where none is as much as the least, no pixel counts.
+LARGEST_WEIGHT, LEAST_WEIGHT = 1e6, 1e-6
+
+# The kinds of numbers that an argument may hold, as NumPy's letters and in words.
+NUMBERS = ("iuf", "real numbers")
+INTENSITIES = ("buif", "real numbers (bool, integer or float)")
+MARKS = ("bui", "bool")
+
+# What a path was meant for, by what reads it.
+IMAGES, FLOWS = "variflow.read_image reads an image", "variflow.read_flow reads a flow"
+
+_CPU = 1  # as DLPack counts devices
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Image(Brief):
+    """A frame that came through the door, in memory of its own.
+
+    Attributes
+    ----------
+    pixels : (H, W, C) array
+        As they came; of floats, those that were masked are NaN.
+    known : (H, W) bool
+        False where an integer was masked; None where there is no mask.
+    shape : tuple of int
+        The shape of what came.
+    """
+
+    pixels: NDArray[Any]
+    known: NDArray[np.bool_] | None
+    shape: tuple[int, ...]
+
+
+def read(
+    value: Any, name: str, kind: tuple[str, str] = NUMBERS, file: str = IMAGES
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Return what NumPy makes of a value, and where it is not masked, or None if nothing is.
+
+    The array may be the memory of the value itself. `kind` is what numbers are wanted, `file` says what reads a path.
+
+    Raises
+    ------
+    TypeError
+        If it is no array of such numbers, naming it.
+    """
+    _refuse_path(value, name, "an array", file)
+    try:
+        array = _in_numpy(value)
+    except Exception as error:
+        if "jax" in sys.modules and isinstance(error, sys.modules["jax"].errors.TracerArrayConversionError):
+            raise TypeError(
+                f"{name} is being traced by JAX (jit, grad, vmap), wanted a concrete array: only energies and "
+                "variflow.warp can be traced"
+            ) from error
+        what = type(value).__name__
+        if _is_elsewhere(value):
+            raise TypeError(
+                f"{name} is a {what} in the memory of another device, wanted an array in that of the CPU: bring it "
+                "there first, as .cpu() of PyTorch and .get() of CuPy do"
+            ) from error
+        raise TypeError(f"{name} is a {what} that NumPy cannot read as an array: {error}") from error
+    if array.dtype.kind == "V" and array.dtype.names is None and np.can_cast(array.dtype, np.float32):
+        array = array.astype(np.float32)  # bfloat16 and other small types, which are not NumPy's own
+    letters, words = kind
+    if array.dtype.kind not in letters:
+        hint = f"; {file}" if array.dtype.kind in "US" or _holds_paths(array) else ""
+        raise TypeError(f"{name} has dtype {array.dtype}, wanted {words}{hint}")
+    known = None
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        known = ~np.ma.getmaskarray(array)
+    return np.require(np.asarray(array), array.dtype.newbyteorder("="), ("C", "A")), known
+
+
+def _refuse_path(value: Any, name: str, wanted: str, file: str) -> None:
+    if isinstance(value, str | bytes | os.PathLike):
+        raise TypeError(f"{name} is the path {os.fspath(value)!r:.200}, wanted {wanted}; {file}")
+
+
+def _in_numpy(value: Any) -> NDArray[Any]:
+    """Return a value as NumPy sees it, a masked array where it can be one."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        value = value.detach()
+        if value.dtype is torch.bfloat16:  # which NumPy does not have
+            value = value.float()
+    elif getattr(value, "__dask_graph__", None) is not None:
+        value = value.compute()  # its own way to NumPy forgets the mask
+    elif isinstance(value, tuple | list) and any(isinstance(item, np.ma.MaskedArray) for item in value):
+        value = np.ma.array(value)
+    if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+        return np.from_dlpack(value)
+    array: NDArray[Any] = np.asanyarray(value)
+    return array
+
+
+def _is_elsewhere(value: Any) -> bool:
+    """Return whether a value says that it is not in the memory of the CPU."""
+    if hasattr(value, "__cuda_array_interface__"):
+        return True
+    try:
+        return bool(value.__dlpack_device__()[0] != _CPU)
+    except Exception:  # it has no DLPack, or none for its device
+        return False
+
+
+def _holds_paths(array: NDArray[Any]) -> bool:
+    return array.dtype == object and array.size > 0 and isinstance(array.flat[0], str | os.PathLike)
+
+
+def as_numbers(value: Any, name: str, kind: tuple[str, str] = NUMBERS, file: str = IMAGES) -> NDArray[Any]:
+    """Return real numbers of any shape, as floats with NaN if any is masked; it may be the memory of the value."""
+    array, known = read(value, name, kind, file)
+    return array if known is None else _with_gaps(array, known)
+
+
+def _with_gaps(array: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return a copy as floats, NaN where not known."""
+    copy = array.astype(array.dtype if array.dtype.kind == "f" else np.float64)
+    copy[~known] = np.nan
+    return copy
+
+
+def whole(values: Any, name: str, file: str) -> Iterable[Any]:
+    """Return an iterable of arrays, of what is one or an array itself that cannot be iterated over.
+
+    Raises
+    ------
+    TypeError
+        If it is none, naming it.
+    """
+    _refuse_path(values, name, "arrays", file)
+    if isinstance(values, memoryview) or (hasattr(values, "__dlpack__") and not hasattr(values, "__iter__")):
+        return as_numbers(values, name, INTENSITIES, file)
+    try:
+        iter(values)
+    except TypeError:
+        raise TypeError(f"{name} is a {type(values).__name__}, wanted an iterable of arrays") from None
+    return values  # type: ignore[no-any-return]
+
+
+def frame_axes(shape: tuple[int, ...]) -> int:
+    """Return how many of the last axes make one frame: 3 if the last one are channels, at most 16, else 2."""
+    return 3 if len(shape) > 2 and shape[-1] <= MOST_CHANNELS else 2
+
+
+def as_image(value: Any, name: str) -> Image:
+    """Return a frame in memory of its own.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no frame, naming it.
+    """
+    if isinstance(value, Image):
+        return value
+    array, known = read(value, name, INTENSITIES)
+    _check_frame(array, value, name)
+    if known is not None and array.dtype.kind == "f":
+        pixels, known = _with_gaps(array, known), None
+    else:
+        pixels = array.copy()
+    where = None if known is None else np.asarray(np.atleast_3d(known).all(axis=2))
+    return Image(np.atleast_3d(pixels), where, array.shape)
+
+
+def _check_frame(array: NDArray[Any], value: Any, name: str) -> None:
+    """Raise ValueError if an array, which came as that value, is not one frame."""
+    shape = array.shape
+    if array.size == 0:
+        raise ValueError(f"{name} is empty: its shape is {shape}")
+    if array.ndim != frame_axes(shape):
+        wanted = f"wanted (H, W), or (H, W, C) with at most {MOST_CHANNELS} channels"
+        first = f"; {_last(value, name, 'channels')}" if array.ndim == 3 and shape[0] <= MOST_CHANNELS else ""
+        volume = "; volumes are not supported" if array.ndim in (3, 4) else ""
+        raise ValueError(f"{name} has shape {shape}, {wanted}{first}{volume}")
+
+
+def as_pixels(value: Any, name: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
+    """Return an image, NaN where masked; of a height and width with any number of channels, or else a frame."""
+    array = as_numbers(value, name, INTENSITIES)
+    if shape is None:
+        _check_frame(array, value, name)
+    elif array.ndim not in (2, 3) or array.shape[:2] != shape or 0 in array.shape:
+        hint = f"; {_last(value, name, 'channels')}" if array.ndim == 3 and array.shape[1:] == shape else ""
+        raise ValueError(f"{name} has shape {array.shape}, wanted (H, W) or (H, W, C) with (H, W) = {shape}{hint}")
+    return array
+
+
+def as_flow(value: Any, name: str = "flow", dtype: DTypeLike = np.float32) -> NDArray[Any]:
+    """Return a flow ``(H, W, 2)`` in memory of its own; NaN where masked, infinite where `dtype` cannot hold it."""
+    array, known = read(value, name, file=FLOWS)
+    if array.ndim != 3 or array.shape[2] != 2 or 0 in array.shape:
+        hint = f"; {_last(value, name, 'components')}" if array.ndim == 3 and array.shape[0] == 2 else ""
+        raise ValueError(f"{name} has shape {array.shape}, wanted (H, W, 2) with at least one pixel{hint}")
+    with np.errstate(over="ignore"):
+        copy: NDArray[Any] = array.astype(dtype)
+    if known is not None:
+        copy[~known.all(axis=2)] = np.nan
+    return copy
+
+
+def _last(value: Any, name: str, axis: str) -> str:
+    """Say how to bring the first axis to the end."""
+    word = name.partition(" ")[0]  # of "frame 7", frame
+    array = word if isinstance(value, np.ndarray) else f"np.asarray({word})"
+    return f"{axis} come last: np.moveaxis({array}, 0, 2)"
+
+
+def as_single(value: Any, name: str, kind: tuple[str, str] = NUMBERS, file: str = IMAGES) -> NDArray[np.float32]:
+    """Return real numbers of any shape in single precision, NaN where masked; it may be the memory of the value."""
+    if type(value) is np.ndarray and value.dtype == np.float32 and value.flags.c_contiguous and value.flags.aligned:
+        return value
+    with np.errstate(over="ignore"):
+        return as_numbers(value, name, kind, file).astype(np.float32, copy=False)
+
+
+def as_mask(
+    value: Any, name: str, shape: tuple[int, ...] | None = None, meaning: str = "where a pixel is usable"
+) -> NDArray[np.bool_]:
+    """Return a mask in memory of its own, False where it is masked itself."""
+    array, known = read(value, name, (MARKS[0], f"{MARKS[1]}: True {meaning}"))
+    _check_shape(array, name, shape)
+    mask = array.astype(bool)
+    if known is not None:
+        mask &= known
+    return mask
+
+
+def as_weights(value: Any, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return weights in memory of its own, from 0 to a million; 0 where masked."""
+    array, known = read(value, name, INTENSITIES)
+    _check_shape(array, name, shape)
+    weights: NDArray[Any] = array.copy() if known is None else np.where(known, array, array.dtype.type(0))
+    if not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise ValueError(f"{name} has values that are negative, NaN or infinite, wanted finite ones of at least 0")
+    if (weights > LARGEST_WEIGHT).any():
+        raise ValueError(f"{name} has values up to {weights.max():g}, wanted at most {LARGEST_WEIGHT:g}")
+    return weights
+
+
+def _check_shape(array: NDArray[Any], name: str, shape: tuple[int, ...] | None) -> None:
+    if shape is not None and array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, wanted {shape}")
+
+
+def both_masks(value: Any, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+    """Return the masks of both frames, of one array, which is for both, or of a pair of them.
+
+    What hides part of the view, such as a body or the edge of a lens, mostly hides it in both frames.
+    """
+    given = value if _is_pair(value) else (value,)
+    first, *rest = (None if item is None else as_mask(item, "mask", shape) for item in given)
+    return first, rest[0] if rest else first
+
+
+def both_weights(value: Any, shape: tuple[int, ...]) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+    """Return the weights of both frames, of one array, which is for the first, or of a pair of them.
+
+    The weights of a pixel and of its target are multiplied: one array for both would count twice.
+    """
+    given = value if _is_pair(value) else (value, None)
+    first, second = (None if item is None else as_weights(item, "weights", shape) for item in given)
+    if any(weights is not None and weights.max() < LEAST_WEIGHT for weights in (first, second)):
+        warn(f"weights has no value of {LEAST_WEIGHT:g} or more, so the frames do not count: the flow says nothing")
+    return first, second
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, tuple | list) and len(value) == 2 and not all(np.ndim(item) == 1 for item in value)

@@ -1,0 +1,47 @@
+"""Records of arrays that are shown in one line: an array by its type and its shape, not by its numbers."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import fields
+from typing import Any
+
+# The longest line that a value may take.
+_WIDTH = 100
+
+
+class Brief:
+    """Base of dataclasses with arrays in them, which are shown by type and shape; what is None is not shown.
+
+    Such a dataclass is compared by identity (``eq=False``): whether arrays are equal is not one truth.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> from variflow.base.brief import Brief
+    >>> @dataclass(repr=False, eq=False)
+    ... class Planes(Brief):
+    ...     name: str
+    ...     planes: np.ndarray
+    >>> Planes("frames", np.zeros((3, 20, 30), np.float32))
+    Planes(name='frames', planes=float32 (3, 20, 30))
+    """
+
+    def __repr__(self) -> str:
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.repr}  # type: ignore[arg-type]
+        shown = ", ".join(f"{name}={_shown(value)}" for name, value in values.items() if value is not None)
+        return f"{type(self).__name__}({shown})"
+
+
+def one_line(text: str, width: int = _WIDTH) -> str:
+    """Return a text in one line of at most so many characters."""
+    return textwrap.shorten(text, width, placeholder="...")
+
+
+def _shown(value: Any) -> str:
+    if getattr(value, "shape", ()) and hasattr(value, "dtype"):
+        return f"{value.dtype} {tuple(value.shape)}"
+    if isinstance(value, tuple | list) and len(value) <= 4:
+        return f"({', '.join(map(_shown, value))})"
+    return one_line(repr(value))

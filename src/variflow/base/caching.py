@@ -1,0 +1,66 @@
+"""A property that is computed when first read, and then kept."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, Self, TypeVar, overload
+
+T = TypeVar("T")
+
+# What is being computed now, by the object and the name of the property. A lock of each, and never in the object: so
+# that objects wait for themselves alone, and can be pickled.
+_computing: dict[tuple[int, str], threading.RLock] = {}
+
+# A forked child has none of the threads that were computing: nobody would ever let go of their locks.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_computing.clear)
+
+
+class cached_property(Generic[T]):
+    """A property that is computed when first read, and kept in the object's ``__dict__``.
+
+    Threads that read it at once get the same value: one computes it, the others wait. Other objects, and other
+    properties, do not wait; nor does a child that is forked meanwhile, which computes it itself. (The one of functools
+    has, in Python 3.11, one lock for all objects, which such a child waits for forever.)
+
+    Examples
+    --------
+    >>> from variflow.base.caching import cached_property
+    >>> class Square:
+    ...     @cached_property
+    ...     def area(self):
+    ...         print("computed")
+    ...         return 4
+    >>> square = Square()
+    >>> square.area + square.area
+    computed
+    8
+    """
+
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type | None = None) -> T: ...
+
+    def __get__(self, instance: object | None, owner: type | None = None) -> Self | T:
+        if instance is None:
+            return self
+        values, key = instance.__dict__, (id(instance), self.name)
+        with _computing.setdefault(key, threading.RLock()):
+            try:
+                if self.name not in values:
+                    values[self.name] = self.function(instance)
+                value: T = values[self.name]
+                return value
+            finally:
+                _computing.pop(key, None)

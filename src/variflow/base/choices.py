@@ -1,0 +1,125 @@
+"""Check settings where they are set: numbers within bounds, and what is one of a few values."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import operator
+import re
+from collections.abc import Collection
+from numbers import Integral, Real
+from typing import Any, TypeVar
+
+import numpy as np
+
+Choice = TypeVar("Choice")
+
+
+def keep(settings: Any, **fields: Any) -> None:
+    """Put checked values, which are numbers of Python as the core wants them, into fields of a frozen dataclass."""
+    for name, value in fields.items():
+        object.__setattr__(settings, name, value)
+
+
+def check_choice(name: str, value: Any, choices: Collection[Choice]) -> Choice:
+    """Return the choice that a value is; ValueError, naming the setting, if it is none of those that there are."""
+    if isinstance(value, str | Integral) and not isinstance(value, bool):
+        for choice in choices:
+            if value == choice:
+                return choice
+    raise ValueError(f"{name} is {value!r}, wanted one of {', '.join(map(repr, choices))}")
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    most: float = math.inf,
+    below: float = math.inf,
+    infinite: bool = False,
+    what: str = "a number",
+) -> float:
+    """Return a real number within bounds, as a float.
+
+    Parameters
+    ----------
+    name : str
+        What it is called: "smoothness of brox".
+    value
+        What came.
+    least, above, most, below : float
+        The bounds: included, not included.
+    infinite : bool
+        Whether it may be infinite.
+    what : str
+        What is wanted, but for the bounds.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+
+    Examples
+    --------
+    >>> from variflow.base.choices import check_number
+    >>> check_number("smoothness of brox", -1, above=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: smoothness of brox is -1, wanted a number above 0
+    """
+    if _is_real(value):
+        number = float(value)
+        if (above < number < below and least <= number <= most) or (infinite and number == math.inf):
+            return number
+    raise ValueError(f"{name} is {_shown(value)}, wanted {what}{_bounds(least, above, most, below)}")
+
+
+def check_whole(
+    name: str, value: Any, least: int, most: float = math.inf, what: str = "a whole number", otherwise: str = ""
+) -> int:
+    """Return a whole number within bounds, those included, as an int; ValueError, naming it, if it is anything else."""
+    if isinstance(value, Integral) and not isinstance(value, bool) and least <= operator.index(value) <= most:
+        return operator.index(value)
+    raise ValueError(f"{name} is {_shown(value)}, wanted {what}{_bounds(least, -math.inf, most, math.inf)}{otherwise}")
+
+
+def check_constant(name: str, value: Any, *, least: float = -math.inf, above: float = -math.inf) -> None:
+    """Raise ValueError, naming it, if a constant of an energy is out of bounds.
+
+    A constant is a number or an array. What JAX traces or differentiates has no value yet, and passes.
+    """
+    if hasattr(value, "__array_namespace__"):
+        try:
+            array = np.asarray(value)
+        except TypeError:  # it is being traced
+            return
+        if array.dtype.kind in "iuf" and ((array > above) & (array >= least) & (array < math.inf)).all():
+            return
+        raise ValueError(f"{name} is {_shown(value)}, wanted finite numbers{_bounds(least, above, math.inf, math.inf)}")
+    check_number(name, value, least=least, above=above)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _shown(value: Any) -> str:
+    """Return what came as a message shows it, on one line."""
+    text = f"the class {value.__name__}" if isinstance(value, type) else " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _bounds(least: float, above: float, most: float, below: float) -> str:
+    if most < math.inf:
+        return f" from {least:g} to {most:g}"
+    low = f" above {above:g}" if above > -math.inf else f" of at least {least:g}" if least > -math.inf else ""
+    return f"{low} and below {below:g}" if below < math.inf else low
+
+
+def suggestion(name: str, names: Collection[str]) -> str:
+    """Return ``"; did you mean 'tv-l1'?"`` for "TVL1" and other names that are nearly one of those there are."""
+    plain = {re.sub(r"[\W_]+", "", known).lower(): known for known in names}
+    close = difflib.get_close_matches(re.sub(r"[\W_]+", "", name).lower(), plain, n=1)
+    return f"; did you mean {plain[close[0]]!r}?" if close else ""

@@ -1,0 +1,77 @@
+"""How many CPUs the cgroups of this process let it use, as in a container with a quota of processor time."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from pathlib import Path, PurePosixPath
+
+# Where cgroups are shown: all controllers together, or that of processor time by itself.
+_TOGETHER, _ALONE = ("sys/fs/cgroup", "sys/fs/cgroup/unified"), ("sys/fs/cgroup/cpu", "sys/fs/cgroup/cpu,cpuacct")
+
+
+def cpu_quota(root: Path = Path("/")) -> int | None:
+    """Return how many CPUs' time the cgroups of this process have, rounded up; None if as much as there is.
+
+    The quota of a group holds for all groups in it, so the least one on the way up counts.
+
+    Parameters
+    ----------
+    root : Path
+        The folder that holds ``proc`` and ``sys``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from variflow.base.cpus import cpu_quota
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name, text in (("proc/self/cgroup", "0::/job"), ("sys/fs/cgroup/job/cpu.max", "150000 100000")):
+    ...         path = Path(folder, name)
+    ...         path.parent.mkdir(parents=True)
+    ...         _ = path.write_text(text)
+    ...     cpu_quota(Path(folder))
+    2
+    """
+    quotas = []
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        together = not controllers
+        if together or "cpu" in controllers.split(","):
+            for group in _groups(path):
+                for mount in _TOGETHER if together else _ALONE:
+                    folder = root / mount / group
+                    text = _read(folder / "cpu.max") if together else _old_form(folder)
+                    quotas += _quota(text)
+    return math.ceil(min(quotas)) if quotas else None
+
+
+def _groups(path: str) -> list[PurePosixPath]:
+    """Return a group and those that it is in, relative to where they are shown.
+
+    A container may show its own group as the outermost one, whatever it is called outside.
+    """
+    inner = [part for part in path.split("/") if part]
+    outside = ".." in inner
+    return [PurePosixPath(*inner[:count]) for count in range(0 if outside else len(inner), -1, -1)]
+
+
+def _old_form(folder: Path) -> str:
+    return f"{_read(folder / 'cpu.cfs_quota_us')} {_read(folder / 'cpu.cfs_period_us')}"
+
+
+def _quota(text: str) -> list[float]:
+    """Return the CPUs of a text "quota period", both in microseconds; none if the quota is "max" or -1."""
+    with contextlib.suppress(ValueError):
+        quota, period = map(int, text.split())
+        if quota > 0 and period > 0:
+            return [quota / period]
+    return []
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -1,0 +1,178 @@
+"""Linearise residuals that a person wrote, with JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from variflow.energy.advice import TO_COMPARE
+from variflow.energy.autodiff.programs import found_again, run, settings
+from variflow.energy.autodiff.tracing import explained
+from variflow.energy.levels import at_level
+from variflow.energy.residuals import NotTakenApart, residuals_of
+from variflow.energy.term import Sum
+from variflow.linearisation.level import SHOWN, LevelLinearisation
+from variflow.linearisation.linearisation import Derivative, Linearisation
+
+if TYPE_CHECKING:
+    from variflow.energy.data import DataTerm
+    from variflow.images.resampling import Planes
+
+Answer = TypeVar("Answer")
+
+# The size of frames of noise.
+_SMALL = (16, 16)
+
+_FIELDS = tuple(field.name for field in fields(Linearisation) if field.name != "derivative")
+
+
+@settings()
+def linearise(term: DataTerm, at: Linearisation) -> list[tuple[Any, Any, Any]]:
+    """Return ``(jx, jy, r)`` of each residual of a data term at d = 0.
+
+    A residual depends at each pixel on the increment of that pixel only, so two products of its Jacobian with constant
+    tangents, one along u and one along v, hold all of it.
+    """
+    at = at.plain()
+    return _triples(term, at.evaluated(), at.valid.shape)
+
+
+@settings()
+def stacked(terms: Sequence[DataTerm], at: LevelLinearisation) -> list[tuple[Planes, Planes, Planes]]:
+    """Return ``jx``, ``jy`` and ``r`` of several data terms at d = 0, each with its residuals (K, H, W).
+
+    The core computes what the terms look at, and nothing else; one program, compiled for each kind of terms and size of
+    frames, does the rest.
+    """
+    with explained(Sum(tuple(terms)), _SMALL):
+        seen = set().union(*(_looked_at(term, at) for term in terms))
+    names = tuple(name for name in SHOWN if name in seen)
+    others = {name: getattr(at, name) for name in _FIELDS if name in seen}
+    planes = jax.dlpack.from_dlpack(at.shown(names)) if names else None  # which shares the memory
+    shape = at.flow[0].shape
+    with explained(Sum(tuple(terms)), shape):
+        results = run(_stacked, tuple(terms), planes, others, names, shape, at.derivative)
+    return [tuple(np.asarray(result).reshape(3, -1, *shape)) for result in results]
+
+
+@settings()
+def check_pixelwise(term: DataTerm, at: LevelLinearisation) -> None:
+    """Raise NotTakenApart if a residual depends on the increments of other pixels, as seen in small frames of noise."""
+    name = type(term).__name__
+    with explained(term, _SMALL):
+        _looked_at(term, at)  # which is traced as a whole, and so finds what cannot be
+        is_pixelwise, moves = _remembered(_seen_in_noise, term, at)
+    if not moves:
+        raise ValueError(f"the residuals of {name} do not depend on d. Do they round, or {TO_COMPARE}")
+    if not is_pixelwise:
+        raise NotTakenApart(f"the residuals of {name} at a pixel depend on the increments of other pixels")
+
+
+def _seen_in_noise(term: DataTerm, at: LevelLinearisation) -> tuple[bool, bool]:
+    """Return whether the residuals at each pixel depend on the increment there alone; and whether they do at all.
+
+    What is not finite is left out: it is refused when it is met in the frames.
+    """
+    noise, term = _noise(at), _small(term, at)
+    tangent = tuple(np.random.default_rng(0).normal(size=(2, *noise.valid.shape)).astype(np.float32))
+    triples = linearise(term, noise)
+    zero = tuple(map(jnp.zeros_like, tangent))
+    _, along = jax.jvp(lambda u, v: residuals_of(term, (u, v), noise), zero, tangent)
+    pixelwise, moves = True, False
+    for (jx, jy, _), change in zip(triples, along, strict=True):
+        expected = np.asarray(jx * tangent[0] + jy * tangent[1])
+        known = np.isfinite(expected) & np.isfinite(change)
+        most = 1e-4 * float(np.abs(expected[known]).max(initial=0))
+        pixelwise &= np.allclose(np.asarray(change)[known], expected[known], rtol=1e-3, atol=most)
+        moves |= bool(np.any(change))
+    return pixelwise, moves
+
+
+def _triples(term: DataTerm, at: Linearisation, shape: tuple[int, int]) -> list[tuple[Any, Any, Any]]:
+    zero = jnp.zeros(shape, jnp.float32)
+    one = jnp.ones_like(zero)
+    values, product = jax.linearize(lambda u, v: residuals_of(term, (u, v), at), zero, zero)
+    return list(zip(product(one, zero), product(zero, one), values, strict=True))
+
+
+def _stacked(
+    terms: tuple[DataTerm, ...],
+    planes: Any,
+    others: dict[str, Any],
+    names: tuple[str, ...],
+    shape: tuple[int, int],
+    derivative: Derivative,
+) -> list[Any]:
+    at = Linearisation(**{**dict.fromkeys(_FIELDS), **others}, derivative=derivative)
+    at.__dict__.update(zip(names, jnp.split(planes, len(names)) if names else (), strict=True))
+    # First jx of all residuals of a term, then jy, then r.
+    return [
+        jnp.stack([plane for part in zip(*_triples(term, at, shape), strict=True) for plane in part]) for term in terms
+    ]
+
+
+class _Watched:
+    """A linearisation that notes which of its parts are looked at."""
+
+    def __init__(self, at: Linearisation) -> None:
+        self.at = at
+        self.seen: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        self.seen.add(name)
+        return getattr(self.at, name)
+
+
+def _looked_at(term: DataTerm, at: LevelLinearisation) -> frozenset[str]:
+    """Return the names of the parts that a term looks at."""
+    return _remembered(_watched, term, at)
+
+
+def _watched(term: DataTerm, at: LevelLinearisation) -> frozenset[str]:
+    watched: Any = _Watched(_noise(at))
+    term = _small(term, at)
+    zero = jnp.zeros(watched.at.valid.shape, jnp.float32)
+    jax.eval_shape(lambda u, v: residuals_of(term, (u, v), watched), zero, zero)
+    return frozenset(watched.seen)
+
+
+def _small(term: DataTerm, at: LevelLinearisation) -> DataTerm:
+    """Return a term for `_noise`."""
+    small: Any = at_level(term, (at.flow[0].shape, _SMALL), 1)
+    return small  # type: ignore[no-any-return]
+
+
+def _noise(at: LevelLinearisation) -> Linearisation:
+    """Return a small linearisation of noise, with as many channels as another."""
+    rng = np.random.default_rng(0)
+    size = _SMALL
+    channels, guides = len(at.frame0), len(at.guide)
+    frame0, frame1, second = rng.random((3, channels, *size), np.float32)
+    flow = tuple(rng.random((2, *size), np.float32))
+    return Linearisation(
+        frame0, frame1, second, flow, np.ones(size, bool), np.ones(size, np.float32),
+        rng.random((guides, *size), np.float32), at.derivative,
+    )  # fmt: skip
+
+
+_answers: dict[Hashable, Any] = {}
+_MOST_ANSWERS = 256
+
+
+def _remembered(
+    function: Callable[[DataTerm, LevelLinearisation], Answer], term: DataTerm, at: LevelLinearisation
+) -> Answer:
+    """Return what a function finds out about a term, the same for all frames of so many channels."""
+    about = function, term, len(at.frame0), len(at.guide), at.derivative
+    answer: Answer = found_again(_answers, _MOST_ANSWERS, about, lambda: function(term, at))
+    return answer
+
+
+def release() -> None:
+    """Forget every answer."""
+    _answers.clear()

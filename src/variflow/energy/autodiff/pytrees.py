@@ -1,0 +1,92 @@
+"""Tell JAX how to look into linearisations, terms and penalties.
+
+Their classes do not know JAX, so that a model can be named and a flow be computed natively without importing it.
+Numbers with a fraction and arrays are the inputs of a compiled program. What chooses or counts is part of the program:
+whole numbers, truth values, strings, functions. It makes no difference whether a class declares it as a field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+import jax
+import numpy as np
+
+from variflow.energy.autodiff.fingerprint import attributes, fingerprint
+from variflow.energy.edges import ImageEdges
+from variflow.energy.penalties import Penalty
+from variflow.energy.term import Term
+from variflow.linearisation.linearisation import Linearisation
+
+_registered: set[type[Any]] = set()
+_PARTS = tuple(field.name for field in fields(Linearisation))
+# Where a node keeps which of its attributes are inputs, once JAX has put its own things in their place.
+_INPUTS = "_inputs"
+
+
+def register() -> None:
+    """Register every such class that is known now, those that users derived included."""
+    roots: tuple[type[Any], ...] = (Term, Penalty, ImageEdges)
+    linearisation: list[type[Any]] = [Linearisation]  # what is derived from it becomes a plain one first
+    for classes in (linearisation, *map(_with_subclasses, roots)):
+        for cls in classes:
+            if cls not in _registered:
+                _registered.add(cls)
+                jax.tree_util.register_pytree_node(cls, _flatten, _unflatten(cls))
+
+
+def _with_subclasses(cls: type[Any]) -> Iterator[type[Any]]:
+    yield cls
+    for subclass in cls.__subclasses__():
+        yield from _with_subclasses(subclass)
+
+
+class _Static:
+    """What is part of the program, by name; equal where functions also took the same from outside."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Static) and fingerprint(self.values).key == fingerprint(other.values).key
+
+    def __hash__(self) -> int:
+        return hash(fingerprint(self.values).key)
+
+
+def _flatten(node: Any) -> tuple[tuple[Any, ...], tuple[tuple[str, ...], _Static]]:
+    values = attributes(node)
+    names = values.pop(_INPUTS, None)
+    if isinstance(node, Linearisation):  # which may have kept what was computed from its fields
+        values = {name: values[name] for name in _PARTS}
+    if names is None:
+        names = tuple(name for name, value in values.items() if not _is_static(value))
+    inputs = tuple(_leaf(values.pop(name)) for name in names)
+    return inputs, (names, _Static(values))
+
+
+def _is_static(value: Any) -> bool:
+    if isinstance(value, int | str | bytes | np.integer | np.bool_):
+        return True
+    return callable(value) and jax.tree_util.all_leaves([value])
+
+
+def _leaf(value: Any) -> Any:
+    if isinstance(value, float | np.floating):
+        return np.asarray(value, np.float32)
+    if isinstance(value, np.ndarray | jax.Array) and value.dtype == np.float64:
+        return value.astype(np.float32)
+    return value
+
+
+def _unflatten(cls: Any) -> Any:
+    def unflatten(structure: tuple[tuple[str, ...], _Static], inputs: tuple[Any, ...]) -> Any:
+        names, static = structure
+        node = object.__new__(cls)  # no checks: JAX also puts tracers and placeholders in place of numbers
+        for name, value in (*static.values.items(), *zip(names, inputs, strict=True), (_INPUTS, names)):
+            object.__setattr__(node, name, value)
+        return node
+
+    return unflatten

@@ -1,0 +1,108 @@
+"""Say in a sentence what JAX cannot trace of what a person wrote: where it is, and what to write instead."""
+
+from __future__ import annotations
+
+import contextlib
+import linecache
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import equinox
+import jax
+import jaxlib
+import numpy
+import optimistix
+
+import variflow
+from variflow.energy.term import Sum
+
+# What is not a person's own.
+_PACKAGES = (
+    *(str(Path(str(package.__file__)).parent) for package in (equinox, jax, jaxlib, numpy, optimistix, variflow)),
+    contextlib.__file__,
+)
+
+_INDEX = "uses a value as an index or a size: these must be known beforehand"
+# The more special come first.
+_FAULTS: tuple[tuple[type[Exception], str], ...] = (
+    (
+        jax.errors.TracerBoolConversionError,
+        "asks whether values are true, as if, while, and, or, not, min and max do: use jnp.where, jnp.minimum or "
+        "jnp.maximum",
+    ),
+    (jax.errors.TracerArrayConversionError, "computes with numpy: use jax.numpy in an energy"),
+    (
+        jax.errors.NonConcreteBooleanIndexError,
+        "takes the elements where a mask is true: use jnp.where(mask, values, 0)",
+    ),
+    (jax.errors.TracerIntegerConversionError, _INDEX),
+    (
+        jax.errors.ConcretizationTypeError,
+        "makes a number of Python of a value, as float, int, round and math do: use jax.numpy in an energy",
+    ),
+    (
+        jax.errors.UnexpectedTracerError,
+        "uses a value that was kept from another call of it: compute it from d and at, each time anew",
+    ),
+)
+_TEXTS = {
+    "item assignment": "assigns to a part of an array, which JAX cannot: use array.at[index].set(value)",
+    "concrete values of integer type": _INDEX,
+}
+
+
+@contextmanager
+def explained(energy: Any, shape: tuple[int, int]) -> Iterator[None]:
+    """Explain what goes wrong while JAX traces an energy or a term for frames of a shape.
+
+    What JAX cannot trace becomes a TypeError that says where it is and what to write instead; any other exception is
+    a person's own and passes, with a note of where it came from.
+    """
+    try:
+        yield
+    except Exception as fault:
+        if _problem(fault.__cause__):  # told by another such context within this one
+            raise
+        if problem := _problem(fault):
+            raise TypeError(f"{named(energy)} {problem}{_place(fault)}") from fault
+        note = f"raised while JAX traced {named(energy)}"
+        if not any(text.startswith(note) for text in getattr(fault, "__notes__", [])):
+            fault.add_note(f"{note} for frames of {shape[0]} x {shape[1]}{_place(fault)}")
+        raise
+
+
+def _problem(fault: BaseException | None) -> str:
+    for kind, problem in _FAULTS:
+        if isinstance(fault, kind):
+            return problem
+    if isinstance(fault, TypeError):
+        return next((problem for text, problem in _TEXTS.items() if text in str(fault)), "")
+    return ""
+
+
+def named(energy: Any) -> str:
+    """Return what a message calls an energy: "energy data_and_edges", "energy BrightnessConstancy + Smoothness"."""
+    name = " + ".join(map(_name, energy.terms)) if isinstance(energy, Sum) else _name(energy)
+    return "energy" if name == "<lambda>" else f"energy {name}"
+
+
+def _name(energy: Any) -> str:
+    return str(getattr(energy, "__name__", type(energy).__name__))
+
+
+def _place(fault: Exception) -> str:
+    """Return where in a person's code it happened, as " (file.py, line 3: r = np.abs(u))"; empty if nowhere there."""
+    frames = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(fault.__traceback__)
+        if not frame.f_code.co_filename.startswith(_PACKAGES)
+    ]
+    own = [frame for frame in frames if "site-packages" not in frame[0]] or frames
+    if not own:
+        return ""
+    file, line = own[-1]
+    text = linecache.getline(file, line).strip()
+    return f" ({Path(file).name}, line {line}{': ' + text if text else ''})"

@@ -1,0 +1,61 @@
+"""Weights that let the flow break where the first frame does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+from variflow.base.choices import check_constant
+
+if TYPE_CHECKING:
+    from variflow.linearisation.linearisation import Linearisation
+
+
+@dataclass(frozen=True)
+class ImageEdges:
+    """Weights that let the flow break where the first frame does: ``exp(-|guide(p) - guide(q)| / contrast)``.
+
+    The difference between two neighbouring pixels p and q is the root mean square over the guide's channels
+    (Wedel et al., Structure- and motion-adaptive regularization, ICCV 2009, steer the penalty likewise).
+
+    Parameters
+    ----------
+    contrast : float
+        The difference in CIE Lab (the lightness is in [0, 100]) at which smoothness counts 1/e; typically 2 to 20.
+        Larger follows fewer edges.
+
+    Examples
+    --------
+    >>> from variflow.energy import Charbonnier, ImageEdges, Smoothness
+    >>> smoothness = 0.05 * Smoothness(Charbonnier(0.01), edges=ImageEdges(contrast=5.0))
+    """
+
+    contrast: float = 5.0
+
+    def __post_init__(self) -> None:
+        check_constant("contrast of ImageEdges", self.contrast, above=0)
+
+    def __call__(self, at: Linearisation) -> tuple[Any, Any]:
+        """Return the weights of the horizontal ``(H, W - 1)`` and the vertical edges ``(H - 1, W)``."""
+        xp = at.guide.__array_namespace__()
+        along_x, along_y = _differences(at.guide)
+
+        def weights(difference: Any) -> Any:
+            return xp.exp(-xp.sqrt((difference * difference).mean(axis=0)) / self.contrast)
+
+        return weights(along_x), weights(along_y)
+
+
+def check_edges(term: Any) -> None:
+    """Raise TypeError, naming it, if what relaxes a term across image edges cannot do so."""
+    edges = term.edges
+    if edges is None or (callable(edges) and not isinstance(edges, type)):
+        return
+    remedy = f"ImageEdges(contrast={edges})" if isinstance(edges, Real) else "ImageEdges(contrast=5.0)"
+    raise TypeError(f"edges of {type(term).__name__} is {edges!r}, wanted edges such as {remedy}, or None")
+
+
+def _differences(planes: Any) -> tuple[Any, Any]:
+    """Return the differences between neighbours along x and along y, of the last two axes."""
+    return planes[..., :, 1:] - planes[..., :, :-1], planes[..., 1:, :] - planes[..., :-1, :]

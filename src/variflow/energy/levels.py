@@ -1,0 +1,113 @@
+"""Bring what a term holds of the frames' size to the size of a level of the pyramid."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow import flowops
+from variflow.energy.autodiff.fingerprint import attributes
+from variflow.energy.edges import ImageEdges
+from variflow.energy.penalties import Penalty
+from variflow.energy.term import Energy, Term
+from variflow.images.resampling import resample
+
+Shape = tuple[int, int]
+
+
+def at_level(energy: Energy, shapes: Sequence[Shape], index: int) -> Energy:
+    """Return an energy as it is at a level of a pyramid, the energy itself where nothing changes.
+
+    Of the arrays that its terms hold, those with height and width of the frames follow the pyramid: ``(H, W, 2)`` is a
+    flow, whose displacements become those in pixels of the level, and any other, ``(..., H, W)`` or ``(H, W, C)``, a
+    picture. Whole numbers and truth values are those of the nearest pixel; NaN is unknown. Other arrays stay.
+
+    Parameters
+    ----------
+    energy : callable
+        A term or a function; what a function holds stays as it is.
+    shapes : sequence of (height, width)
+        Of all levels, that of the frames first.
+    index : int
+        Which level.
+
+    Raises
+    ------
+    ValueError
+        If an array has the size of another level than the finest, naming it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow.energy import Charbonnier, Smoothness
+    >>> sizes = (4, 6), (2, 3)
+    >>> at_level(Smoothness(Charbonnier(np.full((4, 6), 0.5))), sizes, 1).penalty.epsilon.shape
+    (2, 3)
+    """
+    brought: Energy = _brought(energy, shapes, index, "energy")
+    return brought
+
+
+def _brought(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
+    if isinstance(value, Term | Penalty | ImageEdges):
+        inside = attributes(value)
+        changed = {
+            field: new
+            for field, old in inside.items()
+            if (new := _brought(old, shapes, index, f"{field} of {type(value).__name__}")) is not old
+        }
+        if changed:
+            value = copy.copy(value)
+            for field, new in changed.items():
+                object.__setattr__(value, field, new)
+        return value
+    if type(value) in (tuple, list):
+        items = [_brought(item, shapes, index, name) for item in value]
+        return type(value)(items) if any(a is not b for a, b in zip(items, value, strict=True)) else value
+    if type(value) is dict:
+        held = {key: _brought(item, shapes, index, f"{name}[{key!r}]") for key, item in value.items()}
+        return held if any(held[key] is not value[key] for key in value) else value
+    if hasattr(value, "__array__") and len(getattr(value, "shape", ())) >= 2:
+        return _array(value, shapes, index, name)
+    return value
+
+
+def _array(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
+    front, back = tuple(value.shape[:2]), tuple(value.shape[-2:])
+    if shapes[0] not in (front, back):
+        for level, shape in enumerate(shapes):
+            if shape in (front, back):
+                raise ValueError(
+                    f"{name} has shape {tuple(value.shape)}, the size of level {level} of the pyramid, wanted that of "
+                    f"the frames, {shapes[0]}, which is brought to every level"
+                )
+        return value
+    if index == 0:
+        return value
+    array, (height, width) = np.asarray(value), shapes[index]
+    if front == shapes[0] and array.shape[2:] == (2,) and array.dtype.kind in "iuf":
+        return flowops.resize(array, (height, width))
+    if back == shapes[0]:
+        return _resized(array.reshape(-1, *back), (height, width)).reshape(*array.shape[:-2], height, width)
+    planes = np.moveaxis(array.reshape(*front, -1), 2, 0)
+    return np.moveaxis(_resized(planes, (height, width)), 0, 2).reshape(height, width, *array.shape[2:])
+
+
+def _resized(planes: NDArray[Any], shape: Shape) -> NDArray[Any]:
+    """Bring planes (K, H, W) to another size; what is made of less than half is unknown."""
+    if planes.dtype.kind != "f":
+        rows, columns = (
+            ((np.arange(new) + 0.5) * (old / new)).astype(int) for old, new in zip(planes.shape[1:], shape, strict=True)
+        )
+        return planes[:, rows[:, None], columns]
+    known = np.isfinite(planes)
+    new = resample(np.where(known, planes, 0).astype(np.float32), shape, kernel="linear")
+    if known.all():
+        return new
+    share = resample(known.astype(np.float32), shape, kernel="linear")
+    share[share < 0.5] = np.nan
+    return new / share

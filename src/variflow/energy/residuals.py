@@ -1,0 +1,34 @@
+"""The residuals of a data term, checked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from variflow.linearisation.linearisation import Linearisation
+from variflow.energy.data import DataTerm
+from variflow.energy.term import Increment
+
+
+class NotTakenApart(ValueError):
+    """No native solver can take the energy apart as it is written, though it may be differentiated as a whole."""
+
+
+def residuals_of(term: DataTerm, d: Increment, at: Linearisation) -> list[Any] | tuple[Any, ...]:
+    """Return the residuals of a term; raise TypeError or ValueError, naming it, if they are not planes in a list."""
+    planes: Any = term.residuals(d, at)
+    returned = f"residuals of {type(term).__name__} returned"
+    if hasattr(planes, "shape"):
+        raise TypeError(f"{returned} an array of shape {tuple(planes.shape)}, wanted a list of planes (H, W)")
+    if not isinstance(planes, list | tuple):
+        raise TypeError(f"{returned} a {type(planes).__name__}, wanted a list of planes (H, W)")
+    if not planes:
+        raise ValueError(f"{returned} an empty list, wanted a list of planes (H, W)")
+    height, width = d[0].shape
+    for plane in planes:
+        if getattr(plane, "shape", None) != (height, width):
+            kind = f"a plane of shape {plane.shape}" if hasattr(plane, "shape") else f"a {type(plane).__name__}"
+            raise ValueError(
+                f"{returned} {kind} in its list for frames of {height} x {width}, wanted planes (H, W), one a channel"
+            )
+    return planes

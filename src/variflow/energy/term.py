@@ -1,0 +1,102 @@
+"""Terms: the pieces an energy is made of.
+
+A term is a callable ``term(d, at)`` that returns its share of the energy for the increment ``d = (u, v)``, a sum over
+pixels. Terms add, with one another and with plain functions of the same signature, and scale: ``data + 0.1 * smooth``.
+They work on NumPy and on JAX arrays. To JAX a term is a pytree whose numbers are arrays, so that a changed weight does
+not recompile.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+
+from variflow.base.choices import check_constant
+
+if TYPE_CHECKING:
+    from variflow.linearisation.linearisation import Linearisation
+
+
+Increment = tuple[Any, Any]
+
+
+Energy = Callable[[Increment, "Linearisation"], Any]
+
+
+Kind = TypeVar("Kind")
+
+
+def keeps(value: Any, kind: type[Kind], *methods: str) -> TypeGuard[Kind]:
+    """Return whether an object is of a class and these methods are still those of that class, not overridden."""
+    return isinstance(value, kind) and all(getattr(type(value), name) is getattr(kind, name) for name in methods)
+
+
+class Term(ABC):
+    """Base of all terms: a callable of ``(d, at)`` that adds and scales.
+
+    Arrays of the frames' size that it holds follow the pyramid: ``(H, W, 2)`` as a flow, in pixels of the level, others
+    as pictures. A term that lies over the first frame or knows a direction has a method ``reversed(flow)``, which
+    returns the term for the frames swapped, given the flow from the first to the second, ``(H, W, 2)``; without it
+    there is no way back (`Result.backward`).
+    """
+
+    @abstractmethod
+    def __call__(self, d: Increment, at: Linearisation) -> Any:
+        """Return the term's energy, a scalar."""
+
+    __array_ufunc__ = None  # a number of NumPy leaves its operators to the term
+
+    def __add__(self, other: Energy) -> Sum:
+        return Sum((*_parts(self), *_parts(other))) if callable(other) else NotImplemented
+
+    def __radd__(self, other: Energy | float) -> Term:
+        if isinstance(other, Real) and other == 0:  # where sum() begins
+            return self
+        return Sum((*_parts(other), *_parts(self))) if callable(other) else NotImplemented
+
+    def __mul__(self, factor: float) -> Term:
+        if not (isinstance(factor, Real) or getattr(factor, "shape", None) == ()):
+            return NotImplemented
+        if "weight" in vars(type(self)).get("__dataclass_fields__", ()):
+            return replace(self, weight=self.weight * factor)  # type: ignore[type-var, attr-defined]
+        return Sum((self,), factor)
+
+    def __rmul__(self, factor: float) -> Term:
+        return self.__mul__(factor)
+
+    def __truediv__(self, divisor: float) -> Term:
+        return self.__mul__(1 / divisor) if isinstance(divisor, Real) or hasattr(divisor, "shape") else NotImplemented
+
+    def __neg__(self) -> Term:
+        return self * -1.0
+
+
+@dataclass(frozen=True)
+class Sum(Term):
+    """A weighted sum of terms and plain energy functions; made by ``+`` and ``*``."""
+
+    terms: tuple[Energy, ...]
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_weight(self)
+        for term in self.terms:
+            if not callable(term) or isinstance(term, type):
+                raise TypeError(f"terms of Sum holds {term!r}, wanted terms and functions energy(d, at) -> scalar")
+
+    def __call__(self, d: Increment, at: Linearisation) -> Any:
+        """Return the sum of the terms' energies."""
+        return self.weight * sum(term(d, at) for term in self.terms)
+
+
+def check_weight(term: Any) -> None:
+    """Raise ValueError, naming it, if the weight of a term is below 0, where the energy may have no minimum."""
+    check_constant(f"weight of {type(term).__name__}", term.weight, least=0)
+
+
+def _parts(energy: Energy) -> tuple[Energy, ...]:
+    """Return the terms of an unscaled sum, so that a + b + c is one sum of three."""
+    return energy.terms if keeps(energy, Sum, "__call__") and energy.weight == 1.0 else (energy,)

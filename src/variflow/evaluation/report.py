@@ -1,0 +1,215 @@
+"""An evaluation as pages: ``report.html`` and ``report.md``, tables of means and of every pair, with thumbnails."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import math
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow import view
+from variflow.base.arrays import as_flow, as_pixels
+from variflow.datasets import Sample
+from variflow.images.resampling import resample
+from variflow.io import atomic, write_image
+
+if TYPE_CHECKING:
+    from variflow.evaluation import Table
+
+__all__ = ["HEADINGS", "draw", "summary", "write"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+# What the tables show of each figure's name; the others are in the CSV file alone.
+HEADINGS = {
+    "epe": "EPE",
+    "a50": "median",
+    "a95": "A95",
+    "angle": "angle °",
+    "r1": ">1 px %",
+    "r3": ">3 px %",
+    "fl": "Fl-all %",
+    "fl_matched": "Fl-noc %",
+    "fl_background": "Fl-bg %",
+    "fl_foreground": "Fl-fg %",
+    "epe_matched": "EPE matched",
+    "epe_unmatched": "unmatched",
+    "epe_boundaries": "near edges",
+    "epe_s0-10": "s0-10",
+    "epe_s10-40": "s10-40",
+    "epe_s40+": "s40+",
+    "ie": "IE",
+    "ne": "NE",
+    "seconds": "s",
+}
+_EXPLANATION = (
+    "EPE: mean end-point error in px; also of the matched and the unmatched pixels, of those within 10 px of motion "
+    "boundaries (near edges), and by true speed (s0-10 px and so on). median, A95: the error that 50 and 95 % of the "
+    "pixels do not exceed. Fl: percent off by more than 3 px and 5 %. angle: mean angular error. IE, NE: interpolation "
+    "error and its normalized form. s: seconds a pair. Each mean is over the pairs that have the figure. In error "
+    "pictures, blue is below {limit} px, yellow to red above, and black unknown."
+)
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
+_LIMIT = 1.0
+_WIDTH = 240
+_STYLE = (
+    "body{font:14px/1.4 system-ui,sans-serif;margin:2em;color:#222}table{border-collapse:collapse;margin:1em 0}"
+    "th,td{padding:.25em .6em;border-bottom:1px solid #ddd;text-align:right;vertical-align:top}"
+    "th:first-child,td:first-child,th.text,td.text{text-align:left}th{background:#f4f4f4}img{display:block;max-width:240px}"
+)
+
+Rows = Sequence[Sequence[str]]
+
+
+def draw(folder: Path, key: tuple[str, str, str], flow: npt.NDArray[np.float32], sample: Sample) -> None:
+    """Write the thumbnails of a pair: its frame, the truth, a model's flow and its error.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the report.
+    key : (str, str, str)
+        Data set, pair and model.
+    flow : float32 (H, W, 2)
+        The estimate.
+    sample : Sample
+        With truth.
+    """
+    truth = as_flow(sample.flow, "sample.flow", np.float64)
+    speed = np.hypot(truth[..., 0], truth[..., 1])
+    scale = float(np.nanmax(speed, initial=0.0)) or 1.0
+    frame = as_pixels(sample.frame0, "sample.frame0").astype(np.float64)
+    low, high = np.nanmin(frame), np.nanmax(frame)
+    gray = np.nan_to_num((frame - low) * (255 / ((high - low) or 1.0)))
+    pictures = {
+        "frame": gray if gray.ndim == 2 or gray.shape[2] == 3 else gray.mean(axis=2),
+        "truth": view.color(truth, scale),
+        "flow": view.color(flow, scale),
+        "error": view.error_map(flow, truth, _LIMIT),
+    }
+    for kind, picture in pictures.items():
+        path = folder / _picture(key, kind)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_image(path, _thumbnail(picture))
+
+
+def summary(table: Table, over: str = "pairs") -> tuple[list[str], list[list[str]]]:
+    """Return heading and rows of the means over pairs or pixels, as text; columns that are empty are left out."""
+    means = table.means(over)
+    figures = [figure for figure in HEADINGS if any(figure in mean for mean in means.values())]
+    heading = ["data set", "model", "pairs", *(HEADINGS[figure] for figure in figures)]
+    groups = table.groups()
+    rows = [
+        [*key, str(len(groups[key])), *(_number(mean.get(figure)) for figure in figures)] for key, mean in means.items()
+    ]
+    return heading, rows
+
+
+def write(folder: Path, table: Table) -> None:
+    """Write ``report.html`` and ``report.md``, each complete or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they go, and where :func:`draw` put the pictures.
+    table : Table
+        What they show.
+    """
+    explanation = _EXPLANATION.format(limit=f"{_LIMIT:g}")
+    page = [
+        "<!DOCTYPE html>",
+        f'<html lang="en"><head><meta charset="utf-8"><title>Evaluation</title><style>{_STYLE}</style></head><body>',
+        f"<h1>Evaluation</h1><p>{html.escape(explanation)}</p>",
+    ]
+    text = ["# Evaluation", "", explanation, ""]
+    for title, heading, rows, pictures in _tables(table):
+        page += [f"<h2>{html.escape(title)}</h2>", "<table>", _html_row(heading, "th")]
+        text += [f"## {_markdown(title)}", "", _markdown_row(heading), f"|{' --- |' * len(heading)}"]
+        for cells, paths in zip(rows, pictures, strict=True):
+            shown = [path for path in paths if (folder / path).exists()]
+            page.append(_html_row(cells, "td", [f'<img loading="lazy" src="{quote(path)}" alt="">' for path in shown]))
+            text.append(_markdown_row(cells, [f"![]({quote(path)})" for path in shown]))
+        page.append("</table>")
+        text.append("")
+    page.append("</body></html>")
+    for name, lines in (("report.html", page), ("report.md", text)):
+        with atomic(folder / name) as file:
+            file.write("\n".join([*lines, ""]).encode(errors="replace"))  # a file name need not be text
+
+
+def _tables(table: Table) -> Iterator[tuple[str, list[str], Rows, list[list[str]]]]:
+    """Yield title, heading, rows and the pictures of each row: the means, then every pair of each data set."""
+    for over in ("pairs", "pixels"):
+        heading, rows = summary(table, over)
+        yield f"Means over {over}", heading, rows, [[] for _ in rows]
+    for dataset in dict.fromkeys(row["dataset"] for row in table.rows.values()):
+        of_set = [row for row in table.rows.values() if row["dataset"] == dataset]
+        figures = [figure for figure in HEADINGS if any(figure in row for row in of_set)]
+        heading = ["pair", "model", *(HEADINGS[figure] for figure in figures), "frame", "truth", "flow", "error"]
+        cells = [[row["pair"], row["model"], *(_number(row.get(figure)) for figure in figures)] for row in of_set]
+        keys = [(row["dataset"], row["pair"], row["model"]) for row in of_set]
+        pictures = [[_picture(key, kind) for kind in ("frame", "truth", "flow", "error")] for key in keys]
+        yield dataset, heading, cells, pictures
+
+
+def _picture(key: tuple[str, str, str], kind: str) -> str:
+    dataset, pair, model = key
+    name = f"{_file_name(model)}-{kind}" if kind in ("flow", "error") else kind
+    folders = [_file_name(part) for part in pair.split("/")]
+    if len(folders) > 4:  # a path must not become too long
+        folders = [_file_name(pair)]
+    return "/".join(("pictures", _file_name(dataset), *folders, f"{name}.png"))
+
+
+def _file_name(name: str) -> str:
+    """Return a name that any system takes for a file, another one for each name and the same one if it is plain."""
+    plain = re.sub(r"[^a-z0-9_+-]+", "_", name.lower())[:50]
+    if plain == name and name and name not in _RESERVED:
+        return name
+    return f"{plain}-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:8]}"
+
+
+def _thumbnail(picture: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    height, width = picture.shape[:2]
+    if width > _WIDTH:
+        planes = np.moveaxis(np.atleast_3d(picture).astype(np.float32), 2, 0)
+        planes = resample(planes, (max(1, round(height * _WIDTH / width)), _WIDTH), kernel="linear")
+        picture = np.moveaxis(planes, 0, 2) if picture.ndim == 3 else planes[0]
+    return np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8)
+
+
+def _number(value: float | None) -> str:
+    """Write three significant digits, and no more than three decimals."""
+    if value is None:
+        return ""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    return f"{value:.{min(3, max(0, 2 - math.floor(math.log10(abs(value)))))}f}"
+
+
+def _html_row(cells: Sequence[str], tag: str, pictures: Sequence[str] = ()) -> str:
+    kinds = [' class="text"' if column < 2 else "" for column in range(len(cells))]
+    texts = (f"<{tag}{kind}>{html.escape(cell)}</{tag}>" for cell, kind in zip(cells, kinds, strict=True))
+    return f"<tr>{''.join(texts)}{''.join(f'<{tag}>{picture}</{tag}>' for picture in pictures)}</tr>"
+
+
+def _markdown_row(cells: Sequence[str], pictures: Sequence[str] = ()) -> str:
+    return f"| {' | '.join([*map(_markdown, cells), *pictures])} |"
+
+
+def _markdown(text: str) -> str:
+    """Write a text so that it stands for itself: no markup, no link, no further cell or line."""
+    # Entities rather than backslashes, which a table undoes before the rest of the text is looked at.
+    shown = "".join(letter if letter.isprintable() else " " for letter in text)
+    marks = r"[\\`*{}\[\]()<>#|~&!:@$]|(?<=www)\.|\b_|_\b|(?<!\w)_|_(?!\w)"
+    return re.sub(marks, lambda found: f"&#{ord(found[0])};", shown)

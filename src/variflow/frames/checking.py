@@ -1,0 +1,162 @@
+"""Check what came as two frames, and bring both to a common unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow.base.arrays import as_image, both_masks, both_weights
+from variflow.base.brief import Brief
+from variflow.base.errors import warn
+from variflow.frames.frame import Frame, Frames, _frame, _normalised, _Tone
+from variflow.frames.intensity import in_one_unit
+from variflow.frames.light import Light
+from variflow.images.resampling import Planes
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Images(Brief):
+    """Two frames as they came, checked.
+
+    Attributes
+    ----------
+    images : two (H, W, C) arrays
+    valids : two (H, W) bool arrays
+        Where a pixel is usable; None where all are.
+    weights : two (H, W) float32 arrays
+        How much it counts; None where all count 1.
+    intensity_range : (low, high)
+        The intensities that become 0 and 1.
+    chosen : bool
+        Whether a person said that range.
+    remarks : list of str
+        What was wrong with the frames, and what was done about it; a person was told.
+    """
+
+    images: list[NDArray[Any]]
+    valids: list[NDArray[np.bool_] | None]
+    weights: list[NDArray[np.float32] | None]
+    intensity_range: tuple[float, float]
+    chosen: bool
+    remarks: list[str]
+
+    def swapped(self) -> Images:
+        """Return the same with the second frame first."""
+        return replace(self, images=self.images[::-1], valids=self.valids[::-1], weights=self.weights[::-1])
+
+    def prepared(
+        self, channels: Literal["all", "gray"] = "all", light: Light | None = None, first: Frame | None = None
+    ) -> Frames:
+        """Bring the frames to a common unit; where their light differs, as it shows them.
+
+        `first` is the first frame in that unit, if it is known already.
+        """
+        low, high = self.intensity_range
+        tones: list[_Tone | None] = [None, None]
+        if light is not None:
+            tones = [light.on_first, light.on_second]
+            least, most = float(light.low.min()), float(light.high.max())
+            if not self.chosen and max(low, least) < min(high, most):
+                low, high = max(low, least), min(high, most)
+        to_gray = channels == "gray"
+
+        def frame(index: int) -> Frame:
+            planes = _normalised(self.images[index], (low, high), to_gray, tones[index])
+            return _frame(planes, self.valids[index], self.weights[index])
+
+        first, second = first or frame(0), frame(1)
+
+        def colors() -> Planes:
+            if not to_gray and light is None:
+                return first.planes
+            return _frame(_normalised(self.images[0], self.intensity_range), self.valids[0], None).planes
+
+        return Frames(first, second, colors)
+
+
+def prepare(
+    frame0: Any,
+    frame1: Any,
+    mask: Any = None,
+    weights: Any = None,
+    intensity_range: tuple[float, float] | None = None,
+    channels: Literal["all", "gray"] = "all",
+) -> Frames:
+    """Check both frames and bring them to a common unit: `checked` and `Images.prepared` in one."""
+    return checked(frame0, frame1, mask, weights, intensity_range).prepared(channels)
+
+
+def checked(
+    frame0: Any,
+    frame1: Any,
+    mask: Any = None,
+    weights: Any = None,
+    intensity_range: tuple[float, float] | None = None,
+    names: tuple[str, str] = ("frame0", "frame1"),
+) -> Images:
+    """Check both frames and what is said of their pixels.
+
+    Parameters
+    ----------
+    frame0, frame1 : array
+        ``(H, W)`` or ``(H, W, C)`` with at most 16 channels, any real type, NaN or infinite where missing.
+    mask : array or pair of arrays, optional
+        ``(H, W)``, True where a pixel is usable; one for both frames, or a pair.
+    weights : array or pair of arrays, optional
+        ``(H, W)``, from 0 to a million; one for the first frame, or a pair for both.
+    intensity_range : (low, high), optional
+        The intensities that become 0 and 1; by default the joint robust range (see `robust_range`).
+    names : pair of str
+        What errors call the frames.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what came and what is wanted.
+    """
+    first, second = (as_image(frame, name) for frame, name in zip((frame0, frame1), names, strict=True))
+    if first.pixels.shape != second.pixels.shape:
+        raise ValueError(f"{names[1]} has shape {second.shape}, wanted that of {names[0]}, {first.shape}")
+    shape = first.shape[:2]
+    images = [first.pixels, second.pixels]
+    usable = list(map(_and, both_masks(mask, shape), (first.known, second.known)))
+    valids = [_valid(*arguments) for arguments in zip(images, usable, names, strict=True)]
+    wanted = None if intensity_range is None else checked_range(intensity_range)
+    images, valids, unit, remarks = in_one_unit(images, valids, wanted, names)
+    for remark in remarks:
+        warn(remark)
+    counts = both_weights(weights, shape)
+    singles = [None if array is None else array.astype(np.float32) for array in counts]
+    return Images(images, valids, singles, unit, chosen=wanted is not None, remarks=remarks)
+
+
+def _and(first: NDArray[np.bool_] | None, second: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second
+
+
+def _valid(image: NDArray[Any], usable: NDArray[Any] | None, name: str) -> NDArray[np.bool_] | None:
+    """Return which pixels can be used, (H, W), or None if all can."""
+    valid = None if usable is None else usable.astype(bool)
+    if image.dtype.kind == "f":
+        finite = np.isfinite(image)
+        if not finite.all():
+            valid = finite.all(axis=2) if valid is None else valid & finite.all(axis=2)
+    if valid is not None and not valid.any():
+        raise ValueError(f"{name} has no usable pixel: all are NaN, infinite or masked out")
+    return None if valid is None or valid.all() else valid
+
+
+def checked_range(intensity_range: tuple[float, float]) -> tuple[float, float]:
+    """Return what is to become 0 and 1 as floats; raise ValueError if that is no range."""
+    try:
+        low, high = (float(bound) for bound in intensity_range)
+    except (TypeError, ValueError):
+        raise ValueError(f"intensity_range is {intensity_range!r}, wanted a pair (low, high)") from None
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise ValueError(f"intensity_range is ({low}, {high}), wanted finite numbers with low < high")
+    return low, high

@@ -1,0 +1,173 @@
+"""One frame, prepared: float32 planes in a common unit, finite everywhere, and which pixels to trust.
+
+Both frames are mapped together to [0, 1] by their joint robust range, so the unit of intensity never matters. A
+pixel that is masked out or not finite in any channel is missing: it is filled in smoothly, so that filters near it see
+nothing strange, and marked, so that it exerts no force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow import _core
+from variflow.base.brief import Brief
+from variflow.base.caching import cached_property
+from variflow.images.filling import fill_missing
+from variflow.images.resampling import Planes, smooth
+
+# The normalised intensities are rounded to this grid, a sixteenth of a 16-bit step. Then frames that differ only by
+# the rounding of a change of unit become the same frames, bit for bit, and so do their flows.
+_GRID = 2.0**20
+
+
+# Missing pixels are filled by the average over a Gaussian of so many pixels; a larger one counts as so much of it.
+_BESIDE, _SHARE_AROUND = 0.8, 0.01
+
+
+# The luma of ITU-R BT.601.
+_LUMA = (0.299, 0.587, 0.114)
+
+
+# What happens to the intensities of a channel before they are normalised.
+_Tone = Callable[[Any, int], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Frame(Brief):
+    """One prepared frame.
+
+    Attributes
+    ----------
+    planes : (C, H, W) float32
+        Normalised intensities, mostly in [0, 1], finite everywhere.
+    valid : (H, W) bool
+        False where the pixel is masked out or missing.
+    weights : (H, W) float32
+        How much each pixel counts in the data term, at least 0.
+    share : (H, W) float32, optional
+        Of what each pixel of a coarse level covers, the share that is known.
+    """
+
+    planes: Planes
+    valid: NDArray[np.bool_]
+    weights: NDArray[np.float32]
+    share: Planes | None = None
+
+    @classmethod
+    def whole(cls, planes: Planes) -> Frame:
+        """Return a frame of which every pixel is usable and counts 1."""
+        height, width = planes.shape[1:]
+        frame = cls(planes, *_everywhere(height, width))
+        frame.__dict__["complete"] = True
+        return frame
+
+    @property
+    def known(self) -> Planes:
+        """The share of each pixel that is known, (H, W)."""
+        return self.valid.astype(np.float32) if self.share is None else self.share
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether every pixel is usable and counts 1."""
+        return bool(self.valid.all() and (self.weights == 1).all())
+
+
+@lru_cache(maxsize=64)
+def _everywhere(height: int, width: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Return that every pixel is usable, and counts 1, without memory for each."""
+    return np.broadcast_to(np.True_, (height, width)), np.broadcast_to(np.float32(1), (height, width))
+
+
+class Frames(NamedTuple):
+    """Both prepared frames.
+
+    Attributes
+    ----------
+    first, second : Frame
+        What data terms see.
+    colors : callable
+        ``colors()`` is the first frame with all its channels, (C', H, W).
+    """
+
+    first: Frame
+    second: Frame
+    colors: Callable[[], Planes]
+
+
+def _frame(planes: Planes, valid: NDArray[np.bool_] | None, weights: NDArray[np.float32] | None) -> Frame:
+    """Return a frame with its missing pixels filled."""
+    if valid is None and weights is None:
+        return Frame.whole(planes)
+    valid = np.ones(planes.shape[1:], bool) if valid is None else valid
+    weights = np.ones(planes.shape[1:], np.float32) if weights is None else weights
+    return Frame(fill_frame(planes, valid), valid, weights)
+
+
+def fill_frame(planes: Planes, valid: NDArray[np.bool_]) -> Planes:
+    """Fill the missing pixels of a frame, as `fill_missing` does; but beside valid pixels by the average of these.
+
+    Blocks may have what they know on one side, and a frame with every second row filled from them seems to have moved.
+    """
+    around = fill_missing(planes, valid)
+    if around is planes:
+        return planes
+    beside, share = (
+        smooth(np.where(valid, planes, np.float32(0)), _BESIDE),
+        smooth(valid[None].astype(np.float32), _BESIDE),
+    )
+    return np.where(valid, planes, (beside + _SHARE_AROUND * around) / (share + _SHARE_AROUND))
+
+
+def _normalised(
+    image: NDArray[Any], unit: tuple[float, float], to_gray: bool = False, tone: _Tone | None = None
+) -> Planes:
+    """Map the unit, (low, high), to [0, 1] in double precision and round to the grid; a constant image becomes zero.
+
+    A tone is applied to the intensities of each channel first.
+
+    In gray, three channels (RGB) become their luma, others their mean.
+    """
+    channels = image.shape[2]
+    if image.dtype == np.uint8:
+        tables = _byte_tables(unit, channels, to_gray, tone) if tone else _plain_byte_tables(unit, channels, to_gray)
+        return _core.look_up(np.ascontiguousarray(image), tables, to_gray)
+    shares = _shares(channels, to_gray)
+    planes = np.stack([_in_unit(image[:, :, channel], unit, channel, shares, tone) for channel in range(channels)])
+    if not to_gray:
+        return planes
+    gray = planes[:1]
+    for channel in range(1, channels):  # in the order of the core
+        gray = gray + planes[channel]
+    return gray
+
+
+def _shares(channels: int, to_gray: bool) -> tuple[float, ...]:
+    if not to_gray:
+        return (1.0,) * channels
+    return _LUMA if channels == 3 else (1 / channels,) * channels
+
+
+def _in_unit(
+    values: NDArray[Any], unit: tuple[float, float], channel: int, shares: tuple[float, ...], tone: _Tone | None
+) -> NDArray[np.float32]:
+    low, high = unit
+    scale = _GRID / (high - low) if high > low else 0.0
+    with np.errstate(invalid="ignore", over="ignore"):  # missing pixels; they are filled in afterwards
+        intensities = values.astype(np.float64) if tone is None else tone(values, channel)
+        value = np.rint((intensities - low) * scale) / _GRID
+        return value.astype(np.float32) * np.float32(shares[channel])
+
+
+def _byte_tables(unit: tuple[float, float], channels: int, to_gray: bool, tone: _Tone | None = None) -> Planes:
+    """Return what each byte becomes in each channel, (C, 256)."""
+    shares = _shares(channels, to_gray)
+    return np.stack([_in_unit(np.arange(256), unit, channel, shares, tone) for channel in range(channels)])
+
+
+_plain_byte_tables = lru_cache(maxsize=16)(_byte_tables)

@@ -1,0 +1,258 @@
+"""The unit of intensity: which values count, what becomes 0 and 1, and whether both frames have the same unit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow import _core
+from variflow.frames.sampling import FAR, FAR_BELOW_ZERO, Range, Sample, Samples, Valid, extremes, seen_above_dust, used
+
+# This part of the intensities may lie below the range, and above.
+_OUTSIDE = 0.001
+# An end of the range of every so many rows may differ by this part of the range from that of scattered pixels.
+_FAIR = 0.1
+
+# A finer range is beyond double precision.
+_FINEST = 1e-300
+# A given range may be so much narrower than what the frames hold.
+_NARROW = 1e6
+# Of each frame's spread and that of both together, these parts are left out on either side.
+_SPREADS = (_OUTSIDE, 0.05, 0.25)
+# A frame that has a smaller part of the common spread has another unit, or quite another light: no model follows its
+# light alone by a factor of more than two or three.
+_PART = 1 / 3
+# It shows nothing if this part of its spread is noise.
+_NOISE = 0.5
+
+# Intensities are in whole steps if among this many of each frame there are at most so many different ones, and if none
+# lies off by more than this part of a step.
+_VALUES_FOR_STEPS = 30_000
+_MOST_STEPS = 4096
+_OFF_STEP = 0.01
+# Whole numbers beyond this are not exact in double precision.
+_MOST_WHOLE = 2.0**53
+
+
+def in_one_unit(
+    images: list[NDArray[Any]], valids: list[Valid], wanted: Range | None, names: tuple[str, str]
+) -> tuple[list[NDArray[Any]], list[Valid], Range, list[str]]:
+    """Return the frames in one unit, where they are usable, what becomes 0 and 1, and remarks on what was wrong."""
+    samples = Samples.of(images, valids)
+    valids, remarks = without_outliers(images, valids, samples, names)
+    if remarks:
+        samples = Samples.of(images, valids)
+    as_they_came = images
+    empty = [number for number in (0, 1) if shows_nothing(images[number], valids[number])]
+    if not empty:
+        images, empty, said = brought_together(images, valids, samples, wanted, names)
+        remarks += said
+    if len(empty) == 1:
+        bare, other = names[empty[0]], names[1 - empty[0]]
+        remarks.append(f"{bare} shows nothing that {other} could be compared with: it is the same everywhere, or noise")
+    if wanted is not None:
+        remarks += check_fits(wanted, images, valids)
+    images, unit = in_whole_steps(images, valids, wanted)
+    if unit is None:
+        unit = robust_range(images, valids, samples if images is as_they_came else None)
+    low, high = unit
+    if not (low == high or _FINEST < high - low < np.inf):
+        raise ValueError(f"{names[0]} and {names[1]} hold intensities from {low:g} to {high:g}, wanted a usable range")
+    if len(empty) == 1:
+        valids[empty[0]] = np.zeros(images[0].shape[:2], bool)
+    return images, valids, unit, remarks
+
+
+def robust_range(images: list[NDArray[Any]], valids: list[Valid], samples: Samples | None = None) -> Range:
+    """Return the 0.1 and 99.9 percentile of all valid intensities of both frames, taken outwards.
+
+    Outwards means that each is an intensity that occurs, the next one out, so small frames use minimum and maximum.
+    Of large frames every so many rows are looked at, all told about 25000 pixels of each; or as many scattered ones,
+    where the rows are not like the rest. These samples may be known already.
+    """
+    rows, scattered, all_told = samples or Samples.of(images, valids)
+    low, high = rows.between(_OUTSIDE)
+    if not all_told:
+        fair = scattered[0].joined(scattered[1]).between(_OUTSIDE)
+        if max(abs(low - fair[0]), abs(high - fair[1])) > _FAIR * (fair[1] - fair[0]):
+            low, high = fair
+    all_bytes = all(image.dtype == np.uint8 for image in images)
+    if low == high or not all_bytes:
+        ends = [extremes(*each) for each in zip(images, valids, strict=True)]
+        least, most = min(end[0] for end in ends), max(end[1] for end in ends)
+        if most - least > FAR * (high - low):
+            # Nearly everything is the same: whatever stands out is all there is to see.
+            low, high = least, most
+    return low, high
+
+
+def without_outliers(
+    images: list[NDArray[Any]], valids: list[Valid], samples: Samples, names: tuple[str, str]
+) -> tuple[list[Valid], list[str]]:
+    """Return where pixels are usable that have a value a camera or a field may have, and remarks on the others.
+
+    Fill values (1e20, -9999 and so on), and what went wrong while a field was computed, lie so far from all other
+    values that they can be told.
+    """
+    kept, remarks = list(valids), list[str]()
+    if all(image.dtype.itemsize == 1 for image in images):
+        return kept, remarks
+    ranges = [_range_of_bulk(*each) for each in zip(images, valids, samples.scattered, strict=True)]
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    with np.errstate(over="ignore"):
+        extent = np.float64(high) - np.float64(low)
+        least, most = low - (FAR_BELOW_ZERO if low >= 0 else FAR) * extent, high + FAR * extent
+    for number, (image, valid, name) in enumerate(zip(images, valids, names, strict=True)):
+        ends = extremes(image, valid)
+        if ends[0] >= least and ends[1] <= most:
+            continue
+        outlying: NDArray[np.bool_] = np.asarray((image < least) | (image > most))
+        far: NDArray[np.bool_] = np.asarray(outlying.any(axis=2))
+        if valid is not None:
+            far &= valid
+        values = image[outlying & far[:, :, None]]
+        if not far.any() or seen_above_dust((low, high), values):
+            continue
+        kept[number] = ~far if valid is None else valid & ~far
+        count = f"{np.count_nonzero(far)} pixels" if np.count_nonzero(far) > 1 else "a pixel"
+        remarks.append(
+            f"{name} has {count} far outside the range of the others, {low:g} to {high:g} (such as {values[0]:g}): "
+            f"taken as missing; mask= says which pixels are usable"
+        )
+    return kept, remarks
+
+
+def _range_of_bulk(image: NDArray[Any], valid: Valid, sample: Sample) -> Range:
+    low, high = sample.bulk().between(_OUTSIDE)
+    if low == high:  # what stands out may have escaped the sample
+        values = used(image, valid)
+        values = Sample.of(np.append(values[values != low], low)).bulk().values
+        low, high = float(values[0]), float(values[-1])
+    return low, high
+
+
+def brought_together(
+    images: list[NDArray[Any]], valids: list[Valid], samples: Samples, wanted: Range | None, names: tuple[str, str]
+) -> tuple[list[NDArray[Any]], list[int], list[str]]:
+    """Return the frames in one unit, which of them shows nothing, and remarks where they were in two.
+
+    If one of them has little contrast in the range of both, the second is brought to the range of the first; if a
+    person said what becomes 0 and 1, they stay as they are.
+    """
+    first, second = samples.scattered
+    together = _spreads(first.joined(second))
+    if not together.any():
+        return images, [], []
+    some = together > 0
+    with np.errstate(over="ignore", invalid="ignore"):  # a range that is not finite will be refused
+        parts = [(_spreads(sample)[some] / together[some]).max() for sample in (first, second)]
+    if not min(parts) < _PART:
+        return images, [], []
+    ends = [_own_range(*each) for each in zip(images, valids, samples.scattered, strict=True)]
+    weaker = int(np.argmin(parts))
+    if _is_noise(images[weaker], valids[weaker], ends[weaker]):
+        return images, [weaker], []
+    (low0, high0), (low1, high1) = ends
+    remark = (
+        f"{names[0]} ({images[0].dtype}) has intensities from {low0:g} to {high0:g} and {names[1]} "
+        f"({images[1].dtype}) from {low1:g} to {high1:g}, so that in a common range one of them has little contrast"
+    )
+    if wanted is not None:
+        return images, [], [f"{remark}; give both in one unit"]
+    brought = _in_parts(images[1], ends[1]) * (high0 - low0) + low0
+    return [images[0], brought], [], [f"{remark}: each was brought to its own range; give both in one unit"]
+
+
+def _is_noise(image: NDArray[Any], valid: Valid, ends: Range) -> bool:
+    """Return whether a frame, whose range is known, shows hardly more than noise."""
+    planes = np.moveaxis(_in_parts(image, ends), 2, 0).astype(np.float32)
+    if valid is not None:
+        planes[:, ~valid] = np.nan
+    return bool(_core.noise(np.ascontiguousarray(planes)) > _NOISE * np.nanstd(planes))
+
+
+def _in_parts(image: NDArray[Any], ends: Range) -> NDArray[np.float64]:
+    """Return where the intensities of a frame lie in its range; what no range holds is at its low end."""
+    low, high = ends
+    with np.errstate(invalid="ignore", over="ignore"):  # missing pixels
+        parts = (image.astype(np.float64) - low) / (high - low)
+    return np.where(np.abs(parts) < _NARROW, parts, 0)
+
+
+def _spreads(sample: Sample) -> NDArray[np.float64]:
+    with np.errstate(over="ignore"):
+        ends = sample.ends(_SPREADS)
+        spreads: NDArray[np.float64] = ends[:, 1] - ends[:, 0]
+    return spreads
+
+
+def _own_range(image: NDArray[Any], valid: Valid, sample: Sample) -> Range:
+    low, high = sample.between(_OUTSIDE)
+    least, most = extremes(image, valid)
+    return (least, most) if most - least > FAR * (high - low) else (low, high)
+
+
+def shows_nothing(image: NDArray[Any], valid: Valid) -> bool:
+    """Return whether a frame has the same intensity everywhere in each channel."""
+    first = image[0, 0] if valid is None else image[valid][0]
+    if valid is None and (image[-1, -1] != first).any():  # as a rule
+        return False
+    return bool(((image == first).all(axis=2) if valid is None else (image[valid] == first)).all())
+
+
+def check_fits(wanted: Range, images: list[NDArray[Any]], valids: list[Valid]) -> list[str]:
+    """Raise ValueError if a given range is far too narrow for what the frames hold; return a remark if too wide."""
+    low, high = wanted
+    ends = [extremes(*each) for each in zip(images, valids, strict=True)]
+    least, most = min(end[0] for end in ends), max(end[1] for end in ends)
+    with np.errstate(over="ignore"):
+        beyond = np.float64(max(most - high, low - least)) / (high - low)
+    held = f"the frames hold intensities from {least:g} to {most:g}"
+    if not beyond <= _NARROW:
+        raise ValueError(f"intensity_range is ({low:g}, {high:g}), but {held}: wanted a range that is not so narrow")
+    if least < most and most - least < (high - low) / FAR:
+        return [f"intensity_range is ({low:g}, {high:g}), but {held}: they have hardly any contrast in that range"]
+    return []
+
+
+def in_whole_steps(
+    images: list[NDArray[Any]], valids: list[Valid], unit: Range | None
+) -> tuple[list[NDArray[Any]], Range | None]:
+    """Return images of floats that were integers once as such: in steps of what lies between neighbouring intensities.
+
+    Then the rounding errors of a change of unit are gone, which nothing else could tell from what the camera saw. Other
+    images, and the range that they are to have, are returned as they are.
+    """
+    if not any(image.dtype.kind == "f" for image in images):
+        return images, unit
+    every = max(1, images[0].size // _VALUES_FOR_STEPS)
+    channels = images[0].shape[2]
+    some = []
+    for image, valid in zip(images, valids, strict=True):
+        values = image.reshape(-1)[::every]
+        some.append(values if valid is None else values[valid.reshape(-1)[np.arange(0, image.size, every) // channels]])
+    values = np.unique(np.concatenate(some).astype(np.float64))
+    if not 2 <= values.size <= _MOST_STEPS:
+        return images, unit
+    first = values[0]
+    with np.errstate(over="ignore"):
+        extent = values[-1] - first
+        number = np.rint(extent / np.diff(values).min())
+    if not number < _MOST_WHOLE:
+        return images, unit
+    step = extent / number
+    whole = []
+    for image, valid in zip(images, valids, strict=True):
+        with np.errstate(invalid="ignore", over="ignore"):  # missing pixels
+            steps = (image.astype(np.float64) - first) / step
+            rounded = np.rint(steps)
+            off = np.abs(steps - rounded)
+        if valid is not None:
+            rounded[~valid] = off[~valid] = 0
+        if not (off <= _OFF_STEP).all():
+            return images, unit
+        bytes_hold_them = rounded.min() >= 0 and rounded.max() <= 255
+        whole.append(rounded.astype(np.uint8) if bytes_hold_them else rounded)
+    return whole, None if unit is None else ((unit[0] - first) / step, (unit[1] - first) / step)

@@ -1,0 +1,151 @@
+"""Build the pyramid: both frames at every size, finest first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from variflow import _core
+from variflow.base.brief import Brief
+from variflow.base.caching import cached_property
+from variflow.frames.frame import Frame, Frames
+from variflow.images.color import lab
+from variflow.images.resampling import Planes, resample, smooth
+
+# A pixel of a level is missing where less than this share of what it covers is known. And it is compared with those
+# so many columns and rows away.
+_LEAST_SHARE, _AROUND = 0.03, 2
+
+# Standard deviation in pixels of a Gaussian on the guide at every size, against noise.
+_GUIDE_SMOOTHING = 1.0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Level(Brief):
+    """Both frames at one size; level 0 is the finest.
+
+    Attributes
+    ----------
+    index : int
+        How many levels are finer.
+    frame0, frame1 : Frame
+        What data terms see.
+    finer : Level or callable
+        The next finer level; of the finest, a function that returns the first frame with all its channels, (C', H, W).
+    noise : float
+        The standard deviation of the frames' noise at this size, in their unit; 0 if it was not estimated.
+    """
+
+    index: int
+    frame0: Frame
+    frame1: Frame
+    finer: Level | Callable[[], Planes] = field(repr=False)
+    noise: float = 0.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.frame0.valid.shape
+        return height, width
+
+    @cached_property
+    def spline(self) -> Planes:
+        """The coefficients of the cubic B-spline through the second frame, (C, H, W)."""
+        return _core.spline_coefficients(np.ascontiguousarray(self.frame1.planes))
+
+    @cached_property
+    def guide(self) -> Planes:
+        """The first frame in CIE Lab, slightly smoothed: what weights that follow image edges look at."""
+        if isinstance(self.finer, Level):
+            return resample(self.finer.guide, self.shape, kernel="linear", blur=_GUIDE_SMOOTHING)
+        return lab(smooth(self.finer(), _GUIDE_SMOOTHING))
+
+    def image_edges(self, contrast: float) -> Planes:
+        """Weights of the edges to the right and below of each pixel, (2, H, W); see `variflow.energy.ImageEdges`."""
+        if contrast not in self._image_edges:
+            self._image_edges[contrast] = _core.image_edges(self.guide, contrast)
+        return self._image_edges[contrast]
+
+    @cached_property
+    def _image_edges(self) -> dict[float, Planes]:
+        return {}
+
+
+def pyramid(
+    frames: Frames,
+    *,
+    factor: float,
+    coarsest: int,
+    presmoothing: float = 0.0,
+    before: list[Level] | None = None,
+    with_noise: bool = False,
+) -> list[Level]:
+    """Return the levels, finest first: sizes ``round(size * factor^k)`` while the shorter side is at least `coarsest`.
+
+    Each level is made from the one before it. `presmoothing` is the standard deviation, in pixels, of a Gaussian
+    applied to the finest level first. `before` are the levels of the pair before in a video, whose second frame is the
+    first one here, prepared alike. `with_noise` has the noise estimated; it falls with the size, as pixels are
+    averaged.
+    """
+    sizes = factor, coarsest, presmoothing
+    first = [level.frame1 for level in before] if before else _at_every_size(frames.first, *sizes)
+    second = _at_every_size(frames.second, *sizes)
+    noise = noise_of(frames) if with_noise else 0.0
+    levels: list[Level] = []
+    for index, pair in enumerate(zip(first, second, strict=True)):
+        finer = levels[-1] if levels else frames.colors
+        levels.append(Level(index, *pair, finer, noise * pair[0].planes.shape[2] / frames.first.planes.shape[2]))
+    return levels
+
+
+def noise_of(frames: Frames) -> float:
+    """Return the standard deviation of the noise of both frames, in their unit; texture hardly raises it.
+
+    Of small blocks, those where second differences are smallest show noise alone (after J. Immerkaer, Fast noise
+    variance estimation, CVIU 1996). Where there are not enough blocks, as in small frames, it is 0.
+    """
+    deviations = [
+        _core.noise(frame.planes if frame.complete else np.where(frame.valid, frame.planes, np.float32(np.nan)))
+        for frame in (frames.first, frames.second)
+    ]
+    return math.hypot(*deviations) / math.sqrt(2)
+
+
+def _at_every_size(frame: Frame, factor: float, coarsest: int, presmoothing: float) -> list[Frame]:
+    sizes = [_smoothed(frame, presmoothing) if presmoothing > 0 else frame]
+    height, width = frame.valid.shape
+    while True:
+        scale = factor ** len(sizes)
+        shape = (math.floor(height * scale + 0.5), math.floor(width * scale + 0.5))
+        if min(shape) < coarsest or shape == sizes[-1].valid.shape:
+            return sizes
+        sizes.append(_reduced(sizes[-1], shape))
+
+
+def _smoothed(frame: Frame, sigma: float) -> Frame:
+    planes = smooth(frame.planes, sigma)
+    return Frame.whole(planes) if frame.complete else replace(frame, planes=planes)
+
+
+def _reduced(frame: Frame, shape: tuple[int, int]) -> Frame:
+    """Reduce a frame; a coarse pixel is valid where as much of what it covers is known as around it, or half of that.
+
+    So the rim of a hole counts as missing, and a pattern of missing pixels, of rows or at random, does not: there the
+    coarse pixels are averages of what is known and of what was filled in between.
+    """
+    planes = resample(frame.planes, shape, kernel="cubic")
+    if frame.complete:
+        return Frame.whole(planes)
+    share, weights = resample(np.stack([frame.known, frame.weights]), shape, kernel="linear")
+    return Frame(planes, (share > 0.5 * _largest_around(share)) & (share > _LEAST_SHARE), weights, share)
+
+
+def _largest_around(plane: Planes) -> Planes:
+    """Return the largest value of a plane among the pixels at most two columns and rows away."""
+    for axis in (0, 1):
+        padded = np.pad(plane, [(_AROUND, _AROUND) if axis == number else (0, 0) for number in (0, 1)], mode="edge")
+        plane = np.lib.stride_tricks.sliding_window_view(padded, 2 * _AROUND + 1, axis=axis).max(axis=-1)
+    return plane

@@ -1,0 +1,21 @@
+"""Differentiate planes along an axis, in the core or in JAX."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from variflow import _core
+
+
+def derivative(planes: Any, axis: Literal["x", "y"]) -> Any:
+    """Differentiate planes ``(C, H, W)`` along axis "x" or "y" with the mask [1, -8, 0, 8, -1] / 12, border replicated.
+
+    NumPy arrays go through the core, JAX arrays through JAX.
+    """
+    if isinstance(planes, np.ndarray):
+        return _core.derivative(np.ascontiguousarray(planes, np.float32), axis)
+    from variflow.images import in_jax as _twins
+
+    return _twins.derivative(planes, axis)

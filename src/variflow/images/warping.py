@@ -1,0 +1,138 @@
+"""Look an image up along a flow: backward warping, in the core or in JAX."""
+
+from __future__ import annotations
+
+from functools import partial
+from types import ModuleType
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from variflow import _core
+from variflow.base.arrays import FLOWS, INTENSITIES, as_flow, as_pixels, as_single
+from variflow.base.choices import check_choice
+from variflow.images.resampling import Planes, smooth
+
+Interpolation = Literal["bilinear", "bicubic", "spline"]
+INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
+
+# Before a spline is laid through samples, those that are not finite become the mean of the finite ones around them,
+# weighed by a Gaussian of this standard deviation in pixels; where these have less than that share, of all of them.
+FILLING, LEAST_SHARE = 1.0, 1e-3
+
+
+def warp(image: Any, flow: Any, interpolation: Interpolation = "bicubic") -> Any:
+    """Look an image up along a flow: ``warped(x, y) = image(x + u, y + v)``.
+
+    With the flow from the first frame to the second, warping the *second* frame brings it back onto the first.
+    Positions outside the image take the value at its border.
+
+    Parameters
+    ----------
+    image : array
+        ``(H, W)`` or ``(H, W, C)`` of any real type, NaN where missing; inside an energy, planes ``(C, H, W)``.
+    flow : array or pair of arrays
+        ``(H, W, 2)`` with ``(u, v)`` in pixels, u to the right and v down; inside an energy, the pair ``(u, v)`` of
+        planes ``(H, W)``, and then the image is planes too. Where the flow is NaN, so is the result.
+    interpolation : {"bicubic", "bilinear", "spline"}
+        Bicubic is the Catmull-Rom kernel (Keys 1981, a = -1/2); spline is the cubic B-spline through the pixels (Unser
+        1999), mirrored at the border: more exact between pixels, and it overshoots more at edges. With each of them a
+        pixel that is NaN or infinite spoils only what is interpolated from it.
+
+    Returns
+    -------
+    array
+        float32 in the layout of `image`. With JAX arrays (or tracers) a JAX array, differentiable with respect to the
+        image and to the flow.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match or the interpolation is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np, variflow
+    >>> second = np.arange(12.0).reshape(3, 4)
+    >>> flow = np.zeros((3, 4, 2)); flow[..., 0] = 1
+    >>> variflow.warp(second, flow)[0]
+    array([1., 2., 3., 3.], dtype=float32)
+    """
+    check_choice("interpolation", interpolation, INTERPOLATIONS)
+    if isinstance(flow, tuple | list) and len(flow) == 2 and all(hasattr(plane, "shape") for plane in flow):
+        return warp_planes(image, (flow[0], flow[1]), interpolation)
+    return _warp_array(image, flow, interpolation)
+
+
+def warp_planes(planes: Any, flow: tuple[Any, Any], interpolation: Interpolation) -> Any:
+    """Warp planes ``(C, H, W)`` along planes ``(u, v)``: in the core, or in JAX if any of them is a JAX array."""
+    return warp_prepared(prepared(planes, interpolation), flow, interpolation)
+
+
+def prepared(planes: Any, interpolation: Interpolation) -> Any:
+    """Return what `warp_prepared` samples: for a spline its coefficients, which serve any number of flows."""
+    if interpolation != "spline":
+        return planes
+    if not _is_jax(planes):
+        return _spline_coefficients(as_single(planes, "planes", INTENSITIES))
+    from variflow.images import in_jax as _twins
+
+    return _twins.spline_coefficients(planes)
+
+
+def warp_prepared(planes: Any, flow: tuple[Any, Any], interpolation: Interpolation) -> Any:
+    """Warp what `prepared` returned."""
+    with_jax = any(map(_is_jax, (planes, *flow)))
+    if not _is_jax(planes):
+        planes = as_single(planes, "planes", INTENSITIES)
+    u, v = (plane if _is_jax(plane) else as_single(plane, "flow", file=FLOWS) for plane in flow)
+    if not with_jax:
+        return _core.warp(planes, u, v, interpolation)
+    from variflow.images import in_jax as _twins
+
+    return _twins.warp(planes, (u, v), interpolation)
+
+
+def _spline_coefficients(planes: Planes) -> Planes:
+    """Return the coefficients of the spline through the finite samples; at the others they are NaN.
+
+    So what is not finite reaches no further than the kernel, as with the other interpolations. Until then it is
+    replaced by a mean of what surrounds it.
+    """
+    known = np.isfinite(planes)
+    if known.all():
+        return _core.spline_coefficients(planes)
+    samples = np.where(known, planes, np.float32(0))
+    share = smooth(known.astype(np.float32), FILLING)
+    means = samples.sum(axis=(1, 2), keepdims=True) / np.maximum(known.sum(axis=(1, 2), keepdims=True), 1)
+    around = np.where(share > LEAST_SHARE, smooth(samples, FILLING) / np.maximum(share, LEAST_SHARE), means)
+    coefficients = _core.spline_coefficients(np.where(known, planes, around).astype(np.float32))
+    coefficients[~known] = np.nan
+    return coefficients
+
+
+def _warp_array(image: Any, flow: Any, interpolation: Interpolation) -> Any:
+    """Warp ``(H, W[, C])`` along ``(H, W, 2)``."""
+    xp: ModuleType = np
+    if _is_jax(image) or _is_jax(flow):
+        import jax.numpy as xp
+    flow = flow if _is_jax(flow) else as_flow(flow)
+    if flow.ndim != 3 or flow.shape[2] != 2:
+        raise ValueError(f"flow has shape {flow.shape}, wanted (H, W, 2)")
+    image = image if _is_jax(image) else as_pixels(image, "image", flow.shape[:2])
+    if image.ndim not in (2, 3) or image.shape[:2] != flow.shape[:2]:
+        raise ValueError(f"image has shape {image.shape}, wanted (H, W) or (H, W, C) with (H, W) = {flow.shape[:2]}")
+    planes = image[None] if image.ndim == 2 else xp.moveaxis(image, 2, 0)
+    warp_these = partial(warp_planes, flow=(flow[..., 0], flow[..., 1]), interpolation=interpolation)
+    planes = planes.astype(np.float32)
+    missing = np.isnan(planes) if xp is np and interpolation != "spline" else None
+    if missing is not None and missing.any():  # they reach no pixel that gives them no weight
+        warped = warp_these(np.where(missing, np.float32(0), planes))
+        warped[warp_these(missing.astype(np.float32)) != 0] = np.nan
+    else:
+        warped = warp_these(planes)
+    return warped[0] if image.ndim == 2 else xp.moveaxis(warped, 0, 2)
+
+
+def _is_jax(array: Any) -> bool:
+    return type(array).__module__.partition(".")[0] in ("jax", "jaxlib")

@@ -1,0 +1,217 @@
+"""Linearise a level of the pyramid around a flow: warp the second frame, and see what is still inside."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow import _core, flowops
+from variflow.base.caching import cached_property
+from variflow.frames.pyramid import Level
+from variflow.images.resampling import Planes
+from variflow.linearisation.linearisation import Derivative, Linearisation, _Derived
+
+# The parts of a linearisation that the core computes from the frames, C planes each.
+SHOWN = ("It", "Ix", "Iy", "Ixx", "Ixy", "Iyy", "Ixt", "Iyt")
+
+
+# Both frames, what is warped, u, v, the weights, how to interpolate and whose derivatives to take.
+_Compared = tuple[Planes, Planes, Planes, Planes, Planes, Planes | None, flowops.Interpolation, Derivative]
+
+
+# Of the gradient? The penalty's number and its constants, the normalisation and the weight.
+ConstancyTerm = tuple[bool, int, float, float, float, float]
+
+
+# jx, jy and r, the penalty's number and its constants, the normalisation and the weight.
+DataArguments = tuple[Planes, Planes, Planes, int, float, float, float, float]
+
+
+# Weights of edges to the right and below, whether edges are joined at each pixel, the penalty as above, the weight.
+SmoothnessArguments = tuple[Planes | None, Planes | None, bool, int, float, float, float]
+
+
+class LevelLinearisation(Linearisation):
+    """A linearisation of a level of the pyramid, whose parts are computed when they are first looked at.
+
+    The core takes the terms that it knows straight from the frames, and filters look at little.
+    """
+
+    level: Level
+    interpolation: flowops.Interpolation
+    with_misfit: bool
+
+    def __init__(
+        self,
+        level: Level,
+        flow: tuple[Planes, Planes],
+        derivative: Derivative,
+        interpolation: flowops.Interpolation,
+        with_misfit: bool,
+    ) -> None:
+        self.__dict__.update(
+            level=level,
+            with_misfit=with_misfit,
+            frame0=level.frame0.planes,
+            second=level.frame1.planes,
+            flow=flow,
+            derivative=derivative,
+            interpolation=interpolation,
+            noise=level.noise,
+        )
+
+    def lent(self) -> LentLinearisation:
+        """Return the same for a function of a person's own, which may write into what it sees."""
+        return LentLinearisation(self)
+
+    def constancy_tensor(self, terms: list[ConstancyTerm]) -> Planes:
+        """Return the motion tensor (5, H, W) of constancy terms, as the core knows them."""
+        tensor, *misfit = _core.constancy_tensor(*self._compared, terms, self.with_misfit)
+        self._note(*misfit)
+        return tensor
+
+    def robust_step(
+        self,
+        terms: list[ConstancyTerm],
+        data: list[DataArguments],
+        smoothness: SmoothnessArguments,
+        sweeps: int,
+        omega: float,
+    ) -> tuple[Planes, Planes]:
+        """Return the flow after a step of data terms and a smoothness, as the core knows them, in one pass."""
+        (u, v), *misfit = _core.robust_step(*self._compared, terms, data, *smoothness, sweeps, omega, self.with_misfit)
+        self._note(*misfit)
+        return u, v
+
+    def shown(self, names: tuple[str, ...]) -> Planes:
+        """Return what the frames show along the flow, by the names of its parts: C planes of each, in one array."""
+        valid = None if self.complete else self.valid.astype(np.float32)
+        first, second, samples, u, v, _, interpolation, derivative = self._compared
+        planes: Planes = _core.frame_planes(first, second, samples, u, v, valid, interpolation, derivative, names)
+        return planes
+
+    def keep(self, names: tuple[str, ...]) -> None:
+        """Compute parts that will be looked at together, by their names."""
+        planes = self.shown(names)
+        self.__dict__.update(zip(names, planes.reshape(len(names), -1, *planes.shape[1:]), strict=True))
+
+    def _part(self, part: _Derived) -> Any:
+        if part.name == "mismatch":
+            return _core.mismatch(*self._compared)[0]
+        return self.shown((part.name,)) if part.name in SHOWN else super()._part(part)
+
+    @property
+    def _compared(self) -> _Compared:
+        """What the core compares, and how."""
+        weights = None if self.complete else self.weights
+        return self.frame0, self.second, self.samples, *self.flow, weights, self.interpolation, self.derivative
+
+    def _note(self, difference: Planes | None, mismatch: Planes | None) -> None:
+        """Keep the temporal difference and the mismatch if they came with what the core returned."""
+        if difference is not None and self.complete:
+            self.__dict__["It"] = difference
+        if mismatch is not None:
+            self.__dict__["mismatch"] = mismatch[0]
+
+    @property
+    def samples(self) -> Planes:
+        """What is interpolated where the second frame is warped, (C, H, W)."""
+        return self.level.spline if self.interpolation == "spline" else self.second
+
+    @property
+    def complete(self) -> bool:
+        """Whether every pixel of both frames is usable and counts 1."""
+        return self.level.frame0.complete and self.level.frame1.complete
+
+    @cached_property
+    def frame1(self) -> Planes:
+        """The second frame warped, (C, H, W)."""
+        warped: Planes = flowops.warp_prepared(self.samples, self.flow, self.interpolation)
+        if self.interpolation == "spline":  # which returns what does not move with rounding errors
+            still = (self.flow[0] == 0) & (self.flow[1] == 0)
+            np.copyto(warped, self.second, where=still)
+        return warped
+
+    @cached_property
+    def valid(self) -> NDArray[np.bool_]:
+        """Where the pixel is usable, its target inside the second frame, and usable there."""
+        first, second = self.level.frame0, self.level.frame1
+        valid = inside(self.flow)
+        if not first.complete:
+            valid &= first.valid
+        if not second.complete:
+            valid &= self._at_target(second.valid.astype(np.float32)) > 0.999
+        return valid
+
+    @cached_property
+    def weights(self) -> Planes:
+        """How much the data at each pixel count."""
+        if self.complete:
+            return _inside(self.flow)
+        first, second = self.level.frame0, self.level.frame1
+        weights = self.valid.astype(np.float32)
+        if not first.complete:
+            weights *= first.weights
+        if not second.complete:
+            weights *= self._at_target(second.weights)
+        return weights
+
+    @cached_property
+    def guide(self) -> Planes:
+        """The first frame in CIE Lab."""
+        return self.level.guide
+
+    def _at_target(self, plane: Planes) -> Planes:
+        """Look a plane of the second frame up at the flow's target."""
+        looked_up: Planes = flowops.warp_planes(plane[None], self.flow, "bilinear")[0]
+        return looked_up
+
+
+class LentLinearisation(Linearisation):
+    """A linearisation that shows copies, each made when it is first looked at."""
+
+    def __init__(self, at: Linearisation) -> None:
+        self.__dict__.update(_at=at, derivative=at.derivative, noise=at.noise)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in (field.name for field in fields(self)):
+            return super().__getattr__(name)
+        self.__dict__[name] = copied = _copied(getattr(self._at, name))
+        return copied
+
+    def _part(self, part: _Derived) -> Any:
+        return _copied(getattr(self._at, part.name))
+
+
+def _copied(arrays: Any) -> Any:
+    return tuple(map(_copied, arrays)) if isinstance(arrays, tuple) else np.array(arrays)
+
+
+def linearise(
+    level: Level,
+    flow: tuple[Planes, Planes],
+    *,
+    derivative: Derivative,
+    interpolation: flowops.Interpolation,
+    with_misfit: bool = False,
+) -> LevelLinearisation:
+    """Return what an energy may look at around the flow so far.
+
+    `with_misfit` has a step bring ``It`` and ``mismatch`` along, in less time than they take afterwards.
+    """
+    return LevelLinearisation(level, flow, derivative, interpolation, with_misfit)
+
+
+def inside(flow: tuple[Planes, Planes]) -> NDArray[np.bool_]:
+    """Return where the target of a flow ``(u, v)`` lies within the frame, (H, W)."""
+    within: NDArray[np.bool_] = _inside(flow) != 0
+    return within
+
+
+def _inside(flow: tuple[Planes, Planes]) -> Planes:
+    u, v = map(np.ascontiguousarray, flow)
+    plane: Planes = _core.inside(u, v)[0]
+    return plane

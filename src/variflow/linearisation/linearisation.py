@@ -1,0 +1,185 @@
+"""What an energy may look at: both frames around the flow so far, and their derivatives."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from variflow import _core
+from variflow.images.derivative import derivative
+
+Derivative = Literal["average", "first", "second", "warped"]
+
+
+DERIVATIVES: tuple[str, ...] = get_args(Derivative)
+
+
+class _Derived:
+    """A property computed from the frames, and kept where that is safe.
+
+    Arrays of NumPy are kept. A JAX value is not: it may belong to a trace (of a loop's body, say) that has ended when
+    it is asked for again. `Linearisation.evaluated` keeps those of the trace that it is called in.
+    """
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, at: Any, owner: type | None = None) -> Any:
+        if at is None:
+            return self
+        value = at._part(self)
+        if isinstance(value[0] if isinstance(value, tuple) else value, np.ndarray):
+            at.__dict__[self.name] = value
+        return value
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Linearisation:
+    """What an energy may look at, at one level and for one flow so far.
+
+    Inside an energy the arrays are JAX's; elsewhere they are NumPy's. Displacements are in pixels of this level.
+    ``Ix``, ``Iy``, ``It`` and the second derivatives are zero where `valid` is False.
+
+    Attributes
+    ----------
+    frame0, frame1 : (C, H, W) float32
+        The first frame, and the second one warped by `flow`; intensities mostly in [0, 1].
+    second : (C, H, W) float32
+        The second frame as it is, for energies that warp it themselves with `variflow.warp`.
+    flow : pair of (H, W) float32
+        The flow so far, ``(u, v)``; an increment is added to it.
+    valid : (H, W) bool
+        True where the pixel is usable, its target inside the second frame, and usable there.
+    weights : (H, W) float32
+        How much the data at each pixel count: the product of both frames' weights; 0 where not valid.
+    guide : (C', H, W) float32
+        The first frame, all its channels, in CIE Lab, for weights that follow image edges.
+    derivative : str
+        Where spatial derivatives are taken: of the ``"first"``, ``"second"`` or ``"warped"`` second frame, or of the
+        ``"average"`` of the first and the warped.
+    noise : float
+        The standard deviation of the frames' noise at this level; 0 if it was not estimated.
+    """
+
+    frame0: Any
+    frame1: Any
+    second: Any
+    flow: tuple[Any, Any]
+    valid: Any
+    weights: Any
+    guide: Any
+    derivative: Derivative = "average"
+    noise: float = 0.0
+
+    def __repr__(self) -> str:
+        channels, height, width = self.frame0.shape
+        return f"<Linearisation of {width} x {height}, {channels} channel{'s' if channels > 1 else ''}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Always as a plain one: a level holds functions that cannot be pickled.
+        return Linearisation, tuple(getattr(self, field.name) for field in fields(self))
+
+    @_Derived
+    def Ix(self) -> Any:
+        """Derivative of the intensity along x, ``(C, H, W)``, per pixel."""
+        return self._differentiated[0] * self.valid
+
+    @_Derived
+    def Iy(self) -> Any:
+        """Derivative of the intensity along y, ``(C, H, W)``, per pixel."""
+        return self._differentiated[1] * self.valid
+
+    @_Derived
+    def It(self) -> Any:
+        """Temporal difference, warped second frame minus first, ``(C, H, W)``."""
+        return (self.frame1 - self.frame0) * self.valid
+
+    @_Derived
+    def Ixx(self) -> Any:
+        """Second derivative along x, ``(C, H, W)``."""
+        return derivative(self._differentiated[0], "x") * self.valid
+
+    @_Derived
+    def Ixy(self) -> Any:
+        """Mixed second derivative, ``(C, H, W)``."""
+        return derivative(self._differentiated[0], "y") * self.valid
+
+    @_Derived
+    def Iyy(self) -> Any:
+        """Second derivative along y, ``(C, H, W)``."""
+        return derivative(self._differentiated[1], "y") * self.valid
+
+    @_Derived
+    def Ixt(self) -> Any:
+        """Derivative along x of the temporal difference, ``(C, H, W)``."""
+        return derivative(self.frame1 - self.frame0, "x") * self.valid
+
+    @_Derived
+    def Iyt(self) -> Any:
+        """Derivative along y of the temporal difference, ``(C, H, W)``."""
+        return derivative(self.frame1 - self.frame0, "y") * self.valid
+
+    @_Derived
+    def mismatch(self) -> Any:
+        """How far, in pixels, the flow is from where the gradients of both frames agree, ``(H, W)``; from 0 up.
+
+        The difference of the gradients over how fast they change, which counts as 6 / 255 per pixel at least, both over
+        all channels. 0 where the weights are.
+        """
+        return mismatch_over(self, _core.mismatch_floor) * (self.weights > 0)
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise AttributeError, naming the parts that there are."""
+        if hasattr(type(self), name):  # it is there, and raised an AttributeError of its own: let it again
+            return object.__getattribute__(self, name)
+        parts = [field.name for field in fields(Linearisation)]
+        parts += [part for part, value in vars(Linearisation).items() if isinstance(value, _Derived) and part[0] != "_"]
+        close = difflib.get_close_matches(name, parts, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise AttributeError(f"at has no {name!r}, wanted one of {', '.join(map(repr, parts))}{hint}")
+
+    def _part(self, part: _Derived) -> Any:
+        """Compute a part."""
+        return part.function(self)
+
+    def plain(self) -> Linearisation:
+        """Return a copy with every part computed, as JAX wants it."""
+        return Linearisation(**{field.name: getattr(self, field.name) for field in fields(self)})
+
+    def evaluated(self) -> Linearisation:
+        """Return the same with every derivative computed here and now, for use inside a loop of this trace.
+
+        What the loop does not use costs nothing: the compiler drops it.
+        """
+        copy = self.plain()
+        for name, attribute in vars(Linearisation).items():
+            if isinstance(attribute, _Derived):
+                copy.__dict__[name] = getattr(copy, name)
+        return copy
+
+    @_Derived
+    def _differentiated(self) -> tuple[Any, Any]:
+        """Derivatives along x and y, also where not valid: what lies beside such a pixel needs them."""
+        if self.derivative == "average":
+            image = 0.5 * (self.frame0 + self.frame1)
+        else:
+            image = {"first": self.frame0, "second": self.second, "warped": self.frame1}[self.derivative]
+        return derivative(image, "x"), derivative(image, "y")
+
+
+def mismatch_over(at: Linearisation, floor: float) -> Any:
+    """Return the difference of both frames' gradients over how fast they change, and at least `floor`.
+
+    That is ``sqrt(sum |grad It|^2 / (sum |Hessian|^2 + floor^2))``, sums over channels: pixels, ``(H, W)``.
+    """
+    change = (at.Ixt**2 + at.Iyt**2).sum(axis=0)
+    slope = (at.Ixx**2 + 2 * at.Ixy**2 + at.Iyy**2).sum(axis=0)
+    return (change / (slope + floor**2)) ** 0.5

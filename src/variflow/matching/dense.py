@@ -1,0 +1,119 @@
+"""From matches to a dense flow: affine motions fitted to the matches around each place.
+
+Ways across image edges are long.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow import _core
+from variflow.base.brief import Brief
+from variflow.frames.checking import prepare
+from variflow.frames.pyramid import Level, pyramid
+from variflow.images.resampling import Planes
+from variflow.matching.matches import Matches, known_displacements
+from variflow.matching.search import COARSEST, Axis, fit_affine, odds
+
+# Every so many columns and rows a point is matched, and a dense flow is made, if these are not more points than so.
+SPACING = 3
+
+
+_MOST_POINTS = 120_000
+
+
+# The weighted median of what the matches differ from the fit by: window, step, and standard deviations of the weights
+# by distance in points and by colour. A point without a match counts as this many with even odds, and stays at the fit.
+_MEDIAN: dict[str, Any] = {"window": 15, "step": 2, "spatial": 5.0, "color": 5.0}
+
+
+_WITHOUT_MATCH = 1.0
+
+
+def densify(matches: Matches, frame0: Any) -> NDArray[np.float32]:
+    """Return the flow ``(H, W, 2)`` that matches suggest, smooth but for edges of the first frame.
+
+    At each place an affine motion is fitted to the matches around it, which count the less the farther they are, the
+    more colours lie between and the less they agree with the rest. Where there are matches, the flow follows them
+    closer than the fit does.
+
+    Raises
+    ------
+    ValueError
+        If there are no matches, or none with confidence.
+
+    References
+    ----------
+    J. Revaud, P. Weinzaepfel, Z. Harchaoui and C. Schmid, EpicFlow: edge-preserving interpolation of correspondences
+    for optical flow, CVPR 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow.matching import Matches, densify
+    >>> matches = Matches(points=[(5, 5), (50, 8), (20, 40)], flow=[(1, 0), (1, 0), (1, 0)])
+    >>> flow = densify(matches, np.zeros((48, 64)))
+    >>> flow.shape, flow.min(axis=(0, 1)).round(3).tolist()
+    ((48, 64, 2), [1.0, 0.0])
+    """
+    levels = pyramid(prepare(frame0, frame0), factor=0.5, coarsest=COARSEST)
+    u, v = _dense_from(matches, levels).at(levels[0].shape)
+    return np.stack((u, v), axis=-1)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Dense(Brief):
+    """A flow on the points of a grid, in pixels of the grid's frame."""
+
+    flow: Planes
+    rows: Axis
+    columns: Axis
+
+    def at(self, shape: tuple[int, int]) -> tuple[Planes, Planes]:
+        """Return the flow of a level of that size, in its pixels."""
+        height, width = shape
+        u, v = _core.resample(self.flow, *self.rows.to_pixels(height), *self.columns.to_pixels(width))
+        return u * np.float32(width / self.columns.size), v * np.float32(height / self.rows.size)
+
+
+def _dense_from(matches: Matches, levels: list[Level]) -> _Dense:
+    shape = levels[0].shape
+    spacing = max(SPACING, math.ceil(math.sqrt(shape[0] * shape[1] / _MOST_POINTS)))
+    rows, columns = (Axis(size, spacing) for size in shape)
+    on_grid = _placed(matches, rows, columns)
+    if not on_grid[2].any():
+        raise ValueError(f"there are {len(matches)} matches, none with confidence")
+    return _dense(on_grid, rows, columns, levels)
+
+
+def _dense(on_grid: Planes, rows: Axis, columns: Axis, levels: list[Level]) -> _Dense:
+    """Return the flow that matches on a grid suggest: u, v, weight, x and y of each."""
+    like = next(level for level in reversed(levels) if level.shape[1] >= columns.size / columns.spacing)
+    guide = _core.resample(like.guide, *rows.from_pixels(like.shape[0]), *columns.from_pixels(like.shape[1]))
+    fitted = fit_affine(on_grid, guide, rounds=3, turns=3)
+    flow, rest = fitted[:2], np.ascontiguousarray(fitted[2:])
+    everywhere, trusted = np.ones_like(on_grid[:1]), on_grid[2:3] + np.float32(_WITHOUT_MATCH)
+    flow = flow + _core.weighted_median(rest, rest, everywhere, guide, trusted, **_MEDIAN)
+    return _Dense(flow, rows, columns)
+
+
+def _placed(matches: Matches, rows: Axis, columns: Axis) -> Planes:
+    """Return u, v, weight, x and y (in points) of the surest match nearest to each point of the grid."""
+    placed = np.zeros((5, rows.count, columns.count), np.float32)
+    x = (matches.points[:, 0] - columns.first) / columns.spacing
+    y = (matches.points[:, 1] - rows.first) / rows.spacing
+    size = np.array([columns.size, rows.size])
+    inside = np.all((matches.points >= -0.5) & (matches.points < size - 0.5), axis=1)
+    inside &= known_displacements(matches.flow, (rows.size, columns.size), "flow of the matches")
+    order = np.argsort(matches.confidence, kind="stable")
+    order = order[inside[order]]
+    column = np.clip(np.rint(x[order]), 0, columns.count - 1).astype(np.int64)
+    row = np.clip(np.rint(y[order]), 0, rows.count - 1).astype(np.int64)
+    cells = np.stack([*matches.flow[order].T, odds(matches.confidence[order]), x[order], y[order]])
+    placed[:, row, column] = cells  # of several for one point the last, the surest, stays
+    return placed

@@ -1,0 +1,104 @@
+"""Points of the first frame and where they are in the second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow.base.arrays import as_single
+from variflow.base.brief import Brief
+from variflow.base.errors import warn
+from variflow.matching.dense import densify
+from variflow.matching.matching import match
+
+__all__ = ["Matches", "densify", "match"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+# No displacement is so many times the larger side of the frames; and what .flo files have for an unknown one.
+_FARTHEST = 4
+
+
+_UNKNOWN = np.float32(1666666752)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Matches(Brief):
+    """Points of the first frame and where they are in the second.
+
+    Those of `variflow.match` lie on a grid; your own, of any kind, may lie anywhere.
+
+    Attributes
+    ----------
+    points : (N, 2) float32
+        ``(x, y)`` in the first frame, in pixels; the centre of the first pixel is (0, 0).
+    flow : (N, 2) float32
+        ``(u, v)``, the displacement of each in pixels.
+    confidence : (N,) float32
+        From 0 to 1, the probability that the displacement is right within 3 pixels; by default 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array cannot be right, naming it.
+
+    Examples
+    --------
+    >>> from variflow.matching.matches import Matches
+    >>> matches = Matches(points=[(10, 20), (30, 5)], flow=[(1.5, 0), (2, 0.5)])
+    >>> len(matches), matches.confidence.tolist()
+    (2, [1.0, 1.0])
+    """
+
+    points: NDArray[np.float32]
+    flow: NDArray[np.float32]
+    confidence: NDArray[np.float32] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        points = _checked(self.points, "points")
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise ValueError(f"points has shape {points.shape}, wanted (N, 2): x and y of each")
+        flow = _checked(self.flow, "flow")
+        if flow.shape != points.shape:
+            raise ValueError(f"flow has shape {flow.shape}, wanted that of points, {points.shape}")
+        confidence = np.ones(len(points)) if self.confidence is None else self.confidence
+        confidence = _checked(confidence, "confidence")
+        if confidence.shape != points.shape[:1]:
+            raise ValueError(f"confidence has shape {confidence.shape}, wanted one number for each point")
+        if confidence.size and not 0 <= confidence.min() <= confidence.max() <= 1:
+            raise ValueError(f"confidence is from {confidence.min()} to {confidence.max()}, wanted 0 to 1")
+        for name, array in (("points", points), ("flow", flow), ("confidence", confidence)):
+            object.__setattr__(self, name, array)
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+def known_displacements(flow: NDArray[np.float32], shape: tuple[int, int], name: str) -> NDArray[np.bool_]:
+    """Return which displacements (..., 2) are known: finite, and not so large that frames of a size cannot have them.
+
+    A person is told of the others, but for what flow files have for unknown.
+    """
+    most = _FARTHEST * max(shape)
+    sizes = np.abs(flow).max(axis=-1)  # NaN where a component is
+    known: NDArray[np.bool_] = sizes <= most
+    far = sizes[(sizes > most) & (sizes != _UNKNOWN) & np.isfinite(sizes)]
+    if far.size:
+        warn(
+            f"the {name} has {far.size} displacements of more than {most} px, {_FARTHEST} times the larger side of the "
+            f"frames (such as {far[0]:g}): taken as unknown"
+        )
+    return known
+
+
+def _checked(array: Any, name: str) -> NDArray[np.float32]:
+    values = as_single(array, name).copy()
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} has values that are not finite")
+    return values

@@ -1,0 +1,265 @@
+"""Take an energy apart into what the native solvers work on: linearised data terms, and the smoothness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from variflow import _core
+from variflow.base.brief import Brief
+from variflow.energy.advice import NOT_FINITE
+from variflow.energy.census import CensusConstancy
+from variflow.energy.data import BrightnessConstancy, DataTerm, GradientConstancy, written_as_residuals
+from variflow.energy.edges import ImageEdges
+from variflow.energy.generalised_variation import TotalGeneralisedVariation
+from variflow.energy.penalties import L1, Charbonnier, GeneralisedCharbonnier, Huber, Lorentzian, Penalty, Quadratic
+from variflow.energy.residuals import NotTakenApart
+from variflow.energy.smoothness import Smoothness
+from variflow.energy.term import Energy, Sum, Term, keeps
+from variflow.images.resampling import Planes, stacked
+from variflow.linearisation.level import ConstancyTerm, DataArguments, LevelLinearisation, SmoothnessArguments
+
+# The order in which the core numbers the penalties.
+_PENALTIES: tuple[type[Penalty], ...] = (Quadratic, Charbonnier, GeneralisedCharbonnier, Huber, Lorentzian, L1)
+
+# The terms that the core linearises itself, whether they compare gradients, and what of a linearisation they look at.
+_FRAME_CONSTANCIES: dict[type[DataTerm], bool] = {BrightnessConstancy: False, GradientConstancy: True}
+_LOOKED_AT: dict[type[DataTerm], tuple[str, ...]] = {
+    BrightnessConstancy: ("It", "Ix", "Iy"),
+    GradientConstancy: ("Ixx", "Ixy", "Iyy", "Ixt", "Iyt"),
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Data(Brief):
+    """A data term, linearised: ``jx du + jy dv + r``, planes ``(K, H, W)``, and what else the core knows of it."""
+
+    residuals: tuple[Planes, Planes, Planes]
+    penalty: tuple[int, float, float]
+    normalisation: float
+    weight: float
+
+    @property
+    def arguments(self) -> DataArguments:
+        """The term as a step in the core asks for it, where the weights of pixels are the frames'."""
+        return *self.residuals, *self._constants
+
+    def add_to(self, tensor: Planes, weights: Planes) -> None:
+        """Add the term's share of the linear system, in place."""
+        jx, jy, r = self.residuals
+        _core.add_data(tensor, jx, jy, r, weights, *self._constants)
+
+    def energy(self, weights: Planes, increment: tuple[Planes, Planes]) -> float:
+        """Return the term's energy for an increment."""
+        du, dv = increment
+        jx, jy, r = self.residuals
+        return _core.data_energy(jx, jy, r, weights, du, dv, *self._constants)
+
+    @property
+    def _constants(self) -> tuple[int, float, float, float, float]:
+        return *self.penalty, self.normalisation, self.weight
+
+
+def data_and_smoothness(
+    energy: Energy, *also: type[Term]
+) -> tuple[list[tuple[DataTerm, float]], list[tuple[Any, float]]]:
+    """Return the data terms and the smoothness terms of the flow, each with the factors of the sums around it.
+
+    Smoothness is a `Smoothness`, and what is `also` named.
+
+    Raises
+    ------
+    TypeError
+        If the energy holds anything else.
+    NotTakenApart
+        If a person's class derived from one of these, or a penalty, is more than the core knows.
+    """
+    data: list[tuple[DataTerm, float]] = []
+    smooth: list[tuple[Any, float]] = []
+    for term, factor in flat(energy, 1.0):
+        kind: Any = DataTerm
+        if isinstance(term, DataTerm):
+            data.append((term, factor))
+        elif isinstance(term, Smoothness) and term.of == "flow":
+            kind = Smoothness
+            smooth.append((term, factor))
+        elif isinstance(term, also):
+            kind = next(kind for kind in also if isinstance(term, kind))
+            smooth.append((term, factor))
+        else:
+            raise TypeError(f"energy holds {term!r}, wanted data terms and a Smoothness of the flow for this solver")
+        if not keeps(term, kind, "__call__"):
+            raise NotTakenApart(f"{type(term).__name__} has a __call__ of its own")
+        if known_penalty(term.penalty) is None:
+            raise NotTakenApart(f"the core does not know the penalty {term.penalty!r}")
+    if not data:
+        raise TypeError("energy holds no data term, wanted at least one for this solver")
+    return data, smooth
+
+
+def check_data(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> None:
+    """Raise NotTakenApart if a person's own residuals are not those of each pixel alone."""
+    for term, _ in data:
+        if written_as_residuals(type(term)):
+            from variflow.energy.autodiff.jacobian import check_pixelwise
+
+            check_pixelwise(term, at)
+
+
+def linearised(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> list[Data]:
+    """Linearise data terms around the flow so far."""
+    return [
+        Data(residuals, numbered(term.penalty), _zeta(term, at), factor * term.weight)
+        for (term, factor), residuals in zip(data, _residuals([term for term, _ in data], at), strict=True)
+    ]
+
+
+def _residuals(terms: list[DataTerm], at: LevelLinearisation) -> list[tuple[Planes, Planes, Planes]]:
+    kinds = set(map(_constancy, terms))
+    if names := tuple(name for kind, names in _LOOKED_AT.items() for name in names if kind in kinds):
+        at.keep(names)
+    own = [term for term in terms if written_as_residuals(type(term))]
+    of_own: Iterator[tuple[Planes, Planes, Planes]] = iter(())
+    if own:
+        from variflow.energy.autodiff import jacobian
+
+        of_own = iter(jacobian.stacked(own, at))
+    residuals = [next(of_own) if written_as_residuals(type(term)) else _stacked(term.linearised(at)) for term in terms]
+    for term, planes in zip(terms, residuals, strict=True):
+        if not keeps(term, CensusConstancy, "linearised") and not core_linearises(term):
+            _check_finite(term, planes)
+    return residuals
+
+
+def _check_finite(term: DataTerm, planes: tuple[Planes, Planes, Planes]) -> None:
+    """Raise ValueError, naming the term, if its residuals or their derivatives (K, H, W) are not finite."""
+    *derivatives, values = (~np.isfinite(part).all(axis=0) for part in planes)
+    for what, wrong in (("residuals", values), ("derivatives of the residuals", derivatives[0] | derivatives[1])):
+        if wrong.any():
+            height, width = wrong.shape
+            raise ValueError(
+                f"the {what} of {type(term).__name__} are not finite at {wrong.sum()} of {wrong.size} pixels "
+                f"(frames of {height} x {width}): {NOT_FINITE}"
+            )
+
+
+def core_linearises(term: DataTerm) -> bool:
+    """Return whether the core knows how to linearise a term."""
+    return _constancy(term) is not None
+
+
+def _constancy(term: DataTerm) -> type[DataTerm] | None:
+    """Return which of the terms that the core linearises itself a term is, if it is one."""
+    return next((kind for kind in _FRAME_CONSTANCIES if keeps(term, kind, "residuals", "linearised")), None)
+
+
+def _zeta(term: DataTerm, at: LevelLinearisation) -> float:
+    return 0.0 if term.normalisation is None else max(float(term.normalisation), at.noise)
+
+
+def constancies(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> list[ConstancyTerm]:
+    """Return the terms that the core linearises itself, as it knows them."""
+    return [
+        (_FRAME_CONSTANCIES[kind], *numbered(term.penalty), _zeta(term, at), factor * term.weight)
+        for term, factor in data
+        if (kind := _constancy(term)) is not None
+    ]
+
+
+def motion_tensor(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> Planes:
+    """Return the data terms' part of the linear system, (5, H, W), with the penalties' weights at the flow so far."""
+    direct = constancies(data, at)
+    tensor = at.constancy_tensor(direct) if direct else np.zeros((5, *at.flow[0].shape), np.float32)
+    rest = [part for part in data if not core_linearises(part[0])]
+    for term in linearised(rest, at):
+        term.add_to(tensor, at.weights)
+    return tensor
+
+
+def smoothness_arguments(smoothness: Smoothness, factor: float, at: LevelLinearisation) -> SmoothnessArguments:
+    """Return what the core's functions of a smoothness term ask for behind the flow."""
+    return (
+        *image_edges(smoothness, at),
+        smoothness.per == "pixel",
+        *numbered(smoothness.penalty),
+        factor * smoothness.weight,
+    )
+
+
+def native_energies(
+    data: list[tuple[DataTerm, float]],
+    smooth: SmoothnessArguments | None,
+    at: LevelLinearisation,
+    flow: tuple[Planes, Planes],
+) -> tuple[float, float]:
+    """Return the energy at the flow so far and at another; `smooth` is of `smoothness_arguments`, or None."""
+    terms = linearised(data, at)
+
+    def energy(flow: tuple[Planes, Planes]) -> float:
+        increment = flow[0] - at.flow[0], flow[1] - at.flow[1]
+        of_smoothness = _core.smoothness_energy(flow[0], flow[1], *smooth) if smooth is not None else 0.0
+        return of_smoothness + sum(term.energy(at.weights, increment) for term in terms)
+
+    return energy(at.flow), energy(flow)
+
+
+def known_penalty(penalty: Any) -> type[Penalty] | None:
+    """Return which of the penalties that the core knows a penalty is, if it is one and its constants are numbers."""
+    for kind in _PENALTIES:
+        if keeps(penalty, kind, "of_squared", "weight_of_squared"):
+            return kind if all(np.ndim(value) == 0 for value in _constants(penalty, kind)) else None
+    return None
+
+
+def _constants(penalty: Penalty, kind: type[Penalty]) -> list[Any]:
+    return [getattr(penalty, field.name) for field in fields(kind)]
+
+
+def numbered(penalty: Penalty) -> tuple[int, float, float]:
+    """Return a penalty as the core knows it: its number and two constants."""
+    kind = known_penalty(penalty)
+    assert kind is not None  # as `data_and_smoothness` sees to
+    first, second, *_ = [*map(float, _constants(penalty, kind)), 0.0, 0.0]
+    return _PENALTIES.index(kind), first, second
+
+
+def image_edges(
+    smoothness: Smoothness | TotalGeneralisedVariation, at: LevelLinearisation
+) -> tuple[Planes, Planes] | tuple[None, None]:
+    """Return the weights of the edges to the right and below of each pixel, or None and None if all are 1."""
+    edges = smoothness.edges
+    if edges is None:
+        return None, None
+    if edges_stay(smoothness):
+        along_x, along_y = at.level.image_edges(float(edges.contrast))
+        return along_x, along_y
+    own_x, own_y = (np.asarray(plane, np.float32) for plane in edges(at))
+    height, width = at.flow[0].shape
+    for plane, shape in ((own_x, (height, width - 1)), (own_y, (height - 1, width))):
+        if plane.shape != shape:
+            raise ValueError(
+                f"edges of {type(smoothness).__name__} returned weights of shape {plane.shape}, wanted {shape}"
+            )
+    return np.pad(own_x, ((0, 0), (0, 1))), np.pad(own_y, ((0, 1), (0, 0)))
+
+
+def edges_stay(smoothness: Smoothness | TotalGeneralisedVariation) -> bool:
+    """Return whether the weights of edges are the same at every warp of a level; a person's own may look anywhere."""
+    return smoothness.edges is None or keeps(smoothness.edges, ImageEdges, "__call__")
+
+
+def flat(energy: Energy, factor: float) -> Iterator[tuple[Any, float]]:
+    """Return the terms of an energy, each with the factors of the sums around it."""
+    if keeps(energy, Sum, "__call__"):
+        for term in energy.terms:
+            yield from flat(term, factor * energy.weight)
+    else:
+        yield energy, factor
+
+
+def _stacked(triples: list[tuple[Any, Any, Any]]) -> tuple[Planes, Planes, Planes]:
+    jx, jy, r = (stacked([np.asarray(plane, np.float32) for plane in planes]) for planes in zip(*triples, strict=True))
+    return jx, jy, r

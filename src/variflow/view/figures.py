@@ -1,0 +1,293 @@
+"""Figures of flows: arrows, panels, what warping leaves; and saving them."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow.base.arrays import as_flow, as_pixels
+from variflow.io.atomic import atomic
+from variflow.io.errors import ImageFileError
+from variflow.io.images import write_image
+from variflow.metrics import endpoint_error_map
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+from variflow.view.colors import _scale, color, wheel
+
+
+def arrows(
+    image: npt.ArrayLike,
+    flow: npt.ArrayLike,
+    *,
+    step: int | None = None,
+    magnify: float = 1.0,
+    axes: Axes | None = None,
+) -> Figure:
+    """Draw a flow as arrows over an image, in its true length: each ends where its pixel goes.
+
+    Parameters
+    ----------
+    image : array_like (H, W) or (H, W, C)
+        What lies beneath, usually the first frame.
+    flow : array_like (H, W, 2)
+        Displacement (u, v) in pixels; unknown pixels get no arrow.
+    step : int, optional
+        Distance between arrows, px. Default: about 30 arrows along the longer side.
+    magnify : float
+        Length of the arrows relative to the displacement, above 0; more than 1 shows small motion in a large frame.
+    axes : matplotlib.axes.Axes, optional
+        Where to draw. Default: a new figure.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+        The figure that holds the arrows.
+
+    Examples
+    --------
+    >>> drawn = arrows(np.zeros((20, 30)), np.full((20, 30, 2), 1.5))
+    """
+    field = as_flow(flow, "flow", np.float64)
+    below = _pictures(field.shape[:2], image=image)[0]
+    height, width = field.shape[:2]
+    if step is None:
+        step = max(1, round(max(height, width) / 30))
+    if step < 1:
+        raise ValueError(f"step: at least 1 is wanted, got {step}")
+    if not 0 < magnify < np.inf:
+        raise ValueError(f"magnify: a finite number above 0 is wanted, got {magnify}")
+    if axes is None:
+        axes = _new_figure(1, 1, height / width, panel=6).add_subplot()
+    _show(axes, below)
+    y, x = np.mgrid[step // 2 : height : step, step // 2 : width : step]
+    sparse = field[y, x]
+    known = np.isfinite(sparse).all(axis=-1)
+    u, v = sparse[known].T
+    unit: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1 / magnify}
+    axes.quiver(x[known], y[known], u, v, color="#ff2d12", edgecolor="white", linewidth=0.4, width=0.004, **unit)
+    return _figure_of(axes)
+
+
+def figure(
+    frame0: npt.ArrayLike,
+    frame1: npt.ArrayLike,
+    flow: npt.ArrayLike,
+    truth: npt.ArrayLike | None = None,
+    scale: float | None = None,
+) -> Figure:
+    """Put the frames, the flow in colours, the key and, where there is one, the truth and the error side by side.
+
+    Parameters
+    ----------
+    frame0, frame1 : array_like (H, W) or (H, W, C)
+        The frames.
+    flow : array_like (H, W, 2)
+        Displacement (u, v) in pixels.
+    truth : array_like (H, W, 2), optional
+        The true flow; NaN where it is unknown. Flow and truth are coloured at the same scale.
+    scale : float, optional
+        The speed, px, of the full colours. Default: the largest known speed of the truth, else of the flow.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+        Pass it to :func:`save`.
+
+    Examples
+    --------
+    >>> frames = np.zeros((2, 20, 30))
+    >>> drawn = figure(*frames, np.ones((20, 30, 2)), truth=np.zeros((20, 30, 2)), scale=2.0)
+    """
+    field = as_flow(flow, "flow", np.float64)
+    height, width = field.shape[:2]
+    first, second = _pictures((height, width), frame0=frame0, frame1=frame1)
+    if truth is None:
+        speed = _scale(field, scale)
+        drawn = _new_figure(1, 4, height / width)
+        panels = drawn.subplots(1, 4, width_ratios=(1, 1, 1, 0.45), squeeze=False)
+        (of_first, of_second, of_flow, of_key) = panels[0]
+    else:
+        error = endpoint_error_map(field, truth)
+        speed = _scale(as_flow(truth, "truth", np.float64), scale)
+        drawn = _new_figure(2, 3, height / width)
+        (of_first, of_second, of_key), (of_flow, of_truth, of_error) = drawn.subplots(2, 3)
+        _show(of_truth, color(truth, speed), "true flow")
+        _show(of_error, error, cmap="magma", vmin=0)
+        known = np.isfinite(error)
+        mean = f"{error[known].mean():.3f} px" if known.any() else "unknown"
+        of_error.set_title(f"end-point error, mean {mean}")
+        drawn.colorbar(of_error.images[0], ax=of_error, label="px")
+    _show(of_first, first, "first frame")
+    _show(of_second, second, "second frame")
+    _show(of_flow, color(field, speed), "flow")
+    _show(of_key, wheel(), f"rim: {speed:.3g} px")
+    of_key.axis("off")
+    return drawn
+
+
+def warping(
+    frame0: npt.ArrayLike, frame1: npt.ArrayLike, flow: npt.ArrayLike, *, point: tuple[int, int] | None = None
+) -> Figure:
+    """Show which way a flow points and what warping with it does, close up around one pixel.
+
+    The flow at a pixel of the first frame says where the same thing is in the second, so looking the *second* frame
+    up along the flow brings it back onto the first.
+
+    Parameters
+    ----------
+    frame0, frame1 : array_like (H, W) or (H, W, C)
+        The frames.
+    flow : array_like (H, W, 2)
+        Displacement (u, v) in pixels from the first frame to the second.
+    point : (int, int), optional
+        The pixel (x, y). Default: the fastest one that stays within the frame.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+        The first frame, the second frame with an arrow, and the second frame warped back.
+
+    Raises
+    ------
+    ValueError
+        If the flow is unknown at `point`, or everywhere.
+
+    Examples
+    --------
+    >>> frames = np.zeros((2, 20, 30))
+    >>> drawn = warping(*frames, np.ones((20, 30, 2)))
+    """
+    from variflow.flowops import warp
+
+    field = as_flow(flow, "flow", np.float64)
+    height, width = field.shape[:2]
+    first, second = _pictures((height, width), frame0=frame0, frame1=frame1)
+    x, y = _fastest(field) if point is None else point
+    if not (0 <= x < width and 0 <= y < height):
+        raise ValueError(f"point: (x, y) within {width} x {height} pixels is wanted, got {point}")
+    u, v = field[y, x]
+    if not np.isfinite([u, v]).all():
+        raise ValueError(f"flow: unknown at the point ({x}, {y})")
+    back = np.clip(np.nan_to_num(np.asarray(warp(second, field.astype(np.float32)))), 0, 1)
+
+    drawn = _new_figure(1, 3, 1.0)
+    of_first, of_second, of_back = drawn.subplots(1, 3)
+    _show(of_first, first, "first frame: a point at x")
+    _show(of_second, second, "second frame: it is at x + flow(x)")
+    _show(of_back, back, "second frame warped back: as the first,\nbut for what is covered")
+    half = max(6.0, 5.0 * float(np.hypot(u, v)))
+    for axes in (of_first, of_second, of_back):
+        axes.set_xlim(x + u / 2 - half, x + u / 2 + half)
+        axes.set_ylim(y + v / 2 + half, y + v / 2 - half)
+        axes.plot(x, y, "o", markersize=9, markerfacecolor="none", markeredgecolor="white", markeredgewidth=2.5)
+        axes.plot(x, y, "o", markersize=9, markerfacecolor="none", markeredgecolor="black", markeredgewidth=1)
+    for ink, thickness in (("white", 5.0), ("#d81e05", 2.5)):  # a light rim keeps the arrow visible on anything
+        arrow = {"arrowstyle": "-|>", "color": ink, "linewidth": thickness, "shrinkA": 0, "shrinkB": 0}
+        of_second.annotate("", (x + u, y + v), (x, y), arrowprops=arrow | {"mutation_scale": 16})
+    return drawn
+
+
+def save(path: str | os.PathLike[str], picture: npt.ArrayLike | Figure, *, dpi: float = 150.0) -> None:
+    """Write a picture or a figure; the file appears complete or not at all.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file; its extension says the format: .png, .tif, .jpg, and for a figure also .pdf and .svg.
+    picture : uint8 array (H, W) or (H, W, 3), or matplotlib.figure.Figure
+        As the functions here return them.
+    dpi : float
+        Dots per inch of a figure.
+
+    Raises
+    ------
+    ImageFileError
+        If the extension is unknown.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(f"{folder}/wheel.png", wheel(31))
+    ...     Path(f"{folder}/wheel.png").is_file()
+    True
+    """
+    if not hasattr(picture, "savefig"):
+        write_image(path, picture)
+        return
+    drawn = cast("Figure", picture)
+    kind = Path(path).suffix.lower().removeprefix(".")
+    supported = sorted(drawn.canvas.get_supported_filetypes())
+    if kind not in supported:
+        raise ImageFileError(path, f"the name of a figure ends with one of .{', .'.join(supported)}")
+    memory = io.BytesIO()
+    drawn.savefig(memory, format=kind, dpi=dpi, bbox_inches="tight", pad_inches=0.05)
+    with atomic(path) as file:
+        file.write(memory.getbuffer())
+
+
+def _pictures(shape: tuple[int, ...], **frames: npt.ArrayLike) -> list[npt.NDArray[np.float64]]:
+    """Map frames together to [0, 1], gray (H, W) or RGB (H, W, 3); missing pixels become 0."""
+    arrays, bytes_only = [], True
+    for name, frame in frames.items():
+        array = as_pixels(frame, name, tuple(shape))
+        bytes_only = bytes_only and array.dtype == np.uint8
+        values = array.astype(np.float64)
+        if values.ndim == 3 and values.shape[2] != 3:
+            values = values.mean(axis=-1)
+        values[~np.isfinite(values)] = np.nan
+        arrays.append(values)
+    if bytes_only:
+        low, high = 0.0, 255.0
+    else:
+        known = np.concatenate([array[np.isfinite(array)] for array in arrays])
+        low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    span = high - low or 1.0
+    return [np.nan_to_num((array - low) / span) for array in arrays]
+
+
+def _fastest(field: npt.NDArray[np.float64]) -> tuple[int, int]:
+    """Return the pixel (x, y) with the largest known displacement that stays within the frame."""
+    height, width = field.shape[:2]
+    speed = np.hypot(field[..., 0], field[..., 1])
+    y, x = np.indices((height, width)) + np.where(np.isfinite(field), field, np.inf)[..., ::-1].transpose(2, 0, 1)
+    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    if not np.isfinite(speed).any():
+        raise ValueError("flow: unknown everywhere")
+    candidates = np.where(np.isfinite(speed) & (inside | ~inside.any()), speed, -1.0)
+    row, column = np.unravel_index(int(np.argmax(candidates)), candidates.shape)
+    return int(column), int(row)
+
+
+def _new_figure(rows: int, columns: int, aspect: float, panel: float = 4.0) -> Figure:
+    from matplotlib.figure import Figure
+
+    height = panel * min(max(aspect, 0.3), 3.0)
+    return Figure(figsize=(panel * columns, (height + 0.6) * rows), layout="constrained")
+
+
+def _show(axes: Axes, picture: npt.NDArray[Any], title: str | None = None, **how: Any) -> None:
+    if picture.ndim == 2 and "cmap" not in how:
+        how |= {"cmap": "gray", "vmin": 0, "vmax": 1}
+    axes.imshow(picture, interpolation="nearest", **how)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if title:
+        axes.set_title(title)
+
+
+def _figure_of(axes: Axes) -> Figure:
+    """Return the figure at the root of any nested sub-figures."""
+    owner: Any = axes.figure
+    while owner.figure is not owner:
+        owner = owner.figure
+    found: Figure = owner
+    return found

@@ -1,0 +1,35 @@
+"""The small picture by which a notebook shows a flow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from variflow import flowops, view
+
+# The longer side of the flow, and the side of the key beside it, are at most so many pixels.
+_LARGEST, _KEY = 480, 101
+
+
+def thumbnail(flow: npt.NDArray[np.float32]) -> bytes:
+    """Return a PNG of the flow in the colours of `variflow.view.color`, made smaller if it is large, and of their key.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow.view.thumbnail import thumbnail
+    >>> thumbnail(np.zeros((20, 30, 2), np.float32))[1:4]
+    b'PNG'
+    """
+    import imagecodecs
+
+    size = np.array(flow.shape[:2])
+    height, width = np.maximum(np.rint(size * min(1, _LARGEST / size.max())), 1).astype(int).tolist()
+    colors, key = view.color(flowops.resize(flow, (height, width))), view.wheel(min(_KEY, max(height, _KEY // 3)))
+    picture = np.full((max(height, len(key)), width + len(key) + 4, 3), 255, np.uint8)
+    picture[:height, :width] = colors
+    picture[: len(key), -len(key) :] = key
+    png: Any = imagecodecs.png_encode(picture)
+    return bytes(png)
