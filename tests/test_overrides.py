@@ -24,7 +24,7 @@ from variflow.filters import WeightedMedian
 from variflow.frames.checking import prepare
 from variflow.frames.pyramid import pyramid
 from variflow.linearisation.level import linearise
-from variflow.solve import suited
+from variflow.solve import choose_solver
 from variflow.solve.lucas_kanade import LucasKanade
 from variflow.solve.primal_dual import PrimalDual
 from variflow.solve.relaxation import Relaxation
@@ -135,7 +135,7 @@ def test_residuals_of_a_derived_class_run(at, make, kind, normalisation):
 
 def test_what_overrides_nothing_is_taken_by_the_core(at):
     own = SameBrightness(Rounder(0.1)) + SMOOTH
-    assert suited(own, Relaxation(), at)[1] == ""
+    assert choose_solver(own, Relaxation(), at)[1] == ""
     expected = Relaxation(10).minimise(BrightnessConstancy(Charbonnier(0.1)) + SMOOTH, at)
     np.testing.assert_array_equal(Relaxation(10).minimise(own, at).flow, expected.flow)
 
@@ -153,7 +153,7 @@ def test_what_overrides_nothing_is_taken_by_the_core(at):
     ],
 )
 def test_what_the_core_cannot_do_is_left_to_the_general_minimiser(at, energy, solver, named):
-    found, reason = suited(energy, solver, at)
+    found, reason = choose_solver(energy, solver, at)
     assert found is None
     assert named in reason
     assert f"so L-BFGS minimised the energy in place of {type(solver).__name__}" in reason

@@ -1,6 +1,7 @@
 """Dense optical flow by energy minimisation: write the energy, get the flow.
 
-The names below are imported when they are first used, so that ``import variflow`` is quick and never loads JAX.
+The public names, which `__init__.pyi` lists, are imported when they are first used, so that ``import variflow`` is quick
+and never loads JAX.
 """
 
 from __future__ import annotations
@@ -9,27 +10,12 @@ import contextlib
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+
+import lazy_loader
 
 from variflow import _core
-from variflow._core import get_threads, set_threads
 from variflow.base import forks
 from variflow.base.cpus import cpu_quota
-
-if TYPE_CHECKING:
-    from variflow import compat, datasets, energy, evaluation, filters, flowops, io, metrics, models, solve, view
-    from variflow.base.errors import VariflowWarning
-    from variflow.base.memory import release_memory
-    from variflow.driver import estimate, iterate
-    from variflow.flowops import warp
-    from variflow.io import read_flow, read_frames, read_image, write_flow, write_frames, write_image
-    from variflow.io.errors import FlowFileError
-    from variflow.linearisation.linearisation import Linearisation
-    from variflow.matching.matches import Matches
-    from variflow.matching.matching import match
-    from variflow.model import Model
-    from variflow.result import EnergyRecord, Result, State
-    from variflow.video import estimate_video
 
 forks.watch()
 
@@ -38,87 +24,7 @@ __version__ = "0.1.0"
 if (_quota := cpu_quota()) is not None:
     _core.limit_threads(_quota)
 
-# Where each public name lives; None: the name is a module itself.
-_HOMES: dict[str, str | None] = {
-    "EnergyRecord": "result",
-    "FlowFileError": "io.errors",
-    "Linearisation": "linearisation",
-    "Matches": "matching",
-    "Model": "model",
-    "Result": "result",
-    "State": "result",
-    "VariflowWarning": "errors",
-    "compat": None,
-    "datasets": None,
-    "energy": None,
-    "estimate": "driver",
-    "estimate_video": "video",
-    "evaluation": None,
-    "filters": None,
-    "flowops": None,
-    "io": None,
-    "iterate": "driver",
-    "match": "matching",
-    "metrics": None,
-    "models": None,
-    "read_flow": "io",
-    "read_frames": "io",
-    "read_image": "io",
-    "release_memory": "memory",
-    "solve": None,
-    "view": None,
-    "warp": "flowops",
-    "write_flow": "io",
-    "write_frames": "io",
-    "write_image": "io",
-}
-
-__all__ = [
-    "EnergyRecord",
-    "FlowFileError",
-    "Linearisation",
-    "Matches",
-    "Model",
-    "Result",
-    "State",
-    "VariflowWarning",
-    "compat",
-    "datasets",
-    "energy",
-    "estimate",
-    "estimate_video",
-    "evaluation",
-    "filters",
-    "flowops",
-    "get_threads",
-    "io",
-    "iterate",
-    "match",
-    "metrics",
-    "models",
-    "read_flow",
-    "read_frames",
-    "read_image",
-    "release_memory",
-    "set_threads",
-    "solve",
-    "view",
-    "warp",
-    "write_flow",
-    "write_frames",
-    "write_image",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'variflow' has no attribute {name!r}")
-    home = _HOMES[name]
-    if home is None:
-        return importlib.import_module(f"variflow.{name}")
-    value = getattr(importlib.import_module(f"variflow.{home}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def _finish_imports() -> None:
@@ -134,6 +40,3 @@ def _finish_imports() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_finish_imports)
 
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -4,37 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import partial
 from itertools import takewhile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow import matching, models, solve
-from variflow.base.arrays import as_flow, as_image, both_masks, both_weights
+from variflow import models, solve
+from variflow.base.arrays import as_flow
 from variflow.base.errors import told_already, warn
 from variflow.calling import explained
 from variflow.energy import Energy
-from variflow.energy.directions import check_turns, turned_round
-from variflow.energy.levels import at_level
 from variflow.filters import filtered
-from variflow.frames.checking import Images, checked, checked_range
-from variflow.frames.light import Light
-from variflow.frames.pyramid import Level, pyramid
-from variflow.images.filling import fill_missing
+from variflow.frames.checking import checked
+from variflow.frames.pyramid import Level, nearest
 from variflow.images.resampling import Planes, resample_flow
-from variflow.light_watching import LightWatching
-from variflow.linearisation.level import LevelLinearisation, linearise
-from variflow.linearisation.light import LightMatching
+from variflow.lighting import match_light, watch_light
+from variflow.linearisation.comparison import Comparison
+from variflow.matching.matches import Matches
 from variflow.model import Model
-from variflow.occlusion import Comparison, backward_model, estimated_at, occluded, without
-from variflow.result import EnergyRecord, Flow, Result, State
+from variflow.occlusion import occluded, without
+from variflow.problem import Problem
+from variflow.result import Result
 from variflow.solve.minimum import Minimum, NativeSolver
-from variflow.start.carried import Carried
-from variflow.start.inverse import Inverse
+from variflow.start.from_flow import FromFlow
+from variflow.start.from_inverse import FromInverse
+from variflow.start.from_matches import FromMatches
+from variflow.start.from_model import FromModel
+from variflow.start.start import Initialiser, Start
+from variflow.state import EnergyRecord, State
 
+# Occlusion is estimated within an estimate at the level nearest to this size.
+_OCCLUSION_SCALE = 0.5
 # An energy that rises in more than this part of the solves is worth a warning.
 _MANY = 0.25
 
@@ -106,74 +107,8 @@ def estimate(
     """
     if callback is not None and not callable(callback):
         raise TypeError(f"callback is a {type(callback).__name__}, wanted a function of the State after each warp")
-    model = models.get(model)
-    first, second = as_image(frame0, "frame0"), as_image(frame1, "frame1")
-    inputs = {  # in memory of their own, for what a result computes when it is asked
-        "frame0": first,
-        "frame1": second,
-        "model": model,
-        "init": _own_start(init),
-        "mask": both_masks(mask, first.shape[:2]),
-        "weights": both_weights(weights, first.shape[:2]),
-        "intensity_range": None if intensity_range is None else checked_range(intensity_range),
-    }
-    return concluded(iterate(**inputs), inputs, verbose=verbose, callback=callback)
-
-
-def _own_start(init: Any) -> Any:
-    """Return where to start from in memory of its own; matches are so already."""
-    return init if init is None or isinstance(init, matching.Matches) else as_flow(init, "init")
-
-
-def concluded(
-    states: Iterator[State],
-    inputs: dict[str, Any],
-    *,
-    verbose: bool = False,
-    callback: Callable[[State], object] | None = None,
-) -> Result:
-    """Run an estimate to its end and return the result; `inputs` are the arguments of `iterate` that give it again."""
-    model: Model = inputs["model"]
-    native = isinstance(model.solver, NativeSolver)
-    energies: list[EnergyRecord] = []
-    count = exhausted = 0
-    reason, stopped = "finished every warp", False
-    for state in states:
-        count += 1
-        exhausted += state.exhausted
-        if verbose or not native or state.instead:  # the general minimiser computes them anyway
-            energies.append(state.energy)
-        if verbose:
-            print(state)
-        if state.failure:
-            reason = state.failure
-        elif callback is not None and _is_true(callback(state)):
-            reason = f"stopped by the callback at level {state.level}, warp {state.warp}"
-            stopped = True
-            break
-    if exhausted:
-        reason += f"; {exhausted} of {count} solves used all {model.steps} steps"
-    for remark in (state.instead, *state.remarks):
-        reason += f"; {remark}" if remark else ""
-    rose = sum(record.after > record.before for record in energies)
-    if rose:
-        reason += f"; the energy rose in {rose} of {count} solves"
-    height, width = inputs["frame0"].shape[:2]
-    converged = state.settled and not stopped
-    result = Result(state.full_size((height, width)), reason, converged, model, iterate, inputs, count)
-    if energies:
-        result.__dict__["energies"] = energies
-    return result
-
-
-def _is_true(answer: Any) -> bool:
-    """Return whether a callback's answer is true; raise TypeError if it is neither true nor false."""
-    try:
-        if getattr(answer, "size", 1) == 1:  # NumPy may still take an empty array for false
-            return bool(answer)
-    except (TypeError, ValueError):
-        pass
-    raise TypeError(f"callback returned a {type(answer).__name__} that is neither true nor false, wanted True to stop")
+    problem = _problem(frame0, frame1, model, mask, weights, intensity_range)
+    return run(problem, _initialiser(init), verbose=verbose, callback=callback)
 
 
 @explained
@@ -207,107 +142,125 @@ def iterate(
     1 (19, 19)
     0 (32, 32)
     """
+    return iterate_problem(_problem(frame0, frame1, model, mask, weights, intensity_range), _initialiser(init))
+
+
+def _problem(
+    frame0: Any,
+    frame1: Any,
+    model: str | Model | Energy,
+    mask: Any,
+    weights: Any,
+    intensity_range: tuple[float, float] | None,
+) -> Problem:
     model = models.get(model)
-    images = checked(frame0, frame1, mask, weights, intensity_range)
-    return iterate_prepared(images, levels_of(images, model), model, init)
+    return Problem(checked(frame0, frame1, mask, weights, intensity_range), model)
 
 
-def levels_of(images: Images, model: Model, light: Light | None = None) -> list[Level]:
-    """Return the pyramid of a pair as a model wants it; where the light differs, as it shows the frames."""
-    return pyramid(
-        images.prepared(model.channels, light),
-        factor=model.factor,
-        coarsest=model.coarsest,
-        presmoothing=model.presmoothing,
-        with_noise=model.noise == "estimated",
+def _initialiser(init: Any) -> Initialiser:
+    """Return what an `init` says about where to start."""
+    if init is None:
+        return FromModel()
+    return FromMatches(init) if isinstance(init, Matches) else FromFlow(as_flow(init, "init"))
+
+
+def run(
+    problem: Problem,
+    initialiser: Initialiser,
+    *,
+    verbose: bool = False,
+    callback: Callable[[State], object] | None = None,
+) -> Result:
+    """Run an estimate to its end and return the result."""
+    model = problem.model
+    native = isinstance(model.solver, NativeSolver)
+    energies: list[EnergyRecord] = []
+    count = exhausted = 0
+    reason, stopped = "finished every warp", False
+    for state in iterate_problem(problem, initialiser):
+        count += 1
+        exhausted += state.exhausted
+        if verbose or not native or state.instead:  # the general minimiser computes them anyway
+            energies.append(state.energy)
+        if verbose:
+            print(state)
+        if state.failure:
+            reason = state.failure
+        elif callback is not None and _is_true(callback(state)):
+            reason = f"stopped by the callback at level {state.level}, warp {state.warp}"
+            stopped = True
+            break
+    if exhausted:
+        reason += f"; {exhausted} of {count} solves used all {model.steps} steps"
+    for remark in (state.instead, *state.remarks):
+        reason += f"; {remark}" if remark else ""
+    rose = sum(record.after > record.before for record in energies)
+    if rose:
+        reason += f"; the energy rose in {rose} of {count} solves"
+    flow = state.full_size(problem.images.shape)
+    converged = state.settled and not stopped
+    return Result(
+        flow, reason, converged, model, problem.unprepared(), initialiser, iterate_problem, count, state.light, energies
     )
 
 
-def iterate_prepared(images: Images, levels: list[Level], model: Model, init: Any = None) -> Iterator[State]:
-    """Estimate step by step, as `iterate` does, from frames that were checked and their pyramid."""
-    still = np.zeros(levels[0].shape, np.float32)
-    finest = _linearise(levels[0], (still, still), model)
-    shapes = [level.shape for level in levels]
-    at_level(model.energy, shapes, 0)  # which looks at the arrays before any work
-    if isinstance(init, Inverse):
-        model = replace(model, energy=turned_round(model.energy, _enlarged(init.forward, levels[0].shape), levels[0]))
-    if model.occlusion == "estimated":
-        check_turns(model.energy, levels[0])
-    solver, instead = solve.suited(model.energy, model.solver, finest)
-    suited = replace(model, solver=solver) if instead else model
-    start = _start(init, levels, suited)
-    first = _linearise(levels[start.level], start.planes, model)
-    solve.check_start(solver, *((at_level(model.energy, shapes, at.level.index), at) for at in (first, finest)))
-    light: LightMatching | LightWatching
-    if model.light == "matched":
-        light = LightMatching(
-            images.images,
-            images.valids,
-            partial(levels_of, images, model),
-            partial(_linearise, model=model),
-        )
-    else:
-        light = LightWatching(model, partial(_linearise, model=model))
-
-    def back(flow: Flow) -> Iterator[State]:
-        images_back, model_back = images.swapped(), backward_model(suited)
-        return iterate_prepared(images_back, levels_of(images_back, model_back), model_back, Inverse(flow))
-
-    carried = init if isinstance(init, Carried) else None
-    states = _coarse_to_fine(levels, start, suited, light, back if model.occlusion == "estimated" else None, carried)
-    return (_remarked(state, instead, (*images.remarks, *light.remarks)) for state in states)
+def _is_true(answer: Any) -> bool:
+    """Return whether a callback's answer is true; raise TypeError if it is neither true nor false."""
+    try:
+        if getattr(answer, "size", 1) == 1:  # NumPy may still take an empty array for false
+            return bool(answer)
+    except (TypeError, ValueError):
+        pass
+    raise TypeError(f"callback returned a {type(answer).__name__} that is neither true nor false, wanted True to stop")
 
 
-def _remarked(state: State, instead: str, remarks: tuple[str, ...]) -> State:
-    return replace(state, instead=instead, remarks=remarks) if instead or remarks else state
+def iterate_problem(problem: Problem, initialiser: Initialiser) -> Iterator[State]:
+    """Estimate step by step, as `iterate` does, a problem of frames that were checked."""
+    problem, instead = problem.with_solver()
+    start = initialiser.start(problem)
+    problem.check_slope(start.level, start.planes)
+    return _coarse_to_fine(problem, initialiser, start, instead)
 
 
-def _enlarged(flow: Flow, shape: tuple[int, int]) -> Flow:
-    """Bring a flow (h, w, 2) to another size."""
-    return np.stack(resample_flow((flow[..., 0], flow[..., 1]), shape), axis=2)
-
-
-def _coarse_to_fine(
-    levels: list[Level],
-    start: matching.Start,
-    model: Model,
-    light: LightMatching | LightWatching,
-    back: Callable[[Flow], Iterator[State]] | None,
-    carried: Carried | None,
-) -> Iterator[State]:
+def _coarse_to_fine(problem: Problem, initialiser: Initialiser, start: Start, instead: str) -> Iterator[State]:
+    model = problem.model
     index, flow, begins = start.level, start.planes, True
+    remarks = tuple(problem.images.remarks)
+    watched = model.light == "same"
     occlusion = None
-    shapes = [level.shape for level in levels]
     rises: list[tuple[int, str]] = []  # at each warp, its level and why its increment was dropped
     while index >= min(model.finest, start.level):
-        flow = resample_flow(flow, levels[index].shape)
-        levels = light.matched(levels, index, flow, begins=begins)
-        level = levels[index] if occlusion is None else without(levels[index], occlusion)
-        energy = at_level(model.energy, shapes, index)
+        flow = resample_flow(flow, problem.levels[index].shape)
+        if model.light == "matched":
+            problem = match_light(problem, index, flow, begins=begins)
+        elif watched and (remark := watch_light(problem, index, flow, begins=begins)):
+            remarks, watched = (*remarks, remark), False  # a person is told once
+        level = problem.levels[index] if occlusion is None else without(problem.levels[index], occlusion)
+        energy = problem.energy_at(index)
         state = None
-        warps = model.warps_at(level.index)
+        warps = model.warps_at(index)
         for warp in range(warps):
             last = warp == warps - 1
-            at = _linearise(level, flow, model, with_misfit=last and model.filter is not None)
+            at = problem.linearise(level, flow, with_misfit=last and model.filter is not None)
             minimum = solve.minimise(energy, model.solver, model.steps, at, state)
             state = minimum.state
             if not minimum.failure:
                 flow = _limited(minimum, model.limit)
             if last and model.filter is not None:
-                flow = filtered(model.filter, flow, at, f"level {level.index}")
+                flow = filtered(model.filter, flow, at, f"level {index}")
             if last:
-                flow = start.kept_unseen(flow)
-            failure = f"{minimum.failure} (level {level.index}, warp {warp})" if minimum.failure else ""
-            rises.append((level.index, minimum.rose))
-            yield State(level.index, warp, flow, minimum, failure)
+                flow = start.continue_outside(flow)
+            failure = f"{minimum.failure} (level {index}, warp {warp})" if minimum.failure else ""
+            rises.append((index, minimum.rose))
+            yield State(index, warp, flow, minimum, failure, instead, remarks, problem.light)
             if failure:
                 warn(f"the estimate {failure}; the flow is the one of before")
                 return
-        if back is not None and index == estimated_at(levels) > model.finest:
-            occlusion = _occlusion(level, flow, model, back)
-        instead = None if carried is None else carried.instead(levels, index, flow, model)
-        begins = instead is not None
-        index, flow = (index - 1, flow) if instead is None else (instead.level, instead.planes)
+        if model.occlusion == "estimated" and index == nearest(problem.levels, _OCCLUSION_SCALE) > model.finest:
+            occlusion = _occlusion(problem, level, flow)
+        again = initialiser.start_again(problem, index, flow)
+        begins = again is not None
+        index, flow = (index - 1, flow) if again is None else (again.level, again.planes)
     _tell_of(rises)
 
 
@@ -319,14 +272,13 @@ def _tell_of(rises: list[tuple[int, str]]) -> None:
         warn(f"the energy rose in {len(risen)} of {len(rises)} solves, whose increments were dropped: {risen[-1]}")
 
 
-def _occlusion(
-    level: Level, flow: tuple[Planes, Planes], model: Model, back: Callable[[Flow], Iterator[State]]
-) -> NDArray[np.bool_]:
+def _occlusion(problem: Problem, level: Level, flow: tuple[Planes, Planes]) -> NDArray[np.bool_]:
     """Return what is occluded at a level: estimate the way back down to it, and go there and back."""
     forward = np.stack(flow, axis=2)
     with told_already():
-        backward = [state.flow for state in takewhile(lambda state: state.level >= level.index, back(forward))]
-    return occluded(forward, backward[-1], Comparison.around(_linearise(level, flow, model)))
+        states = iterate_problem(problem.reversed(forward), FromInverse(forward))
+        backward = [state.flow for state in takewhile(lambda state: state.level >= level.index, states)]
+    return occluded(forward, backward[-1], Comparison.around(problem.linearise(level, flow)))
 
 
 def _limited(minimum: Minimum, limit: float) -> tuple[Planes, Planes]:
@@ -337,32 +289,3 @@ def _limited(minimum: Minimum, limit: float) -> tuple[Planes, Planes]:
         for start, component in zip(minimum.start, minimum.increment, strict=True)
     )
     return u, v
-
-
-def _linearise(
-    level: Level, flow: tuple[Planes, Planes], model: Model, with_misfit: bool = False
-) -> LevelLinearisation:
-    return linearise(
-        level, flow, derivative=model.derivative, interpolation=model.interpolation, with_misfit=with_misfit
-    )
-
-
-def _start(init: Any, levels: list[Level], model: Model) -> matching.Start:
-    """Return where to start from: zero, matches, or the flow given with its unknown pixels filled."""
-    coarsest, shape = len(levels) - 1, levels[-1].shape
-    if isinstance(init, Inverse):
-        return init.start(levels)
-    if isinstance(init, matching.Matches):
-        return matching.start_from(init, levels)
-    if init is None or isinstance(init, Carried):
-        matched = matching.start(levels) if model.start == "matches" else None
-        zero = np.zeros(shape, np.float32)
-        return matched or matching.Start(coarsest, (zero, zero.copy()), matched=False)
-    flow = as_flow(init, "init")
-    if flow.shape != (*levels[0].shape, 2):
-        raise ValueError(f"init has shape {flow.shape}, wanted {(*levels[0].shape, 2)}: a flow of the frames' size")
-    known = matching.known_displacements(flow, levels[0].shape, "flow of init")
-    if not known.any():
-        raise ValueError("init has no known pixel: all are NaN, infinite or larger than any motion")
-    u, v = fill_missing(np.ascontiguousarray(np.moveaxis(flow, 2, 0)), known)
-    return matching.Start(coarsest, resample_flow((u, v), shape), matched=False)

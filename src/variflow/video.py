@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from variflow import models
 from variflow.base.arrays import Image, as_image, frame_axes, whole
-from variflow.base.brief import Brief
 from variflow.calling import explained
-from variflow.driver import concluded, iterate_prepared
+from variflow.driver import run
 from variflow.energy import Energy
 from variflow.frames.checking import Images, checked, checked_range
-from variflow.frames.frame import Frames
-from variflow.frames.pyramid import Level, pyramid
 from variflow.model import Model
-from variflow.result import Result, State
-from variflow.start.carried import Carried
+from variflow.problem import Problem
+from variflow.result import Result
+from variflow.start.from_model import FromModel
+from variflow.start.from_pair_before import FromPairBefore
+from variflow.start.start import Initialiser
+from variflow.state import State
 
 # The intensities that become 0 and 1 stay while those of a pair differ from them by at most this part of their range.
 _FITS = 0.1
@@ -97,62 +98,32 @@ def _refuse_one_frame(frames: Any) -> None:
 
 
 def _results(arrays: Iterator[Any], model: Model, intensity_range: tuple[float, float] | None) -> Iterator[Result]:
-    before: _Pair | None = None
-    carried: Carried | None = None
+    problem: Problem | None = None
+    initialiser: Initialiser = FromModel()
     frame0: Image | None = None
     for number, array in enumerate(arrays):
         names = f"frame {number - 1}", f"frame {number}"
         frame1 = as_image(array, names[1])
         if frame0 is not None:
             images = checked(frame0, frame1, intensity_range=intensity_range, names=names)
-            pair = _Pair.of(images, model, before)
-            inputs = {
-                "frame0": frame0,
-                "frame1": frame1,
-                "model": model,
-                "init": carried,
-                "mask": None,
-                "weights": None,
-                "intensity_range": pair.images.intensity_range if pair.images.chosen else None,
-            }
+            problem = Problem(images, model) if problem is None else _next(problem, images)
             last: deque[State] = deque(maxlen=1)
-            states = iterate_prepared(pair.images, pair.levels, model, carried)
-            result = concluded(states, inputs, callback=last.append)
-            carried = Carried.of(last[0], pair.levels) if last else None
-            before = pair
+            result = run(problem, initialiser, callback=last.append)
+            initialiser = FromPairBefore.of(last[0], problem.levels) if last else FromModel()
             yield result
         frame0 = frame1
-    if before is None:
+    if problem is None:
         raise ValueError(f"frames ends after {0 if frame0 is None else 1}, wanted two or more")
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class _Pair(Brief):
-    """Two frames of a video, prepared."""
-
-    images: Images
-    frames: Frames
-    levels: list[Level]
-
-    @classmethod
-    def of(cls, images: Images, model: Model, before: _Pair | None) -> _Pair:
-        """Prepare a pair; what that before has of the common frame is taken from there."""
-        if before is not None and np.may_share_memory(images.images[0], before.images.images[1]):
-            images = _in_range_of(before.images, images)
-            if images.intensity_range != before.images.intensity_range:
-                before = None
-        else:  # the intensities of each pair were brought to whole steps of their own
-            before = None
-        frames = images.prepared(model.channels, first=before.frames.second if before else None)
-        levels = pyramid(
-            frames,
-            factor=model.factor,
-            coarsest=model.coarsest,
-            presmoothing=model.presmoothing,
-            before=before.levels if before else None,
-            with_noise=model.noise == "estimated",
-        )
-        return cls(images, frames, levels)
+def _next(before: Problem, images: Images) -> Problem:
+    """Return the problem of the next pair; what that before has of the common frame is taken from there."""
+    if np.may_share_memory(images.images[0], before.images.images[1]):
+        images = _in_range_of(before.images, images)
+        if images.intensity_range == before.images.intensity_range:
+            return before.next_in_video(images)
+    # Or the intensities of each pair were brought to whole steps of their own.
+    return Problem(images, before.model)
 
 
 def _in_range_of(before: Images, images: Images) -> Images:

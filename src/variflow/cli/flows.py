@@ -19,7 +19,8 @@ from variflow.cli.options import ModelName, Verbose
 from variflow.cli.outputs import check_outputs
 
 if TYPE_CHECKING:
-    from variflow.result import Result, State
+    from variflow.result import Result
+    from variflow.state import State
 
 app = typer.Typer()
 

@@ -39,7 +39,7 @@ class ImageEdges:
     def __call__(self, at: Linearisation) -> tuple[Any, Any]:
         """Return the weights of the horizontal ``(H, W - 1)`` and the vertical edges ``(H - 1, W)``."""
         xp = at.guide.__array_namespace__()
-        along_x, along_y = _differences(at.guide)
+        along_x, along_y = differences(at.guide)
 
         def weights(difference: Any) -> Any:
             return xp.exp(-xp.sqrt((difference * difference).mean(axis=0)) / self.contrast)
@@ -56,6 +56,6 @@ def check_edges(term: Any) -> None:
     raise TypeError(f"edges of {type(term).__name__} is {edges!r}, wanted edges such as {remedy}, or None")
 
 
-def _differences(planes: Any) -> tuple[Any, Any]:
+def differences(planes: Any) -> tuple[Any, Any]:
     """Return the differences between neighbours along x and along y, of the last two axes."""
     return planes[..., :, 1:] - planes[..., :, :-1], planes[..., 1:, :] - planes[..., :-1, :]

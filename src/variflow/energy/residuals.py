@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from variflow.linearisation.linearisation import Linearisation
-from variflow.energy.data import DataTerm
 from variflow.energy.term import Increment
+from variflow.linearisation.linearisation import Linearisation
+
+
+class HasResiduals(Protocol):
+    """A data term, as far as its residuals go."""
+
+    def __call__(self, d: Increment, at: Linearisation) -> Any:
+        """Return the term's energy."""
+        ...
+
+    def residuals(self, d: Increment, at: Linearisation) -> list[Any]:
+        """Return the residuals, planes ``(H, W)``."""
+        ...
 
 
 class NotTakenApart(ValueError):
     """No native solver can take the energy apart as it is written, though it may be differentiated as a whole."""
 
 
-def residuals_of(term: DataTerm, d: Increment, at: Linearisation) -> list[Any] | tuple[Any, ...]:
+def residuals_of(term: HasResiduals, d: Increment, at: Linearisation) -> list[Any] | tuple[Any, ...]:
     """Return the residuals of a term; raise TypeError or ValueError, naming it, if they are not planes in a list."""
     planes: Any = term.residuals(d, at)
     returned = f"residuals of {type(term).__name__} returned"

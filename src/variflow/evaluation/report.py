@@ -21,7 +21,7 @@ from variflow.images.resampling import resample
 from variflow.io import atomic, write_image
 
 if TYPE_CHECKING:
-    from variflow.evaluation import Table
+    from variflow.evaluation.table import Table
 
 __all__ = ["HEADINGS", "draw", "summary", "write"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from variflow.base.arrays import as_image, both_masks, both_weights
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
-from variflow.frames.frame import Frame, Frames, _frame, _normalised, _Tone
+from variflow.frames.frame import Frame, Frames, Tone, filled_frame, normalised
 from variflow.frames.intensity import in_one_unit
 from variflow.frames.light import Light
 from variflow.images.resampling import Planes
@@ -43,6 +43,12 @@ class Images(Brief):
     chosen: bool
     remarks: list[str]
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.images[0].shape[:2]
+        return height, width
+
     def swapped(self) -> Images:
         """Return the same with the second frame first."""
         return replace(self, images=self.images[::-1], valids=self.valids[::-1], weights=self.weights[::-1])
@@ -55,7 +61,7 @@ class Images(Brief):
         `first` is the first frame in that unit, if it is known already.
         """
         low, high = self.intensity_range
-        tones: list[_Tone | None] = [None, None]
+        tones: list[Tone | None] = [None, None]
         if light is not None:
             tones = [light.on_first, light.on_second]
             least, most = float(light.low.min()), float(light.high.max())
@@ -64,15 +70,15 @@ class Images(Brief):
         to_gray = channels == "gray"
 
         def frame(index: int) -> Frame:
-            planes = _normalised(self.images[index], (low, high), to_gray, tones[index])
-            return _frame(planes, self.valids[index], self.weights[index])
+            planes = normalised(self.images[index], (low, high), to_gray, tones[index])
+            return filled_frame(planes, self.valids[index], self.weights[index])
 
         first, second = first or frame(0), frame(1)
 
         def colors() -> Planes:
             if not to_gray and light is None:
                 return first.planes
-            return _frame(_normalised(self.images[0], self.intensity_range), self.valids[0], None).planes
+            return filled_frame(normalised(self.images[0], self.intensity_range), self.valids[0], None).planes
 
         return Frames(first, second, colors)
 

@@ -25,17 +25,14 @@ from variflow.images.resampling import Planes, smooth
 # the rounding of a change of unit become the same frames, bit for bit, and so do their flows.
 _GRID = 2.0**20
 
-
 # Missing pixels are filled by the average over a Gaussian of so many pixels; a larger one counts as so much of it.
 _BESIDE, _SHARE_AROUND = 0.8, 0.01
-
 
 # The luma of ITU-R BT.601.
 _LUMA = (0.299, 0.587, 0.114)
 
-
 # What happens to the intensities of a channel before they are normalised.
-_Tone = Callable[[Any, int], NDArray[np.float64]]
+Tone = Callable[[Any, int], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -100,7 +97,7 @@ class Frames(NamedTuple):
     colors: Callable[[], Planes]
 
 
-def _frame(planes: Planes, valid: NDArray[np.bool_] | None, weights: NDArray[np.float32] | None) -> Frame:
+def filled_frame(planes: Planes, valid: NDArray[np.bool_] | None, weights: NDArray[np.float32] | None) -> Frame:
     """Return a frame with its missing pixels filled."""
     if valid is None and weights is None:
         return Frame.whole(planes)
@@ -124,8 +121,8 @@ def fill_frame(planes: Planes, valid: NDArray[np.bool_]) -> Planes:
     return np.where(valid, planes, (beside + _SHARE_AROUND * around) / (share + _SHARE_AROUND))
 
 
-def _normalised(
-    image: NDArray[Any], unit: tuple[float, float], to_gray: bool = False, tone: _Tone | None = None
+def normalised(
+    image: NDArray[Any], unit: tuple[float, float], to_gray: bool = False, tone: Tone | None = None
 ) -> Planes:
     """Map the unit, (low, high), to [0, 1] in double precision and round to the grid; a constant image becomes zero.
 
@@ -154,7 +151,7 @@ def _shares(channels: int, to_gray: bool) -> tuple[float, ...]:
 
 
 def _in_unit(
-    values: NDArray[Any], unit: tuple[float, float], channel: int, shares: tuple[float, ...], tone: _Tone | None
+    values: NDArray[Any], unit: tuple[float, float], channel: int, shares: tuple[float, ...], tone: Tone | None
 ) -> NDArray[np.float32]:
     low, high = unit
     scale = _GRID / (high - low) if high > low else 0.0
@@ -164,7 +161,7 @@ def _in_unit(
         return value.astype(np.float32) * np.float32(shares[channel])
 
 
-def _byte_tables(unit: tuple[float, float], channels: int, to_gray: bool, tone: _Tone | None = None) -> Planes:
+def _byte_tables(unit: tuple[float, float], channels: int, to_gray: bool, tone: Tone | None = None) -> Planes:
     """Return what each byte becomes in each channel, (C, 256)."""
     shares = _shares(channels, to_gray)
     return np.stack([_in_unit(np.arange(256), unit, channel, shares, tone) for channel in range(channels)])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,34 +17,23 @@ from numpy.typing import NDArray
 from variflow import _core
 from variflow.base.brief import Brief
 
-if TYPE_CHECKING:
-    pass
-
-
 Planes = NDArray[np.float32]
-
-
 Numbers = NDArray[np.float64]
 
-
 # The smallest and the largest gain that is believed.
-_GAINS = (0.5, 2.0)
-
+GAINS = (0.5, 2.0)
 
 # What lies this close to the end of a channel's values may be saturated, relative to their range.
 _MARGIN = 0.005
 
-
 # Fewer pixels than this say nothing.
-_FEWEST = 100
+FEWEST = 100
 
-
-# About as many pixels are enough to judge whether the light differs, and to measure by how much.
-_TO_JUDGE, _TO_MEASURE = 3_000, 20_000
-
+# About as many pixels are enough to measure by how much the light differs.
+_TO_MEASURE = 20_000
 
 # How often a gain and an offset are fitted; after each, what fits badly is left out.
-_ROUNDS_TO_JUDGE, _ROUNDS_TO_MEASURE = 3, 5
+_ROUNDS = 5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -114,7 +103,7 @@ def measure_light(
         for values, (least, most) in zip((first, second), extremes, strict=True):
             margin = _MARGIN * (most[channel] - least[channel])
             among &= (values[:, channel] > least[channel] + margin) & (values[:, channel] < most[channel] - margin)
-        if np.count_nonzero(among) >= _FEWEST:
+        if np.count_nonzero(among) >= FEWEST:
             # In a unit, and from a zero, in which single precision loses nothing.
             target = (first[among, channel] - low[channel]) / unit
             values = (second[among, channel] - low_of_second[channel]) / unit
@@ -127,7 +116,7 @@ def measure_light(
 
 
 def fit_light(
-    target: NDArray[Any], values: NDArray[Any], rounds: int = _ROUNDS_TO_MEASURE
+    target: NDArray[Any], values: NDArray[Any], rounds: int = _ROUNDS
 ) -> tuple[float, float, NDArray[np.bool_]]:
     """Find the gain and offset by which values become a target, and which of them these fit.
 
@@ -156,7 +145,7 @@ def fit_light(
     (1.25, -0.5)
     """
     target, values = (np.ascontiguousarray(part, np.float32) for part in (target, values))
-    gain, offset, kept = _core.fit_light(target, values, rounds, *_GAINS)
+    gain, offset, kept = _core.fit_light(target, values, rounds, *GAINS)
     return gain, offset, np.array(kept)
 
 

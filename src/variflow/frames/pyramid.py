@@ -101,6 +101,12 @@ def pyramid(
     return levels
 
 
+def nearest(levels: list[Level], scale: float) -> int:
+    """Return which level is nearest to a size relative to the finest, as a ratio of widths."""
+    widths = np.array([level.shape[1] for level in levels])
+    return int(np.argmin(np.abs(np.log(widths / (widths[0] * scale)))))
+
+
 def noise_of(frames: Frames) -> float:
     """Return the standard deviation of the noise of both frames, in their unit; texture hardly raises it.
 

@@ -1,1 +1,1 @@
-"""Planes of pixels: resampling, warping, derivatives, colour, filling; each in the core, and in JAX where energies need it."""
+"""Planes of pixels: resampling, warping, derivatives, colour and filling, in the core and some in JAX."""

@@ -16,6 +16,6 @@ def derivative(planes: Any, axis: Literal["x", "y"]) -> Any:
     """
     if isinstance(planes, np.ndarray):
         return _core.derivative(np.ascontiguousarray(planes, np.float32), axis)
-    from variflow.images import in_jax as _twins
+    from variflow.images import in_jax
 
-    return _twins.derivative(planes, axis)
+    return in_jax.derivative(planes, axis)

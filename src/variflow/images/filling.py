@@ -7,6 +7,10 @@ from numpy.typing import NDArray
 
 from variflow.images.resampling import Planes, resample
 
+# Before a spline is laid through samples, those that are not finite become the mean of the finite ones around them,
+# weighed by a Gaussian of this standard deviation in pixels; where these have less than that share, of all of them.
+SPLINE_FILLING, LEAST_SHARE = 1.0, 1e-3
+
 
 def fill_missing(planes: Planes, valid: NDArray[np.bool_]) -> Planes:
     """Fill the missing pixels of planes ``(C, H, W)`` smoothly from the valid ones around them.

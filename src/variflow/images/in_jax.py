@@ -15,7 +15,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
-from variflow.images.warping import FILLING, LEAST_SHARE
+from variflow.images.filling import LEAST_SHARE, SPLINE_FILLING
 
 __all__ = ["derivative", "spline_coefficients", "warp"]
 
@@ -153,8 +153,8 @@ def spline_coefficients(planes: ArrayLike) -> jax.Array:
 
 def _filled(planes: jax.Array, known: jax.Array) -> jax.Array:
     """Replace unknown samples by the mean of the known ones around them, or of all."""
-    reach = math.ceil(3 * FILLING)
-    gaussian = np.exp(-0.5 * (np.arange(-reach, reach + 1) / FILLING) ** 2)
+    reach = math.ceil(3 * SPLINE_FILLING)
+    gaussian = np.exp(-0.5 * (np.arange(-reach, reach + 1) / SPLINE_FILLING) ** 2)
     gaussian = (gaussian / gaussian.sum()).astype(np.float32)
     samples = jnp.where(known, planes, 0)
     share = _convolved(known.astype(jnp.float32), gaussian)

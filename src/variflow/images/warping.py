@@ -11,14 +11,11 @@ import numpy as np
 from variflow import _core
 from variflow.base.arrays import FLOWS, INTENSITIES, as_flow, as_pixels, as_single
 from variflow.base.choices import check_choice
+from variflow.images.filling import LEAST_SHARE, SPLINE_FILLING
 from variflow.images.resampling import Planes, smooth
 
 Interpolation = Literal["bilinear", "bicubic", "spline"]
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
-
-# Before a spline is laid through samples, those that are not finite become the mean of the finite ones around them,
-# weighed by a Gaussian of this standard deviation in pixels; where these have less than that share, of all of them.
-FILLING, LEAST_SHARE = 1.0, 1e-3
 
 
 def warp(image: Any, flow: Any, interpolation: Interpolation = "bicubic") -> Any:
@@ -75,9 +72,9 @@ def prepared(planes: Any, interpolation: Interpolation) -> Any:
         return planes
     if not _is_jax(planes):
         return _spline_coefficients(as_single(planes, "planes", INTENSITIES))
-    from variflow.images import in_jax as _twins
+    from variflow.images import in_jax
 
-    return _twins.spline_coefficients(planes)
+    return in_jax.spline_coefficients(planes)
 
 
 def warp_prepared(planes: Any, flow: tuple[Any, Any], interpolation: Interpolation) -> Any:
@@ -88,9 +85,9 @@ def warp_prepared(planes: Any, flow: tuple[Any, Any], interpolation: Interpolati
     u, v = (plane if _is_jax(plane) else as_single(plane, "flow", file=FLOWS) for plane in flow)
     if not with_jax:
         return _core.warp(planes, u, v, interpolation)
-    from variflow.images import in_jax as _twins
+    from variflow.images import in_jax
 
-    return _twins.warp(planes, (u, v), interpolation)
+    return in_jax.warp(planes, (u, v), interpolation)
 
 
 def _spline_coefficients(planes: Planes) -> Planes:
@@ -103,9 +100,9 @@ def _spline_coefficients(planes: Planes) -> Planes:
     if known.all():
         return _core.spline_coefficients(planes)
     samples = np.where(known, planes, np.float32(0))
-    share = smooth(known.astype(np.float32), FILLING)
+    share = smooth(known.astype(np.float32), SPLINE_FILLING)
     means = samples.sum(axis=(1, 2), keepdims=True) / np.maximum(known.sum(axis=(1, 2), keepdims=True), 1)
-    around = np.where(share > LEAST_SHARE, smooth(samples, FILLING) / np.maximum(share, LEAST_SHARE), means)
+    around = np.where(share > LEAST_SHARE, smooth(samples, SPLINE_FILLING) / np.maximum(share, LEAST_SHARE), means)
     coefficients = _core.spline_coefficients(np.where(known, planes, around).astype(np.float32))
     coefficients[~known] = np.nan
     return coefficients

@@ -26,7 +26,6 @@ MAGICS = (b"\x93NUMPY",)
 _AT_ONCE = 1 << 24
 _LONGEST_HEADER = 10000
 
-
 # By version: what reads the rest of a header, and of how many bytes its length is.
 _HEADERS = {
     (1, 0): (np.lib.format.read_array_header_1_0, 2),

@@ -12,23 +12,19 @@ from variflow import _core, flowops
 from variflow.base.caching import cached_property
 from variflow.frames.pyramid import Level
 from variflow.images.resampling import Planes
-from variflow.linearisation.linearisation import Derivative, Linearisation, _Derived
+from variflow.linearisation.linearisation import Derivative, Derived, Linearisation
 
 # The parts of a linearisation that the core computes from the frames, C planes each.
 SHOWN = ("It", "Ix", "Iy", "Ixx", "Ixy", "Iyy", "Ixt", "Iyt")
 
-
 # Both frames, what is warped, u, v, the weights, how to interpolate and whose derivatives to take.
 _Compared = tuple[Planes, Planes, Planes, Planes, Planes, Planes | None, flowops.Interpolation, Derivative]
-
 
 # Of the gradient? The penalty's number and its constants, the normalisation and the weight.
 ConstancyTerm = tuple[bool, int, float, float, float, float]
 
-
 # jx, jy and r, the penalty's number and its constants, the normalisation and the weight.
 DataArguments = tuple[Planes, Planes, Planes, int, float, float, float, float]
-
 
 # Weights of edges to the right and below, whether edges are joined at each pixel, the penalty as above, the weight.
 SmoothnessArguments = tuple[Planes | None, Planes | None, bool, int, float, float, float]
@@ -98,7 +94,7 @@ class LevelLinearisation(Linearisation):
         planes = self.shown(names)
         self.__dict__.update(zip(names, planes.reshape(len(names), -1, *planes.shape[1:]), strict=True))
 
-    def _part(self, part: _Derived) -> Any:
+    def _part(self, part: Derived) -> Any:
         if part.name == "mismatch":
             return _core.mismatch(*self._compared)[0]
         return self.shown((part.name,)) if part.name in SHOWN else super()._part(part)
@@ -182,7 +178,7 @@ class LentLinearisation(Linearisation):
         self.__dict__[name] = copied = _copied(getattr(self._at, name))
         return copied
 
-    def _part(self, part: _Derived) -> Any:
+    def _part(self, part: Derived) -> Any:
         return _copied(getattr(self._at, part.name))
 
 

@@ -14,11 +14,10 @@ from variflow.images.derivative import derivative
 
 Derivative = Literal["average", "first", "second", "warped"]
 
-
 DERIVATIVES: tuple[str, ...] = get_args(Derivative)
 
 
-class _Derived:
+class Derived:
     """A property computed from the frames, and kept where that is safe.
 
     Arrays of NumPy are kept. A JAX value is not: it may belong to a trace (of a loop's body, say) that has ended when
@@ -87,47 +86,47 @@ class Linearisation:
         # Always as a plain one: a level holds functions that cannot be pickled.
         return Linearisation, tuple(getattr(self, field.name) for field in fields(self))
 
-    @_Derived
+    @Derived
     def Ix(self) -> Any:
         """Derivative of the intensity along x, ``(C, H, W)``, per pixel."""
         return self._differentiated[0] * self.valid
 
-    @_Derived
+    @Derived
     def Iy(self) -> Any:
         """Derivative of the intensity along y, ``(C, H, W)``, per pixel."""
         return self._differentiated[1] * self.valid
 
-    @_Derived
+    @Derived
     def It(self) -> Any:
         """Temporal difference, warped second frame minus first, ``(C, H, W)``."""
         return (self.frame1 - self.frame0) * self.valid
 
-    @_Derived
+    @Derived
     def Ixx(self) -> Any:
         """Second derivative along x, ``(C, H, W)``."""
         return derivative(self._differentiated[0], "x") * self.valid
 
-    @_Derived
+    @Derived
     def Ixy(self) -> Any:
         """Mixed second derivative, ``(C, H, W)``."""
         return derivative(self._differentiated[0], "y") * self.valid
 
-    @_Derived
+    @Derived
     def Iyy(self) -> Any:
         """Second derivative along y, ``(C, H, W)``."""
         return derivative(self._differentiated[1], "y") * self.valid
 
-    @_Derived
+    @Derived
     def Ixt(self) -> Any:
         """Derivative along x of the temporal difference, ``(C, H, W)``."""
         return derivative(self.frame1 - self.frame0, "x") * self.valid
 
-    @_Derived
+    @Derived
     def Iyt(self) -> Any:
         """Derivative along y of the temporal difference, ``(C, H, W)``."""
         return derivative(self.frame1 - self.frame0, "y") * self.valid
 
-    @_Derived
+    @Derived
     def mismatch(self) -> Any:
         """How far, in pixels, the flow is from where the gradients of both frames agree, ``(H, W)``; from 0 up.
 
@@ -141,12 +140,12 @@ class Linearisation:
         if hasattr(type(self), name):  # it is there, and raised an AttributeError of its own: let it again
             return object.__getattribute__(self, name)
         parts = [field.name for field in fields(Linearisation)]
-        parts += [part for part, value in vars(Linearisation).items() if isinstance(value, _Derived) and part[0] != "_"]
+        parts += [part for part, value in vars(Linearisation).items() if isinstance(value, Derived) and part[0] != "_"]
         close = difflib.get_close_matches(name, parts, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise AttributeError(f"at has no {name!r}, wanted one of {', '.join(map(repr, parts))}{hint}")
 
-    def _part(self, part: _Derived) -> Any:
+    def _part(self, part: Derived) -> Any:
         """Compute a part."""
         return part.function(self)
 
@@ -161,11 +160,11 @@ class Linearisation:
         """
         copy = self.plain()
         for name, attribute in vars(Linearisation).items():
-            if isinstance(attribute, _Derived):
+            if isinstance(attribute, Derived):
                 copy.__dict__[name] = getattr(copy, name)
         return copy
 
-    @_Derived
+    @Derived
     def _differentiated(self) -> tuple[Any, Any]:
         """Derivatives along x and y, also where not valid: what lies beside such a pixel needs them."""
         if self.derivative == "average":

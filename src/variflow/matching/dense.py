@@ -23,14 +23,11 @@ from variflow.matching.search import COARSEST, Axis, fit_affine, odds
 # Every so many columns and rows a point is matched, and a dense flow is made, if these are not more points than so.
 SPACING = 3
 
-
 _MOST_POINTS = 120_000
-
 
 # The weighted median of what the matches differ from the fit by: window, step, and standard deviations of the weights
 # by distance in points and by colour. A point without a match counts as this many with even odds, and stays at the fit.
 _MEDIAN: dict[str, Any] = {"window": 15, "step": 2, "spatial": 5.0, "color": 5.0}
-
 
 _WITHOUT_MATCH = 1.0
 
@@ -62,12 +59,12 @@ def densify(matches: Matches, frame0: Any) -> NDArray[np.float32]:
     ((48, 64, 2), [1.0, 0.0])
     """
     levels = pyramid(prepare(frame0, frame0), factor=0.5, coarsest=COARSEST)
-    u, v = _dense_from(matches, levels).at(levels[0].shape)
+    u, v = dense_flow_from(matches, levels).at(levels[0].shape)
     return np.stack((u, v), axis=-1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class _Dense(Brief):
+class DenseFlow(Brief):
     """A flow on the points of a grid, in pixels of the grid's frame."""
 
     flow: Planes
@@ -81,17 +78,18 @@ class _Dense(Brief):
         return u * np.float32(width / self.columns.size), v * np.float32(height / self.rows.size)
 
 
-def _dense_from(matches: Matches, levels: list[Level]) -> _Dense:
+def dense_flow_from(matches: Matches, levels: list[Level]) -> DenseFlow:
+    """Return the flow that matches suggest, given the pyramid of the frames."""
     shape = levels[0].shape
     spacing = max(SPACING, math.ceil(math.sqrt(shape[0] * shape[1] / _MOST_POINTS)))
     rows, columns = (Axis(size, spacing) for size in shape)
     on_grid = _placed(matches, rows, columns)
     if not on_grid[2].any():
         raise ValueError(f"there are {len(matches)} matches, none with confidence")
-    return _dense(on_grid, rows, columns, levels)
+    return dense_flow(on_grid, rows, columns, levels)
 
 
-def _dense(on_grid: Planes, rows: Axis, columns: Axis, levels: list[Level]) -> _Dense:
+def dense_flow(on_grid: Planes, rows: Axis, columns: Axis, levels: list[Level]) -> DenseFlow:
     """Return the flow that matches on a grid suggest: u, v, weight, x and y of each."""
     like = next(level for level in reversed(levels) if level.shape[1] >= columns.size / columns.spacing)
     guide = _core.resample(like.guide, *rows.from_pixels(like.shape[0]), *columns.from_pixels(like.shape[1]))
@@ -99,7 +97,7 @@ def _dense(on_grid: Planes, rows: Axis, columns: Axis, levels: list[Level]) -> _
     flow, rest = fitted[:2], np.ascontiguousarray(fitted[2:])
     everywhere, trusted = np.ones_like(on_grid[:1]), on_grid[2:3] + np.float32(_WITHOUT_MATCH)
     flow = flow + _core.weighted_median(rest, rest, everywhere, guide, trusted, **_MEDIAN)
-    return _Dense(flow, rows, columns)
+    return DenseFlow(flow, rows, columns)
 
 
 def _placed(matches: Matches, rows: Axis, columns: Axis) -> Planes:

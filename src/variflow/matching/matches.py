@@ -11,19 +11,9 @@ from numpy.typing import NDArray
 from variflow.base.arrays import as_single
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
-from variflow.matching.dense import densify
-from variflow.matching.matching import match
-
-__all__ = ["Matches", "densify", "match"]
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
-
 
 # No displacement is so many times the larger side of the frames; and what .flo files have for an unknown one.
 _FARTHEST = 4
-
 
 _UNKNOWN = np.float32(1666666752)
 

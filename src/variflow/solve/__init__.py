@@ -34,7 +34,7 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def suited(energy: Energy, solver: Any, at: LevelLinearisation) -> tuple[Any, str]:
+def choose_solver(energy: Energy, solver: Any, at: LevelLinearisation) -> tuple[Any, str]:
     """Return what minimises the energy, and why that is not the solver wanted; no reason if it is.
 
     A native solver gives way to L-BFGS where residuals cannot be linearised pixel by pixel, and where a term or penalty
@@ -46,7 +46,7 @@ def suited(energy: Energy, solver: Any, at: LevelLinearisation) -> tuple[Any, st
         Before any work, if the solver cannot minimise the energy.
     """
     try:
-        return _suited(energy, solver, at)
+        return _choose_solver(energy, solver, at)
     except IndexError as fault:
         raise IndexError(
             f"the energy asks for what is not there: {fault}; it sees {len(at.frame0)} channel(s) of the frames, and "
@@ -54,7 +54,7 @@ def suited(energy: Energy, solver: Any, at: LevelLinearisation) -> tuple[Any, st
         ) from fault
 
 
-def _suited(energy: Energy, solver: Any, at: LevelLinearisation) -> tuple[Any, str]:
+def _choose_solver(energy: Energy, solver: Any, at: LevelLinearisation) -> tuple[Any, str]:
     reason = ""
     if isinstance(solver, NativeSolver):
         try:

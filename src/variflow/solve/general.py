@@ -2,8 +2,8 @@
 
 All steps of one warp are one compiled program: a scan over the solver's own step, which also yields the energy of
 every step. The program is compiled once for each combination of energy, solver, number of steps and frame size (see
-`variflow.energy.autodiff.programs`). Numbers inside an energy (the weights and constants of terms) and inside ``at`` are its
-inputs.
+`variflow.energy.autodiff.programs`). Numbers inside an energy (the weights and constants of terms) and inside ``at``
+are its inputs.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Where an estimate starts from: a flow given, matches, the pair before, or the inverse of the way there."""
+"""Where an estimate starts from: what the model says, a flow or matches given, the pair before, or the way there."""

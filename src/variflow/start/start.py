@@ -1,20 +1,32 @@
-"""The flow that an estimate starts from."""
+"""The flow that an estimate starts from, and who says which."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 
 from variflow.base.brief import Brief
 from variflow.images.resampling import Planes, resample_flow
+from variflow.problem import Problem
 
 # A start is made from matches at the level of the pyramid nearest to this size.
-_START_SCALE = 0.25
-
-
+MATCHES_SCALE = 0.25
 # It is kept where it leads out of the frame by at least so many pixels of the full size.
 _UNSEEN = 16.0
+
+
+class Initialiser(ABC):
+    """Says where the estimate of a problem starts."""
+
+    @abstractmethod
+    def start(self, problem: Problem) -> Start:
+        """Return where to start."""
+
+    def start_again(self, problem: Problem, index: int, flow: tuple[Planes, Planes]) -> Start | None:
+        """Return where to go on in place of the flow found down to a level; None to go on as it is."""
+        return None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -35,8 +47,8 @@ class Start(Brief):
     planes: tuple[Planes, Planes]
     matched: bool = True
 
-    def kept_unseen(self, flow: tuple[Planes, Planes]) -> tuple[Planes, Planes]:
-        """Return the flow of a finer level, but this one, if made from matches, where it leaves the frame.
+    def continue_outside(self, flow: tuple[Planes, Planes]) -> tuple[Planes, Planes]:
+        """Return the flow of a finer level; where it leaves the frame, this start in its place if matches made it.
 
         There the frames say nothing, and smoothness alone forgets how the motion around continues.
         """
@@ -49,7 +61,7 @@ class Start(Brief):
             _beyond(np.arange(height, dtype=np.float32)[:, None] + v, height),
         )
         leaves = np.nonzero(outside > 0)
-        scale = width / self.planes[0].shape[1] * _START_SCALE
+        scale = width / self.planes[0].shape[1] * MATCHES_SCALE
         share = np.minimum(outside[leaves] / np.float32(_UNSEEN * scale), np.float32(1))
         kept = flow[0].copy(), flow[1].copy()
         for component, start in zip(kept, (u, v), strict=True):

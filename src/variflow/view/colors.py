@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
 from variflow.base.arrays import as_flow
 from variflow.metrics import endpoint_error_map
 
-if TYPE_CHECKING:
-    pass
-from variflow.view.figures import arrows, figure, save, warping
-
-__all__ = ["arrows", "color", "error_map", "figure", "save", "warping", "wheel"]
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
-
-
 # The wheel leads through six pure colours; so many of its 55 steps lie between each and the next.
 _CORNERS = ((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1))
 
-
 _STEPS = (15, 6, 4, 11, 13, 6)
-
 
 # From blue to red, the colours that KITTI shows errors in (ColorBrewer's RdYlBu).
 _ERROR_COLORS = ("313695", "4575b4", "74add1", "abd9e9", "e0f3f8", "fee090", "fdae61", "f46d43", "d73027", "a50026")
@@ -63,7 +48,7 @@ def color(flow: npt.ArrayLike, scale: float | None = None) -> npt.NDArray[np.uin
     """
     field = as_flow(flow, "flow", np.float64)
     unknown = ~np.isfinite(field).all(axis=-1)
-    largest = _scale(field, scale)
+    largest = longest(field, scale)
     field[unknown] = 0
     u, v = field[..., 0], field[..., 1]
     radius = np.hypot(u, v)[..., None] / largest
@@ -153,7 +138,7 @@ def error_map(flow: npt.ArrayLike, truth: npt.ArrayLike, limit: float = 3.0) -> 
     return np.asarray(colors[steps])
 
 
-def _scale(field: npt.NDArray[np.float64], scale: float | None) -> float:
+def longest(field: npt.NDArray[np.float64], scale: float | None) -> float:
     """Return the speed of the full colours: what was asked for, or the largest known one."""
     if scale is not None:
         if not 0 < scale < np.inf:

@@ -15,11 +15,11 @@ from variflow.io.atomic import atomic
 from variflow.io.errors import ImageFileError
 from variflow.io.images import write_image
 from variflow.metrics import endpoint_error_map
+from variflow.view.colors import color, longest, wheel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-from variflow.view.colors import _scale, color, wheel
 
 
 def arrows(
@@ -109,13 +109,13 @@ def figure(
     height, width = field.shape[:2]
     first, second = _pictures((height, width), frame0=frame0, frame1=frame1)
     if truth is None:
-        speed = _scale(field, scale)
+        speed = longest(field, scale)
         drawn = _new_figure(1, 4, height / width)
         panels = drawn.subplots(1, 4, width_ratios=(1, 1, 1, 0.45), squeeze=False)
         (of_first, of_second, of_flow, of_key) = panels[0]
     else:
         error = endpoint_error_map(field, truth)
-        speed = _scale(as_flow(truth, "truth", np.float64), scale)
+        speed = longest(as_flow(truth, "truth", np.float64), scale)
         drawn = _new_figure(2, 3, height / width)
         (of_first, of_second, of_key), (of_flow, of_truth, of_error) = drawn.subplots(2, 3)
         _show(of_truth, color(truth, speed), "true flow")

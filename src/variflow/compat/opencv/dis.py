@@ -18,7 +18,7 @@ from variflow.driver import estimate
 from variflow.energy import BrightnessConstancy, Charbonnier, GradientConstancy, Smoothness
 from variflow.model import Model
 from variflow.models.published import GREY_LEVEL
-from variflow.result import State
+from variflow.state import State
 
 DISOpticalFlow_PRESET_ULTRAFAST = 0
 DISOpticalFlow_PRESET_FAST = 1

@@ -20,7 +20,7 @@ from variflow.linearisation.level import SHOWN, LevelLinearisation
 from variflow.linearisation.linearisation import Derivative, Linearisation
 
 if TYPE_CHECKING:
-    from variflow.energy.data import DataTerm
+    from variflow.energy.residuals import HasResiduals
     from variflow.images.resampling import Planes
 
 Answer = TypeVar("Answer")
@@ -32,7 +32,7 @@ _FIELDS = tuple(field.name for field in fields(Linearisation) if field.name != "
 
 
 @settings()
-def linearise(term: DataTerm, at: Linearisation) -> list[tuple[Any, Any, Any]]:
+def linearise(term: HasResiduals, at: Linearisation) -> list[tuple[Any, Any, Any]]:
     """Return ``(jx, jy, r)`` of each residual of a data term at d = 0.
 
     A residual depends at each pixel on the increment of that pixel only, so two products of its Jacobian with constant
@@ -43,7 +43,7 @@ def linearise(term: DataTerm, at: Linearisation) -> list[tuple[Any, Any, Any]]:
 
 
 @settings()
-def stacked(terms: Sequence[DataTerm], at: LevelLinearisation) -> list[tuple[Planes, Planes, Planes]]:
+def stacked(terms: Sequence[HasResiduals], at: LevelLinearisation) -> list[tuple[Planes, Planes, Planes]]:
     """Return ``jx``, ``jy`` and ``r`` of several data terms at d = 0, each with its residuals (K, H, W).
 
     The core computes what the terms look at, and nothing else; one program, compiled for each kind of terms and size of
@@ -61,7 +61,7 @@ def stacked(terms: Sequence[DataTerm], at: LevelLinearisation) -> list[tuple[Pla
 
 
 @settings()
-def check_pixelwise(term: DataTerm, at: LevelLinearisation) -> None:
+def check_pixelwise(term: HasResiduals, at: LevelLinearisation) -> None:
     """Raise NotTakenApart if a residual depends on the increments of other pixels, as seen in small frames of noise."""
     name = type(term).__name__
     with explained(term, _SMALL):
@@ -73,7 +73,7 @@ def check_pixelwise(term: DataTerm, at: LevelLinearisation) -> None:
         raise NotTakenApart(f"the residuals of {name} at a pixel depend on the increments of other pixels")
 
 
-def _seen_in_noise(term: DataTerm, at: LevelLinearisation) -> tuple[bool, bool]:
+def _seen_in_noise(term: HasResiduals, at: LevelLinearisation) -> tuple[bool, bool]:
     """Return whether the residuals at each pixel depend on the increment there alone; and whether they do at all.
 
     What is not finite is left out: it is refused when it is met in the frames.
@@ -93,7 +93,7 @@ def _seen_in_noise(term: DataTerm, at: LevelLinearisation) -> tuple[bool, bool]:
     return pixelwise, moves
 
 
-def _triples(term: DataTerm, at: Linearisation, shape: tuple[int, int]) -> list[tuple[Any, Any, Any]]:
+def _triples(term: HasResiduals, at: Linearisation, shape: tuple[int, int]) -> list[tuple[Any, Any, Any]]:
     zero = jnp.zeros(shape, jnp.float32)
     one = jnp.ones_like(zero)
     values, product = jax.linearize(lambda u, v: residuals_of(term, (u, v), at), zero, zero)
@@ -101,7 +101,7 @@ def _triples(term: DataTerm, at: Linearisation, shape: tuple[int, int]) -> list[
 
 
 def _stacked(
-    terms: tuple[DataTerm, ...],
+    terms: tuple[HasResiduals, ...],
     planes: Any,
     others: dict[str, Any],
     names: tuple[str, ...],
@@ -128,12 +128,12 @@ class _Watched:
         return getattr(self.at, name)
 
 
-def _looked_at(term: DataTerm, at: LevelLinearisation) -> frozenset[str]:
+def _looked_at(term: HasResiduals, at: LevelLinearisation) -> frozenset[str]:
     """Return the names of the parts that a term looks at."""
     return _remembered(_watched, term, at)
 
 
-def _watched(term: DataTerm, at: LevelLinearisation) -> frozenset[str]:
+def _watched(term: HasResiduals, at: LevelLinearisation) -> frozenset[str]:
     watched: Any = _Watched(_noise(at))
     term = _small(term, at)
     zero = jnp.zeros(watched.at.valid.shape, jnp.float32)
@@ -141,7 +141,7 @@ def _watched(term: DataTerm, at: LevelLinearisation) -> frozenset[str]:
     return frozenset(watched.seen)
 
 
-def _small(term: DataTerm, at: LevelLinearisation) -> DataTerm:
+def _small(term: HasResiduals, at: LevelLinearisation) -> HasResiduals:
     """Return a term for `_noise`."""
     small: Any = at_level(term, (at.flow[0].shape, _SMALL), 1)
     return small  # type: ignore[no-any-return]
@@ -165,7 +165,7 @@ _MOST_ANSWERS = 256
 
 
 def _remembered(
-    function: Callable[[DataTerm, LevelLinearisation], Answer], term: DataTerm, at: LevelLinearisation
+    function: Callable[[HasResiduals, LevelLinearisation], Answer], term: HasResiduals, at: LevelLinearisation
 ) -> Answer:
     """Return what a function finds out about a term, the same for all frames of so many channels."""
     about = function, term, len(at.frame0), len(at.guide), at.derivative

@@ -5,35 +5,36 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from variflow import flowops
 from variflow.base.brief import Brief
-from variflow.frames.pyramid import Level
+from variflow.frames.pyramid import nearest
 from variflow.images.filling import fill_missing
 from variflow.images.resampling import resample_flow
-from variflow.occlusion import Flow, nearest
-from variflow.start.start import Start
+from variflow.problem import Problem
+from variflow.start.start import Initialiser, Start
 
-# The backward estimate begins at the level nearest to this size, with this share of the warps.
-_BEGINS, _SHARE = 0.4, 1 / 3
+# The way back begins at the level nearest to this size.
+_BEGINS = 0.4
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Inverse(Brief):
-    """What a backward estimate starts from: the inverse of the forward flow.
+class FromInverse(Brief, Initialiser):
+    """Starts from the inverse of the forward flow, at somewhat under half the size.
 
     Attributes
     ----------
-    forward : (H, W, 2) float32
-        The flow from the first frame to the second.
+    forward : (h, w, 2) float32
+        The flow from the first frame to the second, of any size and in its pixels.
     """
 
-    forward: Flow
+    forward: NDArray[np.float32]
 
-    def start(self, levels: list[Level]) -> Start:
-        """Return the inverse at somewhat under half the size; where nothing arrives, it is like what is around."""
-        index = nearest(levels, _BEGINS)
-        height, width = levels[index].shape
+    def start(self, problem: Problem) -> Start:
+        """Return the inverse; where nothing arrives, it is like what is around."""
+        index = nearest(problem.levels, _BEGINS)
+        height, width = problem.levels[index].shape
         u, v = np.moveaxis(self.forward, 2, 0)
         # Smaller still: it is as good a start, in a quarter of the time.
         forward = np.stack(resample_flow((u, v), (-(-height // 2), -(-width // 2))), axis=2)

@@ -1,4 +1,4 @@
-"""Carry the flow of a pair forward, where the frames of the next pair prove it right."""
+"""Go on in a video from the flow of the pair before, where the frames of the next pair prove it right."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from variflow import flowops
 from variflow.base.brief import Brief
-from variflow.frames.pyramid import Level
+from variflow.frames.pyramid import Level, nearest
 from variflow.images.resampling import Planes, box_sums, resample_flow
-from variflow.linearisation.level import linearise
-from variflow.model import Model
-from variflow.occlusion import Comparison, nearest
-from variflow.result import State
-from variflow.start.start import Start
+from variflow.images.warping import warp_planes
+from variflow.linearisation.comparison import Comparison
+from variflow.problem import Problem
+from variflow.start.from_model import FromModel
+from variflow.start.start import Initialiser, Start
+from variflow.state import State
 
 # An estimate begins afresh. At the level nearest to the first size, its flow and the carried one are compared, at the
 # level nearest to the second; if the carried one is right, the estimate goes on from it at the third.
@@ -31,8 +31,8 @@ _WINDOW, _FULL = 5, 0.9
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Carried(Brief):
-    """The flow of the pair before, for the estimate of the next one.
+class FromPairBefore(Brief, Initialiser):
+    """Starts as the model says, and goes on from the flow of the pair before once that is proved right.
 
     Attributes
     ----------
@@ -43,45 +43,49 @@ class Carried(Brief):
     planes: tuple[Planes, Planes]
 
     @classmethod
-    def of(cls, state: State, levels: list[Level]) -> Carried:
+    def of(cls, state: State, levels: list[Level]) -> FromPairBefore:
         """Keep of where an estimate ended what the next may go on from."""
         return cls(state.resampled(levels[nearest(levels, _GOES_ON)].shape))
 
-    def instead(self, levels: list[Level], index: int, afresh: tuple[Planes, Planes], model: Model) -> Start | None:
-        """Return where to go on in place of the flow found afresh down to a level; None if the frames speak against it.
+    def start(self, problem: Problem) -> Start:
+        """Return the start that the model says: what was carried must prove itself first."""
+        return FromModel().start(problem)
+
+    def start_again(self, problem: Problem, index: int, flow: tuple[Planes, Planes]) -> Start | None:
+        """Return where to go on in place of the flow found down to a level; None if the frames speak against it.
 
         They do where motion is not as it was, where another scene begins, and where that is not to be told.
         """
+        levels = problem.levels
         if index != nearest(levels, _JUDGED):
             return None
-        goes_on = max(nearest(levels, _GOES_ON), model.finest + 1)  # one level more takes off what noise was carried
+        # One level more takes off what noise was carried.
+        goes_on = max(nearest(levels, _GOES_ON), problem.model.finest + 1)
         compared = nearest(levels, _COMPARED)
         if not goes_on < compared < index:
             return None  # it would not save a level
         if np.array_equal(levels[index].frame0.planes, levels[index].frame1.planes):
             return None  # from zero, frames that are the same have exactly zero flow
-        if not self._is_right(levels[compared], afresh, model, levels[0].shape[1]):
+        if not self._is_right(problem, levels[compared], flow):
             return None
-        return Start(goes_on, self._at(levels[goes_on]), matched=False)
+        return Start(goes_on, self._flow_at(levels[goes_on]), matched=False)
 
-    def _is_right(self, level: Level, afresh: tuple[Planes, Planes], model: Model, full_width: int) -> bool:
+    def _is_right(self, problem: Problem, level: Level, afresh: tuple[Planes, Planes]) -> bool:
         """Return whether the frames match along the carried flow as well as along one found afresh, all over."""
-        carried, afresh = self._at(level), resample_flow(afresh, level.shape)
-        along, along_afresh = (
-            Comparison.around(linearise(level, flow, derivative=model.derivative, interpolation=model.interpolation))
-            for flow in (carried, afresh)
-        )
+        carried, afresh = self._flow_at(level), resample_flow(afresh, level.shape)
+        along, along_afresh = (Comparison.around(problem.linearise(level, flow)) for flow in (carried, afresh))
         both = along.compared & along_afresh.compared
         missed, missed_afresh = (np.minimum(each.mismatch, 1)[both].sum() for each in (along, along_afresh))
         if not both.any() or missed > missed_afresh:
             return False
-        apart = np.hypot(carried[0] - afresh[0], carried[1] - afresh[1]) > _APART * level.shape[1] / full_width
-        apart &= ~along.compared | (along.mismatch > _BETTER * along_afresh.mismatch)
-        wrong = apart | (along.compared & (along.mismatch > _UNEXPLAINED))
+        apart = np.hypot(carried[0] - afresh[0], carried[1] - afresh[1])
+        wrong = apart > _APART * level.shape[1] / problem.levels[0].shape[1]
+        wrong &= ~along.compared | (along.mismatch > _BETTER * along_afresh.mismatch)
+        wrong |= along.compared & (along.mismatch > _UNEXPLAINED)
         return bool(box_sums(wrong[None].astype(np.float32), _WINDOW).max() <= _FULL * _WINDOW**2)
 
-    def _at(self, level: Level) -> tuple[Planes, Planes]:
-        """Return the flow at a level: of each pixel that of where it came from, if it moved on as it does there."""
+    def _flow_at(self, level: Level) -> tuple[Planes, Planes]:
+        """Return the flow at a level, moved along itself: each pixel has the flow of where it came from."""
         u, v = resample_flow(self.planes, level.shape)
-        u, v = flowops.warp_planes(np.stack((u, v)), (-u, -v), "bilinear")
+        u, v = warp_planes(np.stack((u, v)), (-u, -v), "bilinear")
         return u, v

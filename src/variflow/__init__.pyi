@@ -1,0 +1,51 @@
+from . import compat, datasets, energy, evaluation, filters, flowops, io, metrics, models, solve, view
+from ._core import get_threads, set_threads
+from .base.errors import VariflowWarning
+from .base.memory import release_memory
+from .driver import estimate, iterate
+from .io import FlowFileError, read_flow, read_frames, read_image, write_flow, write_frames, write_image
+from .images.warping import warp
+from .linearisation.linearisation import Linearisation
+from .matching import Matches, match
+from .model import Model
+from .result import Result
+from .state import EnergyRecord, State
+from .video import estimate_video
+
+__version__: str
+
+__all__ = [
+    "EnergyRecord",
+    "FlowFileError",
+    "Linearisation",
+    "Matches",
+    "Model",
+    "Result",
+    "State",
+    "VariflowWarning",
+    "compat",
+    "datasets",
+    "energy",
+    "estimate",
+    "estimate_video",
+    "evaluation",
+    "filters",
+    "flowops",
+    "get_threads",
+    "io",
+    "iterate",
+    "match",
+    "metrics",
+    "models",
+    "read_flow",
+    "read_frames",
+    "read_image",
+    "release_memory",
+    "set_threads",
+    "solve",
+    "view",
+    "warp",
+    "write_flow",
+    "write_frames",
+    "write_image",
+]

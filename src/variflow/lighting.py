@@ -1,0 +1,74 @@
+"""See to the light while an estimate goes from coarse to fine: match it, or tell a person that it differs."""
+
+from __future__ import annotations
+
+import math
+
+from variflow.base.errors import warn
+from variflow.energy.data import BrightnessConstancy, DataTerm
+from variflow.energy.term import Energy
+from variflow.frames.light import measure_light
+from variflow.images.resampling import Planes
+from variflow.linearisation.light import light_change, light_differs
+from variflow.problem import Problem
+from variflow.solve.taking_apart import flat
+
+# Light is matched on levels of at most so many pixels; larger ones keep the light that was found.
+_LARGEST_MATCHED = 20_000
+# And it is watched on levels of at most so many: that takes next to no time.
+_LARGEST_WATCHED = 5_000
+
+# It is told where the light changes by more than this, where the frames' range is [0, 1], and a gain and an offset
+# leave at most such a share of the difference: if nothing but the brightness is compared, and if gradients are as well,
+# which forgive small changes. Frames in steady light, of any of the public data sets, are far from it.
+_OF_BRIGHTNESS = ((4 / 255, 0.35), (12 / 255, 0.5))
+_OF_MORE = ((12 / 255, 0.2),)
+
+
+def match_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, begins: bool) -> Problem:
+    """Return the problem for going on at a level with this flow: as it is, or in matched light.
+
+    The light is looked at where the estimate `begins` and on small levels, until it is found to differ; then it is
+    measured, and once more with the better flow of the largest of the small levels.
+    """
+    levels = problem.levels
+    small = math.prod(levels[index].shape) <= _LARGEST_MATCHED
+    largest = index == 0 or math.prod(levels[index - 1].shape) > _LARGEST_MATCHED
+    if problem.light is None:
+        looked_at = small or begins
+        if not (looked_at and light_differs(problem.linearise(levels[index], flow))):
+            return problem
+    elif not (small and largest):
+        return problem
+    return problem.in_light(measure_light(problem.images.images, problem.images.valids, flow))
+
+
+def watch_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, begins: bool) -> str:
+    """Warn if the light differs at a level and the model takes it as the same; return what was said, or nothing."""
+    forgiven = forgiven_changes(problem.model.energy)
+    level = problem.levels[index]
+    if forgiven is None or not (begins or math.prod(level.shape) <= _LARGEST_WATCHED):
+        return ""
+    change, before, after = light_change(problem.linearise(level, flow))
+    if not any(change > noticed and after < unexplained * before for noticed, unexplained in forgiven):
+        return ""
+    also = "as this model does with" if forgiven == _OF_MORE else "brox forgives small changes, more with"
+    remark = (
+        f"the light differs between the frames, by up to {100 * change:.0f} % of their range, and "
+        f"{problem.model.name or 'the model'} takes it as the same: the flow may be far off. fast and balanced "
+        f'find the light; {also} light="matched"'
+    )
+    warn(remark)
+    return remark
+
+
+def forgiven_changes(energy: Energy) -> tuple[tuple[float, float], ...] | None:
+    """Return which changes of light an energy does not forgive, and what share of each may be unexplained; or None.
+
+    Of what a person wrote nothing is known.
+    """
+    terms = [term for term, factor in flat(energy, 1.0) if isinstance(term, DataTerm) and factor * term.weight != 0]
+    of_brightness = [type(term) is BrightnessConstancy for term in terms]
+    if not any(of_brightness):
+        return None
+    return _OF_BRIGHTNESS if all(of_brightness) else _OF_MORE

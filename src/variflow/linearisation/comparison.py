@@ -1,0 +1,39 @@
+"""Tell how well a flow makes the frames match."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow.base.brief import Brief
+from variflow.images.resampling import Planes, smooth
+from variflow.linearisation.level import LevelLinearisation
+from variflow.linearisation.linearisation import mismatch_over
+
+# Gradients below one grey level of 256 are as likely noise; their mismatch is smoothed over this many pixels.
+_NOISE, _AROUND = 1 / 255, 1.0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Brief):
+    """How well a flow makes the frames match.
+
+    Attributes
+    ----------
+    mismatch : (H, W) float32
+        How far, in pixels, the flow is from where the gradients of both frames agree: their difference, divided by how
+        fast they change, averaged over the pixels around.
+    compared : (H, W) bool
+        False where there is nothing to compare: a pixel is missing, or its target, or the flow leaves the frame.
+    """
+
+    mismatch: Planes
+    compared: NDArray[np.bool_]
+
+    @classmethod
+    def around(cls, at: LevelLinearisation) -> Comparison:
+        """Compare the frames of a linearisation."""
+        at.keep(("Ixt", "Iyt", "Ixx", "Ixy", "Iyy"))
+        return cls(smooth(mismatch_over(at, _NOISE)[None], _AROUND)[0], at.valid)

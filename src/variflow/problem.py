@@ -1,0 +1,148 @@
+"""The problem that an estimate solves: two frames, checked, and a model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow import solve
+from variflow.base.brief import Brief
+from variflow.base.caching import cached_property
+from variflow.energy import Energy
+from variflow.energy.directions import check_turns, turned_round
+from variflow.energy.levels import at_level
+from variflow.frames.checking import Images
+from variflow.frames.frame import Frames
+from variflow.frames.light import Light
+from variflow.frames.pyramid import Level, pyramid
+from variflow.images.resampling import Planes, resample_flow
+from variflow.linearisation.comparison import Comparison
+from variflow.linearisation.level import LevelLinearisation, linearise
+from variflow.model import Model
+
+# The way back starts near its end: this share of the warps is enough.
+_SHARE_OF_WARPS = 1 / 3
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Problem(Brief):
+    """Two frames and a model.
+
+    Attributes
+    ----------
+    images : Images
+        The frames as they came, checked.
+    model : Model
+        What is minimised, and how.
+    light : Light, optional
+        How the light of the frames differs; they are compared in that of the first.
+    prepared : (Frames, list of Level), optional
+        The frames in a common unit and their pyramid, if they are known already.
+    """
+
+    images: Images
+    model: Model
+    light: Light | None = None
+    prepared: tuple[Frames, list[Level]] | None = None
+
+    @cached_property
+    def frames(self) -> Frames:
+        """The frames in a common unit."""
+        return self.prepared[0] if self.prepared else self.images.prepared(self.model.channels, self.light)
+
+    @cached_property
+    def levels(self) -> list[Level]:
+        """The pyramid, the finest level first."""
+        return self.prepared[1] if self.prepared else self._pyramid(self.frames)
+
+    def linearise(self, level: Level, flow: tuple[Planes, Planes], *, with_misfit: bool = False) -> LevelLinearisation:
+        """Linearise the frames of a level around a flow ``(u, v)`` of its size."""
+        return linearise(
+            level,
+            flow,
+            derivative=self.model.derivative,
+            interpolation=self.model.interpolation,
+            with_misfit=with_misfit,
+        )
+
+    def energy_at(self, index: int) -> Energy:
+        """Return the energy at a level; arrays that it holds of the frames' size are brought to that of the level."""
+        return at_level(self.model.energy, [level.shape for level in self.levels], index)
+
+    def compare(self, flow: NDArray[np.float32]) -> Comparison:
+        """Compare the frames along a flow ``(H, W, 2)`` of their size."""
+        finest = pyramid(
+            self.frames, factor=self.model.factor, coarsest=flow.size, presmoothing=self.model.presmoothing
+        )[0]
+        u, v = np.ascontiguousarray(np.moveaxis(flow, 2, 0))
+        return Comparison.around(self.linearise(finest, (u, v)))
+
+    def with_solver(self) -> tuple[Problem, str]:
+        """Return the problem with a solver that can minimise its energy, and why that is not the model's, if not.
+
+        Raises
+        ------
+        TypeError, ValueError, MemoryError
+            Before any work, if the energy cannot be minimised.
+        """
+        self.energy_at(0)  # which looks at the arrays that it holds
+        if self.model.occlusion == "estimated":
+            check_turns(self.model.energy, self.levels[0])
+        still = np.zeros(self.levels[0].shape, np.float32)
+        finest = self.linearise(self.levels[0], (still, still))
+        solver, instead = solve.choose_solver(self.model.energy, self.model.solver, finest)
+        return (self._with_model(replace(self.model, solver=solver)) if instead else self), instead
+
+    def check_slope(self, index: int, flow: tuple[Planes, Planes]) -> None:
+        """Raise ValueError if the energy has no slope to follow around the start of an estimate, a flow at a level."""
+        still = np.zeros(self.levels[0].shape, np.float32)
+        places = ((index, flow), (0, (still, still)))
+        solve.check_start(
+            self.model.solver,
+            *((self.energy_at(number), self.linearise(self.levels[number], around)) for number, around in places),
+        )
+
+    def in_light(self, light: Light) -> Problem:
+        """Return the problem with the frames as a light shows them."""
+        return replace(self, light=light, prepared=None)
+
+    def unprepared(self) -> Problem:
+        """Return the problem without what was made of its frames, which can be made again."""
+        return replace(self, light=None, prepared=None)
+
+    def reversed(self, flow: NDArray[np.float32]) -> Problem:
+        """Return the problem of the way back, given the flow ``(h, w, 2)`` of the way there, of any size.
+
+        The frames are swapped and the energy is turned round. A third of the warps are enough, from a start that is
+        nearly right.
+        """
+        warps = tuple(math.ceil(_SHARE_OF_WARPS * count) for count in np.atleast_1d(self.model.warps).tolist())
+        back = Problem(self.images.swapped(), replace(self.model, warps=warps, occlusion="unknown"))
+        finest = back.levels[0]
+        forward = np.stack(resample_flow((flow[..., 0], flow[..., 1]), finest.shape), axis=2)
+        return back._with_model(replace(back.model, energy=turned_round(back.model.energy, forward, finest)))
+
+    def next_in_video(self, images: Images) -> Problem:
+        """Return the problem of the next two frames of a video, the first of which is the second of this problem.
+
+        What this problem has of that frame is taken from there.
+        """
+        frames = images.prepared(self.model.channels, first=self.frames.second)
+        return Problem(images, self.model, prepared=(frames, self._pyramid(frames, before=self.levels)))
+
+    def _with_model(self, model: Model) -> Problem:
+        """Return the problem with a model that differs in what is minimised and how, and not in the pyramid."""
+        return replace(self, model=model, prepared=(self.frames, self.levels))
+
+    def _pyramid(self, frames: Frames, before: list[Level] | None = None) -> list[Level]:
+        return pyramid(
+            frames,
+            factor=self.model.factor,
+            coarsest=self.model.coarsest,
+            presmoothing=self.model.presmoothing,
+            before=before,
+            with_noise=self.model.noise == "estimated",
+        )

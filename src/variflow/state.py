@@ -1,0 +1,141 @@
+"""Where an estimate stands after each warp."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow import _core
+from variflow.base.brief import Brief, one_line
+from variflow.base.caching import cached_property
+from variflow.frames.light import Light
+from variflow.images.resampling import Planes, resample_flow
+from variflow.solve.minimum import Minimum
+
+Flow = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EnergyRecord(Brief):
+    """The energy at one warp.
+
+    Attributes
+    ----------
+    level : int
+        Level of the pyramid; 0 is the finest.
+    warp : int
+        Which warp of the level, from 0.
+    before, after : float
+        The energy before and after minimising, around the same linearisation (and before the median filter).
+    steps : (number of steps,) float32
+        The energy at each step of the solver.
+    """
+
+    level: int
+    warp: int
+    before: float
+    after: float
+    steps: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class State:
+    """Where an estimate stands after a warp.
+
+    Its arrays are copies: what is written into them changes nothing in the estimate.
+
+    Attributes
+    ----------
+    level : int
+        Level of the pyramid; 0 is the finest.
+    warp : int
+        Which warp of the level, from 0.
+    failure : str
+        Why the estimate ends here, unfinished; empty if all is well.
+    instead : str
+        Why another solver than the model's is used, and which; empty if it is the model's.
+    remarks : tuple of str
+        What was wrong with the frames; warnings have said so.
+    light : Light, optional
+        How the light of the frames was found to differ so far.
+    """
+
+    level: int
+    warp: int
+    _planes: tuple[Planes, Planes]
+    _minimum: Minimum
+    failure: str = ""
+    instead: str = ""
+    remarks: tuple[str, ...] = ()
+    light: Light | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the level."""
+        height, width = self._planes[0].shape
+        return height, width
+
+    @cached_property
+    def planes(self) -> tuple[Planes, Planes]:
+        """The flow ``(u, v)`` at this level, in its pixels; after the last warp of a level it has been filtered."""
+        u, v = self._planes
+        return u.copy(), v.copy()
+
+    @cached_property
+    def minimum(self) -> Minimum:
+        """What the solver found."""
+        return self._minimum.copied()
+
+    @property
+    def energy(self) -> EnergyRecord:
+        """The energy before and after this warp, computed when it is first looked at."""
+        return EnergyRecord(self.level, self.warp, *self._energies, self._minimum.steps.copy())
+
+    @cached_property
+    def _energies(self) -> tuple[float, float]:
+        return self._minimum.energies()
+
+    @property
+    def largest_increment(self) -> float:
+        """Length in pixels of the longest increment that the solver found in this warp."""
+        du, dv = self._minimum.increment
+        return float(np.sqrt(np.max(du * du + dv * dv)))
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the solver has a tolerance and used all its steps without meeting it."""
+        return self._minimum.exhausted
+
+    @property
+    def flow(self) -> Flow:
+        """The flow so far, ``(H, W, 2)`` at this level's size and in its pixels."""
+        return np.stack(self._planes, axis=-1)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the solver came to rest in this warp, which moved hardly any pixel (see `Result.converged`)."""
+        return not self.failure and self._minimum.settled
+
+    def resampled(self, shape: tuple[int, int]) -> tuple[Planes, Planes]:
+        """Return the flow so far, ``(u, v)``, brought to another size; of its own size, to be looked at alone."""
+        return resample_flow(self._planes, shape)
+
+    def full_size(self, shape: tuple[int, int]) -> Flow:
+        """Return the flow so far, brought to the size of the frames, ``(H, W, 2)``."""
+        u, v = self.resampled(shape)
+        return _core.interleave(u, v)
+
+    def __repr__(self) -> str:
+        height, width = self.shape
+        failed = f", failed: {self.failure}" if self.failure else ""
+        return one_line(f"<State of level {self.level}, warp {self.warp}: flow of {width} x {height}{failed}>")
+
+    def __str__(self) -> str:
+        height, width = self.shape
+        steps = f" in {len(self.energy.steps)} steps" if self.energy.steps.size else ""
+        return (
+            f"level {self.level} ({width} x {height}) warp {self.warp}: energy {self.energy.before:.6g} -> "
+            f"{self.energy.after:.6g}{steps}, largest increment {self.largest_increment:.3g} px"
+        )
