@@ -5,7 +5,10 @@ import pytest
 
 import variflow
 from variflow.compat import opencv as door
+from variflow.compat._solvers import Rounds, tv_l1_energy
 from variflow.datasets import synthetic
+from variflow.model import Model
+from variflow.solve.primal_dual import PrimalDual
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +203,15 @@ def test_errors_are_smaller_than_theirs(cv2, middlebury):
             variflow.metrics.endpoint_error(make(*settings).calc(first, second, None), truth) for make in (ours, theirs)
         ]
         assert errors[0] < errors[1], name
+
+
+@pytest.mark.parametrize("energy", [tv_l1_energy(1.0, 0.1), tv_l1_energy(0.15, 0.3)])
+def test_rounds_of_iterations_are_one_long_round(energy):
+    pair = synthetic.translation((40, 56), shift=(0.6, -0.4))
+    short, long = (
+        Model(energy, solver=solver, warps=1, coarsest=40)
+        for solver in (Rounds(iterations=30, rounds=10, still=0), PrimalDual(iterations=300))
+    )
+    in_rounds, at_once = (variflow.estimate(pair.frame0, pair.frame1, model).flow for model in (short, long))
+    assert abs(at_once).max() > 0.3
+    np.testing.assert_allclose(in_rounds, at_once, atol=1e-4)

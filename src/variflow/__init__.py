@@ -1,7 +1,7 @@
 """Dense optical flow by energy minimisation: write the energy, get the flow.
 
-The public names, which `__init__.pyi` lists, are imported when they are first used, so that ``import variflow`` is quick
-and never loads JAX.
+The public names are listed in `__init__.pyi` and imported when they are first used, so that ``import variflow`` is
+quick and never loads JAX.
 """
 
 from __future__ import annotations
@@ -39,4 +39,3 @@ def _finish_imports() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_finish_imports)
-

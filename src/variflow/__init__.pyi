@@ -3,8 +3,8 @@ from ._core import get_threads, set_threads
 from .base.errors import VariflowWarning
 from .base.memory import release_memory
 from .driver import estimate, iterate
-from .io import FlowFileError, read_flow, read_frames, read_image, write_flow, write_frames, write_image
 from .images.warping import warp
+from .io import FlowFileError, read_flow, read_frames, read_image, write_flow, write_frames, write_image
 from .linearisation.linearisation import Linearisation
 from .matching import Matches, match
 from .model import Model

@@ -158,8 +158,8 @@ def _moved(at: LevelLinearisation, flow: tuple[Planes, Planes]) -> LevelLinearis
     """Return the same linearisation, seen from another flow."""
     du, dv = flow[0] - at.flow[0], flow[1] - at.flow[1]
     moved = linearise(at.level, flow, derivative=at.derivative, interpolation=at.interpolation)
-    moved.__dict__.update(Ix=at.Ix, Iy=at.Iy, It=at.It + at.Ix * du + at.Iy * dv, valid=at.valid, weights=at.weights)
-    return moved
+    difference = at.It + at.Ix * du + at.Iy * dv
+    return moved.with_planes(Ix=at.Ix, Iy=at.Iy, It=difference, valid=at.valid, weights=at.weights)
 
 
 def _mean_square(increment: tuple[Planes, Planes]) -> float:

@@ -49,20 +49,21 @@ class Frame(Brief):
         How much each pixel counts in the data term, at least 0.
     share : (H, W) float32, optional
         Of what each pixel of a coarse level covers, the share that is known.
+    is_whole : bool
+        Whether it is known that every pixel is usable and counts 1; False is not to know.
     """
 
     planes: Planes
     valid: NDArray[np.bool_]
     weights: NDArray[np.float32]
     share: Planes | None = None
+    is_whole: bool = False
 
     @classmethod
     def whole(cls, planes: Planes) -> Frame:
         """Return a frame of which every pixel is usable and counts 1."""
         height, width = planes.shape[1:]
-        frame = cls(planes, *_everywhere(height, width))
-        frame.__dict__["complete"] = True
-        return frame
+        return cls(planes, *_everywhere(height, width), is_whole=True)
 
     @property
     def known(self) -> Planes:
@@ -72,7 +73,7 @@ class Frame(Brief):
     @cached_property
     def complete(self) -> bool:
         """Whether every pixel is usable and counts 1."""
-        return bool(self.valid.all() and (self.weights == 1).all())
+        return self.is_whole or bool(self.valid.all() and (self.weights == 1).all())
 
 
 @lru_cache(maxsize=64)

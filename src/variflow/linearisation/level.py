@@ -48,7 +48,7 @@ class LevelLinearisation(Linearisation):
         interpolation: flowops.Interpolation,
         with_misfit: bool,
     ) -> None:
-        self.__dict__.update(
+        self._keep(
             level=level,
             with_misfit=with_misfit,
             frame0=level.frame0.planes,
@@ -90,9 +90,11 @@ class LevelLinearisation(Linearisation):
         return planes
 
     def keep(self, names: tuple[str, ...]) -> None:
-        """Compute parts that will be looked at together, by their names."""
-        planes = self.shown(names)
-        self.__dict__.update(zip(names, planes.reshape(len(names), -1, *planes.shape[1:]), strict=True))
+        """Compute parts that will be looked at together, by their names, but those that are known."""
+        unknown = tuple(name for name in names if name not in self.__dict__)
+        if unknown:
+            planes = self.shown(unknown)
+            self._keep(**dict(zip(unknown, planes.reshape(len(unknown), -1, *planes.shape[1:]), strict=True)))
 
     def _part(self, part: Derived) -> Any:
         if part.name == "mismatch":
@@ -108,9 +110,9 @@ class LevelLinearisation(Linearisation):
     def _note(self, difference: Planes | None, mismatch: Planes | None) -> None:
         """Keep the temporal difference and the mismatch if they came with what the core returned."""
         if difference is not None and self.complete:
-            self.__dict__["It"] = difference
+            self._keep(It=difference)
         if mismatch is not None:
-            self.__dict__["mismatch"] = mismatch[0]
+            self._keep(mismatch=mismatch[0])
 
     @property
     def samples(self) -> Planes:
@@ -170,12 +172,13 @@ class LentLinearisation(Linearisation):
     """A linearisation that shows copies, each made when it is first looked at."""
 
     def __init__(self, at: Linearisation) -> None:
-        self.__dict__.update(_at=at, derivative=at.derivative, noise=at.noise)
+        self._keep(_at=at, derivative=at.derivative, noise=at.noise)
 
     def __getattr__(self, name: str) -> Any:
         if name not in (field.name for field in fields(self)):
             return super().__getattr__(name)
-        self.__dict__[name] = copied = _copied(getattr(self._at, name))
+        copied = _copied(getattr(self._at, name))
+        self._keep(**{name: copied})
         return copied
 
     def _part(self, part: Derived) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class Derived:
             return self
         value = at._part(self)
         if isinstance(value[0] if isinstance(value, tuple) else value, np.ndarray):
-            at.__dict__[self.name] = value
+            at._keep(**{self.name: value})
         return value
 
 
@@ -149,6 +149,16 @@ class Linearisation:
         """Compute a part."""
         return part.function(self)
 
+    def with_planes(self, **planes: Any) -> Self:
+        """Return the same with some of its parts given, by name, in place of what the frames show."""
+        other = object.__new__(type(self))
+        other._keep(**{**self.__dict__, **planes})
+        return other
+
+    def _keep(self, **parts: Any) -> None:
+        """Keep parts, by name: all that is computed when it is looked at goes through here."""
+        self.__dict__.update(parts)
+
     def plain(self) -> Linearisation:
         """Return a copy with every part computed, as JAX wants it."""
         return Linearisation(**{field.name: getattr(self, field.name) for field in fields(self)})
@@ -158,11 +168,9 @@ class Linearisation:
 
         What the loop does not use costs nothing: the compiler drops it.
         """
-        copy = self.plain()
-        for name, attribute in vars(Linearisation).items():
-            if isinstance(attribute, Derived):
-                copy.__dict__[name] = getattr(copy, name)
-        return copy
+        plain = self.plain()
+        derived = [name for name, attribute in vars(Linearisation).items() if isinstance(attribute, Derived)]
+        return plain.with_planes(**{name: getattr(plain, name) for name in derived})
 
     @Derived
     def _differentiated(self) -> tuple[Any, Any]:

@@ -109,7 +109,7 @@ def _stacked(
     derivative: Derivative,
 ) -> list[Any]:
     at = Linearisation(**{**dict.fromkeys(_FIELDS), **others}, derivative=derivative)
-    at.__dict__.update(zip(names, jnp.split(planes, len(names)) if names else (), strict=True))
+    at = at.with_planes(**dict(zip(names, jnp.split(planes, len(names)) if names else (), strict=True)))
     # First jx of all residuals of a term, then jy, then r.
     return [
         jnp.stack([plane for part in zip(*_triples(term, at, shape), strict=True) for plane in part]) for term in terms
