@@ -1,0 +1,216 @@
+// Bindings of the kernels on images.
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "base/threads.hpp"
+#include "bind/bindings.hpp"
+#include "image/light.hpp"
+
+namespace variflow::bindings {
+namespace {
+
+Planes warp(nb::handle planes_argument, nb::handle u_argument, nb::handle v_argument,
+            const std::string& interpolation) {
+    const variflow::Interpolation kind = checked_interpolation(interpolation);
+    const Array planes = checked_planes(planes_argument);
+    const Array u = checked<float>(u_argument, "u", {"height", "width"});
+    const Array v = checked<float>(v_argument, "v", {"height", "width"});
+    const Shape shape = shape_of(planes);
+    auto fits = [&](const Array& displacement, const char* name) {
+        if (displacement.shape(0) != planes.shape(1) || displacement.shape(1) != planes.shape(2)) {
+            refuse_value(std::string("`") + name + "` must have the height and width of `planes`, " + describe(planes) +
+                         ", not " + describe(displacement));
+        }
+    };
+    fits(u, "u");
+    fits(v, "v");
+    check_warpable(planes, "planes");
+    return run(shape, [&](float* out) { variflow::warp(floats(planes), shape, floats(u), floats(v), kind, out); });
+}
+
+Planes spline_coefficients(nb::handle planes_argument) {
+    const Array planes = checked_planes(planes_argument);
+    const Shape shape = shape_of(planes);
+    return run(shape, [&](float* out) { variflow::spline_coefficients(floats(planes), shape, out); });
+}
+
+Planes look_up(nb::handle bytes_argument, nb::handle tables_argument, bool sum) {
+    const Array bytes = checked<uint8_t>(bytes_argument, "image", {"height", "width", "channels"});
+    const Array tables = checked<float>(tables_argument, "tables", {"channels", "256"});
+    if (tables.shape(0) != bytes.shape(2) || tables.shape(1) != 256) {
+        refuse_value("`tables` must have 256 entries for each channel of `image`, " + describe(bytes) + ", not " +
+                     describe(tables));
+    }
+    const Shape shape{static_cast<int64_t>(bytes.shape(2)), static_cast<int64_t>(bytes.shape(0)),
+                      static_cast<int64_t>(bytes.shape(1))};
+    const auto* data = static_cast<const uint8_t*>(bytes.data());
+    return run({sum ? 1 : shape.channels, shape.height, shape.width},
+               [&](float* out) { variflow::look_up(data, shape, floats(tables), sum, out); });
+}
+
+Planes interleave(nb::handle u_argument, nb::handle v_argument) {
+    const Array u = checked<float>(u_argument, "u", {"height", "width"});
+    const Array v = checked<float>(v_argument, "v", {"height", "width"});
+    if (u.shape(0) != v.shape(0) || u.shape(1) != v.shape(1)) {
+        refuse_value("`v` must have the shape of `u`, " + describe(u) + ", not " + describe(v));
+    }
+    const auto height = static_cast<int64_t>(u.shape(0)), width = static_cast<int64_t>(u.shape(1));
+    return run({height, width, 2}, [&](float* out) { variflow::interleave(floats(u), floats(v), height * width, out); });
+}
+
+std::vector<std::vector<int64_t>> byte_counts(nb::handle first_argument, nb::handle second_argument, int64_t step,
+                                              nb::handle places_argument) {
+    const Array first = checked<uint8_t>(first_argument, "first", {"height", "width", "channels"});
+    const Array second = checked<uint8_t>(second_argument, "second", {"height", "width", "channels"});
+    const Array places = checked<int32_t>(places_argument, "places", {"number"});
+    if (step < 1) refuse_value("`step` must be at least 1, not " + std::to_string(step));
+    const auto* at = static_cast<const int32_t*>(places.data());
+    const auto number = static_cast<int64_t>(places.shape(0));
+    for (const Array& image : {first, second}) {
+        const auto pixels = static_cast<int64_t>(image.shape(0) * image.shape(1));
+        if (std::any_of(at, at + number, [=](int32_t place) { return place < 0 || place >= pixels; })) {
+            refuse_value("`places` must be from 0 to the number of pixels");
+        }
+    }
+    std::vector<std::vector<int64_t>> counts(4, std::vector<int64_t>(256));
+    const Unlocked unlocked;
+    variflow::parallel_for(4, 1, [&](int64_t part, int64_t) {
+        const Array& image = part % 2 == 0 ? first : second;
+        const auto* bytes = static_cast<const uint8_t*>(image.data());
+        const auto width = static_cast<int64_t>(image.shape(1)), channels = static_cast<int64_t>(image.shape(2));
+        int64_t* const found = counts[static_cast<size_t>(part)].data();
+        if (part < 2) {
+            variflow::histogram(bytes, static_cast<int64_t>(image.shape(0)), width * channels, step, found);
+        } else {
+            variflow::histogram_at(bytes, channels, at, number, found);
+        }
+    });
+    return counts;
+}
+
+Planes derivative(nb::handle planes_argument, const std::string& axis) {
+    if (axis != "x" && axis != "y") refuse_value("`axis` must be 'x' or 'y', not '" + axis + "'");
+    const Array planes = checked_planes(planes_argument);
+    const Shape shape = shape_of(planes);
+    const auto along = axis == "x" ? variflow::Axis::x : variflow::Axis::y;
+    return run(shape, [&](float* out) { variflow::derivative(floats(planes), shape, along, out); });
+}
+
+double noise(nb::handle planes_argument) {
+    const Array planes = checked_planes(planes_argument);
+    const Unlocked unlocked;
+    return variflow::noise(floats(planes), shape_of(planes));
+}
+
+std::vector<float> checked_row(nb::handle argument, const char* name, size_t count) {
+    const Array row = checked<float>(argument, name, {"count"});
+    if (count && row.shape(0) != count) {
+        refuse_value(std::string("`") + name + "` must have the shape (" + std::to_string(count) + ",), not " +
+                     describe(row));
+    }
+    return {floats(row), floats(row) + row.shape(0)};
+}
+
+std::tuple<double, double, std::vector<bool>> fit_light(nb::handle target_argument, nb::handle values_argument, int64_t rounds,
+                                             double least_gain, double largest_gain) {
+    const std::vector<float> target = checked_row(target_argument, "target", 0);
+    const std::vector<float> values = checked_row(values_argument, "values", target.size());
+    auto [gain, offset, kept] = variflow::fit_light(target, values, {rounds, least_gain, largest_gain});
+    return {gain, offset, std::move(kept)};
+}
+
+std::tuple<double, double, double> light_change(nb::handle first_argument, nb::handle second_argument,
+                                                nb::handle usable_argument, int64_t every, float margin,
+                                                int64_t fewest, int64_t rounds, double least_gain,
+                                                double largest_gain) {
+    const Array first = checked<float>(first_argument, "first", {"channels", "height", "width"});
+    const Shape shape = shape_of(first);
+    auto like_first = [&](nb::handle argument, const char* name, int64_t channels) {
+        Array planes = checked<float>(argument, name, {"channels", "height", "width"});
+        const Shape given = shape_of(planes);
+        if (given.channels != channels || given.height != shape.height || given.width != shape.width) {
+            refuse_value(std::string("`") + name + "` must have " + std::to_string(channels) +
+                         " planes of the size of `first`, " + describe(first) + ", not " + describe(planes));
+        }
+        return planes;
+    };
+    const Array second = like_first(second_argument, "second", shape.channels);
+    const Array usable = like_first(usable_argument, "usable", 1);
+    from_to("every", every, 1, most_pixels);
+    const Unlocked unlocked;
+    const auto [change, before, after] =
+        variflow::light_change(floats(first), floats(second), floats(usable), shape, every, margin,
+                               std::max<int64_t>(fewest, 1), {rounds, least_gain, largest_gain});
+    return {change, before, after};
+}
+
+Planes resample(nb::handle planes_argument, nb::handle first_y_argument, nb::handle weights_y_argument,
+                nb::handle first_x_argument, nb::handle weights_x_argument) {
+    const Array planes = checked_planes(planes_argument);
+    const Array first_y = checked<int32_t>(first_y_argument, "first_y", {"outputs"});
+    const Array weights_y = checked<float>(weights_y_argument, "weights_y", {"outputs", "taps"});
+    const Array first_x = checked<int32_t>(first_x_argument, "first_x", {"outputs"});
+    const Array weights_x = checked<float>(weights_x_argument, "weights_x", {"outputs", "taps"});
+    auto taps = [](const Array& first, const Array& weights, const char* axis) {
+        if (first.shape(0) != weights.shape(0)) {
+            refuse_value(std::string("`weights_") + axis + "` must have one row for each element of `first_" + axis +
+                         "`, " + std::to_string(first.shape(0)) + ", not " + std::to_string(weights.shape(0)));
+        }
+        return variflow::Taps{static_cast<const int32_t*>(first.data()), floats(weights),
+                              static_cast<int64_t>(weights.shape(0)), static_cast<int64_t>(weights.shape(1))};
+    };
+    const variflow::Taps vertical = taps(first_y, weights_y, "y"), horizontal = taps(first_x, weights_x, "x");
+    const Shape shape = shape_of(planes);
+    return run({shape.channels, vertical.outputs, horizontal.outputs},
+               [&](float* out) { variflow::resample(floats(planes), shape, vertical, horizontal, out); });
+}
+
+Planes median(nb::handle planes_argument, int size) {
+    if (size != 3 && size != 5) refuse_value("`size` must be 3 or 5, not " + std::to_string(size));
+    const Array planes = checked_planes(planes_argument);
+    const Shape shape = shape_of(planes);
+    return run(shape, [&](float* out) { variflow::median(floats(planes), shape, size, out); });
+}
+
+}  // namespace
+
+void add_images(nb::module_& module) {
+    module.def(
+        "warp", &warp, "planes"_a.none(), "u"_a.none(), "v"_a.none(), "interpolation"_a,
+        "planes(x + u, y + v), 'bilinear', 'bicubic' or 'spline', coordinates clamped to the frame; NaN where u or v "
+        "is NaN. For 'spline' the planes are the coefficients of a cubic spline.");
+    module.def("spline_coefficients", &spline_coefficients, "planes"_a.none(),
+               "The coefficients of the cubic B-spline through each plane, mirrored at the first and last pixel.");
+    module.def("look_up", &look_up, "image"_a.none(), "tables"_a.none(), "total"_a,
+               "The entry of its channel's table for each byte of (H, W, C), in planes, or their sum over the channels.");
+    module.def("interleave", &interleave, "u"_a.none(), "v"_a.none(), "Both planes of a flow as one array (H, W, 2).");
+    module.def("byte_counts", &byte_counts, "first"_a.none(), "second"_a.none(), "step"_a, "places"_a.none(),
+               "How often each byte occurs in every `step`-th row of the first image, of the second, and at pixels of "
+               "the first, and of the second, that are counted row by row.");
+    module.def("noise", &noise, "planes"_a.none(),
+               "The standard deviation of the noise of planes; what is not finite does not count.");
+    module.def("fit_light", &fit_light, "target"_a.none(), "values"_a.none(), "rounds"_a, "least_gain"_a,
+               "largest_gain"_a,
+               "The gain and the offset by which values have the mean and the spread of a target, without what these "
+               "do not fit; and 1 for each that they fit.");
+    module.def("light_change", &light_change, "first"_a.none(), "second"_a.none(), "usable"_a.none(), "every"_a,
+               "margin"_a, "fewest"_a, "rounds"_a, "least_gain"_a, "largest_gain"_a,
+               "By how much the gain and the offset between two frames change what is ordinary, and the mean difference "
+               "of the frames without and with them.");
+    module.def("derivative", &derivative, "planes"_a.none(), "axis"_a,
+               "The 5-point derivative [1, -8, 0, 8, -1] / 12 along 'x' or 'y', borders replicated.");
+    module.def(
+        "resample", &resample, "planes"_a.none(), "first_y"_a.none(), "weights_y"_a.none(), "first_x"_a.none(),
+        "weights_x"_a.none(),
+        "Separable weighted sums: output (j, i) reads inputs from (first_y[j], first_x[i]) on, borders replicated.");
+    module.def("median", &median, "planes"_a.none(), "size"_a,
+               "Median of each size x size neighbourhood, borders replicated; no NaN.");
+}
+
+}  // namespace variflow::bindings

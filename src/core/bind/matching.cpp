@@ -1,0 +1,122 @@
+// Bindings of the kernels that match two frames.
+#include <string>
+#include <utility>
+
+#include "bind/bindings.hpp"
+#include "matching/matching.hpp"
+
+namespace variflow::bindings {
+namespace {
+
+using Descriptors = nb::ndarray<nb::numpy, uint8_t, nb::ndim<3>, nb::c_contig>;
+
+Array checked_shape(nb::handle argument, const char* name, Shape shape) {
+    Array planes = checked<float>(argument, name, {"channels", "height", "width"});
+    const Shape given = shape_of(planes);
+    if (given.channels != shape.channels || given.height != shape.height || given.width != shape.width) {
+        refuse_value(std::string("`") + name + "` must have the shape (" + std::to_string(shape.channels) + ", " +
+                     std::to_string(shape.height) + ", " + std::to_string(shape.width) + "), not " + describe(planes));
+    }
+    return planes;
+}
+
+Descriptors descriptors(nb::handle plane_argument, float noise) {
+    const Array plane = checked<float>(plane_argument, "plane", {"1", "height", "width"});
+    const Shape shape = shape_of(plane);
+    if (shape.channels != 1) refuse_value("`plane` must have the shape (1, height, width), not " + describe(plane));
+    // Its square must not vanish.
+    if (!(noise >= 1e-15f)) refuse_value("`noise` must be at least 1e-15, not " + std::to_string(noise));
+    const size_t extent[] = {plane.shape(1), plane.shape(2), static_cast<size_t>(descriptor_bytes)};
+    auto* data = static_cast<uint8_t*>(allocate(extent[0] * extent[1] * extent[2]));
+    nb::capsule owner(data, &release);
+    Descriptors out(data, 3, extent, owner);
+    {
+        const Unlocked unlocked;
+        variflow::descriptors(floats(plane), shape.height, shape.width, noise, data);
+    }
+    return out;
+}
+
+Array checked_descriptors(nb::handle argument, const char* name) {
+    Array array = checked<uint8_t>(argument, name, {"height", "width", "64"});
+    if (array.shape(2) != static_cast<size_t>(descriptor_bytes)) {
+        refuse_value(std::string("`") + name + "` must have the shape (height, width, 64), not " + describe(array));
+    }
+    return array;
+}
+
+Planes search_matches(nb::handle first_argument, nb::handle second_argument, nb::handle valid0_argument,
+                      nb::handle valid1_argument, nb::handle start_argument, int64_t step, int64_t reach,
+                      int64_t sweeps, float favour, float smoothness) {
+    const Array first = checked_descriptors(first_argument, "first");
+    const Array second = checked_descriptors(second_argument, "second");
+    auto described = [](const Array& array, const Array& valid) {
+        return Described{static_cast<const uint8_t*>(array.data()), floats(valid),
+                         static_cast<int64_t>(array.shape(0)), static_cast<int64_t>(array.shape(1))};
+    };
+    auto plane_of = [](const Array& array) {
+        return Shape{1, static_cast<int64_t>(array.shape(0)), static_cast<int64_t>(array.shape(1))};
+    };
+    const Array valid0 = checked_shape(valid0_argument, "valid0", plane_of(first));
+    const Array valid1 = checked_shape(valid1_argument, "valid1", plane_of(second));
+    from_to("step", step, 1, most_pixels);
+    from_to("reach", reach, 0, most_pixels);
+    from_to("sweeps", sweeps, 0, most_pixels);
+    if (!(favour >= 0.0f && favour <= 1e4f)) refuse_value("`favour` must be from 0 to 10000");
+    if (!(smoothness >= 0.0f && smoothness <= 1e4f)) refuse_value("`smoothness` must be from 0 to 10000");
+    const SeedAxis columns(shape_of(valid0).width, step), rows(shape_of(valid0).height, step);
+    Array start;
+    if (!start_argument.is_none()) start = checked_shape(start_argument, "start", {2, rows.count, columns.count});
+    return run({3, rows.count, columns.count}, [&](float* out) {
+        variflow::search_matches(described(first, valid0), described(second, valid1),
+                                 start_argument.is_none() ? nullptr : floats(start),
+                                 {step, reach, sweeps, favour, smoothness}, out);
+    });
+}
+
+Planes match_confidence(nb::handle forward_argument, nb::handle backward_argument, int64_t step) {
+    const Array forward = checked<float>(forward_argument, "forward", {"3", "height", "width"});
+    const Shape shape = shape_of(forward);
+    if (shape.channels != 3) refuse_value("`forward` must have the shape (3, height, width), not " + describe(forward));
+    const Array backward = checked_shape(backward_argument, "backward", shape);
+    from_to("step", step, 1, most_pixels);
+    return run({1, shape.height, shape.width}, [&](float* out) {
+        variflow::match_confidence(floats(forward), floats(backward), shape.width, shape.height, step, out);
+    });
+}
+
+Planes fill_affine(nb::handle matches_argument, nb::handle guide_argument, float reach, float contrast,
+                   float tolerance, float ridge, int64_t rounds, int64_t turns) {
+    const Array guide = checked<float>(guide_argument, "guide", {"channels", "height", "width"});
+    const Shape shape = shape_of(guide);
+    const Array matches = checked_shape(matches_argument, "matches", {5, shape.height, shape.width});
+    for (const auto& [name, value] : {std::pair{"reach", reach}, {"tolerance", tolerance}, {"ridge", ridge}}) {
+        if (!(value > 0.0f)) refuse_value(std::string("`") + name + "` must be above 0, not " + std::to_string(value));
+    }
+    if (!(contrast >= 0.0f)) refuse_value("`contrast` must be at least 0, not " + std::to_string(contrast));
+    from_to("rounds", rounds, 1, most_pixels);
+    from_to("turns", turns, 1, most_pixels);
+    const float* const u = floats(matches);
+    const int64_t places = shape.height * shape.width;
+    return run({4, shape.height, shape.width}, [&](float* out) {
+        variflow::fill_affine({u, u + places, u + 2 * places, u + 3 * places, u + 4 * places, floats(guide)}, shape,
+                              {reach, contrast, tolerance, ridge, rounds, turns}, out);
+    });
+}
+
+}  // namespace
+
+void add_matching(nb::module_& module) {
+    module.def("descriptors", &descriptors, "plane"_a.none(), "noise"_a,
+               "What surrounds each pixel, (H, W, 64) uint8: oriented gradients, indifferent to contrast above `noise`.");
+    module.def("search_matches", &search_matches, "first"_a.none(), "second"_a.none(), "valid0"_a.none(),
+               "valid1"_a.none(), "start"_a.none(), "step"_a, "reach"_a, "sweeps"_a, "favour"_a, "smoothness"_a,
+               "u, v and ambiguity of the best match of each seed; seeds are every `step`-th column and row.");
+    module.def("match_confidence", &match_confidence, "forward"_a.none(), "backward"_a.none(), "step"_a,
+               "The probability that each match is right, 0 for none, given the matches of both directions.");
+    module.def("fill_affine", &fill_affine, "matches"_a.none(), "guide"_a.none(), "reach"_a, "contrast"_a,
+               "tolerance"_a, "ridge"_a, "rounds"_a, "turns"_a,
+               "u, v of the affine motions fitted to the matches (u, v, weight, x, y) around each place, and what remains.");
+}
+
+}  // namespace variflow::bindings

@@ -1,0 +1,50 @@
+// The kernels of the core. Planes are float32, (C, H, W), contiguous; outputs never overlap inputs.
+#pragma once
+
+#include <cstdint>
+
+namespace variflow {
+
+struct Shape {
+    int64_t channels, height, width;
+};
+
+// Of a cubic spline the planes are its coefficients.
+enum class Interpolation { bilinear, bicubic, spline };
+enum class Axis { x, y };
+
+// image/warp.cpp
+void warp(const float* planes, Shape shape, const float* u, const float* v, Interpolation interpolation, float* out);
+
+// image/spline.cpp
+void spline_coefficients(const float* planes, Shape shape, float* out);
+
+// image/derivative.cpp
+void derivative(const float* planes, Shape shape, Axis axis, float* out);
+
+// image/noise.cpp: the standard deviation of the noise, the root mean square over the planes; 0 where it cannot be told.
+double noise(const float* planes, Shape shape);
+
+// image/resample.cpp: the taps along one axis. Output i reads inputs first[i] ... first[i] + taps - 1 with weights[i * taps +
+// ...].
+struct Taps {
+    const int32_t* first;
+    const float* weights;
+    int64_t outputs, taps;
+};
+void resample(const float* planes, Shape shape, Taps vertical, Taps horizontal, float* out);
+
+// image/interleave.cpp: (2, count) values as (count, 2).
+void interleave(const float* u, const float* v, int64_t count, float* out);
+
+// image/bytes.cpp: images (H, W, C) of bytes; `shape` names their sizes in the order of planes. Each byte becomes the entry of
+// its channel's table of 256, in planes, or summed over the channels in one plane. And counts[value] grows by how
+// often it occurs in every `step`-th row, or in the pixels at some places, counted row by row.
+void look_up(const uint8_t* bytes, Shape shape, const float* tables, bool sum, float* out);
+void histogram(const uint8_t* bytes, int64_t rows, int64_t row_size, int64_t step, int64_t* counts);
+void histogram_at(const uint8_t* bytes, int64_t channels, const int32_t* places, int64_t number, int64_t* counts);
+
+// filter/median.cpp: `size` is 3 or 5.
+void median(const float* planes, Shape shape, int size, float* out);
+
+}  // namespace variflow

@@ -1,0 +1,357 @@
+// Primal-dual minimisation after Chambolle and Pock (A first-order primal-dual algorithm for convex problems, 2011) of
+//
+//     sum_g factor_g weights rho_g(|r_g + J_g d|) + weight * smoothness(flow + d)
+//
+// over the increment d, with the smoothness in its dual form (variables p, and q and w for the second order) and steps
+// preconditioned by the row and column sums of the differences (Pock and Chambolle, Diagonal preconditioning, 2011).
+// The energy is divided by the weight of the smoothness, so that p lies in the unit ball.
+//
+// The proximal step of the data is itself solved in the dual: with the others fixed, the best dual variable y of one
+// group of residuals has a closed form (thresholding, for a single residual). One such step per group and iteration,
+// from the y of the iteration before, is exact for one group of one residual; for more it takes about a third of the
+// iterations that y as a further dual variable of the whole problem takes.
+//
+// Row by row, an iteration needs the extrapolated flow of the iteration before at its own pixel, to the right and
+// below, and the new p at its own pixel, to the left and above. So it can be done in place, and pixel (x, y) in
+// iteration t belongs to the tile of (x + t, y + t): a tile depends on none to its right or below, which lets it run
+// through many iterations while it stays in the cache. Nothing is computed twice, and the result is that of the plain
+// order to the last bit.
+#include "primal_dual/primal_dual.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <memory>
+#include <thread>
+
+#include "base/memory.hpp"
+#include "base/threads.hpp"
+#include "primal_dual/rows.hpp"
+
+namespace variflow {
+namespace {
+
+// Steps: of the flow and w, `balance` divided by the sum of the moduli of a column of the operator from (u, v, w) to
+// (gradient - w, symmetric gradient of w); of p and q, 1 / `balance` divided by that of a row. These are the largest
+// that converge. w is measured in its own unit `scale_w`, about as large as it becomes. Any `balance` and `scale_w`
+// above 0 lead to the minimum; with these the flow on real frames is best after few iterations.
+struct Steps {
+    float flow, w, p, q;
+};
+constexpr float balance = 1.4f, scale_w = 0.02f;
+constexpr Steps first_order{balance / 4, 0, 1 / (2 * balance), 0};
+constexpr Steps second_order{balance / 4, balance * scale_w / (3 + 2 * root_half),
+                             1 / ((2 + scale_w) * balance),
+                             1 / (4 * root_half * scale_w * balance)};
+// With the flow held fixed there is one product of steps to choose.
+constexpr float step_w = 0.01f;
+constexpr Steps slopes_alone{0, step_w / (3 + 2 * root_half), 1 / step_w, 1 / (4 * root_half * step_w)};
+
+// A tile of this many pixels and iterations fits the second-level cache. Threads wait for the tiles above theirs, and do so
+// seldom if a row has more tiles than there are threads: so tiles of small frames are narrower, but not so narrow that a
+// loop over their pixels is not worth while.
+constexpr int64_t tile_width = 256, tile_height = 8, least_width = 48, least_columns = 4;
+constexpr int64_t cache = 640 * 1024;
+constexpr int64_t most_iterations_per_tile = 15;
+
+// One group of residuals, prepared: its best dual variable per unit of residual (`stiffness`), what that keeps of the
+// one before, and the radius of the ball it stays in.
+struct Group {
+    std::vector<float*> value, along_x, along_y, dual;  // value at zero flow instead of at the flow so far
+    float *stiffness, *keep, *bound;
+};
+
+// Between planes, so that the same pixel of all of them does not compete for the same few lines of a cache.
+constexpr int64_t apart = 80;
+
+// Nobody waits for a row of tiles that is left by an exception.
+struct Release {
+    std::atomic<int64_t>& done;
+    const int64_t columns;
+    ~Release() { done.store(columns, std::memory_order_release); }
+};
+
+// Everything that the sweeps read and write.
+class Sweeps {
+public:
+    Sweeps(int64_t height, int64_t width, const std::vector<Residuals>& data, const float* weights,
+           const Regulariser& regulariser, const Start& start, float* u, float* v, float* state)
+        : height_(height),
+          width_(width),
+          second_(regulariser.second),
+          steps_(!regulariser.moves ? slopes_alone : second_ > 0 ? second_order : first_order),
+          u_(u),
+          v_(v) {
+        const int64_t size = height * width, extended = height * (width + 1);
+        int64_t residuals = 0;
+        for (const Residuals& term : data) residuals += term.count;
+        const int64_t planes = 3 * residuals + 3 * static_cast<int64_t>(data.size()) + (regulariser.edges_x ? 2 : 0);
+        const int64_t extended_planes = second_ > 0 ? 6 : 2;
+        scratch_ = std::make_unique<Workspace>(planes * (size + apart) + extended_planes * (extended + apart) +
+                                               3 * (width + apart));
+        bytes_ = static_cast<int64_t>(sizeof(float)) * (planes + extended_planes + 2 + (second_ > 0 ? 14 : 4));
+        float* next = scratch_->data();
+        float* const first_state = state;
+        auto take = [&](int64_t count) {
+            float* const taken = next;
+            next += count + apart;
+            return taken;
+        };
+        auto state_plane = [&] {
+            state += size;
+            return state - size;
+        };
+        for (float*& plane : p_) plane = state_plane();
+        extrapolated_u_ = take(extended);
+        extrapolated_v_ = take(extended);
+        if (second_ > 0) {
+            for (float*& plane : q_) plane = state_plane();
+            for (float*& plane : w_) plane = state_plane();
+            for (float*& plane : extrapolated_w_) plane = take(extended);
+        }
+        for (const Residuals& term : data) {
+            Group group;
+            for (int64_t k = 0; k < term.count; ++k) {
+                group.value.push_back(take(size));
+                group.along_x.push_back(take(size));
+                group.along_y.push_back(take(size));
+                group.dual.push_back(state_plane());
+            }
+            group.stiffness = take(size);
+            group.keep = take(size);
+            group.bound = take(size);
+            largest_group_ = std::max(largest_group_, term.count);
+            groups_.push_back(std::move(group));
+        }
+        if (regulariser.edges_x) {
+            edges_x_ = take(size);
+            edges_y_ = take(size);
+        }
+        zeros_ = take(width);
+        ones_ = take(width);
+        inside_ = take(width);
+        std::fill(zeros_, zeros_ + width, 0.0f);
+        std::fill(ones_, ones_ + width, 1.0f);
+        std::fill(inside_, inside_ + width, 1.0f);
+        inside_[width - 1] = 0.0f;
+        shrink_ = 1.0f / (1.0f + steps_.p * regulariser.threshold);
+        parallel_for(height, rows_per_chunk(width), [&](int64_t begin, int64_t end) {
+            copy(start.u, u, begin * width, end * width);
+            copy(start.v, v, begin * width, end * width);
+            for (int64_t plane = 0; plane < state_planes(data, regulariser); ++plane) {
+                const float* from = start.state ? start.state + plane * size : nullptr;
+                copy(from, first_state + plane * size, begin * width, end * width);
+            }
+            for (int64_t y = begin; y < end; ++y) prepare(data, weights, regulariser, y);
+        });
+    }
+
+    void run(int64_t iterations) {
+        int64_t together = 1;
+        while (together < most_iterations_per_tile &&
+               bytes_ * (tile_width + together) * (tile_height + together) < cache) {
+            ++together;
+        }
+        while (iterations > 0) {
+            const int64_t rounds = (iterations + together - 1) / together;
+            const int64_t now = (iterations + rounds - 1) / rounds;  // an even share of what is left
+            run_tiles(now);
+            iterations -= now;
+        }
+    }
+
+private:
+    static void copy(const float* from, float* to, int64_t begin, int64_t end) {
+        if (from) {
+            std::copy(from + begin, from + end, to + begin);
+        } else {
+            std::fill(to + begin, to + end, 0.0f);
+        }
+    }
+
+    void prepare(const std::vector<Residuals>& data, const float* weights, const Regulariser& regulariser, int64_t y) {
+        const int64_t begin = y * width_, end = begin + width_;
+        auto extend = [&](const float* plane, float* extended) {
+            float* row = extended + y * (width_ + 1);
+            std::copy(plane + begin, plane + end, row);
+            row[width_] = 0.0f;  // read, and multiplied by 0
+        };
+        extend(u_, extrapolated_u_);
+        extend(v_, extrapolated_v_);
+        if (second_ > 0) {
+            for (int i = 0; i < 4; ++i) extend(w_[i], extrapolated_w_[i]);
+        }
+        for (size_t g = 0; g < groups_.size(); ++g) {
+            const Group& group = groups_[g];
+            std::fill(group.keep + begin, group.keep + end, 0.0f);
+            for (size_t k = 0; k < group.value.size(); ++k) {
+                const int64_t plane = static_cast<int64_t>(k) * height_ * width_;
+                prepare_residual(data[g].value + plane, data[g].along_x + plane, data[g].along_y + plane, u_, v_,
+                                 data[g].normalisation, group.value[k], group.along_x[k], group.along_y[k], group.keep,
+                                 begin, end);
+            }
+            prepare_answer(weights, data[g].factor / regulariser.weight, data[g].threshold, group.stiffness, group.keep,
+                           group.bound, begin, end, steps_.flow);
+        }
+        if (edges_x_) {
+            for (int64_t i = begin; i < end; ++i) edges_x_[i] = std::sqrt(regulariser.edges_x[i]);
+            for (int64_t i = begin; i < end; ++i) edges_y_[i] = std::sqrt(regulariser.edges_y[i]);
+            edges_x_[end - 1] = 0.0f;
+            if (y == height_ - 1) std::fill(edges_y_ + begin, edges_y_ + end, 0.0f);
+        }
+    }
+
+    // Rows of the factors of the differences. There are none beyond the last column and row.
+    const float* inside_y(int64_t y) const { return y >= 0 && y < height_ - 1 ? ones_ : zeros_; }
+    const float* along_x(int64_t y) const { return edges_x_ ? edges_x_ + y * width_ : inside_; }
+    const float* along_y(int64_t y) const { return edges_y_ && y >= 0 ? edges_y_ + y * width_ : inside_y(y); }
+
+    void run_tiles(int64_t iterations) {
+        auto divided = [](int64_t length, int64_t parts) { return (length + parts - 1) / parts; };
+        const int64_t span = width_ + iterations - 1;
+        const int64_t wanted = std::max(divided(span, tile_width), least_columns);
+        const int64_t across = std::max(divided(span, wanted), least_width), columns = divided(span, across);
+        const int64_t rows = (height_ + iterations - 1 + tile_height - 1) / tile_height;
+        const auto done = std::make_unique<std::atomic<int64_t>[]>(static_cast<size_t>(rows));
+        // Chunks are handed out in order, so the row of tiles above is done or in work, and can be waited for.
+        parallel_for(rows, 1, [&](int64_t first, int64_t last) {
+            for (int64_t row = first; row < last; ++row) {
+                const Release release{done[row], columns};
+                const Workspace temporary((1 + largest_group_) * width_);
+                for (int64_t column = 0; column < columns; ++column) {
+                    while (row > 0 && done[row - 1].load(std::memory_order_acquire) <= column) {
+                        std::this_thread::yield();
+                    }
+                    tile(row * tile_height, column * across, across, iterations, temporary.data());
+                    done[row].store(column + 1, std::memory_order_release);
+                }
+            }
+        });
+    }
+
+    // The tile whose first pixel is (x, y) in iteration 0, so many pixels across.
+    void tile(int64_t y, int64_t x, int64_t across, int64_t iterations, float* temporary) {
+        for (int64_t t = 0; t < iterations; ++t) {
+            const int64_t top = std::max<int64_t>(y - t, 0), bottom = std::min(y - t + tile_height, height_);
+            const int64_t begin = std::max<int64_t>(x - t, 0), end = std::min(x - t + across, width_);
+            if (begin >= end) continue;
+            for (int64_t row = top; row < bottom; ++row) {
+                ascend(row, begin, end);
+                descend(row, begin, end, temporary);
+            }
+        }
+    }
+
+    void ascend(int64_t y, int64_t begin, int64_t end) {
+        const int64_t at = y * width_, here = y * (width_ + 1), below = y < height_ - 1 ? here + width_ + 1 : here;
+        const float *u = extrapolated_u_ + here, *v = extrapolated_v_ + here;
+        const float *u_below = extrapolated_u_ + below, *v_below = extrapolated_v_ + below;
+        const auto& [ux, uy, vx, vy] = p_;
+        if (!(second_ > 0)) {
+            ascend_p(u, v, u_below, v_below, along_x(y), along_y(y), ux + at, uy + at, vx + at, vy + at, begin, end,
+                     steps_.p, shrink_);
+            return;
+        }
+        const auto& w = extrapolated_w_;
+        ascend_p_second(u, v, u_below, v_below, along_x(y), along_y(y), w[0] + here, w[1] + here, w[2] + here,
+                        w[3] + here, ux + at, uy + at, vx + at, vy + at, begin, end, steps_.p, shrink_);
+        const auto& [u_xx, u_yy, u_xy, v_xx, v_yy, v_xy] = q_;
+        ascend_q(w[0] + here, w[1] + here, w[2] + here, w[3] + here, w[0] + below, w[1] + below, w[2] + below,
+                 w[3] + below, inside_, inside_y(y), u_xx + at, u_yy + at, u_xy + at, v_xx + at, v_yy + at, v_xy + at,
+                 begin, end, steps_.q, second_);
+    }
+
+    void descend(int64_t y, int64_t begin, int64_t end, float* temporary) {
+        const int64_t at = y * width_, above = y > 0 ? at - width_ : at, here = y * (width_ + 1);
+        float *u = extrapolated_u_ + here, *v = extrapolated_v_ + here;
+        const auto& [ux, uy, vx, vy] = p_;
+        const float *edges_x = along_x(y), *edges_y = along_y(y), *edges_y_above = along_y(y - 1);
+        const float step = steps_.flow;
+        add_divergence(u_ + at, ux + at, uy + at, uy + above, edges_x, edges_y, edges_y_above, u, begin, end, step);
+        add_divergence(v_ + at, vx + at, vy + at, vy + above, edges_x, edges_y, edges_y_above, v, begin, end, step);
+        follow_data(at, u, v, begin, end, temporary);
+        if (!(second_ > 0)) return;
+        const float *inside = inside_y(y), *inside_above = inside_y(y - 1);
+        for (int i = 0; i < 4; ++i) {  // wx: xx along x and xy along y; wy: xy along x and yy along y
+            const float *straight = q_[3 * (i / 2) + i % 2], *mixed = q_[3 * (i / 2) + 2];
+            const bool is_x = i % 2 == 0;
+            const float *along = is_x ? straight : mixed, *down = is_x ? mixed : straight;
+            descend_w(p_[i] + at, is_x ? edges_x : edges_y, along + at, down + at, down + above, inside_, inside,
+                      inside_above, w_[i] + at, extrapolated_w_[i] + here, begin, end, steps_.w,
+                      is_x ? 1.0f : root_half, is_x ? root_half : 1.0f);
+        }
+    }
+
+    // The proximal step of the data, from a flow that the smoothness has moved, and the extrapolation.
+    void follow_data(int64_t at, float* u, float* v, int64_t begin, int64_t end, float* temporary) const {
+        const bool one = !groups_.empty() && groups_[0].value.size() == 1;
+        if (one && groups_.size() == 1) {
+            const Group& a = groups_[0];
+            follow_one(a.value[0] + at, a.along_x[0] + at, a.along_y[0] + at, a.stiffness + at, a.bound + at,
+                       a.dual[0] + at, u_ + at, v_ + at, u, v, begin, end, steps_.flow);
+        } else if (one && groups_.size() == 2 && groups_[1].value.size() == 2) {
+            const Group &a = groups_[0], &b = groups_[1];
+            follow_one_and_two(a.value[0] + at, a.along_x[0] + at, a.along_y[0] + at, a.stiffness + at, a.bound + at,
+                               a.dual[0] + at, b.value[0] + at, b.along_x[0] + at, b.along_y[0] + at, b.dual[0] + at,
+                               b.value[1] + at, b.along_x[1] + at, b.along_y[1] + at, b.dual[1] + at,
+                               b.stiffness + at, b.keep + at, b.bound + at, u_ + at, v_ + at, u, v, begin, end,
+                               steps_.flow);
+        } else {
+            follow_any_data(at, u, v, begin, end, temporary);
+            extrapolate(u_ + at, u, begin, end);
+            extrapolate(v_ + at, v, begin, end);
+        }
+    }
+
+    void follow_any_data(int64_t at, float* u, float* v, int64_t begin, int64_t end, float* temporary) const {
+        const bool single = !groups_.empty() && groups_[0].value.size() == 1;
+        for (size_t g = single ? 1 : 0; g < groups_.size(); ++g) {
+            const Group& group = groups_[g];
+            for (size_t k = 0; k < group.value.size(); ++k) {
+                pull(group.along_x[k] + at, group.along_y[k] + at, group.dual[k] + at, u, v, begin, end, steps_.flow);
+            }
+        }
+        if (single) {
+            const Group& group = groups_[0];
+            threshold(group.value[0] + at, group.along_x[0] + at, group.along_y[0] + at, group.stiffness + at,
+                      group.bound + at, group.dual[0] + at, u, v, begin, end, steps_.flow);
+        }
+        float *norm = temporary, *next = temporary + width_;
+        for (size_t g = single ? 1 : 0; g < groups_.size(); ++g) {
+            const Group& group = groups_[g];
+            std::fill(norm + begin, norm + end, 0.0f);
+            for (size_t k = 0; k < group.value.size(); ++k) {
+                respond(group.value[k] + at, group.along_x[k] + at, group.along_y[k] + at, group.stiffness + at,
+                        group.keep + at, group.dual[k] + at, u, v, next + static_cast<int64_t>(k) * width_, norm, begin,
+                        end);
+            }
+            for (size_t k = 0; k < group.value.size(); ++k) {
+                project_and_pull(group.along_x[k] + at, group.along_y[k] + at, norm, group.bound + at,
+                                 next + static_cast<int64_t>(k) * width_, group.dual[k] + at, u, v, begin, end,
+                                 steps_.flow);
+            }
+        }
+    }
+
+    const int64_t height_, width_;
+    const float second_;
+    const Steps steps_;
+    float shrink_;
+    int64_t bytes_, largest_group_ = 0;  // bytes_: of a pixel, in the cache
+    std::unique_ptr<Workspace> scratch_;
+    float *u_, *v_, *p_[4], *q_[6], *w_[4];
+    float *extrapolated_u_, *extrapolated_v_, *extrapolated_w_[4];  // rows one longer than the frame's
+    std::vector<Group> groups_;
+    float *edges_x_ = nullptr, *edges_y_ = nullptr;
+    float *zeros_, *ones_, *inside_;  // single rows
+};
+
+}  // namespace
+
+void primal_dual(int64_t height, int64_t width, const std::vector<Residuals>& data, const float* weights,
+                 const Regulariser& regulariser, int64_t iterations, const Start& start, float* u, float* v,
+                 float* state) {
+    Sweeps(height, width, data, weights, regulariser, start, u, v, state).run(iterations);
+}
+
+}  // namespace variflow
