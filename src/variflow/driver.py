@@ -108,7 +108,7 @@ def estimate(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback is a {type(callback).__name__}, wanted a function of the State after each warp")
     problem = _problem(frame0, frame1, model, mask, weights, intensity_range)
-    return run(problem, _initialiser(init), verbose=verbose, callback=callback)
+    return run_to_end(problem, _initialiser(init), verbose=verbose, callback=callback)
 
 
 @explained
@@ -164,7 +164,7 @@ def _initialiser(init: Any) -> Initialiser:
     return FromMatches(init) if isinstance(init, Matches) else FromFlow(as_flow(init, "init"))
 
 
-def run(
+def run_to_end(
     problem: Problem,
     initialiser: Initialiser,
     *,
@@ -197,10 +197,17 @@ def run(
     rose = sum(record.after > record.before for record in energies)
     if rose:
         reason += f"; the energy rose in {rose} of {count} solves"
-    flow = state.full_size(problem.images.shape)
-    converged = state.settled and not stopped
     return Result(
-        flow, reason, converged, model, problem.unprepared(), initialiser, iterate_problem, count, state.light, energies
+        flow=state.full_size(problem.images.shape),
+        reason=reason,
+        converged=state.settled and not stopped,
+        model=model,
+        _problem=problem.unprepared(),
+        _initialiser=initialiser,
+        _iterate=iterate_problem,
+        _warps=count,
+        _light=state.light,
+        _energies=energies,
     )
 
 
@@ -261,10 +268,10 @@ def _coarse_to_fine(problem: Problem, initialiser: Initialiser, start: Start, in
         again = initialiser.start_again(problem, index, flow)
         begins = again is not None
         index, flow = (index - 1, flow) if again is None else (again.level, again.planes)
-    _tell_of(rises)
+    _warn_of_rises(rises)
 
 
-def _tell_of(rises: list[tuple[int, str]]) -> None:
+def _warn_of_rises(rises: list[tuple[int, str]]) -> None:
     """Warn if the energy rose at the finest level that was solved, or in many solves."""
     risen = [why for _, why in rises if why]
     at_end = any(why for level, why in rises if level == rises[-1][0])

@@ -12,7 +12,7 @@ import numpy as np
 from variflow import models
 from variflow.base.arrays import Image, as_image, frame_axes, whole
 from variflow.calling import explained
-from variflow.driver import run
+from variflow.driver import run_to_end
 from variflow.energy import Energy
 from variflow.frames.checking import Images, checked, checked_range
 from variflow.model import Model
@@ -108,7 +108,7 @@ def _results(arrays: Iterator[Any], model: Model, intensity_range: tuple[float, 
             images = checked(frame0, frame1, intensity_range=intensity_range, names=names)
             problem = Problem(images, model) if problem is None else _next(problem, images)
             last: deque[State] = deque(maxlen=1)
-            result = run(problem, initialiser, callback=last.append)
+            result = run_to_end(problem, initialiser, callback=last.append)
             initialiser = FromPairBefore.of(last[0], problem.levels) if last else FromModel()
             yield result
         frame0 = frame1

@@ -79,19 +79,6 @@ def minimise(energy: Energy, solver: Any, steps: int, at: LevelLinearisation, st
     return general.minimise(energy, solver, steps, at)
 
 
-def check_start(
-    solver: Any, start: tuple[Energy, LevelLinearisation], finest: tuple[Energy, LevelLinearisation]
-) -> None:
-    """Raise ValueError if an energy that is differentiated has no finite slope, or none that the frames give it.
-
-    It is looked at around the start of the estimate, and where need be at the finest level.
-    """
-    if not isinstance(solver, NativeSolver):
-        from variflow.solve.checking import check_slope
-
-        check_slope(start, finest)
-
-
 def _finite(minimum: Minimum, solver: NativeSolver) -> Minimum:
     """Return what a solver found; that nothing was, if it is not finite."""
     with np.errstate(invalid="ignore", over="ignore"):
