@@ -224,7 +224,8 @@ def fingerprint(value: Any) -> Fingerprint:
 
 def attributes(value: Any) -> dict[str, Any]:
     """Return all that an object holds, by name."""
-    slots = {name: getattr(value, name) for name in _slots(type(value)) if hasattr(value, name)}
+    kind: Any = type(value)
+    slots = {name: getattr(value, name) for name in _slots(kind) if hasattr(value, name)}
     return {**slots, **getattr(value, "__dict__", {})}
 
 
