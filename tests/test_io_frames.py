@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import struct
 from itertools import pairwise
 
@@ -134,6 +135,29 @@ def test_a_stack_that_lost_its_end(tmp_path):
         read_frames(tmp_path / "a.tif")
     with pytest.raises(ImageFileError, match="truncated"):
         read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("how", [{"imagej": True, "metadata": {"axes": "TYX"}}, {"metadata": None, "bigtiff": True}])
+def test_a_stack_whose_later_pages_were_cut_off(tmp_path, how):
+    """Without them it would look like one image."""
+    stack = random.integers(0, 255, (5, 20, 30)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", **how)
+    content = (tmp_path / "a.tif").read_bytes()
+    for tenth in range(1, 10):
+        (tmp_path / "a.tif").write_bytes(content[: len(content) * tenth // 10])
+        for read in (read_frames, read_image):
+            with pytest.raises(ImageFileError, match="truncated"):
+                read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+def test_a_stack_that_lost_what_it_says_of_its_axes(tmp_path, bigtiff):
+    stack = random.integers(0, 255, (5, 2, 20, 30)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.ome.tif", stack, ome=True, metadata={"axes": "TCYX"}, bigtiff=bigtiff)
+    same(read_frames(tmp_path / "a.ome.tif"), np.moveaxis(stack, 1, -1))
+    os.truncate(tmp_path / "a.ome.tif", (tmp_path / "a.ome.tif").stat().st_size - 100)
+    with pytest.raises(ImageFileError, match="and its description at byte"):
+        read_frames(tmp_path / "a.ome.tif")
 
 
 # ---- arrays ---------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from variflow.arrays import MOST_CHANNELS
 from variflow.io.errors import ImageFileError, explained
+from variflow.io.opening import identity
 from variflow.io.sequences import Frames, plain
 
 MEANING = (
@@ -57,6 +58,12 @@ class Variable(NamedTuple):
     dtype: np.dtype[Any]
     attributes: Mapping[str, Any]
     read: Callable[[tuple[Any, ...]], npt.NDArray[Any]]
+
+
+def refuse_another(path: Path, before: Any, shape: tuple[int, ...], now: tuple[int, ...] | None) -> None:
+    """Raise `ImageFileError` if a file is not the one that it was before, or its variable has another shape now."""
+    if identity(path) != before or now != shape:
+        raise ImageFileError(path, "another file has taken its place since it was opened")
 
 
 class Measured(Frames):

@@ -27,6 +27,8 @@ class Video(Frames):
     ----------
     path : Path
         An existing file.
+    container : str, optional
+        What FFmpeg calls the kind of file, where it would take it for another.
 
     Raises
     ------
@@ -36,8 +38,8 @@ class Video(Frames):
         If PyAV is not installed.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._file = path, identity(path)
+    def __init__(self, path: Path, container: str | None = None) -> None:
+        self._path, self._file, self._container = path, identity(path), container
         self._restart()
         if not self._reaches(0):
             raise ImageFileError(path, "a video without frames")
@@ -70,7 +72,10 @@ class Video(Frames):
 
     @cached_property
     def _fps(self) -> float | None:
-        with explained(self._path, ImageFileError, "cannot be decoded"), _opened(self._path) as container:
+        with (
+            explained(self._path, ImageFileError, "cannot be decoded"),
+            _opened(self._path, self._container) as container,
+        ):
             rate = container.streams.video[0].average_rate
         return float(rate) if rate else None
 
@@ -82,7 +87,7 @@ class Video(Frames):
     def _from_the_start(self) -> Iterator[Any]:
         if identity(self._path) != self._file:
             raise ImageFileError(self._path, "another video has taken its place since it was opened")
-        return _decoded(self._path)
+        return _decoded(self._path, self._container)
 
     def _reaches(self, index: int) -> bool:
         while self._next <= index:
@@ -105,11 +110,11 @@ class Video(Frames):
         return self._recent[index].copy()
 
 
-def _decoded(path: Path) -> Iterator[Any]:
+def _decoded(path: Path, kind: str | None) -> Iterator[Any]:
     """Yield the frames that FFmpeg decodes."""
     av = extras.load("av")
     try:
-        with _opened(path) as container:
+        with _opened(path, kind) as container:
             if not container.streams.video:
                 raise ImageFileError(path, "has no video stream")
             stream = container.streams.video[0]
@@ -122,9 +127,9 @@ def _decoded(path: Path) -> Iterator[Any]:
         raise ImageFileError(path, "asks for more memory than FFmpeg may take") from error
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path, kind: str | None) -> Any:
     # A playlist must not lead to other files or into the network, nor a name with a colon be taken for an address.
-    return extras.load("av").open(os.path.abspath(path), options={"protocol_whitelist": "file"})
+    return extras.load("av").open(os.path.abspath(path), format=kind, options={"protocol_whitelist": "file"})
 
 
 def _pixels(frame: Any) -> npt.NDArray[Any]:
