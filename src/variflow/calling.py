@@ -10,6 +10,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from variflow.choices import suggestion
+from variflow.energy.fingerprint import content
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
@@ -56,7 +57,8 @@ def _is_traced(value: Any, seen: frozenset[int] = frozenset()) -> bool:
     elif isinstance(value, functools.partial):
         parts = (value.func, *value.args, *value.keywords.values())
     elif inspect.isfunction(value):
-        parts = (*(value.__defaults__ or ()), *inspect.getclosurevars(value).nonlocals.values())
+        cells = value.__closure__ or ()
+        parts = (*(value.__defaults__ or ()), *(held for cell in cells for held in content(cell)))
     return id(value) not in seen and any(_is_traced(part, seen | {id(value)}) for part in parts)
 
 
