@@ -43,6 +43,10 @@ def total_variation(d: Any, at: Any) -> Any:
     return jnp.sqrt((u[1:, 1:] - u[:-1, 1:]) ** 2 + (u[1:, 1:] - u[1:, :-1]) ** 2).sum()
 
 
+def by_its_own_length(d: Any, at: Any) -> Any:
+    return ((d[0] / jnp.sqrt(d[0] ** 2)) ** 2).sum()
+
+
 def run(energy: Any, **settings: Any) -> Any:
     return variflow.estimate(PAIR.frame0, PAIR.frame1, variflow.Model(energy, **{"warps": 2, **settings}))
 
@@ -56,6 +60,12 @@ def run(energy: Any, **settings: Any) -> Any:
         (lambda d, at: data(d, at) + (d[0] * jnp.log(d[0] ** 2)).sum(), "energy returned nan for the zero increment"),
         (lambda d, at: data(d, at) + jnp.arccos(1 + d[0] ** 2).sum(), "is not finite"),
         (lambda d, at: data(d, at) + jnp.inf, "energy returned inf for the zero increment"),
+        (
+            lambda d, at: (d[0] / jnp.hypot(*d)).sum(),
+            r"energy returned nan for .* division by 0.*: write .*1 / \(x \+ 1",
+        ),
+        (BrightnessConstancy() + by_its_own_length, "energy by_its_own_length returned nan for the zero increment"),
+        (lambda d, at: jnp.where(d[0] > 0, jnp.sqrt(d[0]), d[1]).sum(), "the branch that jnp.where does not take"),
         (lambda d, at: data(jnp.round(jnp.stack(d)), at), "gradient of energy is zero everywhere"),
         (lambda d, at: ((at.Ix * d[0] + at.It) > 0).sum() * 1.0, "gradient of energy is zero everywhere"),
         (lambda d, at: 1.0, "gradient of energy is zero everywhere"),
@@ -124,6 +134,11 @@ def test_a_flow_alone_may_be_smoothed() -> None:
         (good, optax.sgd(100.0), "diverged .*: lower the learning rate of the optimiser of optax"),
         (good, optimistix.GradientDescent(1e3, rtol=1e-4, atol=1e-4), "lower the learning rate of GradientDescent"),
         (lambda d, at: jnp.sqrt(1 + d[0] ** 2).sum() + good(d, at), optax.sgd(30.0), "lower the learning rate"),
+        (
+            lambda d, at: jnp.exp(-2 - d[0]).sum(),
+            optax.sgd(300.0),
+            r"half of the pixels moved by more than \d\d pixels",
+        ),
     ],
 )
 def test_what_diverges_warns_and_moves_nothing_far(energy: Any, solver: Any, message: str) -> None:
@@ -144,13 +159,14 @@ def test_increments_that_raise_the_energy_are_dropped() -> None:
     assert "the energy rose in 2 of 2 solves" in result.reason
 
 
-def test_a_gradient_that_ends_later_ends_the_estimate_there() -> None:
+@pytest.mark.parametrize("solver", [None, optax.adam(0.05)], ids=["LBFGS", "adam"])
+def test_a_gradient_that_ends_later_ends_the_estimate_there(solver: Any) -> None:
     def later(d: Any, at: Any) -> Any:
         far = jnp.abs(at.flow[0]).max() > 0.3
         return good(d, at) + jax.lax.cond(far, lambda: jnp.sqrt(d[0] ** 2).sum(), lambda: 0.0)
 
     with pytest.warns(variflow.VariflowWarning, match=r"gradient of the energy is not finite .*level 0, warp 1"):
-        result = run(later, warps=3)
+        result = run(later, solver=solver, warps=3)
     assert "gradient of the energy is not finite" in result.reason
     assert len(result.energies) == 2
     assert not result.converged
@@ -197,6 +213,8 @@ def test_converged_says_whether_the_last_warp_hardly_moved_anything() -> None:
         (None, 100, True),
         (optax.adam(0.05), 150, True),
         (optax.sgd(1e-9), 20, False),
+        (optax.sgd(0.0), 2, False),
+        (None, 1, False),
         (optax.sgd(0.05), 20, False),
         (optimistix.NonlinearCG(rtol=1e-3, atol=1e-3), 100, False),
     ],
@@ -258,6 +276,7 @@ def with_assignment(d: Any, at: Any) -> Any:
         (lambda d, at: math.sqrt(data(d, at)), "makes a number of Python of a value, as float"),
         (with_assignment, r"assigns to a part of an array, which JAX cannot: use array.at\[index\].set"),
         (lambda d, at: [1.0, 2.0][data(d, at).astype(int)], "uses a value as an index"),
+        (lambda d, at: float(f"{data(d, at):.3f}"), "writes a value as text, .*: use jax.debug.print"),
         (BrightnessConstancy() + with_numpy, r"energy BrightnessConstancy \+ with_numpy computes with numpy"),
     ],
 )
@@ -265,6 +284,27 @@ def test_what_jax_cannot_trace_is_said_in_a_sentence(energy: Any, message: str) 
     with pytest.raises(TypeError, match=message) as caught:
         variflow.iterate(PAIR.frame0, PAIR.frame1, energy)
     assert caught.value.__cause__ is not None
+
+
+def test_a_missing_return_is_named() -> None:
+    with pytest.raises(TypeError, match=r"energy returned a NoneType, wanted .*; does it lack a return"):
+        variflow.iterate(PAIR.frame0, PAIR.frame1, lambda d, at: None)
+
+
+def test_a_value_kept_from_another_call_is_said_in_a_sentence() -> None:
+    kept: list[Any] = []
+
+    def energy(d: Any, at: Any) -> Any:
+        kept.append(data(d, at))
+        return kept[0] + data(d, at)
+
+    with pytest.raises(TypeError, match="energy uses a value that was kept from another call of it"):
+        variflow.iterate(PAIR.frame0, PAIR.frame1, energy)
+
+
+def test_rates_of_optax_may_follow_a_schedule() -> None:
+    rate = optax.exponential_decay(0.5, transition_steps=10, decay_rate=0.5)
+    assert run(good, solver=optax.sgd(rate), steps=10, warps=1).flow.any()
 
 
 def test_exceptions_of_an_energy_pass_with_a_note() -> None:
