@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.caching import cached_property
+from variflow.errors import warn
 from variflow.io import claims, extras
 from variflow.io.errors import ImageFileError, explained
 from variflow.io.opening import identity
@@ -122,9 +123,32 @@ def _decoded(path: Path, kind: str | None) -> Iterator[Any]:
             needed, size = 3 * height * width, path.stat().st_size
             claims.check_expansion(path, ImageFileError, (height, width), needed, size, claims.ANY_CODEC)
             stream.thread_type = "AUTO"
-            yield from container.decode(stream)
+            end, damaged = 0.0, 0
+            for packet in container.demux(stream):
+                for frame in packet.decode():
+                    if frame.is_corrupt and not damaged:
+                        warn(f"{path}: a frame {frame.time or 0:.3g} s after the start is damaged, and may be wrong")
+                    damaged += frame.is_corrupt
+                    yield frame
+                if packet.pts is not None:
+                    end = max(end, float((packet.pts + (packet.duration or 0)) * stream.time_base))
+            _tell_if_short(path, container, stream, end)
     except av.error.MemoryError as error:  # FFmpeg says so of any size in a file that it takes for absurd
         raise ImageFileError(path, "asks for more memory than FFmpeg may take") from error
+
+
+def _tell_if_short(path: Path, container: Any, stream: Any, end: float) -> None:
+    """Warn if a file says that its video ends later than it does: then its end was cut off."""
+    rate = float(stream.average_rate or 0)
+    if container.format.name == "avi":  # whose length FFmpeg takes from the size of the file
+        said = stream.frames / rate if rate else 0.0
+    elif stream.duration is not None:
+        said = float(stream.duration * stream.time_base)
+    else:  # of the longest stream
+        said = (container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0
+    few = 1.5 / rate if rate else 0.0  # not every program writes how long the last frame is shown
+    if end < said - max(few, 0.02 * said):
+        warn(f"{path}: it says that its video has {said:.3g} s, and ends after {end:.3g} s; it may be truncated")
 
 
 def _opened(path: Path, kind: str | None) -> Any:
