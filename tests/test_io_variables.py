@@ -319,6 +319,23 @@ def test_as_xarray_reads_them(tmp_path, engine, kind):
     assert np.nanmax(np.abs(found - wanted)) < 1e-4
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ({"scale_factor": 0.0}, "multiply its numbers by is 0"),
+        ({"scale_factor": np.nan}, "its scale_factor is nan, one finite number is wanted"),
+        ({"scale_factor": np.float64([0.5, 0.25])}, "its scale_factor is "),
+        ({"scale_factor": "much"}, "its scale_factor is much"),
+        ({"scale_factor": 2.0, "add_offset": np.inf}, "its add_offset is inf"),
+    ],
+)
+def test_numbers_of_which_nobody_knows_what_they_mean(tmp_path, kind, attributes, said):
+    path = write(tmp_path / f"a{kind}", {"rain": (("y", "x"), STACK[0], attributes)})
+    with pytest.raises(ImageFileError, match=f"frame 0 of rain cannot be read: .*{said}"):
+        read_image(path)
+
+
 @pytest.mark.parametrize("version", [2, 3])
 def test_zarr_as_xarray_writes_it(tmp_path, version):
     xarray = pytest.importorskip("xarray")

@@ -132,7 +132,7 @@ def read_frames(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
     Warns
     -----
     VariflowWarning
-        If something of a file is left out, as the preview in a TIFF.
+        If something of a file is left out, as the preview in a TIFF, or a video is damaged or lost its end.
 
     See Also
     --------
@@ -181,13 +181,18 @@ def place_of(source: str | os.PathLike[str]) -> Path:
 
 def _matching(pattern: str) -> list[str]:
     """Return the files that match, in the order of their numbers, with the variable that the pattern names."""
-    found, variable = glob.glob(pattern, recursive=True), ""
+    found, variable = _glob(pattern), ""
     if not found and ":" in pattern:
         start, colon, name = pattern.partition(":") if not re.match(r"[A-Za-z]:[\\/]", pattern) else ("", "", "")
-        found, variable = glob.glob(start, recursive=True) if start else [], colon + name
+        found, variable = _glob(start) if start else [], colon + name
     if not found:
         raise FileNotFoundError(f"{pattern}: no such file, and no file whose name matches")
     return [name + variable for name in sorted(found, key=_natural)]
+
+
+def _glob(pattern: str) -> list[str]:
+    """Return the files that match; brackets are a choice of characters or, if there is no such file, brackets."""
+    return glob.glob(pattern, recursive=True) or glob.glob(pattern.replace("[", "[[]"), recursive=True)
 
 
 class Files(Frames):
