@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -30,7 +31,7 @@ from variflow.pyramid import Level, pyramid
 from variflow.resampling import Planes, resample_flow
 from variflow.result import EnergyRecord, Flow, Result, State
 from variflow.solve.minimum import Minimum, NativeSolver
-from variflow.watching import LightWatching
+from variflow.watching import LightWatching, told_of_negatives
 
 # An energy that rises in more than this part of the solves is worth a warning.
 _MANY = 0.25
@@ -165,6 +166,9 @@ def concluded(
 
 def _is_true(answer: Any) -> bool:
     """Return whether a callback's answer is true; raise TypeError if it is neither true nor false."""
+    if inspect.iscoroutine(answer):
+        answer.close()
+        raise TypeError("callback is an async function, which nobody awaits here, wanted an ordinary one")
     try:
         if getattr(answer, "size", 1) == 1:  # NumPy may still take an empty array for false
             return bool(answer)
@@ -235,6 +239,7 @@ def iterate_prepared(images: Images, levels: list[Level], model: Model, init: An
     start = _start(init, levels, suited)
     first = _linearise(levels[start.level], start.planes, model)
     solve.check_start(solver, *((at_level(model.energy, shapes, at.level.index), at) for at in (first, finest)))
+    remarks = (*images.remarks, *told_of_negatives(images.names, levels[-1], model.energy))
     light: LightMatching | LightWatching
     if model.light == "matched":
         light = LightMatching(
@@ -252,7 +257,7 @@ def iterate_prepared(images: Images, levels: list[Level], model: Model, init: An
 
     carried = init if isinstance(init, Carried) else None
     states = _coarse_to_fine(levels, start, suited, light, back if model.occlusion == "estimated" else None, carried)
-    return (_remarked(state, instead, (*images.remarks, *light.remarks)) for state in states)
+    return (_remarked(state, instead, (*remarks, *light.remarks)) for state in states)
 
 
 def _remarked(state: State, instead: str, remarks: tuple[str, ...]) -> State:

@@ -133,11 +133,11 @@ def light_differs(at: Linearisation) -> bool:
     return change > _NOTICED and after < _UNEXPLAINED * before
 
 
-def light_change(at: Linearisation) -> tuple[float, float, float]:
+def light_change(at: Linearisation, gains: tuple[float, float] = _GAINS) -> tuple[float, float, float]:
     """Return by how much a gain and an offset change intensities, and the mean difference before and after that."""
     usable = at.valid.astype(np.float32)[None]
     every = math.ceil(math.sqrt(usable.size / _TO_JUDGE))
-    return _core.light_change(at.frame0, at.frame1, usable, every, _MARGIN_IN_LEVEL, _FEWEST, _ROUNDS_TO_JUDGE, *_GAINS)
+    return _core.light_change(at.frame0, at.frame1, usable, every, _MARGIN_IN_LEVEL, _FEWEST, _ROUNDS_TO_JUDGE, *gains)
 
 
 def measure_light(

@@ -310,7 +310,7 @@ def _dense_from(matches: Matches, levels: list[Level]) -> _Dense:
     rows, columns = (Axis(size, spacing) for size in shape)
     on_grid = _placed(matches, rows, columns)
     if not on_grid[2].any():
-        raise ValueError(f"there are {len(matches)} matches, none with confidence")
+        raise ValueError(f"there are {len(matches)} matches, none with confidence inside a frame of {shape}")
     return _dense(on_grid, rows, columns, levels)
 
 

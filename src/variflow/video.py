@@ -100,10 +100,9 @@ def _results(arrays: Iterator[Any], model: Model, intensity_range: tuple[float, 
     carried: Carried | None = None
     frame0: Image | None = None
     for number, array in enumerate(arrays):
-        names = f"frame {number - 1}", f"frame {number}"
-        frame1 = as_image(array, names[1])
+        frame1 = as_image(array, f"frame {number}")
         if frame0 is not None:
-            images = checked(frame0, frame1, intensity_range=intensity_range, names=names)
+            images = checked(frame0, frame1, intensity_range=intensity_range)
             pair = _Pair.of(images, model, before)
             inputs = {
                 "frame0": frame0,
