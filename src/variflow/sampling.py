@@ -120,7 +120,7 @@ class Sample(Brief):
 
     def marks(self, outside: float) -> NDArray[np.float64]:
         """Return the values that seem to mark what is missing; those above the others if that part has them."""
-        begins = np.flatnonzero(np.diff(self.values, prepend=-np.inf))
+        begins = np.flatnonzero(np.append(True, self.values[1:] != self.values[:-1]))
         values, counts = self.values[begins], np.add.reduceat(self._counts, begins)
         below = int(np.searchsorted(values, 0))
         most = values[-1] if values[-1] in _MARKS_ABOVE and counts[-1] > outside * self.upto[-1] else np.inf
