@@ -12,8 +12,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from variflow import _core, forks
-from variflow._core import get_threads, set_threads
-from variflow.cpus import cpu_quota
+from variflow._core import get_threads
+from variflow.cpus import cpu_quota, set_threads
 
 if TYPE_CHECKING:
     from variflow import compat, datasets, energy, evaluation, filters, flowops, io, metrics, models, solve, view
