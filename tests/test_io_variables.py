@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import os
+import tracemalloc
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -250,6 +251,21 @@ def test_a_netcdf_that_is_shortened_while_it_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(netcdf, "refuse_another", lambda *same: os.truncate(path, 4096))
     with pytest.raises(ImageFileError, match="was written to while it was read"):
         found[3]
+
+
+def test_a_netcdf_that_claims_what_it_has_not(tmp_path):
+    path = write(tmp_path / "a.nc", {"rain": (("y", "x"), STACK[0], {"scale_factor": 0.5})})
+    content = path.read_bytes()
+    place = content.index(b"scale_factor") + 12 + 4
+    assert content[place : place + 4] == b"\0\0\0\1"
+    path.write_bytes(content[:place] + b"\x20\0\0\1" + content[place + 4 :])
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageFileError, match="cannot be read"):
+            read_image(path)
+        assert tracemalloc.get_traced_memory()[1] < 1e7
+    finally:
+        tracemalloc.stop()
 
 
 def test_netcdf_that_lost_its_end_or_is_of_another_kind(tmp_path):

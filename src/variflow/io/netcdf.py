@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from pathlib import Path
@@ -50,6 +51,14 @@ class _Place(NamedTuple):
     attributes: dict[str, Any]
 
 
+class _Bounded(io.BufferedReader):
+    """A file that takes no memory for what is asked of it and not there."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, size_of(self) - self.tell())
+        return super().read(size if size is None or size < 0 else min(size, left))
+
+
 def _places(file: BinaryIO) -> dict[str, _Place]:
     """Return where each variable lies.
 
@@ -58,7 +67,7 @@ def _places(file: BinaryIO) -> dict[str, _Place]:
     """
     from scipy.io import netcdf_file
 
-    copy = os.fdopen(os.dup(file.fileno()), "rb")
+    copy = _Bounded(io.FileIO(os.dup(file.fileno())))
     copy.seek(0)
     with netcdf_file(copy, "r", mmap=True) as parsed:
         start = parsed._mm_buf.__array_interface__["data"][0]
