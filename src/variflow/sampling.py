@@ -24,9 +24,9 @@ FAR = 5_000
 # Where no other is below zero, so many times their range below it is enough: fill values are like that.
 FAR_BELOW_ZERO = 10
 # Nearer to the others, a value marks what is missing where a picture has none like it, and many pixels have just that
-# one: below zero, where no other is, if the gap is wider than their range; above them, if it is one that is used so, at
-# the end of a type or all nines, and the gap wider than any that a picture of bytes may have.
-_MARK_BELOW_ZERO, _MARK_ABOVE = 1, 16
+# one: below zero, where no other is, if the others would be left with a third of the contrast; above them, if it is one
+# that is used so, at the end of a type or all nines, and the gap wider than any that a picture of bytes may have.
+_MARK_BELOW_ZERO, _MARK_ABOVE = 2, 16
 _MARKS_ABOVE = (999, 9_999, 99_999, 999_999, 32_767, 65_504, 65_535)
 _MOST_MARKS_BELOW, _VALUES_OF_A_PICTURE = 3, 16
 # Intensities as far apart as this are noise, or rounding errors, and usual intensities above them are what there is to
