@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import types
 import warnings
 from dataclasses import dataclass, replace
 from typing import Any
@@ -396,6 +397,30 @@ def test_linear_residuals_that_are_not_finite_are_refused() -> None:
         run(Ratio() + Smoothness(), solver=Relaxation(5))
 
 
+@dataclass(frozen=True)
+class DifferenceOfChannels(DataTerm):
+    def residuals(self, d: Any, at: Any) -> Any:
+        return [residual(d, at) - (at.Ix[1] * d[0] + at.Iy[1] * d[1] + at.It[1])]
+
+
+def test_residuals_that_see_nothing_in_the_frames_are_refused() -> None:
+    @dataclass(frozen=True)
+    class Still(BrightnessConstancy):
+        def linearised(self, at: Any) -> Any:
+            return [(0 * jx, 0 * jy, r) for jx, jy, r in super().linearised(at)]
+
+    with pytest.raises(ValueError, match="no residual of Still depends on d in these frames"):
+        run(Still() + Smoothness(), solver=Relaxation(5))
+    gray = [np.repeat(frame[..., :1], 3, axis=2) for frame in (PAIR.frame0, PAIR.frame1)]
+    own = variflow.Model(DifferenceOfChannels() + Smoothness(), solver=Relaxation(5), warps=1)
+    with pytest.raises(ValueError, match="no residual of DifferenceOfChannels depends on d"):
+        variflow.estimate(*gray, own)
+    both = variflow.Model(DifferenceOfChannels() + BrightnessConstancy() + Smoothness(), solver=Relaxation(5), warps=1)
+    assert variflow.estimate(*gray, both).flow.any()
+    still = np.full((24, 32, 3), 0.5)
+    assert not variflow.estimate(still, still, own).flow.any()
+
+
 def test_the_term_whose_gradient_is_not_finite_is_named() -> None:
     root = Own(made=lambda d, at: [jnp.sqrt(residual(d, at) ** 2)])
     with pytest.raises(ValueError, match="the gradient of energy Own for the zero increment is not finite"):
@@ -411,6 +436,22 @@ def test_derivatives_through_an_energy_that_holds_a_traced_number_are_refused() 
     def end(weight: Any) -> Any:
         return variflow.estimate(PAIR.frame0, PAIR.frame1, lambda d, at: weight * good(d, at)).flow.sum()
 
+    def end_of_object(weight: Any) -> Any:
+        holder = types.SimpleNamespace(weight=weight)
+        method = types.MethodType(lambda held, d, at: held["weight"] * good(d, at), vars(holder))
+        return variflow.estimate(PAIR.frame0, PAIR.frame1, method).flow.sum()
+
+    class Weighted:
+        def __init__(self, weight: Any) -> None:
+            self.weight = weight
+
+        def __call__(self, d: Any, at: Any) -> Any:
+            return self.weight * good(d, at)
+
+    def end_of_weighted(weight: Any) -> Any:
+        return variflow.estimate(PAIR.frame0, PAIR.frame1, Weighted(weight)).flow.sum()
+
     for trace in (jax.grad, jax.jit):
-        with pytest.raises(TypeError, match="cannot be traced by JAX"):
-            trace(end)(0.1)
+        for function in (end, end_of_object, end_of_weighted):
+            with pytest.raises(TypeError, match="cannot be traced by JAX"):
+                trace(function)(0.1)
