@@ -1,7 +1,12 @@
 """What an energy takes from outside: a change of it is seen, and what has not changed is not compiled again."""
 
+import array
+import collections
+import contextvars
 import functools
+import threading
 import types
+import weakref
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -323,3 +328,123 @@ def test_a_fingerprint_ends_where_things_go_round():
     for thing in (ring, first, Holder):
         assert fingerprint(thing).key == fingerprint(thing).key
         hash(fingerprint(thing).key)
+
+
+def by_the_name_of_an_attribute():
+    return lambda d, at: getattr(settings, "weight"), lambda m: m.setattr(settings, "weight", 0.3)  # noqa: B009
+
+
+def by_one_of_several_names():
+    return lambda d, at: [vars(settings)[name] for name in ("weight",)], lambda m: m.setattr(settings, "weight", 0.3)
+
+
+def by_the_name_of_a_global():
+    return lambda d, at: globals()["WEIGHT"], lambda m: m.setitem(globals(), "WEIGHT", 0.3)
+
+
+def row():
+    numbers = array.array("d", [0.003])
+    return lambda d, at: numbers[0], lambda _: numbers.__setitem__(0, 0.3)
+
+
+def row_of_bytes():
+    numbers = bytearray([1])
+    return lambda d, at: numbers[0], lambda _: numbers.__setitem__(0, 2)
+
+
+def list_of_the_standard_library():
+    numbers = collections.UserList([0.003])
+    return lambda d, at: numbers[0], lambda _: numbers.__setitem__(0, 0.3)
+
+
+def variable_of_a_context():
+    weight = contextvars.ContextVar("weight", default=0.003)
+    return lambda d, at: weight.get(), lambda _: weight.set(0.3)
+
+
+def attribute_of_a_thread():
+    local = threading.local()
+    local.weight = 0.003
+    return lambda d, at: local.weight, lambda _: setattr(local, "weight", 0.3)
+
+
+def weakly_held():
+    holder = Holder()
+    reference = weakref.ref(holder)
+    return lambda d, at: reference().weight, lambda _: setattr(holder, "weight", 0.3)
+
+
+def mask_of_an_array():
+    picture = np.ma.array([1.0, 2.0], mask=[True, False])
+    return lambda d, at: picture.filled(0.0), lambda _: picture.mask.__setitem__(0, False)
+
+
+def helper_that_keeps_answers():
+    @functools.lru_cache
+    def weight():
+        return TABLE["weight"]
+
+    return lambda d, at: weight(), lambda m: m.setitem(TABLE, "weight", 0.3)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        by_the_name_of_an_attribute,
+        by_one_of_several_names,
+        by_the_name_of_a_global,
+        row,
+        row_of_bytes,
+        list_of_the_standard_library,
+        variable_of_a_context,
+        attribute_of_a_thread,
+        weakly_held,
+        mask_of_an_array,
+        helper_that_keeps_answers,
+    ],
+    ids=lambda case: case.__name__,
+)
+def test_a_change_of_what_is_rarely_captured_is_seen(case, monkeypatch):
+    energy, change = case()
+    before = fingerprint(energy).key
+    assert fingerprint(energy).key == before
+    change(monkeypatch)
+    assert fingerprint(energy).key != before
+
+
+def test_a_counter_hides_nothing_beside_it_in_a_dict():
+    state = {"calls": 0, "weight": 0.003, "sizes": {}}
+
+    def energy(d, at):
+        return state
+
+    before = fingerprint(energy)
+    state["calls"] += 1
+    state["sizes"][24, 32] = state["calls"]
+    state["last"] = 3
+    before.note_written(fingerprint(energy))
+    known = fingerprint(energy).key
+    state["calls"], state["sizes"][24, 32], state["last"] = 5, 5, 5
+    assert fingerprint(energy).key == known
+    state["weight"] = 0.3
+    assert fingerprint(energy).key != known
+
+
+def test_a_change_beside_a_counter_in_a_dict_changes_the_flow(monkeypatch):
+    state = {"calls": 0, "weight": 0.003}
+
+    def energy(d, at):
+        state["calls"] += 1
+        return squares(d, at, state["weight"])
+
+    np.testing.assert_allclose(flow_of(energy), expected(0.003), atol=1e-4)
+    state["weight"] = 0.3
+    np.testing.assert_allclose(flow_of(energy), expected(0.3), atol=1e-4)
+
+
+def test_a_closure_may_be_empty():
+    def energy(d, at):
+        return squares(d, at, 0.003) if at is not None else later
+
+    assert np.isfinite(flow_of(energy)).all()
+    later = None

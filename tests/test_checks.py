@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import types
 import warnings
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,6 +44,10 @@ def total_variation(d: Any, at: Any) -> Any:
     return jnp.sqrt((u[1:, 1:] - u[:-1, 1:]) ** 2 + (u[1:, 1:] - u[1:, :-1]) ** 2).sum()
 
 
+def by_its_own_length(d: Any, at: Any) -> Any:
+    return ((d[0] / jnp.sqrt(d[0] ** 2)) ** 2).sum()
+
+
 def run(energy: Any, **settings: Any) -> Any:
     return variflow.estimate(PAIR.frame0, PAIR.frame1, variflow.Model(energy, **{"warps": 2, **settings}))
 
@@ -56,6 +61,12 @@ def run(energy: Any, **settings: Any) -> Any:
         (lambda d, at: data(d, at) + (d[0] * jnp.log(d[0] ** 2)).sum(), "energy returned nan for the zero increment"),
         (lambda d, at: data(d, at) + jnp.arccos(1 + d[0] ** 2).sum(), "is not finite"),
         (lambda d, at: data(d, at) + jnp.inf, "energy returned inf for the zero increment"),
+        (
+            lambda d, at: (d[0] / jnp.hypot(*d)).sum(),
+            r"energy returned nan for .* division by 0.*: write .*1 / \(x \+ 1",
+        ),
+        (BrightnessConstancy() + by_its_own_length, "energy by_its_own_length returned nan for the zero increment"),
+        (lambda d, at: jnp.where(d[0] > 0, jnp.sqrt(d[0]), d[1]).sum(), "the branch that jnp.where does not take"),
         (lambda d, at: data(jnp.round(jnp.stack(d)), at), "gradient of energy is zero everywhere"),
         (lambda d, at: ((at.Ix * d[0] + at.It) > 0).sum() * 1.0, "gradient of energy is zero everywhere"),
         (lambda d, at: 1.0, "gradient of energy is zero everywhere"),
@@ -124,6 +135,11 @@ def test_a_flow_alone_may_be_smoothed() -> None:
         (good, optax.sgd(100.0), "diverged .*: lower the learning rate of the optimiser of optax"),
         (good, optimistix.GradientDescent(1e3, rtol=1e-4, atol=1e-4), "lower the learning rate of GradientDescent"),
         (lambda d, at: jnp.sqrt(1 + d[0] ** 2).sum() + good(d, at), optax.sgd(30.0), "lower the learning rate"),
+        (
+            lambda d, at: jnp.exp(-2 - d[0]).sum(),
+            optax.sgd(300.0),
+            r"half of the pixels moved by more than \d\d pixels",
+        ),
     ],
 )
 def test_what_diverges_warns_and_moves_nothing_far(energy: Any, solver: Any, message: str) -> None:
@@ -144,13 +160,14 @@ def test_increments_that_raise_the_energy_are_dropped() -> None:
     assert "the energy rose in 2 of 2 solves" in result.reason
 
 
-def test_a_gradient_that_ends_later_ends_the_estimate_there() -> None:
+@pytest.mark.parametrize("solver", [None, optax.adam(0.05)], ids=["LBFGS", "adam"])
+def test_a_gradient_that_ends_later_ends_the_estimate_there(solver: Any) -> None:
     def later(d: Any, at: Any) -> Any:
         far = jnp.abs(at.flow[0]).max() > 0.3
         return good(d, at) + jax.lax.cond(far, lambda: jnp.sqrt(d[0] ** 2).sum(), lambda: 0.0)
 
     with pytest.warns(variflow.VariflowWarning, match=r"gradient of the energy is not finite .*level 0, warp 1"):
-        result = run(later, warps=3)
+        result = run(later, solver=solver, warps=3)
     assert "gradient of the energy is not finite" in result.reason
     assert len(result.energies) == 2
     assert not result.converged
@@ -197,6 +214,8 @@ def test_converged_says_whether_the_last_warp_hardly_moved_anything() -> None:
         (None, 100, True),
         (optax.adam(0.05), 150, True),
         (optax.sgd(1e-9), 20, False),
+        (optax.sgd(0.0), 2, False),
+        (None, 1, False),
         (optax.sgd(0.05), 20, False),
         (optimistix.NonlinearCG(rtol=1e-3, atol=1e-3), 100, False),
     ],
@@ -258,6 +277,7 @@ def with_assignment(d: Any, at: Any) -> Any:
         (lambda d, at: math.sqrt(data(d, at)), "makes a number of Python of a value, as float"),
         (with_assignment, r"assigns to a part of an array, which JAX cannot: use array.at\[index\].set"),
         (lambda d, at: [1.0, 2.0][data(d, at).astype(int)], "uses a value as an index"),
+        (lambda d, at: float(f"{data(d, at):.3f}"), "writes a value as text, .*: use jax.debug.print"),
         (BrightnessConstancy() + with_numpy, r"energy BrightnessConstancy \+ with_numpy computes with numpy"),
     ],
 )
@@ -265,6 +285,27 @@ def test_what_jax_cannot_trace_is_said_in_a_sentence(energy: Any, message: str) 
     with pytest.raises(TypeError, match=message) as caught:
         variflow.iterate(PAIR.frame0, PAIR.frame1, energy)
     assert caught.value.__cause__ is not None
+
+
+def test_a_missing_return_is_named() -> None:
+    with pytest.raises(TypeError, match=r"energy returned a NoneType, wanted .*; does it lack a return"):
+        variflow.iterate(PAIR.frame0, PAIR.frame1, lambda d, at: None)
+
+
+def test_a_value_kept_from_another_call_is_said_in_a_sentence() -> None:
+    kept: list[Any] = []
+
+    def energy(d: Any, at: Any) -> Any:
+        kept.append(data(d, at))
+        return kept[0] + data(d, at)
+
+    with pytest.raises(TypeError, match="energy uses a value that was kept from another call of it"):
+        variflow.iterate(PAIR.frame0, PAIR.frame1, energy)
+
+
+def test_rates_of_optax_may_follow_a_schedule() -> None:
+    rate = optax.exponential_decay(0.5, transition_steps=10, decay_rate=0.5)
+    assert run(good, solver=optax.sgd(rate), steps=10, warps=1).flow.any()
 
 
 def test_exceptions_of_an_energy_pass_with_a_note() -> None:
@@ -356,6 +397,30 @@ def test_linear_residuals_that_are_not_finite_are_refused() -> None:
         run(Ratio() + Smoothness(), solver=Relaxation(5))
 
 
+@dataclass(frozen=True)
+class DifferenceOfChannels(DataTerm):
+    def residuals(self, d: Any, at: Any) -> Any:
+        return [residual(d, at) - (at.Ix[1] * d[0] + at.Iy[1] * d[1] + at.It[1])]
+
+
+def test_residuals_that_see_nothing_in_the_frames_are_refused() -> None:
+    @dataclass(frozen=True)
+    class Still(BrightnessConstancy):
+        def linearised(self, at: Any) -> Any:
+            return [(0 * jx, 0 * jy, r) for jx, jy, r in super().linearised(at)]
+
+    with pytest.raises(ValueError, match="no residual of Still depends on d in these frames"):
+        run(Still() + Smoothness(), solver=Relaxation(5))
+    gray = [np.repeat(frame[..., :1], 3, axis=2) for frame in (PAIR.frame0, PAIR.frame1)]
+    own = variflow.Model(DifferenceOfChannels() + Smoothness(), solver=Relaxation(5), warps=1)
+    with pytest.raises(ValueError, match="no residual of DifferenceOfChannels depends on d"):
+        variflow.estimate(*gray, own)
+    both = variflow.Model(DifferenceOfChannels() + BrightnessConstancy() + Smoothness(), solver=Relaxation(5), warps=1)
+    assert variflow.estimate(*gray, both).flow.any()
+    still = np.full((24, 32, 3), 0.5)
+    assert not variflow.estimate(still, still, own).flow.any()
+
+
 def test_the_term_whose_gradient_is_not_finite_is_named() -> None:
     root = Own(made=lambda d, at: [jnp.sqrt(residual(d, at) ** 2)])
     with pytest.raises(ValueError, match="the gradient of energy Own for the zero increment is not finite"):
@@ -371,6 +436,22 @@ def test_derivatives_through_an_energy_that_holds_a_traced_number_are_refused() 
     def end(weight: Any) -> Any:
         return variflow.estimate(PAIR.frame0, PAIR.frame1, lambda d, at: weight * good(d, at)).flow.sum()
 
+    def end_of_object(weight: Any) -> Any:
+        holder = types.SimpleNamespace(weight=weight)
+        method = types.MethodType(lambda held, d, at: held["weight"] * good(d, at), vars(holder))
+        return variflow.estimate(PAIR.frame0, PAIR.frame1, method).flow.sum()
+
+    class Weighted:
+        def __init__(self, weight: Any) -> None:
+            self.weight = weight
+
+        def __call__(self, d: Any, at: Any) -> Any:
+            return self.weight * good(d, at)
+
+    def end_of_weighted(weight: Any) -> Any:
+        return variflow.estimate(PAIR.frame0, PAIR.frame1, Weighted(weight)).flow.sum()
+
     for trace in (jax.grad, jax.jit):
-        with pytest.raises(TypeError, match="cannot be traced by JAX"):
-            trace(end)(0.1)
+        for function in (end, end_of_object, end_of_weighted):
+            with pytest.raises(TypeError, match="cannot be traced by JAX"):
+                trace(function)(0.1)

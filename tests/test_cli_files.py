@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from typer.testing import CliRunner
 
 import variflow
@@ -90,6 +91,26 @@ def test_an_output_is_never_an_input_or_another_output(folder, arguments, said):
     before = contents(folder)
     refused(run("estimate", "a.png", "b.png", *arguments), said, "would be overwritten")
     assert contents(folder) == before
+
+
+def test_a_file_that_is_named_with_a_variable_is_an_input(folder):
+    h5py, zarr = pytest.importorskip("h5py"), pytest.importorskip("zarr")
+    with h5py.File("in.h5", "w") as file:
+        for name, frame in zip("ab", (PAIR.frame0, PAIR.frame1), strict=True):
+            file[f"deep/{name}"] = frame[..., 0]
+    group = zarr.open_group("in.zarr", mode="w")
+    for name, frame in zip(("a.zarr", "b.zarr"), (PAIR.frame0, PAIR.frame1), strict=True):
+        group.create_array(name, data=frame[..., 0])
+    link("symlink", "in.h5", "soft.h5")
+    before = contents(folder)
+    pair = ["in.h5:/deep/a", "in.h5:/deep/b"]
+    for output in ("in.h5", "soft.h5"):
+        refused(run("estimate", *pair, "-o", output, "-m", "quick"), f"{output} is the same as FRAME0 in.h5:/deep/a")
+    pair = ["in.zarr:a.zarr", "in.zarr:/b.zarr"]
+    refused(run("estimate", *pair, "-o", "in.zarr/b.zarr", "-m", "quick"), "is the same as FRAME1 in.zarr:/b.zarr")
+    refused(estimate("--mask", "in.h5:deep/a", output="in.h5"), "is the same as --mask in.h5:deep/a")
+    assert contents(folder) == before
+    assert run("estimate", *pair, "-o", "out.zarr", "-m", "quick").exit_code == 0
 
 
 def test_other_commands_do_not_write_over_what_they_read(folder):
@@ -308,6 +329,7 @@ def test_messages_name_files_and_no_functions(folder):
     said = [result.stderr for result in done]
     assert "black.npy has no usable pixel" in said[2]
     assert said[3].startswith("variflow: small.flo has shape") or "truth.flo" in said[3]
+    assert said[1].endswith("truth.flo: is a .flo file, no image that can be read; `variflow show` paints a flow\n")
     assert "--scale" in said[5]
     assert "--dataset: 'Sintel' is no data set" in said[6]
     assert "did you mean 'sintel'?" in said[6]
@@ -374,6 +396,16 @@ def test_an_output_that_cannot_be_written_is_one_line_and_a_status(folder, line,
     else:
         assert done.returncode == 1
     assert lines == [f"variflow: {said}"]
+
+
+def test_what_libraries_log_is_not_printed(folder):
+    page = {"photometric": "minisblack", "metadata": None, "description": "text" * 9}
+    tifffile.imwrite("a.tif", np.zeros((40, 50), np.uint8), compression="zlib", **page)
+    os.truncate("a.tif", 200)
+    done = shell("variflow estimate a.tif b.png -o f.flo", folder)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"variflow: a.tif: ")
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("streams", ["2>&-", ">&- 2>&-", "<&- 2>&-", pytest.param("2>/dev/full", marks=needs_full)])

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import variflow
 from variflow.base.cpus import cpu_quota
 
 TOGETHER = "sys/fs/cgroup"
@@ -111,3 +112,11 @@ os.waitpid(child, 0)
 def test_a_quota_limits_the_threads():
     code = "from variflow import _core; _core.limit_threads(1); variflow.set_threads(64); print(variflow.get_threads())"
     assert printed(code) == ["1"]
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.5, "2", None, 10**30])
+def test_a_number_of_threads_that_cannot_be_is_named(count):
+    before = variflow.get_threads()
+    with pytest.raises((TypeError, ValueError), match=r"^n is .*, wanted .* from 1 to 4096$"):
+        variflow.set_threads(count)
+    assert variflow.get_threads() == before

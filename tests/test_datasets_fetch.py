@@ -127,6 +127,22 @@ def test_a_full_disk_is_said_and_the_download_goes_on(server, tmp_path, small_di
     assert names(tmp_path / "data") == names(tmp_path / "whole")
 
 
+def test_two_fetches_into_one_folder_do_not_mix(server, tmp_path):
+    """One part belongs to both of them."""
+    server.break_after = 100_000
+    with pytest.raises(OSError, match="broke off"):
+        fetch("piv", tmp_path)
+    server.break_after = None
+    both = [threading.Thread(target=fetch, args=("piv", tmp_path)) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert len(server.asked) == 2  # the second of them found everything there
+    assert load("piv", tmp_path)[0].valid.all()
+    assert [name for name in names(tmp_path) if name.startswith(".")] == [".piv.zip.done"]
+
+
 def test_a_server_without_ranges_begins_again(server, tmp_path):
     server.break_after, server.ranges = 100_000, False
     with pytest.raises(OSError, match="broke off"):

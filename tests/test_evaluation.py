@@ -87,6 +87,14 @@ def test_what_does_not_count_is_nowhere_counted():
     assert measure(np.nan_to_num(pair.flow), pair)["pixels"] == 2
 
 
+@pytest.mark.parametrize("name", ["occlusion", "foreground", "valid"])
+@pytest.mark.parametrize("shape", [(), (4,), (1, 3, 4), (3, 1)])
+def test_marks_of_another_size_are_refused(name, shape):
+    sample = Sample("mine", None, None, np.zeros((3, 4, 2)), **{name: np.ones(shape, bool)})
+    with pytest.raises(ValueError, match=f"^sample.{name} has shape .* wanted .3, 4."):
+        measure(np.zeros((3, 4, 2)), sample)
+
+
 def test_gaps_are_filled_as_kitti_does_and_noted():
     flow = sample().flow.copy()
     flow[0, 1] = np.nan

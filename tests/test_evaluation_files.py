@@ -268,6 +268,17 @@ def test_evaluations_at_the_same_time_lose_nothing(tmp_path, monkeypatch):
     assert not [path for path in (tmp_path / "out").rglob("*") if path.name.startswith(".")]
 
 
+@pytest.mark.parametrize("name", ["file", "link"])
+def test_a_folder_that_cannot_be_one_is_named(tmp_path, name):
+    found = tree(tmp_path / "a")
+    (tmp_path / "file").write_text("something else")
+    (tmp_path / "link").symlink_to("link")
+    with pytest.raises(OSError, match=f"is there, and is no folder: '.*/{name}'"):
+        evaluate([found], ["still"], tmp_path / name)
+    with pytest.raises(OSError, match=f"{name}/below'"):
+        evaluate([found], ["still"], tmp_path / name / "below")
+
+
 def test_a_lock_goes_with_the_process_that_had_it(tmp_path):
     code = (
         "import pathlib, sys, time\n"

@@ -35,7 +35,7 @@ FILLS = st.sampled_from([0, 1, 0.5, 1e20, -3.4e38, 1e-300, 5e-324, 1e5, -9999])
     init=st.none() | arrays(np.float32, (*SHAPE, 2), elements=SINGLES),
     model=st.sampled_from(MODELS),
 )
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_nothing_finite_gives_a_nan(frames: Any, weights: Any, init: Any, model: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -29,6 +29,7 @@ class Stays(Term):
     kind: str = "square"
     reach: tuple[int, ...] = (1, 2)
     names: list[str] = field(default_factory=lambda: ["u"])
+    table: dict[Any, Any] = field(default_factory=lambda: {"u": 1, 2: "v", None: [3]})
     function: Any = abs
     nothing: None = None
     scale: float = 2.0
@@ -46,6 +47,7 @@ class Stays(Term):
         assert self.planes.shape == (3,)
         assert all(type(step) is int for step in self.reach)
         assert self.names == ["u"]
+        assert self.table == {"u": 1, 2: "v", None: [3]}
         u, v = d[0] + at.flow[0], d[1] + at.flow[1]
         steps = sum(u[k:].sum() * 0 for k in range(self.count))
         return self.scale * ((u - 1) ** 2 + v**2).sum() * self.planes[0] + steps

@@ -59,6 +59,57 @@ def test_fill_values_among_whole_numbers(pair, dtype):
     assert all(255 >= bound >= 0 for bound in images.intensity_range)
 
 
+NEAR = [("uint16", 65535), ("float32", 65535), ("float16", 65504), ("int16", 32767), ("float64", 9999), ("int16", -999)]
+NEAR += [("float32", -999), ("int32", -400), ("float64", -9999.5)]
+
+
+@pytest.mark.parametrize(("dtype", "fill"), NEAR)
+@pytest.mark.parametrize("share", [0.01, 0.25, 0.6])
+@pytest.mark.parametrize("both", [True, False])
+def test_a_fill_value_near_the_others_is_missing(pair, dtype, fill, share, both):
+    frames = [np.rint(frame * 255).astype(dtype) for frame in pair]
+    filled = [frame.copy() for frame in frames]
+    unusable = np.random.default_rng(2).random(frames[0].shape) < share
+    for frame in filled[: 1 + both]:
+        frame[unusable] = fill
+    with pytest.warns(
+        variflow.VariflowWarning, match="frame[01] has .* pixels far outside .*: taken as missing; mask="
+    ):
+        images = checked(*filled)
+    masked = checked(*frames, mask=(~unusable, ~unusable if both else None))
+    np.testing.assert_array_equal(images.valids[0], ~unusable)
+    assert images.intensity_range == masked.intensity_range
+    for found, wanted in zip(images.prepared()[:2], masked.prepared()[:2], strict=True):
+        np.testing.assert_array_equal(found.planes, wanted.planes)
+
+
+def test_several_marks_below_zero_and_far_values_are_told_together(pair):
+    frame0, frame1 = (np.rint(frame * 4000).astype(np.int32) for frame in pair)
+    frame0[:9], frame0[9:20, :30], frame0[30, 4:7], frame1[:, 70:] = -9999, -32768, 2**31 - 1, -9999
+    with pytest.warns(variflow.VariflowWarning, match="taken as missing"):
+        valids = checked(frame0, frame1).valids
+    assert [np.count_nonzero(~valid) for valid in valids] == [9 * 80 + 11 * 30 + 3, 64 * 10]
+
+
+def test_what_a_picture_may_hold_is_no_mark(pair):
+    gray = np.rint(pair[0] * 255)
+    lamp, dark, few = gray // 8, gray * 16, np.rint(pair[0] * 6)
+    lamp[10:20, 10:20] = 255
+    dark[5:9, 5:20], few[3:20, 3:9] = 65_535, -20
+    stars = 100 + 5 * np.random.default_rng(0).standard_normal((200, 200))
+    stars[50:53, 60:63] = 65_535
+    clipped = np.maximum(gray - 150, -60)  # dark and saturated below
+    many_below = np.where(gray > 120, gray, gray - 500)
+    echoes = np.where(gray < 60, -40, gray / 5)  # in decibels, and none of them
+    pictures = [lamp, lamp * 257, stars, few, clipped, many_below, echoes]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for picture in pictures:
+            assert checked(picture, np.roll(picture, 1, axis=1)).valids == [None, None]
+    with pytest.warns(variflow.VariflowWarning, match="taken as missing"):
+        checked(dark, dark)
+
+
 def test_several_fill_values_at_once(pair):
     frame0, frame1 = pair[0].copy(), pair[1].copy()
     frame0[3, 4:20], frame0[7, 8], frame1[40:, :9], frame1[0, 0] = 1e20, -3.4e38, 9.97e36, 1e10

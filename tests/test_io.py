@@ -417,6 +417,15 @@ def hostile_images() -> dict[str, bytes]:
     }
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_truncated_png_is_called_so(tmp_path, share):
+    write_image(tmp_path / "a.png", random.integers(0, 255, (40, 50, 3), np.uint8))
+    content = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ImageFileError, match=r"a\.png: truncated"):
+        read_image(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize("name", sorted(hostile_images()))
 def test_hostile_image_is_refused_with_path_and_reason(tmp_path, name):
     path = tmp_path / name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import struct
 from itertools import pairwise
 
@@ -12,6 +13,7 @@ import pytest
 import tifffile
 
 import variflow
+from variflow import VariflowWarning
 from variflow.io import Frames, ImageFileError, extras, read_frames, read_image, write_image
 
 random = np.random.default_rng(0)
@@ -67,6 +69,17 @@ def test_a_folder_is_read_in_the_order_of_its_numbers(folder):
 def test_a_name_that_looks_like_a_pattern_is_a_name_first(tmp_path):
     write_image(tmp_path / "a[1].png", np.full((4, 6), 7, np.uint8))
     assert read_frames(tmp_path / "a[1].png")[0].max() == 7
+
+
+def test_brackets_in_the_name_of_a_folder_are_brackets(tmp_path):
+    for name in ("shot[1]", "[red]"):
+        (tmp_path / name).mkdir()
+        for time in (2, 10):
+            write_image(tmp_path / name / f"a{time}.png", np.full((4, 5), time, np.uint8))
+        assert [frame.max() for frame in read_frames(f"{tmp_path}/{name}/*.png")] == [2, 10]
+    (tmp_path / "shot1").mkdir()
+    write_image(tmp_path / "shot1" / "b.png", np.zeros((4, 5), np.uint8))
+    assert read_frames(f"{tmp_path}/shot[0-9]/*.png").names == ["b.png"]
 
 
 def test_frames_are_read_when_they_are_asked_for(folder):
@@ -134,6 +147,29 @@ def test_a_stack_that_lost_its_end(tmp_path):
         read_frames(tmp_path / "a.tif")
     with pytest.raises(ImageFileError, match="truncated"):
         read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("how", [{"imagej": True, "metadata": {"axes": "TYX"}}, {"metadata": None, "bigtiff": True}])
+def test_a_stack_whose_later_pages_were_cut_off(tmp_path, how):
+    """Without them it would look like one image."""
+    stack = random.integers(0, 255, (5, 20, 30)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", **how)
+    content = (tmp_path / "a.tif").read_bytes()
+    for tenth in range(1, 10):
+        (tmp_path / "a.tif").write_bytes(content[: len(content) * tenth // 10])
+        for read in (read_frames, read_image):
+            with pytest.raises(ImageFileError, match="truncated"):
+                read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+def test_a_stack_that_lost_what_it_says_of_its_axes(tmp_path, bigtiff):
+    stack = random.integers(0, 255, (5, 2, 20, 30)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.ome.tif", stack, ome=True, metadata={"axes": "TCYX"}, bigtiff=bigtiff)
+    same(read_frames(tmp_path / "a.ome.tif"), np.moveaxis(stack, 1, -1))
+    os.truncate(tmp_path / "a.ome.tif", (tmp_path / "a.ome.tif").stat().st_size - 100)
+    with pytest.raises(ImageFileError, match="and its description at byte"):
+        read_frames(tmp_path / "a.ome.tif")
 
 
 # ---- arrays ---------------------------------------------------------------------------------------------------------
@@ -269,6 +305,40 @@ def test_a_video_is_turned_as_players_turn_it(tmp_path, rotation):
 
 
 @needs("av")
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [("a.avi", "ffv1", {}), ("a.mkv", "ffv1", {}), ("a.mov", "png", {"movflags": "faststart"})],
+)
+def test_a_video_that_lost_its_end_is_said(tmp_path, name, codec, options):
+    av = pytest.importorskip("av")
+    with av.open(tmp_path / name, "w", options=options) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "rgb24" if codec == "png" else "bgr0"
+        for image in random.integers(0, 255, (20, 32, 48, 3), np.uint8):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    assert len(read_frames(tmp_path / name)) == 20
+    content = (tmp_path / name).read_bytes()
+    for share in (0.4, 0.6, 0.8):
+        (tmp_path / name).write_bytes(content[: int(share * len(content))])
+        with pytest.warns(VariflowWarning, match=r"its video has 0\.8 s, and ends after .* s; it may be truncated"):
+            assert len(read_frames(tmp_path / name)) == pytest.approx(20 * share, abs=2)
+
+
+def test_a_damaged_frame_of_a_video_is_said(tmp_path):
+    av = pytest.importorskip("av")
+    with av.open(tmp_path / "a.mpg", "w") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for image in random.integers(0, 255, (6, 32, 48, 3), np.uint8):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    assert len(read_frames(tmp_path / "a.mpg")) == 6
+    os.truncate(tmp_path / "a.mpg", (tmp_path / "a.mpg").stat().st_size * 2 // 3)
+    with pytest.warns(VariflowWarning, match="s after the start is damaged, and may be wrong"):
+        assert list(read_frames(tmp_path / "a.mpg"))
+
+
 def test_what_is_no_video(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"this is no video")
     (tmp_path / "a.m3u8").write_text("#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")

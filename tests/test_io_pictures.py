@@ -168,6 +168,29 @@ def test_pictures_behind_a_jpeg(tmp_path):
         assert read_image(tmp_path / "b.jpg").shape == (20, 24, 3)
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.mjpeg", "frame1.jpeg"])
+def test_jpegs_one_after_the_other_are_a_video(tmp_path, name):
+    pytest.importorskip("av")
+    stream = [jpeg(np.full((16, 24, 3), 60 * time, np.uint8)) for time in range(4)]
+    (tmp_path / name).write_bytes(b"".join(stream))
+    assert [int(frame[0, 0, 0]) for frame in read_frames(tmp_path / name)] == pytest.approx([0, 60, 120, 180], abs=3)
+    with pytest.raises(ImageFileError, match=r"is a video \(Motion JPEG\), no single image"):
+        read_image(tmp_path / name)
+
+
+def test_what_follows_a_jpeg_and_is_no_frame(tmp_path):
+    image = np.full((16, 24, 3), 90, np.uint8)
+    for tail in (b"\xff\xd8\xff", jpeg(image[:8]), jpeg(image)[:10], b"\0" * 99 + jpeg(image)):
+        (tmp_path / "a.jpg").write_bytes(jpeg(image) + tail)
+        check(tmp_path / "a.jpg", image)
+
+
+def jpeg(image: np.ndarray) -> bytes:
+    written = io.BytesIO()
+    Image.fromarray(image).save(written, "JPEG", quality=98)
+    return written.getvalue()
+
+
 # ---- the older formats ----------------------------------------------------------------------------------------------
 
 

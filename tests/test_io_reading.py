@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from variflow.io import FlowFileError, ImageFileError, npy, read_flow, read_frames, read_image, write_flow
+from variflow.io import FlowFileError, ImageFileError, claims, npy, read_flow, read_frames, read_image, write_flow
 
 random = np.random.default_rng(0)
 STACK = random.integers(0, 255, (6, 40, 50), np.uint8)
@@ -262,3 +262,13 @@ def test_what_is_read_belongs_to_the_reader(tmp_path):
     assert np.array_equal(frame, STACK[0])
     frame[:] = 0
     assert np.array_equal(read_image(Path(tmp_path / "a.npy")), STACK[0])
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+@pytest.mark.parametrize("kind", [kind for kind in FLOWS if kind not in (".flo", ".pfm", ".npy", ".tif")])
+def test_what_is_written_is_dense_enough_to_be_believed(tmp_path, kind, value, monkeypatch):
+    monkeypatch.setattr(claims, "_HARMLESS", 1 << 14)
+    monkeypatch.setattr(claims, "_LARGE", 1 << 14)
+    flow = np.full((300, 400, 2), value, np.float32)
+    write_flow(tmp_path / f"a{kind}", flow)
+    assert np.array_equal(read_flow(tmp_path / f"a{kind}"), flow, equal_nan=True)

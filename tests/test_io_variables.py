@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import os
+import tracemalloc
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from scipy.io import netcdf_file
 
-from variflow.io import ImageFileError, read_frames, read_image, write_image
+from variflow.io import ImageFileError, netcdf, read_frames, read_image, write_image
 
 random = np.random.default_rng(0)
 STACK = random.integers(0, 200, (4, 6, 8)).astype(np.int16)
@@ -205,6 +206,68 @@ def test_hdf5_that_leads_elsewhere_or_lies(tmp_path):
         read_image(tmp_path / "d.h5")
 
 
+def test_names_that_are_links_within_hdf5(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["a"] = STACK[0]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["entry/instrument/detector"] = STACK[0]
+        file["entry/second"] = file["entry/instrument/detector"]
+        file["entry/data"] = h5py.SoftLink("instrument/detector")
+        file["short"] = h5py.SoftLink("/entry/instrument")
+        file["long"] = h5py.SoftLink("/short/../short/detector")
+        file["circle"] = h5py.SoftLink("/circle")
+        file["nowhere"] = h5py.SoftLink("/gone")
+        file["outside"] = h5py.ExternalLink("other.h5", "a")
+        file["around"] = h5py.SoftLink("/outside")
+    frames(tmp_path / "a.h5", STACK[:1])
+    for name in ("entry/second", "/entry/data", "short/detector", "entry/instrument/detector"):
+        frames(f"{tmp_path}/a.h5:{name}", STACK[:1])
+    for name in ("circle", "nowhere", "outside", "around", "short", "entry/data/deeper", "long"):
+        with pytest.raises(ImageFileError, match=f"has no variable {name}"):
+            read_frames(f"{tmp_path}/a.h5:{name}")
+
+
+def test_records_of_several_variables_that_take_turns(tmp_path):
+    rows, other = STACK[0].astype("f4"), STACK[1:, 0, 0].astype("i2")
+    path = write(
+        tmp_path / "a.nc",
+        {
+            "rain": (("time", "x"), rows[:3], {}),
+            "gauge": (("time",), other, {}),
+            "wind": (("time", "y", "x"), STACK[:3].astype("f8"), {}),
+            "level": (("one", "y", "x"), STACK[:1], {}),
+        },
+    )
+    frames(f"{path}:rain", rows[None, :3])
+    frames(f"{path}:wind", STACK[:3].astype("f8"))
+    frames(f"{path}:level", STACK[:1])
+
+
+def test_a_netcdf_that_is_shortened_while_it_is_read(tmp_path, monkeypatch):
+    """A map of it would end the process."""
+    path = write(tmp_path / "a.nc", {"rain": (("time", "y", "x"), STACK.repeat(99, 1), {})})
+    found = read_frames(path)
+    monkeypatch.setattr(netcdf, "refuse_another", lambda *same: os.truncate(path, 4096))
+    with pytest.raises(ImageFileError, match="was written to while it was read"):
+        found[3]
+
+
+def test_a_netcdf_that_claims_what_it_has_not(tmp_path):
+    path = write(tmp_path / "a.nc", {"rain": (("y", "x"), STACK[0], {"scale_factor": 0.5})})
+    content = path.read_bytes()
+    place = content.index(b"scale_factor") + 12 + 4
+    assert content[place : place + 4] == b"\0\0\0\1"
+    path.write_bytes(content[:place] + b"\x20\0\0\1" + content[place + 4 :])
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageFileError, match="cannot be read"):
+            read_image(path)
+        assert tracemalloc.get_traced_memory()[1] < 1e7
+    finally:
+        tracemalloc.stop()
+
+
 def test_netcdf_that_lost_its_end_or_is_of_another_kind(tmp_path):
     path = write(tmp_path / "a.nc", {"t": (("time", "y", "x"), STACK, {})})
     content = path.read_bytes()
@@ -270,6 +333,23 @@ def test_as_xarray_reads_them(tmp_path, engine, kind):
     found = np.stack(list(read_frames(tmp_path / "a.nc")))
     assert np.array_equal(np.isnan(found), np.isnan(wanted))
     assert np.nanmax(np.abs(found - wanted)) < 1e-4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ({"scale_factor": 0.0}, "multiply its numbers by is 0"),
+        ({"scale_factor": np.nan}, "its scale_factor is nan, one finite number is wanted"),
+        ({"scale_factor": np.float64([0.5, 0.25])}, "its scale_factor is "),
+        ({"scale_factor": "much"}, "its scale_factor is much"),
+        ({"scale_factor": 2.0, "add_offset": np.inf}, "its add_offset is inf"),
+    ],
+)
+def test_numbers_of_which_nobody_knows_what_they_mean(tmp_path, kind, attributes, said):
+    path = write(tmp_path / f"a{kind}", {"rain": (("y", "x"), STACK[0], attributes)})
+    with pytest.raises(ImageFileError, match=f"frame 0 of rain cannot be read: .*{said}"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("version", [2, 3])
@@ -403,7 +483,7 @@ def test_what_is_no_image_says_what_it_is_and_what_reads_it(tmp_path):
         write_flow(tmp_path / f"a.{extension}", flow)
         for read in (read_image, read_frames):
             with pytest.raises(
-                ImageFileError, match=r"variflow\.read_flow reads a flow, and `variflow show` paints it"
+                ImageFileError, match=r"`variflow show` paints a flow, and variflow\.read_flow reads it"
             ):
                 read(tmp_path / f"a.{extension}")
     if pytest.importorskip("h5py"):

@@ -55,6 +55,14 @@ def test_a_callback_that_returns_neither_is_an_error(answer):
         variflow.estimate(*FRAMES, MODEL, callback=lambda state: answer)
 
 
+def test_a_callback_that_waits_is_refused():
+    async def callback(state):
+        return False
+
+    with pytest.raises(TypeError, match="callback is an async function"):
+        variflow.estimate(*FRAMES, MODEL, callback=callback)
+
+
 def test_a_callback_that_is_no_function_is_refused_before_any_work():
     with pytest.raises(TypeError, match="callback is a int, wanted a function of the State"):
         variflow.estimate(*FRAMES, MODEL, callback=3)
@@ -170,6 +178,7 @@ def test_a_filter_may_return_any_two_planes(of):
         (lambda u, v: (u, np.full_like(v, np.inf)), "not finite at 320 pixels"),
         (lambda u, v: (u, np.full(v.shape, 1e300)), "not finite at 320 pixels"),
         (lambda u, v: (np.ma.masked_array(u, u < 99), v), "not finite at 320 pixels"),
+        (lambda u, v: ([[1, 2], [3]], v), "returned what NumPy cannot read"),
     ],
 )
 def test_a_filter_that_returns_no_flow_is_refused_by_name(of, said):

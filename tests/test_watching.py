@@ -10,7 +10,7 @@ import variflow
 from variflow import models
 from variflow.datasets import synthetic
 from variflow.energy import BrightnessConstancy, CensusConstancy, GradientConstancy, Smoothness
-from variflow.lighting import forgiven_changes
+from variflow.lighting import are_negatives, forgiven_changes
 
 OF_BRIGHTNESS = ["horn-schunck", "tv-l1"]
 WITH_GRADIENTS = ["brox", "classic-nl", "huber-l1", "tgv-l1", "lucas-kanade", "realtime"]
@@ -88,3 +88,46 @@ def test_what_energies_forgive():
     assert forgiven_changes(brightness + gradient) != forgiven_changes(brightness + Smoothness())
     for forgiving in (gradient + Smoothness(), 0.0 * brightness + gradient, CensusConstancy(), lambda d, at: 0.0):
         assert forgiven_changes(forgiving) is None
+
+
+INVERTED = [lambda frame: 255 - frame, lambda frame: -frame.astype(np.float32), np.invert, lambda frame: 9 - frame / 2]
+
+
+@pytest.mark.parametrize("inverted", INVERTED)
+@pytest.mark.parametrize("name", ["realtime", "fast", "horn-schunck", "tv-l1"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_negative_is_told(pair, inverted, name, which):
+    frames = [pair.frame0, pair.frame1]
+    frames[which] = inverted(frames[which])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = variflow.estimate(*frames, name)
+    assert sum("frame1 looks like the negative of frame0" in str(warning.message) for warning in caught) == 1
+    assert "looks like the negative" in result.reason
+
+
+def test_a_negative_in_a_video_is_told_by_its_number(pair):
+    with pytest.warns(variflow.VariflowWarning, match="frame 2 looks like the negative of frame 1"):
+        list(variflow.estimate_video([pair.frame0, pair.frame1, 255 - pair.frame0], "realtime"))
+
+
+def test_what_moved_is_no_negative(pair):
+    y, x = np.mgrid[:60, :80]
+    random = np.random.default_rng(0)
+    gray = pair.frame0.mean(axis=2)
+    blob, texture = np.exp(-((x - 20) ** 2 + (y - 30) ** 2) / 90), gray[:60, :80] / 255
+    pairs = [(gray, np.roll(gray, 40, 1)), (gray, gray[::-1]), (gray, gray), (blob, np.roll(blob, 40, 1))]
+    pairs += [(random.random((9, 9)), random.random((9, 9))) for _ in range(20)]
+    pairs += [(np.zeros((30, 40)), np.zeros((30, 40))), (x > 40, x < 40), ((x + y) % 2, (x + y + 1) % 2)]
+    for period in (8, 16, 24, 40):
+        for shift in (0.4, 0.5):
+            pairs.append([np.sin(2 * np.pi * (x / period - part)) + texture for part in (0, shift)])
+    for pair in pairs:
+        assert not are_negatives(*(np.asarray(frame, np.float32)[None] for frame in pair))
+
+
+def test_light_beyond_what_can_be_matched_is_told(pair):
+    gray = pair.frame1.astype(float)
+    for fainter in (gray * 0.34 + 80, gray * 0.4, 255 - (255 - gray) * 0.38):
+        with pytest.warns(variflow.VariflowWarning, match="the light differs"):
+            variflow.estimate(pair.frame0, fainter.astype(np.uint8), "horn-schunck")

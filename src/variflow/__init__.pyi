@@ -1,5 +1,6 @@
 from . import compat, datasets, energy, evaluation, filters, flowops, io, metrics, models, solve, view
-from ._core import get_threads, set_threads
+from ._core import get_threads
+from .base.cpus import set_threads
 from .base.errors import VariflowWarning
 from .base.memory import release_memory
 from .driver import estimate, iterate

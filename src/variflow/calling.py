@@ -7,9 +7,11 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
+from itertools import islice
 from typing import Any, ParamSpec, TypeVar
 
 from variflow.base.choices import suggestion
+from variflow.energy.autodiff.fingerprint import content
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
@@ -55,8 +57,15 @@ def _is_traced(value: Any, seen: frozenset[int] = frozenset()) -> bool:
         parts = value[:_MOST]
     elif isinstance(value, functools.partial):
         parts = (value.func, *value.args, *value.keywords.values())
+    elif isinstance(value, dict):
+        parts = islice(value.values(), _MOST)
     elif inspect.isfunction(value):
-        parts = (*(value.__defaults__ or ()), *inspect.getclosurevars(value).nonlocals.values())
+        cells = value.__closure__ or ()
+        parts = (*(value.__defaults__ or ()), *(held for cell in cells for held in content(cell)))
+    elif inspect.ismethod(value):
+        parts = (value.__self__,)
+    elif callable(value) and not isinstance(value, type):
+        parts = islice(getattr(value, "__dict__", {}).values(), _MOST)
     return id(value) not in seen and any(_is_traced(part, seen | {id(value)}) for part in parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterator
 from itertools import takewhile
@@ -19,7 +20,7 @@ from variflow.filters import filtered
 from variflow.frames.checking import checked
 from variflow.frames.pyramid import Level, nearest
 from variflow.images.resampling import Planes, resample_flow
-from variflow.lighting import match_light, watch_light
+from variflow.lighting import match_light, warn_of_negatives, watch_light
 from variflow.linearisation.comparison import Comparison
 from variflow.matching.matches import Matches
 from variflow.model import Model
@@ -213,6 +214,9 @@ def run_to_end(
 
 def _is_true(answer: Any) -> bool:
     """Return whether a callback's answer is true; raise TypeError if it is neither true nor false."""
+    if inspect.iscoroutine(answer):
+        answer.close()
+        raise TypeError("callback is an async function, which nobody awaits here, wanted an ordinary one")
     try:
         if getattr(answer, "size", 1) == 1:  # NumPy may still take an empty array for false
             return bool(answer)
@@ -226,13 +230,15 @@ def iterate_problem(problem: Problem, initialiser: Initialiser) -> Iterator[Stat
     problem, instead = problem.with_solver()
     start = initialiser.start(problem)
     problem.check_slope(start.level, start.planes)
-    return _coarse_to_fine(problem, initialiser, start, instead)
+    remarks = (*problem.images.remarks, *warn_of_negatives(problem))
+    return _coarse_to_fine(problem, initialiser, start, instead, remarks)
 
 
-def _coarse_to_fine(problem: Problem, initialiser: Initialiser, start: Start, instead: str) -> Iterator[State]:
+def _coarse_to_fine(
+    problem: Problem, initialiser: Initialiser, start: Start, instead: str, remarks: tuple[str, ...]
+) -> Iterator[State]:
     model = problem.model
     index, flow, begins = start.level, start.planes, True
-    remarks = tuple(problem.images.remarks)
     watched = model.light == "same"
     occlusion = None
     rises: list[tuple[int, str]] = []  # at each warp, its level and why its increment was dropped

@@ -48,9 +48,13 @@ def filtered(
     returned: Any = function((u.copy(), v.copy()), at.lent())
     what = f"filter returned {{}} at {where}, wanted the planes (u, v), each {u.shape}"
     try:
-        planes = [np.asanyarray(plane) for plane in returned]
+        planes = list(returned)
     except TypeError:
         raise TypeError(what.format(f"a {type(returned).__name__}")) from None
+    try:
+        planes = [np.asanyarray(plane) for plane in planes]
+    except ValueError:
+        raise TypeError(what.format("what NumPy cannot read as planes")) from None
     if [plane.shape for plane in planes] != [u.shape, u.shape]:
         shapes = " and ".join(str(plane.shape) for plane in planes[:4])
         raise ValueError(what.format(f"{len(planes)} planes" + (f" of shape {shapes}" if len(planes) < 5 else "")))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from variflow.base.errors import warn
 from variflow.energy.data import BrightnessConstancy, DataTerm
 from variflow.energy.term import Energy
@@ -23,6 +25,13 @@ _LARGEST_WATCHED = 5_000
 # which forgive small changes. Frames in steady light, of any of the public data sets, are far from it.
 _OF_BRIGHTNESS = ((4 / 255, 0.35), (12 / 255, 0.5))
 _OF_MORE = ((12 / 255, 0.2),)
+
+# The smallest and the largest gain that is looked for: what cannot be matched is to be told all the more.
+_GAINS = (0.2, 5.0)
+# One frame is the negative of the other if, shifted so that they look least alike, their correlation is below this, and
+# if where they look most alike it is less than such a part of that: stripes do both. The public data sets are far from
+# it, and as far on the other side if one frame is inverted. Fewer pixels say nothing.
+_OPPOSITE, _ALIKE, _FEWEST = -0.5, 0.8, 100
 
 
 def match_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, begins: bool) -> Problem:
@@ -49,7 +58,7 @@ def watch_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, be
     level = problem.levels[index]
     if forgiven is None or not (begins or math.prod(level.shape) <= _LARGEST_WATCHED):
         return ""
-    change, before, after = light_change(problem.linearise(level, flow))
+    change, before, after = light_change(problem.linearise(level, flow), _GAINS)
     if not any(change > noticed and after < unexplained * before for noticed, unexplained in forgiven):
         return ""
     also = "as this model does with" if forgiven == _OF_MORE else "brox forgives small changes, more with"
@@ -60,6 +69,40 @@ def watch_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, be
     )
     warn(remark)
     return remark
+
+
+def warn_of_negatives(problem: Problem) -> list[str]:
+    """Warn if one frame shows bright what the other shows dark; return what was said."""
+    coarsest, names = problem.levels[-1], problem.images.names
+    if forgiven_changes(problem.model.energy) is None:
+        return []
+    if not are_negatives(coarsest.frame0.planes, coarsest.frame1.planes):
+        return []
+    remark = (
+        f"{names[1]} looks like the negative of {names[0]}, dark where that is bright: the flow may be far off; give "
+        "both in one sense"
+    )
+    warn(remark)
+    return [remark]
+
+
+def are_negatives(first: Planes, second: Planes) -> bool:
+    """Return whether one of two frames, (C, H, W), shows bright what the other shows dark, wherever things moved.
+
+    They are compared at all shifts, once as if repeated around themselves, and once where they overlap.
+    """
+    height, width = first.shape[1:]
+    if height * width < _FEWEST:
+        return False
+    frames = [frame - frame.mean(axis=(1, 2), keepdims=True) for frame in (first, second)]
+    power = math.sqrt(math.prod(float(np.square(frame).sum()) for frame in frames))
+    overlap = np.outer(*(1 - 2 * np.abs(np.fft.fftfreq(2 * size)) for size in (height, width)))
+    least, most = 0.0, 0.0
+    for shape, shared in (((height, width), 1.0), ((2 * height, 2 * width), np.maximum(overlap, 0.5))):
+        spectra = [np.fft.rfft2(frame, shape) for frame in frames]
+        products = np.fft.irfft2((spectra[0].conj() * spectra[1]).sum(axis=0), shape) / shared
+        least, most = min(least, float(products.min())), max(most, float(products.max()))
+    return least < _OPPOSITE * power and most < -_ALIKE * least
 
 
 def forgiven_changes(energy: Energy) -> tuple[tuple[float, float], ...] | None:

@@ -102,10 +102,9 @@ def _results(arrays: Iterator[Any], model: Model, intensity_range: tuple[float, 
     initialiser: Initialiser = FromModel()
     frame0: Image | None = None
     for number, array in enumerate(arrays):
-        names = f"frame {number - 1}", f"frame {number}"
-        frame1 = as_image(array, names[1])
+        frame1 = as_image(array, f"frame {number}")
         if frame0 is not None:
-            images = checked(frame0, frame1, intensity_range=intensity_range, names=names)
+            images = checked(frame0, frame1, intensity_range=intensity_range)
             problem = Problem(images, model) if problem is None else _next(problem, images)
             last: deque[State] = deque(maxlen=1)
             result = run_to_end(problem, initialiser, callback=last.append)

@@ -45,11 +45,14 @@ class Image(Brief):
         False where an integer was masked; None where there is no mask.
     shape : tuple of int
         The shape of what came.
+    name : str
+        What errors and warnings call it.
     """
 
     pixels: NDArray[Any]
     known: NDArray[np.bool_] | None
     shape: tuple[int, ...]
+    name: str
 
 
 def read(
@@ -84,6 +87,9 @@ def read(
         array = array.astype(np.float32)  # bfloat16 and other small types, which are not NumPy's own
     letters, words = kind
     if array.dtype.kind not in letters:
+        if array.dtype == object and array.ndim == 0:
+            what = "None" if value is None else f"a {type(value).__name__}"
+            raise TypeError(f"{name} is {what}, wanted an array of {words}")
         hint = f"; {file}" if array.dtype.kind in "US" or _holds_paths(array) else ""
         raise TypeError(f"{name} has dtype {array.dtype}, wanted {words}{hint}")
     known = None
@@ -111,6 +117,8 @@ def _in_numpy(value: Any) -> NDArray[Any]:
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
         return np.from_dlpack(value)
     array: NDArray[Any] = np.asanyarray(value)
+    if array.dtype == object and hasattr(value, "convert_dtypes"):  # a table of pandas, which marks what is missing
+        array = value.to_numpy(np.float64, na_value=np.nan)
     return array
 
 
@@ -165,7 +173,7 @@ def frame_axes(shape: tuple[int, ...]) -> int:
 
 
 def as_image(value: Any, name: str) -> Image:
-    """Return a frame in memory of its own.
+    """Return a frame in memory of its own; what is one already keeps its name.
 
     Raises
     ------
@@ -181,7 +189,7 @@ def as_image(value: Any, name: str) -> Image:
     else:
         pixels = array.copy()
     where = None if known is None else np.asarray(np.atleast_3d(known).all(axis=2))
-    return Image(np.atleast_3d(pixels), where, array.shape)
+    return Image(np.atleast_3d(pixels), where, array.shape, name)
 
 
 def _check_frame(array: NDArray[Any], value: Any, name: str) -> None:
@@ -287,4 +295,11 @@ def both_weights(value: Any, shape: tuple[int, ...]) -> tuple[NDArray[Any] | Non
 
 
 def _is_pair(value: Any) -> bool:
-    return isinstance(value, tuple | list) and len(value) == 2 and not all(np.ndim(item) == 1 for item in value)
+    return isinstance(value, tuple | list) and len(value) == 2 and not all(map(_is_row, value))
+
+
+def _is_row(value: Any) -> bool:
+    try:
+        return np.ndim(value) == 1
+    except ValueError:  # of rows that are not equally long
+        return False

@@ -1,4 +1,4 @@
-"""How many CPUs the cgroups of this process let it use, as in a container with a quota of processor time."""
+"""How many threads to use, and how many CPUs the cgroups of this process let it use, as in a container with a quota."""
 
 from __future__ import annotations
 
@@ -6,8 +6,33 @@ import contextlib
 import math
 from pathlib import Path, PurePosixPath
 
+from variflow import _core
+from variflow.base.choices import check_whole
+
+# As many as the core takes.
+_MOST_THREADS = 4096
+
 # Where cgroups are shown: all controllers together, or that of processor time by itself.
 _TOGETHER, _ALONE = ("sys/fs/cgroup", "sys/fs/cgroup/unified"), ("sys/fs/cgroup/cpu", "sys/fs/cgroup/cpu,cpuacct")
+
+
+def set_threads(n: int) -> None:
+    """Let the native kernels use so many threads; `variflow.get_threads` says how many are used.
+
+    That is as many as this process may use CPUs, if that is less: the CPUs it is bound to, and the quota of its cgroup.
+    Results do not depend on it. The default is the environment variable ``VARIFLOW_THREADS``, else all.
+
+    Parameters
+    ----------
+    n : int
+        From 1 to 4096.
+
+    Examples
+    --------
+    >>> import variflow
+    >>> variflow.set_threads(variflow.get_threads())
+    """
+    _core.set_threads(check_whole("n", n, 1, _MOST_THREADS))
 
 
 def cpu_quota(root: Path = Path("/")) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -25,6 +26,7 @@ _FUNCTIONS = re.compile(
 
 def open_streams() -> None:
     """Make the standard streams such that any text can be written to them, and that writing to a closed one fails."""
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what matters of it is said in one line
     # A file that is opened later must not take the number of a stream that is closed.
     while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
         pass

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
+from variflow.io.reading import place_of
+
 
 def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path | None]) -> None:
     """Raise ValueError if an output is the file of an input, or of another output, whatever the paths look like.
@@ -21,7 +23,7 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path 
         if path is None:
             continue
         for other, its in taken.items():
-            if same_place(path, its):
+            if same_place(path, place_of(its)):
                 raise ValueError(f"{name} {path} is the same as {other} {its}, which would be overwritten")
         taken[name] = path
 

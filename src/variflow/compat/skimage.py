@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from variflow import models
-from variflow.base.arrays import INTENSITIES, read
+from variflow.base.arrays import INTENSITIES, as_image, read
 from variflow.base.choices import check_number
 from variflow.compat._arguments import count
 from variflow.compat._solvers import Warps, Windows, tv_l1_energy
@@ -182,7 +182,8 @@ def _estimated(reference_image: Any, moving_image: Any, model: Model, dtype: DTy
     reference, moving = _gray(reference_image, "reference_image"), _gray(moving_image, "moving_image")
     if reference.shape != moving.shape:
         raise ValueError(f"moving_image has shape {moving.shape}, wanted that of reference_image, {reference.shape}")
-    return to_skimage(estimate(reference, moving, model).flow).astype(dtype, copy=False)
+    frames = as_image(reference, "reference_image"), as_image(moving, "moving_image")
+    return to_skimage(estimate(*frames, model).flow).astype(dtype, copy=False)
 
 
 def _gray(image: Any, name: str) -> NDArray[Any]:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from variflow.base.choices import suggestion
 from variflow.io.atomic import naming
+from variflow.io.locking import locked, make_folder
 
 __all__ = ["ARCHIVES", "Archive", "fetch"]
 
@@ -66,7 +67,7 @@ def fetch(name: str, folder: str | os.PathLike[str], progress: Progress | None =
     """Download a data set and unpack it into a folder that :func:`variflow.datasets.load` reads.
 
     A download that broke off goes on where it ended when it is fetched again. An archive that was unpacked before is
-    not fetched again.
+    not fetched again. One process at a time fetches into a folder; another one waits.
 
     Parameters
     ----------
@@ -97,9 +98,9 @@ def fetch(name: str, folder: str | os.PathLike[str], progress: Progress | None =
     if importlib.util.find_spec("pooch") is None:
         raise ImportError("fetching data needs pooch: pip install 'variflow[download]'", name="pooch")
     target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     for archive in ARCHIVES[name]:
-        with naming(target):
+        with naming(target), locked(target):
             _fetch(archive, target, progress)
     return target
 

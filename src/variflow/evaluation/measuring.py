@@ -52,6 +52,8 @@ def regions(sample: Sample) -> dict[str, npt.NDArray[np.bool_]]:
     ):
         if (marks := getattr(sample, name)) is not None:
             marked, known = read(marks, f"sample.{name}", MARKS)
+            if marked.shape != counts.shape:
+                raise ValueError(f"sample.{name} has shape {marked.shape}, wanted {counts.shape}")
             told = np.ones(counts.shape, bool) if known is None else known
             parts |= {inside: told & (marked != 0), outside: told & (marked == 0)}
     return {"all": counts} | {name: counts & part for name, part in parts.items()}

@@ -15,7 +15,7 @@ from variflow.evaluation import report
 from variflow.evaluation.measuring import measure
 from variflow.evaluation.table import Key, Row, Table
 from variflow.io import atomic
-from variflow.io.locking import locked
+from variflow.io.locking import locked, make_folder
 
 _SECONDS_BETWEEN = 5  # a table of thousands is not written at each row
 
@@ -36,7 +36,7 @@ class Results:
         self._left_out: set[Key] = set()
         self.table = Table()
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             with locked(folder):
                 self.table = self._stored(folder)
         self._saved = time.monotonic()

@@ -325,7 +325,7 @@ def from_pysteps(velocity: Any) -> Flow:
     >>> flowops.from_pysteps(np.array([[[1.0]], [[2.0]]]))[0, 0]
     array([1., 2.], dtype=float32)
     """
-    return checked(_planes(velocity))
+    return checked(_planes(velocity, "velocity"))
 
 
 def to_napari(flow: Any, step: int = 8) -> NDArray[np.float32]:
@@ -362,12 +362,12 @@ def to_napari(flow: Any, step: int = 8) -> NDArray[np.float32]:
     return vectors
 
 
-def _planes(flow: Any) -> NDArray[Any]:
+def _planes(flow: Any, name: str = "flow") -> NDArray[Any]:
     """Return ``(2, H, W)`` as ``(H, W, 2)``."""
-    array = as_numbers(flow, "flow", file=FLOWS)
-    if array.ndim != 3 or array.shape[0] != 2:
-        hint = "; components come first: np.moveaxis(flow, 2, 0)" if array.ndim == 3 and array.shape[2] == 2 else ""
-        raise ValueError(f"flow has shape {array.shape}, wanted (2, H, W){hint}")
+    array = as_numbers(flow, name, file=FLOWS)
+    if array.ndim != 3 or array.shape[0] != 2 or 0 in array.shape:
+        hint = f"; components come first: np.moveaxis({name}, 2, 0)" if array.ndim == 3 and array.shape[2] == 2 else ""
+        raise ValueError(f"{name} has shape {array.shape}, wanted (2, H, W){hint}")
     return np.moveaxis(array, 0, 2)
 
 

@@ -64,7 +64,7 @@ def splat(image: Any, flow: Any, weights: Any = None) -> NDArray[np.float32]:
     arrived = (shares > _LEAST) & (total > 0)
     out = np.full(channels.shape, np.nan, np.float32)
     for channel in range(channels.shape[2]):
-        sums = _gathered(flow.shape[:2], parts, weigh * np.where(present, channels[..., channel], 0))
+        sums = _gathered(flow.shape[:2], parts, weigh * np.where(present, channels[..., channel], 0).astype(float))
         out[arrived, channel] = sums[arrived] / total[arrived]
     return out.reshape(pixels.shape)
 

@@ -34,6 +34,8 @@ class Images(Brief):
         Whether a person said that range.
     remarks : list of str
         What was wrong with the frames, and what was done about it; a person was told.
+    names : pair of str
+        What errors and warnings call the frames.
     """
 
     images: list[NDArray[Any]]
@@ -42,6 +44,7 @@ class Images(Brief):
     intensity_range: tuple[float, float]
     chosen: bool
     remarks: list[str]
+    names: tuple[str, str]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -51,7 +54,13 @@ class Images(Brief):
 
     def swapped(self) -> Images:
         """Return the same with the second frame first."""
-        return replace(self, images=self.images[::-1], valids=self.valids[::-1], weights=self.weights[::-1])
+        return replace(
+            self,
+            images=self.images[::-1],
+            valids=self.valids[::-1],
+            weights=self.weights[::-1],
+            names=self.names[::-1],
+        )
 
     def prepared(
         self, channels: Literal["all", "gray"] = "all", light: Light | None = None, first: Frame | None = None
@@ -101,7 +110,6 @@ def checked(
     mask: Any = None,
     weights: Any = None,
     intensity_range: tuple[float, float] | None = None,
-    names: tuple[str, str] = ("frame0", "frame1"),
 ) -> Images:
     """Check both frames and what is said of their pixels.
 
@@ -115,15 +123,14 @@ def checked(
         ``(H, W)``, from 0 to a million; one for the first frame, or a pair for both.
     intensity_range : (low, high), optional
         The intensities that become 0 and 1; by default the joint robust range (see `robust_range`).
-    names : pair of str
-        What errors call the frames.
 
     Raises
     ------
     TypeError, ValueError
         Naming the argument, what came and what is wanted.
     """
-    first, second = (as_image(frame, name) for frame, name in zip((frame0, frame1), names, strict=True))
+    first, second = as_image(frame0, "frame0"), as_image(frame1, "frame1")
+    names = first.name, second.name
     if first.pixels.shape != second.pixels.shape:
         raise ValueError(f"{names[1]} has shape {second.shape}, wanted that of {names[0]}, {first.shape}")
     shape = first.shape[:2]
@@ -136,7 +143,7 @@ def checked(
         warn(remark)
     counts = both_weights(weights, shape)
     singles = [None if array is None else array.astype(np.float32) for array in counts]
-    return Images(images, valids, singles, unit, chosen=wanted is not None, remarks=remarks)
+    return Images(images, valids, singles, unit, wanted is not None, remarks, names)
 
 
 def _and(first: NDArray[np.bool_] | None, second: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
@@ -161,8 +168,8 @@ def checked_range(intensity_range: tuple[float, float]) -> tuple[float, float]:
     """Return what is to become 0 and 1 as floats; raise ValueError if that is no range."""
     try:
         low, high = (float(bound) for bound in intensity_range)
-    except (TypeError, ValueError):
-        raise ValueError(f"intensity_range is {intensity_range!r}, wanted a pair (low, high)") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"intensity_range is {intensity_range!r:.200}, wanted a pair (low, high)") from None
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ValueError(f"intensity_range is ({low}, {high}), wanted finite numbers with low < high")
     return low, high

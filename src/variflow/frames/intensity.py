@@ -8,7 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
-from variflow.frames.sampling import FAR, FAR_BELOW_ZERO, Range, Sample, Samples, Valid, extremes, seen_above_dust, used
+from variflow.frames.sampling import (
+    FAR,
+    FAR_BELOW_ZERO,
+    Range,
+    Sample,
+    Samples,
+    Valid,
+    extremes,
+    marks_missing,
+    seen_above_dust,
+    used,
+)
 
 # This part of the intensities may lie below the range, and above.
 _OUTSIDE = 0.001
@@ -94,21 +105,28 @@ def without_outliers(
     """Return where pixels are usable that have a value a camera or a field may have, and remarks on the others.
 
     Fill values (1e20, -9999 and so on), and what went wrong while a field was computed, lie so far from all other
-    values that they can be told.
+    values that they can be told; nearer to them, fill values that no picture has (see `Sample.marks`).
     """
     kept, remarks = list(valids), list[str]()
     if all(image.dtype.itemsize == 1 for image in images):
         return kept, remarks
-    ranges = [_range_of_bulk(*each) for each in zip(images, valids, samples.scattered, strict=True)]
+    bulks = [sample.bulk() for sample in samples.scattered]
+    found = [bulk.marks(_OUTSIDE) for bulk in bulks]
+    pictures = [bulk.without(marks) for bulk, marks in zip(bulks, found, strict=True)]
+    ranges = [_range_of_bulk(*each) for each in zip(images, valids, pictures, strict=True)]
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     with np.errstate(over="ignore"):
         extent = np.float64(high) - np.float64(low)
         least, most = low - (FAR_BELOW_ZERO if low >= 0 else FAR) * extent, high + FAR * extent
+    marks = np.concatenate(found)
+    marks = marks[marks_missing(marks, (low, high))]
     for number, (image, valid, name) in enumerate(zip(images, valids, names, strict=True)):
         ends = extremes(image, valid)
-        if ends[0] >= least and ends[1] <= most:
+        if ends[0] >= least and ends[1] <= most and not marks.size:
             continue
         outlying: NDArray[np.bool_] = np.asarray((image < least) | (image > most))
+        if marks.size:
+            outlying |= np.isin(image, marks)
         far: NDArray[np.bool_] = np.asarray(outlying.any(axis=2))
         if valid is not None:
             far &= valid
@@ -124,8 +142,8 @@ def without_outliers(
     return kept, remarks
 
 
-def _range_of_bulk(image: NDArray[Any], valid: Valid, sample: Sample) -> Range:
-    low, high = sample.bulk().between(_OUTSIDE)
+def _range_of_bulk(image: NDArray[Any], valid: Valid, bulk: Sample) -> Range:
+    low, high = bulk.between(_OUTSIDE)
     if low == high:  # what stands out may have escaped the sample
         values = used(image, valid)
         values = Sample.of(np.append(values[values != low], low)).bulk().values

@@ -23,6 +23,12 @@ _PIXELS_FOR_RANGE, _FEWEST = 25_000, 1_000
 FAR = 5_000
 # Where no other is below zero, so many times their range below it is enough: fill values are like that.
 FAR_BELOW_ZERO = 10
+# Nearer to the others, a value marks what is missing where a picture has none like it, and many pixels have just that
+# one: below zero, where no other is, if the others would be left with a third of the contrast; above them, if it is one
+# that is used so, at the end of a type or all nines, and the gap wider than any that a picture of bytes may have.
+_MARK_BELOW_ZERO, _MARK_ABOVE = 2, 16
+_MARKS_ABOVE = (999, 9_999, 99_999, 999_999, 32_767, 65_504, 65_535)
+_MOST_MARKS_BELOW, _VALUES_OF_A_PICTURE = 3, 16
 # Intensities as far apart as this are noise, or rounding errors, and usual intensities above them are what there is to
 # see.
 _DUST, _USUAL = 1e-2, (0.0, 65_535.0)
@@ -111,6 +117,37 @@ class Sample(Brief):
             return self
         kept = (self.values >= values[first]) & (self.values <= values[last])
         return Sample(self.values[kept], np.cumsum(self._counts[kept]))
+
+    def marks(self, outside: float) -> NDArray[np.float64]:
+        """Return the values that seem to mark what is missing; those above the others if that part has them."""
+        begins = np.flatnonzero(np.append(True, self.values[1:] != self.values[:-1]))
+        values, counts = self.values[begins], np.add.reduceat(self._counts, begins)
+        below = int(np.searchsorted(values, 0))
+        most = values[-1] if values[-1] in _MARKS_ABOVE and counts[-1] > outside * self.upto[-1] else np.inf
+        marked = np.zeros(values.size, bool)
+        marked[:below] = below <= _MOST_MARKS_BELOW and (counts[:below] > 1).all()
+        marked |= values == most
+        others = values[~marked]
+        if others.size < _VALUES_OF_A_PICTURE:
+            return values[:0]
+        return values[marked & marks_missing(values, (others[0], others[-1]))]
+
+    def without(self, values: NDArray[np.float64]) -> Sample:
+        """Return the sample without some values."""
+        if not values.size:
+            return self
+        kept = ~np.isin(self.values, values)
+        return Sample(self.values[kept], np.cumsum(self._counts[kept]))
+
+
+def marks_missing(values: NDArray[np.float64], others: Range) -> NDArray[np.bool_]:
+    """Return which values lie far enough from the range of the others to mark what is missing."""
+    low, high = others
+    with np.errstate(over="ignore"):
+        far_below = values < low - _MARK_BELOW_ZERO * (np.float64(high) - low)
+        far_above = values > high + _MARK_ABOVE * (np.float64(high) - low)
+    marks: NDArray[np.bool_] = ((low >= 0) & (values < 0) & far_below) | far_above
+    return marks
 
 
 def seen_above_dust(bulk: Range, others: NDArray[Any]) -> bool:

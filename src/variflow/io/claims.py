@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,28 @@ def check_expansion(
     FileFormatError
         Of that kind.
     """
-    if needed > max(min(factor * stored, max(_PLAUSIBLE * stored, _LARGE)), _HARMLESS):
+    if needed > _HARMLESS and (needed > factor * stored or _is_too_dense(needed, stored)):
         said = " x ".join(map(str, size))
         raise kind(path, f"its header says {said}, {needed} bytes in memory, too much for {stored} bytes of file")
+
+
+def believable(needed: int, pack: Callable[[bool], bytes | bytearray]) -> bytes | bytearray:
+    """Return what `pack` makes with compression, or without where no reader would believe it, as of zeros alone.
+
+    Parameters
+    ----------
+    needed : int
+        Bytes in memory.
+    pack : callable
+        What makes the content of a file, told whether to compress it.
+    """
+    content = pack(True)
+    around = 1 << 13  # a header, and what a format adds, of which the reader may or may not know
+    return pack(False) if _is_too_dense(needed + around, max(0, len(content) - around)) else content
+
+
+def _is_too_dense(needed: int, stored: int) -> bool:
+    return needed > max(_PLAUSIBLE * stored, _LARGE)
 
 
 def checked_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

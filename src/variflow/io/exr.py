@@ -46,6 +46,11 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     FlowFileError
         If there are no such channels, several parts, or the file is damaged.
     """
+    return _read(path, trusted=False)
+
+
+def _read(path: Path, trusted: bool) -> npt.NDArray[np.float32]:
+    """Read a flow; a file that is trusted may be packed as densely as it likes."""
     openexr = extras.load("OpenEXR")
     with opened(path, FlowFileError, by_name=True) as stored:
         # One thread, so that nothing stays behind in a process that forks.
@@ -63,7 +68,10 @@ def read(path: Path) -> npt.NDArray[np.float32]:
             raise FlowFileError(path, f"has the channels {', '.join(sorted(names))}; a flow has u and v, or R and G")
         needed = width * height * 4 * len(names)
         # Its densest codec that is in use for such data shrinks 32 bits to 24 and then deflates.
-        claims.check_expansion(path, FlowFileError, (width, height), needed, size_of(stored), claims.DEFLATE * 4 // 3)
+        if not trusted:
+            claims.check_expansion(
+                path, FlowFileError, (width, height), needed, size_of(stored), claims.DEFLATE * 4 // 3
+            )
         with openexr.File(str(path), separate_channels=True, num_threads=0) as file:
             if not file.parts:  # the library says why on the standard error alone
                 raise FlowFileError(path, "truncated, or its pixels are damaged")
@@ -75,7 +83,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
 
 
 def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
-    """Write a flow as the channels ``u`` and ``v`` of 32 bits, compressed without loss.
+    """Write a flow as the channels ``u`` and ``v`` of 32 bits, compressed unless it is large and constant.
 
     Parameters
     ----------
@@ -85,19 +93,24 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
         Displacement (u, v) in pixels, NaN where it is unknown.
     """
     openexr = extras.load("OpenEXR")
-    header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
     channels = {name: np.ascontiguousarray(flow[..., index]) for index, name in enumerate("uv")}
-    # The library wants a name, and says of a full disk sometimes nothing, sometimes what is no OSError.
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder) / "flow.exr"
-        try:
-            with openexr.File(header, channels, num_threads=0) as drawn:
-                drawn.write(str(scratch))
-            whole = np.array_equal(read(scratch), flow, equal_nan=True)
-        except (RuntimeError, FlowFileError) as error:
-            raise OSError(errno.EIO, f"could not be made in {folder}: {error}", str(path)) from error
-        if not whole:
-            raise OSError(errno.EIO, f"could not be made in {folder}: is its disk full?", str(path))
-        content = scratch.read_bytes()
+
+    def pack(compress: bool) -> bytes:
+        kind = openexr.ZIP_COMPRESSION if compress else openexr.NO_COMPRESSION
+        header = {"compression": kind, "type": openexr.scanlineimage}
+        # The library wants a name, and says of a full disk sometimes nothing, sometimes what is no OSError.
+        with tempfile.TemporaryDirectory() as folder:
+            scratch = Path(folder) / "flow.exr"
+            try:
+                with openexr.File(header, channels, num_threads=0) as drawn:
+                    drawn.write(str(scratch))
+                whole = np.array_equal(_read(scratch, trusted=True), flow, equal_nan=True)
+            except (RuntimeError, FlowFileError) as error:
+                raise OSError(errno.EIO, f"could not be made in {folder}: {error}", str(path)) from error
+            if not whole:
+                raise OSError(errno.EIO, f"could not be made in {folder}: is its disk full?", str(path))
+            return scratch.read_bytes()
+
+    content = claims.believable(flow.nbytes, pack)
     with atomic(path) as file:
         file.write(content)

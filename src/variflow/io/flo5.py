@@ -56,7 +56,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
 
 
 def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
-    """Write a flow in the layout of Spring, compressed without loss.
+    """Write a flow in the layout of Spring, compressed unless it is large and the same everywhere.
 
     Parameters
     ----------
@@ -66,10 +66,15 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
         Displacement (u, v) in pixels, NaN where it is unknown.
     """
     h5py = extras.load("h5py")
-    # In memory: when HDF5 itself meets a full disk, it ends the process.
-    with h5py.File("flow", "w", driver="core", backing_store=False) as file:
-        file.create_dataset("flow", data=flow.astype("<f4", copy=False), compression="gzip", compression_opts=5)
-        file.flush()
-        content = file.id.get_file_image()
+
+    def pack(compress: bool) -> bytes:
+        options = {"compression": "gzip", "compression_opts": 5} if compress else {}
+        # In memory: when HDF5 itself meets a full disk, it ends the process.
+        with h5py.File("flow", "w", driver="core", backing_store=False) as file:
+            file.create_dataset("flow", data=flow.astype("<f4", copy=False), **options)
+            file.flush()
+            return bytes(file.id.get_file_image())
+
+    content = claims.believable(flow.nbytes, pack)
     with atomic(path) as written:
         written.write(content)

@@ -12,18 +12,21 @@ import numpy.typing as npt
 from variflow.io import claims, extras
 from variflow.io.errors import FileFormatError, ImageFileError
 from variflow.io.opening import identity, opened, size_of
-from variflow.io.variables import MEANING, Variable
+from variflow.io.variables import MEANING, Variable, refuse_another
 
+_MOST_LINKS = 16
 _RADAR = ("gain", "offset", "nodata", "undetect")
 
 
-def variables(path: Path) -> list[Variable]:
+def variables(path: Path, linked: str | None = None) -> list[Variable]:
     """Return all datasets of a file, in all its groups.
 
     Parameters
     ----------
     path : Path
         An existing file.
+    linked : str, optional
+        A further name, by which one of them may be known.
 
     Returns
     -------
@@ -40,20 +43,32 @@ def variables(path: Path) -> list[Variable]:
 
     with opened(path, ImageFileError) as stored, h5py.File(stored, "r") as file:
         file.visititems(visit)
+        if linked is not None and linked.strip("/") not in [variable.name for variable in found]:
+            visit(linked.strip("/"), _led_to(file, linked, _MOST_LINKS))
     return found
 
 
-def _variable(path: Path, name: str, dataset: Any) -> Variable:
-    shape = tuple(dataset.shape)
+def _led_to(group: Any, name: str, links: int) -> Any:
+    """Return what a name leads to, by way of a few links within the file, or None."""
+    h5py = extras.load("h5py")
+    item = group
+    for step in filter(None, name.split("/")):
+        link = item.get(step, getlink=True) if isinstance(item, h5py.Group) else None
+        if isinstance(link, h5py.SoftLink) and links:
+            item = _led_to(item.file if link.path.startswith("/") else item, link.path, links - 1)
+        else:
+            item = item[step] if isinstance(link, h5py.HardLink) else None
+    return item
 
-    before = identity(path)
+
+def _variable(path: Path, name: str, dataset: Any) -> Variable:
+    shape, before = tuple(dataset.shape), identity(path)
 
     def read(part: tuple[Any, ...]) -> npt.NDArray[Any]:
         h5py = extras.load("h5py")
         with opened(path, ImageFileError) as stored, h5py.File(stored, "r") as file:
-            dataset = file[name]
-            if identity(path) != before or dataset.shape != shape:
-                raise ImageFileError(path, "another file has taken its place since it was opened")
+            dataset = file.get(name)
+            refuse_another(path, before, shape, getattr(dataset, "shape", None))
             check_dataset(path, dataset, size_of(stored), ImageFileError)
             return np.asarray(dataset[part])
 

@@ -94,7 +94,7 @@ def as_pixels(image: npt.ArrayLike, extension: str, name: str) -> npt.NDArray[An
         raise ValueError(f"{name} has masked pixels, which it cannot say; {name}.filled(...) gives them a value")
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
-    channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
+    channels = pixels.shape[-1] if pixels.ndim == 3 else 1
     if pixels.ndim not in (2, 3) or 0 in pixels.shape or (channels > MOST_CHANNELS if tiff else channels not in (1, 3)):
         shapes = f"(H, W) or (H, W, C) with C up to {MOST_CHANNELS} and" if tiff else "(H, W) or (H, W, 3) with"
         hint = f"; channels come last: np.moveaxis({name}, 0, 2)" if pixels.ndim == 3 and len(pixels) == 3 else ""

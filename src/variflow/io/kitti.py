@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from variflow.io import png
+from variflow.io import claims, png
 from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
 from variflow.io.opening import opened
@@ -87,8 +87,9 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     pixels = np.zeros((*flow.shape[:2], 3), np.uint16)
     pixels[known, :2] = steps
     pixels[known, 2] = 1
+    content = claims.believable(pixels.nbytes, lambda compress: imagecodecs.png_encode(pixels, None if compress else 0))
     with atomic(path) as file:
-        file.write(imagecodecs.png_encode(pixels))
+        file.write(content)
 
 
 def _described(header: png.Header) -> str:

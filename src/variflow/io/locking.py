@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -10,11 +11,27 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from variflow.base.errors import warn
+from variflow.io.atomic import naming
 
 try:
     import fcntl
 except ImportError:  # on Windows
     fcntl: Any = None  # type: ignore[no-redef]
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder that many may write into, and those around it, unless it is there.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made, or something else has its name; the error names `path`.
+    """
+    with naming(path):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise NotADirectoryError(errno.ENOTDIR, "is there, and is no folder", os.fspath(path)) from None
 
 
 @contextmanager
@@ -28,9 +45,10 @@ def locked(folder: Path) -> Iterator[None]:
     folder : Path
         An existing folder, which may be written.
     """
-    path = folder / ".variflow.lock"
+    path = folder / ".variflow-lock"
     while True:
-        file = path.open("ab")
+        with naming(folder):
+            file = path.open("ab")
         _wait(file, folder)
         # Whoever had it before may have removed it: then another process locks another file of that name.
         with suppress(FileNotFoundError):
@@ -63,4 +81,4 @@ def _wait(file: BinaryIO, folder: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
     except OSError as error:
-        warn(f"{folder}: cannot be locked ({error.strerror}); let one evaluation at a time write to it")
+        warn(f"{folder}: cannot be locked ({error.strerror}); let one process at a time write to it")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import math
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from variflow.io.errors import ImageFileError
-from variflow.io.opening import identity, opened
-from variflow.io.variables import MEANING, Variable
+from variflow.io.opening import identity, opened, size_of
+from variflow.io.variables import MEANING, Variable, refuse_another
 
 
 def variables(path: Path) -> list[Variable]:
@@ -31,35 +34,81 @@ def variables(path: Path) -> list[Variable]:
     ImageFileError
         If it is of a version that SciPy does not read.
     """
-    with path.open("rb") as start:
-        if start.read(4) == b"CDF\x05":
+    with opened(path, ImageFileError) as file:
+        if file.read(4) == b"CDF\x05":
             raise ImageFileError(path, "a NetCDF file of the kind CDF-5; `nccopy -k nc4` makes one of version 4")
-    with opened(path, ImageFileError, by_name=True), _file(path) as file:
-        return [_variable(path, name, file.variables[name]) for name in file.variables]
+        return [_variable(path, name, place) for name, place in _places(file).items()]
 
 
-def _file(path: Path) -> Any:
+class _Place(NamedTuple):
+    """Where the numbers of a variable lie in the file, and what it says of them."""
+
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: np.dtype[Any]
+    axes: tuple[str, ...]
+    attributes: dict[str, Any]
+
+
+class _Bounded(io.BufferedReader):
+    """A file that takes no memory for what is asked of it and not there."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, size_of(self) - self.tell())
+        return super().read(size if size is None or size < 0 else min(size, left))
+
+
+def _places(file: BinaryIO) -> dict[str, _Place]:
+    """Return where each variable lies.
+
+    SciPy maps the file into memory, and nothing of the map is read: a process that touches what was cut off from a
+    mapped file is killed.
+    """
     from scipy.io import netcdf_file
 
-    return netcdf_file(path, "r", mmap=True)  # only what is asked for is read
+    copy = _Bounded(io.FileIO(os.dup(file.fileno())))
+    copy.seek(0)
+    with netcdf_file(copy, "r", mmap=True) as parsed:
+        start = parsed._mm_buf.__array_interface__["data"][0]
+        return {name: _place(variable, start) for name, variable in parsed.variables.items()}
 
 
-def _variable(path: Path, name: str, variable: Any) -> Variable:
-    shape = tuple(variable.data.shape)
-
-    before = identity(path)
-
-    def read(part: tuple[Any, ...]) -> npt.NDArray[Any]:
-        with opened(path, ImageFileError, by_name=True), _file(path) as file:
-            if identity(path) != before or tuple(file.variables[name].data.shape) != shape:
-                raise ImageFileError(path, "another file has taken its place since it was opened")
-            # A copy, because the file cannot be closed while something of it is in use.
-            return np.array(file.variables[name].data[part])
-
+def _place(variable: Any, start: int) -> _Place:
+    data = variable.data
     attributes = {
         key: value.decode(errors="replace") if isinstance(value, bytes) else value
         for key, value in variable._attributes.items()
         if key in MEANING
     }
-    dtype = variable.data.dtype
-    return Variable(name, shape, tuple(variable.dimensions), dtype, attributes, read)
+    offset = data.__array_interface__["data"][0] - start
+    return _Place(offset, tuple(data.shape), data.strides, data.dtype, tuple(variable.dimensions), attributes)
+
+
+def _variable(path: Path, name: str, place: _Place) -> Variable:
+    before = identity(path)
+
+    def read(part: tuple[Any, ...]) -> npt.NDArray[Any]:
+        with opened(path, ImageFileError) as file:
+            now = _places(file).get(name)
+            refuse_another(path, before, place.shape, None if now is None else now.shape)
+            return _numbers(path, file, place if now is None else now, part)
+
+    return Variable(name, place.shape, place.axes, place.dtype, place.attributes, read)
+
+
+def _numbers(path: Path, file: BinaryIO, place: _Place, part: tuple[Any, ...]) -> npt.NDArray[Any]:
+    """Read a part of a variable: some of the numbers along its first axes, and everything along the others."""
+    offset, shape, strides, dtype, *_ = place
+    if part and isinstance(part[0], int):
+        inner = place._replace(offset=offset + part[0] * strides[0], shape=shape[1:], strides=strides[1:])
+        return _numbers(path, file, inner, part[1:])
+    size = math.prod(shape) * dtype.itemsize
+    if shape and strides[0] * shape[0] != size:  # the records of several variables take turns
+        rows = [_numbers(path, file, place, (row, *(slice(None) for _ in shape[1:]))) for row in range(shape[0])]
+        return np.asarray(np.stack(rows)[part])
+    file.seek(offset)
+    stored = file.read(size)
+    if len(stored) < size:
+        raise ImageFileError(path, f"truncated: {size_of(file)} bytes, {offset + size} wanted")
+    return np.asarray(np.frombuffer(stored, dtype).reshape(shape)[part])

@@ -59,7 +59,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
 
 
 def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
-    """Write a flow as the compressed array ``flow``.
+    """Write a flow as the array ``flow``, compressed unless it is large and the same everywhere.
 
     Parameters
     ----------
@@ -68,10 +68,15 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     flow : float32 (H, W, 2)
         Displacement (u, v) in pixels, NaN where it is unknown.
     """
-    memory = io.BytesIO()
-    np.savez_compressed(memory, flow=flow.astype("<f4", copy=False))
+
+    def pack(compress: bool) -> bytes:
+        memory = io.BytesIO()
+        (np.savez_compressed if compress else np.savez)(memory, flow=flow.astype("<f4", copy=False))
+        return memory.getvalue()
+
+    content = claims.believable(flow.nbytes, pack)
     with atomic(path) as file:
-        file.write(memory.getbuffer())
+        file.write(content)
 
 
 def _check_size(path: Path, members: list[zipfile.ZipInfo], size: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -92,6 +94,20 @@ class Pictures(Frames):
         # Four bytes a pixel, because whatever is stored, palettes and animations pass through RGB with alpha.
         needed, size = 4 * height * width, size_of(self._file)
         claims.check_expansion(self._path, ImageFileError, (height, width), needed, size, claims.ANY_CODEC)
+
+
+def begins_stream(path: Path) -> bool:
+    """Tell whether a JPEG is followed at once by another of its size, as in a stream of Motion JPEG."""
+    from PIL import Image
+
+    data = path.read_bytes()
+    end = data.find(b"\xff\xd9\xff\xd8\xff") + 2
+    if end < 2 or b"MPF\0" in data[:end]:  # which says itself what follows
+        return False
+    with suppress(OSError, ValueError, Image.DecompressionBombError):
+        first, second = (Image.open(io.BytesIO(part), formats=("JPEG",)) for part in (data[:end], data[end:]))
+        return bool(first.size == second.size)
+    return False
 
 
 def _decoder_of_deep(path: Path, file: BinaryIO) -> Any:

@@ -63,7 +63,12 @@ def decode(path: Path, data: bytes, error: type[FileFormatError]) -> tuple[Heade
         header.width * header.height * (3 if header.kind == 3 else _CHANNELS[header.kind]) * max(header.bits // 8, 1)
     )
     claims.check_expansion(path, error, size, needed, len(data), claims.DEFLATE * -(-8 * needed // max(stored_bits, 1)))
-    return header, imagecodecs.png_decode(data)
+    try:
+        return header, imagecodecs.png_decode(data)
+    except imagecodecs.PngError as fault:
+        if end(data) > len(data):
+            raise error(path, f"truncated: {len(data)} bytes, and the PNG does not end with them") from fault
+        raise
 
 
 def open_frames(path: Path) -> Frames:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy.typing as npt
 
 from variflow.io import arrays, hdf5, netcdf, zarr_array
-from variflow.io.content import content_of
+from variflow.io.content import Content, content_of
 from variflow.io.errors import ImageFileError, explained
 from variflow.io.netpbm import Netpbm
 from variflow.io.packed import Unpacked, is_packed
-from variflow.io.pictures import Pictures
+from variflow.io.pictures import Pictures, begins_stream
 from variflow.io.png import open_frames as open_png
 from variflow.io.sequences import Frames
 from variflow.io.tiff_pages import Pages
@@ -132,7 +132,7 @@ def read_frames(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
     Warns
     -----
     VariflowWarning
-        If something of a file is left out, as the preview in a TIFF.
+        If something of a file is left out, as the preview in a TIFF, or a video is damaged or lost its end.
 
     See Also
     --------
@@ -173,15 +173,26 @@ def _named(source: str | os.PathLike[str]) -> tuple[Path, str | None]:
     return Path(text), None
 
 
+def place_of(source: str | os.PathLike[str]) -> Path:
+    """Return the file or the folder that holds what `read_image` reads by this name, with a variable or without."""
+    path, variable = _named(source)
+    return path / variable.strip("/") if variable and zarr_array.is_zarr(path) else path
+
+
 def _matching(pattern: str) -> list[str]:
     """Return the files that match, in the order of their numbers, with the variable that the pattern names."""
-    found, variable = glob.glob(pattern, recursive=True), ""
+    found, variable = _glob(pattern), ""
     if not found and ":" in pattern:
         start, colon, name = pattern.partition(":") if not re.match(r"[A-Za-z]:[\\/]", pattern) else ("", "", "")
-        found, variable = glob.glob(start, recursive=True) if start else [], colon + name
+        found, variable = _glob(start) if start else [], colon + name
     if not found:
         raise FileNotFoundError(f"{pattern}: no such file, and no file whose name matches")
     return [name + variable for name in sorted(found, key=_natural)]
+
+
+def _glob(pattern: str) -> list[str]:
+    """Return the files that match; brackets are a choice of characters or, if there is no such file, brackets."""
+    return glob.glob(pattern, recursive=True) or glob.glob(pattern.replace("[", "[[]"), recursive=True)
 
 
 class Files(Frames):
@@ -235,13 +246,16 @@ def _opened(path: Path, variable: str | None, one: bool) -> Frames:
         return Unpacked(path, lambda file: _opened(file, variable, one))
     content = content_of(path)
     if content.name in ("an HDF5 file", "a NetCDF file"):
-        listed = (hdf5 if content.name == "an HDF5 file" else netcdf).variables(path)
+        listed = hdf5.variables(path, variable) if content.name == "an HDF5 file" else netcdf.variables(path)
         found = chosen(path, variable, listed)
         if variable is None and found.name == "flow" and found.shape[2:] == (2,):
             raise ImageFileError(path, f"holds a flow, {_ADVICE['flow']}")
         return Measured(path, found)
     if variable is not None:
         raise ImageFileError(path, f"is {content.name}, which has no variables; {variable!r} is asked for")
+    stream = content.name == "a JPEG" and begins_stream(path)
+    if stream:
+        content = Content("a video (Motion JPEG)", "video")
     match content.name:
         case "a TIFF":
             return Pages(path)
@@ -256,13 +270,13 @@ def _opened(path: Path, variable: str | None, one: bool) -> Frames:
     if content.kind in ("video", "unknown") and not one:
         from variflow.io.video import Video
 
-        return Video(path)
+        return Video(path, "mjpeg" if stream else None)
     raise ImageFileError(path, f"is {content.name}, {_ADVICE.get(content.kind, 'no image that can be read')}")
 
 
 _ADVICE = {
     "video": "no single image; variflow.read_frames and variflow.estimate_video take its frames",
-    "flow": "no image that can be read; variflow.read_flow reads a flow, and `variflow show` paints it",
+    "flow": "no image that can be read; `variflow show` paints a flow, and variflow.read_flow reads it",
 }
 
 

@@ -19,6 +19,7 @@ from variflow.io.opening import held, size_of
 from variflow.io.sequences import Frames, plain
 
 _REDUCED, _MASK = 1, 4
+_DESCRIPTION, _MOST_TAGS = 270, 1000
 _WANTED = "frames have one axis beside y, x and C. Choose one, as with tifffile.imread(path)[:, 0], and give the array"
 
 
@@ -153,7 +154,9 @@ class Pages(Frames):
 
 
 def opened(path: Path, file: BinaryIO, error: type[FileFormatError]) -> Any:
-    """Open a TIFF with tifffile, once it is known that the chain of its pages ends: tifffile may follow it for ever.
+    """Open a TIFF with tifffile, once it is known that its pages end, and end in it.
+
+    Tifffile may follow them for ever, and takes what it cannot find for not there.
 
     Parameters
     ----------
@@ -172,7 +175,7 @@ def opened(path: Path, file: BinaryIO, error: type[FileFormatError]) -> Any:
     Raises
     ------
     FileFormatError
-        Of that kind, if its pages go in a circle; tifffile raises its own errors for what it cannot open.
+        Of that kind, if its pages go in a circle, or beyond its end; tifffile raises its own errors for other faults.
     """
     import tifffile
 
@@ -184,14 +187,26 @@ def opened(path: Path, file: BinaryIO, error: type[FileFormatError]) -> Any:
     offset_size, count_size, tag_size = (8, 8, 20) if big else (4, 2, 12)
     offset = int.from_bytes(start[8:16] if big else start[4:8], order)
     seen = set()
-    while 0 < offset < length:
+    while offset:
+        if offset >= length:
+            raise error(path, f"truncated: it has {length} bytes, and a page at byte {offset}")
         if offset in seen:
             raise error(path, "a TIFF whose pages go in a circle")
         seen.add(offset)
         file.seek(offset)
-        tags = int.from_bytes(file.read(count_size), order)
-        file.seek(min(offset + count_size + tags * tag_size, length))
-        offset = int.from_bytes(file.read(offset_size), order)
+        count = int.from_bytes(file.read(count_size), order)
+        for _ in range(min(count, _MOST_TAGS) if len(seen) == 1 else 0):
+            tag = file.read(tag_size)
+            code, size, place = (
+                int.from_bytes(part, order) for part in (tag[:2], tag[4:-offset_size], tag[-offset_size:])
+            )
+            if code == _DESCRIPTION and size > offset_size and place + size > length:
+                raise error(path, f"truncated: it has {length} bytes, and its description at byte {place}")
+        file.seek(min(offset + count_size + count * tag_size, length))
+        end = file.read(offset_size)
+        if len(end) < offset_size:
+            raise error(path, f"truncated: it ends within the page at byte {offset}")
+        offset = int.from_bytes(end, order)
     file.seek(0)
     return tifffile.TiffFile(file)
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from variflow.base.arrays import MOST_CHANNELS
 from variflow.io.errors import ImageFileError, explained
+from variflow.io.opening import identity
 from variflow.io.sequences import Frames, plain
 
 MEANING = (
@@ -57,6 +58,12 @@ class Variable(NamedTuple):
     dtype: np.dtype[Any]
     attributes: Mapping[str, Any]
     read: Callable[[tuple[Any, ...]], npt.NDArray[Any]]
+
+
+def refuse_another(path: Path, before: Any, shape: tuple[int, ...], now: tuple[int, ...] | None) -> None:
+    """Raise `ImageFileError` if a file is not the one that it was before, or its variable has another shape now."""
+    if identity(path) != before or now != shape:
+        raise ImageFileError(path, "another file has taken its place since it was opened")
 
 
 class Measured(Frames):
@@ -166,8 +173,10 @@ def decoded(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> npt.NDAr
     unsigned = _text(attributes.get("_Unsigned")).lower()
     if unsigned in ("true", "false") and values.dtype.kind in "iu":
         values = values.view(f"{values.dtype.byteorder}{'u' if unsigned == 'true' else 'i'}{values.dtype.itemsize}")
-    scale = _numbers(attributes, "scale_factor") or _numbers(attributes, "gain")
-    offset = _numbers(attributes, "add_offset") or (_numbers(attributes, "offset") if "gain" in attributes else [])
+    scale = _number(attributes, "scale_factor", "gain")
+    offset = _number(attributes, "add_offset", "offset" if "gain" in attributes else "add_offset")
+    if scale == 0:
+        raise ValueError("what it says to multiply its numbers by is 0")
     fills = [number for key in ("_FillValue", "missing_value", "nodata") for number in _numbers(attributes, key)]
     if values.dtype.kind == "f":
         fills.append(_NEVER_WRITTEN)
@@ -179,7 +188,8 @@ def decoded(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> npt.NDAr
     for number in _numbers(attributes, "undetect"):
         undetected |= _equal(values, number) & ~missing
     said = fills if values.dtype.kind != "f" else []
-    if not (said or scale or offset or undetected.any() or missing.any() or (low, high) != (-np.inf, np.inf)):
+    changed = scale is not None or offset is not None or (low, high) != (-np.inf, np.inf)
+    if not (said or changed or undetected.any() or missing.any()):
         return values
     if of_stored:
         missing |= ~((values >= low) & (values <= high))
@@ -188,7 +198,7 @@ def decoded(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> npt.NDAr
         detected = values[~(missing | undetected)]
         values = np.where(undetected, 0 if values.dtype.kind == "u" or not detected.size else detected.min(), values)
     kind = np.float32 if values.dtype.itemsize < 4 or values.dtype == np.float32 else np.float64
-    image = values.astype(np.float64) * (scale or [1.0])[0] + (offset or [0.0])[0]
+    image = values.astype(np.float64) * (1.0 if scale is None else scale) + (offset or 0.0)
     if not of_stored:
         missing |= ~((image >= low) & (image <= high))
     image[missing] = np.nan
@@ -216,6 +226,23 @@ def _equal(values: npt.NDArray[Any], number: float) -> npt.NDArray[np.bool_]:
     if values.dtype.kind == "u" and number < 0:  # the same bits, written as a signed number
         number += 2.0 ** (8 * values.dtype.itemsize)
     return np.asarray(values == number)
+
+
+def _number(attributes: Mapping[str, Any], *names: str) -> float | None:
+    """Return the number of the first of some attributes that is there, None if none is.
+
+    Raises
+    ------
+    ValueError
+        If it is not one finite number: nobody knows then what the stored numbers mean.
+    """
+    for name in names:
+        if name in attributes:
+            found = set(_numbers(attributes, name))
+            if len(found) != 1 or not np.isfinite(number := found.pop()):
+                raise ValueError(f"its {name} is {_text(attributes[name])}, one finite number is wanted")
+            return number
+    return None
 
 
 def _numbers(attributes: Mapping[str, Any], name: str) -> list[float]:

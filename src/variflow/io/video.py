@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.base.caching import cached_property
+from variflow.base.errors import warn
 from variflow.io import claims, extras
 from variflow.io.errors import ImageFileError, explained
 from variflow.io.opening import identity
@@ -27,6 +28,8 @@ class Video(Frames):
     ----------
     path : Path
         An existing file.
+    container : str, optional
+        What FFmpeg calls the kind of file, where it would take it for another.
 
     Raises
     ------
@@ -36,8 +39,8 @@ class Video(Frames):
         If PyAV is not installed.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._file = path, identity(path)
+    def __init__(self, path: Path, container: str | None = None) -> None:
+        self._path, self._file, self._container = path, identity(path), container
         self._restart()
         if not self._reaches(0):
             raise ImageFileError(path, "a video without frames")
@@ -70,7 +73,10 @@ class Video(Frames):
 
     @cached_property
     def _fps(self) -> float | None:
-        with explained(self._path, ImageFileError, "cannot be decoded"), _opened(self._path) as container:
+        with (
+            explained(self._path, ImageFileError, "cannot be decoded"),
+            _opened(self._path, self._container) as container,
+        ):
             rate = container.streams.video[0].average_rate
         return float(rate) if rate else None
 
@@ -82,7 +88,7 @@ class Video(Frames):
     def _from_the_start(self) -> Iterator[Any]:
         if identity(self._path) != self._file:
             raise ImageFileError(self._path, "another video has taken its place since it was opened")
-        return _decoded(self._path)
+        return _decoded(self._path, self._container)
 
     def _reaches(self, index: int) -> bool:
         while self._next <= index:
@@ -105,11 +111,11 @@ class Video(Frames):
         return self._recent[index].copy()
 
 
-def _decoded(path: Path) -> Iterator[Any]:
+def _decoded(path: Path, kind: str | None) -> Iterator[Any]:
     """Yield the frames that FFmpeg decodes."""
     av = extras.load("av")
     try:
-        with _opened(path) as container:
+        with _opened(path, kind) as container:
             if not container.streams.video:
                 raise ImageFileError(path, "has no video stream")
             stream = container.streams.video[0]
@@ -117,14 +123,37 @@ def _decoded(path: Path) -> Iterator[Any]:
             needed, size = 3 * height * width, path.stat().st_size
             claims.check_expansion(path, ImageFileError, (height, width), needed, size, claims.ANY_CODEC)
             stream.thread_type = "AUTO"
-            yield from container.decode(stream)
+            end, damaged = 0.0, 0
+            for packet in container.demux(stream):
+                for frame in packet.decode():
+                    if frame.is_corrupt and not damaged:
+                        warn(f"{path}: a frame {frame.time or 0:.3g} s after the start is damaged, and may be wrong")
+                    damaged += frame.is_corrupt
+                    yield frame
+                if packet.pts is not None:
+                    end = max(end, float((packet.pts + (packet.duration or 0)) * stream.time_base))
+            _tell_if_short(path, container, stream, end)
     except av.error.MemoryError as error:  # FFmpeg says so of any size in a file that it takes for absurd
         raise ImageFileError(path, "asks for more memory than FFmpeg may take") from error
 
 
-def _opened(path: Path) -> Any:
+def _tell_if_short(path: Path, container: Any, stream: Any, end: float) -> None:
+    """Warn if a file says that its video ends later than it does: then its end was cut off."""
+    rate = float(stream.average_rate or 0)
+    if container.format.name == "avi":  # whose length FFmpeg takes from the size of the file
+        said = stream.frames / rate if rate else 0.0
+    elif stream.duration is not None:
+        said = float(stream.duration * stream.time_base)
+    else:  # of the longest stream
+        said = (container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0
+    few = 1.5 / rate if rate else 0.0  # not every program writes how long the last frame is shown
+    if end < said - max(few, 0.02 * said):
+        warn(f"{path}: it says that its video has {said:.3g} s, and ends after {end:.3g} s; it may be truncated")
+
+
+def _opened(path: Path, kind: str | None) -> Any:
     # A playlist must not lead to other files or into the network, nor a name with a colon be taken for an address.
-    return extras.load("av").open(os.path.abspath(path), options={"protocol_whitelist": "file"})
+    return extras.load("av").open(os.path.abspath(path), format=kind, options={"protocol_whitelist": "file"})
 
 
 def _pixels(frame: Any) -> npt.NDArray[Any]:

@@ -69,9 +69,12 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
         Displacement (u, v) in pixels, NaN where it is unknown.
     """
     zarr = extras.load("zarr")
+    everything = {"write_empty_chunks": True}  # nobody would believe a large flow of no bytes
     chunks = (min(1024, flow.shape[0]), min(1024, flow.shape[1]), 2)
     with folder_beside(path) as part:
-        array = zarr.create_array(part, shape=flow.shape, dtype="float32", chunks=chunks, fill_value=np.nan)
+        array = zarr.create_array(
+            part, shape=flow.shape, dtype="float32", chunks=chunks, fill_value=np.nan, config=everything
+        )
         array[...] = flow
 
 

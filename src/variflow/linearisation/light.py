@@ -30,8 +30,8 @@ def light_differs(at: Linearisation) -> bool:
     return change > _NOTICED and after < _UNEXPLAINED * before
 
 
-def light_change(at: Linearisation) -> tuple[float, float, float]:
+def light_change(at: Linearisation, gains: tuple[float, float] = GAINS) -> tuple[float, float, float]:
     """Return by how much a gain and an offset change intensities, and the mean difference before and after that."""
     usable = at.valid.astype(np.float32)[None]
     every = math.ceil(math.sqrt(usable.size / _PIXELS))
-    return _core.light_change(at.frame0, at.frame1, usable, every, _MARGIN, FEWEST, _ROUNDS, *GAINS)
+    return _core.light_change(at.frame0, at.frame1, usable, every, _MARGIN, FEWEST, _ROUNDS, *gains)

@@ -85,7 +85,7 @@ def dense_flow_from(matches: Matches, levels: list[Level]) -> DenseFlow:
     rows, columns = (Axis(size, spacing) for size in shape)
     on_grid = _placed(matches, rows, columns)
     if not on_grid[2].any():
-        raise ValueError(f"there are {len(matches)} matches, none with confidence")
+        raise ValueError(f"there are {len(matches)} matches, none with confidence inside a frame of {shape}")
     return dense_flow(on_grid, rows, columns, levels)
 
 

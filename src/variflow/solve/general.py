@@ -9,6 +9,7 @@ are its inputs.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -22,7 +23,7 @@ from variflow.energy.autodiff.programs import run, settings
 from variflow.energy.autodiff.tracing import explained
 from variflow.energy.term import Energy
 from variflow.linearisation.linearisation import Linearisation
-from variflow.solve.checking import ASK, NO_MINIMUM, fault_of
+from variflow.solve.checking import ASK, NO_MINIMUM, fault_at_start, fault_of, not_finite
 from variflow.solve.minimum import Minimum
 
 # A solver whose state is larger than this many flows stores a matrix, not a few vectors...
@@ -58,7 +59,9 @@ def as_minimiser(solver: Any) -> Any:
     if isinstance(solver, optimistix.AbstractMinimiser):
         return solver
     if isinstance(solver, optax.GradientTransformation):
-        return optimistix.OptaxMinimiser(solver, rtol=0.0, atol=0.0)
+        # Optimistix looks into the closures of functions, and fails where one is empty, as in optax' schedules.
+        whole = optax.GradientTransformationExtraArgs(partial(solver.init), partial(solver.update))
+        return optimistix.OptaxMinimiser(whole, rtol=0.0, atol=0.0)
     kind = type(solver).__name__
     if isinstance(solver, _FOR_OTHER_PROBLEMS):
         raise TypeError(
@@ -88,7 +91,8 @@ def check(energy: Energy, solver: Any, at: Linearisation) -> None:
     with explained(energy, at.valid.shape):
         out = eqx.filter_eval_shape(energy, _zero(at), at)
     if not isinstance(out, jax.ShapeDtypeStruct | float):
-        raise TypeError(f"energy returned a {type(out).__name__}, wanted one float: a sum over pixels")
+        hint = "; does it lack a return?" if out is None else ""
+        raise TypeError(f"energy returned a {type(out).__name__}, wanted one float: a sum over pixels{hint}")
     if isinstance(out, jax.ShapeDtypeStruct) and not jnp.issubdtype(out.dtype, jnp.floating):
         raise TypeError(f"energy returned {out.dtype}, wanted one float: a sum over pixels")
     if isinstance(out, jax.ShapeDtypeStruct) and out.shape != ():
@@ -116,10 +120,13 @@ def minimise(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Mini
     before, after = map(float, seen)
     energies = np.asarray(energies)
     if not np.isfinite(before):
-        raise ValueError(f"energy returned {before} for the zero increment, wanted one finite float")
+        zero = np.zeros_like(u), np.zeros_like(v)
+        raise ValueError(not_finite(energy, zero, at, "the zero increment", before))
     rose, finished = False, False
     if not (np.isfinite(after) and np.isfinite(u).all() and np.isfinite(v).all()):
-        fault = NO_MINIMUM if after == -np.inf else f"the solver diverged (energy {after}): {_remedy(solver)}"
+        fault = fault_at_start(energy, at)
+        if not fault:
+            fault = NO_MINIMUM if after == -np.inf else f"the solver diverged (energy {after}): {_remedy(solver)}"
     else:
         fault, finished = fault_of(energy, (u, v), at, before)
         rose = after - before > _RISE * abs(before)

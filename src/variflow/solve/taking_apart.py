@@ -10,7 +10,7 @@ import numpy as np
 
 from variflow import _core
 from variflow.base.brief import Brief
-from variflow.energy.advice import NOT_FINITE
+from variflow.energy.advice import NOT_FINITE, TO_COMPARE
 from variflow.energy.census import CensusConstancy
 from variflow.energy.data import BrightnessConstancy, DataTerm, GradientConstancy, written_as_residuals
 from variflow.energy.edges import ImageEdges
@@ -21,6 +21,9 @@ from variflow.energy.smoothness import Smoothness
 from variflow.energy.term import Energy, Sum, Term, keeps
 from variflow.images.resampling import Planes, stacked
 from variflow.linearisation.level import ConstancyTerm, DataArguments, LevelLinearisation, SmoothnessArguments
+
+# Something can be seen to move where the gradient is more than this; the frames' range is [0, 1].
+_CONTRAST = 0.005
 
 # The order in which the core numbers the penalties.
 _PENALTIES: tuple[type[Penalty], ...] = (Quadratic, Charbonnier, GeneralisedCharbonnier, Huber, Lorentzian, L1)
@@ -101,12 +104,23 @@ def data_and_smoothness(
 
 
 def check_data(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> None:
-    """Raise NotTakenApart if a person's own residuals are not those of each pixel alone."""
+    """Raise NotTakenApart if a person's own residuals are not those of each pixel alone.
+
+    ValueError if no residual at all depends on the increment, although the frames show something.
+    """
     for term, _ in data:
         if written_as_residuals(type(term)):
             from variflow.energy.autodiff.jacobian import check_pixelwise
 
             check_pixelwise(term, at)
+    terms = [term for term, _ in data]
+    if any(core_linearises(term) or keeps(term, CensusConstancy, "linearised") for term in terms):
+        return
+    if not (abs(at.Ix) + abs(at.Iy)).max(axis=0)[at.weights > 0].max(initial=0) > _CONTRAST:
+        return
+    if not any(plane.any() for part in linearised(data, at) for plane in part.residuals[:2]):
+        names = " and ".join(type(term).__name__ for term in terms)
+        raise ValueError(f"no residual of {names} depends on d in these frames. Do they round, or {TO_COMPARE}")
 
 
 def linearised(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> list[Data]:

@@ -12,9 +12,13 @@ import dis
 import functools
 import hashlib
 import sys
+import threading
 import types
-from collections import deque
-from collections.abc import Hashable, Mapping, Set
+import weakref
+from array import array as row
+from collections import UserList, deque
+from collections.abc import Hashable, Iterator, Mapping, Set
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -31,7 +35,10 @@ _LIBRARIES = frozenset((
 # fmt: on
 _PLAIN = frozenset((type(None), bool, int, str, bytes, complex, type(...), range, slice))
 # Instances of the standard library that hold what a person put there.
-_HOLDERS = (types.SimpleNamespace, argparse.Namespace, functools.partial)
+_HOLDERS = (types.SimpleNamespace, argparse.Namespace, functools.partial, threading.local)
+_ROWS = (list, tuple, deque, UserList, bytearray, row)
+# What finds something by a name that it has as a string.
+_FINDERS = frozenset(("getattr", "globals", "vars", "__dict__"))
 # Methods that an energy at work does not call; dataclasses write some of them.
 # fmt: off
 _NOT_CALLED = frozenset((
@@ -44,7 +51,7 @@ _NOT_CALLED = frozenset((
 _MOST = 2_000
 
 # What an energy wrote to itself while it was traced: by whom it is held, and its name. A counter is no part of it.
-_written: set[tuple[Any, str]] = set()
+_written: set[tuple[Any, Any]] = set()
 
 
 @dataclass(frozen=True)
@@ -69,13 +76,13 @@ class Fingerprint:
     top : hashable
         The value itself.
     held : dict
-        What is held, by who holds it and the name it has there.
+        What is held, by who holds it and the name it has there; of a mapping, each entry by itself.
     shapes : list of tuple
         The shapes of the arrays among it.
     """
 
     top: Hashable = None
-    held: dict[tuple[Any, str], list[Hashable]] = field(default_factory=dict)
+    held: dict[tuple[Any, Any], list[Hashable]] = field(default_factory=dict)
     shapes: list[tuple[int, ...]] = field(default_factory=list)
     _labels: dict[int, Hashable] = field(default_factory=dict)  # by the id of what was read
     _alive: list[Any] = field(default_factory=list)
@@ -85,11 +92,22 @@ class Fingerprint:
     @property
     def key(self) -> Hashable:
         """Equal for two values if they cannot be told apart."""
-        return self.top, tuple((*place, tuple(found)) for place, found in self.held.items())
+        return self.top, tuple((*place, tuple(found)) for place, found in self.held.items() if place not in _written)
 
     def note_written(self, after: Fingerprint) -> None:
         """Leave out of every fingerprint from now on what has changed between this one and one taken afterwards."""
-        _written.update(place for place, found in after.held.items() if self.held.get(place, found) != found)
+        _written.update(
+            place
+            for place, found in after.held.items()
+            if self.held.get(place, found) != found or (place not in self.held and self._grew(place))
+        )
+
+    def _grew(self, place: tuple[Any, Any]) -> bool:
+        """Return whether a new place is an entry of a mapping that was there before."""
+        match place[0]:
+            case type(), (holder, name, _):
+                return (holder, name) in self.held
+        return False
 
     def read(self, value: Any) -> Hashable:
         """Return what a value is, or where it was read before."""
@@ -118,16 +136,26 @@ class Fingerprint:
         if isinstance(value, types.ModuleType | Enum):
             return _Same(value)
         if isinstance(value, Mapping):
-            return kind, *((self.read(key), self.read(item)) for key, item in value.items())
-        if isinstance(value, list | tuple | deque):
+            place = kind, self._place
+            for key, item in value.items():
+                self._hold(place, key, item)
             return kind, *map(self.read, value)
+        if isinstance(value, _ROWS):
+            return kind, *map(self.read, value)
+        if isinstance(value, ContextVar):
+            return kind, self.read(value.get(None))
+        if isinstance(value, weakref.ref):
+            return kind, self.read(value())
         if isinstance(value, Set):
             return kind, frozenset(map(self.read, value))
         if hasattr(value, "__array__"):
             try:
-                return self._array(np.asarray(value))
+                array = self._array(np.asarray(value))
             except Exception:  # a tracer, or an array elsewhere: whatever another library raises
                 return _Same(value)
+            if kind is np.ndarray or (is_library(kind.__module__) and not isinstance(value, np.ndarray)):
+                return array
+            return array, self._object(value, kind)  # a mask, a unit
         return self._object(value, kind)
 
     def _array(self, array: np.ndarray[Any, Any]) -> Hashable:
@@ -140,7 +168,7 @@ class Fingerprint:
     def _function(self, function: types.FunctionType) -> Hashable:
         code = function.__code__
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-            self._hold(code, name, *_content(cell))
+            self._hold(code, name, *content(cell))
         self._hold(code, "(defaults)", function.__defaults__, function.__kwdefaults__, vars(function) or None)
         if not is_library(function.__module__):
             looked_up, imported, attributes = _names(code)
@@ -149,7 +177,7 @@ class Fingerprint:
                 if name in function.__globals__:
                     found.append(function.__globals__[name])
                     self._hold(code, name, found[-1])
-            found += [content for cell in function.__closure__ or () for content in _content(cell)]
+            found += [value for cell in function.__closure__ or () for value in content(cell)]
             for module in found:
                 if isinstance(module, types.ModuleType):
                     self._module(module, attributes, set())
@@ -181,7 +209,7 @@ class Fingerprint:
         if isinstance(value, np.generic):
             return kind, value.tobytes()
         standard = kind.__module__.partition(".")[0] in sys.stdlib_module_names and kind.__module__ != "__main__"
-        if standard and not isinstance(value, _HOLDERS):
+        if standard and not isinstance(value, _HOLDERS) and not hasattr(value, "__wrapped__"):
             return _Same(value)
         inside = attributes(value)
         if isinstance(value, functools.partial):
@@ -194,13 +222,12 @@ class Fingerprint:
             self._hold(kind, name, part)
         return "object", self.read(kind), tuple(inside)
 
-    def _hold(self, holder: Any, name: str, *values: Any) -> None:
-        if (holder, name) not in _written:
-            held = self.held.setdefault((holder, name), [])
-            around, self._place, self._count = (self._place, self._count), (holder, name, len(held)), 0
-            held.append(())  # its place, while what it holds is read
-            held[self._place[2]] = tuple(map(self.read, values))
-            self._place, self._count = around
+    def _hold(self, holder: Any, name: Any, *values: Any) -> None:
+        held = self.held.setdefault((holder, name), [])
+        around, self._place, self._count = (self._place, self._count), (holder, name, len(held)), 0
+        held.append(())  # its place, while what it holds is read
+        held[self._place[2]] = tuple(map(self.read, values))
+        self._place, self._count = around
 
 
 def fingerprint(value: Any) -> Fingerprint:
@@ -235,7 +262,8 @@ def is_library(module: str | None) -> bool:
     return root in _LIBRARIES or (root in sys.stdlib_module_names and root != "__main__")
 
 
-def _content(cell: Any) -> tuple[Any, ...]:
+def content(cell: Any) -> tuple[Any, ...]:
+    """Return what a cell of a closure holds, or nothing."""
     try:
         return (cell.cell_contents,)
     except ValueError:  # empty so far
@@ -277,4 +305,17 @@ def _names(code: types.CodeType) -> tuple[tuple[str, ...], tuple[str, ...], froz
             looked_up.update(dict.fromkeys(inner[0]))
             imported.update(dict.fromkeys(inner[1]))
             attributes |= inner[2]
+    if _FINDERS & (looked_up.keys() | attributes):
+        names = [name for constant in code.co_consts for name in _strings(constant)]
+        looked_up.update(dict.fromkeys(names))
+        attributes.update(names)
     return tuple(looked_up), tuple(imported), frozenset(attributes)
+
+
+def _strings(constant: Any) -> Iterator[str]:
+    """Return the strings that a constant is or holds."""
+    if isinstance(constant, str):
+        yield constant
+    elif isinstance(constant, tuple | frozenset):
+        for part in constant:
+            yield from _strings(part)

@@ -70,7 +70,11 @@ def _flatten(node: Any) -> tuple[tuple[Any, ...], tuple[tuple[str, ...], _Static
 def _is_static(value: Any) -> bool:
     if isinstance(value, int | str | bytes | np.integer | np.bool_):
         return True
-    return callable(value) and jax.tree_util.all_leaves([value])
+    try:
+        leaves = jax.tree.leaves(value)
+    except ValueError:  # keys of a mapping that have no order
+        return True
+    return callable(value) and len(leaves) == 1 and leaves[0] is value
 
 
 def _leaf(value: Any) -> Any:

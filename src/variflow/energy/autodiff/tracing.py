@@ -25,6 +25,7 @@ _PACKAGES = (
     contextlib.__file__,
 )
 
+_KEPT = "uses a value that was kept from another call of it: compute it from d and at, each time anew"
 _INDEX = "uses a value as an index or a size: these must be known beforehand"
 # The more special come first.
 _FAULTS: tuple[tuple[type[Exception], str], ...] = (
@@ -43,14 +44,13 @@ _FAULTS: tuple[tuple[type[Exception], str], ...] = (
         jax.errors.ConcretizationTypeError,
         "makes a number of Python of a value, as float, int, round and math do: use jax.numpy in an energy",
     ),
-    (
-        jax.errors.UnexpectedTracerError,
-        "uses a value that was kept from another call of it: compute it from d and at, each time anew",
-    ),
+    (jax.errors.UnexpectedTracerError, _KEPT),
 )
 _TEXTS = {
     "item assignment": "assigns to a part of an array, which JAX cannot: use array.at[index].set(value)",
     "concrete values of integer type": _INDEX,
+    "Computation compiled for": _KEPT,
+    "unsupported format string": "writes a value as text, which it is not yet: use jax.debug.print('{}', value)",
 }
 
 
