@@ -248,7 +248,7 @@ SHOWN = {
     "Filter": filters.WeightedMedian,
     "FlowFileError": lambda: variflow.FlowFileError("a.flo", "truncated"),
     "VariflowWarning": lambda: variflow.VariflowWarning("something"),
-    "NotTakenApart": lambda: energy.terms.NotTakenApart("a residual"),
+    "NotTakenApart": lambda: energy.residuals.NotTakenApart("a residual"),
 }
 
 
