@@ -65,8 +65,8 @@ class Model:
     light : {"same", "matched"}
         Whether the light may differ between the frames. With ``"matched"``, the second frame's intensities are brought
         to the first one's by a gain and an offset of each channel, if these explain most of the difference, and what
-        one frame shows saturated is cut off in both (see `variflow.lighting`). In light that does not change, the flow is
-        exactly that of ``"same"``.
+        one frame shows saturated is cut off in both (see `variflow.lighting`). In light that does not change, the flow
+        is exactly that of ``"same"``.
     noise : {"ignored", "estimated"}
         Whether data terms with a `normalisation` reckon with noise. With ``"estimated"``, its standard deviation is
         found where the frames show little else, and takes the place of the normalisation zeta where it is more: image

@@ -164,7 +164,8 @@ def whole(values: Any, name: str, file: str) -> Iterable[Any]:
         iter(values)
     except TypeError:
         raise TypeError(f"{name} is a {type(values).__name__}, wanted an iterable of arrays") from None
-    return values  # type: ignore[no-any-return]
+    several: Iterable[Any] = values
+    return several
 
 
 def frame_axes(shape: tuple[int, ...]) -> int:

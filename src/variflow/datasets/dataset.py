@@ -140,7 +140,9 @@ def following(frame: Path) -> Path:
     >>> following(Path("alley_1/frame_0009.png")).name, following(Path("00001_img1.ppm")).name
     ('frame_0010.png', '00001_img2.ppm')
     """
-    head, number, tail = re.fullmatch(r"(.*?)(\d*)(\D*)", frame.stem, re.DOTALL).groups()  # type: ignore[union-attr]
+    parts = re.fullmatch(r"(.*?)(\d*)(\D*)", frame.stem, re.DOTALL)
+    assert parts is not None  # any name fits
+    head, number, tail = parts.groups()
     return frame.with_name(f"{head}{int(number or 0) + 1:0{len(number)}d}{tail}{frame.suffix}")
 
 

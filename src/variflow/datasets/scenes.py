@@ -23,8 +23,13 @@ def _star(center: Point, inner: float, outer: float, tips: int, turn: float) -> 
 
 
 def _palette(*colors: str) -> tuple[Color, Color, Color, Color]:
-    first, second, third, fourth = (tuple(byte / 255 for byte in bytes.fromhex(color)) for color in colors)
-    return first, second, third, fourth  # type: ignore[return-value]
+    first, second, third, fourth = map(_color, colors)
+    return first, second, third, fourth
+
+
+def _color(hexadecimal: str) -> Color:
+    red, green, blue = bytes.fromhex(hexadecimal)
+    return red / 255, green / 255, blue / 255
 
 
 def _dune() -> Polygon:

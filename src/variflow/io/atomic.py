@@ -12,16 +12,17 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-try:
+if sys.platform == "win32":
+    fcntl = None
+else:
     import fcntl
-except ImportError:  # on Windows, which removes no file that somebody has open
-    fcntl: Any = None  # type: ignore[no-redef]
 
 _PREFIX, _PART, _OLD = ".variflow-", ".part", ".old"
 _swept: dict[Path, float] = {}

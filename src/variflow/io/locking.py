@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,10 +14,10 @@ from typing import Any, BinaryIO
 from variflow.base.errors import warn
 from variflow.io.atomic import naming
 
-try:
+if sys.platform == "win32":
+    fcntl = None
+else:
     import fcntl
-except ImportError:  # on Windows
-    fcntl: Any = None  # type: ignore[no-redef]
 
 
 def make_folder(path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from types import EllipsisType
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -82,7 +82,7 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
         file.write(values.data)
 
 
-def read_header(path: Path, file: BinaryIO, size: int, error: type[FileFormatError]) -> Header:
+def read_header(path: Path, file: IO[bytes], size: int, error: type[FileFormatError]) -> Header:
     """Read the header of an array of plain numbers that reaches to the end of its file.
 
     Parameters
@@ -172,7 +172,7 @@ class Stored:
         return found.reshape(part.shape, order="F")
 
 
-def read_values(file: BinaryIO, header: Header) -> npt.NDArray[Any]:
+def read_values(file: IO[bytes], header: Header) -> npt.NDArray[Any]:
     """Read the numbers that follow a header, as a writable array."""
     count = math.prod(header.shape) * header.dtype.itemsize
     data = bytearray(file.read(count))

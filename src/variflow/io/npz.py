@@ -90,5 +90,5 @@ def _check_size(path: Path, members: list[zipfile.ZipInfo], size: int) -> None:
 
 def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
     with archive.open(member) as file:
-        header = npy.read_header(path, file, member.file_size, FlowFileError)  # type: ignore[arg-type]
-        return npy.read_values(file, header)  # type: ignore[arg-type]
+        header = npy.read_header(path, file, member.file_size, FlowFileError)
+        return npy.read_values(file, header)

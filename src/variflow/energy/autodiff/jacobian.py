@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -143,8 +143,7 @@ def _watched(term: HasResiduals, at: LevelLinearisation) -> frozenset[str]:
 
 def _small(term: HasResiduals, at: LevelLinearisation) -> HasResiduals:
     """Return a term for `_noise`."""
-    small: Any = at_level(term, (at.flow[0].shape, _SMALL), 1)
-    return small  # type: ignore[no-any-return]
+    return cast(HasResiduals, at_level(term, (at.flow[0].shape, _SMALL), 1))
 
 
 def _noise(at: LevelLinearisation) -> Linearisation:
