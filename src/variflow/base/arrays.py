@@ -55,6 +55,11 @@ class Image(Brief):
     name: str
 
 
+def is_jax(value: Any) -> bool:
+    """Return whether a value is an array of JAX, or what JAX is tracing; without importing it."""
+    return type(value).__module__.partition(".")[0] in ("jax", "jaxlib")
+
+
 def read(
     value: Any, name: str, kind: tuple[str, str] = NUMBERS, file: str = IMAGES
 ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:

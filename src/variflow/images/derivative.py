@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from variflow import _core
+from variflow.base.arrays import is_jax
 
 
 def derivative(planes: Any, axis: Literal["x", "y"]) -> Any:
@@ -14,7 +15,7 @@ def derivative(planes: Any, axis: Literal["x", "y"]) -> Any:
 
     NumPy arrays go through the core, JAX arrays through JAX.
     """
-    if isinstance(planes, np.ndarray):
+    if not is_jax(planes):
         return _core.derivative(np.ascontiguousarray(planes, np.float32), axis)
     from variflow.images import in_jax
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from variflow import _core
-from variflow.base.arrays import FLOWS, INTENSITIES, as_flow, as_pixels, as_single
+from variflow.base.arrays import FLOWS, INTENSITIES, as_flow, as_pixels, as_single, is_jax
 from variflow.base.choices import check_choice
 from variflow.images.filling import LEAST_SHARE, SPLINE_FILLING
 from variflow.images.resampling import Planes, smooth
@@ -70,7 +70,7 @@ def prepared(planes: Any, interpolation: Interpolation) -> Any:
     """Return what `warp_prepared` samples: for a spline its coefficients, which serve any number of flows."""
     if interpolation != "spline":
         return planes
-    if not _is_jax(planes):
+    if not is_jax(planes):
         return _spline_coefficients(as_single(planes, "planes", INTENSITIES))
     from variflow.images import in_jax
 
@@ -79,10 +79,10 @@ def prepared(planes: Any, interpolation: Interpolation) -> Any:
 
 def warp_prepared(planes: Any, flow: tuple[Any, Any], interpolation: Interpolation) -> Any:
     """Warp what `prepared` returned."""
-    with_jax = any(map(_is_jax, (planes, *flow)))
-    if not _is_jax(planes):
+    with_jax = any(map(is_jax, (planes, *flow)))
+    if not is_jax(planes):
         planes = as_single(planes, "planes", INTENSITIES)
-    u, v = (plane if _is_jax(plane) else as_single(plane, "flow", file=FLOWS) for plane in flow)
+    u, v = (plane if is_jax(plane) else as_single(plane, "flow", file=FLOWS) for plane in flow)
     if not with_jax:
         return _core.warp(planes, u, v, interpolation)
     from variflow.images import in_jax
@@ -111,12 +111,12 @@ def _spline_coefficients(planes: Planes) -> Planes:
 def _warp_array(image: Any, flow: Any, interpolation: Interpolation) -> Any:
     """Warp ``(H, W[, C])`` along ``(H, W, 2)``."""
     xp: ModuleType = np
-    if _is_jax(image) or _is_jax(flow):
+    if is_jax(image) or is_jax(flow):
         import jax.numpy as xp
-    flow = flow if _is_jax(flow) else as_flow(flow)
+    flow = flow if is_jax(flow) else as_flow(flow)
     if flow.ndim != 3 or flow.shape[2] != 2:
         raise ValueError(f"flow has shape {flow.shape}, wanted (H, W, 2)")
-    image = image if _is_jax(image) else as_pixels(image, "image", flow.shape[:2])
+    image = image if is_jax(image) else as_pixels(image, "image", flow.shape[:2])
     if image.ndim not in (2, 3) or image.shape[:2] != flow.shape[:2]:
         raise ValueError(f"image has shape {image.shape}, wanted (H, W) or (H, W, C) with (H, W) = {flow.shape[:2]}")
     planes = image[None] if image.ndim == 2 else xp.moveaxis(image, 2, 0)
@@ -129,7 +129,3 @@ def _warp_array(image: Any, flow: Any, interpolation: Interpolation) -> Any:
     else:
         warped = warp_these(planes)
     return warped[0] if image.ndim == 2 else xp.moveaxis(warped, 0, 2)
-
-
-def _is_jax(array: Any) -> bool:
-    return type(array).__module__.partition(".")[0] in ("jax", "jaxlib")

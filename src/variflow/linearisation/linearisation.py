@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self, get_args
 
-import numpy as np
-
 from variflow import _core
+from variflow.base.arrays import is_jax
 from variflow.images.derivative import derivative
 
 Derivative = Literal["average", "first", "second", "warped"]
@@ -35,7 +34,7 @@ class Derived:
         if at is None:
             return self
         value = at._part(self)
-        if isinstance(value[0] if isinstance(value, tuple) else value, np.ndarray):
+        if not is_jax(value[0] if isinstance(value, tuple) else value):
             at._keep(**{self.name: value})
         return value
 
