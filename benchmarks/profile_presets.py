@@ -102,9 +102,11 @@ def operations_of_warp(interpolation):
 
 
 def operations_of_robust_step(arguments, result):
-    channels, height, width = arguments[0].shape
-    interpolation, terms, sweeps = arguments[6], arguments[8], arguments[-3]
-    of_terms = sum((30 + 40) * channels + 5 if of_gradient else 20 * channels + 5 for of_gradient, *_ in terms)
+    (frames, constancies, *_), sweeps, *_ = arguments
+    channels, height, width = frames[0].shape
+    interpolation = frames[6]
+    of_kinds = {_core.ConstancyKind.BRIGHTNESS: 20 * channels + 5, _core.ConstancyKind.GRADIENT: 70 * channels + 5}
+    of_terms = sum(of_kinds[kind] for kind, *_ in constancies)
     return height * width * (channels * (operations_of_warp(interpolation) + 12) + of_terms + 20 + 30 * sweeps)
 
 
@@ -138,7 +140,21 @@ OPERATIONS = {
 def calls_of_kernels(frames, model):
     """Return the seconds of an estimate, and of each call of a kernel: its name, seconds, bytes and operations."""
     calls = []
+    made = {}  # what objects of the core were made of
     counting = 0.0
+
+    def taken_apart(given):
+        if isinstance(given, tuple | list):
+            return tuple(map(taken_apart, given))
+        return taken_apart(made[id(given)][1]) if id(given) in made else given
+
+    def noted(kind):
+        def wrapped(*arguments, **named):
+            result = kind(*arguments, **named)
+            made[id(result)] = result, (*arguments, *named.values())
+            return result
+
+        return wrapped
 
     def timed(name, kernel):
         def wrapped(*arguments, **named):
@@ -146,7 +162,7 @@ def calls_of_kernels(frames, model):
             start = time.perf_counter()
             result = kernel(*arguments, **named)
             done = time.perf_counter()
-            given = (*arguments, *named.values())  # in the kernel's order
+            given = taken_apart((*arguments, *named.values()))  # in the kernel's order
             operations = OPERATIONS[name](given, result) if name in OPERATIONS else 0
             calls.append((name, done - start, volume((given, result)), operations))
             counting += time.perf_counter() - done
@@ -156,8 +172,11 @@ def calls_of_kernels(frames, model):
 
     with ExitStack() as stack:
         for name in dir(_core):
-            if not name.startswith("_") and "threads" not in name:
-                stack.enter_context(mock.patch.object(_core, name, timed(name, getattr(_core, name))))
+            kernel = getattr(_core, name)
+            if name.startswith("_") or "threads" in name or not callable(kernel) or name.endswith("Kind"):
+                continue
+            wrapped = noted(kernel) if isinstance(kernel, type) else timed(name, kernel)
+            stack.enter_context(mock.patch.object(_core, name, wrapped))
         start = time.perf_counter()
         variflow.estimate(*frames, model)
         return time.perf_counter() - start - counting, calls

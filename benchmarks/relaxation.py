@@ -48,18 +48,21 @@ def linearised(name, size):
 def quadratic(at):
     """Horn and Schunck's model, with weak smoothness."""
     tensor = np.zeros((5, *at.valid.shape), np.float32)
-    _core.add_data(tensor, at.Ix, at.Iy, at.It, at.weights, 0, 0.0, 0.0, 0.0, 1.0)
-    return tensor, _core.edge_weights(*at.flow, None, None, False, 0, 0.0, 0.0, 0.001), *at.flow
+    penalty = _core.Penalty(_core.PenaltyKind.QUADRATIC)
+    _core.add_data(tensor, _core.DataTerm(at.Ix, at.Iy, at.It, penalty, 0.0, 1.0), at.weights)
+    return tensor, _core.edge_weights(*at.flow, _core.Smoothness(None, None, False, penalty, 0.001)), *at.flow
 
 
 def robust(at):
     """Brightness and gradient constancy, normalised, with Charbonnier's penalty and smoothness steered by edges."""
     tensor = np.zeros((5, *at.valid.shape), np.float32)
-    _core.add_data(tensor, at.Ix, at.Iy, at.It, at.weights, 1, 0.2, 0.0, INTENSITY, 0.3**0.5)
+    of_data, of_flow = (_core.Penalty(_core.PenaltyKind.CHARBONNIER, epsilon) for epsilon in (0.2, 0.002))
+    _core.add_data(tensor, _core.DataTerm(at.Ix, at.Iy, at.It, of_data, INTENSITY, 0.3**0.5), at.weights)
     second = [np.concatenate(pair) for pair in ((at.Ixx, at.Ixy), (at.Ixy, at.Iyy), (at.Ixt, at.Iyt))]
-    _core.add_data(tensor, *second, at.weights, 1, 0.2, 0.0, INTENSITY, 2.0)
+    _core.add_data(tensor, _core.DataTerm(*second, of_data, INTENSITY, 2.0), at.weights)
     guides = _core.image_edges(np.ascontiguousarray(at.guide), 4.6)
-    return tensor, _core.edge_weights(*at.flow, *guides, False, 1, 0.002, 0.0, 1.0)[0], *at.flow
+    smoothness = _core.Smoothness(*guides, False, of_flow, 1.0)
+    return tensor, _core.edge_weights(*at.flow, smoothness), *at.flow
 
 
 def milliseconds(function):

@@ -182,6 +182,9 @@ def kernels(height, width):
     zero, one = np.zeros_like(plane), np.ones_like(plane)
     coarser = (*taps(height, height // 2, 6), *taps(width, width // 2, 6))
     smooth = (*taps(height, height, 5), *taps(width, width, 5))
+    charbonnier = _core.Penalty(_core.PenaltyKind.CHARBONNIER, 0.01)
+    data = _core.DataTerm(jx, jy, r, charbonnier, 0.1, 1.0)
+    smoothness = _core.Smoothness(None, None, False, charbonnier, 1.0)
     terms, sweeps, iterations = [(jx[:1], jy[:1], r[:1], 1.0, 0.0, 0.0)], 20, 20
     table = [
         ("warp", "bilinear", 12, (image, u, v, "bilinear")),
@@ -193,8 +196,8 @@ def kernels(height, width):
         ("resample", "smooth, 5 taps", 2 * 5 * 2, (image, *smooth)),
         ("median", "3 x 3", 2 * 19, (image, 3)),
         ("median", "5 x 5", 2 * 99, (image, 5)),
-        ("add_data", "3 channels, Charbonnier", 3 * 20 + 5, (tensor.copy(), jx, jy, r, one, 1, 0.01, 0.0, 0.1, 1.0)),
-        ("edge_weights", "Charbonnier", 20, (u, v, None, None, False, 1, 0.01, 0.0, 1.0)),
+        ("add_data", "3 channels, Charbonnier", 3 * 20 + 5, (tensor.copy(), data, one)),
+        ("edge_weights", "Charbonnier", 20, (u, v, smoothness)),
         ("relax", f"{sweeps} sweeps", 30 * sweeps, (tensor, edges, u, v, u, v, sweeps, 1.9)),
         ("lucas_kanade", "", 15, (tensor, 0.01)),
         (

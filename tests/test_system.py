@@ -26,32 +26,46 @@ from variflow.frames.checking import prepare
 from variflow.frames.pyramid import pyramid
 from variflow.linearisation.level import linearise
 from variflow.linearisation.linearisation import Linearisation
-from variflow.solve.taking_apart import constancies, linearised, motion_tensor, smoothness_arguments
+from variflow.solve.native_penalties import native_penalty
+from variflow.solve.taking_apart import constancies, linearised, motion_tensor, native_smoothness
 
 Array = NDArray[np.float32]
 CORE: Any = _core  # for calls that a type checker refuses
 
-PENALTIES: list[tuple[Penalty, tuple[int, float, float]]] = [
-    (Quadratic(), (0, 0.0, 0.0)),
-    (Charbonnier(0.1), (1, 0.1, 0.0)),
-    (Charbonnier(0.001), (1, 0.001, 0.0)),
-    (GeneralisedCharbonnier(0.45, 0.001), (2, 0.45, 0.001)),
-    (GeneralisedCharbonnier(0.3, 0.1), (2, 0.3, 0.1)),
-    (Huber(0.2), (3, 0.2, 0.0)),
-    (Lorentzian(0.1), (4, 0.1, 0.0)),
-    (L1(0.001), (5, 0.001, 0.0)),
+PENALTIES: list[Penalty] = [
+    Quadratic(),
+    Charbonnier(0.1),
+    Charbonnier(0.001),
+    GeneralisedCharbonnier(0.45, 0.001),
+    GeneralisedCharbonnier(0.3, 0.1),
+    Huber(0.2),
+    Lorentzian(0.1),
+    L1(0.001),
 ]
 SIZES = [(1, 1), (1, 2), (1, 23), (19, 1), (2, 2), (5, 8), (17, 21), (24, 33)]
 
 
+def data_term(jx, jy, r, penalty, normalisation=0.0, weight=1.0):
+    return _core.DataTerm(jx, jy, r, native_penalty(penalty), normalisation, weight)
+
+
 def add_data(tensor, jx, jy, r, weights, *constants):
     """Add a data term; return its energy without an increment."""
-    _core.add_data(tensor, jx, jy, r, weights, *constants)
-    return _core.data_energy(jx, jy, r, weights, np.zeros_like(weights), np.zeros_like(weights), *constants)
+    term = data_term(jx, jy, r, *constants)
+    _core.add_data(tensor, term, weights)
+    return _core.data_energy(term, weights, np.zeros_like(weights), np.zeros_like(weights))
 
 
-def weights_and_energy(*arguments):
-    return _core.edge_weights(*arguments), _core.smoothness_energy(*arguments)
+def moved_energy(jx, jy, r, weights, du, dv, *constants):
+    return _core.data_energy(data_term(jx, jy, r, *constants), weights, du, dv)
+
+
+def smoothness(penalty, weight=1.0, per_pixel=False, guides=(None, None)):
+    return _core.Smoothness(*guides, per_pixel, native_penalty(penalty), weight)
+
+
+def weights_and_energy(flow, term):
+    return _core.edge_weights(*flow, term), _core.smoothness_energy(*flow, term)
 
 
 @pytest.fixture(autouse=True)
@@ -98,12 +112,12 @@ def reference_energy(
 
 @pytest.mark.parametrize("zeta", [0.0, 0.2])
 @pytest.mark.parametrize("residuals", [1, 3])
-@pytest.mark.parametrize(("penalty", "number"), PENALTIES, ids=str)
-def test_data_against_numpy(penalty: Penalty, number: tuple[int, float, float], residuals: int, zeta: float) -> None:
+@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
+def test_data_against_numpy(penalty: Penalty, residuals: int, zeta: float) -> None:
     data = random_data(residuals, (13, 57))
     before = noise(5, 13, 57, seed=9)
     tensor = before.copy()
-    energy = add_data(tensor, *data, *number, zeta, 1.7)
+    energy = add_data(tensor, *data, penalty, zeta, 1.7)
     expected, theta, r, w = reference_energy(data, 0, 0, penalty, zeta, 1.7)
     assert energy == pytest.approx(expected, rel=1e-5)
     jx, jy = wide(data.jx), wide(data.jy)
@@ -113,30 +127,30 @@ def test_data_against_numpy(penalty: Penalty, number: tuple[int, float, float], 
         np.testing.assert_allclose(plane, exact, rtol=1e-5, atol=1e-6 * float(np.abs(exact).max()) + 1e-6)
     du, dv = noise(2, 13, 57, seed=5)
     expected = reference_energy(data, wide(du), wide(dv), penalty, zeta, 1.7)[0]
-    assert _core.data_energy(*data, du, dv, *number, zeta, 1.7) == pytest.approx(expected, rel=1e-5)
+    assert moved_energy(*data, du, dv, penalty, zeta, 1.7) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 1), (1, 513), (70, 531)])
 def test_data_at_any_size(size: tuple[int, int]) -> None:
     data = random_data(2, size)
     tensor = np.zeros((5, *size), np.float32)
-    energy = add_data(tensor, *data, 1, 0.1, 0.0, 0.0, 1.0)
+    energy = add_data(tensor, *data, Charbonnier(0.1))
     expected, _, r, w = reference_energy(data, 0, 0, Charbonnier(0.1), 0.0, 1.0)
     assert energy == pytest.approx(expected, rel=1e-5)
     np.testing.assert_allclose(tensor[3], (w * wide(data.jx) * r).sum(axis=0), rtol=1e-4, atol=1e-5)
     zero = np.zeros(size, np.float32)
-    assert _core.data_energy(*data, zero, zero, 1, 0.1, 0.0, 0.0, 1.0) == pytest.approx(energy, rel=1e-6)
+    assert moved_energy(*data, zero, zero, Charbonnier(0.1)) == pytest.approx(energy, rel=1e-6)
 
 
-@pytest.mark.parametrize(("penalty", "number"), PENALTIES, ids=str)
-def test_no_residual_costs_nothing(penalty: Penalty, number: tuple[int, float, float]) -> None:
+@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
+def test_no_residual_costs_nothing(penalty: Penalty) -> None:
     jx, jy, zero = noise(1, 9, 40), noise(1, 9, 40, seed=1), np.zeros((1, 9, 40), np.float32)
     tensor = np.zeros((5, 9, 40), np.float32)
-    assert add_data(tensor, jx, jy, zero, np.ones((9, 40), np.float32), *number, 0.1, 1.0) == 0.0
+    assert add_data(tensor, jx, jy, zero, np.ones((9, 40), np.float32), penalty, 0.1) == 0.0
     assert np.isfinite(tensor).all()
     assert not tensor[3:].any()
     flow = np.full((9, 40), 2.5, np.float32)
-    edges, energy = weights_and_energy(flow, flow, None, None, False, *number, 1.0)
+    edges, energy = weights_and_energy((flow, flow), smoothness(penalty))
     assert energy == 0.0
     assert np.isfinite(edges).all()
 
@@ -160,8 +174,8 @@ def slope(energy: Callable[..., Any], at: Linearisation, direction: NDArray[np.f
     return float(ahead - behind) / (2 * step)
 
 
-@pytest.mark.parametrize(("penalty", "number"), PENALTIES, ids=str)
-def test_data_against_python_terms(penalty: Penalty, number: tuple[int, float, float]) -> None:
+@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
+def test_data_against_python_terms(penalty: Penalty) -> None:
     at = linearisation()
     direction = wide(noise(2, 7, 9, seed=8))
     planes = {
@@ -172,13 +186,13 @@ def test_data_against_python_terms(penalty: Penalty, number: tuple[int, float, f
     }
     for term, (jx, jy, r) in planes.items():
         tensor = np.zeros((5, 7, 9), np.float32)
-        energy = add_data(tensor, jx, jy, r, at.weights, *number, 0.0, term.weight)
+        energy = add_data(tensor, jx, jy, r, at.weights, penalty, 0.0, term.weight)
         zero = np.zeros((7, 9))
         assert energy == pytest.approx(float(term((zero, zero), at)), rel=1e-5)
         gradient = 2 * wide(tensor[3:])
         assert float((gradient * direction).sum()) == pytest.approx(slope(term, at, direction), rel=2e-3, abs=1e-3)
         du, dv = noise(2, 7, 9, seed=4)
-        moved = _core.data_energy(jx, jy, r, at.weights, du, dv, *number, 0.0, term.weight)
+        moved = moved_energy(jx, jy, r, at.weights, du, dv, penalty, 0.0, term.weight)
         assert moved == pytest.approx(float(term((du, dv), at)), rel=1e-5)
 
 
@@ -187,17 +201,15 @@ def test_data_against_python_terms(penalty: Penalty, number: tuple[int, float, f
 
 @pytest.mark.parametrize("guided", [False, True])
 @pytest.mark.parametrize("per_pixel", [False, True])
-@pytest.mark.parametrize(("penalty", "number"), PENALTIES, ids=str)
-def test_smoothness_against_python_terms(
-    penalty: Penalty, number: tuple[int, float, float], per_pixel: bool, guided: bool
-) -> None:
+@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
+def test_smoothness_against_python_terms(penalty: Penalty, per_pixel: bool, guided: bool) -> None:
     at = linearisation()
     term = Smoothness(penalty, 0.6, per="pixel" if per_pixel else "edge", edges=ImageEdges(0.3) if guided else None)
     guides = _core.image_edges(at.guide, 0.3) if guided else (None, None)
-    edges, energy = weights_and_energy(*at.flow, *guides, per_pixel, *number, 0.6)
+    native = smoothness(penalty, 0.6, per_pixel, guides)
+    edges, energy = weights_and_energy(at.flow, native)
     zero = np.zeros((7, 9))
     assert energy == pytest.approx(float(term((zero, zero), at)), rel=1e-5)
-    assert _core.smoothness_energy(*at.flow, *guides, per_pixel, *number, 0.6) == energy
     assert not edges[0, :, -1].any()
     assert not edges[1, -1].any()
     # Without data, the residual of the normal equations is minus half the gradient.
@@ -212,7 +224,7 @@ def test_smoothness_against_python_terms(
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 1), (5, 513), (4, 1025)])
 def test_smoothness_at_any_size(size: tuple[int, int]) -> None:
     u, v = noise(2, *size)
-    edges, energy = weights_and_energy(u, v, None, None, False, 1, 0.1, 0.0, 1.0)
+    edges, energy = weights_and_energy((u, v), smoothness(Charbonnier(0.1)))
     along_x = np.diff(wide(u), axis=1) ** 2 + np.diff(wide(v), axis=1) ** 2
     along_y = np.diff(wide(u), axis=0) ** 2 + np.diff(wide(v), axis=0) ** 2
     penalty = Charbonnier(0.1)
@@ -262,9 +274,9 @@ def random_system(size: tuple[int, int], seed: int = 0, jump: float = 1.0) -> Sy
     """Two residuals a pixel, and edges of which about every other is weaker by a factor."""
     tensor = np.zeros((5, *size), np.float32)
     data = random_data(2, size, seed)
-    _core.add_data(tensor, *data[:3], np.ones(size, np.float32), 1, 0.1, 0.0, 0.0, 1.0)
+    add_data(tensor, *data[:3], np.ones(size, np.float32), Charbonnier(0.1))
     u0, v0 = 3 * noise(2, *size, seed=seed + 2)
-    edges = _core.edge_weights(u0, v0, None, None, False, 1, 0.1, 0.0, 0.5)
+    edges = _core.edge_weights(u0, v0, smoothness(Charbonnier(0.1), 0.5))
     weak = np.random.default_rng(seed + 3).random(edges.shape) < 0.5
     return System(tensor, (edges / np.where(weak, jump, 1)).astype(np.float32), u0, v0)
 
@@ -371,8 +383,8 @@ def test_result_does_not_depend_on_the_number_of_threads(size: tuple[int, int]) 
 
     def everything() -> list[Any]:
         tensor = np.zeros((5, *size), np.float32)
-        energy = add_data(tensor, *data, 1, 0.1, 0.0, 0.1, 1.0)
-        edges, smooth = weights_and_energy(*data[0], None, None, True, 2, 0.45, 0.001, 1.0)
+        energy = add_data(tensor, *data, Charbonnier(0.1), 0.1)
+        edges, smooth = weights_and_energy(data[0], smoothness(GeneralisedCharbonnier(0.45, 0.001), per_pixel=True))
         guides = _core.image_edges(data.jx, 0.1)
         return [energy, smooth, tensor, edges, guides, relax(system, 33, 1.9), multigrid(system, 3)]
 
@@ -439,7 +451,7 @@ def test_pixels_without_any_information_keep_their_start() -> None:
 def test_one_constraint_and_next_to_no_smoothness_stays_bounded() -> None:
     jx, jy, r = noise(3, 1, 20, 30)
     tensor = np.zeros((5, 20, 30), np.float32)
-    _core.add_data(tensor, jx, jy, r, np.ones((20, 30), np.float32), 0, 0.0, 0.0, 0.0, 1.0)
+    add_data(tensor, jx, jy, r, np.ones((20, 30), np.float32), Quadratic())
     edges = np.full((2, 20, 30), 1e-22, np.float32)
     zero = np.zeros((20, 30), np.float32)
     system = System(tensor, edges, zero, zero)
@@ -456,28 +468,68 @@ def test_one_constraint_and_next_to_no_smoothness_stays_bounded() -> None:
 PLANE = np.zeros((6, 8), np.float32)
 STACK = np.zeros((2, 6, 8), np.float32)
 TENSOR = np.zeros((5, 6, 8), np.float32)
-DATA = (STACK, STACK, STACK, PLANE)
+KIND: Any = _core.PenaltyKind
+QUADRATIC = _core.Penalty(KIND.QUADRATIC)
+TERM = _core.DataTerm(STACK, STACK, STACK, QUADRATIC, 0.0, 1.0)
+SMOOTH = _core.Smoothness(PLANE, PLANE, False, QUADRATIC, 1.0)
+PAIR = _core.FramePair(STACK, STACK, STACK, PLANE, PLANE, None, "bicubic", "average")
+SMALL = np.zeros((5, 8), np.float32)
 LOCKED = TENSOR.copy()
 LOCKED.flags.writeable = False
+
+
+def core_data(jx=STACK, jy=STACK, r=STACK, penalty=QUADRATIC, normalisation=0.0, weight=1.0, weights=None):
+    return CORE.DataTerm(jx, jy, r, penalty, normalisation, weight, weights)
+
+
+def core_pair(**changed):
+    given = {"first": STACK, "second": STACK, "samples": STACK, "u": PLANE, "v": PLANE, "weights": None}
+    return CORE.FramePair(**{**given, "interpolation": "bicubic", "derivative": "average", **changed})
+
+
+def core_step(frames=PAIR, constancies=(), data=(), smoothness=SMOOTH):
+    return CORE.Step(frames, list(constancies), list(data), smoothness)
+
+
+def brightness(weights=None):
+    return _core.Constancy(_core.ConstancyKind.BRIGHTNESS, QUADRATIC, 0.0, 1.0, weights)
 
 
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: CORE.add_data(STACK, *DATA, 0, 0, 0, 0, 1), ValueError, r"`tensor`.*\(5, 6, 8\).*\(2, 6, 8\)"),
-        (lambda: CORE.add_data(LOCKED, *DATA, 0, 0, 0, 0, 1), ValueError, "`tensor`.*read-only"),
-        (lambda: CORE.add_data(TENSOR.astype(float), *DATA, 0, 0, 0, 0, 1), TypeError, "`tensor`.*float64"),
-        (lambda: CORE.add_data(TENSOR, STACK, TENSOR, STACK, PLANE, 0, 0, 0, 0, 1), ValueError, "`jy`.*5, 6, 8"),
-        (lambda: CORE.add_data(TENSOR, STACK, STACK, STACK, PLANE.T, 0, 0, 0, 0, 1), ValueError, "`weights`"),
-        (lambda: CORE.add_data(TENSOR, *DATA, 6, 0, 0, 0, 1), ValueError, "`penalty`.*6"),
-        (lambda: CORE.add_data(TENSOR, *DATA, 1, 0, 0, 0, 1), ValueError, "`p0`.*above 0"),
-        (lambda: CORE.add_data(TENSOR, *DATA, 2, 0.5, -1, 0, 1), ValueError, "`p1`.*-1"),
-        (lambda: CORE.add_data(TENSOR, *DATA, 0, 0, 0, -1, 1), ValueError, "`normalisation`.*-1"),
-        (lambda: CORE.add_data(TENSOR, *DATA, 0, 0, 0, 0, float("nan")), ValueError, "`weight`.*nan"),
-        (lambda: CORE.data_energy(*DATA, PLANE[:5], PLANE, 0, 0, 0, 0, 1), ValueError, r"`du`.*\(6, 8\).*\(5, 8\)"),
-        (lambda: CORE.edge_weights(PLANE, PLANE, PLANE, None, False, 0, 0, 0, 1), TypeError, "`guide_x`.*`guide_y`"),
-        (lambda: CORE.edge_weights(PLANE, PLANE[:3], None, None, False, 0, 0, 0, 1), ValueError, "`v`"),
-        (lambda: CORE.smoothness_energy(PLANE, PLANE, None, None, False, -1, 0, 0, 1), ValueError, "`penalty`.*-1"),
+        (lambda: CORE.add_data(STACK, TERM, PLANE), ValueError, r"`tensor`.*\(5, 6, 8\).*\(2, 6, 8\)"),
+        (lambda: CORE.add_data(LOCKED, TERM, PLANE), ValueError, "`tensor`.*read-only"),
+        (lambda: CORE.add_data(TENSOR.astype(float), TERM, PLANE), TypeError, "`tensor`.*float64"),
+        (lambda: CORE.add_data(TENSOR, TERM, PLANE.T), ValueError, "`weights`"),
+        (lambda: CORE.data_energy(TERM, PLANE, SMALL, PLANE), ValueError, r"`du`.*\(6, 8\).*\(5, 8\)"),
+        (lambda: CORE.data_squares(TERM, PLANE, SMALL), ValueError, r"`dv`.*\(6, 8\).*\(5, 8\)"),
+        (lambda: core_data(jy=TENSOR), ValueError, "`jy`.*2, 6, 8"),
+        (lambda: core_data(weights=SMALL), ValueError, r"`weights`.*\(6, 8\).*\(5, 8\)"),
+        (lambda: core_data(normalisation=-1), ValueError, "`normalisation`.*-1"),
+        (lambda: core_data(weight=float("nan")), ValueError, "`weight`.*nan"),
+        (lambda: CORE.Penalty(KIND.CHARBONNIER), ValueError, "`scale`.*above 0"),
+        (lambda: CORE.Penalty(KIND.GENERALISED_CHARBONNIER, 0.5, -1), ValueError, "`exponent`.*-1"),
+        (lambda: CORE.Smoothness(PLANE, None, False, QUADRATIC, 1.0), TypeError, "`guide_x`.*`guide_y`"),
+        (lambda: CORE.Smoothness(None, None, False, QUADRATIC, -1.0), ValueError, "`weight`.*-1"),
+        (lambda: CORE.edge_weights(PLANE, PLANE[:3], SMOOTH), ValueError, "`v`"),
+        (lambda: CORE.smoothness_energy(SMALL, SMALL, SMOOTH), ValueError, r"`guide_x`.*\(5, 8\).*\(6, 8\)"),
+        (lambda: CORE.squared_differences(SMALL, SMALL, SMOOTH), ValueError, r"`guide_x`.*\(5, 8\).*\(6, 8\)"),
+        (lambda: core_pair(second=TENSOR), ValueError, "`second`.*2, 6, 8"),
+        (lambda: core_pair(u=SMALL), ValueError, "`u`.*6, 8"),
+        (lambda: core_pair(weights=SMALL), ValueError, "`weights`.*6, 8"),
+        (lambda: core_pair(interpolation="cubic"), ValueError, "`interpolation`.*cubic"),
+        (lambda: core_pair(derivative="third"), ValueError, "`derivative`.*third"),
+        (lambda: CORE.frame_planes(PAIR, ["Iz"]), ValueError, "`names`.*Iz"),
+        (lambda: CORE.constancy_tensor(PAIR, [brightness(SMALL)]), ValueError, "`weights`.*6, 8"),
+        (lambda: core_step(constancies=[brightness(SMALL)]), ValueError, "`weights`.*6, 8"),
+        (lambda: core_step(core_pair(u=PLANE), data=[core_data(*[STACK[:, :5].copy()] * 3)]), ValueError, "`jx`.*6, 8"),
+        (
+            lambda: core_step(smoothness=CORE.Smoothness(SMALL, SMALL, True, QUADRATIC, 1)),
+            ValueError,
+            "`guide_x`.*6, 8",
+        ),
+        (lambda: CORE.robust_step(core_step(), -1, 1.9), ValueError, "`sweeps`.*-1"),
         (lambda: CORE.image_edges(STACK, 0.0), ValueError, "`contrast`.*above 0"),
         (lambda: CORE.residual(TENSOR, STACK, PLANE, PLANE, PLANE, STACK), ValueError, "`v`.*2, 6, 8"),
         (lambda: CORE.relax(TENSOR, TENSOR, *[PLANE] * 4, 5, 1.9), ValueError, "`edges`"),
@@ -591,13 +643,13 @@ def test_a_step_in_one_pass_is_that_in_three(shape, guided, per):
     at = linearise(level, flow, derivative="average", interpolation="spline", with_misfit=True)
     data = [(BrightnessConstancy(Charbonnier(0.1)), 1.0), (GradientConstancy(Charbonnier(0.1)), 2.0)]
     edges = ImageEdges(5.0) if guided else None
-    smooth = smoothness_arguments(Smoothness(Charbonnier(0.05), per=per, edges=edges), 0.3, at)
+    smooth = native_smoothness(Smoothness(Charbonnier(0.05), per=per, edges=edges), 0.3, at)
     for sweeps in (0, 1, 7, 25):
         u, v = at.robust_step(constancies(data, at), [], smooth, sweeps, 1.9)
         assert "mismatch" in vars(at)
-        linearised_in_python = [term.arguments for term in linearised(data, at)]
+        linearised_in_python = [term.native for term in linearised(data, at)]
         separate = at.robust_step([], linearised_in_python, smooth, sweeps, 1.9)
-        expected = _core.relax(motion_tensor(data, at), _core.edge_weights(*flow, *smooth), *flow, *flow, sweeps, 1.9)
+        expected = _core.relax(motion_tensor(data, at), _core.edge_weights(*flow, smooth), *flow, *flow, sweeps, 1.9)
         np.testing.assert_array_equal((u, v), expected)
         fresh = linearise(level, flow, derivative="average", interpolation="spline")
         np.testing.assert_array_equal(at.mismatch, fresh.mismatch)

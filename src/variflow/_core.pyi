@@ -1,3 +1,4 @@
+import enum
 from collections.abc import Sequence
 from typing import Literal
 
@@ -68,70 +69,95 @@ def weighted_median(
 ) -> NDArray[np.float32]: ...
 def lab(planes: NDArray[np.float32]) -> NDArray[np.float32]: ...
 
-# The linear system of one robust step: `src/core/system.hpp` says what its planes hold. Planes are float32, (H, W) or
-# stacks of such. `penalty` is 0 quadratic, 1 Charbonnier (p0 = epsilon), 2 generalised Charbonnier (p0 = exponent,
-# p1 = epsilon), 3 Huber (p0 = threshold), 4 Lorentzian (p0 = scale) or 5 L1 (p0 = smallest); parameters that a penalty
-# does not have are ignored. `normalisation` is 0 for none, or zeta: squared residuals are divided by
+# The linear system of one robust step: `src/core/system/system.hpp` says what its planes hold. Planes are float32,
+# (H, W) or stacks of such. A `normalisation` is 0 for none, or zeta: squared residuals are divided by
 # jx^2 + jy^2 + zeta^2.
-def add_data(
-    tensor: NDArray[np.float32],
-    jx: NDArray[np.float32],
-    jy: NDArray[np.float32],
-    r: NDArray[np.float32],
-    weights: NDArray[np.float32],
-    penalty: int,
-    p0: float,
-    p1: float,
-    normalisation: float,
-    weight: float,
-) -> None: ...
-def constancy_tensor(
-    first: NDArray[np.float32],
-    second: NDArray[np.float32],
-    samples: NDArray[np.float32],
-    u: NDArray[np.float32],
-    v: NDArray[np.float32],
-    weights: NDArray[np.float32] | None,
-    interpolation: Literal["bilinear", "bicubic", "spline"],
-    derivative: Literal["average", "first", "second", "warped"],
-    terms: list[tuple[bool, int, float, float, float, float]],
-    with_misfit: bool,
-) -> _WithMisfit: ...
+class PenaltyKind(enum.Enum):
+    QUADRATIC = 0
+    CHARBONNIER = 1
+    GENERALISED_CHARBONNIER = 2
+    HUBER = 3
+    LORENTZIAN = 4
+    L1 = 5
+
+# `scale` is the penalty's epsilon, threshold, scale or smallest residual; what a kind does not have is ignored.
+class Penalty:
+    def __init__(self, kind: PenaltyKind, scale: float = 0.0, exponent: float = 0.0) -> None: ...
+
+class ConstancyKind(enum.Enum):
+    BRIGHTNESS = 0
+    GRADIENT = 1
+
+class FramePair:
+    def __init__(
+        self,
+        first: NDArray[np.float32],
+        second: NDArray[np.float32],
+        samples: NDArray[np.float32],
+        u: NDArray[np.float32],
+        v: NDArray[np.float32],
+        weights: NDArray[np.float32] | None,
+        interpolation: Literal["bilinear", "bicubic", "spline"],
+        derivative: Literal["average", "first", "second", "warped"],
+    ) -> None: ...
+
+# Where `weights` is None, the weights of its pixels are those of the frames.
+class Constancy:
+    def __init__(
+        self,
+        kind: ConstancyKind,
+        penalty: Penalty,
+        normalisation: float,
+        weight: float,
+        weights: NDArray[np.float32] | None = None,
+    ) -> None: ...
+
+class DataTerm:
+    def __init__(
+        self,
+        jx: NDArray[np.float32],
+        jy: NDArray[np.float32],
+        r: NDArray[np.float32],
+        penalty: Penalty,
+        normalisation: float,
+        weight: float,
+        weights: NDArray[np.float32] | None = None,
+    ) -> None: ...
+
+class Smoothness:
+    def __init__(
+        self,
+        guide_x: NDArray[np.float32] | None,
+        guide_y: NDArray[np.float32] | None,
+        per_pixel: bool,
+        penalty: Penalty,
+        weight: float,
+    ) -> None: ...
+
+class Step:
+    def __init__(
+        self, frames: FramePair, constancies: Sequence[Constancy], data: Sequence[DataTerm], smoothness: Smoothness
+    ) -> None: ...
+
+def robust_step(step: Step, sweeps: int, omega: float, with_misfit: bool = False) -> _WithMisfit: ...
+def constancy_tensor(frames: FramePair, constancies: Sequence[Constancy], with_misfit: bool = False) -> _WithMisfit: ...
+def constancy_squares(frames: FramePair, constancies: Sequence[Constancy]) -> NDArray[np.float32]: ...
+def mismatch(frames: FramePair) -> NDArray[np.float32]: ...
+
+mismatch_floor: float
+
+def frame_planes(frames: FramePair, names: Sequence[str]) -> NDArray[np.float32]: ...
+def inside(u: NDArray[np.float32], v: NDArray[np.float32]) -> NDArray[np.float32]: ...
+def add_data(tensor: NDArray[np.float32], term: DataTerm, weights: NDArray[np.float32]) -> None: ...
 def data_energy(
-    jx: NDArray[np.float32],
-    jy: NDArray[np.float32],
-    r: NDArray[np.float32],
-    weights: NDArray[np.float32],
-    du: NDArray[np.float32],
-    dv: NDArray[np.float32],
-    penalty: int,
-    p0: float,
-    p1: float,
-    normalisation: float,
-    weight: float,
+    term: DataTerm, weights: NDArray[np.float32], du: NDArray[np.float32], dv: NDArray[np.float32]
 ) -> float: ...
-def edge_weights(
-    u: NDArray[np.float32],
-    v: NDArray[np.float32],
-    guide_x: NDArray[np.float32] | None,
-    guide_y: NDArray[np.float32] | None,
-    per_pixel: bool,
-    penalty: int,
-    p0: float,
-    p1: float,
-    weight: float,
+def data_squares(term: DataTerm, du: NDArray[np.float32], dv: NDArray[np.float32]) -> NDArray[np.float32]: ...
+def edge_weights(u: NDArray[np.float32], v: NDArray[np.float32], smoothness: Smoothness) -> NDArray[np.float32]: ...
+def smoothness_energy(u: NDArray[np.float32], v: NDArray[np.float32], smoothness: Smoothness) -> float: ...
+def squared_differences(
+    u: NDArray[np.float32], v: NDArray[np.float32], smoothness: Smoothness
 ) -> NDArray[np.float32]: ...
-def smoothness_energy(
-    u: NDArray[np.float32],
-    v: NDArray[np.float32],
-    guide_x: NDArray[np.float32] | None,
-    guide_y: NDArray[np.float32] | None,
-    per_pixel: bool,
-    penalty: int,
-    p0: float,
-    p1: float,
-    weight: float,
-) -> float: ...
 def image_edges(guide: NDArray[np.float32], contrast: float) -> NDArray[np.float32]: ...
 def residual(
     tensor: NDArray[np.float32],
@@ -155,53 +181,6 @@ def lucas_kanade(tensor: NDArray[np.float32], regularisation: float) -> NDArray[
 def census(
     frame0: NDArray[np.float32], frame1: NDArray[np.float32], radius: Literal[1, 2], softness: float, noise: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
-def inside(u: NDArray[np.float32], v: NDArray[np.float32]) -> NDArray[np.float32]: ...
-
-mismatch_floor: float
-
-def mismatch(
-    first: NDArray[np.float32],
-    second: NDArray[np.float32],
-    samples: NDArray[np.float32],
-    u: NDArray[np.float32],
-    v: NDArray[np.float32],
-    weights: NDArray[np.float32] | None,
-    interpolation: Literal["bilinear", "bicubic", "spline"],
-    derivative: Literal["average", "first", "second", "warped"],
-) -> NDArray[np.float32]: ...
-def frame_planes(
-    first: NDArray[np.float32],
-    second: NDArray[np.float32],
-    samples: NDArray[np.float32],
-    u: NDArray[np.float32],
-    v: NDArray[np.float32],
-    weights: NDArray[np.float32] | None,
-    interpolation: Literal["bilinear", "bicubic", "spline"],
-    derivative: Literal["average", "first", "second", "warped"],
-    names: Sequence[str],
-) -> NDArray[np.float32]: ...
-def robust_step(
-    first: NDArray[np.float32],
-    second: NDArray[np.float32],
-    samples: NDArray[np.float32],
-    u: NDArray[np.float32],
-    v: NDArray[np.float32],
-    weights: NDArray[np.float32] | None,
-    interpolation: Literal["bilinear", "bicubic", "spline"],
-    derivative: Literal["average", "first", "second", "warped"],
-    terms: list[tuple[bool, int, float, float, float, float]],
-    data: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], int, float, float, float, float]],
-    guide_x: NDArray[np.float32] | None,
-    guide_y: NDArray[np.float32] | None,
-    per_pixel: bool,
-    penalty: int,
-    p0: float,
-    p1: float,
-    weight: float,
-    sweeps: int,
-    omega: float,
-    with_misfit: bool,
-) -> _WithMisfit: ...
 def multigrid(
     tensor: NDArray[np.float32],
     edges: NDArray[np.float32],

@@ -72,6 +72,7 @@ NB_MODULE(_core, module) {
     module.def("release_memory", &variflow::release_kept,
                "Give back to the system the memory that is kept for further planes; return how many bytes that was.");
     add_images(module);
+    add_step(module);
     add_system(module);
     add_filters(module);
     add_local(module);

@@ -1,10 +1,8 @@
-// Assembling the linear system of one robust step, and the values of its terms.
+// Assembling the linear system of one robust step.
 //
-// Pixels are handled in blocks that stay in the first-level cache, each in a few plain loops. Energies are summed per
-// chunk of pixels or rows, and the chunks in order, so that they are the same for any number of threads.
+// Pixels are handled in blocks that stay in the first-level cache, each in a few plain loops.
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <vector>
 
 #include "base/platform.hpp"
@@ -18,10 +16,82 @@ constexpr int64_t chunk_size = 32 * block_size;
 
 VARIFLOW_INLINE float normaliser(float jx, float jy, float zeta2) { return 1.0f / (jx * jx + jy * jy + zeta2); }
 
-// squared += theta r^2
+// Add the products of a scaled Jacobian (x, y), the Jacobian and the residual. What is read is held in registers: the
+// compiler cannot know that planes do not overlap.
+VARIFLOW_INLINE void add_products(const Tensor& tensor, int i, float x, float y, float jx, float jy, float r) {
+    tensor.a11[i] += x * jx;
+    tensor.a12[i] += x * jy;
+    tensor.a22[i] += y * jy;
+    tensor.b1[i] += x * r;
+    tensor.b2[i] += y * r;
+}
+
 VARIFLOW_CLONES
-void square(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_RESTRICT jy, const float* VARIFLOW_RESTRICT r,
-            int count, float normalisation, float* VARIFLOW_RESTRICT squared) {
+void add_tensor(const Residual& residual, const float* factors, int count, float normalisation, const Tensor& out) {
+    const float zeta2 = normalisation * normalisation;
+    const float *const jx = residual.jx, *const jy = residual.jy, *const r = residual.r;
+    const Tensor tensor = out;
+    auto add = [&](int i, float factor, float along_x, float along_y) VARIFLOW_INLINE_LAMBDA {
+        add_products(tensor, i, factor * along_x, factor * along_y, along_x, along_y, r[i]);
+    };
+    if (normalisation > 0.0f) {
+        VARIFLOW_INDEPENDENT
+        for (int i = 0; i < count; ++i) {
+            const float along_x = jx[i], along_y = jy[i];
+            add(i, factors[i] * normaliser(along_x, along_y, zeta2), along_x, along_y);
+        }
+    } else {
+        VARIFLOW_INDEPENDENT
+        for (int i = 0; i < count; ++i) add(i, factors[i], jx[i], jy[i]);
+    }
+}
+
+// What one residual contributes, or two that are penalised jointly, in one pass. With the squared lengths n of the
+// Jacobians and zeta together, a factor is the penalty's half weight at the mean of r^2 / n, divided by n.
+VARIFLOW_CLONES
+void add_one(const Residual& residual, const float* weights, int count, const Penalisation& term, const Tensor& out) {
+    const float zeta2 = term.normalisation * term.normalisation, weight = term.weight;
+    const float *const jx = residual.jx, *const jy = residual.jy, *const r = residual.r;
+    const Tensor tensor = out;
+    with_penalty(term.penalty, [&](auto penalty) VARIFLOW_INLINE_LAMBDA {
+        VARIFLOW_INDEPENDENT
+        for (int i = 0; i < count; ++i) {
+            const float along_x = jx[i], along_y = jy[i], value = r[i];
+            const float n = along_x * along_x + along_y * along_y + zeta2;
+            const float factor = weights[i] * weight * penalty.half_weight_of_quotient(value * value, n);
+            add_products(tensor, i, factor * along_x, factor * along_y, along_x, along_y, value);
+        }
+    });
+}
+
+VARIFLOW_CLONES
+void add_two(const Residual (&residuals)[2], const float* weights, int count, const Penalisation& term,
+             const Tensor& out) {
+    const float zeta2 = term.normalisation * term.normalisation, weight = 0.5f * term.weight;
+    const float *const jx = residuals[0].jx, *const jy = residuals[0].jy, *const r = residuals[0].r;
+    const float *const jx2 = residuals[1].jx, *const jy2 = residuals[1].jy, *const r2 = residuals[1].r;
+    const Tensor tensor = out;
+    with_penalty(term.penalty, [&](auto penalty) VARIFLOW_INLINE_LAMBDA {
+        VARIFLOW_INDEPENDENT
+        for (int i = 0; i < count; ++i) {
+            const float gx = jx[i], gy = jy[i], value = r[i], gx2 = jx2[i], gy2 = jy2[i], value2 = r2[i];
+            const float n = gx * gx + gy * gy + zeta2, n2 = gx2 * gx2 + gy2 * gy2 + zeta2;
+            const float squared = 0.5f * (value * value * n2 + value2 * value2 * n);
+            const float factor = weights[i] * weight * penalty.half_weight_of_quotient(squared, n * n2);
+            const float x = factor * n2 * gx, y = factor * n2 * gy;
+            const float x2 = factor * n * gx2, y2 = factor * n * gy2;
+            tensor.a11[i] += x * gx + x2 * gx2;
+            tensor.a12[i] += x * gy + x2 * gy2;
+            tensor.a22[i] += y * gy + y2 * gy2;
+            tensor.b1[i] += x * value + x2 * value2;
+            tensor.b2[i] += y * value + y2 * value2;
+        }
+    });
+}
+
+VARIFLOW_CLONES
+void add_squares(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_RESTRICT jy, const float* VARIFLOW_RESTRICT r,
+                 int count, float normalisation, float* VARIFLOW_RESTRICT squared) {
     const float zeta2 = normalisation * normalisation;
     if (normalisation > 0.0f) {
         for (int i = 0; i < count; ++i) squared[i] += r[i] * r[i] * normaliser(jx[i], jy[i], zeta2);
@@ -30,87 +100,13 @@ void square(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_RESTRICT jy
     }
 }
 
-// total = r + jx du + jy dv
 VARIFLOW_CLONES
-void add_increment(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_RESTRICT jy,
-                   const float* VARIFLOW_RESTRICT r, const float* VARIFLOW_RESTRICT du,
-                   const float* VARIFLOW_RESTRICT dv, int count, float* VARIFLOW_RESTRICT total) {
-    for (int i = 0; i < count; ++i) total[i] = r[i] + jx[i] * du[i] + jy[i] * dv[i];
-}
-
-VARIFLOW_CLONES
-void add_tensor(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_RESTRICT jy, const float* VARIFLOW_RESTRICT r,
-                const float* VARIFLOW_RESTRICT factors, int count, float normalisation, float* VARIFLOW_RESTRICT a11,
-                float* VARIFLOW_RESTRICT a12, float* VARIFLOW_RESTRICT a22, float* VARIFLOW_RESTRICT b1,
-                float* VARIFLOW_RESTRICT b2) {
-    const float zeta2 = normalisation * normalisation;
-    auto add = [&](int i, float factor) {
-        const float x = factor * jx[i], y = factor * jy[i];
-        a11[i] += x * jx[i];
-        a12[i] += x * jy[i];
-        a22[i] += y * jy[i];
-        b1[i] += x * r[i];
-        b2[i] += y * r[i];
-    };
-    if (normalisation > 0.0f) {
-        for (int i = 0; i < count; ++i) add(i, factors[i] * normaliser(jx[i], jy[i], zeta2));
-    } else {
-        for (int i = 0; i < count; ++i) add(i, factors[i]);
-    }
-}
-
-// What one residual contributes, or two that are penalised jointly, in one pass. With the squared lengths n of the
-// Jacobians and zeta together, a factor is the penalty's half weight at the mean of r^2 / n, divided by n.
-VARIFLOW_CLONES
-void add_one(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_RESTRICT jy, const float* VARIFLOW_RESTRICT r,
-             const float* VARIFLOW_RESTRICT weights, int count, const Constancy& term, float* VARIFLOW_RESTRICT a11,
-             float* VARIFLOW_RESTRICT a12, float* VARIFLOW_RESTRICT a22, float* VARIFLOW_RESTRICT b1,
-             float* VARIFLOW_RESTRICT b2) {
-    const float zeta2 = term.normalisation * term.normalisation, weight = term.weight;
-    with_penalty(term.penalty, [&](auto penalty) VARIFLOW_INLINE_LAMBDA {
-        for (int i = 0; i < count; ++i) {
-            const float n = jx[i] * jx[i] + jy[i] * jy[i] + zeta2;
-            const float factor = weights[i] * weight * penalty.half_weight_of_quotient(r[i] * r[i], n);
-            const float x = factor * jx[i], y = factor * jy[i];
-            a11[i] += x * jx[i];
-            a12[i] += x * jy[i];
-            a22[i] += y * jy[i];
-            b1[i] += x * r[i];
-            b2[i] += y * r[i];
-        }
-    });
-}
-
-VARIFLOW_CLONES
-void add_two(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_RESTRICT jy, const float* VARIFLOW_RESTRICT r,
-             const float* VARIFLOW_RESTRICT jx2, const float* VARIFLOW_RESTRICT jy2, const float* VARIFLOW_RESTRICT r2,
-             const float* VARIFLOW_RESTRICT weights, int count, const Constancy& term, float* VARIFLOW_RESTRICT a11,
-             float* VARIFLOW_RESTRICT a12, float* VARIFLOW_RESTRICT a22, float* VARIFLOW_RESTRICT b1,
-             float* VARIFLOW_RESTRICT b2) {
-    const float zeta2 = term.normalisation * term.normalisation, weight = 0.5f * term.weight;
-    with_penalty(term.penalty, [&](auto penalty) VARIFLOW_INLINE_LAMBDA {
-        for (int i = 0; i < count; ++i) {
-            const float n = jx[i] * jx[i] + jy[i] * jy[i] + zeta2, n2 = jx2[i] * jx2[i] + jy2[i] * jy2[i] + zeta2;
-            const float squared = 0.5f * (r[i] * r[i] * n2 + r2[i] * r2[i] * n);
-            const float factor = weights[i] * weight * penalty.half_weight_of_quotient(squared, n * n2);
-            const float x = factor * n2 * jx[i], y = factor * n2 * jy[i];
-            const float x2 = factor * n * jx2[i], y2 = factor * n * jy2[i];
-            a11[i] += x * jx[i] + x2 * jx2[i];
-            a12[i] += x * jy[i] + x2 * jy2[i];
-            a22[i] += y * jy[i] + y2 * jy2[i];
-            b1[i] += x * r[i] + x2 * r2[i];
-            b2[i] += y * r[i] + y2 * r2[i];
-        }
-    });
-}
-
-VARIFLOW_CLONES
-void scale(float* VARIFLOW_RESTRICT values, int count, float factor) {
+void multiply_by_number(float* VARIFLOW_RESTRICT values, int count, float factor) {
     for (int i = 0; i < count; ++i) values[i] *= factor;
 }
 
 VARIFLOW_CLONES
-void multiply(float* VARIFLOW_RESTRICT values, const float* VARIFLOW_RESTRICT factors, int count) {
+void multiply_by_plane(float* VARIFLOW_RESTRICT values, const float* VARIFLOW_RESTRICT factors, int count) {
     for (int i = 0; i < count; ++i) values[i] *= factors[i];
 }
 
@@ -122,120 +118,21 @@ void half_weights(Penalty penalty, const float* VARIFLOW_RESTRICT squared, int c
     });
 }
 
-VARIFLOW_CLONES
-void penalise(Penalty penalty, const float* VARIFLOW_RESTRICT squared, int count, float* VARIFLOW_RESTRICT values) {
-    with_penalty(penalty, [&](auto function) VARIFLOW_INLINE_LAMBDA {
-        for (int i = 0; i < count; ++i) values[i] = function.value(squared[i]);
-    });
-}
-
-// In as many running sums as vector instructions want.
-VARIFLOW_CLONES
-double sum(const float* VARIFLOW_RESTRICT values, int count) {
-    constexpr int lanes = 16;
-    double sums[lanes] = {};
-    int i = 0;
-    for (; i + lanes <= count; i += lanes) {
-        for (int lane = 0; lane < lanes; ++lane) sums[lane] += static_cast<double>(values[i + lane]);
-    }
-    for (; i < count; ++i) sums[0] += static_cast<double>(values[i]);
-    double total = 0.0;
-    for (const double part : sums) total += part;
-    return total;
-}
-
-// factor * sum over chunks of body(begin, end).
-template <typename Body>
-double sum_over_chunks(int64_t count, int64_t grain, float factor, Body&& body) {
-    std::vector<double> sums(static_cast<size_t>((count + grain - 1) / grain));
-    parallel_for(count, grain,
-                 [&](int64_t begin, int64_t end) { sums[static_cast<size_t>(begin / grain)] = body(begin, end); });
-    return static_cast<double>(factor) * std::accumulate(sums.begin(), sums.end(), 0.0);
-}
-
-// The mean over the residuals of a block of pixels of their normalised squares.
-void mean_square(const DataTerm& term, int64_t pixels, int64_t first, int count, Field increment, Block& squared) {
-    Block total;
-    std::fill_n(squared.value, count, 0.0f);
-    for (int64_t k = 0; k < term.residuals; ++k) {
-        const int64_t at = k * pixels + first;
-        add_increment(term.jx + at, term.jy + at, term.r + at, increment.u + first, increment.v + first, count,
-                      total.value);
-        square(term.jx + at, term.jy + at, total.value, count, term.constancy.normalisation, squared.value);
-    }
-    if (term.residuals > 1) scale(squared.value, count, 1.0f / static_cast<float>(term.residuals));
-}
-
-// The sum over a block of pixels of the weighted penalties; `squared` is used up.
-double weighted_sum(const DataTerm& term, int64_t first, int count, const Block& squared) {
-    Block values;
-    penalise(term.constancy.penalty, squared.value, count, values.value);
-    multiply(values.value, term.weights + first, count);
-    return sum(values.value, count);
-}
-
 // The squared differences of a flow over `count` edges, from (u, v) to (u_next, v_next).
 VARIFLOW_CLONES
-void squared_differences(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT u_next,
-                         const float* VARIFLOW_RESTRICT v, const float* VARIFLOW_RESTRICT v_next, int count,
-                         float* VARIFLOW_RESTRICT squared) {
+void square_differences(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT u_next,
+                        const float* VARIFLOW_RESTRICT v, const float* VARIFLOW_RESTRICT v_next, int count,
+                        float* VARIFLOW_RESTRICT squared) {
     for (int i = 0; i < count; ++i) {
         const float du = u_next[i] - u[i], dv = v_next[i] - v[i];
         squared[i] = du * du + dv * dv;
     }
 }
 
-// The squared differences over the edges that start in one block of a row, to the right and below, and what they count.
-struct Differences {
-    Block along[2];
-    int count, counts[2];
-    const float* guides[2];  // null where they all count 1
-};
-
-void differences(const SmoothnessTerm& term, int64_t height, int64_t width, int64_t y, int64_t x, int64_t count,
-                 Field flow, Differences& out) {
-    const int64_t first = y * width + x;
-    const float *u = flow.u + first, *v = flow.v + first;
-    out.count = static_cast<int>(count);
-    out.counts[0] = x + out.count < width ? out.count : out.count - 1;
-    out.counts[1] = y + 1 < height ? out.count : 0;
-    out.guides[0] = term.guide_x ? term.guide_x + first : nullptr;
-    out.guides[1] = term.guide_y ? term.guide_y + first : nullptr;
-    squared_differences(u, u + 1, v, v + 1, out.counts[0], out.along[0].value);
-    squared_differences(u, u + width, v, v + width, out.counts[1], out.along[1].value);
-}
-
-// The differences of each pixel's two edges together; the guide weighs them inside the penalty.
-void join(Differences& edges, Block& squared) {
-    std::fill_n(squared.value, edges.count, 0.0f);
-    for (int axis = 0; axis < 2; ++axis) {
-        float* const along = edges.along[axis].value;
-        if (edges.guides[axis]) multiply(along, edges.guides[axis], edges.counts[axis]);
-        for (int i = 0; i < edges.counts[axis]; ++i) squared.value[i] += along[i];
-    }
-}
-
-double smoothness_block(const SmoothnessTerm& term, Differences& edges) {
-    Block values;
-    if (term.per_pixel) {
-        Block squared;
-        join(edges, squared);
-        penalise(term.penalty, squared.value, edges.count, values.value);
-        return sum(values.value, edges.count);
-    }
-    double energy = 0.0;
-    for (int axis = 0; axis < 2; ++axis) {
-        penalise(term.penalty, edges.along[axis].value, edges.counts[axis], values.value);
-        if (edges.guides[axis]) multiply(values.value, edges.guides[axis], edges.counts[axis]);
-        energy += sum(values.value, edges.counts[axis]);
-    }
-    return energy;
-}
-
 void weights_block(const SmoothnessTerm& term, Differences& edges, float* const (&out)[2]) {
     if (term.per_pixel) {
         Block squared, values;
-        join(edges, squared);
+        join(edges, squared.value);
         half_weights(term.penalty, squared.value, edges.count, term.weight, values.value);
         for (int axis = 0; axis < 2; ++axis) std::copy_n(values.value, edges.counts[axis], out[axis]);
     } else {
@@ -264,38 +161,43 @@ void add_squared_difference(const float* VARIFLOW_RESTRICT from, const float* VA
 
 }  // namespace
 
-void add_block(const Residual* residuals, int64_t number, int count, const float* weights, const Constancy& term,
+void square(const Residual& residual, int count, float normalisation, float* squared) {
+    add_squares(residual.jx, residual.jy, residual.r, count, normalisation, squared);
+}
+
+void scale(float* values, int count, float factor) { multiply_by_number(values, count, factor); }
+
+void multiply(float* values, const float* factors, int count) { multiply_by_plane(values, factors, count); }
+
+void mean_square(const std::vector<Residual>& residuals, int count, float normalisation, float* squared) {
+    std::fill_n(squared, count, 0.0f);
+    for (const Residual& residual : residuals) square(residual, count, normalisation, squared);
+    if (residuals.size() > 1) scale(squared, count, 1.0f / static_cast<float>(residuals.size()));
+}
+
+void add_block(const std::vector<Residual>& residuals, int count, const float* weights, const Penalisation& term,
                const Tensor& tensor) {
     constexpr float least = 1e-3f;  // from here on products of n do not vanish in single precision
-    const auto [a11, a12, a22, b1, b2] = tensor;
-    if (term.normalisation >= least && number <= 2) {
-        const auto [jx, jy, r] = residuals[0];
-        const auto [jx2, jy2, r2] = residuals[number - 1];
-        if (number == 1) return add_one(jx, jy, r, weights, count, term, a11, a12, a22, b1, b2);
-        return add_two(jx, jy, r, jx2, jy2, r2, weights, count, term, a11, a12, a22, b1, b2);
+    const auto number = static_cast<float>(residuals.size());
+    if (term.normalisation >= least && residuals.size() == 1) return add_one(residuals[0], weights, count, term, tensor);
+    if (term.normalisation >= least && residuals.size() == 2) {
+        return add_two({residuals[0], residuals[1]}, weights, count, term, tensor);
     }
     Block squared, factors;
-    std::fill_n(squared.value, count, 0.0f);
-    for (int64_t k = 0; k < number; ++k) {
-        square(residuals[k].jx, residuals[k].jy, residuals[k].r, count, term.normalisation, squared.value);
-    }
-    if (number > 1) scale(squared.value, count, 1.0f / static_cast<float>(number));
-    half_weights(term.penalty, squared.value, count, term.weight / static_cast<float>(number), factors.value);
+    mean_square(residuals, count, term.normalisation, squared.value);
+    half_weights(term.penalty, squared.value, count, term.weight / number, factors.value);
     multiply(factors.value, weights, count);
-    for (int64_t k = 0; k < number; ++k) {
-        add_tensor(residuals[k].jx, residuals[k].jy, residuals[k].r, factors.value, count, term.normalisation, a11, a12,
-                   a22, b1, b2);
+    for (const Residual& residual : residuals) {
+        add_tensor(residual, factors.value, count, term.normalisation, tensor);
     }
 }
 
-void add_block(const DataTerm& term, int64_t pixels, int64_t first, int count, const float* weights,
-               std::vector<Residual>& residuals, const Tensor& tensor) {
+void residuals_of(const DataTerm& term, int64_t pixels, int64_t first, std::vector<Residual>& residuals) {
     residuals.clear();
     for (int64_t k = 0; k < term.residuals; ++k) {
         const int64_t at = k * pixels + first;
         residuals.push_back({term.jx + at, term.jy + at, term.r + at});
     }
-    add_block(residuals.data(), term.residuals, count, weights, term.constancy, tensor);
 }
 
 void add_data(const DataTerm& term, int64_t pixels, float* tensor) {
@@ -303,29 +205,38 @@ void add_data(const DataTerm& term, int64_t pixels, float* tensor) {
         std::vector<Residual> residuals;
         for (int64_t first = begin; first < end; first += block_size) {
             const int count = static_cast<int>(std::min<int64_t>(block_size, end - first));
-            add_block(term, pixels, first, count, term.weights + first, residuals, tensor_at(tensor, pixels, first));
+            residuals_of(term, pixels, first, residuals);
+            add_block(residuals, count, term.weights + first, term.penalisation, tensor_at(tensor, pixels, first));
         }
     });
 }
 
-double data_energy(const DataTerm& term, int64_t pixels, Field increment) {
-    return sum_over_chunks(pixels, chunk_size, term.constancy.weight, [&](int64_t begin, int64_t end) {
-        double energy = 0.0;
-        for (int64_t first = begin; first < end; first += block_size) {
-            const int count = static_cast<int>(std::min<int64_t>(block_size, end - first));
-            Block squared;
-            mean_square(term, pixels, first, count, increment, squared);
-            energy += weighted_sum(term, first, count, squared);
-        }
-        return energy;
-    });
+void differences(const SmoothnessTerm& term, const Place& at, int64_t count, Field flow, Differences& out) {
+    const int64_t first = at.y * at.width + at.x;
+    const float *u = flow.u + first, *v = flow.v + first;
+    out.count = static_cast<int>(count);
+    out.counts[0] = at.x + out.count < at.width ? out.count : out.count - 1;
+    out.counts[1] = at.y + 1 < at.height ? out.count : 0;
+    out.guides[0] = term.guide_x ? term.guide_x + first : nullptr;
+    out.guides[1] = term.guide_y ? term.guide_y + first : nullptr;
+    square_differences(u, u + 1, v, v + 1, out.counts[0], out.along[0].value);
+    square_differences(u, u + at.width, v, v + at.width, out.counts[1], out.along[1].value);
+}
+
+void join(Differences& edges, float* squared) {
+    std::fill_n(squared, edges.count, 0.0f);
+    for (int axis = 0; axis < 2; ++axis) {
+        float* const along = edges.along[axis].value;
+        if (edges.guides[axis]) multiply(along, edges.guides[axis], edges.counts[axis]);
+        for (int i = 0; i < edges.counts[axis]; ++i) squared[i] += along[i];
+    }
 }
 
 void edge_weights_row(const SmoothnessTerm& term, int64_t height, int64_t width, int64_t y, int64_t begin, int64_t end,
                       Field flow, float* right, float* below) {
     Differences block;
     for (int64_t x = begin; x < end; x += block_size) {
-        differences(term, height, width, y, x, std::min<int64_t>(block_size, end - x), flow, block);
+        differences(term, {height, width, x, y}, std::min<int64_t>(block_size, end - x), flow, block);
         weights_block(term, block, {right + x - begin, below + x - begin});
     }
 }
@@ -336,20 +247,6 @@ void edge_weights(const SmoothnessTerm& term, int64_t height, int64_t width, Fie
             float* const right = edges + y * width;
             edge_weights_row(term, height, width, y, 0, width, flow, right, right + height * width);
         }
-    });
-}
-
-double smoothness_energy(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow) {
-    return sum_over_chunks(height, rows_per_chunk(width), term.weight, [&](int64_t begin, int64_t end) {
-        Differences block;
-        double energy = 0.0;
-        for (int64_t y = begin; y < end; ++y) {
-            for (int64_t x = 0; x < width; x += block_size) {
-                differences(term, height, width, y, x, std::min<int64_t>(block_size, width - x), flow, block);
-                energy += smoothness_block(term, block);
-            }
-        }
-        return energy;
     });
 }
 

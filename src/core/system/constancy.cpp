@@ -8,8 +8,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <iterator>
 
 #include "base/platform.hpp"
 #include "base/threads.hpp"
@@ -39,10 +37,10 @@ void keep_still(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT
 }
 
 // Row y of every channel of the second frame in a window, warped; `stride` floats apart.
-void warp_frame_row(const FramePair& frames, Field flow, int64_t y, const Window& window, float* out, int64_t stride) {
+void warp_frame_row(const FramePair& frames, int64_t y, const Window& window, float* out, int64_t stride) {
     const auto [channels, height, width] = frames.shape;
     const int64_t at = y * width + window.begin;
-    const float *u = flow.u + at, *v = flow.v + at;
+    const float *u = frames.flow.u + at, *v = frames.flow.v + at;
     warp_row(frames.samples, frames.shape, y, window.begin, window.end, u, v, frames.interpolation, out, stride);
     if (frames.interpolation != Interpolation::spline) return;
     for (int64_t c = 0; c < channels; ++c) {
@@ -100,19 +98,15 @@ void across(const Rows& ring, int64_t y, int64_t height, int64_t width, float* o
 
 }  // namespace
 
-ConstancyRows::ConstancyRows(const FramePair& frames, Field flow, const Window& window, Detail detail)
+ConstancyRows::ConstancyRows(const FramePair& frames, const Window& window, Detail detail)
     : frames_(frames),
-      flow_(flow),
       window_(window),
       detail_(detail),
       stride_((window.width() + 15) / 16 * 16),
       memory_((frames.shape.channels * (Channel::rows + 1) + 1) * stride_),
-      warped_(memory_.data()),
-      weights_(memory_.data() + frames.shape.channels * stride_) {
-    float* next = weights_ + stride_;
-    for (int64_t c = 0; c < frames.shape.channels; ++c, next += Channel::rows * stride_) {
-        channels_.emplace_back(next, stride_);
-    }
+      warped_(memory_.take(frames.shape.channels * stride_)),
+      weights_(memory_.take(stride_)) {
+    for (int64_t c = 0; c < frames.shape.channels; ++c) channels_.emplace_back(memory_, stride_);
 }
 
 void ConstancyRows::advance(int64_t y) {
@@ -122,7 +116,7 @@ void ConstancyRows::advance(int64_t y) {
     if (frames_.weights) {
         row_weights_ = frames_.weights + at;
     } else {
-        inside_row(flow_.u + at, flow_.v + at, window_.begin, y, number, frames_.shape, weights_);
+        inside_row(frames_.flow.u + at, frames_.flow.v + at, window_.begin, y, number, frames_.shape, weights_);
         row_weights_ = weights_;
     }
     if (detail_ == Detail::weights) return;
@@ -151,7 +145,7 @@ void ConstancyRows::advance(int64_t y) {
 void ConstancyRows::warp(int64_t y) {
     const auto [channels, height, width] = frames_.shape;
     const int64_t number = window_.width();
-    warp_frame_row(frames_, flow_, y, window_, warped_, stride_);
+    warp_frame_row(frames_, y, window_, warped_, stride_);
     for (int64_t c = 0; c < channels; ++c) {
         const float* const warped = warped_ + c * stride_;
         const int64_t at = (c * height + y) * width + window_.begin;
@@ -189,28 +183,45 @@ const float* ConstancyRows::row(FramePlane plane, int64_t number) const {
     return nullptr;
 }
 
-void ConstancyRows::add(const std::vector<FrameConstancy>& terms, const Tensor& tensor) {
+void ConstancyRows::gather(ConstancyKind kind, int64_t x) {
+    residuals_.clear();
+    for (const Channel& channel : channels_) {
+        if (kind == ConstancyKind::gradient) {
+            residuals_.push_back({channel.xx + x, channel.xy + x, channel.x_difference + x});
+            residuals_.push_back({channel.xy + x, channel.yy + x, channel.y_difference + x});
+        } else {
+            residuals_.push_back({channel.along_x[y_] + x, channel.along_y[y_] + x, channel.difference[y_] + x});
+        }
+    }
+}
+
+void ConstancyRows::add(const std::vector<Constancy>& terms, const Tensor& tensor) {
+    const int64_t at = y_ * frames_.shape.width + window_.begin;
     for (int64_t x = 0; x < window_.width(); x += block_size) {
         const int count = static_cast<int>(std::min<int64_t>(block_size, window_.width() - x));
-        for (const FrameConstancy& term : terms) {
-            residuals_.clear();
-            for (const Channel& channel : channels_) {
-                if (term.of_gradient) {
-                    residuals_.push_back({channel.xx + x, channel.xy + x, channel.x_difference + x});
-                    residuals_.push_back({channel.xy + x, channel.yy + x, channel.y_difference + x});
-                } else {
-                    residuals_.push_back({channel.along_x[y_] + x, channel.along_y[y_] + x, channel.difference[y_] + x});
-                }
-            }
-            add_block(residuals_.data(), std::ssize(residuals_), count, row_weights_ + x, term.constancy,
+        for (const Constancy& term : terms) {
+            gather(term.kind, x);
+            add_block(residuals_, count, (term.weights ? term.weights + at : row_weights_) + x, term.penalisation,
                       tensor_at(tensor, x));
         }
     }
 }
 
-ConstancyRows::Detail detail_of(const std::vector<FrameConstancy>& terms) {
+void ConstancyRows::mean_squares(const std::vector<Constancy>& terms, float* out, int64_t stride) {
+    for (const Constancy& term : terms) {
+        for (int64_t x = 0; x < window_.width(); x += block_size) {
+            const int count = static_cast<int>(std::min<int64_t>(block_size, window_.width() - x));
+            gather(term.kind, x);
+            mean_square(residuals_, count, term.penalisation.normalisation, out + x);
+        }
+        out += stride;
+    }
+}
+
+ConstancyRows::Detail detail_of(const std::vector<Constancy>& terms) {
     using enum ConstancyRows::Detail;
-    const bool of_gradient = std::any_of(terms.begin(), terms.end(), std::mem_fn(&FrameConstancy::of_gradient));
+    const bool of_gradient = std::any_of(terms.begin(), terms.end(),
+                                         [](const Constancy& term) { return term.kind == ConstancyKind::gradient; });
     return terms.empty() ? weights : of_gradient ? second_derivatives : first_derivatives;
 }
 
@@ -248,12 +259,12 @@ namespace {
 
 // Each band warps a few rows of its neighbours as well, so bands are not to be narrow.
 template <typename Visit>
-void visit_rows(const FramePair& frames, Field flow, ConstancyRows::Detail detail, Visit&& visit) {
+void visit_rows(const FramePair& frames, ConstancyRows::Detail detail, Visit&& visit) {
     constexpr int64_t least_rows = 24, most_bands = 8;
     const int64_t height = frames.shape.height, grain = std::max(least_rows, (height + most_bands - 1) / most_bands);
     const Window window{0, frames.shape.width, 0, frames.shape.width};
     parallel_for(height, grain, [&](int64_t begin, int64_t end) {
-        ConstancyRows rows(frames, flow, window, detail);
+        ConstancyRows rows(frames, window, detail);
         for (int64_t y = begin; y < end; ++y) {
             rows.advance(y);
             visit(rows, y, window);
@@ -272,29 +283,36 @@ void inside(Field flow, int64_t height, int64_t width, float* out) {
     });
 }
 
-void constancy_tensor(const FramePair& frames, Field flow, const std::vector<FrameConstancy>& terms, float* tensor,
-                      const Misfit& misfit) {
+void constancy_tensor(const FramePair& frames, const std::vector<Constancy>& terms, float* tensor, const Misfit& misfit) {
     const int64_t width = frames.shape.width, pixels = frames.shape.height * width;
     std::fill_n(tensor, 5 * pixels, 0.0f);
-    visit_rows(frames, flow, detail_of(terms), [&](ConstancyRows& rows, int64_t y, const Window& window) {
+    visit_rows(frames, detail_of(terms), [&](ConstancyRows& rows, int64_t y, const Window& window) {
         rows.add(terms, tensor_at(tensor, pixels, y * width));
         misfit_row(rows, frames.shape, y, window, misfit);
     });
 }
 
-void mismatch(const FramePair& frames, Field flow, float* out) {
-    visit_rows(frames, flow, ConstancyRows::Detail::second_derivatives,
+void mean_squares(const FramePair& frames, const std::vector<Constancy>& terms, float* out) {
+    const int64_t width = frames.shape.width, pixels = frames.shape.height * width;
+    visit_rows(frames, detail_of(terms), [&](ConstancyRows& rows, int64_t y, const Window&) {
+        rows.mean_squares(terms, out + y * width, pixels);
+    });
+}
+
+void mismatch(const FramePair& frames, float* out) {
+    visit_rows(frames, ConstancyRows::Detail::second_derivatives,
                [&](ConstancyRows& rows, int64_t y, const Window& window) {
                    mismatch_row(rows, frames.shape, y, window, out);
                });
 }
 
-void frame_planes(const FramePair& frames, Field flow, const std::vector<FramePlane>& wanted, float* out) {
+void frame_planes(const FramePair& frames, const std::vector<FramePlane>& wanted, float* out) {
     using enum ConstancyRows::Detail;
     const bool twice =
         std::any_of(wanted.begin(), wanted.end(), [](FramePlane plane) { return plane >= FramePlane::Ixx; });
     const int64_t size = frames.shape.channels * frames.shape.height * frames.shape.width;
-    visit_rows(frames, flow, twice ? second_derivatives : first_derivatives, [&](ConstancyRows& rows, int64_t y, const Window& window) {
+    const auto detail = twice ? second_derivatives : first_derivatives;
+    visit_rows(frames, detail, [&](ConstancyRows& rows, int64_t y, const Window& window) {
         float* planes = out;
         for (const FramePlane plane : wanted) {
             weighted_row(rows, plane, frames.shape, y, window, planes);

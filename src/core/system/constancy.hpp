@@ -16,7 +16,7 @@ public:
     enum class Detail { weights, first_derivatives, second_derivatives };
 
     // In the columns of a window. Near its borders, unless they are the frame's, derivatives are not right.
-    ConstancyRows(const FramePair& frames, Field flow, const Window& window, Detail detail);
+    ConstancyRows(const FramePair& frames, const Window& window, Detail detail);
 
     // Go to row y; after the first call each y is one more than the last.
     void advance(int64_t y);
@@ -26,7 +26,10 @@ public:
     const float* weights() const { return row_weights_; }
 
     // Add that row of the motion tensor of some terms.
-    void add(const std::vector<FrameConstancy>& terms, const Tensor& tensor);
+    void add(const std::vector<Constancy>& terms, const Tensor& tensor);
+
+    // What each of some terms penalises in that row: the mean of its squared residuals. The rows are `stride` floats apart.
+    void mean_squares(const std::vector<Constancy>& terms, float* out, int64_t stride);
 
 private:
     static constexpr int64_t derivative_reach = 2;
@@ -53,24 +56,21 @@ private:
 
         static constexpr int64_t rows = 2 * image_rows + 2 * gradient_rows + 5;
 
-        Channel(float* data, int64_t stride)
-            : difference(data, stride),
-              image(data + image_rows * stride, stride),
-              along_x(data + 2 * image_rows * stride, stride),
-              along_y(data + (2 * image_rows + gradient_rows) * stride, stride) {
-            float* next = data + (rows - 5) * stride;
-            for (float** row : {&xx, &xy, &yy, &x_difference, &y_difference}) {
-                *row = next;
-                next += stride;
-            }
+        Channel(Workspace& memory, int64_t stride)
+            : difference(memory.take(image_rows * stride), stride),
+              image(memory.take(image_rows * stride), stride),
+              along_x(memory.take(gradient_rows * stride), stride),
+              along_y(memory.take(gradient_rows * stride), stride) {
+            for (float** row : {&xx, &xy, &yy, &x_difference, &y_difference}) *row = memory.take(stride);
         }
     };
 
+    // What a term compares, from column x of the window on, in `residuals_`.
+    void gather(ConstancyKind kind, int64_t x);
     void warp(int64_t y);
     void differentiate(int64_t y);
 
     const FramePair& frames_;
-    Field flow_;
     Window window_;
     Detail detail_;
     int64_t stride_, y_ = 0, next_warped_ = -1, next_differentiated_ = -1;
@@ -82,7 +82,7 @@ private:
 };
 
 // What terms ask for.
-ConstancyRows::Detail detail_of(const std::vector<FrameConstancy>& terms);
+ConstancyRows::Detail detail_of(const std::vector<Constancy>& terms);
 
 // A row, times the weights, in the wanted columns of planes (C, H, W).
 void weighted_row(const ConstancyRows& rows, FramePlane plane, Shape shape, int64_t y, const Window& window,

@@ -8,32 +8,29 @@
 
 namespace variflow {
 
-// The numbers are part of the Python interface.
 enum class PenaltyKind {
-    quadratic = 0,                // s^2
-    charbonnier = 1,              // sqrt(s^2 + epsilon^2) - epsilon
-    generalised_charbonnier = 2,  // (s^2 + epsilon^2)^exponent - epsilon^(2 exponent)
-    huber = 3,                    // s^2 / (2 threshold), from the threshold on |s| - threshold / 2
-    lorentzian = 4,               // log(1 + s^2 / (2 scale^2))
-    l1 = 5,                       // |s|, with the weight of `smallest` where |s| is smaller
+    quadratic,                // s^2
+    charbonnier,              // sqrt(s^2 + scale^2) - scale
+    generalised_charbonnier,  // (s^2 + scale^2)^exponent - scale^(2 exponent)
+    huber,                    // s^2 / (2 scale), from the scale on |s| - scale / 2
+    lorentzian,               // log(1 + s^2 / (2 scale^2))
+    l1,                       // |s|, with the weight of the scale where |s| is smaller
 };
-constexpr int penalty_kinds = 6;
 
-// The parameter of each kind is its only one, but for the generalised Charbonnier: exponent, then epsilon.
 struct Penalty {
     PenaltyKind kind;
-    float first, second;
+    float scale, exponent;
 };
 
 // One kind of penalty with what it derives from its parameters, for use inside a loop.
 template <PenaltyKind kind>
 struct PenaltyFunction {
-    float parameter, squared, exponent, offset;
+    float scale, squared, exponent, offset;
 
     VARIFLOW_INLINE explicit PenaltyFunction(Penalty penalty)
-        : parameter(kind == PenaltyKind::generalised_charbonnier ? penalty.second : penalty.first),
-          squared(parameter * parameter),
-          exponent(penalty.first),
+        : scale(penalty.scale),
+          squared(scale * scale),
+          exponent(penalty.exponent),
           offset(kind == PenaltyKind::generalised_charbonnier ? power(squared, exponent) : 0.0f) {}
 
     VARIFLOW_INLINE float half_weight(float s2) const {
@@ -55,10 +52,10 @@ struct PenaltyFunction {
     VARIFLOW_INLINE float value(float s2) const {
         if constexpr (kind == PenaltyKind::quadratic) return s2;
         // The difference of the roots, without cancellation.
-        if constexpr (kind == PenaltyKind::charbonnier) return s2 / (std::sqrt(s2 + squared) + parameter);
+        if constexpr (kind == PenaltyKind::charbonnier) return s2 / (std::sqrt(s2 + squared) + scale);
         if constexpr (kind == PenaltyKind::generalised_charbonnier) return power(s2 + squared, exponent) - offset;
         if constexpr (kind == PenaltyKind::huber) {
-            return s2 > squared ? std::sqrt(s2) - 0.5f * parameter : s2 * (0.5f / parameter);
+            return s2 > squared ? std::sqrt(s2) - 0.5f * scale : s2 * (0.5f / scale);
         }
         if constexpr (kind == PenaltyKind::lorentzian) return logarithm_of_one_plus(s2 * (0.5f / squared));
         return std::sqrt(s2);

@@ -18,8 +18,13 @@
 
 namespace variflow {
 
+// A flow, or an increment.
+struct Field {
+    const float *u, *v;
+};
+
 // How the residuals r + jx du + jy dv of a pixel are penalised: jointly, by the mean of their squares.
-struct Constancy {
+struct Penalisation {
     Penalty penalty;
     float normalisation;  // 0, or zeta: each squared residual is divided by jx^2 + jy^2 + zeta^2
     float weight;
@@ -29,14 +34,16 @@ struct Constancy {
 struct DataTerm {
     const float *jx, *jy, *r;
     int64_t residuals;
-    const float* weights;  // (H, W), at least 0
-    Constancy constancy;
+    const float* weights;  // (H, W), at least 0, or null: those of the frames
+    Penalisation penalisation;
 };
 
-// Constancy of the brightness of two frames, or of its gradient, in all their channels jointly.
-struct FrameConstancy {
-    bool of_gradient;
-    Constancy constancy;
+// What of two frames stays the same along the flow, in all their channels jointly.
+enum class ConstancyKind { brightness, gradient };
+struct Constancy {
+    ConstancyKind kind;
+    const float* weights;  // (H, W), at least 0, or null: those of the frames
+    Penalisation penalisation;
 };
 
 // Whose derivatives a linearisation takes.
@@ -47,6 +54,7 @@ struct FramePair {
     const float *first, *second;  // (C, H, W)
     const float* samples;         // what is warped: the second frame, or the coefficients of its spline
     Shape shape;
+    Field flow;
     const float* weights;  // (H, W), or null: 1 where the flow stays inside the frame
     Interpolation interpolation;
     Derivative derivative;
@@ -58,11 +66,6 @@ struct SmoothnessTerm {
     bool per_pixel;
     Penalty penalty;
     float weight;
-};
-
-// A flow, or an increment.
-struct Field {
-    const float *u, *v;
 };
 
 struct System {
@@ -86,21 +89,28 @@ struct Misfit {
     float *difference = nullptr, *mismatch = nullptr;
 };
 
-// system/constancy.cpp: the motion tensor of terms that compare two frames, linearised around a flow, 5 planes, and the misfit.
-// The mismatch alone. Planes of what the frames show, each (C, H, W) and times the weights, one after the other. And 1
-// where the target of a flow lies inside the frame, 0 elsewhere.
+// system/constancy.cpp: the motion tensor of terms that compare two frames, linearised around their flow, 5 planes, and
+// the misfit. What each term penalises there, a plane (H, W) a term. The mismatch alone. Planes of what the frames show,
+// each (C, H, W) and times the weights, one after the other. And 1 where the target of a flow lies inside the frame, 0
+// elsewhere.
 void inside(Field flow, int64_t height, int64_t width, float* out);
-void constancy_tensor(const FramePair& frames, Field flow, const std::vector<FrameConstancy>& terms, float* tensor,
-                      const Misfit& misfit);
-void mismatch(const FramePair& frames, Field flow, float* out);
-void frame_planes(const FramePair& frames, Field flow, const std::vector<FramePlane>& wanted, float* out);
+void constancy_tensor(const FramePair& frames, const std::vector<Constancy>& terms, float* tensor, const Misfit& misfit);
+void mean_squares(const FramePair& frames, const std::vector<Constancy>& terms, float* out);
+void mismatch(const FramePair& frames, float* out);
+void frame_planes(const FramePair& frames, const std::vector<FramePlane>& wanted, float* out);
 
-// system/assembly.cpp: energies are summed in double precision.
+// system/assembly.cpp: what a data term with weights adds to the motion tensor, and the edges of a smoothness term.
 void add_data(const DataTerm& term, int64_t pixels, float* tensor);
-double data_energy(const DataTerm& term, int64_t pixels, Field increment);
 void edge_weights(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow, float* edges);
-double smoothness_energy(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow);
 void image_edges(const float* guide, Shape shape, float contrast, float* edges);
+
+// system/energies.cpp: energies, summed in double precision; of a data term with weights. And what the terms penalise:
+// the mean of the squared residuals of each pixel (H, W); the squared differences of each pixel's two edges, together
+// (H, W) or, if edges are penalised one by one, apart (2, H, W), where no guide weighs them.
+double data_energy(const DataTerm& term, int64_t pixels, Field increment);
+double smoothness_energy(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow);
+void mean_squares(const DataTerm& term, int64_t pixels, Field increment, float* out);
+void squared_differences(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow, float* out);
 
 // system/relaxation.cpp: the right side minus the left side of the equations above, 2 planes; and sweeps of red-black
 // successive over-relaxation.
@@ -111,9 +121,8 @@ void relax(const System& system, Field start, int sweeps, float omega, float* ou
 // in one pass.
 struct Step {
     FramePair frames;
-    Field flow;
-    std::vector<FrameConstancy> constancies;
-    std::vector<DataTerm> data;  // with the weights of the frames, not their own
+    std::vector<Constancy> constancies;
+    std::vector<DataTerm> data;
     SmoothnessTerm smoothness;
 };
 void robust_step(const Step& step, int sweeps, float omega, const Misfit& misfit, float* out);

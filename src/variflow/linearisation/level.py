@@ -17,18 +17,6 @@ from variflow.linearisation.linearisation import Derivative, Derived, Linearisat
 # The parts of a linearisation that the core computes from the frames, C planes each.
 SHOWN = ("It", "Ix", "Iy", "Ixx", "Ixy", "Iyy", "Ixt", "Iyt")
 
-# Both frames, what is warped, u, v, the weights, how to interpolate and whose derivatives to take.
-_Compared = tuple[Planes, Planes, Planes, Planes, Planes, Planes | None, flowops.Interpolation, Derivative]
-
-# Of the gradient? The penalty's number and its constants, the normalisation and the weight.
-ConstancyTerm = tuple[bool, int, float, float, float, float]
-
-# jx, jy and r, the penalty's number and its constants, the normalisation and the weight.
-DataArguments = tuple[Planes, Planes, Planes, int, float, float, float, float]
-
-# Weights of edges to the right and below, whether edges are joined at each pixel, the penalty as above, the weight.
-SmoothnessArguments = tuple[Planes | None, Planes | None, bool, int, float, float, float]
-
 
 class LevelLinearisation(Linearisation):
     """A linearisation of a level of the pyramid, whose parts are computed when they are first looked at.
@@ -63,30 +51,30 @@ class LevelLinearisation(Linearisation):
         """Return the same for a function of a person's own, which may write into what it sees."""
         return LentLinearisation(self)
 
-    def constancy_tensor(self, terms: list[ConstancyTerm]) -> Planes:
-        """Return the motion tensor (5, H, W) of constancy terms, as the core knows them."""
-        tensor, *misfit = _core.constancy_tensor(*self._compared, terms, self.with_misfit)
+    def constancy_tensor(self, constancies: list[_core.Constancy]) -> Planes:
+        """Return the motion tensor (5, H, W) of terms that the core linearises itself."""
+        tensor, *misfit = _core.constancy_tensor(self.pair, constancies, self.with_misfit)
         self._note(*misfit)
         return tensor
 
     def robust_step(
         self,
-        terms: list[ConstancyTerm],
-        data: list[DataArguments],
-        smoothness: SmoothnessArguments,
+        constancies: list[_core.Constancy],
+        data: list[_core.DataTerm],
+        smoothness: _core.Smoothness,
         sweeps: int,
         omega: float,
     ) -> tuple[Planes, Planes]:
-        """Return the flow after a step of data terms and a smoothness, as the core knows them, in one pass."""
-        (u, v), *misfit = _core.robust_step(*self._compared, terms, data, *smoothness, sweeps, omega, self.with_misfit)
+        """Return the flow after a step of data terms and a smoothness, in one pass."""
+        step = _core.Step(self.pair, constancies, data, smoothness)
+        (u, v), *misfit = _core.robust_step(step, sweeps, omega, self.with_misfit)
         self._note(*misfit)
         return u, v
 
     def shown(self, names: tuple[str, ...]) -> Planes:
         """Return what the frames show along the flow, by the names of its parts: C planes of each, in one array."""
-        valid = None if self.complete else self.valid.astype(np.float32)
-        first, second, samples, u, v, _, interpolation, derivative = self._compared
-        planes: Planes = _core.frame_planes(first, second, samples, u, v, valid, interpolation, derivative, names)
+        pair = self.pair if self.complete else self._pair(self.valid.astype(np.float32))
+        planes: Planes = _core.frame_planes(pair, names)
         return planes
 
     def keep(self, names: tuple[str, ...]) -> None:
@@ -98,14 +86,19 @@ class LevelLinearisation(Linearisation):
 
     def _part(self, part: Derived) -> Any:
         if part.name == "mismatch":
-            return _core.mismatch(*self._compared)[0]
+            return _core.mismatch(self.pair)[0]
         return self.shown((part.name,)) if part.name in SHOWN else super()._part(part)
 
     @property
-    def _compared(self) -> _Compared:
-        """What the core compares, and how."""
-        weights = None if self.complete else self.weights
-        return self.frame0, self.second, self.samples, *self.flow, weights, self.interpolation, self.derivative
+    def pair(self) -> _core.FramePair:
+        """The frames and the flow that the core compares them along, with the weights of the data."""
+        return self._pair(None if self.complete else self.weights)
+
+    def _pair(self, weights: Planes | None) -> _core.FramePair:
+        u, v = self.flow
+        return _core.FramePair(
+            self.frame0, self.second, self.samples, u, v, weights, self.interpolation, self.derivative
+        )
 
     def _note(self, difference: Planes | None, mismatch: Planes | None) -> None:
         """Keep the temporal difference and the mismatch if they came with what the core returned."""

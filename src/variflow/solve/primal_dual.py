@@ -20,14 +20,14 @@ from variflow.energy.term import Energy
 from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
+from variflow.solve.native_penalties import known_penalty
 from variflow.solve.taking_apart import (
     check_data,
     data_and_smoothness,
     image_edges,
-    known_penalty,
     linearised,
     native_energies,
-    smoothness_arguments,
+    native_smoothness,
 )
 
 __all__ = ["PrimalDual"]
@@ -95,7 +95,7 @@ class PrimalDual(NativeSolver):
 
         def energies() -> tuple[float, float]:
             if isinstance(smoothness, Smoothness):
-                return native_energies(terms, smoothness_arguments(smoothness, factor, at), at, (u, v))
+                return native_energies(terms, native_smoothness(smoothness, factor, at), at, (u, v))
             before, after = native_energies(terms, None, at, (u, v))
             zero, increment = (np.zeros_like(u), np.zeros_like(v)), (u - at.flow[0], v - at.flow[1])
             return before + factor * float(smoothness(zero, at)), after + factor * float(smoothness(increment, at))

@@ -21,7 +21,7 @@ from variflow.solve.taking_apart import (
     edges_stay,
     linearised,
     native_energies,
-    smoothness_arguments,
+    native_smoothness,
 )
 
 __all__ = ["Relaxation"]
@@ -77,7 +77,7 @@ class Relaxation(NativeSolver):
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Take one robust step from the flow so far."""
         data, direct, others, smooth, stays = state = state or self._taken_apart(energy, at)
-        terms = [term.arguments for term in linearised(others, at)]
+        terms = [term.native for term in linearised(others, at)]
         flow = at.robust_step(direct, terms, smooth, self.sweeps, self.omega)
         return Minimum(at.flow, flow, lambda: native_energies(data, smooth, at, flow), state=state if stays else None)
 
@@ -85,5 +85,5 @@ class Relaxation(NativeSolver):
         """Return the data terms, those that the core linearises, the others, and the smoothness, and if it stays."""
         data, [(smoothness, factor)] = data_and_smoothness(energy)
         others = [part for part in data if not core_linearises(part[0])]
-        smooth = smoothness_arguments(smoothness, factor, at)
+        smooth = native_smoothness(smoothness, factor, at)
         return data, constancies(data, at), others, smooth, edges_stay(smoothness)

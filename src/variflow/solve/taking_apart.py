@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,21 +15,22 @@ from variflow.energy.census import CensusConstancy
 from variflow.energy.data import BrightnessConstancy, DataTerm, GradientConstancy, written_as_residuals
 from variflow.energy.edges import ImageEdges
 from variflow.energy.generalised_variation import TotalGeneralisedVariation
-from variflow.energy.penalties import L1, Charbonnier, GeneralisedCharbonnier, Huber, Lorentzian, Penalty, Quadratic
+from variflow.energy.penalties import Penalty
 from variflow.energy.residuals import NotTakenApart
 from variflow.energy.smoothness import Smoothness
 from variflow.energy.term import Energy, Sum, Term, keeps
 from variflow.images.resampling import Planes, stacked
-from variflow.linearisation.level import ConstancyTerm, DataArguments, LevelLinearisation, SmoothnessArguments
+from variflow.linearisation.level import LevelLinearisation
+from variflow.solve.native_penalties import known_penalty, native_penalty
 
 # Something can be seen to move where the gradient is more than this; the frames' range is [0, 1].
 _CONTRAST = 0.005
 
-# The order in which the core numbers the penalties.
-_PENALTIES: tuple[type[Penalty], ...] = (Quadratic, Charbonnier, GeneralisedCharbonnier, Huber, Lorentzian, L1)
-
-# The terms that the core linearises itself, whether they compare gradients, and what of a linearisation they look at.
-_FRAME_CONSTANCIES: dict[type[DataTerm], bool] = {BrightnessConstancy: False, GradientConstancy: True}
+# The terms that the core linearises itself, what stays the same in them, and what of a linearisation they look at.
+_CONSTANCIES: dict[type[DataTerm], _core.ConstancyKind] = {
+    BrightnessConstancy: _core.ConstancyKind.BRIGHTNESS,
+    GradientConstancy: _core.ConstancyKind.GRADIENT,
+}
 _LOOKED_AT: dict[type[DataTerm], tuple[str, ...]] = {
     BrightnessConstancy: ("It", "Ix", "Iy"),
     GradientConstancy: ("Ixx", "Ixy", "Iyy", "Ixt", "Iyt"),
@@ -38,32 +39,27 @@ _LOOKED_AT: dict[type[DataTerm], tuple[str, ...]] = {
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Data(Brief):
-    """A data term, linearised: ``jx du + jy dv + r``, planes ``(K, H, W)``, and what else the core knows of it."""
+    """A data term, linearised: ``jx du + jy dv + r``, planes ``(K, H, W)``, and how those are penalised."""
 
     residuals: tuple[Planes, Planes, Planes]
-    penalty: tuple[int, float, float]
+    penalty: Penalty
     normalisation: float
     weight: float
 
     @property
-    def arguments(self) -> DataArguments:
-        """The term as a step in the core asks for it, where the weights of pixels are the frames'."""
-        return *self.residuals, *self._constants
+    def native(self) -> _core.DataTerm:
+        """The term for the core, where the weights of pixels are the frames'."""
+        jx, jy, r = self.residuals
+        return _core.DataTerm(jx, jy, r, native_penalty(self.penalty), self.normalisation, self.weight)
 
     def add_to(self, tensor: Planes, weights: Planes) -> None:
         """Add the term's share of the linear system, in place."""
-        jx, jy, r = self.residuals
-        _core.add_data(tensor, jx, jy, r, weights, *self._constants)
+        _core.add_data(tensor, self.native, weights)
 
     def energy(self, weights: Planes, increment: tuple[Planes, Planes]) -> float:
         """Return the term's energy for an increment."""
         du, dv = increment
-        jx, jy, r = self.residuals
-        return _core.data_energy(jx, jy, r, weights, du, dv, *self._constants)
-
-    @property
-    def _constants(self) -> tuple[int, float, float, float, float]:
-        return *self.penalty, self.normalisation, self.weight
+        return _core.data_energy(self.native, weights, du, dv)
 
 
 def data_and_smoothness(
@@ -126,7 +122,7 @@ def check_data(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> No
 def linearised(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> list[Data]:
     """Linearise data terms around the flow so far."""
     return [
-        Data(residuals, numbered(term.penalty), _zeta(term, at), factor * term.weight)
+        Data(residuals, term.penalty, _zeta(term, at), factor * term.weight)
         for (term, factor), residuals in zip(data, _residuals([term for term, _ in data], at), strict=True)
     ]
 
@@ -167,17 +163,17 @@ def core_linearises(term: DataTerm) -> bool:
 
 def _constancy(term: DataTerm) -> type[DataTerm] | None:
     """Return which of the terms that the core linearises itself a term is, if it is one."""
-    return next((kind for kind in _FRAME_CONSTANCIES if keeps(term, kind, "residuals", "linearised")), None)
+    return next((kind for kind in _CONSTANCIES if keeps(term, kind, "residuals", "linearised")), None)
 
 
 def _zeta(term: DataTerm, at: LevelLinearisation) -> float:
     return 0.0 if term.normalisation is None else max(float(term.normalisation), at.noise)
 
 
-def constancies(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> list[ConstancyTerm]:
-    """Return the terms that the core linearises itself, as it knows them."""
+def constancies(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> list[_core.Constancy]:
+    """Return the terms that the core linearises itself, for the core."""
     return [
-        (_FRAME_CONSTANCIES[kind], *numbered(term.penalty), _zeta(term, at), factor * term.weight)
+        _core.Constancy(_CONSTANCIES[kind], native_penalty(term.penalty), _zeta(term, at), factor * term.weight)
         for term, factor in data
         if (kind := _constancy(term)) is not None
     ]
@@ -193,51 +189,28 @@ def motion_tensor(data: list[tuple[DataTerm, float]], at: LevelLinearisation) ->
     return tensor
 
 
-def smoothness_arguments(smoothness: Smoothness, factor: float, at: LevelLinearisation) -> SmoothnessArguments:
-    """Return what the core's functions of a smoothness term ask for behind the flow."""
-    return (
-        *image_edges(smoothness, at),
-        smoothness.per == "pixel",
-        *numbered(smoothness.penalty),
-        factor * smoothness.weight,
-    )
+def native_smoothness(smoothness: Smoothness, factor: float, at: LevelLinearisation) -> _core.Smoothness:
+    """Return a smoothness term for the core."""
+    along_x, along_y = image_edges(smoothness, at)
+    penalty = native_penalty(smoothness.penalty)
+    return _core.Smoothness(along_x, along_y, smoothness.per == "pixel", penalty, factor * smoothness.weight)
 
 
 def native_energies(
     data: list[tuple[DataTerm, float]],
-    smooth: SmoothnessArguments | None,
+    smooth: _core.Smoothness | None,
     at: LevelLinearisation,
     flow: tuple[Planes, Planes],
 ) -> tuple[float, float]:
-    """Return the energy at the flow so far and at another; `smooth` is of `smoothness_arguments`, or None."""
+    """Return the energy at the flow so far and at another; `smooth` is of `native_smoothness`, or None."""
     terms = linearised(data, at)
 
     def energy(flow: tuple[Planes, Planes]) -> float:
         increment = flow[0] - at.flow[0], flow[1] - at.flow[1]
-        of_smoothness = _core.smoothness_energy(flow[0], flow[1], *smooth) if smooth is not None else 0.0
+        of_smoothness = _core.smoothness_energy(*flow, smooth) if smooth is not None else 0.0
         return of_smoothness + sum(term.energy(at.weights, increment) for term in terms)
 
     return energy(at.flow), energy(flow)
-
-
-def known_penalty(penalty: Any) -> type[Penalty] | None:
-    """Return which of the penalties that the core knows a penalty is, if it is one and its constants are numbers."""
-    for kind in _PENALTIES:
-        if keeps(penalty, kind, "of_squared", "weight_of_squared"):
-            return kind if all(np.ndim(value) == 0 for value in _constants(penalty, kind)) else None
-    return None
-
-
-def _constants(penalty: Penalty, kind: type[Penalty]) -> list[Any]:
-    return [getattr(penalty, field.name) for field in fields(kind)]
-
-
-def numbered(penalty: Penalty) -> tuple[int, float, float]:
-    """Return a penalty as the core knows it: its number and two constants."""
-    kind = known_penalty(penalty)
-    assert kind is not None  # as `data_and_smoothness` sees to
-    first, second, *_ = [*map(float, _constants(penalty, kind)), 0.0, 0.0]
-    return _PENALTIES.index(kind), first, second
 
 
 def image_edges(

@@ -1,0 +1,73 @@
+// What a robust step is made of, as Python holds it: each class checks its arrays once and keeps them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bind/bindings.hpp"
+#include "system/system.hpp"
+
+namespace variflow::bindings {
+
+void check_number(double value, const char* name, double smallest, bool or_equal);
+void check_size(const Array& planes, const char* name, int64_t height, int64_t width);
+Array checked_plane(nb::handle argument, const char* name, int64_t height, int64_t width);
+Array checked_stack(nb::handle argument, const char* name, int64_t planes, int64_t height, int64_t width);
+void check_sweeps(int sweeps, double omega);
+
+// Two frames that are compared along a flow.
+struct HeldFramePair {
+    HeldFramePair(nb::handle first, nb::handle second, nb::handle samples, nb::handle u, nb::handle v,
+                  nb::handle weights, const std::string& interpolation, const std::string& derivative);
+
+    Array first, second, samples, u, v, weights;
+    FramePair pair;
+};
+
+// Constancy of the brightness or the gradient.
+struct HeldConstancy {
+    HeldConstancy(ConstancyKind kind, const Penalty& penalty, double normalisation, double weight, nb::handle weights);
+
+    std::optional<Array> weights;
+    Constancy term;
+};
+
+// A data term, linearised.
+struct HeldDataTerm {
+    HeldDataTerm(nb::handle jx, nb::handle jy, nb::handle r, const Penalty& penalty, double normalisation,
+                 double weight, nb::handle weights);
+
+    // The same with weights in place of none.
+    DataTerm with_weights(const Array& plane) const;
+    int64_t height() const { return static_cast<int64_t>(jx.shape(1)); }
+    int64_t width() const { return static_cast<int64_t>(jx.shape(2)); }
+
+    Array jx, jy, r;
+    std::optional<Array> weights;
+    DataTerm term;
+};
+
+// The smoothness of a flow.
+struct HeldSmoothness {
+    HeldSmoothness(nb::handle guide_x, nb::handle guide_y, bool per_pixel, const Penalty& penalty, double weight);
+
+    void check(int64_t height, int64_t width) const;
+
+    std::optional<Array> guide_x, guide_y;
+    SmoothnessTerm term;
+};
+
+// A robust step around the flow of a pair of frames.
+struct HeldStep {
+    HeldStep(const HeldFramePair& frames, const std::vector<HeldConstancy>& constancies,
+             const std::vector<HeldDataTerm>& data, const HeldSmoothness& smoothness);
+
+    HeldFramePair frames;
+    std::vector<HeldConstancy> constancies;
+    std::vector<HeldDataTerm> data;
+    HeldSmoothness smoothness;
+    Step step;
+};
+
+}  // namespace variflow::bindings
