@@ -185,7 +185,7 @@ def kernels(height, width):
     charbonnier = _core.Penalty(_core.PenaltyKind.CHARBONNIER, 0.01)
     data = _core.DataTerm(jx, jy, r, charbonnier, 0.1, 1.0)
     smoothness = _core.Smoothness(None, None, False, charbonnier, 1.0)
-    terms, sweeps, iterations = [(jx[:1], jy[:1], r[:1], 1.0, 0.0, 0.0)], 20, 20
+    residuals, sweeps, iterations = [_core.Residuals(r[:1], jx[:1], jy[:1])], 20, 20
     table = [
         ("warp", "bilinear", 12, (image, u, v, "bilinear")),
         ("warp", "bicubic", 60, (image, u, v, "bicubic")),
@@ -202,11 +202,11 @@ def kernels(height, width):
         ("lucas_kanade", "", 15, (tensor, 0.01)),
         (
             *("primal_dual", f"first order, {iterations} iterations", 45 * iterations),
-            (zero, zero, terms, one, 0.1, 0.0, 0.0, None, None, iterations),
+            (zero, zero, residuals, one, _core.Variation(0.1), iterations),
         ),
         (
             *("primal_dual", f"second order, {iterations} iterations", 130 * iterations),
-            (zero, zero, terms, one, 0.1, 0.0, 2.0, None, None, iterations),
+            (zero, zero, residuals, one, _core.Variation(0.1, second=2.0), iterations),
         ),
     ]
     for name, variant, operations, arguments in table:

@@ -1,7 +1,7 @@
 """The primal-dual solver against brute force, a plain NumPy form of the same iterations, and the duality gap."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,38 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from variflow import _core
-from variflow.solve.primal_dual import Residuals, Variation, minimise
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """What `_core.Residuals` is made of."""
+
+    value: Array
+    along_x: Array
+    along_y: Array
+    factor: float = 1.0
+    threshold: float = 0.0
+    normalisation: float = 0.0
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What `_core.Variation` is made of."""
+
+    weight: float
+    threshold: float = 0.0
+    second: float = 0.0
+    edges: tuple[Array, Array] | None = None
+
+
+def minimise(
+    data: list[Residuals], weights: Array, variation: Variation, flow: Any, iterations: int, state: Any = None
+) -> tuple[Any, Array]:
+    bound = [_core.Residuals(**vars(term)) for term in data]
+    return _core.primal_dual(*flow, bound, weights, _core.Variation(**vars(variation)), iterations, state)
+
 
 ROOT_HALF = np.sqrt(0.5)
 BALANCE, SCALE_W = 1.4, 0.02
@@ -80,8 +109,8 @@ class Problem:
             for term in self.data
         )
         variation = self.variation
-        total += variation.factor * huber(length(self.gradient(flow, w)), variation.threshold).sum()
-        return float(total + variation.factor * variation.second * length(symmetric_gradient(w)).sum())
+        total += variation.weight * huber(length(self.gradient(flow, w)), variation.threshold).sum()
+        return float(total + variation.weight * variation.second * length(symmetric_gradient(w)).sum())
 
     def unpack(self, state: Array) -> tuple[Array, Array, Array, list[Array]]:
         """Return p, q, w and the dual variables of each term."""
@@ -94,7 +123,7 @@ class Problem:
     def gap(self, flow: Array, state: Array, radius: float = 0.5) -> float:
         """Return primal minus dual energy, were the minimiser within `radius` of the flow and of w; relative."""
         p, q, w, duals = self.unpack(state)
-        factor = self.variation.factor
+        factor = self.variation.weight
         dual = -0.5 * factor * self.variation.threshold * (p * p).sum()
         slope = factor * adjoint_of_differences(p * np.tile(self.edges, (2, 1, 1)))
         for term, y in zip(self.data, duals, strict=True):
@@ -132,7 +161,7 @@ class Problem:
             for term, y in zip(self.data, duals, strict=True):
                 moved -= step * np.stack([(term.along_x * y).sum(axis=0), (term.along_y * y).sum(axis=0)])
             for i, (term, y) in enumerate(zip(self.data, duals, strict=True)):
-                radii = term.factor / variation.factor * self.weights.astype(float)
+                radii = term.factor / variation.weight * self.weights.astype(float)
                 softness = np.divide(term.threshold, radii, where=radii > 0, out=np.zeros_like(radii))
                 response = step * (term.along_x.astype(float) ** 2 + term.along_y.astype(float) ** 2).sum(axis=0)
                 force = response * y + self.residuals(term, moved)
@@ -334,7 +363,7 @@ def test_threads_do_not_matter(kind: str) -> None:
 
 def test_arguments_are_checked() -> None:
     problem = Problem((4, 5), (1, 2), "tv", edges=False)
-    with pytest.raises(ValueError, match="smoothness"):
+    with pytest.raises(ValueError, match="`weight` must be above 0, not 0"):
         minimise(problem.data, problem.weights, Variation(0.0), problem.flow, 1)
     with pytest.raises(ValueError, match="threshold"):
         minimise(problem.data, problem.weights, Variation(1.0, threshold=-1), problem.flow, 1)
@@ -347,11 +376,19 @@ def test_arguments_are_checked() -> None:
     term = replace(problem.data[1], along_y=problem.data[0].along_y)
     with pytest.raises(ValueError, match="along_y"):
         minimise([term], problem.weights, Variation(1.0), problem.flow, 1)
-    with pytest.raises(ValueError, match="at least 0"):
+    with pytest.raises(ValueError, match="`factor` must be at least 0, not -1"):
         minimise([replace(problem.data[0], factor=-1)], problem.weights, Variation(1.0), problem.flow, 1)
-    with pytest.raises(ValueError, match="normalisations"):
+    with pytest.raises(ValueError, match="`normalisation` must be at least 0, not -1"):
         minimise([replace(problem.data[0], normalisation=-1)], problem.weights, Variation(1.0), problem.flow, 1)
-    with pytest.raises(ValueError, match="state"):
+    with pytest.raises(ValueError, match=r"`state` must have the shape \(7, 4, 5\), not \(4, 4, 5\)"):
         problem.solve(1, np.zeros((4, 4, 5), np.float32))
-    with pytest.raises(TypeError, match="weights"):
+    with pytest.raises(TypeError, match="`weights` must be a CPU array of float32, not of float64"):
         minimise(problem.data, problem.weights.astype(float), Variation(1.0), problem.flow, 1)
+    with pytest.raises(ValueError, match=r"`value` must have the shape \(residuals, 4, 5\)"):
+        minimise(Problem((3, 5), (1,), "tv").data, problem.weights, Variation(1.0), problem.flow, 1)
+    with pytest.raises(ValueError, match=r"`edges` must have the shape \(4, 5\), not \(3, 5\)"):
+        minimise([], problem.weights, Variation(1.0, edges=(problem.weights[:3],) * 2), problem.flow, 1)
+    with pytest.raises(TypeError):
+        _core.primal_dual(*problem.flow, [None], problem.weights, _core.Variation(1.0), 1)  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="`second` must be above 0"):
+        _core.slopes(*problem.flow, _core.Variation(1.0), 1)

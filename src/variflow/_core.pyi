@@ -192,26 +192,42 @@ def multigrid(
     tolerance: float,
 ) -> NDArray[np.float32]: ...
 
-# Each of `terms` is (value, along_x, along_y, factor, threshold, normalisation); `src/core/primal_dual.hpp` says what
-# they and the planes of `state` are. Without `moves` the flow stays, and only the slopes of the second order are found.
-# Returns the flow (2, H, W) and the state.
+class Residuals:
+    def __init__(
+        self,
+        value: NDArray[np.float32],
+        along_x: NDArray[np.float32],
+        along_y: NDArray[np.float32],
+        factor: float = 1.0,
+        threshold: float = 0.0,
+        normalisation: float = 0.0,
+    ) -> None: ...
+
+class Variation:
+    def __init__(
+        self,
+        weight: float,
+        threshold: float = 0.0,
+        second: float = 0.0,
+        edges: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+    ) -> None: ...
+
+# Returns the flow (2, H, W) and the state; `src/core/primal_dual/primal_dual.hpp` says what it holds.
 def primal_dual(
     u: NDArray[np.float32],
     v: NDArray[np.float32],
-    terms: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], float, float, float]],
+    residuals: Sequence[Residuals],
     weights: NDArray[np.float32],
-    smoothness: float,
-    threshold: float,
-    second: float,
-    edges_x: NDArray[np.float32] | None,
-    edges_y: NDArray[np.float32] | None,
+    variation: Variation,
     iterations: int,
     state: NDArray[np.float32] | None = None,
-    moves: bool = True,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+def slopes(
+    u: NDArray[np.float32], v: NDArray[np.float32], variation: Variation, iterations: int
+) -> NDArray[np.float32]: ...
 
-# Matching: `src/core/matching.hpp` says what the planes hold. Seeds are the points of a grid of every `step`-th column
-# and row, centred in the frame.
+# Matching: `src/core/matching/matching.hpp` says what the planes hold. Seeds are the points of a grid of every
+# `step`-th column and row, centred in the frame.
 def descriptors(plane: NDArray[np.float32], noise: float) -> NDArray[np.uint8]: ...
 def search_matches(
     first: NDArray[np.uint8],

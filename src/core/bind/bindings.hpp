@@ -6,8 +6,10 @@
 #include <nanobind/stl/string.h>
 
 #include <chrono>
+#include <concepts>
 #include <initializer_list>
 #include <limits>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <type_traits>
@@ -32,27 +34,55 @@ inline std::string describe(const Array& array) {
     return text + (array.ndim() == 1 ? ",)" : ")");
 }
 
-// The argument as a contiguous array of `Scalar` with `axes.size()` axes of at least one element each.
+// How many elements an array must have along one axis: so many, or any number from 1 on, which has a name.
+class Extent {
+public:
+    Extent(const char* name) : name_(name) {}
+    template <std::integral Count>
+    Extent(Count count) : count_(static_cast<size_t>(count)) {}
+
+    bool fits(size_t given) const { return name_ ? given > 0 : given == count_; }
+    bool any() const { return name_ != nullptr; }
+    std::string text() const { return name_ ? name_ : std::to_string(count_); }
+
+private:
+    const char* name_ = nullptr;
+    size_t count_ = 0;
+};
+
 template <typename Scalar>
-Array checked(nb::handle argument, const char* name, std::initializer_list<const char*> axes) {
-    constexpr const char* wanted_type = std::is_same_v<Scalar, float>     ? "float32"
-                              : std::is_same_v<Scalar, uint8_t> ? "uint8"
-                                                                : "int32";
+constexpr const char* type_name() {
+    if constexpr (std::is_same_v<Scalar, float>) return "float32";
+    if constexpr (std::is_same_v<Scalar, uint8_t>) return "uint8";
+    if constexpr (std::is_same_v<Scalar, int32_t>) return "int32";
+}
+
+inline void check_shape(const Array& array, const char* name, std::initializer_list<Extent> axes) {
+    bool fits = array.ndim() == axes.size(), any = false;
+    std::string wanted;
+    size_t i = 0;
+    for (const Extent& axis : axes) {
+        fits = fits && axis.fits(array.shape(i++));
+        any = any || axis.any();
+        wanted += (wanted.empty() ? "(" : ", ") + axis.text();
+    }
+    if (fits) return;
+    wanted += axes.size() == 1 ? ",)" : ")";
+    refuse_value(std::string("`") + name + "` must have the shape " + wanted + (any ? ", all at least 1" : "") +
+                 ", not " + describe(array));
+}
+
+// The argument as a contiguous array of `Scalar` of this shape: (2, "height", "width") for any height and width.
+template <typename Scalar>
+Array checked(nb::handle argument, const char* name, std::initializer_list<Extent> axes) {
     Array array;
     if (!nb::try_cast(argument, array, false) || array.dtype() != nb::dtype<Scalar>()) {
         const nb::object given = nb::hasattr(argument, "dtype") ? nb::object(argument.attr("dtype"))
                                                                 : nb::object(argument.type().attr("__name__"));
-        refuse_type(std::string("`") + name + "` must be a CPU array of " + wanted_type + ", not of " +
+        refuse_type(std::string("`") + name + "` must be a CPU array of " + type_name<Scalar>() + ", not of " +
                     nb::str(given).c_str());
     }
-    bool fits = array.ndim() == axes.size();
-    for (size_t i = 0; i < array.ndim(); ++i) fits = fits && array.shape(i) > 0;
-    if (!fits) {
-        std::string wanted_shape;
-        for (const char* axis : axes) wanted_shape += (wanted_shape.empty() ? "(" : ", ") + std::string(axis);
-        refuse_value(std::string("`") + name + "` must have the shape " + wanted_shape +
-                     (axes.size() == 1 ? ",)" : ")") + ", all at least 1, not " + describe(array));
-    }
+    check_shape(array, name, axes);
     int64_t expected = 1;
     for (size_t i = array.ndim(); i-- > 0;) {
         if (array.shape(i) != 1 && array.stride(i) != expected) refuse_value(std::string("`") + name + "` must be C-contiguous");
@@ -61,24 +91,43 @@ Array checked(nb::handle argument, const char* name, std::initializer_list<const
     return array;
 }
 
+// Arguments that are numbers: what is not a number is refused too.
+template <typename Number>
+std::string written(Number number) {
+    std::ostringstream text;
+    text << number;
+    return text.str();
+}
+
+template <typename Number>
+void at_least(const char* name, Number value, std::type_identity_t<Number> least) {
+    if (value >= least) return;
+    refuse_value(std::string("`") + name + "` must be at least " + written(least) + ", not " + written(value));
+}
+
+template <typename Number>
+void above(const char* name, Number value, std::type_identity_t<Number> least) {
+    if (value > least) return;
+    refuse_value(std::string("`") + name + "` must be above " + written(least) + ", not " + written(value));
+}
+
+template <typename Number>
+void from_to(const char* name, Number value, std::type_identity_t<Number> low, std::type_identity_t<Number> high) {
+    if (value >= low && value <= high) return;
+    refuse_value(std::string("`") + name + "` must be from " + written(low) + " to " + written(high) + ", not " +
+                 written(value));
+}
+
 // A whole number of pixels up to here is far beyond any use and far from any overflow.
 constexpr int64_t most_pixels = 1 << 12;
-
-inline void from_to(const char* name, int64_t value, int64_t low, int64_t high) {
-    if (value < low || value > high) {
-        refuse_value(std::string("`") + name + "` must be from " + std::to_string(low) + " to " + std::to_string(high) +
-                     ", not " + std::to_string(value));
-    }
-}
 
 inline Array checked_planes(nb::handle planes) { return checked<float>(planes, "planes", {"channels", "height", "width"}); }
 
 inline const float* floats(const Array& array) { return static_cast<const float*>(array.data()); }
 
-inline Shape shape_of(const Array& planes) {
-    return {static_cast<int64_t>(planes.shape(0)), static_cast<int64_t>(planes.shape(1)),
-            static_cast<int64_t>(planes.shape(2))};
-}
+inline int64_t extent(const Array& array, size_t axis) { return static_cast<int64_t>(array.shape(axis)); }
+
+inline Shape shape_of(const Array& planes) { return {extent(planes, 0), extent(planes, 1), extent(planes, 2)}; }
 
 inline Interpolation checked_interpolation(const std::string& name) {
     if (name == "bilinear") return Interpolation::bilinear;

@@ -10,44 +10,15 @@
 namespace variflow::bindings {
 namespace {
 
-Array checked_flow(nb::handle argument, const char* name) {
-    Array flow = checked<float>(argument, name, {"2", "height", "width"});
-    if (flow.shape(0) != 2) {
-        refuse_value(std::string("`") + name + "` must have the shape (2, height, width), not " + describe(flow));
-    }
-    return flow;
-}
-
-void same_size(const Array& planes, const char* name, const Array& flow) {
-    if (planes.shape(1) != flow.shape(1) || planes.shape(2) != flow.shape(2)) {
-        refuse_value(std::string("`") + name + "` must have the height and width of `flow`, " + describe(flow) +
-                     ", not " + describe(planes));
-    }
-}
-
-Array checked_like(nb::handle argument, const char* name, const Array& flow) {
-    Array planes = checked<float>(argument, name, {"channels", "height", "width"});
-    same_size(planes, name, flow);
-    return planes;
-}
-
-Array checked_plane(nb::handle argument, const char* name, const Array& flow) {
-    Array plane = checked_like(argument, name, flow);
-    if (plane.shape(0) != 1) refuse_value(std::string("`") + name + "` must be one plane, not " + describe(plane));
-    return plane;
-}
+Array checked_flow(nb::handle argument) { return checked<float>(argument, "flow", {2, "height", "width"}); }
 
 void odd(const char* name, int64_t value) {
     from_to(name, value, 1, most_pixels);
     if (value % 2 == 0) refuse_value(std::string("`") + name + "` must be odd, not " + std::to_string(value));
 }
 
-void above_zero(const char* name, float value) {
-    if (!(value > 0.0f)) refuse_value(std::string("`") + name + "` must be above 0, not " + std::to_string(value));
-}
-
 Planes motion_edges(nb::handle flow_argument, float edge, float ratio, int64_t window, int64_t dilation) {
-    const Array flow = checked_flow(flow_argument, "flow");
+    const Array flow = checked_flow(flow_argument);
     odd("window", window);
     from_to("dilation", dilation, 0, most_pixels);
     const Shape shape = shape_of(flow);
@@ -58,11 +29,12 @@ Planes motion_edges(nb::handle flow_argument, float edge, float ratio, int64_t w
 
 Planes visibility(nb::handle flow_argument, nb::handle differences_argument, nb::handle mismatch_argument,
                   std::tuple<float, float, float> deviations) {
-    const Array flow = checked_flow(flow_argument, "flow");
-    const Array differences = checked_like(differences_argument, "differences", flow);
-    const Array mismatch = checked_plane(mismatch_argument, "mismatch", flow);
+    const Array flow = checked_flow(flow_argument);
+    const auto [_, height, width] = shape_of(flow);
+    const Array differences = checked<float>(differences_argument, "differences", {"channels", height, width});
+    const Array mismatch = checked<float>(mismatch_argument, "mismatch", {1, height, width});
     const auto [of_divergence, of_difference, of_mismatch] = deviations;
-    for (const float deviation : {of_divergence, of_difference, of_mismatch}) above_zero("deviations", deviation);
+    for (const float deviation : {of_divergence, of_difference, of_mismatch}) above("deviations", deviation, 0);
     const Deviations allowed{of_divergence, of_difference, of_mismatch};
     return run(shape_of(mismatch), [&](float* out) {
         variflow::visibility(floats(flow), floats(differences), floats(mismatch), shape_of(differences), allowed, out);
@@ -72,19 +44,19 @@ Planes visibility(nb::handle flow_argument, nb::handle differences_argument, nb:
 Planes weighted_median(nb::handle flow_argument, nb::handle otherwise_argument, nb::handle mask_argument,
                        nb::handle guide_argument, nb::handle reliability_argument, int64_t window, int64_t step,
                        float spatial, float color) {
-    const Array flow = checked_flow(flow_argument, "flow");
-    const Array otherwise = checked_flow(otherwise_argument, "otherwise");
-    same_size(otherwise, "otherwise", flow);
-    const Array mask = checked_plane(mask_argument, "mask", flow);
-    const Array guide = checked_like(guide_argument, "guide", flow);
-    const Array reliability = checked_plane(reliability_argument, "reliability", flow);
+    const Array flow = checked_flow(flow_argument);
+    const auto [_, height, width] = shape_of(flow);
+    const Array otherwise = checked<float>(otherwise_argument, "otherwise", {2, height, width});
+    const Array mask = checked<float>(mask_argument, "mask", {1, height, width});
+    const Array guide = checked<float>(guide_argument, "guide", {"channels", height, width});
+    const Array reliability = checked<float>(reliability_argument, "reliability", {1, height, width});
     odd("window", window);
     from_to("step", step, 1, 3);
-    above_zero("spatial", spatial);
-    above_zero("color", color);
+    above("spatial", spatial, 0);
+    above("color", color, 0);
     return run(shape_of(flow), [&](float* out) {
         variflow::weighted_median({floats(flow), floats(otherwise), floats(mask), floats(guide), floats(reliability),
-                                   static_cast<int64_t>(guide.shape(0))},
+                                   extent(guide, 0)},
                                   shape_of(flow), {window, step, spatial, color}, out);
     });
 }

@@ -19,17 +19,9 @@ Planes warp(nb::handle planes_argument, nb::handle u_argument, nb::handle v_argu
             const std::string& interpolation) {
     const variflow::Interpolation kind = checked_interpolation(interpolation);
     const Array planes = checked_planes(planes_argument);
-    const Array u = checked<float>(u_argument, "u", {"height", "width"});
-    const Array v = checked<float>(v_argument, "v", {"height", "width"});
     const Shape shape = shape_of(planes);
-    auto fits = [&](const Array& displacement, const char* name) {
-        if (displacement.shape(0) != planes.shape(1) || displacement.shape(1) != planes.shape(2)) {
-            refuse_value(std::string("`") + name + "` must have the height and width of `planes`, " + describe(planes) +
-                         ", not " + describe(displacement));
-        }
-    };
-    fits(u, "u");
-    fits(v, "v");
+    const Array u = checked<float>(u_argument, "u", {shape.height, shape.width});
+    const Array v = checked<float>(v_argument, "v", {shape.height, shape.width});
     check_warpable(planes, "planes");
     return run(shape, [&](float* out) { variflow::warp(floats(planes), shape, floats(u), floats(v), kind, out); });
 }
@@ -42,13 +34,8 @@ Planes spline_coefficients(nb::handle planes_argument) {
 
 Planes look_up(nb::handle bytes_argument, nb::handle tables_argument, bool sum) {
     const Array bytes = checked<uint8_t>(bytes_argument, "image", {"height", "width", "channels"});
-    const Array tables = checked<float>(tables_argument, "tables", {"channels", "256"});
-    if (tables.shape(0) != bytes.shape(2) || tables.shape(1) != 256) {
-        refuse_value("`tables` must have 256 entries for each channel of `image`, " + describe(bytes) + ", not " +
-                     describe(tables));
-    }
-    const Shape shape{static_cast<int64_t>(bytes.shape(2)), static_cast<int64_t>(bytes.shape(0)),
-                      static_cast<int64_t>(bytes.shape(1))};
+    const Shape shape{extent(bytes, 2), extent(bytes, 0), extent(bytes, 1)};
+    const Array tables = checked<float>(tables_argument, "tables", {shape.channels, 256});
     const auto* data = static_cast<const uint8_t*>(bytes.data());
     return run({sum ? 1 : shape.channels, shape.height, shape.width},
                [&](float* out) { variflow::look_up(data, shape, floats(tables), sum, out); });
@@ -56,11 +43,8 @@ Planes look_up(nb::handle bytes_argument, nb::handle tables_argument, bool sum) 
 
 Planes interleave(nb::handle u_argument, nb::handle v_argument) {
     const Array u = checked<float>(u_argument, "u", {"height", "width"});
-    const Array v = checked<float>(v_argument, "v", {"height", "width"});
-    if (u.shape(0) != v.shape(0) || u.shape(1) != v.shape(1)) {
-        refuse_value("`v` must have the shape of `u`, " + describe(u) + ", not " + describe(v));
-    }
-    const auto height = static_cast<int64_t>(u.shape(0)), width = static_cast<int64_t>(u.shape(1));
+    const int64_t height = extent(u, 0), width = extent(u, 1);
+    const Array v = checked<float>(v_argument, "v", {height, width});
     return run({height, width, 2}, [&](float* out) { variflow::interleave(floats(u), floats(v), height * width, out); });
 }
 
@@ -69,11 +53,11 @@ std::vector<std::vector<int64_t>> byte_counts(nb::handle first_argument, nb::han
     const Array first = checked<uint8_t>(first_argument, "first", {"height", "width", "channels"});
     const Array second = checked<uint8_t>(second_argument, "second", {"height", "width", "channels"});
     const Array places = checked<int32_t>(places_argument, "places", {"number"});
-    if (step < 1) refuse_value("`step` must be at least 1, not " + std::to_string(step));
+    at_least("step", step, 1);
     const auto* at = static_cast<const int32_t*>(places.data());
-    const auto number = static_cast<int64_t>(places.shape(0));
+    const int64_t number = extent(places, 0);
     for (const Array& image : {first, second}) {
-        const auto pixels = static_cast<int64_t>(image.shape(0) * image.shape(1));
+        const int64_t pixels = extent(image, 0) * extent(image, 1);
         if (std::any_of(at, at + number, [=](int32_t place) { return place < 0 || place >= pixels; })) {
             refuse_value("`places` must be from 0 to the number of pixels");
         }
@@ -83,10 +67,10 @@ std::vector<std::vector<int64_t>> byte_counts(nb::handle first_argument, nb::han
     variflow::parallel_for(4, 1, [&](int64_t part, int64_t) {
         const Array& image = part % 2 == 0 ? first : second;
         const auto* bytes = static_cast<const uint8_t*>(image.data());
-        const auto width = static_cast<int64_t>(image.shape(1)), channels = static_cast<int64_t>(image.shape(2));
+        const int64_t width = extent(image, 1), channels = extent(image, 2);
         int64_t* const found = counts[static_cast<size_t>(part)].data();
         if (part < 2) {
-            variflow::histogram(bytes, static_cast<int64_t>(image.shape(0)), width * channels, step, found);
+            variflow::histogram(bytes, extent(image, 0), width * channels, step, found);
         } else {
             variflow::histogram_at(bytes, channels, at, number, found);
         }
@@ -108,20 +92,12 @@ double noise(nb::handle planes_argument) {
     return variflow::noise(floats(planes), shape_of(planes));
 }
 
-std::vector<float> checked_row(nb::handle argument, const char* name, size_t count) {
-    const Array row = checked<float>(argument, name, {"count"});
-    if (count && row.shape(0) != count) {
-        refuse_value(std::string("`") + name + "` must have the shape (" + std::to_string(count) + ",), not " +
-                     describe(row));
-    }
-    return {floats(row), floats(row) + row.shape(0)};
-}
-
-std::tuple<double, double, std::vector<bool>> fit_light(nb::handle target_argument, nb::handle values_argument, int64_t rounds,
-                                             double least_gain, double largest_gain) {
-    const std::vector<float> target = checked_row(target_argument, "target", 0);
-    const std::vector<float> values = checked_row(values_argument, "values", target.size());
-    auto [gain, offset, kept] = variflow::fit_light(target, values, {rounds, least_gain, largest_gain});
+std::tuple<double, double, std::vector<bool>> fit_light(nb::handle target_argument, nb::handle values_argument,
+                                                        int64_t rounds, double least_gain, double largest_gain) {
+    const Array target = checked<float>(target_argument, "target", {"count"});
+    const Array values = checked<float>(values_argument, "values", {target.shape(0)});
+    const auto listed = [](const Array& row) { return std::vector<float>(floats(row), floats(row) + row.shape(0)); };
+    auto [gain, offset, kept] = variflow::fit_light(listed(target), listed(values), {rounds, least_gain, largest_gain});
     return {gain, offset, std::move(kept)};
 }
 
@@ -131,17 +107,8 @@ std::tuple<double, double, double> light_change(nb::handle first_argument, nb::h
                                                 double largest_gain) {
     const Array first = checked<float>(first_argument, "first", {"channels", "height", "width"});
     const Shape shape = shape_of(first);
-    auto like_first = [&](nb::handle argument, const char* name, int64_t channels) {
-        Array planes = checked<float>(argument, name, {"channels", "height", "width"});
-        const Shape given = shape_of(planes);
-        if (given.channels != channels || given.height != shape.height || given.width != shape.width) {
-            refuse_value(std::string("`") + name + "` must have " + std::to_string(channels) +
-                         " planes of the size of `first`, " + describe(first) + ", not " + describe(planes));
-        }
-        return planes;
-    };
-    const Array second = like_first(second_argument, "second", shape.channels);
-    const Array usable = like_first(usable_argument, "usable", 1);
+    const Array second = checked<float>(second_argument, "second", {shape.channels, shape.height, shape.width});
+    const Array usable = checked<float>(usable_argument, "usable", {1, shape.height, shape.width});
     from_to("every", every, 1, most_pixels);
     const Unlocked unlocked;
     const auto [change, before, after] =
@@ -154,18 +121,14 @@ Planes resample(nb::handle planes_argument, nb::handle first_y_argument, nb::han
                 nb::handle first_x_argument, nb::handle weights_x_argument) {
     const Array planes = checked_planes(planes_argument);
     const Array first_y = checked<int32_t>(first_y_argument, "first_y", {"outputs"});
-    const Array weights_y = checked<float>(weights_y_argument, "weights_y", {"outputs", "taps"});
+    const Array weights_y = checked<float>(weights_y_argument, "weights_y", {first_y.shape(0), "taps"});
     const Array first_x = checked<int32_t>(first_x_argument, "first_x", {"outputs"});
-    const Array weights_x = checked<float>(weights_x_argument, "weights_x", {"outputs", "taps"});
-    auto taps = [](const Array& first, const Array& weights, const char* axis) {
-        if (first.shape(0) != weights.shape(0)) {
-            refuse_value(std::string("`weights_") + axis + "` must have one row for each element of `first_" + axis +
-                         "`, " + std::to_string(first.shape(0)) + ", not " + std::to_string(weights.shape(0)));
-        }
-        return variflow::Taps{static_cast<const int32_t*>(first.data()), floats(weights),
-                              static_cast<int64_t>(weights.shape(0)), static_cast<int64_t>(weights.shape(1))};
+    const Array weights_x = checked<float>(weights_x_argument, "weights_x", {first_x.shape(0), "taps"});
+    auto taps = [](const Array& first, const Array& weights) {
+        return variflow::Taps{static_cast<const int32_t*>(first.data()), floats(weights), extent(weights, 0),
+                              extent(weights, 1)};
     };
-    const variflow::Taps vertical = taps(first_y, weights_y, "y"), horizontal = taps(first_x, weights_x, "x");
+    const variflow::Taps vertical = taps(first_y, weights_y), horizontal = taps(first_x, weights_x);
     const Shape shape = shape_of(planes);
     return run({shape.channels, vertical.outputs, horizontal.outputs},
                [&](float* out) { variflow::resample(floats(planes), shape, vertical, horizontal, out); });

@@ -8,12 +8,8 @@ namespace variflow::bindings {
 namespace {
 
 Planes lucas_kanade(nb::handle tensor_argument, float regularisation) {
-    const Array tensor = checked<float>(tensor_argument, "tensor", {"5", "height", "width"});
-    if (tensor.shape(0) != 5) refuse_value("`tensor` must have the shape (5, height, width), not " + describe(tensor));
-    // Its square must not vanish.
-    if (!(regularisation >= 1e-15f && regularisation <= 1e15f)) {
-        refuse_value("`regularisation` must be from 1e-15 to 1e15, not " + std::to_string(regularisation));
-    }
+    const Array tensor = checked<float>(tensor_argument, "tensor", {5, "height", "width"});
+    from_to("regularisation", regularisation, 1e-15f, 1e15f);  // its square must not vanish
     const Shape shape = shape_of(tensor);
     return run({2, shape.height, shape.width}, [&](float* out) {
         variflow::lucas_kanade(floats(tensor), shape.height * shape.width, regularisation, out);
@@ -22,16 +18,11 @@ Planes lucas_kanade(nb::handle tensor_argument, float regularisation) {
 
 nb::tuple census(nb::handle frame0_argument, nb::handle frame1_argument, int64_t radius, float softness, float noise) {
     const Array frame0 = checked<float>(frame0_argument, "frame0", {"channels", "height", "width"});
-    const Array frame1 = checked<float>(frame1_argument, "frame1", {"channels", "height", "width"});
-    for (size_t axis = 0; axis < 3; ++axis) {
-        if (frame1.shape(axis) == frame0.shape(axis)) continue;
-        refuse_value("`frame1` must have the shape of `frame0`, " + describe(frame0) + ", not " + describe(frame1));
-    }
-    if (radius < 1 || radius > 2) refuse_value("`radius` must be 1 or 2, not " + std::to_string(radius));
-    if (!(softness >= 0.0f)) refuse_value("`softness` must be at least 0, not " + std::to_string(softness));
-    // Its square must not vanish.
-    if (!(noise >= 1e-15f)) refuse_value("`noise` must be at least 1e-15, not " + std::to_string(noise));
     const Shape shape = shape_of(frame0);
+    const Array frame1 = checked<float>(frame1_argument, "frame1", {shape.channels, shape.height, shape.width});
+    from_to("radius", radius, 1, 2);
+    at_least("softness", softness, 0.0f);
+    at_least("noise", noise, 1e-15f);  // its square must not vanish
     const int64_t neighbours = (2 * radius + 1) * (2 * radius + 1) - 1;
     const Shape outputs{shape.channels * neighbours, shape.height, shape.width};
     const Planes jx = new_planes(outputs), jy = new_planes(outputs), r = new_planes(outputs);

@@ -1,7 +1,4 @@
 // Bindings of the kernels that match two frames.
-#include <string>
-#include <utility>
-
 #include "bind/bindings.hpp"
 #include "matching/matching.hpp"
 
@@ -10,26 +7,14 @@ namespace {
 
 using Descriptors = nb::ndarray<nb::numpy, uint8_t, nb::ndim<3>, nb::c_contig>;
 
-Array checked_shape(nb::handle argument, const char* name, Shape shape) {
-    Array planes = checked<float>(argument, name, {"channels", "height", "width"});
-    const Shape given = shape_of(planes);
-    if (given.channels != shape.channels || given.height != shape.height || given.width != shape.width) {
-        refuse_value(std::string("`") + name + "` must have the shape (" + std::to_string(shape.channels) + ", " +
-                     std::to_string(shape.height) + ", " + std::to_string(shape.width) + "), not " + describe(planes));
-    }
-    return planes;
-}
-
 Descriptors descriptors(nb::handle plane_argument, float noise) {
-    const Array plane = checked<float>(plane_argument, "plane", {"1", "height", "width"});
+    const Array plane = checked<float>(plane_argument, "plane", {1, "height", "width"});
     const Shape shape = shape_of(plane);
-    if (shape.channels != 1) refuse_value("`plane` must have the shape (1, height, width), not " + describe(plane));
-    // Its square must not vanish.
-    if (!(noise >= 1e-15f)) refuse_value("`noise` must be at least 1e-15, not " + std::to_string(noise));
-    const size_t extent[] = {plane.shape(1), plane.shape(2), static_cast<size_t>(descriptor_bytes)};
-    auto* data = static_cast<uint8_t*>(allocate(extent[0] * extent[1] * extent[2]));
+    at_least("noise", noise, 1e-15f);  // its square must not vanish
+    const size_t extents[] = {plane.shape(1), plane.shape(2), static_cast<size_t>(descriptor_bytes)};
+    auto* data = static_cast<uint8_t*>(allocate(extents[0] * extents[1] * extents[2]));
     nb::capsule owner(data, &release);
-    Descriptors out(data, 3, extent, owner);
+    Descriptors out(data, 3, extents, owner);
     {
         const Unlocked unlocked;
         variflow::descriptors(floats(plane), shape.height, shape.width, noise, data);
@@ -38,11 +23,11 @@ Descriptors descriptors(nb::handle plane_argument, float noise) {
 }
 
 Array checked_descriptors(nb::handle argument, const char* name) {
-    Array array = checked<uint8_t>(argument, name, {"height", "width", "64"});
-    if (array.shape(2) != static_cast<size_t>(descriptor_bytes)) {
-        refuse_value(std::string("`") + name + "` must have the shape (height, width, 64), not " + describe(array));
-    }
-    return array;
+    return checked<uint8_t>(argument, name, {"height", "width", descriptor_bytes});
+}
+
+Array checked_valid(nb::handle argument, const char* name, const Array& described) {
+    return checked<float>(argument, name, {1, described.shape(0), described.shape(1)});
 }
 
 Planes search_matches(nb::handle first_argument, nb::handle second_argument, nb::handle valid0_argument,
@@ -52,21 +37,18 @@ Planes search_matches(nb::handle first_argument, nb::handle second_argument, nb:
     const Array second = checked_descriptors(second_argument, "second");
     auto described = [](const Array& array, const Array& valid) {
         return Described{static_cast<const uint8_t*>(array.data()), floats(valid),
-                         static_cast<int64_t>(array.shape(0)), static_cast<int64_t>(array.shape(1))};
+                         extent(array, 0), extent(array, 1)};
     };
-    auto plane_of = [](const Array& array) {
-        return Shape{1, static_cast<int64_t>(array.shape(0)), static_cast<int64_t>(array.shape(1))};
-    };
-    const Array valid0 = checked_shape(valid0_argument, "valid0", plane_of(first));
-    const Array valid1 = checked_shape(valid1_argument, "valid1", plane_of(second));
+    const Array valid0 = checked_valid(valid0_argument, "valid0", first);
+    const Array valid1 = checked_valid(valid1_argument, "valid1", second);
     from_to("step", step, 1, most_pixels);
     from_to("reach", reach, 0, most_pixels);
     from_to("sweeps", sweeps, 0, most_pixels);
-    if (!(favour >= 0.0f && favour <= 1e4f)) refuse_value("`favour` must be from 0 to 10000");
-    if (!(smoothness >= 0.0f && smoothness <= 1e4f)) refuse_value("`smoothness` must be from 0 to 10000");
-    const SeedAxis columns(shape_of(valid0).width, step), rows(shape_of(valid0).height, step);
+    from_to("favour", favour, 0.0f, 1e4f);
+    from_to("smoothness", smoothness, 0.0f, 1e4f);
+    const SeedAxis columns(extent(first, 1), step), rows(extent(first, 0), step);
     Array start;
-    if (!start_argument.is_none()) start = checked_shape(start_argument, "start", {2, rows.count, columns.count});
+    if (!start_argument.is_none()) start = checked<float>(start_argument, "start", {2, rows.count, columns.count});
     return run({3, rows.count, columns.count}, [&](float* out) {
         variflow::search_matches(described(first, valid0), described(second, valid1),
                                  start_argument.is_none() ? nullptr : floats(start),
@@ -75,10 +57,9 @@ Planes search_matches(nb::handle first_argument, nb::handle second_argument, nb:
 }
 
 Planes match_confidence(nb::handle forward_argument, nb::handle backward_argument, int64_t step) {
-    const Array forward = checked<float>(forward_argument, "forward", {"3", "height", "width"});
+    const Array forward = checked<float>(forward_argument, "forward", {3, "height", "width"});
     const Shape shape = shape_of(forward);
-    if (shape.channels != 3) refuse_value("`forward` must have the shape (3, height, width), not " + describe(forward));
-    const Array backward = checked_shape(backward_argument, "backward", shape);
+    const Array backward = checked<float>(backward_argument, "backward", {3, shape.height, shape.width});
     from_to("step", step, 1, most_pixels);
     return run({1, shape.height, shape.width}, [&](float* out) {
         variflow::match_confidence(floats(forward), floats(backward), shape.width, shape.height, step, out);
@@ -89,11 +70,11 @@ Planes fill_affine(nb::handle matches_argument, nb::handle guide_argument, float
                    float tolerance, float ridge, int64_t rounds, int64_t turns) {
     const Array guide = checked<float>(guide_argument, "guide", {"channels", "height", "width"});
     const Shape shape = shape_of(guide);
-    const Array matches = checked_shape(matches_argument, "matches", {5, shape.height, shape.width});
-    for (const auto& [name, value] : {std::pair{"reach", reach}, {"tolerance", tolerance}, {"ridge", ridge}}) {
-        if (!(value > 0.0f)) refuse_value(std::string("`") + name + "` must be above 0, not " + std::to_string(value));
-    }
-    if (!(contrast >= 0.0f)) refuse_value("`contrast` must be at least 0, not " + std::to_string(contrast));
+    const Array matches = checked<float>(matches_argument, "matches", {5, shape.height, shape.width});
+    above("reach", reach, 0.0f);
+    at_least("contrast", contrast, 0.0f);
+    above("tolerance", tolerance, 0.0f);
+    above("ridge", ridge, 0.0f);
     from_to("rounds", rounds, 1, most_pixels);
     from_to("turns", turns, 1, most_pixels);
     const float* const u = floats(matches);

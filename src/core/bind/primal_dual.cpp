@@ -1,9 +1,11 @@
 // Bindings of the primal-dual sweeps.
-#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/vector.h>
 
 #include <optional>
-#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "bind/bindings.hpp"
 #include "primal_dual/primal_dual.hpp"
@@ -11,101 +13,138 @@
 namespace variflow::bindings {
 namespace {
 
-using Term = std::tuple<nb::object, nb::object, nb::object, float, float, float>;
-
-class Arguments {
+// The arrays of a data term, kept for as long as it is used.
+class ResidualArrays {
 public:
-    explicit Arguments(nb::handle u) : u_(checked<float>(u, "u", {"height", "width"})) {}
-
-    Shape shape(int64_t planes) const {
-        return {planes, static_cast<int64_t>(u_.shape(0)), static_cast<int64_t>(u_.shape(1))};
+    ResidualArrays(nb::handle value, nb::handle along_x, nb::handle along_y, float factor, float threshold,
+                   float normalisation)
+        : value_(checked<float>(value, "value", {"residuals", "height", "width"})) {
+        const auto [count, height, width] = shape_of(value_);
+        along_x_ = checked<float>(along_x, "along_x", {count, height, width});
+        along_y_ = checked<float>(along_y, "along_y", {count, height, width});
+        at_least("factor", factor, 0);
+        at_least("threshold", threshold, 0);
+        at_least("normalisation", normalisation, 0);
+        residuals_ = {floats(value_), floats(along_x_), floats(along_y_), count, factor, threshold, normalisation};
     }
 
-    // A plane of the height and width of `u`.
-    const float* plane(nb::handle argument, const std::string& name) {
-        const Array array = checked<float>(argument, name.c_str(), {"height", "width"});
-        if (array.shape(0) != u_.shape(0) || array.shape(1) != u_.shape(1)) {
-            refuse_value("`" + name + "` must have the shape of `u`, " + describe(u_) + ", not " + describe(array));
-        }
-        return floats(array);
+    // The residuals of frames of this size.
+    const variflow::Residuals& of(int64_t height, int64_t width) const {
+        check_shape(value_, "value", {"residuals", height, width});
+        return residuals_;
     }
-
-    // Planes of that height and width, and as many as asked for (0: any number).
-    Array planes(nb::handle argument, const std::string& name, size_t count) {
-        const Array array = checked<float>(argument, name.c_str(), {"planes", "height", "width"});
-        if ((count && array.shape(0) != count) || array.shape(1) != u_.shape(0) || array.shape(2) != u_.shape(1)) {
-            const std::string wanted = count ? std::to_string(count) + " planes of" : "planes of";
-            refuse_value("`" + name + "` must have " + wanted + " the shape of `u`, " + describe(u_) + ", not " +
-                         describe(array));
-        }
-        return array;
-    }
-
-    const float* u() const { return floats(u_); }
 
 private:
-    const Array u_;
+    Array value_, along_x_, along_y_;
+    variflow::Residuals residuals_;
 };
 
-nb::tuple primal_dual(nb::handle u_argument, nb::handle v_argument, const std::vector<Term>& terms,
-                      nb::handle weights_argument, float smoothness, float threshold, float second,
-                      nb::handle edges_x_argument, nb::handle edges_y_argument, int64_t iterations,
-                      nb::handle state_argument, bool moves) {
-    Arguments arguments(u_argument);
-    const float* v = arguments.plane(v_argument, "v");
-    const float* weights = arguments.plane(weights_argument, "weights");
+using EdgeArguments = std::optional<std::pair<nb::object, nb::object>>;
+
+// The arrays of a variation, kept for as long as it is used.
+class VariationArrays {
+public:
+    VariationArrays(float weight, float threshold, float second, const EdgeArguments& edges) {
+        above("weight", weight, 0);
+        at_least("threshold", threshold, 0);
+        at_least("second", second, 0);
+        variation_ = {weight, threshold, second, nullptr, nullptr};
+        if (!edges) return;
+        edges_x_ = checked<float>(edges->first, "edges", {"height", "width"});
+        edges_y_ = checked<float>(edges->second, "edges", {edges_x_.shape(0), edges_x_.shape(1)});
+        variation_.edges_x = floats(edges_x_), variation_.edges_y = floats(edges_y_);
+    }
+
+    // The variation of a flow of this size.
+    const variflow::Variation& of(int64_t height, int64_t width) const {
+        if (variation_.edges_x) check_shape(edges_x_, "edges", {height, width});
+        return variation_;
+    }
+
+private:
+    Array edges_x_, edges_y_;
+    variflow::Variation variation_;
+};
+
+// The arrays of a flow to start from.
+struct FlowArrays {
+    Array u, v;
+    int64_t height, width;
+
+    FlowArrays(nb::handle u_argument, nb::handle v_argument)
+        : u(checked<float>(u_argument, "u", {"height", "width"})), height(extent(u, 0)), width(extent(u, 1)) {
+        v = checked<float>(v_argument, "v", {height, width});
+    }
+
+    Start start(const float* state) const { return {height, width, floats(u), floats(v), state}; }
+};
+
+std::pair<Planes, Planes> primal_dual(nb::handle u, nb::handle v, const std::vector<const ResidualArrays*>& residuals,
+                                      nb::handle weights_argument, const VariationArrays& variation_arrays,
+                                      int64_t iterations, nb::handle state_argument) {
+    const FlowArrays flow(u, v);
+    const auto [height, width] = std::pair{flow.height, flow.width};
+    const Array weights = checked<float>(weights_argument, "weights", {height, width});
     std::vector<variflow::Residuals> data;
-    for (const auto& [value_argument, along_x_argument, along_y_argument, factor, data_threshold, normalisation] :
-         terms) {
-        const Array value = arguments.planes(value_argument, "value", 0);
-        const size_t count = value.shape(0);
-        data.push_back({floats(value), floats(arguments.planes(along_x_argument, "along_x", count)),
-                        floats(arguments.planes(along_y_argument, "along_y", count)), static_cast<int64_t>(count),
-                        factor, data_threshold, normalisation});
-        if (!(factor >= 0 && data_threshold >= 0 && normalisation >= 0)) {
-            refuse_value("factors, thresholds and normalisations of `terms` must be at least 0");
-        }
+    for (const ResidualArrays* arrays : residuals) {
+        if (!arrays) refuse_type("`residuals` must hold objects of Residuals, not None");
+        data.push_back(arrays->of(height, width));
     }
-    if (!(smoothness > 0)) refuse_value("`smoothness` must be above 0, not " + std::to_string(smoothness));
-    if (!(threshold >= 0)) refuse_value("`threshold` must be at least 0, not " + std::to_string(threshold));
-    if (!(second >= 0)) refuse_value("`second` must be at least 0, not " + std::to_string(second));
-    if (iterations < 0) refuse_value("`iterations` must be at least 0, not " + std::to_string(iterations));
-    if (edges_x_argument.is_none() != edges_y_argument.is_none()) {
-        refuse_value("`edges_x` and `edges_y` must be given both or neither");
-    }
-    if (!moves && !(terms.empty() && second > 0)) {
-        refuse_value("without `moves`, `terms` must be empty and `second` above 0");
-    }
-    variflow::Regulariser regulariser{smoothness, threshold, second, nullptr, nullptr, moves};
-    if (!edges_x_argument.is_none()) {
-        regulariser.edges_x = arguments.plane(edges_x_argument, "edges_x");
-        regulariser.edges_y = arguments.plane(edges_y_argument, "edges_y");
-    }
-    const int64_t count = variflow::state_planes(data, regulariser);
-    variflow::Start start{arguments.u(), v, nullptr};
-    if (!state_argument.is_none()) {
-        start.state = floats(arguments.planes(state_argument, "state", static_cast<size_t>(count)));
-    }
-    Planes flow = new_planes(arguments.shape(2)), state = new_planes(arguments.shape(count));
-    float *new_u = flow.data(), *new_state = state.data();
-    {
-        const Unlocked unlocked;
-        const auto [planes, height, width] = arguments.shape(1);
-        variflow::primal_dual(height, width, data, weights, regulariser, iterations, start, new_u,
-                              new_u + height * width, new_state);
-    }
-    return nb::make_tuple(flow, state);
+    const variflow::Variation& variation = variation_arrays.of(height, width);
+    at_least("iterations", iterations, 0);
+    const int64_t count = variflow::state_planes(data, variation);
+    Array state;
+    if (!state_argument.is_none()) state = checked<float>(state_argument, "state", {count, height, width});
+    const Start start = flow.start(state_argument.is_none() ? nullptr : floats(state));
+    Planes new_state = new_planes({count, height, width});
+    Planes new_flow = run({2, height, width}, [&](float* out) {
+        variflow::primal_dual(start, data, floats(weights), variation, iterations,
+                              {out, out + height * width, new_state.data()});
+    });
+    return {std::move(new_flow), std::move(new_state)};
+}
+
+Planes slopes(nb::handle u, nb::handle v, const VariationArrays& variation_arrays, int64_t iterations) {
+    const FlowArrays flow(u, v);
+    const variflow::Variation& variation = variation_arrays.of(flow.height, flow.width);
+    above("second", variation.second, 0);
+    at_least("iterations", iterations, 0);
+    return run({4, flow.height, flow.width},
+               [&](float* w) { variflow::slopes(flow.start(nullptr), variation, iterations, w); });
 }
 
 }  // namespace
 
 void add_primal_dual(nb::module_& module) {
-    module.def("primal_dual", &primal_dual, "u"_a.none(), "v"_a.none(), "terms"_a, "weights"_a.none(), "smoothness"_a,
-               "threshold"_a, "second"_a, "edges_x"_a.none(), "edges_y"_a.none(), "iterations"_a,
-               "state"_a.none() = nb::none(), "moves"_a = true,
-               "Primal-dual iterations on one linearised energy; returns the flow (2, height, width) and the state.\n\n"
-               "Each of `terms` is (value, along_x, along_y, factor, threshold, normalisation), the first three "
-               "(planes, height, width). Without `moves` the flow stays, and only slopes are found.");
+    nb::class_<ResidualArrays>(
+        module, "Residuals",
+        "Residuals of one linearised data term, penalised jointly by a norm.\n\n"
+        "The term is factor * sum over pixels of weights * rho(|value + along_x du + along_y dv|), for an increment "
+        "(du, dv); the arrays are (K, height, width), and the length is Euclidean, over the K. Up to the length "
+        "`threshold` rho is quadratic (Huber's penalty); at 0 it is the norm itself. With a `normalisation` above 0 each "
+        "residual is first divided by the root of the sum of its squared derivatives and the square of this.")
+        .def(nb::init<nb::handle, nb::handle, nb::handle, float, float, float>(), "value"_a.none(), "along_x"_a.none(),
+             "along_y"_a.none(), "factor"_a = 1.0f, "threshold"_a = 0.0f, "normalisation"_a = 0.0f);
+    nb::class_<VariationArrays>(
+        module, "Variation",
+        "The variation of a flow, both components jointly.\n\n"
+        "It is weight * sum over pixels of rho(|gradient of (u, v)|) with forward differences; or, with `second` (in "
+        "pixels) above 0, weight * min over w of the sum of rho(|gradient - w|) + second * |symmetric gradient of w|: "
+        "total generalised variation, which leaves affine flows unpenalised. Up to the length `threshold`, in pixels per "
+        "pixel, rho is quadratic; at 0 it is the norm itself. `edges`, from 0 to 1, are factors of the squared difference "
+        "between a pixel and the next one along x, and along y.")
+        .def(nb::init<float, float, float, const EdgeArguments&>(), "weight"_a, "threshold"_a = 0.0f,
+             "second"_a = 0.0f, "edges"_a.none() = nb::none());
+    module.def("primal_dual", &primal_dual, "u"_a.none(), "v"_a.none(), "residuals"_a, "weights"_a.none(),
+               "variation"_a, "iterations"_a, "state"_a.none() = nb::none(),
+               "Primal-dual iterations towards the flow that minimises residuals, linearised at (u, v), and its "
+               "variation.\n\n"
+               "Returns the flow (2, height, width), and a state to go on from at the next warp: the dual variables of "
+               "the gradient (4 planes), of second order those of the symmetric gradient (6) and w (4), then one plane "
+               "for each residual.");
+    module.def("slopes", &slopes, "u"_a.none(), "v"_a.none(), "variation"_a, "iterations"_a,
+               "The slopes w (4, height, width) that primal-dual iterations find for a variation of second order of a "
+               "flow that stays.");
 }
 
 }  // namespace variflow::bindings

@@ -85,9 +85,12 @@ VARIFLOW_INLINE float forget(float* a, const float* rest) {
 
 VARIFLOW_INLINE float median13(float* a) { return forget<8>(a, a + 8); }
 
+// Sort each column of some rows; the k-th smallest of them go into row k of `sorted`, which are so far apart.
 VARIFLOW_CLONES
-void sort_columns3(const float* r0, const float* r1, const float* r2, int64_t width, float* VARIFLOW_RESTRICT s0,
-                   float* VARIFLOW_RESTRICT s1, float* VARIFLOW_RESTRICT s2) {
+void sort_columns3(const float* const* rows, int64_t width, float* sorted, int64_t apart) {
+    const float *const r0 = rows[0], *const r1 = rows[1], *const r2 = rows[2];
+    float *const s0 = sorted, *const s1 = s0 + apart, *const s2 = s1 + apart;
+    VARIFLOW_INDEPENDENT
     for (int64_t x = 0; x < width; ++x) {
         float a = r0[x], b = r1[x], c = r2[x];
         sort2(a, b);
@@ -98,9 +101,11 @@ void sort_columns3(const float* r0, const float* r1, const float* r2, int64_t wi
 }
 
 VARIFLOW_CLONES
-void sort_columns5(const float* r0, const float* r1, const float* r2, const float* r3, const float* r4, int64_t width,
-                   float* VARIFLOW_RESTRICT s0, float* VARIFLOW_RESTRICT s1, float* VARIFLOW_RESTRICT s2,
-                   float* VARIFLOW_RESTRICT s3, float* VARIFLOW_RESTRICT s4) {
+void sort_columns5(const float* const* rows, int64_t width, float* sorted, int64_t apart) {
+    const float *const r0 = rows[0], *const r1 = rows[1], *const r2 = rows[2], *const r3 = rows[3], *const r4 = rows[4];
+    float *const s0 = sorted, *const s1 = s0 + apart, *const s2 = s1 + apart, *const s3 = s2 + apart;
+    float* const s4 = s3 + apart;
+    VARIFLOW_INDEPENDENT
     for (int64_t x = 0; x < width; ++x) {
         float a = r0[x], b = r1[x], c = r2[x], d = r3[x], e = r4[x];
         sort2(a, b);
@@ -160,13 +165,7 @@ void median(const float* planes, Shape shape, int size, float* out) {
             for (int64_t k = 0; k < size; ++k) {
                 r[k] = planes + (row - y + std::clamp<int64_t>(y + k - reach, 0, height - 1)) * width;
             }
-            float* const inside = s + reach;
-            if (size == 3) {
-                sort_columns3(r[0], r[1], r[2], width, inside, inside + padded, inside + 2 * padded);
-            } else {
-                sort_columns5(r[0], r[1], r[2], r[3], r[4], width, inside, inside + padded, inside + 2 * padded,
-                              inside + 3 * padded, inside + 4 * padded);
-            }
+            (size == 3 ? sort_columns3 : sort_columns5)(r, width, s + reach, padded);
             for (int64_t k = 0; k < size; ++k) {
                 float* const rank = s + k * padded;
                 std::fill_n(rank, reach, rank[reach]);

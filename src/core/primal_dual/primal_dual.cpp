@@ -23,6 +23,7 @@
 #include <cmath>
 #include <memory>
 #include <thread>
+#include <utility>
 
 #include "base/memory.hpp"
 #include "base/threads.hpp"
@@ -54,11 +55,10 @@ constexpr int64_t tile_width = 256, tile_height = 8, least_width = 48, least_col
 constexpr int64_t cache = 640 * 1024;
 constexpr int64_t most_iterations_per_tile = 15;
 
-// One group of residuals, prepared: its best dual variable per unit of residual (`stiffness`), what that keeps of the
-// one before, and the radius of the ball it stays in.
+// One group of residuals, prepared.
 struct Group {
-    std::vector<float*> value, along_x, along_y, dual;  // value at zero flow instead of at the flow so far
-    float *stiffness, *keep, *bound;
+    std::vector<Residual> residuals;
+    Answer answer;
 };
 
 // Between planes, so that the same pixel of all of them does not compete for the same few lines of a cache.
@@ -71,78 +71,40 @@ struct Release {
     ~Release() { done.store(columns, std::memory_order_release); }
 };
 
+// What is minimised: no data if only slopes are looked for.
+struct Energy {
+    const std::vector<Residuals>& data;
+    const float* weights;
+    const Variation& variation;
+};
+
 // Everything that the sweeps read and write.
 class Sweeps {
 public:
-    Sweeps(int64_t height, int64_t width, const std::vector<Residuals>& data, const float* weights,
-           const Regulariser& regulariser, const Start& start, float* u, float* v, float* state)
-        : height_(height),
-          width_(width),
-          second_(regulariser.second),
-          steps_(!regulariser.moves ? slopes_alone : second_ > 0 ? second_order : first_order),
-          u_(u),
-          v_(v) {
-        const int64_t size = height * width, extended = height * (width + 1);
-        int64_t residuals = 0;
-        for (const Residuals& term : data) residuals += term.count;
-        const int64_t planes = 3 * residuals + 3 * static_cast<int64_t>(data.size()) + (regulariser.edges_x ? 2 : 0);
-        const int64_t extended_planes = second_ > 0 ? 6 : 2;
-        scratch_ = std::make_unique<Workspace>(planes * (size + apart) + extended_planes * (extended + apart) +
-                                               3 * (width + apart));
-        bytes_ = static_cast<int64_t>(sizeof(float)) * (planes + extended_planes + 2 + (second_ > 0 ? 14 : 4));
-        float* next = scratch_->data();
-        float* const first_state = state;
-        auto take = [&](int64_t count) {
-            float* const taken = next;
-            next += count + apart;
-            return taken;
-        };
-        auto state_plane = [&] {
-            state += size;
-            return state - size;
-        };
-        for (float*& plane : p_) plane = state_plane();
-        extrapolated_u_ = take(extended);
-        extrapolated_v_ = take(extended);
-        if (second_ > 0) {
-            for (float*& plane : q_) plane = state_plane();
-            for (float*& plane : w_) plane = state_plane();
-            for (float*& plane : extrapolated_w_) plane = take(extended);
-        }
-        for (const Residuals& term : data) {
-            Group group;
-            for (int64_t k = 0; k < term.count; ++k) {
-                group.value.push_back(take(size));
-                group.along_x.push_back(take(size));
-                group.along_y.push_back(take(size));
-                group.dual.push_back(state_plane());
-            }
-            group.stiffness = take(size);
-            group.keep = take(size);
-            group.bound = take(size);
-            largest_group_ = std::max(largest_group_, term.count);
-            groups_.push_back(std::move(group));
-        }
-        if (regulariser.edges_x) {
-            edges_x_ = take(size);
-            edges_y_ = take(size);
-        }
-        zeros_ = take(width);
-        ones_ = take(width);
-        inside_ = take(width);
-        std::fill(zeros_, zeros_ + width, 0.0f);
-        std::fill(ones_, ones_ + width, 1.0f);
-        std::fill(inside_, inside_ + width, 1.0f);
-        inside_[width - 1] = 0.0f;
-        shrink_ = 1.0f / (1.0f + steps_.p * regulariser.threshold);
-        parallel_for(height, rows_per_chunk(width), [&](int64_t begin, int64_t end) {
-            copy(start.u, u, begin * width, end * width);
-            copy(start.v, v, begin * width, end * width);
-            for (int64_t plane = 0; plane < state_planes(data, regulariser); ++plane) {
+    Sweeps(const Start& start, const Energy& energy, Steps steps, const Reached& reached)
+        : height_(start.height),
+          width_(start.width),
+          second_(energy.variation.second),
+          steps_(steps),
+          shrink_(1.0f / (1.0f + steps.p * energy.variation.threshold)),
+          u_(reached.u),
+          v_(reached.v) {
+        place_state(reached.state, energy);
+        place_scratch(energy);
+        std::fill(zeros_, zeros_ + width_, 0.0f);
+        std::fill(ones_, ones_ + width_, 1.0f);
+        std::fill(inside_, inside_ + width_, 1.0f);
+        inside_[width_ - 1] = 0.0f;
+        const int64_t size = height_ * width_, planes = state_planes(energy.data, energy.variation);
+        parallel_for(height_, rows_per_chunk(width_), [&](int64_t first, int64_t last) {
+            const int64_t begin = first * width_, end = last * width_;
+            copy(start.u, u_, begin, end);
+            copy(start.v, v_, begin, end);
+            for (int64_t plane = 0; plane < planes; ++plane) {
                 const float* from = start.state ? start.state + plane * size : nullptr;
-                copy(from, first_state + plane * size, begin * width, end * width);
+                copy(from, reached.state + plane * size, begin, end);
             }
-            for (int64_t y = begin; y < end; ++y) prepare(data, weights, regulariser, y);
+            for (int64_t y = first; y < last; ++y) prepare(energy, y);
         });
     }
 
@@ -169,7 +131,52 @@ private:
         }
     }
 
-    void prepare(const std::vector<Residuals>& data, const float* weights, const Regulariser& regulariser, int64_t y) {
+    void place_state(float* state, const Energy& energy) {
+        const int64_t size = height_ * width_;
+        const auto take = [&] { return std::exchange(state, state + size); };
+        for (float*& plane : p_) plane = take();
+        if (second_ > 0) {
+            for (float*& plane : q_) plane = take();
+            for (float*& plane : w_) plane = take();
+        }
+        for (const Residuals& term : energy.data) {
+            Group& group = groups_.emplace_back();
+            group.residuals.resize(static_cast<size_t>(term.count));
+            for (Residual& residual : group.residuals) residual.dual = take();
+            largest_group_ = std::max(largest_group_, term.count);
+        }
+    }
+
+    void place_scratch(const Energy& energy) {
+        const int64_t size = height_ * width_, extended = height_ * (width_ + 1);
+        const bool guided = energy.variation.edges_x != nullptr;
+        int64_t planes = guided ? 2 : 0;
+        for (const Group& group : groups_) planes += 3 * static_cast<int64_t>(group.residuals.size()) + 3;
+        const int64_t extended_planes = second_ > 0 ? 6 : 2;
+        const int64_t count = planes * (size + apart) + extended_planes * (extended + apart) + 3 * (width_ + apart);
+        bytes_ = static_cast<int64_t>(sizeof(float)) * (planes + extended_planes + 2 + (second_ > 0 ? 14 : 4));
+        scratch_ = std::make_unique<Workspace>(count);
+        const auto take = [&](int64_t length) { return scratch_->take(length + apart); };
+        extrapolated_u_ = take(extended);
+        extrapolated_v_ = take(extended);
+        if (second_ > 0) {
+            for (float*& plane : extrapolated_w_) plane = take(extended);
+        }
+        for (Group& group : groups_) {
+            for (Residual& residual : group.residuals) {
+                for (float** plane : {&residual.value, &residual.along_x, &residual.along_y}) *plane = take(size);
+            }
+            for (float** plane : {&group.answer.stiffness, &group.answer.keep, &group.answer.bound}) *plane = take(size);
+        }
+        if (guided) {
+            edges_x_ = take(size);
+            edges_y_ = take(size);
+        }
+        for (float** row : {&zeros_, &ones_, &inside_}) *row = take(width_);
+    }
+
+    void prepare(const Energy& energy, int64_t y) {
+        const auto& [data, weights, variation] = energy;
         const int64_t begin = y * width_, end = begin + width_;
         auto extend = [&](const float* plane, float* extended) {
             float* row = extended + y * (width_ + 1);
@@ -182,20 +189,19 @@ private:
             for (int i = 0; i < 4; ++i) extend(w_[i], extrapolated_w_[i]);
         }
         for (size_t g = 0; g < groups_.size(); ++g) {
-            const Group& group = groups_[g];
-            std::fill(group.keep + begin, group.keep + end, 0.0f);
-            for (size_t k = 0; k < group.value.size(); ++k) {
+            const auto& [residuals, answer] = groups_[g];
+            const Residuals& term = data[g];
+            std::fill(answer.keep + begin, answer.keep + end, 0.0f);
+            for (size_t k = 0; k < residuals.size(); ++k) {
                 const int64_t plane = static_cast<int64_t>(k) * height_ * width_;
-                prepare_residual(data[g].value + plane, data[g].along_x + plane, data[g].along_y + plane, u_, v_,
-                                 data[g].normalisation, group.value[k], group.along_x[k], group.along_y[k], group.keep,
-                                 begin, end);
+                prepare_residual({term.value + plane, term.along_x + plane, term.along_y + plane}, {u_, v_},
+                                 term.normalisation, residuals[k], answer.keep, {begin, end});
             }
-            prepare_answer(weights, data[g].factor / regulariser.weight, data[g].threshold, group.stiffness, group.keep,
-                           group.bound, begin, end, steps_.flow);
+            prepare_answer(weights, term.factor / variation.weight, term.threshold, answer, {begin, end}, steps_.flow);
         }
         if (edges_x_) {
-            for (int64_t i = begin; i < end; ++i) edges_x_[i] = std::sqrt(regulariser.edges_x[i]);
-            for (int64_t i = begin; i < end; ++i) edges_y_[i] = std::sqrt(regulariser.edges_y[i]);
+            for (int64_t i = begin; i < end; ++i) edges_x_[i] = std::sqrt(variation.edges_x[i]);
+            for (int64_t i = begin; i < end; ++i) edges_y_[i] = std::sqrt(variation.edges_y[i]);
             edges_x_[end - 1] = 0.0f;
             if (y == height_ - 1) std::fill(edges_y_ + begin, edges_y_ + end, 0.0f);
         }
@@ -236,99 +242,90 @@ private:
             const int64_t begin = std::max<int64_t>(x - t, 0), end = std::min(x - t + across, width_);
             if (begin >= end) continue;
             for (int64_t row = top; row < bottom; ++row) {
-                ascend(row, begin, end);
-                descend(row, begin, end, temporary);
+                ascend(row, {begin, end});
+                descend(row, {begin, end}, temporary);
             }
         }
     }
 
-    void ascend(int64_t y, int64_t begin, int64_t end) {
-        const int64_t at = y * width_, here = y * (width_ + 1), below = y < height_ - 1 ? here + width_ + 1 : here;
-        const float *u = extrapolated_u_ + here, *v = extrapolated_v_ + here;
-        const float *u_below = extrapolated_u_ + below, *v_below = extrapolated_v_ + below;
-        const auto& [ux, uy, vx, vy] = p_;
-        if (!(second_ > 0)) {
-            ascend_p(u, v, u_below, v_below, along_x(y), along_y(y), ux + at, uy + at, vx + at, vy + at, begin, end,
-                     steps_.p, shrink_);
-            return;
-        }
-        const auto& w = extrapolated_w_;
-        ascend_p_second(u, v, u_below, v_below, along_x(y), along_y(y), w[0] + here, w[1] + here, w[2] + here,
-                        w[3] + here, ux + at, uy + at, vx + at, vy + at, begin, end, steps_.p, shrink_);
-        const auto& [u_xx, u_yy, u_xy, v_xx, v_yy, v_xy] = q_;
-        ascend_q(w[0] + here, w[1] + here, w[2] + here, w[3] + here, w[0] + below, w[1] + below, w[2] + below,
-                 w[3] + below, inside_, inside_y(y), u_xx + at, u_yy + at, u_xy + at, v_xx + at, v_yy + at, v_xy + at,
-                 begin, end, steps_.q, second_);
+    Flow extrapolated(int64_t at) const { return {extrapolated_u_ + at, extrapolated_v_ + at}; }
+    Slopes extrapolated_w(int64_t at) const {
+        const auto& [ux, uy, vx, vy] = extrapolated_w_;
+        return Slopes{ux, uy, vx, vy}.at(at);
     }
 
-    void descend(int64_t y, int64_t begin, int64_t end, float* temporary) {
+    void ascend(int64_t y, Span span) {
+        const int64_t at = y * width_, here = y * (width_ + 1), below = y < height_ - 1 ? here + width_ + 1 : here;
+        const auto& [ux, uy, vx, vy] = p_;
+        const Gradient p = Gradient{ux, uy, vx, vy}.at(at);
+        const Edges edges{along_x(y), along_y(y)};
+        if (!(second_ > 0)) {
+            ascend_p(extrapolated(here), extrapolated(below), edges, p, span, steps_.p, shrink_);
+            return;
+        }
+        ascend_p_second(extrapolated(here), extrapolated(below), edges, extrapolated_w(here), p, span, steps_.p, shrink_);
+        const auto& [u_xx, u_yy, u_xy, v_xx, v_yy, v_xy] = q_;
+        const SymmetricGradient q = SymmetricGradient{u_xx, u_yy, u_xy, v_xx, v_yy, v_xy}.at(at);
+        ascend_q(extrapolated_w(here), extrapolated_w(below), {inside_, inside_y(y)}, q, span, steps_.q, second_);
+    }
+
+    void descend(int64_t y, Span span, float* temporary) {
         const int64_t at = y * width_, above = y > 0 ? at - width_ : at, here = y * (width_ + 1);
-        float *u = extrapolated_u_ + here, *v = extrapolated_v_ + here;
+        const MovingFlow flow{u_ + at, v_ + at, extrapolated_u_ + here, extrapolated_v_ + here};
         const auto& [ux, uy, vx, vy] = p_;
         const float *edges_x = along_x(y), *edges_y = along_y(y), *edges_y_above = along_y(y - 1);
-        const float step = steps_.flow;
-        add_divergence(u_ + at, ux + at, uy + at, uy + above, edges_x, edges_y, edges_y_above, u, begin, end, step);
-        add_divergence(v_ + at, vx + at, vy + at, vy + above, edges_x, edges_y, edges_y_above, v, begin, end, step);
-        follow_data(at, u, v, begin, end, temporary);
+        add_divergence(flow.u, ux + at, uy + at, uy + above, edges_x, edges_y, edges_y_above, flow.extrapolated_u, span,
+                       steps_.flow);
+        add_divergence(flow.v, vx + at, vy + at, vy + above, edges_x, edges_y, edges_y_above, flow.extrapolated_v, span,
+                       steps_.flow);
+        follow_data(at, flow, span, temporary);
         if (!(second_ > 0)) return;
-        const float *inside = inside_y(y), *inside_above = inside_y(y - 1);
+        const Parts inside{inside_, inside_y(y), inside_y(y - 1)};
         for (int i = 0; i < 4; ++i) {  // wx: xx along x and xy along y; wy: xy along x and yy along y
             const float *straight = q_[3 * (i / 2) + i % 2], *mixed = q_[3 * (i / 2) + 2];
             const bool is_x = i % 2 == 0;
             const float *along = is_x ? straight : mixed, *down = is_x ? mixed : straight;
-            descend_w(p_[i] + at, is_x ? edges_x : edges_y, along + at, down + at, down + above, inside_, inside,
-                      inside_above, w_[i] + at, extrapolated_w_[i] + here, begin, end, steps_.w,
-                      is_x ? 1.0f : root_half, is_x ? root_half : 1.0f);
+            const ForceOnSlope force{p_[i] + at, is_x ? edges_x : edges_y, {along + at, down + at, down + above},
+                                     inside,     is_x ? 1.0f : root_half,   is_x ? root_half : 1.0f};
+            descend_w(force, w_[i] + at, extrapolated_w_[i] + here, span, steps_.w);
         }
     }
 
     // The proximal step of the data, from a flow that the smoothness has moved, and the extrapolation.
-    void follow_data(int64_t at, float* u, float* v, int64_t begin, int64_t end, float* temporary) const {
-        const bool one = !groups_.empty() && groups_[0].value.size() == 1;
+    void follow_data(int64_t at, MovingFlow flow, Span span, float* temporary) const {
+        const bool one = !groups_.empty() && groups_[0].residuals.size() == 1;
         if (one && groups_.size() == 1) {
-            const Group& a = groups_[0];
-            follow_one(a.value[0] + at, a.along_x[0] + at, a.along_y[0] + at, a.stiffness + at, a.bound + at,
-                       a.dual[0] + at, u_ + at, v_ + at, u, v, begin, end, steps_.flow);
-        } else if (one && groups_.size() == 2 && groups_[1].value.size() == 2) {
+            follow_one(groups_[0].residuals[0].at(at), groups_[0].answer.at(at), flow, span, steps_.flow);
+        } else if (one && groups_.size() == 2 && groups_[1].residuals.size() == 2) {
             const Group &a = groups_[0], &b = groups_[1];
-            follow_one_and_two(a.value[0] + at, a.along_x[0] + at, a.along_y[0] + at, a.stiffness + at, a.bound + at,
-                               a.dual[0] + at, b.value[0] + at, b.along_x[0] + at, b.along_y[0] + at, b.dual[0] + at,
-                               b.value[1] + at, b.along_x[1] + at, b.along_y[1] + at, b.dual[1] + at,
-                               b.stiffness + at, b.keep + at, b.bound + at, u_ + at, v_ + at, u, v, begin, end,
-                               steps_.flow);
+            follow_one_and_two({a.residuals[0].at(at), a.answer.at(at), b.residuals[0].at(at), b.residuals[1].at(at),
+                                b.answer.at(at)},
+                               flow, span, steps_.flow);
         } else {
-            follow_any_data(at, u, v, begin, end, temporary);
-            extrapolate(u_ + at, u, begin, end);
-            extrapolate(v_ + at, v, begin, end);
+            follow_any_data(at, flow.extrapolated_u, flow.extrapolated_v, span, temporary);
+            extrapolate(flow.u, flow.extrapolated_u, span);
+            extrapolate(flow.v, flow.extrapolated_v, span);
         }
     }
 
-    void follow_any_data(int64_t at, float* u, float* v, int64_t begin, int64_t end, float* temporary) const {
-        const bool single = !groups_.empty() && groups_[0].value.size() == 1;
+    void follow_any_data(int64_t at, float* u, float* v, Span span, float* temporary) const {
+        const bool single = !groups_.empty() && groups_[0].residuals.size() == 1;
         for (size_t g = single ? 1 : 0; g < groups_.size(); ++g) {
-            const Group& group = groups_[g];
-            for (size_t k = 0; k < group.value.size(); ++k) {
-                pull(group.along_x[k] + at, group.along_y[k] + at, group.dual[k] + at, u, v, begin, end, steps_.flow);
-            }
+            for (const Residual& residual : groups_[g].residuals) pull(residual.at(at), u, v, span, steps_.flow);
         }
-        if (single) {
-            const Group& group = groups_[0];
-            threshold(group.value[0] + at, group.along_x[0] + at, group.along_y[0] + at, group.stiffness + at,
-                      group.bound + at, group.dual[0] + at, u, v, begin, end, steps_.flow);
-        }
+        if (single) threshold(groups_[0].residuals[0].at(at), groups_[0].answer.at(at), u, v, span, steps_.flow);
         float *norm = temporary, *next = temporary + width_;
         for (size_t g = single ? 1 : 0; g < groups_.size(); ++g) {
-            const Group& group = groups_[g];
-            std::fill(norm + begin, norm + end, 0.0f);
-            for (size_t k = 0; k < group.value.size(); ++k) {
-                respond(group.value[k] + at, group.along_x[k] + at, group.along_y[k] + at, group.stiffness + at,
-                        group.keep + at, group.dual[k] + at, u, v, next + static_cast<int64_t>(k) * width_, norm, begin,
-                        end);
+            const auto& [residuals, whole_answer] = groups_[g];
+            const Answer answer = whole_answer.at(at);
+            std::fill(norm + span.begin, norm + span.end, 0.0f);
+            for (size_t k = 0; k < residuals.size(); ++k) {
+                float* const own = next + static_cast<int64_t>(k) * width_;
+                respond(residuals[k].at(at), answer, {u, v}, own, norm, span);
             }
-            for (size_t k = 0; k < group.value.size(); ++k) {
-                project_and_pull(group.along_x[k] + at, group.along_y[k] + at, norm, group.bound + at,
-                                 next + static_cast<int64_t>(k) * width_, group.dual[k] + at, u, v, begin, end,
-                                 steps_.flow);
+            for (size_t k = 0; k < residuals.size(); ++k) {
+                const float* const own = next + static_cast<int64_t>(k) * width_;
+                project_and_pull(residuals[k].at(at), answer.bound, own, norm, u, v, span, steps_.flow);
             }
         }
     }
@@ -336,7 +333,7 @@ private:
     const int64_t height_, width_;
     const float second_;
     const Steps steps_;
-    float shrink_;
+    const float shrink_;
     int64_t bytes_, largest_group_ = 0;  // bytes_: of a pixel, in the cache
     std::unique_ptr<Workspace> scratch_;
     float *u_, *v_, *p_[4], *q_[6], *w_[4];
@@ -348,10 +345,19 @@ private:
 
 }  // namespace
 
-void primal_dual(int64_t height, int64_t width, const std::vector<Residuals>& data, const float* weights,
-                 const Regulariser& regulariser, int64_t iterations, const Start& start, float* u, float* v,
-                 float* state) {
-    Sweeps(height, width, data, weights, regulariser, start, u, v, state).run(iterations);
+void primal_dual(const Start& start, const std::vector<Residuals>& data, const float* weights,
+                 const Variation& variation, int64_t iterations, const Reached& reached) {
+    const Steps steps = variation.second > 0 ? second_order : first_order;
+    Sweeps(start, {data, weights, variation}, steps, reached).run(iterations);
+}
+
+void slopes(const Start& start, const Variation& variation, int64_t iterations, float* w) {
+    const int64_t size = start.height * start.width, planes = state_planes({}, variation);
+    const Workspace flow(2 * size), state(planes * size);
+    Sweeps({start.height, start.width, start.u, start.v, nullptr}, {{}, nullptr, variation}, slopes_alone,
+           {flow.data(), flow.data() + size, state.data()})
+        .run(iterations);
+    std::copy_n(state.data() + (planes - 4) * size, 4 * size, w);
 }
 
 }  // namespace variflow

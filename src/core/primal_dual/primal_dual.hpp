@@ -18,28 +18,36 @@ struct Residuals {
 
 // The sum over pixels of weight * rho(the joint gradient of both components), or, when `second` is above 0, of
 // weight * (rho(gradient - w) + second * |symmetric gradient of w|), minimised over w as well. Lengths are Euclidean.
-struct Regulariser {
+struct Variation {
     float weight, threshold, second;
     const float *edges_x, *edges_y;  // factors of the squared differences, from 0 to 1; null for 1
-    bool moves;                      // whether the flow does, or w alone
 };
 
 // The planes of a state: the dual variables p of the gradient (4), those q of the symmetric gradient (6) and w (4) if
 // `second` is above 0, and one for each residual.
-inline int64_t state_planes(const std::vector<Residuals>& data, const Regulariser& regulariser) {
-    int64_t planes = regulariser.second > 0 ? 14 : 4;
+inline int64_t state_planes(const std::vector<Residuals>& data, const Variation& variation) {
+    int64_t planes = variation.second > 0 ? 14 : 4;
     for (const Residuals& term : data) planes += term.count;
     return planes;
 }
 
 // The flow so far, which the residuals are linearised at, and a state, or null for all zero.
 struct Start {
+    int64_t height, width;
     const float *u, *v, *state;
 };
 
-// Minimise over the flow (u, v): write the minimiser and the state after some iterations.
-void primal_dual(int64_t height, int64_t width, const std::vector<Residuals>& data, const float* weights,
-                 const Regulariser& regulariser, int64_t iterations, const Start& start, float* u, float* v,
-                 float* state);
+// Where the minimiser and the state after some iterations are written.
+struct Reached {
+    float *u, *v, *state;
+};
+
+// Minimise over the flow (u, v). Each pixel's data count `weights`.
+void primal_dual(const Start& start, const std::vector<Residuals>& data, const float* weights,
+                 const Variation& variation, int64_t iterations, const Reached& reached);
+
+// Minimise the variation, whose `second` is above 0, over the slopes w alone, from none, and write them, four planes. The
+// state of the start is not looked at.
+void slopes(const Start& start, const Variation& variation, int64_t iterations, float* w);
 
 }  // namespace variflow

@@ -135,20 +135,8 @@ class TotalGeneralisedVariation(Term):
     def _slopes_in_core(self, u: Any, v: Any, edges: Any) -> Any:
         """Return the same, found by the same steps."""
         squared_x, squared_y = (edges[:2] ** 2).astype(np.float32)
-        _, state = _core.primal_dual(
-            u.astype(np.float32),
-            v.astype(np.float32),
-            [],
-            np.ones(u.shape, np.float32),
-            1.0,
-            float(_threshold(self.penalty)),
-            float(self.second),
-            squared_x,
-            squared_y,
-            int(self.iterations),
-            moves=False,
-        )
-        return state[10:]
+        variation = _core.Variation(1.0, float(_threshold(self.penalty)), float(self.second), (squared_x, squared_y))
+        return _core.slopes(u.astype(np.float32), v.astype(np.float32), variation, int(self.iterations))
 
 
 def _threshold(penalty: Penalty) -> Any:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from variflow import _core
-from variflow.base.brief import Brief
 from variflow.base.choices import check_whole, keep
 from variflow.energy.data import DataTerm
 from variflow.energy.generalised_variation import TotalGeneralisedVariation
@@ -52,8 +49,10 @@ class PrimalDual(NativeSolver):
 
     References
     ----------
-    A. Chambolle and T. Pock, A first-order primal-dual algorithm for convex problems with applications to imaging,
-    JMIV 40, 2011.
+    A. Chambolle, T. Pock, A first-order primal-dual algorithm for convex problems with applications to imaging, JMIV
+    40, 2011; C. Zach, T. Pock, H. Bischof, A duality based approach for realtime TV-L1 optical flow, DAGM 2007;
+    M. Werlberger et al., Anisotropic Huber-L1 optical flow, BMVC 2009; K. Bredies, K. Kunisch, T. Pock, Total
+    generalized variation, SIAM J. Imaging Sciences 3, 2010.
 
     Examples
     --------
@@ -84,14 +83,14 @@ class PrimalDual(NativeSolver):
         terms, [(smoothness, factor)] = data_and_smoothness(energy, TotalGeneralisedVariation)
         data = linearised(terms, at)
         edges_x, edges_y = image_edges(smoothness, at)
-        variation = Variation(
+        variation = _core.Variation(
             factor * smoothness.weight,
             _threshold(smoothness.penalty),
             second=float(smoothness.second) if isinstance(smoothness, TotalGeneralisedVariation) else 0.0,
             edges=None if edges_x is None or edges_y is None else (edges_x, edges_y),
         )
         residuals = [_residuals(term, part.residuals, part.weight) for (term, _), part in zip(terms, data, strict=True)]
-        (u, v), state = minimise(residuals, at.weights, variation, at.flow, self.iterations, state)
+        (u, v), state = _core.primal_dual(*at.flow, residuals, at.weights, variation, self.iterations, state)
 
         def energies() -> tuple[float, float]:
             if isinstance(smoothness, Smoothness):
@@ -103,14 +102,14 @@ class PrimalDual(NativeSolver):
         return Minimum(at.flow, (u, v), energies, state=state)
 
 
-def _residuals(term: DataTerm, planes: tuple[Planes, Planes, Planes], weight: float) -> Residuals:
+def _residuals(term: DataTerm, planes: tuple[Planes, Planes, Planes], weight: float) -> _core.Residuals:
     """Return a term as the solver wants it: with the norm in place of the root mean square.
 
     ``rho(|r| / sqrt(K))`` with the threshold t is ``rho(|r|) / sqrt(K)`` with the threshold ``t sqrt(K)``.
     """
     jx, jy, r = planes
     root = float(np.sqrt(len(r)))
-    return Residuals(r, jx, jy, weight / root, _threshold(term.penalty) * root, float(term.normalisation or 0))
+    return _core.Residuals(r, jx, jy, weight / root, _threshold(term.penalty) * root, float(term.normalisation or 0))
 
 
 def _threshold(penalty: Penalty) -> float:
@@ -120,130 +119,3 @@ def _threshold(penalty: Penalty) -> float:
     if kind is L1:
         return 0.0
     raise TypeError(f"energy holds the penalty {penalty!r}, wanted L1 or Huber for PrimalDual")
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Residuals(Brief):
-    """Residuals of one linearised data term, penalised jointly by a norm.
-
-    The term is ``factor * sum over pixels of weights * rho(|value + along_x du + along_y dv|)``, for an increment
-    ``(du, dv)``; the length is Euclidean, over the planes.
-
-    Parameters
-    ----------
-    value, along_x, along_y : (K, H, W) float32
-        The residuals at the flow so far, and their derivatives by u and v.
-    factor : float
-        At least 0.
-    threshold : float
-        At least 0. Up to this length rho is quadratic (Huber's penalty); 0 is the norm itself.
-    normalisation : float
-        At least 0. Above 0 each residual is first divided by the root of the sum of its squared derivatives and the
-        square of this.
-    """
-
-    value: Planes
-    along_x: Planes
-    along_y: Planes
-    factor: float = 1.0
-    threshold: float = 0.0
-    normalisation: float = 0.0
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Variation(Brief):
-    """The variation of a flow, both components jointly.
-
-    ``factor * sum over pixels of rho(|gradient of (u, v)|)`` with forward differences; or, of second order,
-    ``factor * min over w of the sum of rho(|gradient - w|) + second * |symmetric gradient of w|``.
-
-    Parameters
-    ----------
-    factor : float
-        Above 0.
-    threshold : float
-        At least 0, in pixels per pixel. Up to this length rho is quadratic (Huber's penalty); 0 is the norm itself.
-    second : float
-        At least 0, in pixels. 0 is the first order: total variation. Above 0 it is the total generalised variation of
-        second order, which leaves affine flows unpenalised; typically 1 to 10, larger nearer to what is affine in
-        large parts.
-    edges : pair of (H, W) float32, optional
-        From 0 to 1: factors of the squared difference between a pixel and the next one along x, and along y.
-    """
-
-    factor: float
-    threshold: float = 0.0
-    second: float = 0.0
-    edges: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
-
-
-def minimise(
-    data: Sequence[Residuals],
-    weights: NDArray[np.float32],
-    variation: Variation,
-    flow: tuple[Planes, Planes],
-    iterations: int,
-    state: Planes | None = None,
-) -> tuple[tuple[Planes, Planes], Planes]:
-    """Take steps towards the flow that minimises data terms plus its variation.
-
-    Parameters
-    ----------
-    data : sequence of Residuals
-        The data terms, linearised at `flow`.
-    weights : (H, W) float32
-        How much the data at each pixel count, at least 0.
-    variation : Variation
-        The smoothness, of the whole flow.
-    flow : pair of (H, W) float32
-        The flow so far, ``(u, v)``.
-    iterations : int
-        How many steps; typically 10 to 100.
-    state : (S, H, W) float32, optional
-        What an earlier call of the same kind returned, for the same size: the dual variables, which change little from
-        warp to warp.
-
-    Returns
-    -------
-    flow : pair of (H, W) float32
-        The minimiser so far, the increment added.
-    state : (S, H, W) float32
-        To go on from: the dual variables of the gradient (4 planes), of second order those of the symmetric gradient
-        (6) and w (4), then one plane for each residual. In units of ``variation.factor``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If types, shapes or ranges do not fit.
-
-    References
-    ----------
-    A. Chambolle, T. Pock, A first-order primal-dual algorithm for convex problems with applications to imaging, JMIV
-    40, 2011; C. Zach, T. Pock, H. Bischof, A duality based approach for realtime TV-L1 optical flow, DAGM 2007;
-    M. Werlberger et al., Anisotropic Huber-L1 optical flow, BMVC 2009; K. Bredies, K. Kunisch, T. Pock, Total
-    generalized variation, SIAM J. Imaging Sciences 3, 2010.
-
-    Examples
-    --------
-    A residual of u - 1, everywhere, and none of v:
-
-    >>> ones = np.ones((1, 4, 6), np.float32)
-    >>> start = np.zeros((4, 6), np.float32)
-    >>> (u, v), state = minimise([Residuals(-ones, ones, 0 * ones)], ones[0], Variation(0.1), (start, start), 20)
-    >>> float(abs(u - 1).max()) < 1e-6, float(abs(v).max())
-    (True, 0.0)
-    """
-    edges_x, edges_y = variation.edges if variation.edges is not None else (None, None)
-    (u, v), new_state = _core.primal_dual(
-        *flow,
-        [(term.value, term.along_x, term.along_y, term.factor, term.threshold, term.normalisation) for term in data],
-        weights,
-        variation.factor,
-        variation.threshold,
-        variation.second,
-        edges_x,
-        edges_y,
-        iterations,
-        state,
-    )
-    return (u, v), new_state
