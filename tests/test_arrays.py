@@ -12,6 +12,7 @@ import variflow
 from variflow import evaluation, filters, flowops, matching, metrics, view
 from variflow.compat import opencv, skimage
 from variflow.datasets import Sample, synthetic
+from variflow.images.warping import prepare, warp_planes, warp_prepared
 
 PAIR = synthetic.translation((24, 30), shift=(1.5, -0.5), dtype="float32")
 FRAME0, FRAME1 = (frame.astype(float) for frame in (PAIR.frame0, PAIR.frame1))
@@ -147,7 +148,6 @@ TABLE = {
     "flowops.invert": (flowops.invert, {"flow": GAPS}),
     "flowops.is_consistent": (flowops.is_consistent, {"forward": GAPS, "backward": -FLOW}),
     "flowops.jacobian": (flowops.jacobian, {"flow": GAPS}),
-    "flowops.prepared": (partial(flowops.prepared, interpolation="spline"), {"planes": PLANES}),
     "flowops.resize": (partial(flowops.resize, shape=(11, 40)), {"flow": GAPS}),
     "flowops.rotate": (partial(flowops.rotate, degrees=33), {"flow": GAPS}),
     "flowops.splat": (flowops.splat, {"image": FRAME0, "flow": GAPS, "weights": WEIGHTS}),
@@ -165,12 +165,13 @@ TABLE = {
         {"flow0": GAPS, "flow1": FLOW, "points": POINTS},
     ),
     "flowops.vorticity": (flowops.vorticity, {"flow": GAPS}),
-    "flowops.warp_planes": (
-        lambda planes, u, v: flowops.warp_planes(planes, (u, v), "bicubic"),
+    "warping.warp_planes": (
+        lambda planes, u, v: warp_planes(planes, (u, v), "bicubic"),
         {"planes": PLANES, "u": U, "v": V},
     ),
-    "flowops.warp_prepared": (
-        lambda planes, u, v: flowops.warp_prepared(planes, (u, v), "bilinear"),
+    "warping.prepare": (partial(prepare, interpolation="spline"), {"planes": PLANES}),
+    "warping.warp_prepared": (
+        lambda planes, u, v: warp_prepared(planes, (u, v), "bilinear"),
         {"planes": PLANES, "u": U, "v": V},
     ),
     "metrics.accuracy": (partial(metrics.accuracy, percent=70), {"error": ERRORS}),

@@ -205,7 +205,7 @@ def test_metrics_leave_out_what_is_masked():
     assert metrics.ause(errors, X) == metrics.ause(errors.filled(np.nan), X)
     assert not metrics.near(np.ma.array(HOLES, mask=HOLES)).any()
     assert metrics.interpolation_error(FRAME0, masked(FRAME0, 255)) == 0
-    with pytest.raises(ValueError, match="missing where the true frame is not"):
+    with pytest.raises(ValueError, match="missing where truth is not"):
         metrics.interpolation_error(masked(FRAME0, 255), FRAME0)
 
 

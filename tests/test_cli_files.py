@@ -331,9 +331,9 @@ def test_messages_name_files_and_no_functions(folder):
     assert said[3].startswith("variflow: small.flo has shape") or "truth.flo" in said[3]
     assert said[1].endswith("truth.flo: is a .flo file, no image that can be read; `variflow show` paints a flow\n")
     assert "--scale" in said[5]
-    assert "--dataset: 'Sintel' is no data set" in said[6]
+    assert "--dataset is 'Sintel', wanted one of" in said[6]
     assert "did you mean 'sintel'?" in said[6]
-    assert "NAME: 'PIV!' cannot be fetched" in said[8]
+    assert "NAME is 'PIV!', wanted one that can be fetched" in said[8]
     assert "did you mean 'piv'?" in said[8]
 
 

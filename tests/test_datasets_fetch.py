@@ -191,7 +191,7 @@ def test_on_the_command_line(server, tmp_path, monkeypatch):
     assert re.search(r"^piv +fetch +PIV", listed, re.MULTILINE)
     assert re.search(r"^kitti2012 +KITTI 2012", listed, re.MULTILINE)
     monkeypatch.setitem(ARCHIVES, "hd1k", (Archive(server.url("missing.zip")),))
-    for name, message in (("kitti2012", "cannot be fetched, only middlebury"), ("hd1k", "404")):
+    for name, message in (("kitti2012", "that can be fetched: middlebury"), ("hd1k", "404")):
         failed = CliRunner().invoke(cli.app, ["datasets", "fetch", name])
         assert failed.exit_code == 1
         assert message in failed.stderr

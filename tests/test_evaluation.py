@@ -200,9 +200,9 @@ def test_what_cannot_be_evaluated_is_named(pairs, tmp_path):
         evaluate([pairs], ["still", "still"])
     with pytest.raises(ValueError, match="no truth"):
         measure(np.zeros((1, 4, 2)), Sample("none", *np.zeros((2, 1, 4))))
-    with pytest.raises(ValueError, match=r"^datasets: none of the pairs has a truth"):
+    with pytest.raises(ValueError, match=r"^datasets has no pair with a true flow"):
         evaluate([pairs[2:]], ["still"])
-    with pytest.raises(ValueError, match=r"^datasets: pairs of the same name: piv p0, piv p1, piv p2; evaluate them"):
+    with pytest.raises(ValueError, match=r"^datasets has piv p0, piv p1, piv p2 more than once, wanted names"):
         evaluate([pairs, pairs], ["still"])
 
 
@@ -220,9 +220,9 @@ def test_on_the_command_line(pairs, tmp_path):
     assert re.search(r"piv +still +2 ", done.output)
     assert (tmp_path / "out" / "report.md").exists()
     for arguments, message in (
-        (("-d", "piv", "-m", "still"), "--dataset: NAME:FOLDER is wanted"),
-        (("-d", "pic:x", "-m", "still"), "--dataset: 'pic' is no data set"),
-        (("-d", f"piv:{tmp_path / 'out' / 'pictures'}", "-m", "still"), "no pair of frames in it; wanted is NAME_img1"),
+        (("-d", "piv", "-m", "still"), "--dataset is 'piv', wanted NAME:FOLDER"),
+        (("-d", "pic:x", "-m", "still"), "--dataset is 'pic', wanted one of"),
+        (("-d", f"piv:{tmp_path / 'out' / 'pictures'}", "-m", "still"), "no pair of frames in it, wanted NAME_img1"),
         (("-d", f"piv:{tmp_path / 'piv'}", "-m", "brocks"), "model is 'brocks', wanted one of"),
     ):
         failed = run(*arguments)

@@ -397,7 +397,7 @@ def test_columns_are_what_a_row_has(tmp_path):
     assert COLUMNS[-1] == "check"
     table = Table()
     table.add({"dataset": "d", "pair": "p", "model": "m", "colour": 1})
-    with pytest.raises(ValueError, match="row: colour is no column"):
+    with pytest.raises(ValueError, match="row has colour, wanted columns"):
         table.write(tmp_path / "results.csv")
     assert set(evaluation.measure(sample().flow, sample())) <= set(COLUMNS)
     with atomic(tmp_path / "results.csv") as file:

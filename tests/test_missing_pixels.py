@@ -9,6 +9,7 @@ import pytest
 
 import variflow
 from variflow import flowops, metrics
+from variflow.images.warping import INTERPOLATIONS
 
 Y, X = np.mgrid[:24, :30].astype(np.float32)
 IMAGE = np.stack([np.sin(0.3 * X) + 0.1 * Y, np.cos(0.2 * X + 0.25 * Y)], axis=2)
@@ -26,7 +27,7 @@ def _in_jax(image, flow, interpolation):
 
 @pytest.mark.parametrize("warp", [variflow.warp, _in_jax], ids=["native", "jax"])
 @pytest.mark.parametrize("missing", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("interpolation", flowops.INTERPOLATIONS)
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 def test_a_missing_pixel_spoils_no_more_than_the_kernel_reaches(warp, missing, interpolation):
     image = IMAGE.copy()
     image[12, 14, 0] = missing

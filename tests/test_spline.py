@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 import variflow
-from variflow import _core, flowops
+from variflow import _core
 from variflow.images import in_jax as _twins
+from variflow.images.warping import warp_planes
 
 Array = NDArray[np.float32]
 # Compiled whole: operation by operation they would be compiled many times.
@@ -71,9 +72,9 @@ def test_warp_matches_the_textbook(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_zero_flow_and_constants(size: tuple[int, int]) -> None:
     planes, zero = random_planes(2, size), np.zeros(size, np.float32)
-    np.testing.assert_allclose(flowops.warp_planes(planes, (zero, zero), "spline"), planes, atol=3e-6)
+    np.testing.assert_allclose(warp_planes(planes, (zero, zero), "spline"), planes, atol=3e-6)
     constant, (u, v) = np.full((1, *size), 0.7, np.float32), random_planes(2, size, seed=1)
-    np.testing.assert_allclose(flowops.warp_planes(constant, (u, v), "spline"), constant, atol=3e-7)
+    np.testing.assert_allclose(warp_planes(constant, (u, v), "spline"), constant, atol=3e-7)
 
 
 def test_more_exact_than_bicubic_between_pixels() -> None:
@@ -91,7 +92,7 @@ def test_more_exact_than_bicubic_between_pixels() -> None:
 def test_nan_displacement_gives_nan_there_only() -> None:
     planes, u = random_planes(1, (6, 7)), np.zeros((6, 7), np.float32)
     u[2, 3] = np.nan
-    warped = flowops.warp_planes(planes, (u, np.zeros_like(u)), "spline")
+    warped = warp_planes(planes, (u, np.zeros_like(u)), "spline")
     np.testing.assert_array_equal(np.isnan(warped[0]), np.isnan(u))
 
 
@@ -109,7 +110,7 @@ def test_twin_differentiates() -> None:
 
     @jax.jit
     def mean(planes: Any, u: Any) -> Any:
-        return flowops.warp_planes(planes, (u, jnp.asarray(v)), "spline").mean()
+        return warp_planes(planes, (u, jnp.asarray(v)), "spline").mean()
 
     of_planes, of_u = jax.grad(mean, argnums=(0, 1))(jnp.asarray(planes), jnp.asarray(u))
     direction, change = random_planes(1, (8, 9), seed=2), 1e-2 * random_planes(1, (8, 9), seed=3)[0]

@@ -14,6 +14,7 @@ import numpy as np
 from variflow import _core
 from variflow.base.arrays import FLOWS, as_single
 from variflow.base.choices import check_choice, check_number, check_whole, keep
+from variflow.base.kinds import is_number
 from variflow.images.resampling import Planes, stacked
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def filtered(
     if [plane.shape for plane in planes] != [u.shape, u.shape]:
         shapes = " and ".join(str(plane.shape) for plane in planes[:4])
         raise ValueError(what.format(f"{len(planes)} planes" + (f" of shape {shapes}" if len(planes) < 5 else "")))
-    if not all(plane.dtype.kind in "iuf" for plane in planes):
+    if not all(is_number(plane.dtype) for plane in planes):
         raise TypeError(what.format(f"planes of {planes[0].dtype} and {planes[1].dtype}") + " of real numbers")
     with np.errstate(over="ignore"):
         u, v = (np.ma.filled(plane.astype(np.float32, order="C"), np.nan) for plane in planes)

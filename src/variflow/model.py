@@ -10,7 +10,7 @@ from typing import Any, Literal
 from variflow.base.choices import check_choice, check_number, check_whole, keep
 from variflow.energy import Energy
 from variflow.filters import Filter
-from variflow.flowops import INTERPOLATIONS, Interpolation
+from variflow.images.warping import INTERPOLATIONS, Interpolation
 from variflow.linearisation.linearisation import DERIVATIVES, Derivative
 from variflow.solve.minimum import NativeSolver
 

@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
+from variflow.base.kinds import is_float
 
 MOST_CHANNELS = 16
 # More would drown the rest of an energy in single precision; where none is as much as the least, no pixel counts.
@@ -149,7 +150,7 @@ def as_numbers(value: Any, name: str, kind: tuple[str, str] = NUMBERS, file: str
 
 def _with_gaps(array: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[Any]:
     """Return a copy as floats, NaN where not known."""
-    copy = array.astype(array.dtype if array.dtype.kind == "f" else np.float64)
+    copy = array.astype(array.dtype if is_float(array.dtype) else np.float64)
     copy[~known] = np.nan
     return copy
 
@@ -190,7 +191,7 @@ def as_image(value: Any, name: str) -> Image:
         return value
     array, known = read(value, name, INTENSITIES)
     _check_frame(array, value, name)
-    if known is not None and array.dtype.kind == "f":
+    if known is not None and is_float(array.dtype):
         pixels, known = _with_gaps(array, known), None
     else:
         pixels = array.copy()
@@ -232,6 +233,26 @@ def as_flow(value: Any, name: str = "flow", dtype: DTypeLike = np.float32) -> ND
     if known is not None:
         copy[~known.all(axis=2)] = np.nan
     return copy
+
+
+def mark_unknown(flow: NDArray[Any]) -> NDArray[Any]:
+    """Set both components of a flow to NaN where either is NaN or infinite, in place; return it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow.base.arrays import mark_unknown
+    >>> mark_unknown(np.array([[[1.0, np.inf], [2.0, 3.0]]])).tolist()
+    [[[nan, nan], [2.0, 3.0]]]
+    """
+    flow[~np.isfinite(flow).all(axis=-1)] = np.nan
+    return flow
+
+
+def check_same_shape(name: str, shape: tuple[int, ...], other: str, wanted: tuple[int, ...]) -> None:
+    """Raise ValueError, naming both, if an argument has not the shape of another one."""
+    if shape != wanted:
+        raise ValueError(f"{name} has shape {shape}, wanted that of {other}, {wanted}")
 
 
 def _last(value: Any, name: str, axis: str) -> str:

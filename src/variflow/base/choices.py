@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from variflow.base.kinds import is_number
+
 Choice = TypeVar("Choice")
 
 
@@ -95,7 +97,7 @@ def check_constant(name: str, value: Any, *, least: float = -math.inf, above: fl
             array = np.asarray(value)
         except TypeError:  # it is being traced
             return
-        if array.dtype.kind in "iuf" and ((array > above) & (array >= least) & (array < math.inf)).all():
+        if is_number(array.dtype) and ((array > above) & (array >= least) & (array < math.inf)).all():
             return
         raise ValueError(f"{name} is {_shown(value)}, wanted finite numbers{_bounds(least, above, math.inf, math.inf)}")
     check_number(name, value, least=least, above=above)

@@ -120,7 +120,7 @@ def _dataset(text: str, output: Path | None) -> Dataset:
 
     name, colon, folder = text.partition(":")
     if not (colon and folder):
-        raise ValueError(f"--dataset: NAME:FOLDER is wanted, such as sintel:data/sintel, got {text!r}")
+        raise ValueError(f"--dataset is {text!r}, wanted NAME:FOLDER, such as sintel:data/sintel")
     if output is not None and same_place(output, Path(folder)):
         raise ValueError(f"--output {output} is the folder of --dataset {text}, wanted another than that of a data set")
     return datasets.load(name, folder)

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.energy import L1, BrightnessConstancy, Energy, Huber, Smoothness
 from variflow.filters import median
-from variflow.images.resampling import Planes, smooth
+from variflow.images.resampling import Planes, box_means, smooth
 from variflow.linearisation.level import LevelLinearisation, linearise
 from variflow.models.published import GREY_LEVEL
 from variflow.solve.lucas_kanade import LucasKanade
@@ -123,8 +122,7 @@ class Windows(NativeSolver):
         """Return the mean over the window around each pixel, the border replicated."""
         if self.gaussian:
             return smooth(planes, (2 * self.radius + 1) / 4)
-        taps = [_box(size, self.radius) for size in planes.shape[1:]]
-        return _core.resample(planes, *taps[0], *taps[1])
+        return box_means(planes, 2 * self.radius + 1)
 
 
 @dataclass(frozen=True)
@@ -146,12 +144,6 @@ class _WholeFlow(LucasKanade):
         mean[4] += mean[1] * mean_u + mean[2] * mean_v
         du, dv = _core.lucas_kanade(mean, self.regularisation)
         return mean_u + du - u, mean_v + dv - v
-
-
-def _box(size: int, radius: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Return the first pixel and the weights of a moving average, for each of `size` pixels."""
-    side = 2 * radius + 1
-    return np.arange(size, dtype=np.int32) - np.int32(radius), np.full((size, side), 1 / side, np.float32)
 
 
 def _moved(at: LevelLinearisation, flow: tuple[Planes, Planes]) -> LevelLinearisation:

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from variflow import models
-from variflow.base.arrays import INTENSITIES, as_image, read
+from variflow.base.arrays import INTENSITIES, as_image, check_same_shape, read
 from variflow.base.choices import check_number
+from variflow.base.kinds import is_integer
 from variflow.compat._arguments import count
 from variflow.compat._solvers import Warps, Windows, tv_l1_energy
 from variflow.driver import estimate
@@ -180,8 +181,7 @@ def _estimated(reference_image: Any, moving_image: Any, model: Model, dtype: DTy
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype is {dtype!r}, wanted float32 or float64")
     reference, moving = _gray(reference_image, "reference_image"), _gray(moving_image, "moving_image")
-    if reference.shape != moving.shape:
-        raise ValueError(f"moving_image has shape {moving.shape}, wanted that of reference_image, {reference.shape}")
+    check_same_shape("moving_image", moving.shape, "reference_image", reference.shape)
     frames = as_image(reference, "reference_image"), as_image(moving, "moving_image")
     return to_skimage(estimate(*frames, model).flow).astype(dtype, copy=False)
 
@@ -194,7 +194,7 @@ def _gray(image: Any, name: str) -> NDArray[Any]:
             f"{name} has shape {array.shape}, wanted (M, N): a third axis is space here, as in scikit-image, and "
             "volumes are not supported yet; colour goes to variflow.estimate"
         )
-    scaled = array / np.iinfo(array.dtype).max if array.dtype.kind in "iu" else array
+    scaled = array / np.iinfo(array.dtype).max if is_integer(array.dtype) else array
     return scaled if known is None else np.where(known, scaled, np.nan)
 
 

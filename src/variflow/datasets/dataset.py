@@ -94,11 +94,11 @@ class Dataset(Sequence[Sample]):
         pair: Callable[[Path], Pair],
     ) -> None:
         if not Path(root).is_dir():
-            raise FileNotFoundError(f"{os.fspath(root)}: no such folder; wanted is one that holds {layout}")
+            raise FileNotFoundError(f"{os.fspath(root)}: no such folder, wanted one that holds {layout}")
         self.name = name
         self._pairs = [pair(frame) for frame in sorted(frames) if following(frame).exists()]
         if not self._pairs:
-            raise FileNotFoundError(f"{os.fspath(root)}: no pair of frames in it; wanted is {layout}")
+            raise FileNotFoundError(f"{os.fspath(root)}: no pair of frames in it, wanted {layout}")
 
     @property
     def names(self) -> list[str]:
@@ -122,10 +122,9 @@ class Dataset(Sequence[Sample]):
         try:
             pair = self._pairs[index]
         except IndexError:
-            raise IndexError(f"pair {index} is asked for, there are {len(self)} in {self.name}") from None
+            raise IndexError(f"index is {index}, wanted one of the {len(self)} pairs of {self.name}") from None
         except TypeError:
-            kind = type(index).__name__
-            raise TypeError(f"pair {index!r} is asked for, a {kind}; wanted a whole number or a slice") from None
+            raise TypeError(f"index is {index!r}, wanted a whole number or a slice") from None
         return pair.read()
 
     def __repr__(self) -> str:

@@ -94,7 +94,8 @@ def fetch(name: str, folder: str | os.PathLike[str], progress: Progress | None =
     """
     if name not in ARCHIVES:
         hint = suggestion(name, ARCHIVES)
-        raise ValueError(f"name: {name!r} cannot be fetched, only {', '.join(ARCHIVES)}; see docs/datasets.md{hint}")
+        known = ", ".join(ARCHIVES)
+        raise ValueError(f"name is {name!r}, wanted one that can be fetched: {known}; see docs/datasets.md{hint}")
     if importlib.util.find_spec("pooch") is None:
         raise ImportError("fetching data needs pooch: pip install 'variflow[download]'", name="pooch")
     target = Path(folder)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from variflow.base.choices import check_choice, suggestion
 from variflow.datasets.dataset import Dataset, Pair, marked, mask, read, truth, unmarked
-from variflow.io import FlowFileError, read_flow, read_image
+from variflow.io import read_flow, read_image
 
 Root = str | os.PathLike[str]
 Rendering = Literal["clean", "final"]
@@ -253,22 +253,11 @@ def viper(root: Root, split: Literal["train", "val"] = "val") -> Dataset:
         return top / "flow" / frame.parent.name / f"{frame.stem}.npz"
 
     def pair(frame: Path) -> Pair:
-        return Pair(f"{frame.parent.name}/{frame.stem}", frame, read(_viper_flow, file(frame)))
+        return Pair(f"{frame.parent.name}/{frame.stem}", frame, truth(file(frame)))
 
     frames = (frame for frame in (top / "img").glob("*/*.*") if file(frame).exists())
     layout = f"{split}/img/NNN/NNN_NNNNN.png with {split}/flow/NNN/NNN_NNNNN.npz"
     return Dataset("viper", root, layout, frames, pair)
-
-
-def _viper_flow(path: Path) -> npt.NDArray[np.float32]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            components: list[npt.NDArray[Any]] = [file["u"], file["v"]]
-        flow = np.stack(components, axis=-1).astype(np.float32)
-    except Exception as error:  # an archive can be damaged in many ways
-        raise FlowFileError(path, f"no archive of u and v: {error}") from error
-    flow[~np.isfinite(flow).all(axis=-1)] = np.nan
-    return flow
 
 
 BUILDERS: dict[str, Callable[[Root], Dataset]] = {
@@ -326,5 +315,5 @@ def load(name: str, root: Root) -> Dataset:
     FileNotFoundError: no/such/folder: no such folder; wanted is one that holds training/clean/SCENE/frame_NNNN.png
     """
     if name not in BUILDERS:
-        raise ValueError(f"name: {name!r} is no data set, known are {', '.join(BUILDERS)}{suggestion(name, BUILDERS)}")
+        raise ValueError(f"name is {name!r}, wanted one of {', '.join(BUILDERS)}{suggestion(name, BUILDERS)}")
     return BUILDERS[name](root)

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.base.arrays import as_numbers
+from variflow.base.choices import check_number, check_whole
 from variflow.datasets.sample import Sample
 from variflow.datasets.texture import Texture
 
@@ -66,9 +67,8 @@ class Motion:
 
     def __post_init__(self) -> None:
         if not np.isfinite([*self.translation, self.rotation, self.scale, *self.center]).all():
-            raise ValueError(f"motion: every number must be finite, got {self}")
-        if self.scale <= 0:
-            raise ValueError(f"scale: must be above 0, got {self.scale}")
+            raise ValueError(f"motion is {self}, wanted finite numbers")
+        check_number("scale", self.scale, above=0)
 
     def __call__(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Reals, Reals]:
         """Positions in the second frame of the points (x, y) of the first."""
@@ -135,7 +135,7 @@ class Ellipse:
 
     def __post_init__(self) -> None:
         if min(self.radii) <= 0:
-            raise ValueError(f"radii: must be above 0, got {self.radii}")
+            raise ValueError(f"radii is {self.radii}, wanted two lengths above 0")
 
     def contains(self, x: Reals, y: Reals) -> Bools:
         """Tell which of the points (x, y) lie within."""
@@ -166,7 +166,7 @@ class Polygon:
     def __post_init__(self) -> None:
         object.__setattr__(self, "points", tuple((float(x), float(y)) for x, y in self.points))
         if len(self.points) < 3:
-            raise ValueError(f"points: at least three corners are wanted, got {len(self.points)}")
+            raise ValueError(f"points has {len(self.points)} corners, wanted at least three")
 
     def contains(self, x: Reals, y: Reals) -> Bools:
         """Tell which of the points (x, y) lie within: a ray to the right crosses an odd number of edges."""
@@ -250,10 +250,9 @@ def render(
     """
     layers = list(layers)
     if not layers or layers[0].region is not None:
-        raise ValueError("layers: the first must be a background, a layer without a region")
+        raise ValueError("layers has no background, wanted a layer without a region first")
     height, width = _checked_shape(shape)
-    if supersampling < 1:
-        raise ValueError(f"supersampling: at least 1 is wanted, got {supersampling}")
+    check_whole("supersampling", supersampling, 1)
 
     moved = [_render_frame(layers, (height, width), supersampling, second) for second in (False, True)]
     frame0, frame1 = (_quantise(frame, dtype) for frame in moved)
@@ -298,8 +297,7 @@ def translation(
     clean = render(plane, shape, name="translation", dtype=dtype if noise == 0 else "float32")
     if noise == 0:
         return clean
-    if not noise > 0:
-        raise ValueError(f"noise: a standard deviation of at least 0 is wanted, got {noise}")
+    check_number("noise", noise, least=0, what="a standard deviation")
     random = np.random.default_rng([seed, 1])
     noisy = [frame + noise * random.standard_normal(frame.shape) for frame in (clean.frame0, clean.frame1)]
     frame0, frame1 = (_quantise(frame, dtype) for frame in noisy)
@@ -365,12 +363,12 @@ def _quantise(frame: Reals, dtype: FrameType) -> npt.NDArray[Any]:
     if dtype == "float32":
         return frame.astype(np.float32)
     if dtype not in ("uint8", "uint16"):
-        raise ValueError(f"dtype: uint8, uint16 or float32 is wanted, got {dtype!r}")
+        raise ValueError(f"dtype is {dtype!r}, wanted uint8, uint16 or float32")
     largest = np.iinfo(dtype).max
     return np.rint(np.clip(frame, 0, 1) * largest).astype(dtype)
 
 
 def _checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
     if len(shape) != 2 or min(shape) < 1 or any(int(size) != size for size in shape):
-        raise ValueError(f"shape: height and width of at least 1 are wanted, got {shape}")
+        raise ValueError(f"shape is {shape}, wanted a height and a width of at least 1")
     return int(shape[0]), int(shape[1])

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from variflow.base.arrays import as_numbers
 from variflow.base.caching import cached_property
+from variflow.base.choices import check_whole
 
 __all__ = ["Texture"]
 
@@ -63,11 +64,10 @@ class Texture:
 
     def __post_init__(self) -> None:
         if not 0 < self.wavelengths[0] <= self.wavelengths[1] < np.inf:
-            raise ValueError(f"wavelengths: shortest and longest above 0 are wanted, got {self.wavelengths}")
-        if self.waves < 1:
-            raise ValueError(f"waves: at least 1 is wanted, got {self.waves}")
+            raise ValueError(f"wavelengths is {self.wavelengths}, wanted the shortest and the longest, above 0")
+        check_whole("waves", self.waves, 1)
         if np.shape(self.colors) != (4, 3) or not (np.min(self.colors) >= 0 and np.max(self.colors) <= 1):
-            raise ValueError(f"colors: four RGB colours in [0, 1] are wanted, got {self.colors}")
+            raise ValueError(f"colors is {self.colors}, wanted four RGB colours in [0, 1]")
 
     def __call__(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Reals:
         """Colours (..., 3) in [0, 1] at the points (x, y)."""

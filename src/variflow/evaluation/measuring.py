@@ -92,7 +92,7 @@ def measure(flow: npt.ArrayLike, sample: Sample) -> dict[str, float]:
     (0.5, 0.0)
     """
     if sample.flow is None:
-        raise ValueError(f"sample: {sample.name} has no truth")
+        raise ValueError(f"sample {sample.name} has no flow, wanted the true one")
     estimate = as_flow(flow)
     density = 100 * float(np.isfinite(estimate).all(axis=-1).mean())
     estimate = metrics.complete(estimate)

@@ -89,7 +89,7 @@ def evaluate(
     finally:
         results.save(last=True)
     if not results.table.rows:
-        raise ValueError("datasets: none of the pairs has a truth")
+        raise ValueError("datasets has no pair with a true flow, wanted at least one")
     return results.table
 
 
@@ -98,7 +98,7 @@ def _chosen(wanted: Sequence[str | Model]) -> list[tuple[Model, str]]:
     chosen = [models.get(model) for model in wanted]
     names = [model.name for model in chosen]
     if len(set(names)) < len(names):
-        raise ValueError(f"models: names that differ are wanted, got {', '.join(names)}")
+        raise ValueError(f"models has the names {', '.join(names)}, wanted names that differ")
     return [(model, digest_of_settings((variflow.__version__, model))) for model in chosen]
 
 
@@ -107,7 +107,8 @@ def _check_names(datasets: Sequence[Dataset]) -> None:
     names = Counter((dataset.name, pair) for dataset in datasets for pair in dataset.names)
     twice = [" ".join(name) for name, count in names.items() if count > 1]
     if twice:
-        raise ValueError(f"datasets: pairs of the same name: {', '.join(twice[:3])}; evaluate them one by one")
+        said = ", ".join(twice[:3])
+        raise ValueError(f"datasets has {said} more than once, wanted names that differ: evaluate them one by one")
 
 
 def _run(sample: Sample, model: Model) -> tuple[npt.NDArray[np.float32], Sample, float]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from variflow.base.choices import check_choice
 from variflow.base.errors import warn
 from variflow.evaluation.measuring import FIGURES
 from variflow.io import atomic
@@ -63,8 +64,7 @@ class Table:
         means : dict of dict
             By (data set, model), then by figure.
         """
-        if over not in ("pairs", "pixels"):
-            raise ValueError(f"over: 'pairs' or 'pixels' is wanted, got {over!r}")
+        check_choice("over", over, ("pairs", "pixels"))
         return {key: dict(_means(rows, over)) for key, rows in self.groups().items()}
 
     def write(self, path: str | os.PathLike[str]) -> None:
@@ -118,7 +118,7 @@ def _key(row: Row) -> Key:
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
     if unknown := row.keys() - set(COLUMNS):
-        raise ValueError(f"row: {', '.join(sorted(unknown))} is no column of a table")
+        raise ValueError(f"row has {', '.join(sorted(unknown))}, wanted columns of a table only")
     cells = [_escaped(str(row.get(column, ""))) for column in _TEXTS]
     cells += [repr(float(row[column])) if column in row else "" for column in _NUMBERS]
     return [*cells, _sum(cells)]

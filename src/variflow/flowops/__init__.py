@@ -25,11 +25,9 @@ from variflow.flowops.layouts import (
     to_torch_grid,
 )
 from variflow.flowops.splatting import coverage, splat
-from variflow.images.warping import INTERPOLATIONS, Interpolation, prepared, warp, warp_planes, warp_prepared
+from variflow.images.warping import warp
 
 __all__ = [
-    "INTERPOLATIONS",
-    "Interpolation",
     "change_frame_rate",
     "compose",
     "consistency",
@@ -47,7 +45,6 @@ __all__ = [
     "invert",
     "is_consistent",
     "jacobian",
-    "prepared",
     "resize",
     "rotate",
     "splat",
@@ -63,8 +60,6 @@ __all__ = [
     "track",
     "vorticity",
     "warp",
-    "warp_planes",
-    "warp_prepared",
 ]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow.base.choices import check_whole
-from variflow.flowops.fields import Flow, checked, checked_pair, look_up, number
+from variflow.flowops.fields import Flow, check_finite, check_flow, check_flows, look_up
 from variflow.flowops.splatting import splat
 
 # An inverse that moves less than this many pixels in one iteration has settled.
@@ -44,7 +44,7 @@ def compose(first: Any, second: Any) -> Flow:
     >>> flowops.compose(flow, flow)[0, :, 0]
     array([ 2.,  2.,  2., nan], dtype=float32)
     """
-    before, after = checked_pair(first, second, ("first", "second"))
+    before, after = check_flows(first, second, ("first", "second"))
     return before + look_up(after, before)
 
 
@@ -86,8 +86,8 @@ def invert(flow: Any, *, tolerance: float = 0.1, iterations: int = 50) -> Flow:
     >>> flowops.invert(flow)[0, :, 0]
     array([nan, -1., -1., -1.], dtype=float32)
     """
-    forward = checked(flow)
-    number(tolerance, "tolerance", above=0)
+    forward = check_flow(flow)
+    check_finite("tolerance", tolerance, above=0)
     check_whole("iterations", iterations, 1)
     inverse = splat(-forward, forward)
     for _ in range(iterations):
@@ -129,7 +129,7 @@ def consistency(forward: Any, backward: Any) -> NDArray[np.float32]:
     >>> flowops.consistency(forward, 0 * forward - (3, 0))
     array([[ 2.,  2.,  2., nan]], dtype=float32)
     """
-    return _length(compose(*checked_pair(forward, backward, ("forward", "backward"))))
+    return _length(compose(*check_flows(forward, backward, ("forward", "backward"))))
 
 
 def is_consistent(forward: Any, backward: Any, *, relative: float = 0.01, absolute: float = 0.5) -> NDArray[np.bool_]:
@@ -169,9 +169,9 @@ def is_consistent(forward: Any, backward: Any, *, relative: float = 0.01, absolu
     >>> flowops.is_consistent(forward, -forward)
     array([[ True,  True,  True, False]])
     """
-    number(relative, "relative", least=0)
-    number(absolute, "absolute", least=0)
-    there, back = checked_pair(forward, backward, ("forward", "backward"))
+    check_finite("relative", relative, least=0)
+    check_finite("absolute", absolute, least=0)
+    there, back = check_flows(forward, backward, ("forward", "backward"))
     back = look_up(back, there)
     with np.errstate(invalid="ignore", over="ignore"):
         squares = _length(there) ** 2 + _length(back) ** 2
@@ -211,8 +211,8 @@ def change_frame_rate(flow: Any, rate: float, new_rate: float) -> Flow:
     >>> float(flowops.change_frame_rate(np.full((1, 1, 2), 3.0), rate=30, new_rate=60)[0, 0, 0])
     1.5
     """
-    factor = number(rate, "rate", above=0) / number(new_rate, "new_rate", above=0)
-    return checked(flow) * np.float32(factor)
+    factor = check_finite("rate", rate, above=0) / check_finite("new_rate", new_rate, above=0)
+    return check_flow(flow) * np.float32(factor)
 
 
 def _length(flow: Flow) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.arrays import as_flow
+from variflow.base.arrays import as_flow, check_same_shape, mark_unknown
 from variflow.base.choices import check_number
 from variflow.images.warping import warp_planes
 
@@ -18,7 +18,7 @@ Flow = NDArray[np.float32]
 _SLACK = 1e-3
 
 
-def checked(flow: Any, name: str = "flow") -> Flow:
+def check_flow(flow: Any, name: str = "flow") -> Flow:
     """Return a flow as its own float32 array ``(H, W, 2)``, both components NaN where it is unknown.
 
     Raises
@@ -26,20 +26,17 @@ def checked(flow: Any, name: str = "flow") -> Flow:
     TypeError, ValueError
         If its type or shape does not fit, naming it.
     """
-    own: Flow = as_flow(flow, name)
-    own[~np.isfinite(own).all(axis=2)] = np.nan
-    return own
+    return mark_unknown(as_flow(flow, name))
 
 
-def checked_pair(first: Any, second: Any, names: tuple[str, str]) -> tuple[Flow, Flow]:
+def check_flows(first: Any, second: Any, names: tuple[str, str]) -> tuple[Flow, Flow]:
     """Return two checked flows of one size."""
-    flows = checked(first, names[0]), checked(second, names[1])
-    if flows[0].shape != flows[1].shape:
-        raise ValueError(f"{names[1]} has shape {flows[1].shape}, wanted that of {names[0]}, {flows[0].shape}")
+    flows = check_flow(first, names[0]), check_flow(second, names[1])
+    check_same_shape(names[1], flows[1].shape, names[0], flows[0].shape)
     return flows
 
 
-def known(flow: Flow, name: str = "flow") -> Flow:
+def check_known(flow: Flow, name: str = "flow") -> Flow:
     """Return a flow that is known everywhere, as those want it who have no mark for what is unknown.
 
     Raises
@@ -53,12 +50,12 @@ def known(flow: Flow, name: str = "flow") -> Flow:
     return flow
 
 
-def number(value: Any, name: str, *, least: float = -math.inf, above: float = -math.inf) -> float:
-    """Return a finite number of at least `least` and above `above`."""
+def check_finite(name: str, value: Any, *, least: float = -math.inf, above: float = -math.inf) -> float:
+    """Return a finite number of at least `least` and above `above`; raise ValueError, naming it, if it is none."""
     return check_number(name, value, least=least, above=above, what="a finite number")
 
 
-def targets(flow: Flow) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def find_targets(flow: Flow) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return where each pixel goes: x and y, each ``(H, W)``."""
     height, width = flow.shape[:2]
     return np.arange(width) + flow[..., 0].astype(float), np.arange(height)[:, None] + flow[..., 1].astype(float)
@@ -70,7 +67,7 @@ def look_up(flow: Flow, along: Flow) -> Flow:
     planes = np.concatenate([np.moveaxis(np.where(holes[..., None], 0, flow), 2, 0), ~holes[None]])
     *values, share = warp_planes(planes, (along[..., 0], along[..., 1]), "bilinear")
     out: Flow = np.stack(values, axis=2)
-    out[~(_inside(*targets(along), flow.shape) & (share > 1 - _SLACK))] = np.nan
+    out[~(_inside(*find_targets(along), flow.shape) & (share > 1 - _SLACK))] = np.nan
     return out
 
 

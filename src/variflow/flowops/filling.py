@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.base.arrays import as_pixels
-from variflow.flowops.fields import Flow, checked, number
+from variflow.flowops.fields import Flow, check_finite, check_flow
 
 # What ties a known pixel to its value, where the edge to a neighbour is at most 1.
 _TIE = 1e4
@@ -61,8 +61,8 @@ def fill(flow: Any, image: Any = None, *, contrast: float = 5.0) -> Flow:
     """
     from scipy.ndimage import distance_transform_edt
 
-    given = checked(flow)
-    number(contrast, "contrast", above=0)
+    given = check_flow(flow)
+    check_finite("contrast", contrast, above=0)
     unknown = np.isnan(given[..., 0])
     edges = np.ones((2, *unknown.shape), np.float32) if image is None else _edges(image, unknown.shape, contrast)
     if not unknown.any():

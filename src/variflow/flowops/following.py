@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from variflow.base.arrays import FLOWS, as_numbers, whole
 from variflow.base.choices import check_whole
-from variflow.flowops.fields import Flow, checked, number, sample
+from variflow.flowops.fields import Flow, check_finite, check_flow, sample
 
 # Slower than this, in pixels per frame, a streamline has no direction.
 _STILL = 1e-6
@@ -47,7 +47,7 @@ def track(flows: Iterable[Any], points: Any) -> NDArray[np.float64]:
     places = [_points(points, "points")]
     size: tuple[int, ...] | None = None
     for index, flow in enumerate(whole(flows, "flows", FLOWS)):
-        field = checked(flow, f"flows[{index}]")
+        field = check_flow(flow, f"flows[{index}]")
         if size is not None and field.shape != size:
             raise ValueError(f"flows[{index}] has shape {field.shape}, wanted that of the first, {size}")
         size = field.shape
@@ -92,9 +92,9 @@ def streamlines(flow: Any, points: Any, *, steps: int = 100, length: float = 0.5
     >>> flowops.streamlines(flow, [(1, 2)], steps=2, length=0.5)[:, 0].tolist()
     [[1.0, 2.0], [1.5, 2.0], [2.0, 2.0]]
     """
-    field = checked(flow)
+    field = check_flow(flow)
     check_whole("steps", steps, 1)
-    if number(length, "length") == 0:
+    if check_finite("length", length) == 0:
         raise ValueError("length is 0, wanted a step of some pixels")
     places = [_inside(_points(points, "points"), field)]
     for _ in range(steps):

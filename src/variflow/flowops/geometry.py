@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from variflow.flowops.fields import Flow, checked, number, sample
+from variflow.base.choices import check_choice
+from variflow.flowops.fields import Flow, check_finite, check_flow, sample
 from variflow.images.resampling import resample
 
 Window = tuple[int, int, int, int]
@@ -40,7 +41,7 @@ def resize(flow: Any, shape: tuple[int, int]) -> Flow:
     >>> flowops.resize(np.full((2, 2, 2), 3.0), (2, 4))[0, 0]
     array([6., 3.], dtype=float32)
     """
-    old = checked(flow)
+    old = check_flow(flow)
     height, width = old.shape[:2]
     new_height, new_width = (operator.index(size) for size in shape)
     if new_height < 1 or new_width < 1:
@@ -87,7 +88,7 @@ def crop(flow: Any, window: Window, second: Window | None = None) -> Flow:
     >>> flowops.crop(flow, (1, 2, 4, 5), second=(1, 4, 4, 5))[0, 0]
     array([1., 3.], dtype=float32)
     """
-    whole = checked(flow)
+    whole = check_flow(flow)
     top, left, height, width = _window(window, "window")
     if min(top, left) < 0 or top + height > whole.shape[0] or left + width > whole.shape[1]:
         raise ValueError(f"window is {window!r}, wanted one inside the frame of {whole.shape[:2]}")
@@ -132,8 +133,8 @@ def rotate(flow: Any, degrees: float) -> Flow:
     >>> turned.shape, turned[0, 0].tolist()
     ((3, 2, 2), [0.0, -1.0])
     """
-    old = checked(flow)
-    turns, rest = divmod(number(degrees, "degrees") % 360, 90)
+    old = check_flow(flow)
+    turns, rest = divmod(check_finite("degrees", degrees) % 360, 90)
     if rest == 0:
         cosine, sine = [(1, 0), (0, 1), (-1, 0), (0, -1)][int(turns)]
         placed = np.rot90(old, int(turns))
@@ -173,10 +174,9 @@ def flip(flow: Any, axis: Literal["x", "y"]) -> Flow:
     >>> flowops.flip(np.full((1, 2, 2), 3.0), "x")[0, 0]
     array([-3.,  3.], dtype=float32)
     """
-    if axis not in ("x", "y"):
-        raise ValueError(f"axis is {axis!r}, wanted 'x' or 'y'")
+    check_choice("axis", axis, ("x", "y"))
     along = "yx".index(axis)
-    flipped: Flow = np.flip(checked(flow), along) * np.array([-1, 1] if axis == "x" else [1, -1], np.float32)
+    flipped: Flow = np.flip(check_flow(flow), along) * np.array([-1, 1] if axis == "x" else [1, -1], np.float32)
     return flipped + np.float32(0)  # no negative zeros
 
 

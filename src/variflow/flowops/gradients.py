@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.flowops.fields import checked
+from variflow.flowops.fields import check_flow
 
 
 def jacobian(flow: Any) -> NDArray[np.float32]:
@@ -40,7 +40,7 @@ def jacobian(flow: Any) -> NDArray[np.float32]:
     >>> flowops.jacobian(np.stack([2 * x + 3 * y, -x], axis=2))[0, 0].tolist()
     [[2.0, 3.0], [-1.0, 0.0]]
     """
-    field = checked(flow)
+    field = check_flow(flow)
     return np.stack([_derivative(field, 1), _derivative(field, 0)], axis=-1)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from variflow.base.arrays import FLOWS, as_numbers
 from variflow.base.choices import check_whole
-from variflow.flowops.fields import Flow, checked, known, number
+from variflow.flowops.fields import Flow, check_finite, check_flow, check_known
 
 
 def to_skimage(flow: Any) -> NDArray[np.float32]:
@@ -33,7 +33,7 @@ def to_skimage(flow: Any) -> NDArray[np.float32]:
     >>> flowops.to_skimage(np.array([[[1.0, 2.0]]])).ravel().tolist()
     [2.0, 1.0]
     """
-    return np.ascontiguousarray(np.moveaxis(checked(flow)[..., ::-1], 2, 0))
+    return np.ascontiguousarray(np.moveaxis(check_flow(flow)[..., ::-1], 2, 0))
 
 
 def from_skimage(flow: Any) -> Flow:
@@ -54,7 +54,7 @@ def from_skimage(flow: Any) -> Flow:
     >>> flowops.from_skimage(np.array([[[2.0]], [[1.0]]]))[0, 0]
     array([1., 2.], dtype=float32)
     """
-    return checked(_planes(flow)[..., ::-1])
+    return check_flow(_planes(flow)[..., ::-1])
 
 
 def to_opencv(flow: Any) -> NDArray[np.float32]:
@@ -75,7 +75,7 @@ def to_opencv(flow: Any) -> NDArray[np.float32]:
     >>> flowops.to_opencv(np.array([[[1.0, 2.0]]]))[0, 0]
     array([1., 2.], dtype=float32)
     """
-    return checked(flow)
+    return check_flow(flow)
 
 
 def from_opencv(flow: Any) -> Flow:
@@ -96,7 +96,7 @@ def from_opencv(flow: Any) -> Flow:
     >>> flowops.from_opencv(np.array([[[1.6666666e9, 2.0]]]))[0, 0]
     array([nan, nan], dtype=float32)
     """
-    ours = checked(flow)
+    ours = check_flow(flow)
     with np.errstate(invalid="ignore"):
         ours[(np.abs(ours) > 1e9).any(axis=2)] = np.nan
     return ours
@@ -120,7 +120,7 @@ def to_torch(flow: Any) -> NDArray[np.float32]:
     >>> flowops.to_torch(np.array([[[1.0, 2.0]]])).ravel().tolist()
     [1.0, 2.0]
     """
-    return np.ascontiguousarray(np.moveaxis(checked(flow), 2, 0))
+    return np.ascontiguousarray(np.moveaxis(check_flow(flow), 2, 0))
 
 
 def from_torch(flow: Any) -> Flow:
@@ -141,7 +141,7 @@ def from_torch(flow: Any) -> Flow:
     >>> flowops.from_torch(np.array([[[1.0]], [[2.0]]]))[0, 0]
     array([1., 2.], dtype=float32)
     """
-    return checked(_planes(flow))
+    return check_flow(_planes(flow))
 
 
 def to_torch_grid(flow: Any, *, align_corners: bool = False) -> NDArray[np.float32]:
@@ -173,7 +173,7 @@ def to_torch_grid(flow: Any, *, align_corners: bool = False) -> NDArray[np.float
     >>> flowops.to_torch_grid(np.zeros((1, 4, 2)))[0, 0, :, 0].tolist()
     [-0.75, -0.25, 0.25, 0.75]
     """
-    ours = known(checked(flow))
+    ours = check_known(check_flow(flow))
     size, offset = _grid_units(ours.shape[:2], align_corners)
     grid = (ours.astype(float) + _positions(ours.shape[:2]) + offset) * 2 / size - 1
     return grid[None].astype(np.float32)
@@ -208,9 +208,9 @@ def from_torch_grid(grid: Any, *, align_corners: bool = False) -> Flow:
     True
     """
     array = as_numbers(grid, "grid", file=FLOWS)
-    positions = checked(array[0] if array.ndim == 4 and len(array) == 1 else array, "grid")
+    positions = check_flow(array[0] if array.ndim == 4 and len(array) == 1 else array, "grid")
     size, offset = _grid_units(positions.shape[:2], align_corners)
-    return checked((positions.astype(float) + 1) * size / 2 - offset - _positions(positions.shape[:2]))
+    return check_flow((positions.astype(float) + 1) * size / 2 - offset - _positions(positions.shape[:2]))
 
 
 def to_itk(flow: Any, *, spacing: tuple[float, float] = (1.0, 1.0), direction: Any = None) -> NDArray[np.float64]:
@@ -244,7 +244,7 @@ def to_itk(flow: Any, *, spacing: tuple[float, float] = (1.0, 1.0), direction: A
     >>> flowops.to_itk(np.ones((1, 1, 2)), spacing=(0.5, 2.0)).ravel().tolist()
     [0.5, 2.0]
     """
-    field: NDArray[np.float64] = known(checked(flow)) @ _geometry(spacing, direction).T
+    field: NDArray[np.float64] = check_known(check_flow(flow)) @ _geometry(spacing, direction).T
     return field
 
 
@@ -276,8 +276,8 @@ def from_itk(field: Any, *, spacing: tuple[float, float] = (1.0, 1.0), direction
     >>> flowops.from_itk(np.ones((1, 1, 2)), spacing=(0.5, 2.0))[0, 0]
     array([2. , 0.5], dtype=float32)
     """
-    vectors = checked(field, "field").astype(float)
-    return checked(vectors @ np.linalg.inv(_geometry(spacing, direction)).T)
+    vectors = check_flow(field, "field").astype(float)
+    return check_flow(vectors @ np.linalg.inv(_geometry(spacing, direction)).T)
 
 
 def to_pysteps(flow: Any) -> NDArray[np.float64]:
@@ -304,7 +304,7 @@ def to_pysteps(flow: Any) -> NDArray[np.float64]:
     >>> flowops.to_pysteps(np.array([[[1.0, 2.0]]])).ravel().tolist()
     [1.0, 2.0]
     """
-    return to_torch(known(checked(flow))).astype(np.float64)
+    return to_torch(check_known(check_flow(flow))).astype(np.float64)
 
 
 def from_pysteps(velocity: Any) -> Flow:
@@ -325,7 +325,7 @@ def from_pysteps(velocity: Any) -> Flow:
     >>> flowops.from_pysteps(np.array([[[1.0]], [[2.0]]]))[0, 0]
     array([1., 2.], dtype=float32)
     """
-    return checked(_planes(velocity, "velocity"))
+    return check_flow(_planes(velocity, "velocity"))
 
 
 def to_napari(flow: Any, step: int = 8) -> NDArray[np.float32]:
@@ -356,7 +356,7 @@ def to_napari(flow: Any, step: int = 8) -> NDArray[np.float32]:
     [[8.0, 16.0], [1.0, 3.0]]
     """
     check_whole("step", step, 1)
-    ours = checked(flow)
+    ours = check_flow(flow)
     places = np.stack([_positions(ours.shape[:2]), ours], axis=2)[::step, ::step, :, ::-1]
     vectors: NDArray[np.float32] = places[~np.isnan(places).any(axis=(2, 3))].astype(np.float32)
     return vectors
@@ -388,7 +388,7 @@ def _grid_units(shape: tuple[int, ...], align_corners: bool) -> tuple[NDArray[np
 def _geometry(spacing: tuple[float, float], direction: Any) -> NDArray[np.float64]:
     """Return the matrix that takes pixels to physical units."""
     try:
-        sizes = [number(size, "spacing", above=0) for size in spacing]
+        sizes = [check_finite("spacing", size, above=0) for size in spacing]
         cosines = np.eye(2) if direction is None else as_numbers(direction, "direction").astype(float).reshape(2, 2)
     except (TypeError, ValueError) as error:
         raise ValueError(f"spacing or direction is no geometry of two dimensions: {error}") from error

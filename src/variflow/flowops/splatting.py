@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow.base.arrays import as_pixels, as_weights
-from variflow.flowops.fields import Flow, checked, targets
+from variflow.flowops.fields import Flow, check_flow, find_targets
 
 # Where less than this share of a pixel arrives, nothing does.
 _LEAST = 1e-3
@@ -53,7 +53,7 @@ def splat(image: Any, flow: Any, weights: Any = None) -> NDArray[np.float32]:
     >>> flowops.splat([[1.0, 2.0, 3.0, 4.0]], flow)
     array([[nan,  1.,  2.,  3.]], dtype=float32)
     """
-    flow = checked(flow)
+    flow = check_flow(flow)
     pixels = as_pixels(image, "image", flow.shape[:2])
     channels = pixels.reshape(*flow.shape[:2], -1)
     weigh = _weights(weights, flow)
@@ -97,7 +97,7 @@ def coverage(flow: Any, weights: Any = None) -> NDArray[np.float32]:
     >>> flowops.coverage(flow)
     array([[0. , 0.5, 2.5, 1. ]], dtype=float32)
     """
-    flow = checked(flow)
+    flow = check_flow(flow)
     everywhere = np.ones(flow.shape[:2], bool)
     return _gathered(flow.shape[:2], _parts(flow, everywhere), _weights(weights, flow)).astype(np.float32)
 
@@ -109,7 +109,7 @@ _Part = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]
 def _parts(flow: Flow, present: NDArray[np.bool_]) -> list[_Part]:
     """Return the four parts into which the pixels fall."""
     height, width = flow.shape[:2]
-    x, y = targets(flow)
+    x, y = find_targets(flow)
     # Far outside is outside, whatever integers can hold.
     ok = present & (x > -1) & (x < width) & (y > -1) & (y < height)
     origin = np.flatnonzero(ok)

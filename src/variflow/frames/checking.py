@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from variflow.base.arrays import as_image, both_masks, both_weights
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
+from variflow.base.kinds import is_float
 from variflow.frames.frame import Frame, Frames, Tone, filled_frame, normalised
 from variflow.frames.intensity import in_one_unit
 from variflow.frames.light import Light
@@ -155,7 +156,7 @@ def _and(first: NDArray[np.bool_] | None, second: NDArray[np.bool_] | None) -> N
 def _valid(image: NDArray[Any], usable: NDArray[Any] | None, name: str) -> NDArray[np.bool_] | None:
     """Return which pixels can be used, (H, W), or None if all can."""
     valid = None if usable is None else usable.astype(bool)
-    if image.dtype.kind == "f":
+    if is_float(image.dtype):
         finite = np.isfinite(image)
         if not finite.all():
             valid = finite.all(axis=2) if valid is None else valid & finite.all(axis=2)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.base.kinds import is_float
 from variflow.frames.sampling import (
     FAR,
     FAR_BELOW_ZERO,
@@ -243,7 +244,7 @@ def in_whole_steps(
     Then the rounding errors of a change of unit are gone, which nothing else could tell from what the camera saw. Other
     images, and the range that they are to have, are returned as they are.
     """
-    if not any(image.dtype.kind == "f" for image in images):
+    if not any(is_float(image.dtype) for image in images):
         return images, unit
     every = max(1, images[0].size // _VALUES_FOR_STEPS)
     channels = images[0].shape[2]

@@ -15,6 +15,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
+from variflow.base.choices import check_choice
 from variflow.images.filling import LEAST_SHARE, SPLINE_FILLING
 
 __all__ = ["derivative", "spline_coefficients", "warp"]
@@ -23,8 +24,6 @@ __all__ = ["derivative", "spline_coefficients", "warp"]
 def __dir__() -> list[str]:
     return sorted(__all__)
 
-
-_INTERPOLATIONS = ("bilinear", "bicubic", "spline")
 
 # The inverse of the B-spline's samples is sqrt(3) pole^|k|, negligible from here on.
 _POLE = math.sqrt(3) - 2
@@ -81,13 +80,13 @@ def warp(planes: ArrayLike, flow: tuple[ArrayLike, ArrayLike], interpolation: st
     >>> warp(row, (np.full((1, 4), 0.5, np.float32), np.zeros((1, 4), np.float32))).tolist()
     [[5.0, 15.0, 25.0, 30.0]]
     """
-    if interpolation not in _INTERPOLATIONS:
-        raise ValueError(f"`interpolation` must be one of {_INTERPOLATIONS}, not {interpolation!r}")
+    kernels = {"bilinear": _linear, "bicubic": _bicubic, "spline": _spline}
+    check_choice("interpolation", interpolation, kernels)
     planes = _as_planes(planes)
     height, width = planes.shape[-2:]
     u, v = (jnp.asarray(displacement, jnp.float32) for displacement in flow)
     if u.shape != (height, width) or v.shape != (height, width):
-        raise ValueError(f"`flow` must be two planes of shape {(height, width)}, not {u.shape} and {v.shape}")
+        raise ValueError(f"flow has planes of shape {u.shape} and {v.shape}, wanted two of shape {(height, width)}")
 
     column, rest_x = _split(u, jnp.arange(width, dtype=jnp.int32)[None, :], width - 1)
     row, rest_y = _split(v, jnp.arange(height, dtype=jnp.int32)[:, None], height - 1)
@@ -95,7 +94,7 @@ def warp(planes: ArrayLike, flow: tuple[ArrayLike, ArrayLike], interpolation: st
     inside = _mirrored if interpolation == "spline" else _clamped
     columns = [inside(column + offset, width - 1) for offset in reach]
     row_starts = [inside(row + offset, height - 1) * width for offset in reach]
-    interpolate = {"bilinear": _linear, "bicubic": _bicubic, "spline": _spline}[interpolation]
+    interpolate = kernels[interpolation]
 
     def sample(plane: jax.Array) -> jax.Array:
         pixels = plane.reshape(-1)
@@ -204,8 +203,7 @@ def derivative(planes: ArrayLike, axis: str) -> jax.Array:
     >>> bool(np.allclose(derivative(row, "x")[0, 2:5], [4, 6, 8]))
     True
     """
-    if axis not in ("x", "y"):
-        raise ValueError(f"`axis` must be 'x' or 'y', not {axis!r}")
+    check_choice("axis", axis, ("x", "y"))
     planes = _as_planes(planes)
     dimension = planes.ndim - (1 if axis == "x" else 2)
     size = planes.shape[dimension]
@@ -221,7 +219,7 @@ def derivative(planes: ArrayLike, axis: str) -> jax.Array:
 def _as_planes(planes: ArrayLike) -> jax.Array:
     planes = jnp.asarray(planes, jnp.float32)
     if planes.ndim not in (2, 3) or 0 in planes.shape:
-        raise ValueError(f"`planes` must have the shape (C, H, W) or (H, W), all at least 1, not {planes.shape}")
+        raise ValueError(f"planes has shape {planes.shape}, wanted (C, H, W) or (H, W), all at least 1")
     return planes
 
 

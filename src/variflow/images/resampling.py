@@ -60,11 +60,23 @@ def smooth(planes: Planes, sigma: float) -> Planes:
 
 def box_sums(planes: Planes, window: int) -> Planes:
     """Sum planes ``(C, H, W)`` over a window around each pixel, an odd number of pixels wide; beyond the rim is 0."""
-    taps = []
-    for size in planes.shape[1:]:
-        inside = np.arange(size)[:, None] + np.arange(window) - window // 2
-        taps += [np.arange(size, dtype=np.int32) - window // 2, ((inside >= 0) & (inside < size)).astype(np.float32)]
-    return _core.resample(np.ascontiguousarray(planes, np.float32), *taps)
+    (first_y, inside_y), (first_x, inside_x) = (_box(size, window) for size in planes.shape[1:])
+    weights_y, weights_x = inside_y.astype(np.float32), inside_x.astype(np.float32)
+    return _core.resample(np.ascontiguousarray(planes, np.float32), first_y, weights_y, first_x, weights_x)
+
+
+def box_means(planes: Planes, window: int) -> Planes:
+    """Average planes ``(C, H, W)`` over a window around each pixel, an odd number of pixels wide; the rim repeats."""
+    (first_y, inside_y), (first_x, inside_x) = (_box(size, window) for size in planes.shape[1:])
+    weights_y, weights_x = (np.full(inside.shape, 1 / window, np.float32) for inside in (inside_y, inside_x))
+    return _core.resample(planes, first_y, weights_y, first_x, weights_x)
+
+
+def _box(size: int, window: int) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Return the first pixel of the window around each pixel of a line, and which pixels of the window are inside."""
+    first = np.arange(size, dtype=np.int32) - np.int32(window // 2)
+    positions = first[:, None] + np.arange(window)
+    return first, (positions >= 0) & (positions < size)
 
 
 def stacked(planes: Sequence[Planes]) -> Planes:

@@ -63,10 +63,10 @@ def warp(image: Any, flow: Any, interpolation: Interpolation = "bicubic") -> Any
 
 def warp_planes(planes: Any, flow: tuple[Any, Any], interpolation: Interpolation) -> Any:
     """Warp planes ``(C, H, W)`` along planes ``(u, v)``: in the core, or in JAX if any of them is a JAX array."""
-    return warp_prepared(prepared(planes, interpolation), flow, interpolation)
+    return warp_prepared(prepare(planes, interpolation), flow, interpolation)
 
 
-def prepared(planes: Any, interpolation: Interpolation) -> Any:
+def prepare(planes: Any, interpolation: Interpolation) -> Any:
     """Return what `warp_prepared` samples: for a spline its coefficients, which serve any number of flows."""
     if interpolation != "spline":
         return planes
@@ -78,7 +78,7 @@ def prepared(planes: Any, interpolation: Interpolation) -> Any:
 
 
 def warp_prepared(planes: Any, flow: tuple[Any, Any], interpolation: Interpolation) -> Any:
-    """Warp what `prepared` returned."""
+    """Warp what `prepare` returned."""
     with_jax = any(map(is_jax, (planes, *flow)))
     if not is_jax(planes):
         planes = as_single(planes, "planes", INTENSITIES)

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow import _core, flowops
+from variflow import _core
 from variflow.base.caching import cached_property
 from variflow.frames.pyramid import Level
 from variflow.images.resampling import Planes
+from variflow.images.warping import Interpolation, warp_planes, warp_prepared
 from variflow.linearisation.linearisation import Derivative, Derived, Linearisation
 
 # The parts of a linearisation that the core computes from the frames, C planes each.
@@ -25,7 +26,7 @@ class LevelLinearisation(Linearisation):
     """
 
     level: Level
-    interpolation: flowops.Interpolation
+    interpolation: Interpolation
     with_misfit: bool
 
     def __init__(
@@ -33,7 +34,7 @@ class LevelLinearisation(Linearisation):
         level: Level,
         flow: tuple[Planes, Planes],
         derivative: Derivative,
-        interpolation: flowops.Interpolation,
+        interpolation: Interpolation,
         with_misfit: bool,
     ) -> None:
         self._keep(
@@ -120,7 +121,7 @@ class LevelLinearisation(Linearisation):
     @cached_property
     def frame1(self) -> Planes:
         """The second frame warped, (C, H, W)."""
-        warped: Planes = flowops.warp_prepared(self.samples, self.flow, self.interpolation)
+        warped: Planes = warp_prepared(self.samples, self.flow, self.interpolation)
         if self.interpolation == "spline":  # which returns what does not move with rounding errors
             still = (self.flow[0] == 0) & (self.flow[1] == 0)
             np.copyto(warped, self.second, where=still)
@@ -157,7 +158,7 @@ class LevelLinearisation(Linearisation):
 
     def _at_target(self, plane: Planes) -> Planes:
         """Look a plane of the second frame up at the flow's target."""
-        looked_up: Planes = flowops.warp_planes(plane[None], self.flow, "bilinear")[0]
+        looked_up: Planes = warp_planes(plane[None], self.flow, "bilinear")[0]
         return looked_up
 
 
@@ -187,7 +188,7 @@ def linearise(
     flow: tuple[Planes, Planes],
     *,
     derivative: Derivative,
-    interpolation: flowops.Interpolation,
+    interpolation: Interpolation,
     with_misfit: bool = False,
 ) -> LevelLinearisation:
     """Return what an energy may look at around the flow so far.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from variflow.base.arrays import as_flow, as_mask
+from variflow.base.arrays import as_flow, as_mask, check_same_shape
 
 
 def endpoint_error(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | None = None) -> float:
@@ -208,7 +208,7 @@ def complete(flow: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """
     field = as_flow(flow)
     if not np.isfinite(field).all(axis=-1).any():
-        raise ValueError("flow: unknown everywhere")
+        raise ValueError("flow is unknown everywhere, wanted at least one known pixel")
     return _fill_rows(_fill_rows(field).transpose(1, 0, 2)).transpose(1, 0, 2)
 
 
@@ -257,7 +257,7 @@ def _known(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | Non
     components = _counting(flow, truth, valid)
     missing = int(np.sum(~(np.isfinite(components[0]) & np.isfinite(components[1]))))
     if missing:
-        raise ValueError(f"flow: unknown at {missing} of the {components[0].size} pixels whose truth is known")
+        raise ValueError(f"flow is unknown at {missing} of the {components[0].size} pixels that count, wanted none")
     return components
 
 
@@ -268,13 +268,12 @@ def _counting(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | 
     if valid is not None:
         counts &= as_mask(valid, "valid", counts.shape, "where a pixel counts")
     if not counts.any():
-        raise ValueError("truth: no pixel is both known and valid")
+        raise ValueError("truth has no pixel that counts, wanted at least one that is known and valid")
     estimate, true = estimate[counts], true[counts]
     return [estimate[:, 0], estimate[:, 1], true[:, 0], true[:, 1]]
 
 
 def _pair(flow: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     estimate, true = as_flow(flow, "flow", np.float64), as_flow(truth, "truth", np.float64)
-    if estimate.shape != true.shape:
-        raise ValueError(f"flow has shape {estimate.shape}, wanted that of truth, {true.shape}")
+    check_same_shape("flow", estimate.shape, "truth", true.shape)
     return estimate, true

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from variflow.base.arrays import as_flow, as_pixels
-from variflow.flowops import warp
+from variflow.base.arrays import as_flow, as_pixels, check_same_shape
+from variflow.base.choices import check_number
+from variflow.images.warping import warp
 
 Reals = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -41,8 +42,7 @@ def interpolation_error(frame: npt.ArrayLike, truth: npt.ArrayLike, *, normalize
     True
     """
     made, true = _real(frame, "frame"), _real(truth, "truth")
-    if made.shape != true.shape:
-        raise ValueError(f"frame has shape {made.shape}, wanted that of truth, {true.shape}")
+    check_same_shape("frame", made.shape, "truth", true.shape)
     made, true = (np.atleast_3d(array) for array in (made, true))
     counts = np.isfinite(true).all(axis=2)
     square = np.sum((made - true) ** 2, axis=2)
@@ -51,9 +51,9 @@ def interpolation_error(frame: npt.ArrayLike, truth: npt.ArrayLike, *, normalize
         square = square / (1 + np.sum([np.sum(slope**2, axis=2) for slope in steepness], axis=0))
         counts &= np.isfinite(square) | ~np.isfinite(made).all(axis=2)
     if not counts.any():
-        raise ValueError("truth: every pixel is missing")
+        raise ValueError("truth is missing everywhere, wanted at least one pixel")
     if not np.isfinite(square[counts]).all():
-        raise ValueError("frame: missing where the true frame is not")
+        raise ValueError("frame is missing where truth is not, wanted every pixel that truth has")
     return float(np.sqrt(np.mean(square[counts])))
 
 
@@ -96,14 +96,12 @@ def in_between(frame0: npt.ArrayLike, frame1: npt.ArrayLike, flow: npt.ArrayLike
     """
     first, second = _real(frame0, "frame0"), _real(frame1, "frame1")
     field = as_flow(flow, "flow", np.float64)
-    if first.shape != second.shape:
-        raise ValueError(f"frame1 has shape {second.shape}, wanted that of frame0, {first.shape}")
+    check_same_shape("frame1", second.shape, "frame0", first.shape)
     if field.shape[:2] != first.shape[:2]:
         raise ValueError(f"flow has shape {field.shape}, wanted {(*first.shape[:2], 2)}, for the frames' size")
-    if not 0 <= time <= 1:
-        raise ValueError(f"time: 0 to 1 is wanted, got {time}")
+    check_number("time", time, least=0, most=1)
     if not np.isfinite(field).all():
-        raise ValueError("flow: unknown somewhere; metrics.complete fills it")
+        raise ValueError("flow is unknown somewhere, wanted known everywhere: metrics.complete fills it")
 
     mismatch = np.sum(np.abs(np.atleast_3d(first - _along(second, field))), axis=2)
     mismatch[np.isnan(mismatch)] = np.inf  # a missing pixel agrees with nothing

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from variflow.base.arrays import as_numbers
+from variflow.base.arrays import as_numbers, check_same_shape
+from variflow.base.choices import check_number, check_whole
 
 
 def robustness(error: npt.ArrayLike, above: float) -> float:
@@ -65,8 +66,7 @@ def accuracy(error: npt.ArrayLike, percent: float) -> float:
     >>> accuracy([4.0, 1.0, 3.0, 2.0], 75), accuracy([4.0, 1.0, np.inf, 2.0], 75), accuracy([4.0, 1.0, np.inf, 2.0], 95)
     (3.0, 4.0, inf)
     """
-    if not 0 < percent <= 100:
-        raise ValueError(f"percent: above 0, to 100 is wanted, got {percent}")
+    check_number("percent", percent, above=0, most=100)
     return float(np.quantile(_counting(error), percent / 100, method="inverted_cdf"))
 
 
@@ -106,14 +106,12 @@ def ause(error: npt.ArrayLike, uncertainty: npt.ArrayLike, steps: int = 100) -> 
     0.0
     """
     errors, unsure = as_numbers(error, "error"), as_numbers(uncertainty, "uncertainty")
-    if errors.shape != unsure.shape:
-        raise ValueError(f"uncertainty: its shape is {unsure.shape}, that of the errors, {errors.shape}, is wanted")
-    if steps < 1:
-        raise ValueError(f"steps: at least 1 is wanted, got {steps}")
+    check_same_shape("uncertainty", unsure.shape, "error", errors.shape)
+    check_whole("steps", steps, 1)
     known = ~np.isnan(errors)
     errors, unsure = _counting(errors), unsure[known].astype(np.float64)
     if not (np.isfinite(errors).all() and np.isfinite(unsure).all()):
-        raise ValueError("error and uncertainty: finite numbers are wanted wherever an error counts")
+        raise ValueError("error or uncertainty is infinite or NaN, wanted finite numbers wherever an error counts")
     if not errors.any():
         return 0.0
     left_out = np.arange(steps) * errors.size // steps
@@ -131,5 +129,5 @@ def _counting(error: npt.ArrayLike) -> npt.NDArray[np.float64]:
     errors = as_numbers(error, "error").astype(np.float64)
     errors = errors[~np.isnan(errors)]
     if not errors.size:
-        raise ValueError("error: none counts, all are NaN")
+        raise ValueError("error is NaN everywhere, wanted at least one number")
     return errors

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.base.arrays import as_flow
+from variflow.base.choices import check_number, check_whole
 from variflow.metrics import endpoint_error_map
 
 # The wheel leads through six pure colours; so many of its 55 steps lie between each and the next.
@@ -87,8 +88,7 @@ def wheel(size: int = 151) -> npt.NDArray[np.uint8]:
     >>> wheel(3)[1].tolist()  # left, rest, right
     [[0, 197, 255], [255, 255, 255], [255, 0, 0]]
     """
-    if size < 1:
-        raise ValueError(f"size: at least 1 is wanted, got {size}")
+    check_whole("size", size, 1)
     along = np.linspace(-1, 1, size) if size > 1 else np.zeros(1)
     flow = np.stack(np.meshgrid(along, along), axis=-1)
     flow[np.hypot(flow[..., 0], flow[..., 1]) > 1 + 1e-9] = 0
@@ -129,8 +129,7 @@ def error_map(flow: npt.ArrayLike, truth: npt.ArrayLike, limit: float = 3.0) -> 
     >>> error_map([[[2.9, 0.0], [3.1, 0.0]]], np.zeros((1, 2, 2))).tolist()
     [[[224, 243, 248], [254, 224, 144]]]
     """
-    if not 0 < limit < np.inf:
-        raise ValueError(f"limit: a finite error above 0 px is wanted, got {limit}")
+    check_number("limit", limit, above=0, what="a finite error in px")
     error = endpoint_error_map(flow, truth)
     colors = np.array([[*bytes.fromhex(color)] for color in (*_ERROR_COLORS, "000000")], np.uint8)
     steps = np.digitize(error, limit * 2.0 ** np.arange(-4, 5), right=True)
@@ -141,9 +140,7 @@ def error_map(flow: npt.ArrayLike, truth: npt.ArrayLike, limit: float = 3.0) -> 
 def longest(field: npt.NDArray[np.float64], scale: float | None) -> float:
     """Return the speed of the full colours: what was asked for, or the largest known one."""
     if scale is not None:
-        if not 0 < scale < np.inf:
-            raise ValueError(f"scale: a finite speed above 0 px is wanted, got {scale}")
-        return float(scale)
+        return check_number("scale", scale, above=0, what="a finite speed in px")
     known = field[np.isfinite(field).all(axis=-1)]
     largest = float(np.hypot(known[:, 0], known[:, 1]).max(initial=0.0))
     return largest or 1.0

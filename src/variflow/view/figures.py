@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.base.arrays import as_flow, as_pixels
+from variflow.base.choices import check_number, check_whole
 from variflow.io.atomic import atomic
 from variflow.io.errors import ImageFileError
 from variflow.io.images import write_image
@@ -59,10 +60,8 @@ def arrows(
     height, width = field.shape[:2]
     if step is None:
         step = max(1, round(max(height, width) / 30))
-    if step < 1:
-        raise ValueError(f"step: at least 1 is wanted, got {step}")
-    if not 0 < magnify < np.inf:
-        raise ValueError(f"magnify: a finite number above 0 is wanted, got {magnify}")
+    check_whole("step", step, 1)
+    check_number("magnify", magnify, above=0, what="a finite number")
     if axes is None:
         axes = _new_figure(1, 1, height / width, panel=6).add_subplot()
     _show(axes, below)
@@ -171,10 +170,10 @@ def warping(
     first, second = _pictures((height, width), frame0=frame0, frame1=frame1)
     x, y = _fastest(field) if point is None else point
     if not (0 <= x < width and 0 <= y < height):
-        raise ValueError(f"point: (x, y) within {width} x {height} pixels is wanted, got {point}")
+        raise ValueError(f"point is {point}, wanted (x, y) within {width} x {height} pixels")
     u, v = field[y, x]
     if not np.isfinite([u, v]).all():
-        raise ValueError(f"flow: unknown at the point ({x}, {y})")
+        raise ValueError(f"flow is unknown at the point ({x}, {y}), wanted known there")
     back = np.clip(np.nan_to_num(np.asarray(warp(second, field.astype(np.float32)))), 0, 1)
 
     drawn = _new_figure(1, 3, 1.0)
@@ -261,7 +260,7 @@ def _fastest(field: npt.NDArray[np.float64]) -> tuple[int, int]:
     y, x = np.indices((height, width)) + np.where(np.isfinite(field), field, np.inf)[..., ::-1].transpose(2, 0, 1)
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
     if not np.isfinite(speed).any():
-        raise ValueError("flow: unknown everywhere")
+        raise ValueError("flow is unknown everywhere, wanted at least one known pixel")
     candidates = np.where(np.isfinite(speed) & (inside | ~inside.any()), speed, -1.0)
     row, column = np.unravel_index(int(np.argmax(candidates)), candidates.shape)
     return int(column), int(row)

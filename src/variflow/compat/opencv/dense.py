@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.arrays import Image, as_image
+from variflow.base.arrays import Image, as_image, check_same_shape
 
 
 class DenseOpticalFlow(ABC):
@@ -36,8 +36,7 @@ class DenseOpticalFlow(ABC):
             If an argument cannot be right, naming it.
         """
         frames = as_image(I0, "I0"), as_image(I1, "I1")
-        if frames[0].shape != frames[1].shape:
-            raise ValueError(f"I1 has shape {frames[1].shape}, wanted that of I0, {frames[0].shape}")
+        check_same_shape("I1", frames[1].shape, "I0", frames[0].shape)
         if flow is not None:
             if not isinstance(flow, np.ndarray) or flow.dtype != np.float32:
                 kind = getattr(flow, "dtype", type(flow).__name__)

@@ -174,10 +174,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
 
     def setScaleStep(self, val: float) -> None:
         """Set the size of each level relative to the finer one, from 0.4 to 0.98."""
-        factor = check_number("ScaleStep", val, above=0)
-        if not 0.4 <= factor <= 0.98:
-            raise ValueError(f"ScaleStep is {val!r}, wanted a number from 0.4 to 0.98")
-        self._factor = factor
+        self._factor = check_number("ScaleStep", val, least=0.4, most=0.98)
 
     def getGamma(self) -> float:
         """Return 0: there is no model of changing light."""
