@@ -344,7 +344,7 @@ def test_luma_and_differences_become_light(tmp_path):
         ("logluv", COLOR[0], "its colours are LOGLUV"),
         (32845, COLOR[0], "its colours are LOGLUV"),
         (51234, GRAY[0], "of the unknown kind 51234"),
-        ("minisblack", GRAY[0].astype(np.complex64), "holds complex64, real numbers are wanted"),
+        ("minisblack", GRAY[0].astype(np.complex64), "holds complex64, wanted real numbers"),
     ],
 )
 def test_other_colours_are_refused_by_name(tmp_path, color, image, said):

@@ -39,7 +39,7 @@ def same(frames: Frames, wanted: np.ndarray) -> None:
     assert np.array_equal(part[0], wanted[-1])
     assert len(part) == len(wanted) - 1
     for index in (len(wanted), -len(wanted) - 1):
-        with pytest.raises(IndexError, match=f"frame {index} is asked for, there are {len(wanted)}"):
+        with pytest.raises(IndexError, match=f"index is {index}, wanted one of the {len(wanted)} frames"):
             frames[index]
 
 
@@ -183,7 +183,7 @@ def test_numpy_stacks(tmp_path, shape, kind, order):
     np.save(tmp_path / "a.npy", stack)
     if len(stack) > 1:
         same(read_frames(tmp_path / "a.npy"), stack[..., 0] if shape[-1] == 1 else stack)
-    with pytest.raises(ImageFileError, match="one image is wanted, or read_frames"):
+    with pytest.raises(ImageFileError, match="wanted one"):
         read_image(tmp_path / "a.npy")
 
 
@@ -199,7 +199,7 @@ def test_one_frame_as_an_array(tmp_path, shape):
 @pytest.mark.parametrize("shape", [(17,), (), (5, 6, 7, 17), (2, 5, 6, 7, 3)])
 def test_arrays_that_are_no_frames(tmp_path, shape):
     np.save(tmp_path / "a.npy", np.zeros(shape))
-    with pytest.raises(ImageFileError, match="with C up to 16 is wanted"):
+    with pytest.raises(ImageFileError, match="with C up to 16"):
         read_frames(tmp_path / "a.npy")
 
 
@@ -210,7 +210,7 @@ def test_zarr_stacks(tmp_path):
     stack = random.integers(0, 999, (5, 60, 70)).astype(np.uint16)
     zarr.create_array(tmp_path / "a.zarr", data=stack, chunks=(2, 32, 32))
     same(read_frames(tmp_path / "a.zarr"), stack)
-    with pytest.raises(ImageFileError, match="one image is wanted"):
+    with pytest.raises(ImageFileError, match="wanted one image"):
         read_image(tmp_path / "a.zarr")
     zarr.create_array(tmp_path / "b.zarr", data=stack[0], chunks=(32, 32))
     assert np.array_equal(read_image(tmp_path / "b.zarr"), stack[0])
@@ -491,7 +491,7 @@ def test_videos_know_when_their_frames_are_shown(tmp_path):
 
 @pytest.mark.parametrize("index", ["a", 1.0, None, (0, 1), np.array([0, 1])])
 def test_what_is_no_number_is_no_frame(folder, index):
-    with pytest.raises(TypeError, match=r"frame .* is asked for, a \w+; wanted a whole number or a slice"):
+    with pytest.raises(TypeError, match=r"index is .*, wanted a whole number or a slice"):
         read_frames(folder)[index]
 
 

@@ -36,7 +36,7 @@ def check(path: Path, wanted: np.ndarray | list) -> None:
         assert image.dtype == wanted[0].dtype
         assert np.array_equal(image, wanted[0])
     else:
-        with pytest.raises(ImageFileError, match=f"holds {len(wanted)} images; one image is wanted, or read_frames"):
+        with pytest.raises(ImageFileError, match=f"holds {len(wanted)} images, wanted one"):
             read_image(path)
 
 

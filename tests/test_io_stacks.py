@@ -142,7 +142,7 @@ def test_frames_that_cannot_be_written_leave_nothing(tmp_path, name):
         raise RuntimeError("no more")
 
     for given, error, said in (
-        ([], ValueError, "frames: there are none"),
+        ([], ValueError, "frames is empty, wanted"),
         ([frames[0], frames[0, 1:]], ValueError, "frame 1 is uint8 of shape .* the first is uint8 of shape"),
         ([frames[0], frames[0].astype("u2")], ValueError, "frame 1 is uint16"),
         (fails(), RuntimeError, "no more"),
@@ -169,7 +169,7 @@ def test_names_that_say_no_format(tmp_path):
     with pytest.raises(ImageFileError, match="the name of an image to write ends with"):
         write_frames(tmp_path / "shot" / "*.gif", frames)
     for name in ("*/a.png", "shot/*a*.png"):
-        with pytest.raises(ValueError, match="one star is wanted, in the name"):
+        with pytest.raises(ValueError, match="wanted one star, in the name"):
             write_frames(tmp_path / name, frames)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         write_frames(tmp_path / "no" / "where" / "*.png", frames)

@@ -66,7 +66,7 @@ def frames(source: str | Path, wanted: np.ndarray) -> None:
     if len(wanted) == 1:
         assert np.array_equal(read_image(source), wanted[0], equal_nan=True)
     else:
-        with pytest.raises(ImageFileError, match="one image is wanted, or read_frames"):
+        with pytest.raises(ImageFileError, match="wanted one image"):
             read_image(source)
 
 
@@ -90,7 +90,7 @@ def test_two_axes_are_an_image_and_three_a_stack(tmp_path, kind):
     path = write(tmp_path / f"f{kind}", {"rgb": (("time", "y", "x", "band"), np.stack([STACK] * 3, -1), {})})
     frames(path, np.stack([STACK] * 3, -1))
     path = write(tmp_path / f"g{kind}", {"t": (("time", "level", "lat", "lon"), np.stack([STACK] * 3, 1), {})})
-    with pytest.raises(ImageFileError, match=r"has the axes time 4, level 3, lat 6, lon 8; .* are wanted"):
+    with pytest.raises(ImageFileError, match=r"has the axes time 4, level 3, lat 6, lon 8, wanted "):
         read_frames(path)
 
 
@@ -153,7 +153,7 @@ def test_what_is_named_after_a_colon(tmp_path, monkeypatch):
                 read(missing)
             assert missing in str(caught.value)
     write_image("a.png", np.zeros((3, 4), np.uint8))
-    with pytest.raises(ImageFileError, match="is a PNG, which has no variables; 'd' is asked for"):
+    with pytest.raises(ImageFileError, match="is a PNG, which has no variables, and so no 'd'"):
         read_image("a.png:d")
     if os.name != "nt":
         (tmp_path / "a.nc").rename("a.nc:d")  # a file of that name is that file
@@ -340,7 +340,7 @@ def test_as_xarray_reads_them(tmp_path, engine, kind):
     ("attributes", "said"),
     [
         ({"scale_factor": 0.0}, "multiply its numbers by is 0"),
-        ({"scale_factor": np.nan}, "its scale_factor is nan, one finite number is wanted"),
+        ({"scale_factor": np.nan}, "its scale_factor is nan, wanted one finite number"),
         ({"scale_factor": np.float64([0.5, 0.25])}, "its scale_factor is "),
         ({"scale_factor": "much"}, "its scale_factor is much"),
         ({"scale_factor": 2.0, "add_offset": np.inf}, "its add_offset is inf"),

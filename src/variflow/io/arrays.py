@@ -43,7 +43,7 @@ class Array(Frames):
         if self._many:
             shape = self._array.shape
             raise ImageFileError(
-                self._path, f"an array of frames, of shape {shape}; one image is wanted, or read_frames"
+                self._path, f"an array of frames, of shape {shape}, wanted one image; variflow.read_frames reads them"
             )
 
     def _frame(self, index: int) -> npt.NDArray[Any]:
@@ -61,7 +61,7 @@ def is_stack(path: Path, shape: tuple[int, ...]) -> bool:
     """
     outer = len(shape) - frame_axes(shape)
     if outer not in (0, 1):
-        raise ImageFileError(path, f"an array of shape {shape}; (T, H, W) or (T, H, W, C) with C up to 16 is wanted")
+        raise ImageFileError(path, f"an array of shape {shape}, wanted (T, H, W) or (T, H, W, C) with C up to 16")
     return outer == 1
 
 

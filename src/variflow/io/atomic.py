@@ -111,7 +111,7 @@ def destination(path: str | os.PathLike[str]) -> Path:
     if not target.exists() or target.is_file():  # the standard output has no other name
         target = Path(os.path.realpath(path))
     if target.is_dir():
-        raise IsADirectoryError(f"{os.fspath(path)}: is a folder, the name of a file is wanted")
+        raise IsADirectoryError(f"{os.fspath(path)}: is a folder, wanted the name of a file")
     if target.exists() and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, "is there, and may not be written", os.fspath(path))
     if not target.exists() or target.is_file():

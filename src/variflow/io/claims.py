@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from variflow.base.kinds import is_number
 from variflow.io.errors import FileFormatError, FlowFileError
 
 DEFLATE = 1032
@@ -71,9 +72,9 @@ def _is_too_dense(needed: int, stored: int) -> bool:
     return needed > max(_PLAUSIBLE * stored, _LARGE)
 
 
-def checked_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+def check_flow_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Raise `FlowFileError` unless an array of this shape and type is a flow: real and (H, W, 2)."""
-    if dtype.kind not in "fiu":
+    if not is_number(dtype):
         raise FlowFileError(path, f"holds {dtype}, a flow is made of real numbers")
     if len(shape) != 3 or shape[2] != 2 or 0 in shape:
         hint = "; np.moveaxis(array, 0, -1) puts its axes in order" if len(shape) == 3 and shape[0] == 2 else ""
@@ -100,7 +101,7 @@ def as_flow(path: Path, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     FlowFileError
         If the array is no flow, or a displacement is finite but beyond float32.
     """
-    checked_shape(path, values.shape, values.dtype)
+    check_flow_shape(path, values.shape, values.dtype)
     with np.errstate(over="ignore"):
         flow = np.require(values, np.float32, ("C", "W"))
     unknown = ~np.isfinite(flow).all(axis=-1)

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from variflow.base.kinds import is_float
 from variflow.io import claims, extras
 from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
@@ -30,16 +31,6 @@ _PAIRS = (("u", "v"), ("R", "G"))
 
 def read(path: Path) -> npt.NDArray[np.float32]:
     """Read a flow from two channels of an OpenEXR file.
-
-    Parameters
-    ----------
-    path : Path
-        An existing file.
-
-    Returns
-    -------
-    flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels, NaN in both components where either is NaN or infinite.
 
     Raises
     ------
@@ -62,7 +53,7 @@ def _read(path: Path, trusted: bool) -> npt.NDArray[np.float32]:
             names = {channel.name for channel in header["channels"]}
         width, height = int(right) - int(left) + 1, int(bottom) - int(top) + 1
         if width < 1 or height < 1:
-            raise FlowFileError(path, f"its header says {width} x {height} pixels; both must be at least 1")
+            raise FlowFileError(path, f"its header says {width} x {height} pixels, wanted at least 1 x 1")
         pair = next((pair for pair in _PAIRS if names.issuperset(pair)), None)
         if pair is None:
             raise FlowFileError(path, f"has the channels {', '.join(sorted(names))}; a flow has u and v, or R and G")
@@ -77,21 +68,13 @@ def _read(path: Path, trusted: bool) -> npt.NDArray[np.float32]:
                 raise FlowFileError(path, "truncated, or its pixels are damaged")
             channels = file.channels()
             u, v = (np.array(channels[name].pixels) for name in pair)
-    if u.shape != (height, width) or v.shape != u.shape or (u.dtype.kind, v.dtype.kind) != ("f", "f"):
+    if u.shape != (height, width) or v.shape != u.shape or not (is_float(u.dtype) and is_float(v.dtype)):
         raise FlowFileError(path, f"its channels are {u.shape} {u.dtype} and {v.shape} {v.dtype}, no flow")
     return claims.as_flow(path, np.stack([u, v], axis=-1))
 
 
 def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
-    """Write a flow as the channels ``u`` and ``v`` of 32 bits, compressed unless it is large and constant.
-
-    Parameters
-    ----------
-    path : Path
-        Where it goes.
-    flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels, NaN where it is unknown.
-    """
+    """Write a flow as the channels ``u`` and ``v`` of 32 bits, compressed unless it is large and constant."""
     openexr = extras.load("OpenEXR")
     channels = {name: np.ascontiguousarray(flow[..., index]) for index, name in enumerate("uv")}
 

@@ -33,16 +33,6 @@ _UNKNOWN = 1.6666668e9
 def read(path: Path) -> npt.NDArray[np.float32]:
     """Read a ``.flo`` file.
 
-    Parameters
-    ----------
-    path : Path
-        An existing file.
-
-    Returns
-    -------
-    flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels, NaN in both components where it is unknown.
-
     Raises
     ------
     FlowFileError
@@ -56,7 +46,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
         if magic != _MAGIC:
             raise FlowFileError(path, f"not a .flo file: it begins with {header[:4]!r}, not with b'PIEH'")
         if width < 1 or height < 1:
-            raise FlowFileError(path, f"its header says {width} x {height} pixels; both must be at least 1")
+            raise FlowFileError(path, f"its header says {width} x {height} pixels, wanted at least 1 x 1")
         # Compared before anything is allocated: a header can claim any size.
         size, wanted = size_of(file), _HEADER.size + 8 * width * height
         if size != wanted:
@@ -74,13 +64,6 @@ def read(path: Path) -> npt.NDArray[np.float32]:
 def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     """Write a flow in the ``.flo`` format.
 
-    Parameters
-    ----------
-    path : Path
-        Where it goes.
-    flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels, finite, or NaN in both components where it is unknown.
-
     Raises
     ------
     ValueError
@@ -88,9 +71,8 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     """
     too_large = np.abs(flow) > _LARGEST_KNOWN
     if too_large.any():
-        raise ValueError(
-            f"flow: {int(too_large.any(axis=-1).sum())} pixels move by more than 1e9, which .flo cannot hold"
-        )
+        count = int(too_large.any(axis=-1).sum())
+        raise ValueError(f"flow has {count} pixels that move by more than 1e9 px, too much for .flo")
     values = np.where(np.isnan(flow), np.float32(_UNKNOWN), flow).astype("<f4", copy=False)
     height, width = values.shape[:2]
     with atomic(path) as file:

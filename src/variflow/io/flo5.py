@@ -26,16 +26,6 @@ EXTRA = "h5py"
 def read(path: Path) -> npt.NDArray[np.float32]:
     """Read a flow from the dataset ``flow`` of an HDF5 file.
 
-    Parameters
-    ----------
-    path : Path
-        An existing file.
-
-    Returns
-    -------
-    flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels, NaN in both components where either is NaN or infinite.
-
     Raises
     ------
     FlowFileError
@@ -51,20 +41,12 @@ def read(path: Path) -> npt.NDArray[np.float32]:
         if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
             raise FlowFileError(path, "its flow is no dataset with values")
         hdf5.check_dataset(path, dataset, size_of(stored), FlowFileError)
-        claims.checked_shape(path, dataset.shape, dataset.dtype)
+        claims.check_flow_shape(path, dataset.shape, dataset.dtype)
         return claims.as_flow(path, dataset[()])
 
 
 def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
-    """Write a flow in the layout of Spring, compressed unless it is large and the same everywhere.
-
-    Parameters
-    ----------
-    path : Path
-        Where it goes.
-    flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels, NaN where it is unknown.
-    """
+    """Write a flow in the layout of Spring, compressed unless it is large and the same everywhere."""
     h5py = extras.load("h5py")
 
     def pack(compress: bool) -> bytes:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from variflow.base.arrays import as_flow
+from variflow.base.arrays import as_flow, mark_unknown
 from variflow.io import exr, extras, flo, flo5, kitti, npy, npz, pfm, tiff, zarr_array
 from variflow.io.atomic import destination, folder_destination
 from variflow.io.errors import FlowFileError, explained
@@ -18,16 +18,25 @@ from variflow.io.errors import FlowFileError, explained
 class _Format(Protocol):
     """A flow format is a module with these, entered in the table below.
 
-    A module that needs a library of an extra names it as ``EXTRA``. What `write` gets is finite, or NaN in both
-    components. It writes through `variflow.io.atomic`.
+    A module that needs a library of an extra names it as ``EXTRA``.
     """
 
     @property
     def EXTENSIONS(self) -> tuple[str, ...]: ...
     @property
     def MAGICS(self) -> tuple[bytes, ...]: ...
-    def read(self, path: Path) -> npt.NDArray[np.float32]: ...
-    def write(self, path: Path, flow: npt.NDArray[np.float32]) -> None: ...
+
+    def read(self, path: Path) -> npt.NDArray[np.float32]:
+        """Read a flow (H, W, 2) from an existing file: in pixels, NaN in both components where it is unknown.
+
+        Raises
+        ------
+        FlowFileError
+            If the file is damaged, or holds no flow.
+        """
+
+    def write(self, path: Path, flow: npt.NDArray[np.float32]) -> None:
+        """Write a flow (H, W, 2), finite or NaN in both components, through `variflow.io.atomic`."""
 
 
 _FORMATS: tuple[_Format, ...] = (flo, kitti, pfm, flo5, npy, npz, tiff, exr, zarr_array)
@@ -117,9 +126,9 @@ def write_flow(path: str | os.PathLike[str], flow: npt.ArrayLike) -> None:
     single = as_flow(flow)
     infinite = np.isinf(single).any(axis=-1)
     if infinite.any():
-        raise ValueError(f"flow: {int(infinite.sum())} pixels are infinite or beyond float32; NaN marks unknown ones")
-    single[np.isnan(single).any(axis=-1)] = np.nan
-    known.write(Path(path), single)
+        count = int(infinite.sum())
+        raise ValueError(f"flow is infinite or beyond float32 at {count} pixels, wanted finite numbers or NaN")
+    known.write(Path(path), mark_unknown(single))
 
 
 def check_flow_path(path: str | os.PathLike[str]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.base.arrays import INTENSITIES, MOST_CHANNELS, read
+from variflow.base.kinds import is_float
 from variflow.io.atomic import atomic, destination
 from variflow.io.errors import ImageFileError
 
@@ -88,7 +89,7 @@ def as_pixels(image: npt.ArrayLike, extension: str, name: str) -> npt.NDArray[An
         raise TypeError(
             f"{name} has dtype {pixels.dtype}, {extension} takes {', '.join(wanted)}{_advice(pixels, wanted)}"
         )
-    if known is not None and pixels.dtype.kind == "f":
+    if known is not None and is_float(pixels.dtype):
         pixels = np.where(known, pixels, np.nan)
     elif known is not None:
         raise ValueError(f"{name} has masked pixels, which it cannot say; {name}.filled(...) gives them a value")
@@ -101,7 +102,7 @@ def as_pixels(image: npt.ArrayLike, extension: str, name: str) -> npt.NDArray[An
         raise ValueError(f"{name} has shape {pixels.shape}, wanted {shapes} at least one pixel{hint}")
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
-    if pixels.dtype.kind == "f" and pixels.dtype != np.float32:
+    if is_float(pixels.dtype) and pixels.dtype != np.float32:
         with np.errstate(over="ignore"):
             single = pixels.astype(np.float32)
         if (np.isinf(single) & np.isfinite(pixels)).any():
@@ -114,7 +115,7 @@ def _advice(pixels: npt.NDArray[Any], wanted: tuple[str, ...]) -> str:
     """Return how to convert what a format does not take."""
     best = "uint16" if "uint16" in wanted else "uint8"
     most = np.iinfo(best).max
-    if pixels.dtype.kind == "f":
+    if is_float(pixels.dtype):
         convert = f"numbers from 0 to 1 become that by ({most} * image).round().astype('{best}')"
     else:
         convert = f"numbers from 0 to {most} become that by image.astype('{best}')"

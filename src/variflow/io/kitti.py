@@ -31,16 +31,6 @@ _ZERO = 32768
 def read(path: Path) -> npt.NDArray[np.float32]:
     """Read a PNG that holds a flow.
 
-    Parameters
-    ----------
-    path : Path
-        An existing file.
-
-    Returns
-    -------
-    flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels, NaN in both components where it is unknown.
-
     Raises
     ------
     FlowFileError
@@ -63,13 +53,6 @@ def read(path: Path) -> npt.NDArray[np.float32]:
 def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     """Write a flow as KITTI does, rounded to 1/64 px.
 
-    Parameters
-    ----------
-    path : Path
-        Where it goes.
-    flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels, finite, or NaN in both components where it is unknown.
-
     Raises
     ------
     ValueError
@@ -81,8 +64,9 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     steps = np.rint(flow[known].astype(np.float64) * _STEPS) + _ZERO
     outside = ((steps < 0) | (steps > np.iinfo(np.uint16).max)).any(axis=-1)
     if outside.any():
+        count = int(outside.sum())
         raise ValueError(
-            f"flow: {int(outside.sum())} pixels move by less than -512 or more than 511.98, which a PNG cannot hold"
+            f"flow has {count} pixels that move by less than -512 or more than 511.98 px, too much for a PNG"
         )
     pixels = np.zeros((*flow.shape[:2], 3), np.uint16)
     pixels[known, :2] = steps

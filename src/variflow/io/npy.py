@@ -15,6 +15,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from variflow.base.kinds import is_real
 from variflow.io import claims
 from variflow.io.atomic import atomic
 from variflow.io.errors import FileFormatError, FlowFileError
@@ -44,16 +45,6 @@ class Header(NamedTuple):
 def read(path: Path) -> npt.NDArray[np.float32]:
     """Read a flow from a ``.npy`` file, of any real type and byte order.
 
-    Parameters
-    ----------
-    path : Path
-        An existing file.
-
-    Returns
-    -------
-    flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels, NaN in both components where either is NaN or infinite.
-
     Raises
     ------
     FlowFileError
@@ -61,21 +52,13 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     """
     with opened(path, FlowFileError) as file:
         header = read_header(path, file, size_of(file), FlowFileError)
-        claims.checked_shape(path, header.shape, header.dtype)
+        claims.check_flow_shape(path, header.shape, header.dtype)
         values = read_values(file, header)
     return claims.as_flow(path, values)
 
 
 def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
-    """Write a flow as a little-endian float32 array (H, W, 2).
-
-    Parameters
-    ----------
-    path : Path
-        Where it goes.
-    flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels, NaN where it is unknown.
-    """
+    """Write a flow as a little-endian float32 array (H, W, 2)."""
     values = flow.astype("<f4", copy=False)
     with atomic(path) as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(values))
@@ -113,13 +96,13 @@ def read_header(path: Path, file: IO[bytes], size: int, error: type[FileFormatEr
     start = file.tell()
     length = int.from_bytes(file.read(digits), "little")
     if length > _LONGEST_HEADER:
-        raise error(path, f"its header says of itself that it has {length} bytes, at most {_LONGEST_HEADER} are wanted")
+        raise error(path, f"its header claims a length of {length} bytes, wanted at most {_LONGEST_HEADER}")
     file.seek(start)
     header = Header(*read_version(file))
-    if header.dtype.kind not in "fiub":
-        raise error(path, f"holds {header.dtype}, real numbers are wanted")
+    if not is_real(header.dtype):
+        raise error(path, f"holds {header.dtype}, wanted real numbers")
     if any(length < 1 for length in header.shape):
-        raise error(path, f"its header says the shape {header.shape}; every length must be at least 1")
+        raise error(path, f"its header says the shape {header.shape}, wanted lengths of at least 1")
     wanted = file.tell() + math.prod(header.shape) * header.dtype.itemsize
     if size != wanted:
         fault = "truncated" if size < wanted else "trailing data"

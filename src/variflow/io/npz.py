@@ -25,16 +25,6 @@ MAGICS = (b"PK\x03\x04",)
 def read(path: Path) -> npt.NDArray[np.float32]:
     """Read a flow from a ``.npz`` file: its array ``flow``, its arrays ``u`` and ``v``, or its only array.
 
-    Parameters
-    ----------
-    path : Path
-        An existing file.
-
-    Returns
-    -------
-    flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels, NaN in both components where either is NaN or infinite.
-
     Raises
     ------
     FlowFileError
@@ -54,20 +44,12 @@ def read(path: Path) -> npt.NDArray[np.float32]:
         values = [_read_member(path, archive, member) for member in members]
     if len({array.shape for array in values}) > 1:
         shapes = " and ".join(str(array.shape) for array in values)
-        raise FlowFileError(path, f"its u and v have the shapes {shapes}; they must be the same")
+        raise FlowFileError(path, f"its u and v have the shapes {shapes}, wanted the same")
     return claims.as_flow(path, values[0] if len(values) == 1 else np.stack(values, axis=-1))
 
 
 def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
-    """Write a flow as the array ``flow``, compressed unless it is large and the same everywhere.
-
-    Parameters
-    ----------
-    path : Path
-        Where it goes.
-    flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels, NaN where it is unknown.
-    """
+    """Write a flow as the array ``flow``, compressed unless it is large and the same everywhere."""
 
     def pack(compress: bool) -> bytes:
         memory = io.BytesIO()

@@ -32,16 +32,6 @@ _LONGEST_HEADER = 200
 def read(path: Path) -> npt.NDArray[np.float32]:
     """Read a ``.pfm`` file of three channels, of which the third is not looked at.
 
-    Parameters
-    ----------
-    path : Path
-        An existing file.
-
-    Returns
-    -------
-    flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels, NaN in both components where either is infinite or NaN.
-
     Raises
     ------
     FlowFileError
@@ -56,7 +46,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
             raise FlowFileError(path, f"not a .pfm file: it begins with {start[:16]!r}, not with PF, size and scale")
         width, height, scale = int(header[1]), int(header[2]), float(header[3])
         if width < 1 or height < 1:
-            raise FlowFileError(path, f"its header says {width} x {height} pixels; both must be at least 1")
+            raise FlowFileError(path, f"its header says {width} x {height} pixels, wanted at least 1 x 1")
         if abs(scale) != 1:
             raise FlowFileError(path, f"its scale is {scale:g}; a flow in pixels has 1 (big-endian) or -1")
         size, wanted = size_of(file), header.end() + 12 * width * height
@@ -71,15 +61,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
 
 
 def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
-    """Write a flow as ``.pfm``, little-endian.
-
-    Parameters
-    ----------
-    path : Path
-        Where it goes.
-    flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels, finite, or NaN in both components where it is unknown.
-    """
+    """Write a flow as ``.pfm``, little-endian."""
     height, width = flow.shape[:2]
     values = np.zeros((height, width, 3), "<f4")
     values[..., :2] = np.where(np.isnan(flow), np.inf, flow)[::-1]

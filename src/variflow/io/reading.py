@@ -91,7 +91,7 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
         if isinstance(frames, arrays.Array):
             frames.refuse_stack()
         if len(frames) > 1:
-            raise ImageFileError(path, f"holds {len(frames)} images; one image is wanted, or read_frames")
+            raise ImageFileError(path, f"holds {len(frames)} images, wanted one; variflow.read_frames reads several")
         return frames[0]
 
 
@@ -213,7 +213,7 @@ class Files(Frames):
 
     def __init__(self, paths: Sequence[str | os.PathLike[str]]) -> None:
         if not paths:
-            raise ValueError("source: it is empty, one file at least is wanted")
+            raise ValueError("source is empty, wanted at least one file")
         for path in paths:
             if not _named(path)[0].exists():
                 raise FileNotFoundError(f"{os.fspath(path)}: no such file")
@@ -252,7 +252,7 @@ def _opened(path: Path, variable: str | None, one: bool) -> Frames:
             raise ImageFileError(path, f"holds a flow, {_ADVICE['flow']}")
         return Measured(path, found)
     if variable is not None:
-        raise ImageFileError(path, f"is {content.name}, which has no variables; {variable!r} is asked for")
+        raise ImageFileError(path, f"is {content.name}, which has no variables, and so no {variable!r}")
     stream = content.name == "a JPEG" and begins_stream(path)
     if stream:
         content = Content("a video (Motion JPEG)", "video")

@@ -84,11 +84,10 @@ class Frames(Sequence[npt.NDArray[Any]]):
         try:
             wanted = operator.index(index)
         except TypeError:
-            kind = type(index).__name__
-            raise TypeError(f"frame {index!r} is asked for, a {kind}; wanted a whole number or a slice") from None
+            raise TypeError(f"index is {index!r}, wanted a whole number or a slice") from None
         wanted += len(self) if wanted < 0 else 0
         if wanted < 0 or not self._reaches(wanted):
-            raise IndexError(f"frame {index} is asked for, there are {len(self)} in {self._source}")
+            raise IndexError(f"index is {index}, wanted one of the {len(self)} frames of {self._source}")
         return self._frame(wanted)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.base.arrays import INTENSITIES, MOST_CHANNELS, read
+from variflow.base.kinds import is_float
 from variflow.io import extras, zarr_array
 from variflow.io.atomic import atomic, folder_beside
 from variflow.io.errors import ImageFileError
@@ -90,16 +91,16 @@ def _alike(frames: Iterable[npt.ArrayLike], convert: Callable[[Any, str], npt.ND
         first = kind if first is None else first
         if kind != first:
             said, wanted = (f"{dtype} of shape {shape}" for shape, dtype in (kind, first))
-            raise ValueError(f"frames: frame {number} is {said}, and the first is {wanted}; they must be alike")
+            raise ValueError(f"frame {number} is {said}, wanted {wanted}, as the first")
         yield convert(given if known is None else np.ma.array(given, mask=~known), f"frame {number}")
     if first is None:
-        raise ValueError("frames: there are none, one at least is wanted")
+        raise ValueError("frames is empty, wanted at least one frame")
 
 
 def _as_numbers(frame: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     """Return a frame as it lies in an array of frames."""
     if isinstance(frame, np.ma.MaskedArray):
-        if frame.dtype.kind != "f":
+        if not is_float(frame.dtype):
             raise ValueError(f"{name} has masked pixels, which it cannot say; filled(...) gives them a value")
         frame = frame.filled(np.nan)
     channels = frame.shape[2:]
@@ -160,7 +161,7 @@ def _write_zarr(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) -
 
 def _write_folder(path: Path, frames: Iterable[npt.ArrayLike]) -> None:
     if path.name.count("*") != 1 or "*" in os.fspath(path.parent):
-        raise ValueError(f"path is {os.fspath(path)!r}; one star is wanted, in the name of the files")
+        raise ValueError(f"path is {os.fspath(path)!r}, wanted one star, in the name of the files")
     folder, extension = path.parent, path.suffix.lower()
     check_image_path(folder.parent / path.name.replace("*", "0"))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from variflow.base.kinds import is_float
 from variflow.io import claims, tiff_pages
 from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
@@ -19,16 +20,7 @@ MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 def read(path: Path) -> npt.NDArray[np.float32]:
     """Read a flow from a TIFF of two float planes: two pages, two separate samples, or two samples a pixel.
 
-    Parameters
-    ----------
-    path : Path
-        An existing file.
-
-    Returns
-    -------
-    flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels, NaN in both components where either is NaN, infinite, or what the file says is
-        missing (GDAL_NODATA).
+    Samples that the file says are missing (GDAL_NODATA) are NaN.
 
     Raises
     ------
@@ -39,22 +31,14 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     planes = [pages.stored(index) for index in range(min(len(pages), 3))]
     if len(planes) == 2 and planes[0].ndim == 2:
         planes = [np.stack(planes, axis=-1)]
-    if len(planes) != 1 or planes[0].shape[2:] != (2,) or pages.stored_type.kind != "f":
+    if len(planes) != 1 or planes[0].shape[2:] != (2,) or not is_float(pages.stored_type):
         said = " x ".join(map(str, planes[0].shape))
         raise FlowFileError(path, f"holds {len(pages)} x {said} of {pages.stored_type}; a flow is two planes of float")
     return claims.as_flow(path, planes[0])
 
 
 def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
-    """Write a flow as two pages of float32, first u, then v, uncompressed.
-
-    Parameters
-    ----------
-    path : Path
-        Where it goes.
-    flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels, NaN where it is unknown.
-    """
+    """Write a flow as two pages of float32, first u, then v, uncompressed."""
     import tifffile
 
     planes = np.ascontiguousarray(np.moveaxis(flow, -1, 0))

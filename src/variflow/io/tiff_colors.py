@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.base.errors import warn
+from variflow.base.kinds import is_float, is_real
 
 _GRAY, _WHITE_ZERO, _RGB, _PALETTE, _INK, _YCBCR = 1, 0, 2, 3, 5, 6
 _BANDS = {_WHITE_ZERO: 1, _GRAY: 1, _RGB: 3, _PALETTE: 1, _INK: 4, _YCBCR: 3}
@@ -26,12 +27,12 @@ def problem(page: Any) -> str | None:
     if page.dtype is None or page.shape is None or 0 in page.shape or not page.shape:
         return "has no pixels, or none of a known type"
     if page.axes not in ("YX", "YXS", "SYX"):
-        return f"holds a volume (axes {page.axes}) in one page; pages of one image each are wanted"
-    if page.dtype.kind not in "fiub":
-        return f"holds {page.dtype}, real numbers are wanted"
+        return f"holds a volume (axes {page.axes}) in one page, wanted one image a page"
+    if not is_real(page.dtype):
+        return f"holds {page.dtype}, wanted real numbers"
     if photometric not in _BANDS:
         said = getattr(page.photometric, "name", f"of the unknown kind {photometric}")
-        return f"its colours are {said}; gray, RGB, CMYK, YCbCr or a palette is wanted"
+        return f"its colours are {said}, wanted gray, RGB, CMYK, YCbCr or a palette"
     if page.samplesperpixel - alphas(page) < _BANDS[photometric]:
         return f"has {page.samplesperpixel} samples a pixel, {_NAMES[photometric]} needs {_BANDS[photometric]} or more"
     if photometric == _PALETTE and (page.colormap is None or page.dtype.kind not in "ub"):
@@ -91,7 +92,7 @@ def pixels(path: Path, stored: npt.NDArray[Any], page: Any) -> npt.NDArray[Any]:
         return image
     if photometric not in (_GRAY, _WHITE_ZERO) and missing.ndim == 3:  # a colour is missing if all of it is
         missing = missing.all(axis=2)
-    if image.dtype.kind != "f":
+    if not is_float(image.dtype):
         image = image.astype(np.float32 if image.dtype.itemsize < 4 else np.float64)
     image[missing] = np.nan
     return image
@@ -105,7 +106,7 @@ def missing_samples(path: Path, stored: npt.NDArray[Any], page: Any) -> npt.NDAr
     number = nodata(path, page, stored.dtype)
     if number is None:
         return None
-    if stored.dtype.kind != "f":
+    if not is_float(stored.dtype):
         return np.asarray(stored == number)
     step = max(2 * float(np.finfo(stored.dtype).eps), 1e-14)
     with np.errstate(over="ignore"):
@@ -126,7 +127,7 @@ def nodata(path: Path, page: Any, dtype: np.dtype[Any]) -> Any:
         return None
     if np.isnan(number):
         return None
-    if dtype.kind == "f":
+    if is_float(dtype):
         limit = float(np.finfo(dtype).max)  # the digits of the largest number, cut off, may round beyond it
         return dtype.type(number if "inf" in text.lower() else min(max(number, -limit), limit))
     low, high = (0, 1) if dtype == np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)
@@ -151,7 +152,7 @@ def _painted(indices: npt.NDArray[Any], colormap: npt.NDArray[Any]) -> npt.NDArr
 
 def _printed(ink: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Turn cyan, magenta, yellow and black into RGB, as if the inks were ideal."""
-    if ink.dtype.kind == "f":
+    if is_float(ink.dtype):
         return np.asarray((1 - ink[..., :3]) * (1 - ink[..., 3:4]))
     full = np.iinfo(ink.dtype).max
     wide = ink.astype(np.uint64)
@@ -163,7 +164,7 @@ def _printed(ink: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _from_ycbcr(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Turn luma and two differences into RGB, by the constants of JPEG."""
     if image.dtype != np.uint8:
-        raise ValueError(f"its colours are YCbCr of {image.dtype}; uint8 is wanted")
+        raise ValueError(f"its colours are YCbCr of {image.dtype}, wanted uint8")
     luma, blue, red = np.moveaxis(image[..., :3].astype(np.float64), -1, 0)
     blue, red = blue - 128, red - 128
     colors = (luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from variflow.base.arrays import MOST_CHANNELS
 from variflow.base.errors import warn
+from variflow.base.kinds import is_float
 from variflow.io import claims, tiff_colors
 from variflow.io.errors import FileFormatError, ImageFileError, explained
 from variflow.io.opening import held, size_of
@@ -123,7 +124,7 @@ class Pages(Frames):
         if not self._masks:
             return image
         usable = self._stored(self._masks[index]) != 0
-        if image.dtype.kind != "f":
+        if not is_float(image.dtype):
             image = image.astype(np.float32 if image.dtype.itemsize < 4 else np.float64)
         image[~usable] = np.nan
         return image

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.base.arrays import MOST_CHANNELS
+from variflow.base.kinds import is_float, is_integer, is_real
 from variflow.io.errors import ImageFileError, explained
 from variflow.io.opening import identity
 from variflow.io.sequences import Frames, plain
@@ -87,15 +88,15 @@ class Measured(Frames):
 
     def __init__(self, path: Path, variable: Variable) -> None:
         self._path, self._variable = path, variable
-        if variable.dtype.kind not in "fiub":
-            raise ImageFileError(path, f"its variable {variable.name} holds {variable.dtype}, real numbers are wanted")
+        if not is_real(variable.dtype):
+            raise ImageFileError(path, f"its variable {variable.name} holds {variable.dtype}, wanted real numbers")
         self._places = _long_axes(variable)
         channels = _has_channels(variable, self._places)
         self._many = len(self._places) - channels == 3
         if len(self._places) - channels not in (2, 3) or 0 in variable.shape:
             raise ImageFileError(
                 path,
-                f"its variable {variable.name} has the axes {_said_axes(variable)}; (y, x) or (time, y, x) are wanted, "
+                f"its variable {variable.name} has the axes {_said_axes(variable)}, wanted (y, x) or (time, y, x), "
                 f"and up to {MOST_CHANNELS} channels last. Choose a part, as with xarray, and give the array",
             )
 
@@ -142,7 +143,7 @@ def chosen(path: Path, name: str | None, variables: Sequence[Variable]) -> Varia
     frames = [
         one
         for one in variables
-        if one.dtype.kind in "fiub" and len(one.shape) > 1 and sum(length != 1 for length in one.shape) > 1
+        if is_real(one.dtype) and len(one.shape) > 1 and sum(length != 1 for length in one.shape) > 1
         and one.name not in others
     ]  # fmt: skip
     if name is not None:
@@ -171,14 +172,14 @@ def _listed(names: Sequence[str]) -> str:
 def decoded(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> npt.NDArray[Any]:
     """Return what stored numbers mean, by the conventions CF and ODIM; NaN where they are missing."""
     unsigned = _text(attributes.get("_Unsigned")).lower()
-    if unsigned in ("true", "false") and values.dtype.kind in "iu":
+    if unsigned in ("true", "false") and is_integer(values.dtype):
         values = values.view(f"{values.dtype.byteorder}{'u' if unsigned == 'true' else 'i'}{values.dtype.itemsize}")
     scale = _number(attributes, "scale_factor", "gain")
     offset = _number(attributes, "add_offset", "offset" if "gain" in attributes else "add_offset")
     if scale == 0:
         raise ValueError("what it says to multiply its numbers by is 0")
     fills = [number for key in ("_FillValue", "missing_value", "nodata") for number in _numbers(attributes, key)]
-    if values.dtype.kind == "f":
+    if is_float(values.dtype):
         fills.append(_NEVER_WRITTEN)
     missing = np.zeros(values.shape, bool)
     for number in fills:
@@ -187,7 +188,7 @@ def decoded(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> npt.NDAr
     undetected = np.zeros(values.shape, bool)
     for number in _numbers(attributes, "undetect"):
         undetected |= _equal(values, number) & ~missing
-    said = fills if values.dtype.kind != "f" else []
+    said = fills if not is_float(values.dtype) else []
     changed = scale is not None or offset is not None or (low, high) != (-np.inf, np.inf)
     if not (said or changed or undetected.any() or missing.any()):
         return values
@@ -202,7 +203,7 @@ def decoded(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> npt.NDAr
     if not of_stored:
         missing |= ~((image >= low) & (image <= high))
     image[missing] = np.nan
-    return image.astype(values.dtype if values.dtype.kind == "f" else kind)
+    return image.astype(values.dtype if is_float(values.dtype) else kind)
 
 
 def _valid_range(attributes: Mapping[str, Any], stored: np.dtype[Any]) -> tuple[float, float, bool]:
@@ -211,7 +212,7 @@ def _valid_range(attributes: Mapping[str, Any], stored: np.dtype[Any]) -> tuple[
     low = both[:1] or _numbers(attributes, "valid_min") or [-np.inf]
     high = both[1:2] or _numbers(attributes, "valid_max") or [np.inf]
     found = [attributes[key] for key in ("valid_range", "valid_min", "valid_max") if key in attributes]
-    of_stored = all(np.asarray(bound).dtype.kind == stored.kind or stored.kind == "f" for bound in found)
+    of_stored = all(np.asarray(bound).dtype.kind == stored.kind or is_float(stored) for bound in found)
     if of_stored and stored.kind == "u":  # bounds of unsigned numbers, which old files store as signed ones
         low, high = [number + 2.0 ** (8 * stored.itemsize) * (number < 0) for number in (low[0], high[0])], []
         low, high = low[:1], low[1:]
@@ -220,7 +221,7 @@ def _valid_range(attributes: Mapping[str, Any], stored: np.dtype[Any]) -> tuple[
 
 def _equal(values: npt.NDArray[Any], number: float) -> npt.NDArray[np.bool_]:
     """Tell which stored numbers are this one, as far as their type can hold it."""
-    if values.dtype.kind == "f":
+    if is_float(values.dtype):
         with np.errstate(over="ignore"):
             return np.asarray(values == values.dtype.type(number))
     if values.dtype.kind == "u" and number < 0:  # the same bits, written as a signed number
@@ -240,7 +241,7 @@ def _number(attributes: Mapping[str, Any], *names: str) -> float | None:
         if name in attributes:
             found = set(_numbers(attributes, name))
             if len(found) != 1 or not np.isfinite(number := found.pop()):
-                raise ValueError(f"its {name} is {_text(attributes[name])}, one finite number is wanted")
+                raise ValueError(f"its {name} is {_text(attributes[name])}, wanted one finite number")
             return number
     return None
 
@@ -250,7 +251,7 @@ def _numbers(attributes: Mapping[str, Any], name: str) -> list[float]:
     if name not in attributes:
         return []
     value = np.ravel(np.asarray(attributes[name]))
-    if value.dtype.kind in "fiub":
+    if is_real(value.dtype):
         return [float(number) for number in value]
     text = _text(attributes[name])
     try:

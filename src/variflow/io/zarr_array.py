@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from variflow.base.kinds import is_real
 from variflow.io import claims, extras
 from variflow.io.atomic import folder_beside
 from variflow.io.errors import FileFormatError, FlowFileError, explained
@@ -35,16 +36,7 @@ def is_zarr(path: Path) -> bool:
 def read(path: Path) -> npt.NDArray[np.float32]:
     """Read a flow from a Zarr array.
 
-    Parameters
-    ----------
-    path : Path
-        An existing folder.
-
-    Returns
-    -------
-    flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels, NaN in both components where either is NaN or infinite. A chunk that was never
-        written holds what the array says for that case.
+    A chunk that was never written holds what the array says for that case.
 
     Raises
     ------
@@ -53,21 +45,13 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     """
     with steady_folder(path, FlowFileError):
         array = open_array(path, FlowFileError)
-        claims.checked_shape(path, array.shape, array.dtype)
+        claims.check_flow_shape(path, array.shape, array.dtype)
         check_size(path, array, array.shape, FlowFileError)
         return claims.as_flow(path, np.asarray(array[...]))
 
 
 def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
-    """Write a flow as a Zarr array of version 3 in chunks of 1024 x 1024 pixels, compressed without loss.
-
-    Parameters
-    ----------
-    path : Path
-        A folder to be made.
-    flow : float32 (H, W, 2)
-        Displacement (u, v) in pixels, NaN where it is unknown.
-    """
+    """Write a flow as a Zarr array of version 3 in chunks of 1024 x 1024 pixels, compressed without loss."""
     zarr = extras.load("zarr")
     everything = {"write_empty_chunks": True}  # nobody would believe a large flow of no bytes
     chunks = (min(1024, flow.shape[0]), min(1024, flow.shape[1]), 2)
@@ -105,8 +89,8 @@ def open_array(path: Path, error: type[FileFormatError]) -> Any:
         array = zarr.open(path, mode="r")
     if not isinstance(array, zarr.Array):
         raise error(path, f"a group of Zarr arrays ({', '.join(sorted(array)[:8]) or 'empty'}); name one of them")
-    if array.dtype.kind not in "fiub" or 0 in array.shape or array.ndim == 0:
-        raise error(path, f"a Zarr array of {array.dtype} and shape {array.shape}; real numbers are wanted")
+    if not is_real(array.dtype) or 0 in array.shape or array.ndim == 0:
+        raise error(path, f"a Zarr array of {array.dtype} and shape {array.shape}, wanted real numbers")
     return array
 
 
