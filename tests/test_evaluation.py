@@ -120,7 +120,7 @@ def test_means_over_pairs_and_over_pixels_by_hand():
     table.add(key | {"pair": "b", "pixels": 300, "epe": 2.0, "a50": 3.0})
     assert table.means() == {("d", "m"): {"pixels": 400, "epe": 1.5, "a50": 2.0, "pixels_s40+": 10, "epe_s40+": 8.0}}
     assert table.means("pixels") == {("d", "m"): {"pixels": 400, "epe": 1.75, "pixels_s40+": 10, "epe_s40+": 8.0}}
-    with pytest.raises(ValueError, match=r"^over:"):
+    with pytest.raises(ValueError, match=r"^over is"):
         table.means("frames")
 
 
@@ -196,7 +196,7 @@ def test_what_is_done_is_not_done_again(pairs, tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_evaluated_is_named(pairs, tmp_path):
-    with pytest.raises(ValueError, match=r"^models: names that differ"):
+    with pytest.raises(ValueError, match=r"^models has the names"):
         evaluate([pairs], ["still", "still"])
     with pytest.raises(ValueError, match="no truth"):
         measure(np.zeros((1, 4, 2)), Sample("none", *np.zeros((2, 1, 4))))

@@ -96,7 +96,7 @@ def test_what_holds_no_frames(tmp_path):
             read_frames(source)
     with pytest.raises(ImageFileError, match="a folder without images"):
         read_frames(tmp_path)
-    with pytest.raises(ValueError, match="source: it is empty"):
+    with pytest.raises(ValueError, match="source is empty"):
         read_frames([])
     for name in ("a.png", "a.jpg", "a.tif", "a.npy"):
         (tmp_path / name).write_bytes(b"no frame at all")

@@ -115,7 +115,7 @@ def _shown(value: Any) -> str:
 
 def _bounds(least: float, above: float, most: float, below: float) -> str:
     if most < math.inf:
-        return f" from {least:g} to {most:g}"
+        return f" from {least:g} to {most:g}" if least > -math.inf else f" above {above:g} and up to {most:g}"
     low = f" above {above:g}" if above > -math.inf else f" of at least {least:g}" if least > -math.inf else ""
     return f"{low} and below {below:g}" if below < math.inf else low
 
