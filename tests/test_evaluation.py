@@ -198,7 +198,7 @@ def test_what_is_done_is_not_done_again(pairs, tmp_path, monkeypatch):
 def test_what_cannot_be_evaluated_is_named(pairs, tmp_path):
     with pytest.raises(ValueError, match=r"^models has the names"):
         evaluate([pairs], ["still", "still"])
-    with pytest.raises(ValueError, match="no truth"):
+    with pytest.raises(ValueError, match="has no flow"):
         measure(np.zeros((1, 4, 2)), Sample("none", *np.zeros((2, 1, 4))))
     with pytest.raises(ValueError, match=r"^datasets has no pair with a true flow"):
         evaluate([pairs[2:]], ["still"])

@@ -143,7 +143,7 @@ def test_frames_that_cannot_be_written_leave_nothing(tmp_path, name):
 
     for given, error, said in (
         ([], ValueError, "frames is empty, wanted"),
-        ([frames[0], frames[0, 1:]], ValueError, "frame 1 is uint8 of shape .* the first is uint8 of shape"),
+        ([frames[0], frames[0, 1:]], ValueError, "frame 1 is uint8 of shape .*, wanted uint8 of shape"),
         ([frames[0], frames[0].astype("u2")], ValueError, "frame 1 is uint16"),
         (fails(), RuntimeError, "no more"),
         ([frames[0, 0]], ValueError, "frame 0 has shape"),

@@ -91,7 +91,7 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
         if isinstance(frames, arrays.Array):
             frames.refuse_stack()
         if len(frames) > 1:
-            raise ImageFileError(path, f"holds {len(frames)} images, wanted one; variflow.read_frames reads several")
+            raise ImageFileError(path, f"holds {len(frames)} images, wanted one image; variflow.read_frames reads them")
         return frames[0]
 
 
