@@ -529,5 +529,5 @@ def test_twin_errors_name_the_argument() -> None:
         _twins.warp(PLANES, (FLOW, FLOW[:5]))
     with pytest.raises(ValueError, match=r"^axis is 'z'"):
         _twins.derivative(PLANES, "z")
-    with pytest.raises(ValueError, match="^planes has shape"):
+    with pytest.raises(ValueError, match=r"^planes has shape"):
         _twins.derivative(PLANES[0, 0], "x")

@@ -140,5 +140,5 @@ def test_result_does_not_depend_on_the_number_of_threads() -> None:
 def test_errors_name_the_argument() -> None:
     with pytest.raises(ValueError, match=r"`planes`.*\(6, 7\)"):
         _core.spline_coefficients(np.zeros((6, 7), np.float32))
-    with pytest.raises(ValueError, match="^planes has shape"):
+    with pytest.raises(ValueError, match=r"^planes has shape"):
         _twins.spline_coefficients(np.zeros(7, np.float32))
