@@ -232,3 +232,12 @@ def test_a_mismatch_makes_occlusion_of_a_miss():
     assert not occluded(flow, backward, comparison(0)).any()
     assert occluded(flow, backward, comparison(3)).all()
     assert not occluded(flow, flow, comparison(3)).any()
+
+
+@pytest.mark.parametrize("gain", [0.6, 0.75])
+def test_frames_are_compared_in_the_light_that_was_found(gain):
+    pair = scene(1)
+    darker = (pair.frame1 * gain + 30).astype(np.uint8)
+    alike, lit = (variflow.estimate(pair.frame0, frame, MODEL)._comparison for frame in (pair.frame1, darker))
+    apart = np.median(np.abs(alike.mismatch - lit.mismatch))
+    assert apart < 0.5 * np.median(alike.mismatch)  # 13 to 23 times that in the light as it came
