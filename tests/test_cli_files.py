@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import variflow
 from variflow import cli, models
-from variflow.cli.outputs import same_place
+from variflow.cli.outputs import is_same_place
 from variflow.datasets import synthetic
 
 SOURCE = str(Path(variflow.__file__).parents[1])
@@ -127,11 +127,11 @@ def test_other_commands_do_not_write_over_what_they_read(folder):
 
 
 def test_names_that_differ_in_case_are_one_where_the_file_system_says_so(folder, monkeypatch):
-    assert not same_place(Path("Flow.png"), Path("flow.png"))
+    assert not is_same_place(Path("Flow.png"), Path("flow.png"))
     monkeypatch.setattr("variflow.cli.outputs._ignores_case", lambda folder: True)
-    assert same_place(Path("Flow.png"), Path("flow.png"))
-    assert same_place(Path("\u00e4.png"), Path("a\u0308.png"))
-    assert not same_place(Path("flow.png"), Path("flaw.png"))
+    assert is_same_place(Path("Flow.png"), Path("flow.png"))
+    assert is_same_place(Path("\u00e4.png"), Path("a\u0308.png"))
+    assert not is_same_place(Path("flow.png"), Path("flaw.png"))
 
 
 def test_one_device_takes_one_output_and_nowhere_takes_them_all(folder):

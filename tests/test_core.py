@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from variflow import _core
-from variflow.images.resampling import stacked
+from variflow.images.resampling import stack
 
 Array = NDArray[np.float32]
 Task = Callable[[], Array]
@@ -349,14 +349,14 @@ def test_median_of_every_pattern_of_zeros_and_ones() -> None:
 def test_neighbouring_planes_are_stacked_without_a_copy() -> None:
     whole = random_planes(4, (5, 6))
     u, v = whole[1:3]
-    assert np.shares_memory(stacked((u, v)), whole)
+    assert np.shares_memory(stack((u, v)), whole)
     for planes in [(v, u), (u, u), (whole[0], v), (u, v[::-1]), (u[:, ::-1], v), (u, v.copy()), (whole[3], u)]:
-        found = stacked(planes)
+        found = stack(planes)
         assert not np.shares_memory(found, whole)
         np.testing.assert_array_equal(found, np.stack(planes))
-    np.testing.assert_array_equal(stacked((u,)), u[None])
+    np.testing.assert_array_equal(stack((u,)), u[None])
     every_other = whole[::2]
-    np.testing.assert_array_equal(stacked(tuple(every_other)), every_other)
+    np.testing.assert_array_equal(stack(tuple(every_other)), every_other)
 
 
 # All kernels

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import variflow
-from variflow.base.cpus import cpu_quota
+from variflow.base.cpus import find_quota
 
 TOGETHER = "sys/fs/cgroup"
 binds = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to CPUs")
@@ -69,7 +69,7 @@ def test_quotas_of_cgroups(tmp_path, files, quota):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    assert cpu_quota(tmp_path) == quota
+    assert find_quota(tmp_path) == quota
 
 
 def printed(code, **environment):

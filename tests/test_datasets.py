@@ -8,7 +8,7 @@ import pytest
 
 import variflow
 from variflow import datasets
-from variflow.datasets.dataset import following
+from variflow.datasets.dataset import find_next_frame
 from variflow.datasets.published import BUILDERS
 from variflow.io import FileFormatError
 
@@ -226,7 +226,7 @@ def test_what_does_not_fit_is_an_error(tmp_path):
 def test_following_counts_on():
     names = {"000000_10.png": "000000_11.png", "0006.webp": "0007.webp", "a_099.jpg": "a_100.jpg", "x9.png": "x10.png"}
     for name, wanted in names.items():
-        assert following(datasets.dataset.Path(name)).name == wanted
+        assert find_next_frame(datasets.dataset.Path(name)).name == wanted
 
 
 SHARED = {

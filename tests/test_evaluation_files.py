@@ -19,9 +19,9 @@ import variflow
 from variflow import VariflowWarning, datasets, evaluation, models
 from variflow.datasets import Sample, synthetic
 from variflow.evaluation import COLUMNS, Table, evaluate, report
-from variflow.evaluation.digests import digest_of_sample, digest_of_settings
+from variflow.evaluation.digests import digest_sample, digest_settings
 from variflow.io import atomic
-from variflow.io.locking import locked
+from variflow.io.locking import lock_folder
 
 
 @pytest.fixture(autouse=True)
@@ -103,13 +103,13 @@ def test_a_file_that_is_replaced_is_measured_again(tmp_path, runs, name):
 def test_every_part_of_a_sample_counts(part):
     marks = np.zeros((12, 16), bool)
     whole = sample(occlusion=marks, valid=~marks, foreground=marks, between=np.zeros((12, 16)))
-    assert digest_of_sample(whole) == digest_of_sample(replace(whole, name="b"))
+    assert digest_sample(whole) == digest_sample(replace(whole, name="b"))
     changed = np.array(getattr(whole, part))
     changed.flat[0] = not changed.flat[0]
-    assert digest_of_sample(whole) != digest_of_sample(replace(whole, **{part: changed}))
+    assert digest_sample(whole) != digest_sample(replace(whole, **{part: changed}))
     if part not in ("frame0", "frame1"):
-        assert digest_of_sample(whole) != digest_of_sample(replace(whole, **{part: None}))
-    assert digest_of_sample(sample()) != digest_of_sample(sample(frame0=sample().frame0.reshape(16, 12, 3)))
+        assert digest_sample(whole) != digest_sample(replace(whole, **{part: None}))
+    assert digest_sample(sample()) != digest_sample(sample(frame0=sample().frame0.reshape(16, 12, 3)))
 
 
 def test_rows_of_another_model_on_files_that_are_gone_are_left_out(tmp_path):
@@ -142,12 +142,12 @@ def test_settings_are_told_apart_to_the_last_number():
     other = weights.copy()
     other[2500] = 2
     values = [weights, other, weights[:-1], weights.astype("f4"), power(2), power(3), power(2, lambda x: x + 2), scaled]
-    digests = [digest_of_settings(value) for value in [*values, again, (1, 2), (1, (2,)), ("1", 2), {"a", "b"}]]
+    digests = [digest_settings(value) for value in [*values, again, (1, 2), (1, (2,)), ("1", 2), {"a", "b"}]]
     assert len(set(digests)) == len(digests)
-    assert digest_of_settings(power(2)) == digest_of_settings(power(2))
+    assert digest_settings(power(2)) == digest_settings(power(2))
     global _FACTOR
     _FACTOR = 3.0
-    assert digest_of_settings(scaled) != digests[7]
+    assert digest_settings(scaled) != digests[7]
     _FACTOR = 2.0
 
 
@@ -292,7 +292,7 @@ def test_a_lock_goes_with_the_process_that_had_it(tmp_path):
         had = threading.Event()
 
         def wait():
-            with locked(tmp_path):
+            with lock_folder(tmp_path):
                 had.set()
 
         waiting = threading.Thread(target=wait)

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from variflow import view, write_flow, write_image
 from variflow.evaluation import Table
 from variflow.io import atomic, check_flow_path, check_image_path, read_flow, read_image, write_frames
-from variflow.io.atomic import folder_beside
+from variflow.io.atomic import atomic_folder
 
 posix = pytest.mark.skipif(os.name == "nt", reason="limits, signals, links and permissions of POSIX")
 
@@ -172,7 +172,7 @@ def test_what_fails_in_the_middle(tmp_path, error):
                 file.write(part)
 
     def write_folder():
-        with folder_beside(tmp_path / "a.zarr") as folder:
+        with atomic_folder(tmp_path / "a.zarr") as folder:
             for part in parts():
                 (folder / "chunk").write_bytes(part)
 
@@ -186,7 +186,7 @@ def test_what_fails_in_the_middle(tmp_path, error):
 
 @posix
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("what", ["atomic", "folder_beside"])
+@pytest.mark.parametrize("what", ["atomic", "atomic_folder"])
 def test_what_a_killed_writer_leaves_goes_with_the_next_one(tmp_path, how, what):
     code = (
         "import sys, time\n"

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from variflow.io import ImageFileError, read_frames, read_image
-from variflow.io.content import content_of, content_of_start
+from variflow.io.content import identify, identify_start
 
 CORPUS = sorted((Path(__file__).parent / "fuzz" / "corpus").iterdir())
 
@@ -26,7 +26,7 @@ def test_the_corpus_is_told(path):
         ".json": "text",
         ".gz": "other",
     }
-    assert content_of(path).kind == kinds[path.suffix]
+    assert identify(path).kind == kinds[path.suffix]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (300, 2)])
@@ -41,8 +41,8 @@ def test_what_pillow_writes_is_what_it_may_read(kind, mode, size):
     except (KeyError, OSError, ValueError):
         pytest.skip(f"Pillow writes no {mode} as {kind}")
     start = written.getvalue()[:1024]
-    assert content_of_start(start).kind == "image"
-    assert kind == "TIFF" or kind in content_of_start(start).decoders
+    assert identify_start(start).kind == "image"
+    assert kind == "TIFF" or kind in identify_start(start).decoders
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_what_pillow_writes_is_what_it_may_read(kind, mode, size):
     ],
 )
 def test_what_is_no_image(start, kind, name):
-    found = content_of_start(start)
+    found = identify_start(start)
     assert (found.kind, found.name, found.decoders) == (kind, name, ())
 
 

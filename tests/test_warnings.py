@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import variflow
-from variflow.base.errors import told_already, warn
+from variflow.base.errors import mute_warnings, warn
 
 
 def test_a_warning_names_the_line_that_called_the_library() -> None:
@@ -15,7 +15,7 @@ def test_a_warning_names_the_line_that_called_the_library() -> None:
 
 
 def test_what_is_done_once_more_is_not_told_again() -> None:
-    with told_already():
+    with mute_warnings():
         warn("something")
     with pytest.warns(variflow.VariflowWarning, match="something"):
         warn("something")

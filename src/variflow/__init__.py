@@ -15,13 +15,13 @@ import lazy_loader
 
 from variflow import _core
 from variflow.base import forks
-from variflow.base.cpus import cpu_quota
+from variflow.base.cpus import find_quota
 
 forks.watch()
 
 __version__ = "0.1.0"
 
-if (_quota := cpu_quota()) is not None:
+if (_quota := find_quota()) is not None:
     _core.limit_threads(_quota)
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 from itertools import islice
 from typing import Any, ParamSpec, TypeVar
 
-from variflow.base.choices import suggestion
+from variflow.base.choices import suggest
 from variflow.energy.autodiff.fingerprint import content
 
 Arguments = ParamSpec("Arguments")
@@ -89,7 +89,7 @@ def _hint(function: str, unknown: str, value: Any, signature: inspect.Signature,
         if having:
             return f"{problem}: it is a setting of some models, such as {having[0]}"
     known = list(signature.parameters)
-    return f"{problem}, wanted one of {', '.join(known)}{suggestion(unknown, known)}"
+    return f"{problem}, wanted one of {', '.join(known)}{suggest(unknown, known)}"
 
 
 def _settings(name: str) -> Iterable[str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from variflow import models, solve
 from variflow.base.arrays import as_flow
-from variflow.base.errors import told_already, warn
+from variflow.base.errors import mute_warnings, warn
 from variflow.calling import explained
 from variflow.energy import Energy
 from variflow.filters import filtered
@@ -288,7 +288,7 @@ def _warn_of_rises(rises: list[tuple[int, str]]) -> None:
 def _occlusion(problem: Problem, level: Level, flow: tuple[Planes, Planes]) -> NDArray[np.bool_]:
     """Return what is occluded at a level: estimate the way back down to it, and go there and back."""
     forward = np.stack(flow, axis=2)
-    with told_already():
+    with mute_warnings():
         states = iterate_problem(problem.reversed(forward), FromInverse(forward))
         backward = [state.flow for state in takewhile(lambda state: state.level >= level.index, states)]
     return occluded(forward, backward[-1], Comparison.around(problem.linearise(level, flow)))

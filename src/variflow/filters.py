@@ -15,7 +15,7 @@ from variflow import _core
 from variflow.base.arrays import FLOWS, as_single
 from variflow.base.choices import check_choice, check_number, check_whole, keep
 from variflow.base.kinds import is_number
-from variflow.images.resampling import Planes, stacked
+from variflow.images.resampling import Planes, stack
 
 if TYPE_CHECKING:
     from variflow.linearisation.level import LevelLinearisation
@@ -204,7 +204,7 @@ class WeightedMedian:
 
     def __call__(self, flow: tuple[Planes, Planes], at: Linearisation) -> tuple[Planes, Planes]:
         """Return the filtered flow; of `at`, ``guide``, ``It`` and ``mismatch`` are used."""
-        planes = stacked([as_single(plane, "flow", file=FLOWS) for plane in flow])
+        planes = stack([as_single(plane, "flow", file=FLOWS) for plane in flow])
         plain = _core.median(planes, self.size)
         edges = _core.motion_edges(plain, self.edge, self.ratio, self.window, self.dilation)
         deviations = self.divergence, self.difference, self.mismatch

@@ -10,9 +10,9 @@ from os import PathLike
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.brief import one_line
+from variflow.base.brief import shorten
 from variflow.base.caching import cached_property
-from variflow.base.errors import told_already
+from variflow.base.errors import mute_warnings
 from variflow.frames.light import Light
 from variflow.linearisation.comparison import Comparison
 from variflow.model import Model
@@ -59,8 +59,8 @@ class Result:
     def __repr__(self) -> str:
         height, width = self.flow.shape[:2]
         speed = np.hypot(self.flow[..., 0], self.flow[..., 1])
-        return one_line(
-            f"<Result of {one_line(self.model.name, 30)}, {width} x {height}: median {np.median(speed):.3g} px, "
+        return shorten(
+            f"<Result of {shorten(self.model.name, 30)}, {width} x {height}: median {np.median(speed):.3g} px, "
             f"largest {speed.max():.3g} px; {'converged' if self.converged else 'not converged'}; {self.reason}>"
         )
 
@@ -79,7 +79,7 @@ class Result:
         """
         if self._energies:
             return self._energies
-        with told_already():
+        with mute_warnings():
             return [state.energy for state in islice(self._iterate(self._problem, self._initialiser), self._warps)]
 
     @cached_property
@@ -89,7 +89,7 @@ class Result:
         It is estimated when first read, from the inverse of the flow on, at somewhat under half the size, with a third
         of the warps. That takes about half the time of the flow itself.
         """
-        with told_already():
+        with mute_warnings():
             *_, state = self._iterate(self._problem.reversed(self.flow), FromInverse(self.flow))
         return state.full_size(self.flow.shape[:2])
 

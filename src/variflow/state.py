@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
-from variflow.base.brief import Brief, one_line
+from variflow.base.brief import Brief, shorten
 from variflow.base.caching import cached_property
 from variflow.frames.light import Light
 from variflow.images.resampling import Planes, resample_flow
@@ -130,7 +130,7 @@ class State:
     def __repr__(self) -> str:
         height, width = self.shape
         failed = f", failed: {self.failure}" if self.failure else ""
-        return one_line(f"<State of level {self.level}, warp {self.warp}: flow of {width} x {height}{failed}>")
+        return shorten(f"<State of level {self.level}, warp {self.warp}: flow of {width} x {height}{failed}>")
 
     def __str__(self) -> str:
         height, width = self.shape

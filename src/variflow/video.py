@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from variflow import models
-from variflow.base.arrays import Image, as_image, frame_axes, whole
+from variflow.base.arrays import Image, as_image, as_iterable, count_frame_axes
 from variflow.calling import explained
 from variflow.driver import run_to_end
 from variflow.energy import Energy
@@ -78,7 +78,7 @@ def estimate_video(
     1.5
     1.5
     """
-    frames = whole(frames, "frames", "variflow.read_frames opens a video")
+    frames = as_iterable(frames, "frames", "variflow.read_frames opens a video")
     _refuse_one_frame(frames)
     arrays = iter(frames)
     wanted = None if intensity_range is None else checked_range(intensity_range)
@@ -88,7 +88,7 @@ def estimate_video(
 def _refuse_one_frame(frames: Any) -> None:
     """Raise ValueError if an array is one frame, not several; what else has a shape may have that of each frame."""
     shape = getattr(frames, "shape", None)
-    if not hasattr(frames, "__array__") or not isinstance(shape, tuple) or len(shape) > frame_axes(shape):
+    if not hasattr(frames, "__array__") or not isinstance(shape, tuple) or len(shape) > count_frame_axes(shape):
         return
     what = f"an image of {shape[2]} channels" if len(shape) == 3 else "a gray image"
     raise ValueError(

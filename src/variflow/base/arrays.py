@@ -75,7 +75,7 @@ def read(
     """
     _refuse_path(value, name, "an array", file)
     try:
-        array = _in_numpy(value)
+        array = _to_numpy(value)
     except Exception as error:
         if "jax" in sys.modules and isinstance(error, sys.modules["jax"].errors.TracerArrayConversionError):
             raise TypeError(
@@ -109,7 +109,7 @@ def _refuse_path(value: Any, name: str, wanted: str, file: str) -> None:
         raise TypeError(f"{name} is the path {os.fspath(value)!r:.200}, wanted {wanted}; {file}")
 
 
-def _in_numpy(value: Any) -> NDArray[Any]:
+def _to_numpy(value: Any) -> NDArray[Any]:
     """Return a value as NumPy sees it, a masked array where it can be one."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
@@ -145,17 +145,17 @@ def _holds_paths(array: NDArray[Any]) -> bool:
 def as_numbers(value: Any, name: str, kind: tuple[str, str] = NUMBERS, file: str = IMAGES) -> NDArray[Any]:
     """Return real numbers of any shape, as floats with NaN if any is masked; it may be the memory of the value."""
     array, known = read(value, name, kind, file)
-    return array if known is None else _with_gaps(array, known)
+    return array if known is None else _mark_gaps(array, known)
 
 
-def _with_gaps(array: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[Any]:
+def _mark_gaps(array: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[Any]:
     """Return a copy as floats, NaN where not known."""
     copy = array.astype(array.dtype if is_float(array.dtype) else np.float64)
     copy[~known] = np.nan
     return copy
 
 
-def whole(values: Any, name: str, file: str) -> Iterable[Any]:
+def as_iterable(values: Any, name: str, file: str) -> Iterable[Any]:
     """Return an iterable of arrays, of what is one or an array itself that cannot be iterated over.
 
     Raises
@@ -174,7 +174,7 @@ def whole(values: Any, name: str, file: str) -> Iterable[Any]:
     return several
 
 
-def frame_axes(shape: tuple[int, ...]) -> int:
+def count_frame_axes(shape: tuple[int, ...]) -> int:
     """Return how many of the last axes make one frame: 3 if the last one are channels, at most 16, else 2."""
     return 3 if len(shape) > 2 and shape[-1] <= MOST_CHANNELS else 2
 
@@ -192,7 +192,7 @@ def as_image(value: Any, name: str) -> Image:
     array, known = read(value, name, INTENSITIES)
     _check_frame(array, value, name)
     if known is not None and is_float(array.dtype):
-        pixels, known = _with_gaps(array, known), None
+        pixels, known = _mark_gaps(array, known), None
     else:
         pixels = array.copy()
     where = None if known is None else np.asarray(np.atleast_3d(known).all(axis=2))
@@ -204,9 +204,9 @@ def _check_frame(array: NDArray[Any], value: Any, name: str) -> None:
     shape = array.shape
     if array.size == 0:
         raise ValueError(f"{name} is empty: its shape is {shape}")
-    if array.ndim != frame_axes(shape):
+    if array.ndim != count_frame_axes(shape):
         wanted = f"wanted (H, W), or (H, W, C) with at most {MOST_CHANNELS} channels"
-        first = f"; {_last(value, name, 'channels')}" if array.ndim == 3 and shape[0] <= MOST_CHANNELS else ""
+        first = f"; {_advise_order(value, name, 'channels')}" if array.ndim == 3 and shape[0] <= MOST_CHANNELS else ""
         volume = "; volumes are not supported" if array.ndim in (3, 4) else ""
         raise ValueError(f"{name} has shape {shape}, {wanted}{first}{volume}")
 
@@ -217,7 +217,7 @@ def as_pixels(value: Any, name: str, shape: tuple[int, ...] | None = None) -> ND
     if shape is None:
         _check_frame(array, value, name)
     elif array.ndim not in (2, 3) or array.shape[:2] != shape or 0 in array.shape:
-        hint = f"; {_last(value, name, 'channels')}" if array.ndim == 3 and array.shape[1:] == shape else ""
+        hint = f"; {_advise_order(value, name, 'channels')}" if array.ndim == 3 and array.shape[1:] == shape else ""
         raise ValueError(f"{name} has shape {array.shape}, wanted (H, W) or (H, W, C) with (H, W) = {shape}{hint}")
     return array
 
@@ -226,7 +226,7 @@ def as_flow(value: Any, name: str = "flow", dtype: DTypeLike = np.float32) -> ND
     """Return a flow ``(H, W, 2)`` in memory of its own; NaN where masked, infinite where `dtype` cannot hold it."""
     array, known = read(value, name, file=FLOWS)
     if array.ndim != 3 or array.shape[2] != 2 or 0 in array.shape:
-        hint = f"; {_last(value, name, 'components')}" if array.ndim == 3 and array.shape[0] == 2 else ""
+        hint = f"; {_advise_order(value, name, 'components')}" if array.ndim == 3 and array.shape[0] == 2 else ""
         raise ValueError(f"{name} has shape {array.shape}, wanted (H, W, 2) with at least one pixel{hint}")
     with np.errstate(over="ignore"):
         copy: NDArray[Any] = array.astype(dtype)
@@ -255,7 +255,7 @@ def check_same_shape(name: str, shape: tuple[int, ...], other: str, wanted: tupl
         raise ValueError(f"{name} has shape {shape}, wanted that of {other}, {wanted}")
 
 
-def _last(value: Any, name: str, axis: str) -> str:
+def _advise_order(value: Any, name: str, axis: str) -> str:
     """Say how to bring the first axis to the end."""
     word = name.partition(" ")[0]  # of "frame 7", frame
     array = word if isinstance(value, np.ndarray) else f"np.asarray({word})"
@@ -299,7 +299,7 @@ def _check_shape(array: NDArray[Any], name: str, shape: tuple[int, ...] | None) 
         raise ValueError(f"{name} has shape {array.shape}, wanted {shape}")
 
 
-def both_masks(value: Any, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+def as_mask_pair(value: Any, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
     """Return the masks of both frames, of one array, which is for both, or of a pair of them.
 
     What hides part of the view, such as a body or the edge of a lens, mostly hides it in both frames.
@@ -309,7 +309,7 @@ def both_masks(value: Any, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_] | 
     return first, rest[0] if rest else first
 
 
-def both_weights(value: Any, shape: tuple[int, ...]) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+def as_weight_pair(value: Any, shape: tuple[int, ...]) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
     """Return the weights of both frames, of one array, which is for the first, or of a pair of them.
 
     The weights of a pixel and of its target are multiplied: one array for both would count twice.

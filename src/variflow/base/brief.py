@@ -30,18 +30,18 @@ class Brief:
 
     def __repr__(self) -> str:
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.repr}  # type: ignore[arg-type]
-        shown = ", ".join(f"{name}={_shown(value)}" for name, value in values.items() if value is not None)
+        shown = ", ".join(f"{name}={_show(value)}" for name, value in values.items() if value is not None)
         return f"{type(self).__name__}({shown})"
 
 
-def one_line(text: str, width: int = _WIDTH) -> str:
+def shorten(text: str, width: int = _WIDTH) -> str:
     """Return a text in one line of at most so many characters."""
     return textwrap.shorten(text, width, placeholder="...")
 
 
-def _shown(value: Any) -> str:
+def _show(value: Any) -> str:
     if getattr(value, "shape", ()) and hasattr(value, "dtype"):
         return f"{value.dtype} {tuple(value.shape)}"
     if isinstance(value, tuple | list) and len(value) <= 4:
-        return f"({', '.join(map(_shown, value))})"
-    return one_line(repr(value))
+        return f"({', '.join(map(_show, value))})"
+    return shorten(repr(value))

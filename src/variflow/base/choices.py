@@ -75,7 +75,7 @@ def check_number(
         number = float(value)
         if (above < number < below and least <= number <= most) or (infinite and number == math.inf):
             return number
-    raise ValueError(f"{name} is {_shown(value)}, wanted {what}{_bounds(least, above, most, below)}")
+    raise ValueError(f"{name} is {_show(value)}, wanted {what}{_say_bounds(least, above, most, below)}")
 
 
 def check_whole(
@@ -84,7 +84,9 @@ def check_whole(
     """Return a whole number within bounds, those included, as an int; ValueError, naming it, if it is anything else."""
     if isinstance(value, Integral) and not isinstance(value, bool) and least <= operator.index(value) <= most:
         return operator.index(value)
-    raise ValueError(f"{name} is {_shown(value)}, wanted {what}{_bounds(least, -math.inf, most, math.inf)}{otherwise}")
+    raise ValueError(
+        f"{name} is {_show(value)}, wanted {what}{_say_bounds(least, -math.inf, most, math.inf)}{otherwise}"
+    )
 
 
 def check_constant(name: str, value: Any, *, least: float = -math.inf, above: float = -math.inf) -> None:
@@ -99,7 +101,9 @@ def check_constant(name: str, value: Any, *, least: float = -math.inf, above: fl
             return
         if is_number(array.dtype) and ((array > above) & (array >= least) & (array < math.inf)).all():
             return
-        raise ValueError(f"{name} is {_shown(value)}, wanted finite numbers{_bounds(least, above, math.inf, math.inf)}")
+        raise ValueError(
+            f"{name} is {_show(value)}, wanted finite numbers{_say_bounds(least, above, math.inf, math.inf)}"
+        )
     check_number(name, value, least=least, above=above)
 
 
@@ -107,20 +111,20 @@ def _is_real(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _shown(value: Any) -> str:
+def _show(value: Any) -> str:
     """Return what came as a message shows it, on one line."""
     text = f"the class {value.__name__}" if isinstance(value, type) else " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _bounds(least: float, above: float, most: float, below: float) -> str:
+def _say_bounds(least: float, above: float, most: float, below: float) -> str:
     if most < math.inf:
         return f" from {least:g} to {most:g}" if least > -math.inf else f" above {above:g} and up to {most:g}"
     low = f" above {above:g}" if above > -math.inf else f" of at least {least:g}" if least > -math.inf else ""
     return f"{low} and below {below:g}" if below < math.inf else low
 
 
-def suggestion(name: str, names: Collection[str]) -> str:
+def suggest(name: str, names: Collection[str]) -> str:
     """Return ``"; did you mean 'tv-l1'?"`` for "TVL1" and other names that are nearly one of those there are."""
     plain = {re.sub(r"[\W_]+", "", known).lower(): known for known in names}
     close = difflib.get_close_matches(re.sub(r"[\W_]+", "", name).lower(), plain, n=1)

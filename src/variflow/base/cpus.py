@@ -35,7 +35,7 @@ def set_threads(n: int) -> None:
     _core.set_threads(check_whole("n", n, 1, _MOST_THREADS))
 
 
-def cpu_quota(root: Path = Path("/")) -> int | None:
+def find_quota(root: Path = Path("/")) -> int | None:
     """Return how many CPUs' time the cgroups of this process have, rounded up; None if as much as there is.
 
     The quota of a group holds for all groups in it, so the least one on the way up counts.
@@ -49,13 +49,13 @@ def cpu_quota(root: Path = Path("/")) -> int | None:
     --------
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from variflow.base.cpus import cpu_quota
+    >>> from variflow.base.cpus import find_quota
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for name, text in (("proc/self/cgroup", "0::/job"), ("sys/fs/cgroup/job/cpu.max", "150000 100000")):
     ...         path = Path(folder, name)
     ...         path.parent.mkdir(parents=True)
     ...         _ = path.write_text(text)
-    ...     cpu_quota(Path(folder))
+    ...     find_quota(Path(folder))
     2
     """
     quotas = []
@@ -64,15 +64,15 @@ def cpu_quota(root: Path = Path("/")) -> int | None:
         controllers, _, path = rest.partition(":")
         together = not controllers
         if together or "cpu" in controllers.split(","):
-            for group in _groups(path):
+            for group in _list_groups(path):
                 for mount in _TOGETHER if together else _ALONE:
                     folder = root / mount / group
-                    text = _read(folder / "cpu.max") if together else _old_form(folder)
-                    quotas += _quota(text)
+                    text = _read(folder / "cpu.max") if together else _read_old_form(folder)
+                    quotas += _parse_quota(text)
     return math.ceil(min(quotas)) if quotas else None
 
 
-def _groups(path: str) -> list[PurePosixPath]:
+def _list_groups(path: str) -> list[PurePosixPath]:
     """Return a group and those that it is in, relative to where they are shown.
 
     A container may show its own group as the outermost one, whatever it is called outside.
@@ -82,11 +82,11 @@ def _groups(path: str) -> list[PurePosixPath]:
     return [PurePosixPath(*inner[:count]) for count in range(0 if outside else len(inner), -1, -1)]
 
 
-def _old_form(folder: Path) -> str:
+def _read_old_form(folder: Path) -> str:
     return f"{_read(folder / 'cpu.cfs_quota_us')} {_read(folder / 'cpu.cfs_period_us')}"
 
 
-def _quota(text: str) -> list[float]:
+def _parse_quota(text: str) -> list[float]:
     """Return the CPUs of a text "quota period", both in microseconds; none if the quota is "max" or -1."""
     with contextlib.suppress(ValueError):
         quota, period = map(int, text.split())

@@ -39,7 +39,7 @@ def warn(message: str) -> None:
 
 
 @contextmanager
-def told_already() -> Iterator[None]:
+def mute_warnings() -> Iterator[None]:
     """Do something once more, of which a person was told all there is to tell."""
     token = _told_already.set(True)
     try:

@@ -9,7 +9,7 @@ import typer
 
 import variflow
 from variflow.cli import data, flows
-from variflow.cli.console import finished, lose, open_streams, say
+from variflow.cli.console import drop_output, finish, open_streams, say
 
 __all__ = ["app", "main"]
 
@@ -34,9 +34,9 @@ def main() -> None:
     except SystemExit as end:
         status = end.code
     except OSError as error:  # what could not be printed was the help
-        lose(error)
+        drop_output(error)
         status = 1
-    sys.exit(finished(status))
+    sys.exit(finish(status))
 
 
 def _print_version(wanted: bool) -> None:

@@ -41,12 +41,12 @@ def open_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def finished(status: int | str | None) -> int | str | None:
+def finish(status: int | str | None) -> int | str | None:
     """Return the status to exit with, which is not 0 if what was printed could not be written."""
     try:
         sys.stdout.flush()
     except OSError as error:
-        lose(error)
+        drop_output(error)
         status = status or 1
     return status
 
@@ -56,11 +56,11 @@ def say(text: str) -> None:
     try:
         print(text, flush=True)
     except OSError as error:
-        lose(error)
+        drop_output(error)
         raise typer.Exit(1) from None
 
 
-def lose(error: OSError) -> None:
+def drop_output(error: OSError) -> None:
     """Tell why the standard output cannot be written, and drop it."""
     tell(f"standard output: {error.strerror}")
     _drop(sys.stdout)
@@ -69,18 +69,18 @@ def lose(error: OSError) -> None:
 def tell(text: str) -> None:
     """Print a line of what is wrong on standard error."""
     try:
-        print(f"variflow: {printable(text)}", file=sys.stderr, flush=True)
+        print(f"variflow: {escape(text)}", file=sys.stderr, flush=True)
     except OSError:  # there is nobody left to tell
         _drop(sys.stderr)
 
 
-def printable(text: object) -> str:
+def escape(text: object) -> str:
     """Return a text, such as a path, in one line, and with escapes for what would not be seen."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 @contextmanager
-def plain_errors(names: Mapping[str, object] | None = None) -> Iterator[None]:
+def report_errors(names: Mapping[str, object] | None = None) -> Iterator[None]:
     """Turn an error that its message explains into that message, and print warnings as such.
 
     `names` says what an argument of the functions that are called is on the command line.
@@ -89,7 +89,7 @@ def plain_errors(names: Mapping[str, object] | None = None) -> Iterator[None]:
 
     def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
         if issubclass(category, VariflowWarning):
-            tell(f"warning: {_translated(str(message), names or {})}")
+            tell(f"warning: {_translate(str(message), names or {})}")
         else:
             plain(message, category, *rest, **more)
 
@@ -99,34 +99,34 @@ def plain_errors(names: Mapping[str, object] | None = None) -> Iterator[None]:
             warnings.showwarning = show
             yield
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
-        tell(_said(error, names or {}))
+        tell(_describe(error, names or {}))
         raise typer.Exit(1) from None
 
 
-def _said(error: Exception, names: Mapping[str, object]) -> str:
+def _describe(error: Exception, names: Mapping[str, object]) -> str:
     if isinstance(error, FileFormatError):
-        return f"{os.fspath(error.path)}: {_without_functions(error.reason)}"
+        return f"{os.fspath(error.path)}: {_drop_function_names(error.reason)}"
     if isinstance(error, OSError):  # of a file, and not of an argument
         return str(error) if error.filename is None else f"{os.fsdecode(error.filename)}: {error.strerror}"
-    return _translated(str(error), names) or type(error).__name__
+    return _translate(str(error), names) or type(error).__name__
 
 
-def _translated(message: str, names: Mapping[str, object]) -> str:
+def _translate(message: str, names: Mapping[str, object]) -> str:
     """Return a message in the words of the command line: arguments by their `names`, and no functions."""
     # What is also a word of English is an argument where a message begins, where another is compared with it, and as
     # a keyword; and none of them is a part of a path.
     words = (name if re.search(r"\d", name) else rf"(?:^|(?<=that of )){name}(?=[ :,])|{name}(?==)" for name in names)
     arguments = re.compile(rf"(?<![\w./\\-])(?:{'|'.join(words)})(?![\w./\\-])=?")
     here = arguments.sub(lambda found: str(names[found[0].rstrip("=")]), message) if names else message
-    return _without_functions(here)
+    return _drop_function_names(here)
 
 
-def _without_functions(message: str) -> str:
+def _drop_function_names(message: str) -> str:
     first, *clauses = re.split(r"(?=[;,] )", message)
     return first + "".join(clause for clause in clauses if not _FUNCTIONS.search(clause))
 
 
-def progress_bar(*columns: ProgressColumn) -> Progress:
+def make_progress_bar(*columns: ProgressColumn) -> Progress:
     """Return a progress bar on standard error, where that is a terminal."""
     terminal = Console(stderr=True, highlight=False, soft_wrap=True)
     return Progress(

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import DownloadColumn, MofNCompleteColumn, TaskID, TimeRemainingColumn
 from rich.table import Table as Grid
 
-from variflow.cli.console import plain_errors, printable, progress_bar, say
+from variflow.cli.console import escape, make_progress_bar, report_errors, say
 from variflow.cli.options import complete_model
-from variflow.cli.outputs import same_place
+from variflow.cli.outputs import is_same_place
 
 if TYPE_CHECKING:
     from variflow.datasets import Dataset
@@ -48,31 +48,31 @@ def evaluate(
     ] = None,
 ) -> None:
     """Run models over data sets and measure their flows against the truth."""
-    with plain_errors({"datasets": "--dataset", "name": "--dataset", "models": "--model", "model": "--model"}):
+    with report_errors({"datasets": "--dataset", "name": "--dataset", "models": "--model", "model": "--model"}):
         from variflow import evaluation
         from variflow.evaluation import report
 
-        sets = [_dataset(text, output) for text in dataset]
-        with progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as progress:
+        sets = [_open_dataset(text, output) for text in dataset]
+        with make_progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as progress:
             task = progress.add_task("")
 
             def advance(label: str, done: int, total: int) -> None:
                 progress.update(task, description=label, completed=done, total=total)
 
             table = evaluation.evaluate(sets, model, output, advance)
-        heading, rows = report.summary(table)
+        heading, rows = report.summarise(table)
         shown = [column for column, name in enumerate(heading) if column < 3 or name in _ON_SCREEN]
         grid = Grid(title="means over pairs", title_justify="left", box=box.SIMPLE_HEAD)
         for column in shown:
             grid.add_column(heading[column], justify="left" if column < 2 else "right", no_wrap=column < 2)
         for row in rows:
-            grid.add_row(*(printable(row[column]) for column in shown))
+            grid.add_row(*(escape(row[column]) for column in shown))
         terminal = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
         with terminal.capture() as drawn:
             terminal.print(grid)
         say(drawn.get())
         if output is not None:
-            say(f"wrote results.csv, report.html and report.md to {printable(output)}")
+            say(f"wrote results.csv, report.html and report.md to {escape(output)}")
 
 
 @datasets_app.callback()
@@ -80,7 +80,7 @@ def list_datasets(context: typer.Context) -> None:
     """List the data sets; `fetch` downloads one."""
     if context.invoked_subcommand is not None:
         return
-    with plain_errors():
+    with report_errors():
         from variflow.datasets.fetch import ARCHIVES
         from variflow.datasets.published import BUILDERS
 
@@ -99,11 +99,11 @@ def fetch(
     ] = None,
 ) -> None:
     """Download a data set; a download that broke off goes on where it ended."""
-    with plain_errors({"name": "NAME"}):
+    with report_errors({"name": "NAME"}):
         from variflow.datasets.fetch import fetch
 
         folder = Path(name) if output is None else output
-        with progress_bar(DownloadColumn(), TimeRemainingColumn()) as progress:
+        with make_progress_bar(DownloadColumn(), TimeRemainingColumn()) as progress:
             tasks: dict[str, TaskID] = {}
 
             def advance(file: str, done: int, total: int | None) -> None:
@@ -112,15 +112,15 @@ def fetch(
                 progress.update(tasks[file], completed=done, total=total)
 
             fetch(name, folder, advance)
-        say(f"fetched {name}: variflow eval --dataset {name}:{printable(folder)} --model balanced")
+        say(f"fetched {name}: variflow eval --dataset {name}:{escape(folder)} --model balanced")
 
 
-def _dataset(text: str, output: Path | None) -> Dataset:
+def _open_dataset(text: str, output: Path | None) -> Dataset:
     from variflow import datasets
 
     name, colon, folder = text.partition(":")
     if not (colon and folder):
         raise ValueError(f"--dataset is {text!r}, wanted NAME:FOLDER, such as sintel:data/sintel")
-    if output is not None and same_place(output, Path(folder)):
+    if output is not None and is_same_place(output, Path(folder)):
         raise ValueError(f"--output {output} is the folder of --dataset {text}, wanted another than that of a data set")
     return datasets.load(name, folder)

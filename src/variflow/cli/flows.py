@@ -13,7 +13,7 @@ from rich.progress import TimeElapsedColumn
 
 import variflow
 from variflow import io, models
-from variflow.cli.console import plain_errors, printable, progress_bar, say
+from variflow.cli.console import escape, make_progress_bar, report_errors, say
 from variflow.cli.masks import read_mask
 from variflow.cli.options import ModelName, Verbose
 from variflow.cli.outputs import check_outputs
@@ -28,7 +28,7 @@ app = typer.Typer()
 @app.command()
 def demo(model: ModelName = "balanced", verbose: Verbose = False) -> None:
     """Estimate the flow of a pair that comes with variflow, and write flow.flo and flow.png here."""
-    with plain_errors({"model": "--model"}):
+    with report_errors({"model": "--model"}):
         from variflow import datasets
 
         flow, picture = Path("flow.flo"), Path("flow.png")
@@ -38,8 +38,8 @@ def demo(model: ModelName = "balanced", verbose: Verbose = False) -> None:
         visible = ~np.asarray(pair.occlusion)
         result.save(flow)
         _save_picture(result.flow, picture)
-        error, angle = _scores(result.flow, pair.flow)
-        error_visible, angle_visible = _scores(result.flow, pair.flow, visible)
+        error, angle = _score(result.flow, pair.flow)
+        error_visible, angle_visible = _score(result.flow, pair.flow, visible)
         say(f"model            {result.model.name}")
         say(f"end-point error  {error:.3f} px, {error_visible:.3f} px where not occluded")
         say(f"angular error    {angle:.2f} deg, {angle_visible:.2f} deg where not occluded")
@@ -66,7 +66,7 @@ def estimate(
 ) -> None:
     """Estimate the flow from one image to another."""
     names = {"frame0": frame0, "frame1": frame1, "init": "--init", "model": "--model", "mask": "--mask"}
-    with plain_errors({name: printable(here) for name, here in names.items()}):
+    with report_errors({name: escape(here) for name, here in names.items()}):
         io.check_flow_path(output)
         if show is not None:
             io.check_image_path(show)
@@ -79,11 +79,11 @@ def estimate(
         start = None if init is None else io.read_flow(init)
         result = _estimate(*images, model, verbose, init=start, mask=(first, second))
         result.save(output)
-        say(f"wrote {printable(output)}")
+        say(f"wrote {escape(output)}")
         if show is not None:
             usable = True if first is None else first[..., None]
             _save_picture(np.where(usable, result.flow, np.float32(np.nan)), show)
-            say(f"wrote {printable(show)}")
+            say(f"wrote {escape(show)}")
 
 
 @app.command()
@@ -92,9 +92,9 @@ def score(
     truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="The true flow.")],
 ) -> None:
     """Print the error of a flow against the truth; unknown pixels of the truth are left out."""
-    with plain_errors({"flow": printable(flow), "truth": printable(truth)}):
+    with report_errors({"flow": escape(flow), "truth": escape(truth)}):
         true_flow = io.read_flow(truth)
-        error, angle = _scores(io.read_flow(flow), true_flow)
+        error, angle = _score(io.read_flow(flow), true_flow)
         known = np.isfinite(true_flow).all(axis=2)
         say(f"end-point error  {error:.4f} px")
         say(f"angular error    {angle:.3f} deg")
@@ -111,17 +111,17 @@ def show(
     ] = None,
 ) -> None:
     """Draw a flow by the Middlebury colour wheel."""
-    with plain_errors({"flow": printable(flow), "scale": "--scale"}):
+    with report_errors({"flow": escape(flow), "scale": "--scale"}):
         io.check_image_path(output)
         check_outputs({"--output": output}, {"FLOW": flow})
         _save_picture(io.read_flow(flow), output, scale)
-        say(f"wrote {printable(output)}")
+        say(f"wrote {escape(output)}")
 
 
 @app.command("models")
 def list_models() -> None:
     """List the models and presets."""
-    with plain_errors():
+    with report_errors():
         for name in models.names():
             summary, _, _ = (inspect.getdoc(models.builder(name)) or "").partition("\n")
             say(f"{name:<14} {summary.removeprefix('Return ')}")
@@ -130,7 +130,7 @@ def list_models() -> None:
 def _estimate(frame0: Any, frame1: Any, model: str, verbose: bool, **options: Any) -> Result:
     """Estimate with a progress bar on standard error; finer levels count for the time they take."""
     chosen = models.get(model)
-    with progress_bar(TimeElapsedColumn()) as progress:
+    with make_progress_bar(TimeElapsedColumn()) as progress:
         task = progress.add_task(chosen.name, total=None)
 
         def advance(state: State) -> None:
@@ -147,7 +147,7 @@ def _estimate(frame0: Any, frame1: Any, model: str, verbose: bool, **options: An
     return result
 
 
-def _scores(flow: Any, truth: Any, valid: Any = None) -> tuple[float, float]:
+def _score(flow: Any, truth: Any, valid: Any = None) -> tuple[float, float]:
     from variflow import metrics
 
     return metrics.endpoint_error(flow, truth, valid), metrics.angular_error(flow, truth, valid)

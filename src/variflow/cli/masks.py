@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import io
-from variflow.io.content import content_of
+from variflow.io.content import identify
 
 _WANTED = "wanted a mask: black where a pixel is not usable, and one other colour where it is"
 
@@ -37,7 +37,7 @@ def read_mask(path: Path, option: str, shape: tuple[int, ...]) -> NDArray[np.boo
     if (other != other[:1]).any():
         if len(np.unique(other[:: max(1, len(other) // 10_000)], axis=0)) == 2 and not black.any():
             raise ValueError(f"{option} {path} has two colours, but none is black; {_WANTED}")
-        hint = " (a JPEG has blurred edges; a PNG keeps them)" if content_of(path).name == "a JPEG" else ""
+        hint = " (a JPEG has blurred edges; a PNG keeps them)" if identify(path).name == "a JPEG" else ""
         raise ValueError(f"{option} {path} has more than two colours, as a photograph has; {_WANTED}{hint}")
     return ~black
 
@@ -46,7 +46,7 @@ def _is_transparent(path: Path) -> bool:
     """Return whether any of a picture is transparent, which `read_image` does not look at."""
     from PIL import Image
 
-    decoders = content_of(path).decoders if path.is_file() else ()
+    decoders = identify(path).decoders if path.is_file() else ()
     with suppress(OSError, ValueError):  # what Pillow cannot read is not transparent
         if decoders:
             with Image.open(path, formats=decoders) as file:

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
-from variflow.io.reading import place_of
+from variflow.io.reading import find_file
 
 
 def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path | None]) -> None:
@@ -23,12 +23,12 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path 
         if path is None:
             continue
         for other, its in taken.items():
-            if same_place(path, place_of(its)):
+            if is_same_place(path, find_file(its)):
                 raise ValueError(f"{name} {path} is the same as {other} {its}, which would be overwritten")
         taken[name] = path
 
 
-def same_place(first: Path, second: Path) -> bool:
+def is_same_place(first: Path, second: Path) -> bool:
     """Return whether two paths lead to one file or folder, or would, if there is none yet."""
     real = [Path(os.path.realpath(path)) for path in (first, second)]
     if os.devnull in map(str, real):
@@ -40,7 +40,7 @@ def same_place(first: Path, second: Path) -> bool:
     folders = [path.parent for path in real]
     if not (all(folder.is_dir() for folder in folders) and os.path.samefile(*folders)):
         return False
-    return _ignores_case(folders[0]) and _folded(real[0].name) == _folded(real[1].name)
+    return _ignores_case(folders[0]) and _fold(real[0].name) == _fold(real[1].name)
 
 
 def _ignores_case(folder: Path) -> bool:
@@ -49,5 +49,5 @@ def _ignores_case(folder: Path) -> bool:
     return swapped != folder and swapped.exists() and os.path.samefile(folder, swapped)
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()

@@ -8,7 +8,7 @@ from typing import Any
 from variflow.base.choices import check_whole
 
 
-def count(value: Any, name: str, least: int = 1) -> int:
+def check_count(value: Any, name: str, least: int = 1) -> int:
     """Return a whole number of at least `least`."""
     try:
         return check_whole(name, operator.index(value), least)

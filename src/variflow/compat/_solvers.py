@@ -50,9 +50,9 @@ class Rounds(PrimalDual):
         """Take the rounds, all around the same linearisation; the energies are those of the last one."""
         found = super().minimise(energy, at, state)
         for _ in range(self.rounds - 1):
-            if _mean_square(found.increment) < self.still**2:
+            if _average_square(found.increment) < self.still**2:
                 break
-            found = super().minimise(energy, _moved(at, found.flow), found.state)
+            found = super().minimise(energy, _move(at, found.flow), found.state)
         return replace(found, start=at.flow)
 
 
@@ -80,7 +80,7 @@ class Warps(NativeSolver):
 
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Minimum | None = None) -> Minimum:
         """Return the solver's flow, filtered; or the one so far, once it last changed little enough."""
-        if state is not None and _mean_square(state.increment) < self.still**2:
+        if state is not None and _average_square(state.increment) < self.still**2:
             return replace(state, start=at.flow, flow=at.flow, state=state)
         found = self.solver.minimise(energy, at, None if state is None else state.state)
         if self.filtered:
@@ -146,7 +146,7 @@ class _WholeFlow(LucasKanade):
         return mean_u + du - u, mean_v + dv - v
 
 
-def _moved(at: LevelLinearisation, flow: tuple[Planes, Planes]) -> LevelLinearisation:
+def _move(at: LevelLinearisation, flow: tuple[Planes, Planes]) -> LevelLinearisation:
     """Return the same linearisation, seen from another flow."""
     du, dv = flow[0] - at.flow[0], flow[1] - at.flow[1]
     moved = linearise(at.level, flow, derivative=at.derivative, interpolation=at.interpolation)
@@ -154,6 +154,6 @@ def _moved(at: LevelLinearisation, flow: tuple[Planes, Planes]) -> LevelLinearis
     return moved.with_planes(Ix=at.Ix, Iy=at.Iy, It=difference, valid=at.valid, weights=at.weights)
 
 
-def _mean_square(increment: tuple[Planes, Planes]) -> float:
+def _average_square(increment: tuple[Planes, Planes]) -> float:
     du, dv = increment
     return float(np.mean(du * du + dv * dv))

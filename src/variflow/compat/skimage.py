@@ -17,7 +17,7 @@ from variflow import models
 from variflow.base.arrays import INTENSITIES, as_image, check_same_shape, read
 from variflow.base.choices import check_number
 from variflow.base.kinds import is_integer
-from variflow.compat._arguments import count
+from variflow.compat._arguments import check_count
 from variflow.compat._solvers import Warps, Windows, tv_l1_energy
 from variflow.driver import estimate
 from variflow.flowops import to_skimage
@@ -100,14 +100,16 @@ def optical_flow_tvl1(
     """
     data = check_number("attachment", attachment, above=0) / _ATTACHMENT
     energy = tv_l1_energy(data, check_number("tightness", tightness, above=0))
-    solver = PrimalDual(iterations=2 * count(num_iter, "num_iter"))
+    solver = PrimalDual(iterations=2 * check_count(num_iter, "num_iter"))
     model = Model(
         energy,
-        solver=Warps(solver, still=check_number("tol", tol, least=0) ** 0.5, filtered=_flag(prefilter, "prefilter")),
-        warps=count(num_warp, "num_warp"),
+        solver=Warps(
+            solver, still=check_number("tol", tol, least=0) ** 0.5, filtered=_check_flag(prefilter, "prefilter")
+        ),
+        warps=check_count(num_warp, "num_warp"),
         name="skimage-tvl1",
     )
-    return _estimated(reference_image, moving_image, model, dtype)
+    return _estimate(reference_image, moving_image, model, dtype)
 
 
 def optical_flow_ilk(
@@ -167,26 +169,26 @@ def optical_flow_ilk(
     >>> flow.shape, bool(abs(flow[0, 8:-8, 8:-8] - 1).mean() < 0.1)
     ((2, 48, 64), True)
     """
-    windows = Windows(count(radius, "radius", least=0), _flag(gaussian, "gaussian"))
+    windows = Windows(check_count(radius, "radius", least=0), _check_flag(gaussian, "gaussian"))
     model = Model(
         models.lucas_kanade().energy,
-        solver=Warps(windows, filtered=_flag(prefilter, "prefilter")),
-        warps=count(num_warp, "num_warp"),
+        solver=Warps(windows, filtered=_check_flag(prefilter, "prefilter")),
+        warps=check_count(num_warp, "num_warp"),
         name="skimage-ilk",
     )
-    return _estimated(reference_image, moving_image, model, dtype)
+    return _estimate(reference_image, moving_image, model, dtype)
 
 
-def _estimated(reference_image: Any, moving_image: Any, model: Model, dtype: DTypeLike) -> NDArray[Any]:
+def _estimate(reference_image: Any, moving_image: Any, model: Model, dtype: DTypeLike) -> NDArray[Any]:
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype is {dtype!r}, wanted float32 or float64")
-    reference, moving = _gray(reference_image, "reference_image"), _gray(moving_image, "moving_image")
+    reference, moving = _as_gray(reference_image, "reference_image"), _as_gray(moving_image, "moving_image")
     check_same_shape("moving_image", moving.shape, "reference_image", reference.shape)
     frames = as_image(reference, "reference_image"), as_image(moving, "moving_image")
     return to_skimage(estimate(*frames, model).flow).astype(dtype, copy=False)
 
 
-def _gray(image: Any, name: str) -> NDArray[Any]:
+def _as_gray(image: Any, name: str) -> NDArray[Any]:
     """Return an image, integers scaled by the largest of their type, so that images of two types go together."""
     array, known = read(image, name, INTENSITIES)
     if array.ndim != 2:
@@ -198,7 +200,7 @@ def _gray(image: Any, name: str) -> NDArray[Any]:
     return scaled if known is None else np.where(known, scaled, np.nan)
 
 
-def _flag(value: Any, name: str) -> bool:
+def _check_flag(value: Any, name: str) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} is {value!r}, wanted True or False")
     return bool(value)

@@ -50,7 +50,7 @@ class Pair:
         """Read the sample."""
         fields = ("flow", "occlusion", "valid", "foreground", "between")
         parts = {field: part() for field in fields if (part := getattr(self, field)) is not None}
-        frames = read_image(self.frame0), read_image(following(self.frame0))
+        frames = read_image(self.frame0), read_image(find_next_frame(self.frame0))
         for field, part in parts.items():
             if part is not None and part.shape[:2] != frames[0].shape[:2]:
                 shape, wanted = (" x ".join(map(str, reversed(array.shape[:2]))) for array in (part, frames[0]))
@@ -96,7 +96,7 @@ class Dataset(Sequence[Sample]):
         if not Path(root).is_dir():
             raise FileNotFoundError(f"{os.fspath(root)}: no such folder, wanted one that holds {layout}")
         self.name = name
-        self._pairs = [pair(frame) for frame in sorted(frames) if following(frame).exists()]
+        self._pairs = [pair(frame) for frame in sorted(frames) if find_next_frame(frame).exists()]
         if not self._pairs:
             raise FileNotFoundError(f"{os.fspath(root)}: no pair of frames in it, wanted {layout}")
 
@@ -131,12 +131,12 @@ class Dataset(Sequence[Sample]):
         return f"<Dataset {self.name}: {len(self)} pairs>"
 
 
-def following(frame: Path) -> Path:
+def find_next_frame(frame: Path) -> Path:
     """Return the frame whose name counts one further.
 
     Examples
     --------
-    >>> following(Path("alley_1/frame_0009.png")).name, following(Path("00001_img1.ppm")).name
+    >>> find_next_frame(Path("alley_1/frame_0009.png")).name, find_next_frame(Path("00001_img1.ppm")).name
     ('frame_0010.png', '00001_img2.ppm')
     """
     parts = re.fullmatch(r"(.*?)(\d*)(\D*)", frame.stem, re.DOTALL)
@@ -145,7 +145,7 @@ def following(frame: Path) -> Path:
     return frame.with_name(f"{head}{int(number or 0) + 1:0{len(number)}d}{tail}{frame.suffix}")
 
 
-def read(reader: Callable[[Path], Array], *paths: Path) -> Part:
+def defer(reader: Callable[[Path], Array], *paths: Path) -> Part:
     """Return a function that reads the first of the paths that exists, and returns None if none does."""
 
     def part() -> Array | None:
@@ -155,16 +155,16 @@ def read(reader: Callable[[Path], Array], *paths: Path) -> Part:
     return part
 
 
-def marked(image: Path) -> Array:
+def read_marks(image: Path) -> Array:
     """Read an image and tell where it is not 0."""
     pixels: Array = read_image(image) != 0
     return np.asarray(pixels.any(axis=2)) if pixels.ndim == 3 else pixels
 
 
-def unmarked(image: Path) -> Array:
+def read_unmarked(image: Path) -> Array:
     """Read an image and tell where it is 0."""
-    return ~marked(image)
+    return ~read_marks(image)
 
 
-truth = partial(read, read_flow)
-mask = partial(read, marked)
+defer_flow = partial(defer, read_flow)
+defer_mask = partial(defer, read_marks)

@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from variflow.base.choices import suggestion
-from variflow.io.atomic import naming
-from variflow.io.locking import locked, make_folder
+from variflow.base.choices import suggest
+from variflow.io.atomic import name_errors
+from variflow.io.locking import lock_folder, make_folder
 
 __all__ = ["ARCHIVES", "Archive", "fetch"]
 
@@ -44,18 +44,18 @@ class Archive(NamedTuple):
     sha256: str | None = None
 
 
-def _archives(base: str, *names: str) -> tuple[Archive, ...]:
+def _list_archives(base: str, *names: str) -> tuple[Archive, ...]:
     return tuple(Archive(f"{base}/{name}.zip") for name in names)
 
 
 ARCHIVES: dict[str, tuple[Archive, ...]] = {
-    "middlebury": _archives(
+    "middlebury": _list_archives(
         "https://vision.middlebury.edu/flow/data/comp/zip", "other-color-twoframes", "other-gt-flow", "other-gt-interp"
     ),
-    "sintel": _archives("http://files.is.tue.mpg.de/sintel", "MPI-Sintel-complete"),
-    "flyingchairs": _archives("https://lmb.informatik.uni-freiburg.de/data/FlyingChairs", "FlyingChairs"),
-    "hd1k": _archives("http://hci-benchmark.iwr.uni-heidelberg.de/media/downloads", "hd1k_input", "hd1k_flow_gt"),
-    "piv": _archives(
+    "sintel": _list_archives("http://files.is.tue.mpg.de/sintel", "MPI-Sintel-complete"),
+    "flyingchairs": _list_archives("https://lmb.informatik.uni-freiburg.de/data/FlyingChairs", "FlyingChairs"),
+    "hd1k": _list_archives("http://hci-benchmark.iwr.uni-heidelberg.de/media/downloads", "hd1k_input", "hd1k_flow_gt"),
+    "piv": _list_archives(
         "https://github.com/shengzesnail/PIV_dataset/raw/master/PIV-genImages/data",
         *("DNS_turbulence", "JHTDB_channel", "JHTDB_isotropic1024", "JHTDB_mhd1024"),
         *("SQG", "backstep", "cylinder", "uniform"),
@@ -93,7 +93,7 @@ def fetch(name: str, folder: str | os.PathLike[str], progress: Progress | None =
         If a download fails.
     """
     if name not in ARCHIVES:
-        hint = suggestion(name, ARCHIVES)
+        hint = suggest(name, ARCHIVES)
         known = ", ".join(ARCHIVES)
         raise ValueError(f"name is {name!r}, wanted one that can be fetched: {known}; see docs/datasets.md{hint}")
     if importlib.util.find_spec("pooch") is None:
@@ -101,7 +101,7 @@ def fetch(name: str, folder: str | os.PathLike[str], progress: Progress | None =
     target = Path(folder)
     make_folder(target)
     for archive in ARCHIVES[name]:
-        with naming(target), locked(target):
+        with name_errors(target), lock_folder(target):
             _fetch(archive, target, progress)
     return target
 

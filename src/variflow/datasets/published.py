@@ -14,8 +14,8 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from variflow.base.choices import check_choice, suggestion
-from variflow.datasets.dataset import Dataset, Pair, marked, mask, read, truth, unmarked
+from variflow.base.choices import check_choice, suggest
+from variflow.datasets.dataset import Dataset, Pair, defer, defer_flow, defer_mask, read_marks, read_unmarked
 from variflow.io import read_flow, read_image
 
 Root = str | os.PathLike[str]
@@ -37,9 +37,9 @@ def middlebury(root: Root, split: Literal["other", "eval"] = "other") -> Dataset
 
     def pair(frame: Path) -> Pair:
         name, beside = frame.parent.name, frame.parent
-        flow = truth(top / f"{split}-gt-flow" / name / "flow10.flo", beside / "flow10.flo")
+        flow = defer_flow(top / f"{split}-gt-flow" / name / "flow10.flo", beside / "flow10.flo")
         places = top / f"{split}-gt-interp" / name / "frame10i11.png", beside / "frame10i11.png"
-        return Pair(name, frame, flow, between=read(read_image, *places))
+        return Pair(name, frame, flow, between=defer(read_image, *places))
 
     return Dataset("middlebury", root, f"{split}-data/NAME/frame10.png and frame11.png", frames, pair)
 
@@ -60,13 +60,13 @@ def sintel(root: Root, rendering: Rendering = "clean", split: Literal["training"
 
     def pair(frame: Path) -> Pair:
         at = Path(frame.parent.name, frame.name)
-        flow = truth(top / "flow" / at.with_suffix(".flo"))
+        flow = defer_flow(top / "flow" / at.with_suffix(".flo"))
         return Pair(
             at.with_suffix("").as_posix(),
             frame,
             flow,
-            occlusion=mask(top / "occlusions" / at),
-            valid=read(unmarked, top / "invalid" / at),
+            occlusion=defer_mask(top / "occlusions" / at),
+            valid=defer(read_unmarked, top / "invalid" / at),
         )
 
     layout = f"{split}/{rendering}/SCENE/frame_NNNN.png"
@@ -87,7 +87,7 @@ def kitti2012(root: Root, split: Literal["training", "testing"] = "training") ->
     ----------
     A. Geiger, P. Lenz, R. Urtasun, "Are we ready for Autonomous Driving? The KITTI Vision Benchmark Suite", CVPR 2012.
     """
-    return _kitti("kitti2012", root, f"{split}/image_0")
+    return _open_kitti("kitti2012", root, f"{split}/image_0")
 
 
 def kitti2015(root: Root, split: Literal["training", "testing"] = "training") -> Dataset:
@@ -99,10 +99,10 @@ def kitti2015(root: Root, split: Literal["training", "testing"] = "training") ->
     ----------
     M. Menze, A. Geiger, "Object Scene Flow for Autonomous Vehicles", CVPR 2015.
     """
-    return _kitti("kitti2015", root, f"{split}/image_2")
+    return _open_kitti("kitti2015", root, f"{split}/image_2")
 
 
-def _kitti(name: str, root: Root, frames: str) -> Dataset:
+def _open_kitti(name: str, root: Root, frames: str) -> Dataset:
     folder = Path(root) / frames
     split = folder.parent
 
@@ -119,9 +119,9 @@ def _kitti(name: str, root: Root, frames: str) -> Dataset:
         return Pair(
             frame.stem,
             frame,
-            truth(split / "flow_occ" / at),
+            defer_flow(split / "flow_occ" / at),
             occlusion=lambda: occlusion(at),
-            foreground=mask(split / "obj_map" / at),
+            foreground=defer_mask(split / "obj_map" / at),
         )
 
     return Dataset(name, root, f"{frames}/NNNNNN_10.png and _11.png", folder.glob("*_10.png"), pair)
@@ -140,7 +140,7 @@ def flyingchairs(root: Root) -> Dataset:
     folders = ("FlyingChairs_release/data/", "data/", "")
     frames = (frame for folder in folders for frame in Path(root).glob(f"{folder}*_img1.ppm"))
     layout = "FlyingChairs_release/data/NNNNN_img1.ppm and NNNNN_img2.ppm"
-    return Dataset("flyingchairs", root, layout, frames, _beside)
+    return Dataset("flyingchairs", root, layout, frames, _pair_beside)
 
 
 def piv(root: Root) -> Dataset:
@@ -153,12 +153,12 @@ def piv(root: Root) -> Dataset:
     S. Cai, S. Zhou, C. Xu, Q. Gao, "Dense motion estimation of particle images via a convolutional neural network",
     Experiments in Fluids 60, 2019.
     """
-    return Dataset("piv", root, "NAME_img1.tif and NAME_img2.tif", Path(root).rglob("*_img1.tif"), _beside)
+    return Dataset("piv", root, "NAME_img1.tif and NAME_img2.tif", Path(root).rglob("*_img1.tif"), _pair_beside)
 
 
-def _beside(frame: Path) -> Pair:
+def _pair_beside(frame: Path) -> Pair:
     name = frame.stem.removesuffix("_img1")
-    return Pair(name, frame, truth(frame.with_name(f"{name}_flow.flo")))
+    return Pair(name, frame, defer_flow(frame.with_name(f"{name}_flow.flo")))
 
 
 def flyingthings3d(
@@ -180,7 +180,7 @@ def flyingthings3d(
     def pair(frame: Path) -> Pair:
         scene = frame.parent.parent.relative_to(top)
         file = f"OpticalFlowIntoFuture_{frame.stem}_{camera[0].upper()}.pfm"
-        flow = truth(Path(root) / "optical_flow" / scene / "into_future" / camera / file)
+        flow = defer_flow(Path(root) / "optical_flow" / scene / "into_future" / camera / file)
         return Pair((scene / camera / frame.stem).as_posix(), frame, flow)
 
     layout = f"frames_{rendering}pass/{split}/A/NNNN/{camera}/NNNN.png"
@@ -207,9 +207,9 @@ def spring(root: Root, split: Literal["train", "test"] = "train", camera: str = 
         return Pair(
             f"{scene.name}/{frame.stem}",
             frame,
-            read(lambda path: read_flow(path)[::2, ::2], scene / kind / f"{kind}_{number}.flo5"),
-            occlusion=read(
-                lambda path: marked(path)[::2, ::2], scene / f"maps/matchmap_{kind}/matchmap_{kind}_{number}.png"
+            defer(lambda path: read_flow(path)[::2, ::2], scene / kind / f"{kind}_{number}.flo5"),
+            occlusion=defer(
+                lambda path: read_marks(path)[::2, ::2], scene / f"maps/matchmap_{kind}/matchmap_{kind}_{number}.png"
             ),
         )
 
@@ -231,7 +231,7 @@ def hd1k(root: Root) -> Dataset:
     top = Path(root)
 
     def pair(frame: Path) -> Pair:
-        return Pair(frame.stem, frame, truth(top / "hd1k_flow_gt" / "flow_occ" / frame.name))
+        return Pair(frame.stem, frame, defer_flow(top / "hd1k_flow_gt" / "flow_occ" / frame.name))
 
     frames = (top / "hd1k_input" / "image_2").glob("*_*.png")
     return Dataset("hd1k", root, "hd1k_input/image_2/NNNNNN_NNNN.png", frames, pair)
@@ -253,7 +253,7 @@ def viper(root: Root, split: Literal["train", "val"] = "val") -> Dataset:
         return top / "flow" / frame.parent.name / f"{frame.stem}.npz"
 
     def pair(frame: Path) -> Pair:
-        return Pair(f"{frame.parent.name}/{frame.stem}", frame, truth(file(frame)))
+        return Pair(f"{frame.parent.name}/{frame.stem}", frame, defer_flow(file(frame)))
 
     frames = (frame for frame in (top / "img").glob("*/*.*") if file(frame).exists())
     layout = f"{split}/img/NNN/NNN_NNNNN.png with {split}/flow/NNN/NNN_NNNNN.npz"
@@ -315,5 +315,5 @@ def load(name: str, root: Root) -> Dataset:
     FileNotFoundError: no/such/folder: no such folder; wanted is one that holds training/clean/SCENE/frame_NNNN.png
     """
     if name not in BUILDERS:
-        raise ValueError(f"name is {name!r}, wanted one of {', '.join(BUILDERS)}{suggestion(name, BUILDERS)}")
+        raise ValueError(f"name is {name!r}, wanted one of {', '.join(BUILDERS)}{suggest(name, BUILDERS)}")
     return BUILDERS[name](root)

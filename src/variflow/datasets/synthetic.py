@@ -73,12 +73,12 @@ class Motion:
     def __call__(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Reals, Reals]:
         """Positions in the second frame of the points (x, y) of the first."""
         dx, dy = self.displacement(x, y)
-        return _reals(x, "x") + dx, _reals(y, "y") + dy
+        return _as_reals(x, "x") + dx, _as_reals(y, "y") + dy
 
     def displacement(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Reals, Reals]:
         """Displacements (u, v), px, of the points (x, y) of the first frame; exact for a pure translation."""
         cosine, sine = self._matrix
-        from_x, from_y = _reals(x, "x") - self.center[0], _reals(y, "y") - self.center[1]
+        from_x, from_y = _as_reals(x, "x") - self.center[0], _as_reals(y, "y") - self.center[1]
         u = (cosine - 1) * from_x - sine * from_y + self.translation[0]
         v = sine * from_x + (cosine - 1) * from_y + self.translation[1]
         return u, v
@@ -86,8 +86,8 @@ class Motion:
     def inverse(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Reals, Reals]:
         """Positions in the first frame of the points (x, y) of the second."""
         cosine, sine = self._matrix
-        from_x = _reals(x, "x") - self.translation[0] - self.center[0]
-        from_y = _reals(y, "y") - self.translation[1] - self.center[1]
+        from_x = _as_reals(x, "x") - self.translation[0] - self.center[0]
+        from_y = _as_reals(y, "y") - self.translation[1] - self.center[1]
         square = cosine**2 + sine**2
         back_x = (cosine * from_x + sine * from_y) / square + self.center[0]
         back_y = (cosine * from_y - sine * from_x) / square + self.center[1]
@@ -99,7 +99,7 @@ class Motion:
         return float(self.scale * np.cos(angle)), float(self.scale * np.sin(angle))
 
 
-def _reals(value: npt.ArrayLike, name: str) -> Reals:
+def _as_reals(value: npt.ArrayLike, name: str) -> Reals:
     return as_numbers(value, name).astype(np.float64, copy=False)
 
 
@@ -251,12 +251,12 @@ def render(
     layers = list(layers)
     if not layers or layers[0].region is not None:
         raise ValueError("layers has no background, wanted a layer without a region first")
-    height, width = _checked_shape(shape)
+    height, width = _check_shape(shape)
     check_whole("supersampling", supersampling, 1)
 
     moved = [_render_frame(layers, (height, width), supersampling, second) for second in (False, True)]
     frame0, frame1 = (_quantise(frame, dtype) for frame in moved)
-    flow, occlusion = _true_motion(layers, (height, width))
+    flow, occlusion = _render_motion(layers, (height, width))
     return Sample(name, frame0, frame1, flow, occlusion)
 
 
@@ -310,7 +310,7 @@ def _render_frame(layers: list[Layer], shape: tuple[int, int], supersampling: in
     frame = np.zeros((*shape, 3))
     uncovered = np.ones(shape)
     for layer in reversed(layers):
-        weight = uncovered * _coverage(layer, shape, supersampling, second)
+        weight = uncovered * _measure_coverage(layer, shape, supersampling, second)
         seen = weight > 0
         at = layer.motion.inverse(x[seen], y[seen]) if second else (x[seen], y[seen])
         frame[seen] += weight[seen, None] * layer.texture(*at)
@@ -318,7 +318,7 @@ def _render_frame(layers: list[Layer], shape: tuple[int, int], supersampling: in
     return frame
 
 
-def _coverage(layer: Layer, shape: tuple[int, int], supersampling: int, second: bool) -> Reals:
+def _measure_coverage(layer: Layer, shape: tuple[int, int], supersampling: int, second: bool) -> Reals:
     """Fraction of each pixel that the layer covers."""
     if layer.region is None:
         return np.ones(shape)
@@ -339,7 +339,7 @@ def _coverage(layer: Layer, shape: tuple[int, int], supersampling: int, second: 
     return coverage / supersampling**2
 
 
-def _true_motion(layers: list[Layer], shape: tuple[int, int]) -> tuple[npt.NDArray[np.float32], Bools]:
+def _render_motion(layers: list[Layer], shape: tuple[int, int]) -> tuple[npt.NDArray[np.float32], Bools]:
     y, x = np.indices(shape, dtype=float)
     foremost = np.zeros(shape, int)
     for index, layer in enumerate(layers):
@@ -368,7 +368,7 @@ def _quantise(frame: Reals, dtype: FrameType) -> npt.NDArray[Any]:
     return np.rint(np.clip(frame, 0, 1) * largest).astype(dtype)
 
 
-def _checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
+def _check_shape(shape: tuple[int, int]) -> tuple[int, int]:
     if len(shape) != 2 or min(shape) < 1 or any(int(size) != size for size in shape):
         raise ValueError(f"shape is {shape}, wanted a height and a width of at least 1")
     return int(shape[0]), int(shape[1])

@@ -72,8 +72,8 @@ class Texture:
     def __call__(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Reals:
         """Colours (..., 3) in [0, 1] at the points (x, y)."""
         fine, coarse = self._waves
-        light = _squash(self.contrast * _sum_of_waves(fine, x, y))[..., None]
-        hue = _squash(2 * _sum_of_waves(coarse, x, y))[..., None]
+        light = _squash(self.contrast * _sum_waves(fine, x, y))[..., None]
+        hue = _squash(2 * _sum_waves(coarse, x, y))[..., None]
         dark_first, light_first, dark_second, light_second = np.asarray(self.colors, float)
         first = dark_first + light * (light_first - dark_first)
         second = dark_second + light * (light_second - dark_second)
@@ -84,12 +84,12 @@ class Texture:
     def _waves(self) -> tuple[Reals, Reals]:
         random = np.random.default_rng(self.seed)
         shortest, longest = self.wavelengths
-        fine = _random_waves(random, shortest, longest, self.waves, self.slope)
-        coarse = _random_waves(random, max(shortest, longest / 3), longest * 1.5, 8, 0.0)
+        fine = _draw_waves(random, shortest, longest, self.waves, self.slope)
+        coarse = _draw_waves(random, max(shortest, longest / 3), longest * 1.5, 8, 0.0)
         return fine, coarse
 
 
-def _random_waves(random: np.random.Generator, shortest: float, longest: float, count: int, slope: float) -> Reals:
+def _draw_waves(random: np.random.Generator, shortest: float, longest: float, count: int, slope: float) -> Reals:
     """Frequencies along x and y, phases and amplitudes, (4, count); their sum has the standard deviation 1."""
     # One wavelength in each equal part of the octaves, and one direction in each equal part of the half circle.
     part = (np.arange(count) + random.random(count)) / count
@@ -102,7 +102,7 @@ def _random_waves(random: np.random.Generator, shortest: float, longest: float, 
     return np.stack([frequency * np.cos(direction), frequency * np.sin(direction), phase, amplitude])
 
 
-def _sum_of_waves(waves: Reals, x: npt.ArrayLike, y: npt.ArrayLike) -> Reals:
+def _sum_waves(waves: Reals, x: npt.ArrayLike, y: npt.ArrayLike) -> Reals:
     x, y = np.broadcast_arrays(as_numbers(x, "x").astype(float), as_numbers(y, "y").astype(float))
     total = np.zeros(x.shape)
     for along_x, along_y, phase, amplitude in waves.T:

@@ -13,13 +13,13 @@ import numpy as np
 from variflow.datasets import Sample
 
 
-def digest_of_sample(sample: Sample) -> str:
+def digest_sample(sample: Sample) -> str:
     """Return a digest of all that a sample holds but its name."""
     fields = [field.name for field in dataclasses.fields(sample) if field.name != "name"]
-    return digest_of_settings([getattr(sample, field) for field in fields])
+    return digest_settings([getattr(sample, field) for field in fields])
 
 
-def digest_of_settings(settings: Any) -> str:
+def digest_settings(settings: Any) -> str:
     """Return a digest of a value, such as a model, to the last number of its arrays and the code of its functions."""
     digest = hashlib.sha256()
     _feed(digest, settings, ())
@@ -36,7 +36,7 @@ def _feed(digest: Any, value: Any, around: tuple[int, ...]) -> None:
         digest.update(f"{array.dtype.str} {np.shape(value)};".encode())
         digest.update(array.tobytes())
         return
-    parts = _parts(value)
+    parts = _split(value)
     if parts is None:
         digest.update(f"{value!r};".encode())
         return
@@ -52,7 +52,7 @@ def _is_own(value: Any, user: FunctionType) -> bool:
     return isinstance(value, bool | int | float | str | tuple | np.ndarray)
 
 
-def _parts(value: Any) -> list[Any] | None:
+def _split(value: Any) -> list[Any] | None:
     """Return what a value is made of, None if it is one thing."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]

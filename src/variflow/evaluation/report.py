@@ -23,7 +23,7 @@ from variflow.io import atomic, write_image
 if TYPE_CHECKING:
     from variflow.evaluation.table import Table
 
-__all__ = ["HEADINGS", "draw", "summary", "write"]
+__all__ = ["HEADINGS", "draw", "summarise", "write"]
 
 
 def __dir__() -> list[str]:
@@ -98,19 +98,19 @@ def draw(folder: Path, key: tuple[str, str, str], flow: npt.NDArray[np.float32],
         "error": view.error_map(flow, truth, _LIMIT),
     }
     for kind, picture in pictures.items():
-        path = folder / _picture(key, kind)
+        path = folder / _name_picture(key, kind)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_image(path, _thumbnail(picture))
+        write_image(path, _shrink(picture))
 
 
-def summary(table: Table, over: str = "pairs") -> tuple[list[str], list[list[str]]]:
+def summarise(table: Table, over: str = "pairs") -> tuple[list[str], list[list[str]]]:
     """Return heading and rows of the means over pairs or pixels, as text; columns that are empty are left out."""
     means = table.means(over)
     figures = [figure for figure in HEADINGS if any(figure in mean for mean in means.values())]
     heading = ["data set", "model", "pairs", *(HEADINGS[figure] for figure in figures)]
     groups = table.groups()
     rows = [
-        [*key, str(len(groups[key])), *(_number(mean.get(figure)) for figure in figures)] for key, mean in means.items()
+        [*key, str(len(groups[key])), *(_format(mean.get(figure)) for figure in figures)] for key, mean in means.items()
     ]
     return heading, rows
 
@@ -132,9 +132,9 @@ def write(folder: Path, table: Table) -> None:
         f"<h1>Evaluation</h1><p>{html.escape(explanation)}</p>",
     ]
     text = ["# Evaluation", "", explanation, ""]
-    for title, heading, rows, pictures in _tables(table):
+    for title, heading, rows, pictures in _make_tables(table):
         page += [f"<h2>{html.escape(title)}</h2>", "<table>", _html_row(heading, "th")]
-        text += [f"## {_markdown(title)}", "", _markdown_row(heading), f"|{' --- |' * len(heading)}"]
+        text += [f"## {_escape_markdown(title)}", "", _markdown_row(heading), f"|{' --- |' * len(heading)}"]
         for cells, paths in zip(rows, pictures, strict=True):
             shown = [path for path in paths if (folder / path).exists()]
             page.append(_html_row(cells, "td", [f'<img loading="lazy" src="{quote(path)}" alt="">' for path in shown]))
@@ -147,31 +147,31 @@ def write(folder: Path, table: Table) -> None:
             file.write("\n".join([*lines, ""]).encode(errors="replace"))  # a file name need not be text
 
 
-def _tables(table: Table) -> Iterator[tuple[str, list[str], Rows, list[list[str]]]]:
+def _make_tables(table: Table) -> Iterator[tuple[str, list[str], Rows, list[list[str]]]]:
     """Yield title, heading, rows and the pictures of each row: the means, then every pair of each data set."""
     for over in ("pairs", "pixels"):
-        heading, rows = summary(table, over)
+        heading, rows = summarise(table, over)
         yield f"Means over {over}", heading, rows, [[] for _ in rows]
     for dataset in dict.fromkeys(row["dataset"] for row in table.rows.values()):
         of_set = [row for row in table.rows.values() if row["dataset"] == dataset]
         figures = [figure for figure in HEADINGS if any(figure in row for row in of_set)]
         heading = ["pair", "model", *(HEADINGS[figure] for figure in figures), "frame", "truth", "flow", "error"]
-        cells = [[row["pair"], row["model"], *(_number(row.get(figure)) for figure in figures)] for row in of_set]
+        cells = [[row["pair"], row["model"], *(_format(row.get(figure)) for figure in figures)] for row in of_set]
         keys = [(row["dataset"], row["pair"], row["model"]) for row in of_set]
-        pictures = [[_picture(key, kind) for kind in ("frame", "truth", "flow", "error")] for key in keys]
+        pictures = [[_name_picture(key, kind) for kind in ("frame", "truth", "flow", "error")] for key in keys]
         yield dataset, heading, cells, pictures
 
 
-def _picture(key: tuple[str, str, str], kind: str) -> str:
+def _name_picture(key: tuple[str, str, str], kind: str) -> str:
     dataset, pair, model = key
-    name = f"{_file_name(model)}-{kind}" if kind in ("flow", "error") else kind
-    folders = [_file_name(part) for part in pair.split("/")]
+    name = f"{_name_file(model)}-{kind}" if kind in ("flow", "error") else kind
+    folders = [_name_file(part) for part in pair.split("/")]
     if len(folders) > 4:  # a path must not become too long
-        folders = [_file_name(pair)]
-    return "/".join(("pictures", _file_name(dataset), *folders, f"{name}.png"))
+        folders = [_name_file(pair)]
+    return "/".join(("pictures", _name_file(dataset), *folders, f"{name}.png"))
 
 
-def _file_name(name: str) -> str:
+def _name_file(name: str) -> str:
     """Return a name that any system takes for a file, another one for each name and the same one if it is plain."""
     plain = re.sub(r"[^a-z0-9_+-]+", "_", name.lower())[:50]
     if plain == name and name and name not in _RESERVED:
@@ -179,7 +179,7 @@ def _file_name(name: str) -> str:
     return f"{plain}-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
-def _thumbnail(picture: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def _shrink(picture: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     height, width = picture.shape[:2]
     if width > _WIDTH:
         planes = np.moveaxis(np.atleast_3d(picture).astype(np.float32), 2, 0)
@@ -188,7 +188,7 @@ def _thumbnail(picture: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8)
 
 
-def _number(value: float | None) -> str:
+def _format(value: float | None) -> str:
     """Write three significant digits, and no more than three decimals."""
     if value is None:
         return ""
@@ -204,10 +204,10 @@ def _html_row(cells: Sequence[str], tag: str, pictures: Sequence[str] = ()) -> s
 
 
 def _markdown_row(cells: Sequence[str], pictures: Sequence[str] = ()) -> str:
-    return f"| {' | '.join([*map(_markdown, cells), *pictures])} |"
+    return f"| {' | '.join([*map(_escape_markdown, cells), *pictures])} |"
 
 
-def _markdown(text: str) -> str:
+def _escape_markdown(text: str) -> str:
     """Write a text so that it stands for itself: no markup, no link, no further cell or line."""
     # Entities rather than backslashes, which a table undoes before the rest of the text is looked at.
     shown = "".join(letter if letter.isprintable() else " " for letter in text)

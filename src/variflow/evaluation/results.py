@@ -15,7 +15,7 @@ from variflow.evaluation import report
 from variflow.evaluation.measuring import measure
 from variflow.evaluation.table import Key, Row, Table
 from variflow.io import atomic
-from variflow.io.locking import locked, make_folder
+from variflow.io.locking import lock_folder, make_folder
 
 _SECONDS_BETWEEN = 5  # a table of thousands is not written at each row
 
@@ -37,7 +37,7 @@ class Results:
         self.table = Table()
         if folder is not None:
             make_folder(folder)
-            with locked(folder):
+            with lock_folder(folder):
                 self.table = self._stored(folder)
         self._saved = time.monotonic()
 
@@ -68,7 +68,7 @@ class Results:
         """Bring the rows together with those that others added meanwhile; in the end, write the report."""
         if self._folder is None:
             return
-        with locked(self._folder):
+        with lock_folder(self._folder):
             self.table = self._stored(self._folder)
             for row in self._own.values():
                 self.table.add(row)

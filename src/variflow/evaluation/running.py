@@ -14,7 +14,7 @@ import numpy.typing as npt
 import variflow
 from variflow import models
 from variflow.datasets import Dataset, Sample
-from variflow.evaluation.digests import digest_of_sample, digest_of_settings
+from variflow.evaluation.digests import digest_sample, digest_settings
 from variflow.evaluation.results import Results
 from variflow.evaluation.table import Table
 from variflow.model import Model
@@ -65,7 +65,7 @@ def evaluate(
     >>> [(*key, row["epe"] < 0.1) for key, row in table.rows.items()]
     [('piv', 'a', 'brox', True)]
     """
-    chosen = _chosen(models)
+    chosen = _choose(models)
     _check_names(datasets)
     results = Results(None if output is None else Path(output))
     total = len(chosen) * sum(map(len, datasets))
@@ -81,7 +81,7 @@ def evaluate(
                     done += 1
                     if sample is None:
                         sample = dataset[index]
-                        results.expect(key, digest_of_sample(sample))
+                        results.expect(key, digest_sample(sample))
                     if sample.flow is not None and not results.hold(key, settings):
                         results.add(key, settings, *_run(sample, model))
         if callback is not None:
@@ -93,13 +93,13 @@ def evaluate(
     return results.table
 
 
-def _chosen(wanted: Sequence[str | Model]) -> list[tuple[Model, str]]:
+def _choose(wanted: Sequence[str | Model]) -> list[tuple[Model, str]]:
     """Return each model with a digest of its settings, which tells whether its rows still hold."""
     chosen = [models.get(model) for model in wanted]
     names = [model.name for model in chosen]
     if len(set(names)) < len(names):
         raise ValueError(f"models has the names {', '.join(names)}, wanted names that differ")
-    return [(model, digest_of_settings((variflow.__version__, model))) for model in chosen]
+    return [(model, digest_settings((variflow.__version__, model))) for model in chosen]
 
 
 def _check_names(datasets: Sequence[Dataset]) -> None:

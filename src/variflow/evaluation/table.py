@@ -42,7 +42,7 @@ class Table:
 
     def add(self, row: Row) -> None:
         """Add a row, in place of one of the same data set, pair and model."""
-        self.rows[_key(row)] = row
+        self.rows[_get_key(row)] = row
 
     def groups(self) -> dict[tuple[str, str], list[Row]]:
         """Return the rows of each (data set, model), in the order in which they came."""
@@ -65,7 +65,7 @@ class Table:
             By (data set, model), then by figure.
         """
         check_choice("over", over, ("pairs", "pixels"))
-        return {key: dict(_means(rows, over)) for key, rows in self.groups().items()}
+        return {key: dict(_average(rows, over)) for key, rows in self.groups().items()}
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write a CSV file; it appears complete or not at all."""
@@ -73,7 +73,7 @@ class Table:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
         for row in self.rows.values():
-            writer.writerow(_cells(row))
+            writer.writerow(_format_cells(row))
         with atomic(path) as file:
             file.write(text.getvalue().encode(errors="surrogateescape"))
 
@@ -98,11 +98,11 @@ class Table:
             return cls(), fault
         table, differing, damaged = cls(), set(), 0
         for line in filter(str.strip, lines):
-            row = _row(_split(line))
+            row = _parse_row(_split(line))
             if row is None:
                 damaged += 1
                 continue
-            key = _key(row)
+            key = _get_key(row)
             if table.rows.setdefault(key, row) != row:
                 differing.add(key)
         for key in differing:
@@ -112,16 +112,16 @@ class Table:
         return table, " and ".join(faults)
 
 
-def _key(row: Row) -> Key:
+def _get_key(row: Row) -> Key:
     return row["dataset"], row["pair"], row["model"]
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
+def _format_cells(row: Mapping[str, Any]) -> list[str]:
     if unknown := row.keys() - set(COLUMNS):
         raise ValueError(f"row has {', '.join(sorted(unknown))}, wanted columns of a table only")
-    cells = [_escaped(str(row.get(column, ""))) for column in _TEXTS]
+    cells = [_escape(str(row.get(column, ""))) for column in _TEXTS]
     cells += [repr(float(row[column])) if column in row else "" for column in _NUMBERS]
-    return [*cells, _sum(cells)]
+    return [*cells, _checksum(cells)]
 
 
 def _split(line: str) -> list[str]:
@@ -131,31 +131,31 @@ def _split(line: str) -> list[str]:
         return []
 
 
-def _row(cells: list[str]) -> Row | None:
+def _parse_row(cells: list[str]) -> Row | None:
     """Return a row, None if it is not whole."""
-    if len(cells) != len(COLUMNS) or _sum(cells[:-1]) != cells[-1]:
+    if len(cells) != len(COLUMNS) or _checksum(cells[:-1]) != cells[-1]:
         return None
-    texts = {name: _unescaped(cell) for name, cell in zip(_TEXTS, cells, strict=False) if cell or name in _KEY}
+    texts = {name: _unescape(cell) for name, cell in zip(_TEXTS, cells, strict=False) if cell or name in _KEY}
     numbers = zip(_NUMBERS, cells[len(_TEXTS) :], strict=False)
     return texts | {name: float(cell) for name, cell in numbers if cell}
 
 
-def _sum(cells: Sequence[str]) -> str:
+def _checksum(cells: Sequence[str]) -> str:
     return hashlib.sha256("\x1f".join(cells).encode(errors="surrogateescape")).hexdigest()[:12]
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     """Keep a name on its line, and from being taken for a formula by what shows tables."""
     text = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "'")) else text
 
 
-def _unescaped(text: str) -> str:
+def _unescape(text: str) -> str:
     parts = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
     return re.sub(r"\\.", lambda found: parts.get(found[0], found[0]), text.removeprefix("'"))
 
 
-def _means(rows: Sequence[Mapping[str, Any]], over: str) -> Iterable[tuple[str, float]]:
+def _average(rows: Sequence[Mapping[str, Any]], over: str) -> Iterable[tuple[str, float]]:
     for figure in ("seconds", *FIGURES):
         name, _, region = figure.partition("_")
         having = [row for row in rows if figure in row]

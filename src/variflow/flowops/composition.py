@@ -98,7 +98,7 @@ def invert(flow: Any, *, tolerance: float = 0.1, iterations: int = 50) -> Flow:
         if change < _SETTLED:
             break
     with np.errstate(invalid="ignore"):
-        missed = _length(inverse + look_up(forward, inverse))
+        missed = _measure_length(inverse + look_up(forward, inverse))
         inverse[~(missed <= tolerance)] = np.nan
     return inverse
 
@@ -129,7 +129,7 @@ def consistency(forward: Any, backward: Any) -> NDArray[np.float32]:
     >>> flowops.consistency(forward, 0 * forward - (3, 0))
     array([[ 2.,  2.,  2., nan]], dtype=float32)
     """
-    return _length(compose(*check_flows(forward, backward, ("forward", "backward"))))
+    return _measure_length(compose(*check_flows(forward, backward, ("forward", "backward"))))
 
 
 def is_consistent(forward: Any, backward: Any, *, relative: float = 0.01, absolute: float = 0.5) -> NDArray[np.bool_]:
@@ -174,8 +174,8 @@ def is_consistent(forward: Any, backward: Any, *, relative: float = 0.01, absolu
     there, back = check_flows(forward, backward, ("forward", "backward"))
     back = look_up(back, there)
     with np.errstate(invalid="ignore", over="ignore"):
-        squares = _length(there) ** 2 + _length(back) ** 2
-        consistent: NDArray[np.bool_] = _length(there + back) ** 2 <= relative * squares + absolute
+        squares = _measure_length(there) ** 2 + _measure_length(back) ** 2
+        consistent: NDArray[np.bool_] = _measure_length(there + back) ** 2 <= relative * squares + absolute
     consistent[np.isinf(squares)] = False
     return consistent
 
@@ -215,5 +215,5 @@ def change_frame_rate(flow: Any, rate: float, new_rate: float) -> Flow:
     return check_flow(flow) * np.float32(factor)
 
 
-def _length(flow: Flow) -> NDArray[np.float32]:
+def _measure_length(flow: Flow) -> NDArray[np.float32]:
     return np.hypot(flow[..., 0], flow[..., 1])

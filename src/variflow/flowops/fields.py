@@ -67,7 +67,7 @@ def look_up(flow: Flow, along: Flow) -> Flow:
     planes = np.concatenate([np.moveaxis(np.where(holes[..., None], 0, flow), 2, 0), ~holes[None]])
     *values, share = warp_planes(planes, (along[..., 0], along[..., 1]), "bilinear")
     out: Flow = np.stack(values, axis=2)
-    out[~(_inside(*find_targets(along), flow.shape) & (share > 1 - _SLACK))] = np.nan
+    out[~(_is_inside(*find_targets(along), flow.shape) & (share > 1 - _SLACK))] = np.nan
     return out
 
 
@@ -78,7 +78,7 @@ def sample(flow: Flow, x: NDArray[np.float64], y: NDArray[np.float64]) -> Flow:
     """
     from scipy.ndimage import map_coordinates
 
-    inside = _inside(x, y, flow.shape)
+    inside = _is_inside(x, y, flow.shape)
     position = np.stack([np.where(inside, y, 0), np.where(inside, x, 0)])
     holes = np.isnan(flow[..., 0])
     values = np.empty((*np.shape(x), 2), np.float32)
@@ -92,7 +92,7 @@ def sample(flow: Flow, x: NDArray[np.float64], y: NDArray[np.float64]) -> Flow:
     return values
 
 
-def _inside(x: NDArray[np.float64], y: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def _is_inside(x: NDArray[np.float64], y: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     height, width = shape[:2]
     inside: NDArray[np.bool_] = (x >= -_SLACK) & (x <= width - 1 + _SLACK) & (y >= -_SLACK) & (y <= height - 1 + _SLACK)
     return inside

@@ -64,7 +64,7 @@ def fill(flow: Any, image: Any = None, *, contrast: float = 5.0) -> Flow:
     given = check_flow(flow)
     check_finite("contrast", contrast, above=0)
     unknown = np.isnan(given[..., 0])
-    edges = np.ones((2, *unknown.shape), np.float32) if image is None else _edges(image, unknown.shape, contrast)
+    edges = np.ones((2, *unknown.shape), np.float32) if image is None else _weigh_edges(image, unknown.shape, contrast)
     if not unknown.any():
         return given
     if unknown.all():
@@ -77,7 +77,7 @@ def fill(flow: Any, image: Any = None, *, contrast: float = 5.0) -> Flow:
     return np.where(unknown[..., None], np.stack([u, v], axis=2), given)
 
 
-def _edges(image: Any, shape: tuple[int, ...], contrast: float) -> NDArray[np.float32]:
+def _weigh_edges(image: Any, shape: tuple[int, ...], contrast: float) -> NDArray[np.float32]:
     """Return the weights of the edges to the right and below of each pixel."""
     from variflow.images.color import lab
     from variflow.images.filling import fill_missing

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.arrays import FLOWS, as_numbers, whole
+from variflow.base.arrays import FLOWS, as_iterable, as_numbers
 from variflow.base.choices import check_whole
 from variflow.flowops.fields import Flow, check_finite, check_flow, sample
 
@@ -44,15 +44,15 @@ def track(flows: Iterable[Any], points: Any) -> NDArray[np.float64]:
     >>> flowops.track([flow, flow], [(1, 1)])[:, 0].tolist()
     [[1.0, 1.0], [1.75, 1.75], [2.5, 2.5]]
     """
-    places = [_points(points, "points")]
+    places = [_check_points(points, "points")]
     size: tuple[int, ...] | None = None
-    for index, flow in enumerate(whole(flows, "flows", FLOWS)):
+    for index, flow in enumerate(as_iterable(flows, "flows", FLOWS)):
         field = check_flow(flow, f"flows[{index}]")
         if size is not None and field.shape != size:
             raise ValueError(f"flows[{index}] has shape {field.shape}, wanted that of the first, {size}")
         size = field.shape
-        here = places[-1] = _inside(places[-1], field)
-        places.append(_inside(here + sample(field, here[:, 0], here[:, 1]), field))
+        here = places[-1] = _forget_outside(places[-1], field)
+        places.append(_forget_outside(here + sample(field, here[:, 0], here[:, 1]), field))
     return np.stack(places)
 
 
@@ -96,18 +96,18 @@ def streamlines(flow: Any, points: Any, *, steps: int = 100, length: float = 0.5
     check_whole("steps", steps, 1)
     if check_finite("length", length) == 0:
         raise ValueError("length is 0, wanted a step of some pixels")
-    places = [_inside(_points(points, "points"), field)]
+    places = [_forget_outside(_check_points(points, "points"), field)]
     for _ in range(steps):
         here = places[-1]
-        k1 = _direction(field, here)
-        k2 = _direction(field, here + length / 2 * k1)
-        k3 = _direction(field, here + length / 2 * k2)
-        k4 = _direction(field, here + length * k3)
-        places.append(_inside(here + length / 6 * (k1 + 2 * k2 + 2 * k3 + k4), field))
+        k1 = _find_direction(field, here)
+        k2 = _find_direction(field, here + length / 2 * k1)
+        k3 = _find_direction(field, here + length / 2 * k2)
+        k4 = _find_direction(field, here + length * k3)
+        places.append(_forget_outside(here + length / 6 * (k1 + 2 * k2 + 2 * k3 + k4), field))
     return np.stack(places)
 
 
-def _direction(field: Flow, points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _find_direction(field: Flow, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the unit vector of the flow at each point, NaN where it has none."""
     velocity = sample(field, points[:, 0], points[:, 1]).astype(float)
     speed = np.hypot(velocity[:, 0], velocity[:, 1])
@@ -116,13 +116,13 @@ def _direction(field: Flow, points: NDArray[np.float64]) -> NDArray[np.float64]:
     return direction
 
 
-def _inside(points: NDArray[np.float64], field: Flow) -> NDArray[np.float64]:
+def _forget_outside(points: NDArray[np.float64], field: Flow) -> NDArray[np.float64]:
     """Return the points, NaN for those outside the frame."""
     last = np.array(field.shape[1::-1]) - 1
     return np.where(((points >= 0) & (points <= last)).all(axis=1, keepdims=True), points, np.nan)
 
 
-def _points(points: Any, name: str) -> NDArray[np.float64]:
+def _check_points(points: Any, name: str) -> NDArray[np.float64]:
     array = as_numbers(points, name)
     if array.ndim != 2 or array.shape[1] != 2:
         raise ValueError(f"{name} has shape {array.shape}, wanted (N, 2): x and y of each point")

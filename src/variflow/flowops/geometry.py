@@ -89,12 +89,12 @@ def crop(flow: Any, window: Window, second: Window | None = None) -> Flow:
     array([1., 3.], dtype=float32)
     """
     whole = check_flow(flow)
-    top, left, height, width = _window(window, "window")
+    top, left, height, width = _check_window(window, "window")
     if min(top, left) < 0 or top + height > whole.shape[0] or left + width > whole.shape[1]:
         raise ValueError(f"window is {window!r}, wanted one inside the frame of {whole.shape[:2]}")
     cropped = whole[top : top + height, left : left + width]
     if second is not None:
-        other_top, other_left, *size = _window(second, "second")
+        other_top, other_left, *size = _check_window(second, "second")
         if size != [height, width]:
             raise ValueError(f"second is {second!r}, wanted the height and width of window, {(height, width)}")
         cropped = cropped - np.array([other_left - left, other_top - top], np.float32)
@@ -180,7 +180,7 @@ def flip(flow: Any, axis: Literal["x", "y"]) -> Flow:
     return flipped + np.float32(0)  # no negative zeros
 
 
-def _window(window: Window, name: str) -> Window:
+def _check_window(window: Window, name: str) -> Window:
     try:
         top, left, height, width = (operator.index(part) for part in window)
     except (TypeError, ValueError):

@@ -41,7 +41,7 @@ def jacobian(flow: Any) -> NDArray[np.float32]:
     [[2.0, 3.0], [-1.0, 0.0]]
     """
     field = check_flow(flow)
-    return np.stack([_derivative(field, 1), _derivative(field, 0)], axis=-1)
+    return np.stack([_differentiate(field, 1), _differentiate(field, 0)], axis=-1)
 
 
 def divergence(flow: Any) -> NDArray[np.float32]:
@@ -123,7 +123,7 @@ def strain(flow: Any) -> NDArray[np.float32]:
     return (rates + np.swapaxes(rates, -1, -2)) / np.float32(2)
 
 
-def _derivative(field: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+def _differentiate(field: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     """Return the mean of the differences to both neighbours along an axis, of those that are known."""
     step = np.diff(field, axis=axis)
     missing = np.full_like(np.take(field, [0], axis=axis), np.nan)

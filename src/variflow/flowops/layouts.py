@@ -54,7 +54,7 @@ def from_skimage(flow: Any) -> Flow:
     >>> flowops.from_skimage(np.array([[[2.0]], [[1.0]]]))[0, 0]
     array([1., 2.], dtype=float32)
     """
-    return check_flow(_planes(flow)[..., ::-1])
+    return check_flow(_move_components_last(flow)[..., ::-1])
 
 
 def to_opencv(flow: Any) -> NDArray[np.float32]:
@@ -141,7 +141,7 @@ def from_torch(flow: Any) -> Flow:
     >>> flowops.from_torch(np.array([[[1.0]], [[2.0]]]))[0, 0]
     array([1., 2.], dtype=float32)
     """
-    return check_flow(_planes(flow))
+    return check_flow(_move_components_last(flow))
 
 
 def to_torch_grid(flow: Any, *, align_corners: bool = False) -> NDArray[np.float32]:
@@ -174,8 +174,8 @@ def to_torch_grid(flow: Any, *, align_corners: bool = False) -> NDArray[np.float
     [-0.75, -0.25, 0.25, 0.75]
     """
     ours = check_known(check_flow(flow))
-    size, offset = _grid_units(ours.shape[:2], align_corners)
-    grid = (ours.astype(float) + _positions(ours.shape[:2]) + offset) * 2 / size - 1
+    size, offset = _measure_grid(ours.shape[:2], align_corners)
+    grid = (ours.astype(float) + _make_positions(ours.shape[:2]) + offset) * 2 / size - 1
     return grid[None].astype(np.float32)
 
 
@@ -209,8 +209,8 @@ def from_torch_grid(grid: Any, *, align_corners: bool = False) -> Flow:
     """
     array = as_numbers(grid, "grid", file=FLOWS)
     positions = check_flow(array[0] if array.ndim == 4 and len(array) == 1 else array, "grid")
-    size, offset = _grid_units(positions.shape[:2], align_corners)
-    return check_flow((positions.astype(float) + 1) * size / 2 - offset - _positions(positions.shape[:2]))
+    size, offset = _measure_grid(positions.shape[:2], align_corners)
+    return check_flow((positions.astype(float) + 1) * size / 2 - offset - _make_positions(positions.shape[:2]))
 
 
 def to_itk(flow: Any, *, spacing: tuple[float, float] = (1.0, 1.0), direction: Any = None) -> NDArray[np.float64]:
@@ -244,7 +244,7 @@ def to_itk(flow: Any, *, spacing: tuple[float, float] = (1.0, 1.0), direction: A
     >>> flowops.to_itk(np.ones((1, 1, 2)), spacing=(0.5, 2.0)).ravel().tolist()
     [0.5, 2.0]
     """
-    field: NDArray[np.float64] = check_known(check_flow(flow)) @ _geometry(spacing, direction).T
+    field: NDArray[np.float64] = check_known(check_flow(flow)) @ _check_geometry(spacing, direction).T
     return field
 
 
@@ -277,7 +277,7 @@ def from_itk(field: Any, *, spacing: tuple[float, float] = (1.0, 1.0), direction
     array([2. , 0.5], dtype=float32)
     """
     vectors = check_flow(field, "field").astype(float)
-    return check_flow(vectors @ np.linalg.inv(_geometry(spacing, direction)).T)
+    return check_flow(vectors @ np.linalg.inv(_check_geometry(spacing, direction)).T)
 
 
 def to_pysteps(flow: Any) -> NDArray[np.float64]:
@@ -325,7 +325,7 @@ def from_pysteps(velocity: Any) -> Flow:
     >>> flowops.from_pysteps(np.array([[[1.0]], [[2.0]]]))[0, 0]
     array([1., 2.], dtype=float32)
     """
-    return check_flow(_planes(velocity, "velocity"))
+    return check_flow(_move_components_last(velocity, "velocity"))
 
 
 def to_napari(flow: Any, step: int = 8) -> NDArray[np.float32]:
@@ -357,12 +357,12 @@ def to_napari(flow: Any, step: int = 8) -> NDArray[np.float32]:
     """
     check_whole("step", step, 1)
     ours = check_flow(flow)
-    places = np.stack([_positions(ours.shape[:2]), ours], axis=2)[::step, ::step, :, ::-1]
+    places = np.stack([_make_positions(ours.shape[:2]), ours], axis=2)[::step, ::step, :, ::-1]
     vectors: NDArray[np.float32] = places[~np.isnan(places).any(axis=(2, 3))].astype(np.float32)
     return vectors
 
 
-def _planes(flow: Any, name: str = "flow") -> NDArray[Any]:
+def _move_components_last(flow: Any, name: str = "flow") -> NDArray[Any]:
     """Return ``(2, H, W)`` as ``(H, W, 2)``."""
     array = as_numbers(flow, name, file=FLOWS)
     if array.ndim != 3 or array.shape[0] != 2 or 0 in array.shape:
@@ -371,13 +371,13 @@ def _planes(flow: Any, name: str = "flow") -> NDArray[Any]:
     return np.moveaxis(array, 0, 2)
 
 
-def _positions(shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _make_positions(shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return ``(x, y)`` of each pixel, (H, W, 2)."""
     y, x = np.indices(shape, np.float32)
     return np.stack([x, y], axis=2)
 
 
-def _grid_units(shape: tuple[int, ...], align_corners: bool) -> tuple[NDArray[np.float64], float]:
+def _measure_grid(shape: tuple[int, ...], align_corners: bool) -> tuple[NDArray[np.float64], float]:
     """Return the length that the grid's -1 to 1 spans along x and y, and where the first pixel's centre is in it."""
     size = np.array(shape[::-1], float) - align_corners
     if 0 in size:
@@ -385,7 +385,7 @@ def _grid_units(shape: tuple[int, ...], align_corners: bool) -> tuple[NDArray[np
     return size, 0.0 if align_corners else 0.5
 
 
-def _geometry(spacing: tuple[float, float], direction: Any) -> NDArray[np.float64]:
+def _check_geometry(spacing: tuple[float, float], direction: Any) -> NDArray[np.float64]:
     """Return the matrix that takes pixels to physical units."""
     try:
         sizes = [check_finite("spacing", size, above=0) for size in spacing]

@@ -56,15 +56,15 @@ def splat(image: Any, flow: Any, weights: Any = None) -> NDArray[np.float32]:
     flow = check_flow(flow)
     pixels = as_pixels(image, "image", flow.shape[:2])
     channels = pixels.reshape(*flow.shape[:2], -1)
-    weigh = _weights(weights, flow)
+    weigh = _check_weights(weights, flow)
     present = np.isfinite(channels).all(axis=2)
-    parts = _parts(flow, present)
-    shares = _gathered(flow.shape[:2], parts)
-    total = _gathered(flow.shape[:2], parts, weigh) if weights is not None else shares
+    parts = _split_pixels(flow, present)
+    shares = _gather(flow.shape[:2], parts)
+    total = _gather(flow.shape[:2], parts, weigh) if weights is not None else shares
     arrived = (shares > _LEAST) & (total > 0)
     out = np.full(channels.shape, np.nan, np.float32)
     for channel in range(channels.shape[2]):
-        sums = _gathered(flow.shape[:2], parts, weigh * np.where(present, channels[..., channel], 0).astype(float))
+        sums = _gather(flow.shape[:2], parts, weigh * np.where(present, channels[..., channel], 0).astype(float))
         out[arrived, channel] = sums[arrived] / total[arrived]
     return out.reshape(pixels.shape)
 
@@ -99,14 +99,14 @@ def coverage(flow: Any, weights: Any = None) -> NDArray[np.float32]:
     """
     flow = check_flow(flow)
     everywhere = np.ones(flow.shape[:2], bool)
-    return _gathered(flow.shape[:2], _parts(flow, everywhere), _weights(weights, flow)).astype(np.float32)
+    return _gather(flow.shape[:2], _split_pixels(flow, everywhere), _check_weights(weights, flow)).astype(np.float32)
 
 
 # Of the pixels that arrive: which they are, where they arrive (both indices into the raveled frame), and the share.
 _Part = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]
 
 
-def _parts(flow: Flow, present: NDArray[np.bool_]) -> list[_Part]:
+def _split_pixels(flow: Flow, present: NDArray[np.bool_]) -> list[_Part]:
     """Return the four parts into which the pixels fall."""
     height, width = flow.shape[:2]
     x, y = find_targets(flow)
@@ -125,7 +125,7 @@ def _parts(flow: Flow, present: NDArray[np.bool_]) -> list[_Part]:
     return parts
 
 
-def _gathered(shape: tuple[int, ...], parts: list[_Part], values: NDArray[Any] | None = None) -> NDArray[np.float64]:
+def _gather(shape: tuple[int, ...], parts: list[_Part], values: NDArray[Any] | None = None) -> NDArray[np.float64]:
     """Return the sum, at each pixel, of the shares that arrive, times what they carry."""
     height, width = shape
     total = np.zeros(height * width)
@@ -135,7 +135,7 @@ def _gathered(shape: tuple[int, ...], parts: list[_Part], values: NDArray[Any] |
     return total.reshape(height, width)
 
 
-def _weights(weights: Any, flow: Flow) -> NDArray[np.float64]:
+def _check_weights(weights: Any, flow: Flow) -> NDArray[np.float64]:
     if weights is None:
         return np.ones(flow.shape[:2])
     return as_weights(weights, "weights", flow.shape[:2]).astype(float)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.arrays import as_image, both_masks, both_weights
+from variflow.base.arrays import as_image, as_mask_pair, as_weight_pair
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
 from variflow.base.kinds import is_float
@@ -136,13 +136,13 @@ def checked(
         raise ValueError(f"{names[1]} has shape {second.shape}, wanted that of {names[0]}, {first.shape}")
     shape = first.shape[:2]
     images = [first.pixels, second.pixels]
-    usable = list(map(_and, both_masks(mask, shape), (first.known, second.known)))
+    usable = list(map(_and, as_mask_pair(mask, shape), (first.known, second.known)))
     valids = [_valid(*arguments) for arguments in zip(images, usable, names, strict=True)]
     wanted = None if intensity_range is None else checked_range(intensity_range)
     images, valids, unit, remarks = in_one_unit(images, valids, wanted, names)
     for remark in remarks:
         warn(remark)
-    counts = both_weights(weights, shape)
+    counts = as_weight_pair(weights, shape)
     singles = [None if array is None else array.astype(np.float32) for array in counts]
     return Images(images, valids, singles, unit, wanted is not None, remarks, names)
 

@@ -91,7 +91,7 @@ def warp(planes: ArrayLike, flow: tuple[ArrayLike, ArrayLike], interpolation: st
     column, rest_x = _split(u, jnp.arange(width, dtype=jnp.int32)[None, :], width - 1)
     row, rest_y = _split(v, jnp.arange(height, dtype=jnp.int32)[:, None], height - 1)
     reach = range(2) if interpolation == "bilinear" else range(-1, 3)
-    inside = _mirrored if interpolation == "spline" else _clamped
+    inside = _mirror if interpolation == "spline" else _clamp
     columns = [inside(column + offset, width - 1) for offset in reach]
     row_starts = [inside(row + offset, height - 1) * width for offset in reach]
     interpolate = kernels[interpolation]
@@ -145,30 +145,30 @@ def spline_coefficients(planes: ArrayLike) -> jax.Array:
     """
     planes = _as_planes(planes)
     known = jnp.isfinite(planes)
-    whole = jax.lax.cond(known.all(), lambda: planes, lambda: _filled(planes, known))
+    whole = jax.lax.cond(known.all(), lambda: planes, lambda: _fill(planes, known))
     inverse = (math.sqrt(3) * _POLE ** np.abs(np.arange(-_SPLINE_REACH, _SPLINE_REACH + 1))).astype(np.float32)
-    return jnp.where(known, _convolved(whole, inverse), jnp.nan)
+    return jnp.where(known, _convolve(whole, inverse), jnp.nan)
 
 
-def _filled(planes: jax.Array, known: jax.Array) -> jax.Array:
+def _fill(planes: jax.Array, known: jax.Array) -> jax.Array:
     """Replace unknown samples by the mean of the known ones around them, or of all."""
     reach = math.ceil(3 * SPLINE_FILLING)
     gaussian = np.exp(-0.5 * (np.arange(-reach, reach + 1) / SPLINE_FILLING) ** 2)
     gaussian = (gaussian / gaussian.sum()).astype(np.float32)
     samples = jnp.where(known, planes, 0)
-    share = _convolved(known.astype(jnp.float32), gaussian)
+    share = _convolve(known.astype(jnp.float32), gaussian)
     count = jnp.maximum(known.sum(axis=(-2, -1), keepdims=True), 1)
     means = samples.sum(axis=(-2, -1), keepdims=True) / count
-    around = _convolved(samples, gaussian) / jnp.maximum(share, LEAST_SHARE)
+    around = _convolve(samples, gaussian) / jnp.maximum(share, LEAST_SHARE)
     return jnp.where(known, planes, jnp.where(share > LEAST_SHARE, around, means))
 
 
-def _convolved(planes: jax.Array, kernel: NDArray[np.float32]) -> jax.Array:
+def _convolve(planes: jax.Array, kernel: NDArray[np.float32]) -> jax.Array:
     """Convolve planes along both axes, mirrored at the border."""
     height, width = planes.shape[-2:]
     reach = len(kernel) // 2
     images = planes.reshape(-1, 1, height, width)
-    images = images[:, :, _reflected(height, reach)][..., _reflected(width, reach)]
+    images = images[:, :, _reflect(height, reach)][..., _reflect(width, reach)]
     for along in (kernel[:, None], kernel[None, :]):
         images = jax.lax.conv(images, jnp.asarray(along[None, None]), (1, 1), "VALID", precision="highest")
     return images.reshape(planes.shape)
@@ -252,17 +252,17 @@ def _cubic(p: list[jax.Array], w0: jax.Array, w2: jax.Array, w3: jax.Array) -> j
     return p[1] + w0 * (p[0] - p[1]) + w2 * (p[2] - p[1]) + w3 * (p[3] - p[1])
 
 
-def _clamped(position: jax.Array, last: int) -> jax.Array:
+def _clamp(position: jax.Array, last: int) -> jax.Array:
     return jnp.clip(position, 0, last)
 
 
-def _mirrored(position: jax.Array, last: int) -> jax.Array:
+def _mirror(position: jax.Array, last: int) -> jax.Array:
     """Mirror positions at most two pixels outside a frame; of a single pixel, itself."""
     position = jnp.abs(position)
     return jnp.clip(jnp.abs(jnp.where(position > last, 2 * last - position, position)), 0, last)
 
 
-def _reflected(size: int, reach: int) -> NDArray[np.intp]:
+def _reflect(size: int, reach: int) -> NDArray[np.intp]:
     """Positions from ``-reach`` to ``size - 1 + reach``, mirrored into the line as often as needed."""
     period = max(2 * size - 2, 1)
     position = np.arange(-reach, size + reach) % period

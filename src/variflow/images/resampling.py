@@ -60,39 +60,39 @@ def smooth(planes: Planes, sigma: float) -> Planes:
 
 def box_sums(planes: Planes, window: int) -> Planes:
     """Sum planes ``(C, H, W)`` over a window around each pixel, an odd number of pixels wide; beyond the rim is 0."""
-    (first_y, inside_y), (first_x, inside_x) = (_box(size, window) for size in planes.shape[1:])
+    (first_y, inside_y), (first_x, inside_x) = (_place_windows(size, window) for size in planes.shape[1:])
     weights_y, weights_x = inside_y.astype(np.float32), inside_x.astype(np.float32)
     return _core.resample(np.ascontiguousarray(planes, np.float32), first_y, weights_y, first_x, weights_x)
 
 
 def box_means(planes: Planes, window: int) -> Planes:
     """Average planes ``(C, H, W)`` over a window around each pixel, an odd number of pixels wide; the rim repeats."""
-    (first_y, inside_y), (first_x, inside_x) = (_box(size, window) for size in planes.shape[1:])
+    (first_y, inside_y), (first_x, inside_x) = (_place_windows(size, window) for size in planes.shape[1:])
     weights_y, weights_x = (np.full(inside.shape, 1 / window, np.float32) for inside in (inside_y, inside_x))
     return _core.resample(planes, first_y, weights_y, first_x, weights_x)
 
 
-def _box(size: int, window: int) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+def _place_windows(size: int, window: int) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
     """Return the first pixel of the window around each pixel of a line, and which pixels of the window are inside."""
     first = np.arange(size, dtype=np.int32) - np.int32(window // 2)
     positions = first[:, None] + np.arange(window)
     return first, (positions >= 0) & (positions < size)
 
 
-def stacked(planes: Sequence[Planes]) -> Planes:
+def stack(planes: Sequence[Planes]) -> Planes:
     """Return planes (H, W) as one array (K, H, W): the part of an array that they are in this order, or else a copy."""
     whole = planes[0].base
     if not (isinstance(whole, np.ndarray) and whole.ndim == 3 and whole.shape[1:] == planes[0].shape):
         return np.stack(planes)
-    number = (_address(planes[0]) - _address(whole)) // whole.strides[0]
+    number = (_get_address(planes[0]) - _get_address(whole)) // whole.strides[0]
     part = whole[number : number + len(planes)]
     same = len(part) == len(planes) and all(
-        _address(a) == _address(b) and a.strides == b.strides for a, b in zip(part, planes, strict=True)
+        _get_address(a) == _get_address(b) and a.strides == b.strides for a, b in zip(part, planes, strict=True)
     )
     return part if same and part.flags.c_contiguous else np.stack(planes)
 
 
-def _address(planes: Planes) -> int:
+def _get_address(planes: Planes) -> int:
     address: int = planes.__array_interface__["data"][0]
     return address
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from variflow.base.arrays import frame_axes
+from variflow.base.arrays import count_frame_axes
 from variflow.io import npy, zarr_array
-from variflow.io.errors import ImageFileError, explained
-from variflow.io.sequences import Frames, plain
+from variflow.io.errors import ImageFileError, explain_errors
+from variflow.io.sequences import Frames, make_plain
 from variflow.io.variables import Measured, Variable
 
 
@@ -47,8 +47,8 @@ class Array(Frames):
             )
 
     def _frame(self, index: int) -> npt.NDArray[Any]:
-        with explained(self._path, ImageFileError, f"frame {index} cannot be read"):
-            return plain(np.array(self._array[index] if self._many else self._array[...]))
+        with explain_errors(self._path, ImageFileError, f"frame {index} cannot be read"):
+            return make_plain(np.array(self._array[index] if self._many else self._array[...]))
 
 
 def is_stack(path: Path, shape: tuple[int, ...]) -> bool:
@@ -59,7 +59,7 @@ def is_stack(path: Path, shape: tuple[int, ...]) -> bool:
     ImageFileError
         If it is neither.
     """
-    outer = len(shape) - frame_axes(shape)
+    outer = len(shape) - count_frame_axes(shape)
     if outer not in (0, 1):
         raise ImageFileError(path, f"an array of shape {shape}, wanted (T, H, W) or (T, H, W, C) with C up to 16")
     return outer == 1

@@ -67,12 +67,12 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     >>> (folder / "numbers.bin").read_bytes()
     b'123'
     """
-    target = destination(path)
+    target = find_destination(path)
     if target.exists() and not target.is_file():
-        with naming(path), target.open("wb") as file:
+        with name_errors(path), target.open("wb") as file:
             yield file
         return
-    with naming(path), _part(target.parent, lambda part: part.touch(exist_ok=False)) as part:
+    with name_errors(path), _make_part(target.parent, lambda part: part.touch(exist_ok=False)) as part:
         with part.open("r+b") as file:
             yield file
         _keep_permissions(target, part)
@@ -80,13 +80,13 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def folder_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield an empty folder that takes the name `path` when the block ends, as `atomic` does with a file.
 
     A folder that is already there is put aside, and removed only when the new one has its name.
     """
-    target = folder_destination(path)
-    with naming(path), _part(target.parent, Path.mkdir) as part:
+    target = find_folder_destination(path)
+    with name_errors(path), _make_part(target.parent, Path.mkdir) as part:
         yield part
         _keep_permissions(target, part)
         old = target.parent / f"{_PREFIX}{secrets.token_hex(8)}-{target.name}{_OLD}"
@@ -105,7 +105,7 @@ def folder_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
         _remove(old)
 
 
-def destination(path: str | os.PathLike[str]) -> Path:
+def find_destination(path: str | os.PathLike[str]) -> Path:
     """Return where a file written to `path` really goes, or raise as `atomic` does if it cannot."""
     target = Path(path)
     if not target.exists() or target.is_file():  # the standard output has no other name
@@ -119,15 +119,15 @@ def destination(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def folder_destination(path: str | os.PathLike[str]) -> Path:
-    """Return where a folder made at `path` really goes, or raise as `folder_beside` does if it cannot."""
+def find_folder_destination(path: str | os.PathLike[str]) -> Path:
+    """Return where a folder made at `path` really goes, or raise as `atomic_folder` does if it cannot."""
     target = Path(os.path.realpath(path))
     _check_parent(path, target)
     return target
 
 
 @contextmanager
-def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+def name_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     """Let what the system says name `path`, and neither nothing nor the hidden file that stands for it."""
     try:
         yield
@@ -138,7 +138,7 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 @contextmanager
-def _part(folder: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+def _make_part(folder: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     """Make a hidden file or folder, held by this process, and removed if the block fails."""
     _sweep(folder)
     while True:

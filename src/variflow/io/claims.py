@@ -53,7 +53,7 @@ def check_expansion(
         raise kind(path, f"its header says {said}, {needed} bytes in memory, too much for {stored} bytes of file")
 
 
-def believable(needed: int, pack: Callable[[bool], bytes | bytearray]) -> bytes | bytearray:
+def pack_plausibly(needed: int, pack: Callable[[bool], bytes | bytearray]) -> bytes | bytearray:
     """Return what `pack` makes with compression, or without where no reader would believe it, as of zeros alone.
 
     Parameters

@@ -31,7 +31,7 @@ _TEXT = Content("a text file", "text")
 _UNKNOWN = Content("a file of no known kind", "unknown")
 
 
-def _any(magics: tuple[bytes, ...]) -> bytes:
+def _match_any(magics: tuple[bytes, ...]) -> bytes:
     return b"|".join(map(re.escape, magics))
 
 
@@ -39,13 +39,13 @@ def _any(magics: tuple[bytes, ...]) -> bytes:
 _STARTS: tuple[tuple[bytes, Content], ...] = (
     (rb"%!PS|\xc5\xd0\xd3\xc6", Content("a page in PostScript", "other")),
     (re.escape(png.MAGIC), Content("a PNG", "image", ("PNG",))),
-    (_any(tiff.MAGICS), Content("a TIFF", "image")),
-    (_any(npy.MAGICS), Content("a NumPy array", "array")),
-    (_any(flo5.MAGICS), Content("an HDF5 file", "array")),
-    (_any(flo.MAGICS), Content("a .flo file", "flow")),
-    (_any(exr.MAGICS), Content("an OpenEXR file", "flow")),
-    (_any(npz.MAGICS), Content("a ZIP file, as .npz are", "flow")),
-    (rb"(?:%b)\s" % _any(pfm.MAGICS), Content("a .pfm file", "image", ("PPM",))),
+    (_match_any(tiff.MAGICS), Content("a TIFF", "image")),
+    (_match_any(npy.MAGICS), Content("a NumPy array", "array")),
+    (_match_any(flo5.MAGICS), Content("an HDF5 file", "array")),
+    (_match_any(flo.MAGICS), Content("a .flo file", "flow")),
+    (_match_any(exr.MAGICS), Content("an OpenEXR file", "flow")),
+    (_match_any(npz.MAGICS), Content("a ZIP file, as .npz are", "flow")),
+    (rb"(?:%b)\s" % _match_any(pfm.MAGICS), Content("a .pfm file", "image", ("PPM",))),
     (rb"\xff\xd8\xff", Content("a JPEG", "image", ("JPEG", "MPO"))),
     (rb"GIF8[79]a", Content("a GIF", "image", ("GIF",))),
     (rb"RIFF.{4}WEBP", Content("a WebP", "image", ("WEBP",))),
@@ -91,7 +91,7 @@ _KNOWN = tuple((re.compile(start, re.DOTALL), content) for start, content in _ST
 _LOOKED_AT = 1024
 
 
-def content_of(path: Path) -> Content:
+def identify(path: Path) -> Content:
     """Return what a file is.
 
     Parameters
@@ -105,15 +105,15 @@ def content_of(path: Path) -> Content:
         "text" if it has only characters that people write; "other" if it is known and of no use here.
     """
     with path.open("rb") as file:
-        return content_of_start(file.read(_LOOKED_AT))
+        return identify_start(file.read(_LOOKED_AT))
 
 
-def content_of_start(start: bytes) -> Content:
+def identify_start(start: bytes) -> Content:
     """Return what a file is that begins so.
 
     Examples
     --------
-    >>> content_of_start(b"PIEH").name, content_of_start(b"u, v").name, content_of_start(b"%!PS-Adobe-3.0 EPSF").kind
+    >>> identify_start(b"PIEH").name, identify_start(b"u, v").name, identify_start(b"%!PS-Adobe-3.0 EPSF").kind
     ('a .flo file', 'a text file', 'other')
     """
     if not start:

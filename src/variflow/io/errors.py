@@ -42,7 +42,7 @@ class ImageFileError(FileFormatError):
 
 
 @contextmanager
-def explained(path: str | os.PathLike[str], kind: type[FileFormatError], what: str) -> Iterator[None]:
+def explain_errors(path: str | os.PathLike[str], kind: type[FileFormatError], what: str) -> Iterator[None]:
     """Turn whatever a codec raises into an error of this kind: each codec has errors of its own.
 
     Parameters

@@ -20,7 +20,7 @@ from variflow.base.kinds import is_float
 from variflow.io import claims, extras
 from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
-from variflow.io.opening import opened, size_of
+from variflow.io.opening import get_size, open_steady
 
 EXTENSIONS = (".exr",)
 MAGICS = (b"v/1\x01",)
@@ -43,7 +43,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
 def _read(path: Path, trusted: bool) -> npt.NDArray[np.float32]:
     """Read a flow; a file that is trusted may be packed as densely as it likes."""
     openexr = extras.load("OpenEXR")
-    with opened(path, FlowFileError, by_name=True) as stored:
+    with open_steady(path, FlowFileError, by_name=True) as stored:
         # One thread, so that nothing stays behind in a process that forks.
         with openexr.File(str(path), separate_channels=True, header_only=True, num_threads=0) as file:
             if len(file.parts) != 1:
@@ -61,7 +61,7 @@ def _read(path: Path, trusted: bool) -> npt.NDArray[np.float32]:
         # Its densest codec that is in use for such data shrinks 32 bits to 24 and then deflates.
         if not trusted:
             claims.check_expansion(
-                path, FlowFileError, (width, height), needed, size_of(stored), claims.DEFLATE * 4 // 3
+                path, FlowFileError, (width, height), needed, get_size(stored), claims.DEFLATE * 4 // 3
             )
         with openexr.File(str(path), separate_channels=True, num_threads=0) as file:
             if not file.parts:  # the library says why on the standard error alone
@@ -94,6 +94,6 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
                 raise OSError(errno.EIO, f"could not be made in {folder}: is its disk full?", str(path))
             return scratch.read_bytes()
 
-    content = claims.believable(flow.nbytes, pack)
+    content = claims.pack_plausibly(flow.nbytes, pack)
     with atomic(path) as file:
         file.write(content)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
-from variflow.io.opening import opened, size_of
+from variflow.io.opening import get_size, open_steady
 
 EXTENSIONS = (".flo",)
 MAGICS = (b"PIEH",)
@@ -38,7 +38,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     FlowFileError
         If the file is not a ``.flo`` file, or is shorter or longer than its header says.
     """
-    with opened(path, FlowFileError) as file:
+    with open_steady(path, FlowFileError) as file:
         header = file.read(_HEADER.size)
         if len(header) < _HEADER.size:
             raise FlowFileError(path, f"truncated: {len(header)} bytes, the header of a .flo file alone has 12")
@@ -48,7 +48,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
         if width < 1 or height < 1:
             raise FlowFileError(path, f"its header says {width} x {height} pixels, wanted at least 1 x 1")
         # Compared before anything is allocated: a header can claim any size.
-        size, wanted = size_of(file), _HEADER.size + 8 * width * height
+        size, wanted = get_size(file), _HEADER.size + 8 * width * height
         if size != wanted:
             fault = "truncated" if size < wanted else "trailing data"
             raise FlowFileError(path, f"{fault}: {size} bytes, {width} x {height} pixels need {wanted}")

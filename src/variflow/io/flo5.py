@@ -16,7 +16,7 @@ import numpy.typing as npt
 from variflow.io import claims, extras, hdf5
 from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
-from variflow.io.opening import opened, size_of
+from variflow.io.opening import get_size, open_steady
 
 EXTENSIONS = (".flo5", ".h5", ".hdf5")
 MAGICS = (b"\x89HDF\r\n\x1a\n",)
@@ -32,7 +32,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
         If there is no such dataset, it is no flow, or the file is damaged.
     """
     h5py = extras.load("h5py")
-    with opened(path, FlowFileError) as stored, h5py.File(stored, "r") as file:
+    with open_steady(path, FlowFileError) as stored, h5py.File(stored, "r") as file:
         # A link could lead to another file, and so could the storage of a dataset.
         link = file.get("flow", getlink=True)
         if not isinstance(link, h5py.HardLink):
@@ -40,7 +40,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
         dataset = file["flow"]
         if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
             raise FlowFileError(path, "its flow is no dataset with values")
-        hdf5.check_dataset(path, dataset, size_of(stored), FlowFileError)
+        hdf5.check_dataset(path, dataset, get_size(stored), FlowFileError)
         claims.check_flow_shape(path, dataset.shape, dataset.dtype)
         return claims.as_flow(path, dataset[()])
 
@@ -57,6 +57,6 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
             file.flush()
             return bytes(file.id.get_file_image())
 
-    content = claims.believable(flow.nbytes, pack)
+    content = claims.pack_plausibly(flow.nbytes, pack)
     with atomic(path) as written:
         written.write(content)

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from variflow.base.arrays import as_flow, mark_unknown
 from variflow.io import exr, extras, flo, flo5, kitti, npy, npz, pfm, tiff, zarr_array
-from variflow.io.atomic import destination, folder_destination
-from variflow.io.errors import FlowFileError, explained
+from variflow.io.atomic import find_destination, find_folder_destination
+from variflow.io.errors import FlowFileError, explain_errors
 
 
 class _Format(Protocol):
@@ -86,8 +86,8 @@ def read_flow(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
     file = Path(path)
     if not file.exists():
         raise FileNotFoundError(f"{os.fspath(path)}: no such file")
-    with explained(path, FlowFileError, "cannot be read"):
-        return _format_of(file).read(file)
+    with explain_errors(path, FlowFileError, "cannot be read"):
+        return _identify_format(file).read(file)
 
 
 def write_flow(path: str | os.PathLike[str], flow: npt.ArrayLike) -> None:
@@ -122,7 +122,7 @@ def write_flow(path: str | os.PathLike[str], flow: npt.ArrayLike) -> None:
     ...     read_flow(f"{folder}/flow.flo").shape
     (2, 3, 2)
     """
-    known = _format_to_write(path)
+    known = _choose_format(path)
     single = as_flow(flow)
     infinite = np.isinf(single).any(axis=-1)
     if infinite.any():
@@ -133,10 +133,10 @@ def write_flow(path: str | os.PathLike[str], flow: npt.ArrayLike) -> None:
 
 def check_flow_path(path: str | os.PathLike[str]) -> None:
     """Raise what `write_flow` would if it can write no flow there: to be asked before long work."""
-    _format_to_write(path)
+    _choose_format(path)
 
 
-def _format_of(path: Path) -> _Format:
+def _identify_format(path: Path) -> _Format:
     """Return the format that the content says, or raise if the name says another one."""
     named = _BY_EXTENSION.get(path.suffix.lower())
     start = b""
@@ -153,28 +153,28 @@ def _format_of(path: Path) -> _Format:
     if found is not None and named in (None, found):
         return found
     if named is None:
-        raise FlowFileError(path, f"begins as no known flow file; {_said_extensions(path)}")
+        raise FlowFileError(path, f"begins as no known flow file; {_describe_extensions(path)}")
     said = f"its content is that of {found.EXTENSIONS[0]}" if found is not None else f"it begins with {start!r}"
     fault = "truncated" if found is None and len(start) < _LONGEST_MAGIC else f"not a {path.suffix.lower()} file"
     raise FlowFileError(path, f"{fault}: {said}")
 
 
-def _format_to_write(path: str | os.PathLike[str]) -> _Format:
+def _choose_format(path: str | os.PathLike[str]) -> _Format:
     known = _BY_EXTENSION.get(Path(path).suffix.lower())
     if known is None:
-        raise FlowFileError(path, _said_extensions(Path(path)))
+        raise FlowFileError(path, _describe_extensions(Path(path)))
     module = getattr(known, "EXTRA", None)
     if module is not None:
         extras.check_installed(module)
     if known is zarr_array:
-        folder_destination(path)
-        zarr_array.replaceable(Path(path))
+        find_folder_destination(path)
+        zarr_array.check_replaceable(Path(path))
     else:
-        destination(path)
+        find_destination(path)
     return known
 
 
-def _said_extensions(path: Path) -> str:
+def _describe_extensions(path: Path) -> str:
     extension = path.suffix.lower()
     said = f"{extension!r} is no extension of a flow file" if extension else "the name has no extension"
     return f"{said}; known are {', '.join(_BY_EXTENSION)}"

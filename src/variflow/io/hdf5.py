@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from variflow.io import claims, extras
 from variflow.io.errors import FileFormatError, ImageFileError
-from variflow.io.opening import identity, opened, size_of
+from variflow.io.opening import get_identity, get_size, open_steady
 from variflow.io.variables import MEANING, Variable, refuse_another
 
 _MOST_LINKS = 16
 _RADAR = ("gain", "offset", "nodata", "undetect")
 
 
-def variables(path: Path, linked: str | None = None) -> list[Variable]:
+def list_variables(path: Path, linked: str | None = None) -> list[Variable]:
     """Return all datasets of a file, in all its groups.
 
     Parameters
@@ -39,45 +39,45 @@ def variables(path: Path, linked: str | None = None) -> list[Variable]:
     def visit(name: str, item: Any) -> None:
         # The axes of NetCDF that have no numbers of their own are datasets, too.
         if isinstance(item, h5py.Dataset) and item.shape:
-            found.append(_variable(path, name, item))
+            found.append(_make_variable(path, name, item))
 
-    with opened(path, ImageFileError) as stored, h5py.File(stored, "r") as file:
+    with open_steady(path, ImageFileError) as stored, h5py.File(stored, "r") as file:
         file.visititems(visit)
         if linked is not None and linked.strip("/") not in [variable.name for variable in found]:
-            visit(linked.strip("/"), _led_to(file, linked, _MOST_LINKS))
+            visit(linked.strip("/"), _follow_links(file, linked, _MOST_LINKS))
     return found
 
 
-def _led_to(group: Any, name: str, links: int) -> Any:
+def _follow_links(group: Any, name: str, links: int) -> Any:
     """Return what a name leads to, by way of a few links within the file, or None."""
     h5py = extras.load("h5py")
     item = group
     for step in filter(None, name.split("/")):
         link = item.get(step, getlink=True) if isinstance(item, h5py.Group) else None
         if isinstance(link, h5py.SoftLink) and links:
-            item = _led_to(item.file if link.path.startswith("/") else item, link.path, links - 1)
+            item = _follow_links(item.file if link.path.startswith("/") else item, link.path, links - 1)
         else:
             item = item[step] if isinstance(link, h5py.HardLink) else None
     return item
 
 
-def _variable(path: Path, name: str, dataset: Any) -> Variable:
-    shape, before = tuple(dataset.shape), identity(path)
+def _make_variable(path: Path, name: str, dataset: Any) -> Variable:
+    shape, before = tuple(dataset.shape), get_identity(path)
 
     def read(part: tuple[Any, ...]) -> npt.NDArray[Any]:
         h5py = extras.load("h5py")
-        with opened(path, ImageFileError) as stored, h5py.File(stored, "r") as file:
+        with open_steady(path, ImageFileError) as stored, h5py.File(stored, "r") as file:
             dataset = file.get(name)
             refuse_another(path, before, shape, getattr(dataset, "shape", None))
-            check_dataset(path, dataset, size_of(stored), ImageFileError)
+            check_dataset(path, dataset, get_size(stored), ImageFileError)
             return np.asarray(dataset[part])
 
     axes = tuple(dim.label or (dim[0].name.rsplit("/")[-1] if len(dim) else "") for dim in dataset.dims)
-    attributes = _meaning(dataset) | {key: dataset.attrs[key] for key in MEANING if key in dataset.attrs}
+    attributes = _read_meaning(dataset) | {key: dataset.attrs[key] for key in MEANING if key in dataset.attrs}
     return Variable(name, shape, axes, np.dtype(dataset.dtype), attributes, read)
 
 
-def _meaning(dataset: Any) -> dict[str, Any]:
+def _read_meaning(dataset: Any) -> dict[str, Any]:
     """Return what ODIM says about the numbers of a dataset, in the groups ``what`` beside it and one above."""
     said: dict[str, Any] = {}
     if dataset.name.rsplit("/")[-1] == "data":

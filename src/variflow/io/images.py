@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from variflow.base.arrays import INTENSITIES, MOST_CHANNELS, read
 from variflow.base.kinds import is_float
-from variflow.io.atomic import atomic, destination
+from variflow.io.atomic import atomic, find_destination
 from variflow.io.errors import ImageFileError
 
 
@@ -87,7 +87,7 @@ def as_pixels(image: npt.ArrayLike, extension: str, name: str) -> npt.NDArray[An
     pixels, known = read(image, name, INTENSITIES)
     if not tiff and pixels.dtype.name not in wanted:
         raise TypeError(
-            f"{name} has dtype {pixels.dtype}, {extension} takes {', '.join(wanted)}{_advice(pixels, wanted)}"
+            f"{name} has dtype {pixels.dtype}, {extension} takes {', '.join(wanted)}{_advise(pixels, wanted)}"
         )
     if known is not None and is_float(pixels.dtype):
         pixels = np.where(known, pixels, np.nan)
@@ -111,7 +111,7 @@ def as_pixels(image: npt.ArrayLike, extension: str, name: str) -> npt.NDArray[An
     return np.ascontiguousarray(pixels)
 
 
-def _advice(pixels: npt.NDArray[Any], wanted: tuple[str, ...]) -> str:
+def _advise(pixels: npt.NDArray[Any], wanted: tuple[str, ...]) -> str:
     """Return how to convert what a format does not take."""
     best = "uint16" if "uint16" in wanted else "uint8"
     most = np.iinfo(best).max
@@ -126,4 +126,4 @@ def check_image_path(path: str | os.PathLike[str]) -> None:
     """Raise what `write_image` would if it can write no image there: to be asked before long work."""
     if Path(path).suffix.lower() not in (".png", ".tif", ".tiff", ".jpg", ".jpeg"):
         raise ImageFileError(path, "the name of an image to write ends with .png, .tif, .tiff, .jpg or .jpeg")
-    destination(path)
+    find_destination(path)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from variflow.io import claims, png
 from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
-from variflow.io.opening import opened
+from variflow.io.opening import open_steady
 
 EXTENSIONS = (".png",)
 MAGICS = (png.MAGIC,)
@@ -36,13 +36,13 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     FlowFileError
         If the PNG has not three channels of sixteen bits, or something follows its end.
     """
-    with opened(path, FlowFileError) as file:
+    with open_steady(path, FlowFileError) as file:
         data = file.read()
     header, pixels = png.decode(path, data, FlowFileError)
     if header.bits != 16 or header.kind != 2 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise FlowFileError(path, f"a picture ({_described(header)}), no flow: that has three channels of 16 bits")
-    if png.end(data) < len(data):
-        raise FlowFileError(path, f"trailing data: {len(data)} bytes, the PNG ends after {png.end(data)}")
+        raise FlowFileError(path, f"a picture ({_describe(header)}), no flow: that has three channels of 16 bits")
+    if png.find_end(data) < len(data):
+        raise FlowFileError(path, f"trailing data: {len(data)} bytes, the PNG ends after {png.find_end(data)}")
     flow = pixels[..., :2].astype(np.float32)
     flow -= _ZERO
     flow /= _STEPS
@@ -71,11 +71,13 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     pixels = np.zeros((*flow.shape[:2], 3), np.uint16)
     pixels[known, :2] = steps
     pixels[known, 2] = 1
-    content = claims.believable(pixels.nbytes, lambda compress: imagecodecs.png_encode(pixels, None if compress else 0))
+    content = claims.pack_plausibly(
+        pixels.nbytes, lambda compress: imagecodecs.png_encode(pixels, None if compress else 0)
+    )
     with atomic(path) as file:
         file.write(content)
 
 
-def _described(header: png.Header) -> str:
+def _describe(header: png.Header) -> str:
     kinds = {0: "gray", 2: "RGB", 3: "a palette", 4: "gray and alpha", 6: "RGB and alpha"}
     return f"{kinds[header.kind]} of {header.bits} bits"

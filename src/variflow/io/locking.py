@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from variflow.base.errors import warn
-from variflow.io.atomic import naming
+from variflow.io.atomic import name_errors
 
 if sys.platform == "win32":
     fcntl = None
@@ -28,7 +28,7 @@ def make_folder(path: Path) -> None:
     OSError
         If it cannot be made, or something else has its name; the error names `path`.
     """
-    with naming(path):
+    with name_errors(path):
         try:
             path.mkdir(parents=True, exist_ok=True)
         except FileExistsError:
@@ -36,7 +36,7 @@ def make_folder(path: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Wait until no other process is in such a block for this folder, and keep others out until the block ends.
 
     The system takes the lock from a process that ends, however it ends, so that none stays.
@@ -48,7 +48,7 @@ def locked(folder: Path) -> Iterator[None]:
     """
     path = folder / ".variflow-lock"
     while True:
-        with naming(folder):
+        with name_errors(folder):
             file = path.open("ab")
         _wait(file, folder)
         # Whoever had it before may have removed it: then another process locks another file of that name.

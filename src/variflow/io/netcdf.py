@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.io.errors import ImageFileError
-from variflow.io.opening import identity, opened, size_of
+from variflow.io.opening import get_identity, get_size, open_steady
 from variflow.io.variables import MEANING, Variable, refuse_another
 
 
-def variables(path: Path) -> list[Variable]:
+def list_variables(path: Path) -> list[Variable]:
     """Return all variables of a file.
 
     Parameters
@@ -34,10 +34,10 @@ def variables(path: Path) -> list[Variable]:
     ImageFileError
         If it is of a version that SciPy does not read.
     """
-    with opened(path, ImageFileError) as file:
+    with open_steady(path, ImageFileError) as file:
         if file.read(4) == b"CDF\x05":
             raise ImageFileError(path, "a NetCDF file of the kind CDF-5; `nccopy -k nc4` makes one of version 4")
-        return [_variable(path, name, place) for name, place in _places(file).items()]
+        return [_make_variable(path, name, place) for name, place in _locate_all(file).items()]
 
 
 class _Place(NamedTuple):
@@ -55,11 +55,11 @@ class _Bounded(io.BufferedReader):
     """A file that takes no memory for what is asked of it and not there."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        left = max(0, size_of(self) - self.tell())
+        left = max(0, get_size(self) - self.tell())
         return super().read(size if size is None or size < 0 else min(size, left))
 
 
-def _places(file: BinaryIO) -> dict[str, _Place]:
+def _locate_all(file: BinaryIO) -> dict[str, _Place]:
     """Return where each variable lies.
 
     SciPy maps the file into memory, and nothing of the map is read: a process that touches what was cut off from a
@@ -71,10 +71,10 @@ def _places(file: BinaryIO) -> dict[str, _Place]:
     copy.seek(0)
     with netcdf_file(copy, "r", mmap=True) as parsed:
         start = parsed._mm_buf.__array_interface__["data"][0]
-        return {name: _place(variable, start) for name, variable in parsed.variables.items()}
+        return {name: _locate(variable, start) for name, variable in parsed.variables.items()}
 
 
-def _place(variable: Any, start: int) -> _Place:
+def _locate(variable: Any, start: int) -> _Place:
     data = variable.data
     attributes = {
         key: value.decode(errors="replace") if isinstance(value, bytes) else value
@@ -85,30 +85,30 @@ def _place(variable: Any, start: int) -> _Place:
     return _Place(offset, tuple(data.shape), data.strides, data.dtype, tuple(variable.dimensions), attributes)
 
 
-def _variable(path: Path, name: str, place: _Place) -> Variable:
-    before = identity(path)
+def _make_variable(path: Path, name: str, place: _Place) -> Variable:
+    before = get_identity(path)
 
     def read(part: tuple[Any, ...]) -> npt.NDArray[Any]:
-        with opened(path, ImageFileError) as file:
-            now = _places(file).get(name)
+        with open_steady(path, ImageFileError) as file:
+            now = _locate_all(file).get(name)
             refuse_another(path, before, place.shape, None if now is None else now.shape)
-            return _numbers(path, file, place if now is None else now, part)
+            return _read_part(path, file, place if now is None else now, part)
 
     return Variable(name, place.shape, place.axes, place.dtype, place.attributes, read)
 
 
-def _numbers(path: Path, file: BinaryIO, place: _Place, part: tuple[Any, ...]) -> npt.NDArray[Any]:
+def _read_part(path: Path, file: BinaryIO, place: _Place, part: tuple[Any, ...]) -> npt.NDArray[Any]:
     """Read a part of a variable: some of the numbers along its first axes, and everything along the others."""
     offset, shape, strides, dtype, *_ = place
     if part and isinstance(part[0], int):
         inner = place._replace(offset=offset + part[0] * strides[0], shape=shape[1:], strides=strides[1:])
-        return _numbers(path, file, inner, part[1:])
+        return _read_part(path, file, inner, part[1:])
     size = math.prod(shape) * dtype.itemsize
     if shape and strides[0] * shape[0] != size:  # the records of several variables take turns
-        rows = [_numbers(path, file, place, (row, *(slice(None) for _ in shape[1:]))) for row in range(shape[0])]
+        rows = [_read_part(path, file, place, (row, *(slice(None) for _ in shape[1:]))) for row in range(shape[0])]
         return np.asarray(np.stack(rows)[part])
     file.seek(offset)
     stored = file.read(size)
     if len(stored) < size:
-        raise ImageFileError(path, f"truncated: {size_of(file)} bytes, {offset + size} wanted")
+        raise ImageFileError(path, f"truncated: {get_size(file)} bytes, {offset + size} wanted")
     return np.asarray(np.frombuffer(stored, dtype).reshape(shape)[part])

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from variflow.io.errors import ImageFileError, explained
-from variflow.io.opening import held, size_of
-from variflow.io.sequences import Frames, plain
+from variflow.io.errors import ImageFileError, explain_errors
+from variflow.io.opening import get_size, hold_open
+from variflow.io.sequences import Frames, make_plain
 
 _GAP = rb"(?:\s|#[^\n]*\n)+"
 _BITS = re.compile(rb"P([14])" + 2 * (_GAP + rb"(\d{1,10})") + rb"\s")
@@ -52,8 +52,8 @@ class Netpbm(Frames):
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._file = path, held(path, self)
-        length = size_of(self._file)
+        self._path, self._file = path, hold_open(path, self)
+        length = get_size(self._file)
         self._headers: list[_Header] = []
         position = 0
         while position < length:
@@ -61,7 +61,7 @@ class Netpbm(Frames):
             start = self._file.read(_LONGEST_HEADER)
             if self._headers and not re.match(rb"P[1-6fF]\s", start):
                 break  # what follows is no image: a line break, or remarks of a program
-            self._headers.append(_header(path, start, position))
+            self._headers.append(_parse_header(path, start, position))
             size = self._headers[-1].size
             position = length if size is None else self._headers[-1].end + size
 
@@ -70,11 +70,11 @@ class Netpbm(Frames):
 
     def _frame(self, index: int) -> npt.NDArray[Any]:
         header = self._headers[index]
-        with explained(self._path, ImageFileError, f"frame {index} cannot be read"):
+        with explain_errors(self._path, ImageFileError, f"frame {index} cannot be read"):
             # A digit takes a byte at least. What a header claims is not asked for before it is known to be there.
             wanted = header.end + (math.prod(header.shape) if header.size is None else header.size)
-            if size_of(self._file) < wanted:
-                raise ImageFileError(self._path, f"truncated: {size_of(self._file)} bytes, {wanted} wanted")
+            if get_size(self._file) < wanted:
+                raise ImageFileError(self._path, f"truncated: {get_size(self._file)} bytes, {wanted} wanted")
             self._file.seek(header.end)
             data = self._file.read(-1 if header.size is None else header.size)
             if header.size is None:
@@ -87,10 +87,10 @@ class Netpbm(Frames):
                 rows = np.frombuffer(data, np.uint8).reshape(header.shape[0], -1)
                 return _from_bits(np.unpackbits(rows, axis=1)[:, : header.shape[1]])
             image = np.frombuffer(data, header.dtype).reshape(header.shape)
-            return plain(image[::-1] if header.kind in b"Ff" else image.astype(header.dtype.newbyteorder("=")))
+            return make_plain(image[::-1] if header.kind in b"Ff" else image.astype(header.dtype.newbyteorder("=")))
 
 
-def _header(path: Path, start: bytes, position: int) -> _Header:
+def _parse_header(path: Path, start: bytes, position: int) -> _Header:
     found = _BITS.match(start) or _NUMBERS.match(start) or _FLOATS.match(start)
     if found is None:
         raise ImageFileError(path, f"a PBM, PGM, PPM or PFM with a damaged header: it begins with {start[:20]!r}")

@@ -19,7 +19,7 @@ from variflow.base.kinds import is_real
 from variflow.io import claims
 from variflow.io.atomic import atomic
 from variflow.io.errors import FileFormatError, FlowFileError
-from variflow.io.opening import held, opened, size_of
+from variflow.io.opening import get_size, hold_open, open_steady
 
 EXTENSIONS = (".npy",)
 MAGICS = (b"\x93NUMPY",)
@@ -50,8 +50,8 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     FlowFileError
         If it is no ``.npy`` file, its array is no flow, or its length is not what its header says.
     """
-    with opened(path, FlowFileError) as file:
-        header = read_header(path, file, size_of(file), FlowFileError)
+    with open_steady(path, FlowFileError) as file:
+        header = read_header(path, file, get_size(file), FlowFileError)
         claims.check_flow_shape(path, header.shape, header.dtype)
         values = read_values(file, header)
     return claims.as_flow(path, values)
@@ -129,8 +129,8 @@ class Stored:
     """
 
     def __init__(self, path: Path, error: type[FileFormatError]) -> None:
-        self._file = held(path, self)
-        self._header = read_header(path, self._file, size_of(self._file), error)
+        self._file = hold_open(path, self)
+        self._header = read_header(path, self._file, get_size(self._file), error)
         self._start = self._file.tell()
         self.shape = self._header.shape
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from variflow.io import claims, npy
 from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
-from variflow.io.opening import opened, size_of
+from variflow.io.opening import get_size, open_steady
 
 EXTENSIONS = (".npz",)
 MAGICS = (b"PK\x03\x04",)
@@ -30,7 +30,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     FlowFileError
         If no flow is in it, or a member is not what its header says.
     """
-    with opened(path, FlowFileError) as file, zipfile.ZipFile(file) as archive:
+    with open_steady(path, FlowFileError) as file, zipfile.ZipFile(file) as archive:
         names = {member.removesuffix(".npy"): member for member in archive.namelist()}
         if "flow" not in names and {"u", "v"} <= names.keys():
             chosen = ["u", "v"]
@@ -40,7 +40,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
             said = ", ".join(sorted(names)[:8]) or "nothing"
             raise FlowFileError(path, f"holds {said}; a flow is the array flow, or u and v, or the only array")
         members = [archive.getinfo(names[name]) for name in chosen]
-        _check_size(path, members, size_of(file))
+        _check_size(path, members, get_size(file))
         values = [_read_member(path, archive, member) for member in members]
     if len({array.shape for array in values}) > 1:
         shapes = " and ".join(str(array.shape) for array in values)
@@ -56,7 +56,7 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
         (np.savez_compressed if compress else np.savez)(memory, flow=flow.astype("<f4", copy=False))
         return memory.getvalue()
 
-    content = claims.believable(flow.nbytes, pack)
+    content = claims.pack_plausibly(flow.nbytes, pack)
     with atomic(path) as file:
         file.write(content)
 

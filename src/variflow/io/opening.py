@@ -13,7 +13,7 @@ from variflow.io.errors import FileFormatError
 
 
 @contextmanager
-def opened(path: Path, error: type[FileFormatError], *, by_name: bool = False) -> Iterator[BinaryIO]:
+def open_steady(path: Path, error: type[FileFormatError], *, by_name: bool = False) -> Iterator[BinaryIO]:
     """Open a file for reading, and see to it that all that is read of it belongs together.
 
     A file that is replaced meanwhile is read to its end as it was.
@@ -30,7 +30,7 @@ def opened(path: Path, error: type[FileFormatError], *, by_name: bool = False) -
     Yields
     ------
     file : binary file
-        Open for reading; `size_of` tells its length.
+        Open for reading; `get_size` tells its length.
 
     Raises
     ------
@@ -42,15 +42,15 @@ def opened(path: Path, error: type[FileFormatError], *, by_name: bool = False) -
         try:
             yield file
         except Exception as fault:
-            if _changed(path, file, before, by_name):
+            if _has_changed(path, file, before, by_name):
                 raise error(path, _CHANGED) from fault
             raise
-        if _changed(path, file, before, by_name):
+        if _has_changed(path, file, before, by_name):
             raise error(path, _CHANGED)
 
 
 @contextmanager
-def steady_folder(path: Path, error: type[FileFormatError]) -> Iterator[None]:
+def watch_folder(path: Path, error: type[FileFormatError]) -> Iterator[None]:
     """See to it that a folder stays in its place while it is read.
 
     Raises
@@ -58,30 +58,30 @@ def steady_folder(path: Path, error: type[FileFormatError]) -> Iterator[None]:
     FileFormatError
         Of that kind, if another one took its place before the block ended.
     """
-    before = identity(path)
+    before = get_identity(path)
     try:
         yield
     except Exception as fault:
-        if identity(path) != before:
+        if get_identity(path) != before:
             raise error(path, _CHANGED) from fault
         raise
-    if identity(path) != before:
+    if get_identity(path) != before:
         raise error(path, _CHANGED)
 
 
-def size_of(file: BinaryIO) -> int:
+def get_size(file: BinaryIO) -> int:
     """Return the length of an open file in bytes, whatever has its name by now."""
     return os.fstat(file.fileno()).st_size
 
 
-def held(path: Path, owner: object) -> BinaryIO:
+def hold_open(path: Path, owner: object) -> BinaryIO:
     """Open a file for as long as its owner lives, so that its frames are those of one file, whatever takes its name."""
     file = path.open("rb")
     weakref.finalize(owner, file.close)
     return file
 
 
-def identity(path: Path) -> tuple[int, ...] | None:
+def get_identity(path: Path) -> tuple[int, ...] | None:
     """Return what tells a file or folder from another one of the same name, None if there is none."""
     try:
         found = path.stat()
@@ -93,7 +93,7 @@ def identity(path: Path) -> tuple[int, ...] | None:
 _CHANGED = "was written to while it was read; read it again"
 
 
-def _changed(path: Path, file: BinaryIO, before: os.stat_result, by_name: bool) -> bool:
+def _has_changed(path: Path, file: BinaryIO, before: os.stat_result, by_name: bool) -> bool:
     after = os.fstat(file.fileno())
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         return True

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 
 import numpy.typing as npt
 
-from variflow.io.errors import ImageFileError, explained
-from variflow.io.opening import opened, size_of
+from variflow.io.errors import ImageFileError, explain_errors
+from variflow.io.opening import get_size, open_steady
 from variflow.io.sequences import Frames
 
 _OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
@@ -58,7 +58,7 @@ class Unpacked(Frames):
         folder = tempfile.mkdtemp(prefix="variflow-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         file = Path(folder) / (path.stem or "file")
-        with explained(path, ImageFileError, "cannot be unpacked"):
+        with explain_errors(path, ImageFileError, "cannot be unpacked"):
             _unpack(path, file)
         if is_packed(file):
             raise ImageFileError(path, "packed twice; unpack it once")
@@ -104,8 +104,8 @@ class Unpacked(Frames):
 
 def _unpack(path: Path, target: Path) -> None:
     source: BinaryIO
-    with opened(path, ImageFileError) as file, target.open("wb") as unpacked:
-        most = max(_HARMLESS, _MOST * size_of(file))
+    with open_steady(path, ImageFileError) as file, target.open("wb") as unpacked:
+        most = max(_HARMLESS, _MOST * get_size(file))
         start = file.read(8)
         file.seek(0)
         source = next(opener for magic, opener in _OPENERS.items() if start.startswith(magic))(file)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from variflow.io import claims
 from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
-from variflow.io.opening import opened, size_of
+from variflow.io.opening import get_size, open_steady
 
 EXTENSIONS = (".pfm",)
 MAGICS = (b"PF", b"Pf")
@@ -37,7 +37,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     FlowFileError
         If it has one channel, its scale is neither 1 nor -1, or its length is not what its header says.
     """
-    with opened(path, FlowFileError) as file:
+    with open_steady(path, FlowFileError) as file:
         start = file.read(_LONGEST_HEADER)
         if start[:2] == b"Pf":
             raise FlowFileError(path, "a .pfm of one channel; a flow has three, (u, v, 0)")
@@ -49,7 +49,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
             raise FlowFileError(path, f"its header says {width} x {height} pixels, wanted at least 1 x 1")
         if abs(scale) != 1:
             raise FlowFileError(path, f"its scale is {scale:g}; a flow in pixels has 1 (big-endian) or -1")
-        size, wanted = size_of(file), header.end() + 12 * width * height
+        size, wanted = get_size(file), header.end() + 12 * width * height
         if size != wanted:
             fault = "truncated" if size < wanted else "trailing data"
             raise FlowFileError(path, f"{fault}: {size} bytes, {width} x {height} pixels need {wanted}")

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from variflow.base.caching import cached_property
 from variflow.base.errors import warn
 from variflow.io import claims
-from variflow.io.errors import ImageFileError, explained
-from variflow.io.opening import held, size_of
-from variflow.io.sequences import Frames, plain
+from variflow.io.errors import ImageFileError, explain_errors
+from variflow.io.opening import get_size, hold_open
+from variflow.io.sequences import Frames, make_plain
 
 _AS_STORED = ("L", "RGB", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
@@ -38,10 +38,10 @@ class Pictures(Frames):
     """
 
     def __init__(self, path: Path, decoders: tuple[str, ...]) -> None:
-        self._path, self._decoders, self._file = path, decoders, held(path, self)
-        with explained(path, ImageFileError, "cannot be read as an image"), self._opened() as file:
+        self._path, self._decoders, self._file = path, decoders, hold_open(path, self)
+        with explain_errors(path, ImageFileError, "cannot be read as an image"), self._opened() as file:
             self._check_size(file)
-            self._places = _places(path, file)
+            self._places = _find_frames(path, file)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -61,7 +61,7 @@ class Pictures(Frames):
     def _durations(self) -> list[float]:
         """How many seconds each frame is shown; empty if the file does not say."""
         durations = []
-        with explained(self._path, ImageFileError, "cannot be read as an image"), self._opened() as file:
+        with explain_errors(self._path, ImageFileError, "cannot be read as an image"), self._opened() as file:
             for place in self._places if len(self) > 1 else ():
                 file.seek(place)
                 durations.append(float(file.info.get("duration", 0)) / 1000)
@@ -71,17 +71,17 @@ class Pictures(Frames):
         from PIL import ImageOps
 
         what = f"frame {index} cannot be read" if len(self) > 1 else "cannot be read as an image"
-        with explained(self._path, ImageFileError, what), self._opened() as file:
-            if (deep := _decoder_of_deep(self._path, self._file)) is not None:
+        with explain_errors(self._path, ImageFileError, what), self._opened() as file:
+            if (deep := _find_deep_decoder(self._path, self._file)) is not None:
                 self._file.seek(0)
                 image = np.asarray(deep(self._file.read()))
-                return plain(image[..., :-1] if image.ndim == 3 and image.shape[2] in (2, 4) else image)
+                return make_plain(image[..., :-1] if image.ndim == 3 and image.shape[2] in (2, 4) else image)
             if self._places[index]:  # a file of one picture may not know how to seek
                 file.seek(self._places[index])
             self._check_size(file)
             # A PNG is left as it is stored.
             upright = file if file.format == "PNG" else ImageOps.exif_transpose(file)
-            return _pixels(upright, several=len(self) > 1)
+            return _to_pixels(upright, several=len(self) > 1)
 
     def _opened(self) -> Any:
         from PIL import Image
@@ -92,7 +92,7 @@ class Pictures(Frames):
         """Refuse a size that no file of that length could hold."""
         width, height = file.size
         # Four bytes a pixel, because whatever is stored, palettes and animations pass through RGB with alpha.
-        needed, size = 4 * height * width, size_of(self._file)
+        needed, size = 4 * height * width, get_size(self._file)
         claims.check_expansion(self._path, ImageFileError, (height, width), needed, size, claims.ANY_CODEC)
 
 
@@ -110,7 +110,7 @@ def begins_stream(path: Path) -> bool:
     return False
 
 
-def _decoder_of_deep(path: Path, file: BinaryIO) -> Any:
+def _find_deep_decoder(path: Path, file: BinaryIO) -> Any:
     """Return what decodes a picture of more than eight bits a sample, which Pillow would cut to eight, or None."""
     file.seek(0)
     start = file.read(8192)
@@ -130,7 +130,7 @@ def _decoder_of_deep(path: Path, file: BinaryIO) -> Any:
     return None
 
 
-def _places(path: Path, file: Any) -> list[int]:
+def _find_frames(path: Path, file: Any) -> list[int]:
     """Return the numbers of the pictures that are frames."""
     places = list(range(int(getattr(file, "n_frames", 1))))
     if file.format == "PNG" and file.info.get("default_image"):  # shown by programs that know no animation
@@ -149,7 +149,7 @@ def _places(path: Path, file: Any) -> list[int]:
     return alike
 
 
-def _pixels(picture: Any, several: bool) -> npt.NDArray[Any]:
+def _to_pixels(picture: Any, several: bool) -> npt.NDArray[Any]:
     """Turn a picture into gray or RGB without alpha; bits below eight fill the range."""
     mode = picture.mode
     if several:
@@ -158,4 +158,4 @@ def _pixels(picture: Any, several: bool) -> npt.NDArray[Any]:
         picture = picture.convert("L")
     elif mode not in _AS_STORED:
         picture = picture.convert("RGB")
-    return plain(np.array(picture))
+    return make_plain(np.array(picture))

@@ -66,7 +66,7 @@ def decode(path: Path, data: bytes, error: type[FileFormatError]) -> tuple[Heade
     try:
         return header, imagecodecs.png_decode(data)
     except imagecodecs.PngError as fault:
-        if end(data) > len(data):
+        if find_end(data) > len(data):
             raise error(path, f"truncated: {len(data)} bytes, and the PNG does not end with them") from fault
         raise
 
@@ -83,8 +83,8 @@ def open_frames(path: Path) -> Frames:
     place = data.find(b"acTL", 33, max(data.find(b"IDAT"), 0))
     count = int.from_bytes(data[place + 4 : place + 8], "big")
     if place < 0 or count < 2:
-        return One(path, _image)
-    if end(data) > len(data) or count > data.count(b"fcTL"):  # Pillow would ask for whatever memory is claimed
+        return One(path, _read_image)
+    if find_end(data) > len(data) or count > data.count(b"fcTL"):  # Pillow would ask for whatever memory is claimed
         raise ImageFileError(path, f"an animated PNG that is damaged: its header says {count} frames")
     if data[24:25] == b"\x10":
         raise ImageFileError(path, "an animated PNG of 16 bits, of which 8 can be read; convert it to a TIFF")
@@ -93,13 +93,13 @@ def open_frames(path: Path) -> Frames:
     return Pictures(path, ("PNG",))
 
 
-def _image(path: Path) -> npt.NDArray[Any]:
+def _read_image(path: Path) -> npt.NDArray[Any]:
     """Read gray or RGB; alpha is dropped."""
     _, image = decode(path, path.read_bytes(), ImageFileError)
     return image[..., :-1] if image.ndim == 3 and image.shape[2] in (2, 4) else image
 
 
-def end(data: bytes) -> int:
+def find_end(data: bytes) -> int:
     """Return where the last chunk (IEND) of a PNG ends, or a place beyond `data` if none is whole."""
     position = len(MAGIC)
     while position + 12 <= len(data):

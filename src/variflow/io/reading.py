@@ -12,15 +12,15 @@ from typing import Any
 import numpy.typing as npt
 
 from variflow.io import arrays, hdf5, netcdf, zarr_array
-from variflow.io.content import Content, content_of
-from variflow.io.errors import ImageFileError, explained
+from variflow.io.content import Content, identify
+from variflow.io.errors import ImageFileError, explain_errors
 from variflow.io.netpbm import Netpbm
 from variflow.io.packed import Unpacked, is_packed
 from variflow.io.pictures import Pictures, begins_stream
 from variflow.io.png import open_frames as open_png
 from variflow.io.sequences import Frames
 from variflow.io.tiff_pages import Pages
-from variflow.io.variables import Measured, chosen
+from variflow.io.variables import Measured, choose_variable
 
 _PICTURES = (
     ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".npy", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif",
@@ -83,11 +83,11 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     >>> read_image(name)
     array([[    0,  1000, 65535]], dtype=uint16)
     """
-    file, variable = _named(path)
+    file, variable = _split_name(path)
     if not file.exists():
         raise FileNotFoundError(f"{os.fspath(path)}: no such file")
-    with explained(path, ImageFileError, "cannot be read as an image"):
-        frames = _opened(file, variable, one=True)
+    with explain_errors(path, ImageFileError, "cannot be read as an image"):
+        frames = _open(file, variable, one=True)
         if isinstance(frames, arrays.Array):
             frames.refuse_stack()
         if len(frames) > 1:
@@ -152,16 +152,16 @@ def read_frames(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
     """
     if not isinstance(source, str | os.PathLike):
         return Files(list(source))
-    path, variable = _named(source)
+    path, variable = _split_name(source)
     if not path.exists():
-        return Files(_matching(os.fspath(source)))
-    with explained(path, ImageFileError, "cannot be read as frames"):
+        return Files(_match_pattern(os.fspath(source)))
+    with explain_errors(path, ImageFileError, "cannot be read as frames"):
         if path.is_dir() and not zarr_array.is_zarr(path):
-            return _folder(path)
-        return _opened(path, variable, one=False)
+            return _open_folder(path)
+        return _open(path, variable, one=False)
 
 
-def _named(source: str | os.PathLike[str]) -> tuple[Path, str | None]:
+def _split_name(source: str | os.PathLike[str]) -> tuple[Path, str | None]:
     """Split ``file.nc:variable``; a path that exists is a path, and so is what begins with the letter of a drive."""
     text = os.fspath(source)
     if not os.path.lexists(text):
@@ -173,13 +173,13 @@ def _named(source: str | os.PathLike[str]) -> tuple[Path, str | None]:
     return Path(text), None
 
 
-def place_of(source: str | os.PathLike[str]) -> Path:
+def find_file(source: str | os.PathLike[str]) -> Path:
     """Return the file or the folder that holds what `read_image` reads by this name, with a variable or without."""
-    path, variable = _named(source)
+    path, variable = _split_name(source)
     return path / variable.strip("/") if variable and zarr_array.is_zarr(path) else path
 
 
-def _matching(pattern: str) -> list[str]:
+def _match_pattern(pattern: str) -> list[str]:
     """Return the files that match, in the order of their numbers, with the variable that the pattern names."""
     found, variable = _glob(pattern), ""
     if not found and ":" in pattern:
@@ -187,7 +187,7 @@ def _matching(pattern: str) -> list[str]:
         found, variable = _glob(start) if start else [], colon + name
     if not found:
         raise FileNotFoundError(f"{pattern}: no such file, and no file whose name matches")
-    return [name + variable for name in sorted(found, key=_natural)]
+    return [name + variable for name in sorted(found, key=_sort_key)]
 
 
 def _glob(pattern: str) -> list[str]:
@@ -215,7 +215,7 @@ class Files(Frames):
         if not paths:
             raise ValueError("source is empty, wanted at least one file")
         for path in paths:
-            if not _named(path)[0].exists():
+            if not _split_name(path)[0].exists():
                 raise FileNotFoundError(f"{os.fspath(path)}: no such file")
         self._paths = [Path(path) for path in paths]
 
@@ -225,29 +225,29 @@ class Files(Frames):
     @property
     def names(self) -> list[str] | None:
         """The name of each frame's file."""
-        return [_named(path)[0].name for path in self._paths]
+        return [_split_name(path)[0].name for path in self._paths]
 
     @property
     def _source(self) -> str:
-        first, last = (_named(path)[0].name for path in (self._paths[0], self._paths[-1]))
+        first, last = (_split_name(path)[0].name for path in (self._paths[0], self._paths[-1]))
         return repr(first) + (f" to {last!r}" if len(self) > 1 else "")
 
     def _frame(self, index: int) -> npt.NDArray[Any]:
         return read_image(self._paths[index])
 
 
-def _opened(path: Path, variable: str | None, one: bool) -> Frames:
+def _open(path: Path, variable: str | None, one: bool) -> Frames:
     """Open the frames of a file or of a Zarr array; if one image is wanted, a video is refused before it is opened."""
     if zarr_array.is_zarr(path):
         return arrays.open_zarr(path / variable.strip("/") if variable else path)
     if not path.is_file():
         raise ImageFileError(path, "not a file")
     if is_packed(path):
-        return Unpacked(path, lambda file: _opened(file, variable, one))
-    content = content_of(path)
+        return Unpacked(path, lambda file: _open(file, variable, one))
+    content = identify(path)
     if content.name in ("an HDF5 file", "a NetCDF file"):
-        listed = hdf5.variables(path, variable) if content.name == "an HDF5 file" else netcdf.variables(path)
-        found = chosen(path, variable, listed)
+        listed = hdf5.list_variables(path, variable) if content.name == "an HDF5 file" else netcdf.list_variables(path)
+        found = choose_variable(path, variable, listed)
         if variable is None and found.name == "flow" and found.shape[2:] == (2,):
             raise ImageFileError(path, f"holds a flow, {_ADVICE['flow']}")
         return Measured(path, found)
@@ -280,21 +280,21 @@ _ADVICE = {
 }
 
 
-def _folder(path: Path) -> Frames:
+def _open_folder(path: Path) -> Frames:
     files = [file for file in path.iterdir() if not file.name.startswith(".") and file.is_file()]
     for extensions in (_PICTURES, _VARIABLES):
-        found = [file for file in files if _extension(file) in extensions]
+        found = [file for file in files if _get_extension(file) in extensions]
         if found:
-            return Files(sorted(found, key=_natural))
+            return Files(sorted(found, key=_sort_key))
     raise ImageFileError(path, f"a folder without images ({', '.join((*_PICTURES, *_VARIABLES))})")
 
 
-def _extension(file: Path) -> str:
+def _get_extension(file: Path) -> str:
     extension = file.suffix.lower()
     return Path(file.stem).suffix.lower() if extension in (".gz", ".bz2", ".xz") else extension
 
 
-def _natural(path: str | os.PathLike[str]) -> list[tuple[int, str]]:
+def _sort_key(path: str | os.PathLike[str]) -> list[tuple[int, str]]:
     """Order names by the numbers in them."""
     parts = re.split(r"(\d+)", os.fspath(path))
     return [(int(part), "") if place % 2 else (0, part) for place, part in enumerate(parts)]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.base.caching import cached_property
-from variflow.io.errors import ImageFileError, explained
+from variflow.io.errors import ImageFileError, explain_errors
 
 
 class Frames(Sequence[npt.NDArray[Any]]):
@@ -143,11 +143,11 @@ class One(Frames):
         return 1
 
     def _frame(self, index: int) -> npt.NDArray[Any]:
-        with explained(self._path, ImageFileError, "cannot be read as an image"):
-            return plain(self._read(self._path))
+        with explain_errors(self._path, ImageFileError, "cannot be read as an image"):
+            return make_plain(self._read(self._path))
 
 
-def plain(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def make_plain(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Native byte order, contiguous, and (H, W) rather than (H, W, 1)."""
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[..., 0]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from variflow.base.arrays import INTENSITIES, MOST_CHANNELS, read
 from variflow.base.kinds import is_float
 from variflow.io import extras, zarr_array
-from variflow.io.atomic import atomic, folder_beside
+from variflow.io.atomic import atomic, atomic_folder
 from variflow.io.errors import ImageFileError
 from variflow.io.images import as_pixels, check_image_path, write_image, write_page
 
@@ -82,7 +82,7 @@ def write_frames(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) 
         )
 
 
-def _alike(frames: Iterable[npt.ArrayLike], convert: Callable[[Any, str], npt.NDArray[Any]]) -> Iterator[Any]:
+def _check_alike(frames: Iterable[npt.ArrayLike], convert: Callable[[Any, str], npt.NDArray[Any]]) -> Iterator[Any]:
     """Yield the frames as they are stored; raise if there are none, or one is not like the first."""
     first: Any = None
     for number, frame in enumerate(frames):
@@ -115,7 +115,7 @@ def _write_tiff(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) -
     import tifffile
 
     extension = Path(path).suffix.lower()
-    pages = _alike(frames, lambda frame, name: as_pixels(frame, extension, name))
+    pages = _check_alike(frames, lambda frame, name: as_pixels(frame, extension, name))
     first = next(pages)
     # A TIFF that every program reads ends at four gigabytes.
     count = operator.length_hint(frames, sys.maxsize)
@@ -128,7 +128,7 @@ def _write_tiff(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) -
 def _write_npy(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) -> None:
     with atomic(path) as file:
         count, length, shape, kind = 0, 0, (), np.dtype(np.uint8)
-        for frame in _alike(frames, _as_numbers):
+        for frame in _check_alike(frames, _as_numbers):
             if not count:
                 shape, kind = frame.shape, frame.dtype
                 length = _write_header(file, (1, *shape), kind)
@@ -146,10 +146,10 @@ def _write_header(file: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> int
 
 def _write_zarr(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) -> None:
     zarr = extras.load("zarr")
-    zarr_array.replaceable(Path(path))
-    with folder_beside(path) as part:
+    zarr_array.check_replaceable(Path(path))
+    with atomic_folder(path) as part:
         array: Any = None
-        for frame in _alike(frames, _as_numbers):
+        for frame in _check_alike(frames, _as_numbers):
             if array is None:
                 chunks = (1, *(min(1024, length) for length in frame.shape))
                 everything = {"write_empty_chunks": True}  # a chunk of -0.0 is not one of 0.0
@@ -166,6 +166,6 @@ def _write_folder(path: Path, frames: Iterable[npt.ArrayLike]) -> None:
     check_image_path(folder.parent / path.name.replace("*", "0"))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder}: is there and not empty; numbered images are written into a new folder")
-    with folder_beside(folder) as part:
-        for number, pixels in enumerate(_alike(frames, lambda frame, name: as_pixels(frame, extension, name))):
+    with atomic_folder(folder) as part:
+        for number, pixels in enumerate(_check_alike(frames, lambda frame, name: as_pixels(frame, extension, name))):
             write_image(part / path.name.replace("*", f"{number:0{_DIGITS}d}"), pixels)

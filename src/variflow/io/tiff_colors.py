@@ -21,7 +21,7 @@ NODATA = 42113
 """The tag of GDAL that names the number which stands for missing data."""
 
 
-def problem(page: Any) -> str | None:
+def find_problem(page: Any) -> str | None:
     """Return why a page is no image that can be read, or None."""
     photometric = int(page.photometric)
     if page.dtype is None or page.shape is None or 0 in page.shape or not page.shape:
@@ -33,11 +33,11 @@ def problem(page: Any) -> str | None:
     if photometric not in _BANDS:
         said = getattr(page.photometric, "name", f"of the unknown kind {photometric}")
         return f"its colours are {said}, wanted gray, RGB, CMYK, YCbCr or a palette"
-    if page.samplesperpixel - alphas(page) < _BANDS[photometric]:
+    if page.samplesperpixel - count_alphas(page) < _BANDS[photometric]:
         return f"has {page.samplesperpixel} samples a pixel, {_NAMES[photometric]} needs {_BANDS[photometric]} or more"
     if photometric == _PALETTE and (page.colormap is None or page.dtype.kind not in "ub"):
         return f"its colours are those of a palette, and its pixels {page.dtype}; it has no palette for them"
-    if photometric == _YCBCR and int(page.compression) in _PLAIN_CODECS and not _full_range(page):
+    if photometric == _YCBCR and int(page.compression) in _PLAIN_CODECS and not _has_full_range(page):
         return "its black and white of YCbCr are not those of JPEG; convert it to RGB"
     ink = page.tags.get(332)
     if photometric == _INK and (page.dtype.kind == "i" or page.samplesperpixel > 5 or (ink and ink.value != 1)):
@@ -45,22 +45,22 @@ def problem(page: Any) -> str | None:
     return None
 
 
-def _full_range(page: Any) -> bool:
+def _has_full_range(page: Any) -> bool:
     """Tell whether luma and differences reach from 0 to 255, as they do unless a tag says otherwise."""
     tag = page.tags.get(532)
     ratios = (0, 1, 255, 1, 128, 1, 255, 1, 128, 1, 255, 1) if tag is None else tag.value
     return [top / bottom for top, bottom in zip(ratios[::2], ratios[1::2], strict=True)] == [0, 255, 128, 255, 128, 255]
 
 
-def alphas(page: Any) -> int:
+def count_alphas(page: Any) -> int:
     """Return how many of the samples are alpha; an extra sample of no named kind is one more channel measured."""
     return sum(int(kind) in (1, 2) for kind in page.extrasamples)
 
 
-def kind(page: Any, planes: int) -> tuple[Any, ...]:
+def describe_kind(page: Any, planes: int) -> tuple[Any, ...]:
     """Return what must be equal in pages that are frames of one sequence: shape, type and meaning."""
     photometric = int(page.photometric)
-    channels = page.samplesperpixel * planes - alphas(page)
+    channels = page.samplesperpixel * planes - count_alphas(page)
     name, bits = _NAMES.get(photometric, f"colours of kind {photometric}"), page.bitspersample
     if photometric in (_PALETTE, _INK):
         channels, bits = 3, 8 if photometric == _PALETTE else bits
@@ -70,22 +70,22 @@ def kind(page: Any, planes: int) -> tuple[Any, ...]:
     return (*size, *((channels,) if channels > 1 else ())), str(page.dtype), bits, name
 
 
-def pixels(path: Path, stored: npt.NDArray[Any], page: Any) -> npt.NDArray[Any]:
+def to_pixels(path: Path, stored: npt.NDArray[Any], page: Any) -> npt.NDArray[Any]:
     """Turn what a page stores, (H, W) or (H, W, S), into gray or RGB without alpha, NaN where it is missing."""
     photometric = int(page.photometric)
-    if alphas(page) and stored.ndim == 3:
-        stored = stored[..., : stored.shape[2] - alphas(page)]
+    if count_alphas(page) and stored.ndim == 3:
+        stored = stored[..., : stored.shape[2] - count_alphas(page)]
     if stored.ndim == 3 and stored.shape[2] == 1:
         stored = stored[..., 0]
-    missing: Any = missing_samples(path, stored, page)
+    missing: Any = find_missing(path, stored, page)
     if stored.dtype == np.bool_:
         stored = stored.astype(np.uint8)
     if photometric == _PALETTE:
-        image = _painted(stored if stored.ndim == 2 else stored[..., 0], page.colormap)
+        image = _paint(stored if stored.ndim == 2 else stored[..., 0], page.colormap)
     elif photometric == _INK:
-        image = _printed(stored)
+        image = _mix_inks(stored)
     else:
-        image = _widened(stored, page.bitspersample)
+        image = _widen(stored, page.bitspersample)
         if photometric == _YCBCR and int(page.compression) in _PLAIN_CODECS:
             image = _from_ycbcr(image)
     if missing is None:
@@ -98,12 +98,12 @@ def pixels(path: Path, stored: npt.NDArray[Any], page: Any) -> npt.NDArray[Any]:
     return image
 
 
-def missing_samples(path: Path, stored: npt.NDArray[Any], page: Any) -> npt.NDArray[np.bool_] | None:
+def find_missing(path: Path, stored: npt.NDArray[Any], page: Any) -> npt.NDArray[np.bool_] | None:
     """Tell which samples hold the number that stands for missing data, or return None if no number does.
 
     The tag GDAL_NODATA holds it as text, often with fewer digits than the samples have.
     """
-    number = nodata(path, page, stored.dtype)
+    number = find_nodata(path, page, stored.dtype)
     if number is None:
         return None
     if not is_float(stored.dtype):
@@ -113,7 +113,7 @@ def missing_samples(path: Path, stored: npt.NDArray[Any], page: Any) -> npt.NDAr
         return np.asarray(np.isclose(stored, number, rtol=step, atol=0))
 
 
-def nodata(path: Path, page: Any, dtype: np.dtype[Any]) -> Any:
+def find_nodata(path: Path, page: Any, dtype: np.dtype[Any]) -> Any:
     """Return the number that stands for missing data, of the type of the samples, or None if none of them can be it."""
     tag = page.tags.get(NODATA)
     if tag is None:
@@ -134,7 +134,7 @@ def nodata(path: Path, page: Any, dtype: np.dtype[Any]) -> Any:
     return dtype.type(number) if number.is_integer() and low <= number <= high else None
 
 
-def _widened(stored: npt.NDArray[Any], bits: Any) -> npt.NDArray[Any]:
+def _widen(stored: npt.NDArray[Any], bits: Any) -> npt.NDArray[Any]:
     """Fill the range of eight bits with numbers of fewer."""
     if not isinstance(bits, int) or bits >= 8:
         return stored
@@ -142,7 +142,7 @@ def _widened(stored: npt.NDArray[Any], bits: Any) -> npt.NDArray[Any]:
     return np.asarray(table[stored])
 
 
-def _painted(indices: npt.NDArray[Any], colormap: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def _paint(indices: npt.NDArray[Any], colormap: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     # Sixteen bits a colour are the rule; some programs write eight.
     colors = (colormap if colormap.max() < 256 else colormap >> 8).T.astype(np.uint8)
     if indices.max() >= len(colors):
@@ -150,7 +150,7 @@ def _painted(indices: npt.NDArray[Any], colormap: npt.NDArray[Any]) -> npt.NDArr
     return np.asarray(colors[indices])
 
 
-def _printed(ink: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _mix_inks(ink: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Turn cyan, magenta, yellow and black into RGB, as if the inks were ideal."""
     if is_float(ink.dtype):
         return np.asarray((1 - ink[..., :3]) * (1 - ink[..., 3:4]))

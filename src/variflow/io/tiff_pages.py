@@ -15,9 +15,9 @@ from variflow.base.arrays import MOST_CHANNELS
 from variflow.base.errors import warn
 from variflow.base.kinds import is_float
 from variflow.io import claims, tiff_colors
-from variflow.io.errors import FileFormatError, ImageFileError, explained
-from variflow.io.opening import held, size_of
-from variflow.io.sequences import Frames, plain
+from variflow.io.errors import FileFormatError, ImageFileError, explain_errors
+from variflow.io.opening import get_size, hold_open
+from variflow.io.sequences import Frames, make_plain
 
 _REDUCED, _MASK = 1, 4
 _DESCRIPTION, _MOST_TAGS = 270, 1000
@@ -58,15 +58,15 @@ class Pages(Frames):
 
     def __init__(self, path: Path, error: type[FileFormatError] = ImageFileError, wanted: str = _WANTED) -> None:
         self._path, self._error = path, error
-        self._stored_in = held(path, self)
-        self._file = opened(path, self._stored_in, error)
-        places, masks, fault = _places(path, self._file, error)
+        self._stored_in = hold_open(path, self)
+        self._file = open_tiff(path, self._stored_in, error)
+        places, masks, fault = _find_places(path, self._file, error)
         fault += wanted if fault.endswith("; ") else ""
-        self._places = _chosen(path, places, fault, error)
+        self._places = _choose(path, places, fault, error)
         pages = (place.page for place in self._places)
         self._speaker = next((page for page in pages if page.tags.get(tiff_colors.NODATA) is not None), None)
         first = self._places[0]
-        self._masks = _fitting(path, masks, self._places)
+        self._masks = _match_masks(path, masks, self._places)
         self._check_size(first)
         self._check_size(self._places[-1])  # a file that lost its end
         self.stored_type = np.dtype(first.page.dtype)
@@ -75,19 +75,19 @@ class Pages(Frames):
         return len(self._places)
 
     def _frame(self, index: int) -> npt.NDArray[Any]:
-        with explained(self._path, self._error, f"frame {index} cannot be read"):
+        with explain_errors(self._path, self._error, f"frame {index} cannot be read"):
             place = self._places[index]
-            image = tiff_colors.pixels(self._path, self._stored(place), self._tagged(place))
-            return plain(self._masked(image, index))
+            image = tiff_colors.to_pixels(self._path, self._stored(place), self._tagged(place))
+            return make_plain(self._masked(image, index))
 
     def stored(self, index: int) -> npt.NDArray[Any]:
         """Return the samples of a frame as numbers, (H, W) or (H, W, S), NaN where they are missing."""
         place = self._places[index]
         samples = self._stored(place)
-        missing = tiff_colors.missing_samples(self._path, samples, self._tagged(place))
+        missing = tiff_colors.find_missing(self._path, samples, self._tagged(place))
         if missing is not None:
             samples[missing] = np.nan
-        return plain(self._masked(samples, index))
+        return make_plain(self._masked(samples, index))
 
     def _tagged(self, place: _Place) -> Any:
         """Return the page whose tags count: its own, or the first one that has them and speaks for the whole file."""
@@ -115,7 +115,7 @@ class Pages(Frames):
             raise self._error(self._path, "one of its images is not in the file")
         if isinstance(plane, tuple):
             return np.asarray(plane[0].asarray()).reshape(-1, *place.shape)[plane[1]]
-        number = tiff_colors.nodata(self._path, self._tagged(place), page.dtype)
+        number = tiff_colors.find_nodata(self._path, self._tagged(place), page.dtype)
         self._check_data(page, plane, sparse=number is not None)
         page.nodata = 0 if number is None else number  # what tifffile puts where no data are stored
         return np.asarray(plane.asarray()).reshape(place.shape)
@@ -131,7 +131,7 @@ class Pages(Frames):
 
     def _check_size(self, place: _Place) -> None:
         """Refuse a page that claims more pixels than the file could hold."""
-        page, size, item = place.page, size_of(self._stored_in), place.page.dtype.itemsize
+        page, size, item = place.page, get_size(self._stored_in), place.page.dtype.itemsize
         # The tiles are whole, so that the last ones reach beyond the image and a page may need more than its pixels.
         tile = max(1, page.tilewidth) * max(1, page.tilelength) * max(1, page.tiledepth)
         plane = math.prod(place.shape) * item
@@ -145,7 +145,7 @@ class Pages(Frames):
 
     def _check_data(self, page: Any, plane: Any, sparse: bool) -> None:
         """Refuse a page of which data are not in the file: tifffile would put zeros there."""
-        size, wanted = size_of(self._stored_in), math.prod(page.chunked)
+        size, wanted = get_size(self._stored_in), math.prod(page.chunked)
         parts = list(zip(plane.dataoffsets, plane.databytecounts, strict=False))
         empty = 0 if sparse else sum(count == 0 for _, count in parts)
         if len(parts) != wanted or empty:
@@ -154,7 +154,7 @@ class Pages(Frames):
             raise self._error(self._path, f"truncated: its pages need more than its {size} bytes")
 
 
-def opened(path: Path, file: BinaryIO, error: type[FileFormatError]) -> Any:
+def open_tiff(path: Path, file: BinaryIO, error: type[FileFormatError]) -> Any:
     """Open a TIFF with tifffile, once it is known that its pages end, and end in it.
 
     Tifffile may follow them for ever, and takes what it cannot find for not there.
@@ -180,7 +180,7 @@ def opened(path: Path, file: BinaryIO, error: type[FileFormatError]) -> Any:
     """
     import tifffile
 
-    length = size_of(file)
+    length = get_size(file)
     start = file.read(16)
     order: Literal["little", "big"] = "little" if start.startswith(b"II") else "big"
     big = start[2:4] in (b"+\0", b"\0+")
@@ -212,7 +212,7 @@ def opened(path: Path, file: BinaryIO, error: type[FileFormatError]) -> Any:
     return tifffile.TiffFile(file)
 
 
-def _places(path: Path, file: Any, error: type[FileFormatError]) -> tuple[list[_Place], list[_Place], str]:
+def _find_places(path: Path, file: Any, error: type[FileFormatError]) -> tuple[list[_Place], list[_Place], str]:
     """Return where all images lie, where all masks lie, and what is wrong if there are no images."""
     file.is_uniform = False  # else tifffile looks at three pages, and takes the others to be alike
     series = file.series
@@ -226,7 +226,7 @@ def _places(path: Path, file: Any, error: type[FileFormatError]) -> tuple[list[_
     if series[0].kind != "generic":  # ImageJ, OME and others say what the axes are
         own = [one for one in series if not one.keyframe.is_subifd and not int(one.keyframe.subfiletype) & _REDUCED]
         for number, one in enumerate(own or series):  # smaller copies lie beneath an image, or an image beneath one
-            found, said = _of_series(one, number)
+            found, said = _find_in_series(one, number)
             places += found
             fault = fault or said
         return places, masks, fault
@@ -241,7 +241,7 @@ def _places(path: Path, file: Any, error: type[FileFormatError]) -> tuple[list[_
     return places, masks, "a TIFF that holds reduced copies or masks alone"
 
 
-def _of_series(series: Any, number: int) -> tuple[list[_Place], str]:
+def _find_in_series(series: Any, number: int) -> tuple[list[_Place], str]:
     """Return where the frames of one series lie, or why it has none."""
     page = series.keyframe
     axes = zip(series.get_axes(False), series.get_shape(False), strict=True)
@@ -279,29 +279,31 @@ def _of_series(series: Any, number: int) -> tuple[list[_Place], str]:
     return [_Place(page, tuple(planes[at] for at in one), shape, before, transform, group) for one in frames], ""
 
 
-def _chosen(path: Path, places: list[_Place], fault: str, error: type[FileFormatError]) -> list[_Place]:
+def _choose(path: Path, places: list[_Place], fault: str, error: type[FileFormatError]) -> list[_Place]:
     """Return the images that are frames of one sequence, and say what is left out."""
     groups: dict[Any, list[_Place]] = {}
     for place in places:
-        problem = tiff_colors.problem(place.page)
+        problem = tiff_colors.find_problem(place.page)
         fault = fault or problem or ""
-        groups.setdefault((problem, tiff_colors.kind(place.page, len(place.planes)), place.group), []).append(place)
+        groups.setdefault((problem, tiff_colors.describe_kind(place.page, len(place.planes)), place.group), []).append(
+            place
+        )
     fine = [key for key in groups if key[0] is None]
     if not fine:
         raise error(path, next((key[0] for key in groups), fault or "a TIFF without images"))
     best = max(fine, key=lambda key: (len(groups[key]), key[1][0][0] * key[1][0][1]))
     if len(groups) > 1:
-        others = ", ".join(_said(key, len(group)) for key, group in groups.items() if key != best)
-        warn(f"{path}: {_said(best, len(groups[best]))} is read, and left out: {others}")
+        others = ", ".join(_describe(key, len(group)) for key, group in groups.items() if key != best)
+        warn(f"{path}: {_describe(best, len(groups[best]))} is read, and left out: {others}")
     return groups[best]
 
 
-def _said(key: tuple[Any, ...], count: int) -> str:
+def _describe(key: tuple[Any, ...], count: int) -> str:
     _, (shape, kind, _, name), _ = key
     return f"{count} x {shape} of {kind}, {name}"
 
 
-def _fitting(path: Path, masks: list[_Place], places: list[_Place]) -> list[_Place]:
+def _match_masks(path: Path, masks: list[_Place], places: list[_Place]) -> list[_Place]:
     """Return the masks if there is one of the same size for each image."""
     if not masks:
         return []

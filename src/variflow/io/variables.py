@@ -20,9 +20,9 @@ import numpy.typing as npt
 
 from variflow.base.arrays import MOST_CHANNELS
 from variflow.base.kinds import is_float, is_integer, is_real
-from variflow.io.errors import ImageFileError, explained
-from variflow.io.opening import identity
-from variflow.io.sequences import Frames, plain
+from variflow.io.errors import ImageFileError, explain_errors
+from variflow.io.opening import get_identity
+from variflow.io.sequences import Frames, make_plain
 
 MEANING = (
     "_FillValue", "missing_value", "valid_range", "valid_min", "valid_max", "scale_factor", "add_offset", "_Unsigned",
@@ -63,7 +63,7 @@ class Variable(NamedTuple):
 
 def refuse_another(path: Path, before: Any, shape: tuple[int, ...], now: tuple[int, ...] | None) -> None:
     """Raise `ImageFileError` if a file is not the one that it was before, or its variable has another shape now."""
-    if identity(path) != before or now != shape:
+    if get_identity(path) != before or now != shape:
         raise ImageFileError(path, "another file has taken its place since it was opened")
 
 
@@ -90,13 +90,13 @@ class Measured(Frames):
         self._path, self._variable = path, variable
         if not is_real(variable.dtype):
             raise ImageFileError(path, f"its variable {variable.name} holds {variable.dtype}, wanted real numbers")
-        self._places = _long_axes(variable)
+        self._places = _find_long_axes(variable)
         channels = _has_channels(variable, self._places)
         self._many = len(self._places) - channels == 3
         if len(self._places) - channels not in (2, 3) or 0 in variable.shape:
             raise ImageFileError(
                 path,
-                f"its variable {variable.name} has the axes {_said_axes(variable)}, wanted (y, x) or (time, y, x), "
+                f"its variable {variable.name} has the axes {_describe_axes(variable)}, wanted (y, x) or (time, y, x), "
                 f"and up to {MOST_CHANNELS} channels last. Choose a part, as with xarray, and give the array",
             )
 
@@ -109,11 +109,11 @@ class Measured(Frames):
             part[place] = slice(None)
         if self._many:
             part[self._places[0]] = index
-        with explained(self._path, ImageFileError, f"frame {index} of {self._variable.name} cannot be read"):
-            return plain(decoded(np.array(self._variable.read(tuple(part))), self._variable.attributes))
+        with explain_errors(self._path, ImageFileError, f"frame {index} of {self._variable.name} cannot be read"):
+            return make_plain(decode(np.array(self._variable.read(tuple(part))), self._variable.attributes))
 
 
-def _long_axes(variable: Variable) -> list[int]:
+def _find_long_axes(variable: Variable) -> list[int]:
     places = [place for place, length in enumerate(variable.shape) if length != 1]
     return places if len(places) > 1 else list(range(len(variable.shape)))[-2:]
 
@@ -125,11 +125,11 @@ def _has_channels(variable: Variable, places: Sequence[int]) -> bool:
     return length <= MOST_CHANNELS and bool(_NO_NAME.fullmatch(name) or _CHANNELS.fullmatch(name))
 
 
-def _said_axes(variable: Variable) -> str:
+def _describe_axes(variable: Variable) -> str:
     return ", ".join(f"{name} {length}".strip() for name, length in zip(variable.axes, variable.shape, strict=True))
 
 
-def chosen(path: Path, name: str | None, variables: Sequence[Variable]) -> Variable:
+def choose_variable(path: Path, name: str | None, variables: Sequence[Variable]) -> Variable:
     """Return the variable of this name or, without a name, the only one that holds frames.
 
     Raises
@@ -155,39 +155,39 @@ def chosen(path: Path, name: str | None, variables: Sequence[Variable]) -> Varia
         names = {alias: one.name for one in frames for alias in (one.name.rsplit("/")[-1], one.name)}
         near = dict.fromkeys(names[alias] for alias in difflib.get_close_matches(wanted, names, 4, 0.5))
         near = near or dict.fromkeys(one.name for one in within or frames)
-        raise ImageFileError(path, f"has no variable {name}; it has {_listed(list(near))}")
+        raise ImageFileError(path, f"has no variable {name}; it has {_list_names(list(near))}")
     if len(frames) == 1:
         return frames[0]
     if not frames:
         raise ImageFileError(path, "holds no variable of numbers with two axes or more, and so no frames")
-    said = [f"{one.name} ({_said_axes(one)})" for one in frames]
-    raise ImageFileError(path, f"holds {_listed(said)}; name one, as {path.name}:{frames[0].name}")
+    said = [f"{one.name} ({_describe_axes(one)})" for one in frames]
+    raise ImageFileError(path, f"holds {_list_names(said)}; name one, as {path.name}:{frames[0].name}")
 
 
-def _listed(names: Sequence[str]) -> str:
+def _list_names(names: Sequence[str]) -> str:
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(names[:_LISTED]) + more or "none"
 
 
-def decoded(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> npt.NDArray[Any]:
+def decode(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> npt.NDArray[Any]:
     """Return what stored numbers mean, by the conventions CF and ODIM; NaN where they are missing."""
-    unsigned = _text(attributes.get("_Unsigned")).lower()
+    unsigned = _decode_text(attributes.get("_Unsigned")).lower()
     if unsigned in ("true", "false") and is_integer(values.dtype):
         values = values.view(f"{values.dtype.byteorder}{'u' if unsigned == 'true' else 'i'}{values.dtype.itemsize}")
-    scale = _number(attributes, "scale_factor", "gain")
-    offset = _number(attributes, "add_offset", "offset" if "gain" in attributes else "add_offset")
+    scale = _read_number(attributes, "scale_factor", "gain")
+    offset = _read_number(attributes, "add_offset", "offset" if "gain" in attributes else "add_offset")
     if scale == 0:
         raise ValueError("what it says to multiply its numbers by is 0")
-    fills = [number for key in ("_FillValue", "missing_value", "nodata") for number in _numbers(attributes, key)]
+    fills = [number for key in ("_FillValue", "missing_value", "nodata") for number in _read_numbers(attributes, key)]
     if is_float(values.dtype):
         fills.append(_NEVER_WRITTEN)
     missing = np.zeros(values.shape, bool)
     for number in fills:
-        missing |= _equal(values, number)
-    low, high, of_stored = _valid_range(attributes, values.dtype)
+        missing |= _equals(values, number)
+    low, high, of_stored = _read_valid_range(attributes, values.dtype)
     undetected = np.zeros(values.shape, bool)
-    for number in _numbers(attributes, "undetect"):
-        undetected |= _equal(values, number) & ~missing
+    for number in _read_numbers(attributes, "undetect"):
+        undetected |= _equals(values, number) & ~missing
     said = fills if not is_float(values.dtype) else []
     changed = scale is not None or offset is not None or (low, high) != (-np.inf, np.inf)
     if not (said or changed or undetected.any() or missing.any()):
@@ -206,11 +206,11 @@ def decoded(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> npt.NDAr
     return image.astype(values.dtype if is_float(values.dtype) else kind)
 
 
-def _valid_range(attributes: Mapping[str, Any], stored: np.dtype[Any]) -> tuple[float, float, bool]:
+def _read_valid_range(attributes: Mapping[str, Any], stored: np.dtype[Any]) -> tuple[float, float, bool]:
     """Return the bounds, and whether they are meant for the stored numbers or for what these mean."""
-    both = _numbers(attributes, "valid_range")
-    low = both[:1] or _numbers(attributes, "valid_min") or [-np.inf]
-    high = both[1:2] or _numbers(attributes, "valid_max") or [np.inf]
+    both = _read_numbers(attributes, "valid_range")
+    low = both[:1] or _read_numbers(attributes, "valid_min") or [-np.inf]
+    high = both[1:2] or _read_numbers(attributes, "valid_max") or [np.inf]
     found = [attributes[key] for key in ("valid_range", "valid_min", "valid_max") if key in attributes]
     of_stored = all(np.asarray(bound).dtype.kind == stored.kind or is_float(stored) for bound in found)
     if of_stored and stored.kind == "u":  # bounds of unsigned numbers, which old files store as signed ones
@@ -219,7 +219,7 @@ def _valid_range(attributes: Mapping[str, Any], stored: np.dtype[Any]) -> tuple[
     return float(low[0]), float(high[0]), of_stored
 
 
-def _equal(values: npt.NDArray[Any], number: float) -> npt.NDArray[np.bool_]:
+def _equals(values: npt.NDArray[Any], number: float) -> npt.NDArray[np.bool_]:
     """Tell which stored numbers are this one, as far as their type can hold it."""
     if is_float(values.dtype):
         with np.errstate(over="ignore"):
@@ -229,7 +229,7 @@ def _equal(values: npt.NDArray[Any], number: float) -> npt.NDArray[np.bool_]:
     return np.asarray(values == number)
 
 
-def _number(attributes: Mapping[str, Any], *names: str) -> float | None:
+def _read_number(attributes: Mapping[str, Any], *names: str) -> float | None:
     """Return the number of the first of some attributes that is there, None if none is.
 
     Raises
@@ -239,21 +239,21 @@ def _number(attributes: Mapping[str, Any], *names: str) -> float | None:
     """
     for name in names:
         if name in attributes:
-            found = set(_numbers(attributes, name))
+            found = set(_read_numbers(attributes, name))
             if len(found) != 1 or not np.isfinite(number := found.pop()):
-                raise ValueError(f"its {name} is {_text(attributes[name])}, wanted one finite number")
+                raise ValueError(f"its {name} is {_decode_text(attributes[name])}, wanted one finite number")
             return number
     return None
 
 
-def _numbers(attributes: Mapping[str, Any], name: str) -> list[float]:
+def _read_numbers(attributes: Mapping[str, Any], name: str) -> list[float]:
     """Return the numbers of an attribute, which may be text."""
     if name not in attributes:
         return []
     value = np.ravel(np.asarray(attributes[name]))
     if is_real(value.dtype):
         return [float(number) for number in value]
-    text = _text(attributes[name])
+    text = _decode_text(attributes[name])
     try:
         return [float(text)]
     except ValueError:
@@ -264,5 +264,5 @@ def _numbers(attributes: Mapping[str, Any], name: str) -> list[float]:
         return []
 
 
-def _text(value: Any) -> str:
+def _decode_text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from variflow.base.caching import cached_property
 from variflow.base.errors import warn
 from variflow.io import claims, extras
-from variflow.io.errors import ImageFileError, explained
-from variflow.io.opening import identity
-from variflow.io.sequences import Frames, plain
+from variflow.io.errors import ImageFileError, explain_errors
+from variflow.io.opening import get_identity
+from variflow.io.sequences import Frames, make_plain
 
 
 class Video(Frames):
@@ -40,7 +40,7 @@ class Video(Frames):
     """
 
     def __init__(self, path: Path, container: str | None = None) -> None:
-        self._path, self._file, self._container = path, identity(path), container
+        self._path, self._file, self._container = path, get_identity(path), container
         self._restart()
         if not self._reaches(0):
             raise ImageFileError(path, "a video without frames")
@@ -68,14 +68,14 @@ class Video(Frames):
 
     @cached_property
     def _seconds(self) -> list[float | None]:
-        with explained(self._path, ImageFileError, "cannot be decoded"):
+        with explain_errors(self._path, ImageFileError, "cannot be decoded"):
             return [frame.time for frame in self._from_the_start()]
 
     @cached_property
     def _fps(self) -> float | None:
         with (
-            explained(self._path, ImageFileError, "cannot be decoded"),
-            _opened(self._path, self._container) as container,
+            explain_errors(self._path, ImageFileError, "cannot be decoded"),
+            _open(self._path, self._container) as container,
         ):
             rate = container.streams.video[0].average_rate
         return float(rate) if rate else None
@@ -86,21 +86,21 @@ class Video(Frames):
         self._recent: dict[int, npt.NDArray[Any]] = {}
 
     def _from_the_start(self) -> Iterator[Any]:
-        if identity(self._path) != self._file:
+        if get_identity(self._path) != self._file:
             raise ImageFileError(self._path, "another video has taken its place since it was opened")
-        return _decoded(self._path, self._container)
+        return _decode(self._path, self._container)
 
     def _reaches(self, index: int) -> bool:
         while self._next <= index:
             fault = f"frame {self._next} cannot be decoded" if self._next else "is no image, and no video to be decoded"
-            with explained(self._path, ImageFileError, fault):
+            with explain_errors(self._path, ImageFileError, fault):
                 frame = next(self._decoder, None)
                 if frame is None:
                     return False
                 if self._next == index:
                     # The one before stays too: a loop over pairs asks for each frame twice.
                     before = {place: image for place, image in self._recent.items() if place == index - 1}
-                    self._recent = before | {index: _pixels(frame)}
+                    self._recent = before | {index: _to_pixels(frame)}
             self._next += 1
         return True
 
@@ -111,11 +111,11 @@ class Video(Frames):
         return self._recent[index].copy()
 
 
-def _decoded(path: Path, kind: str | None) -> Iterator[Any]:
+def _decode(path: Path, kind: str | None) -> Iterator[Any]:
     """Yield the frames that FFmpeg decodes."""
     av = extras.load("av")
     try:
-        with _opened(path, kind) as container:
+        with _open(path, kind) as container:
             if not container.streams.video:
                 raise ImageFileError(path, "has no video stream")
             stream = container.streams.video[0]
@@ -132,12 +132,12 @@ def _decoded(path: Path, kind: str | None) -> Iterator[Any]:
                     yield frame
                 if packet.pts is not None:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * stream.time_base))
-            _tell_if_short(path, container, stream, end)
+            _warn_if_short(path, container, stream, end)
     except av.error.MemoryError as error:  # FFmpeg says so of any size in a file that it takes for absurd
         raise ImageFileError(path, "asks for more memory than FFmpeg may take") from error
 
 
-def _tell_if_short(path: Path, container: Any, stream: Any, end: float) -> None:
+def _warn_if_short(path: Path, container: Any, stream: Any, end: float) -> None:
     """Warn if a file says that its video ends later than it does: then its end was cut off."""
     rate = float(stream.average_rate or 0)
     if container.format.name == "avi":  # whose length FFmpeg takes from the size of the file
@@ -151,12 +151,12 @@ def _tell_if_short(path: Path, container: Any, stream: Any, end: float) -> None:
         warn(f"{path}: it says that its video has {said:.3g} s, and ends after {end:.3g} s; it may be truncated")
 
 
-def _opened(path: Path, kind: str | None) -> Any:
+def _open(path: Path, kind: str | None) -> Any:
     # A playlist must not lead to other files or into the network, nor a name with a colon be taken for an address.
     return extras.load("av").open(os.path.abspath(path), format=kind, options={"protocol_whitelist": "file"})
 
 
-def _pixels(frame: Any) -> npt.NDArray[Any]:
+def _to_pixels(frame: Any) -> npt.NDArray[Any]:
     """Turn a decoded frame into gray or RGB of 8 or 16 bits, without alpha, as a player would turn it."""
     components = frame.format.components
     gray = not frame.format.is_rgb and all(component.is_luma or component.is_alpha for component in components)
@@ -165,4 +165,4 @@ def _pixels(frame: Any) -> npt.NDArray[Any]:
         image = frame.to_ndarray(format="gray16le" if deep else "gray")
     else:
         image = frame.to_ndarray(format="rgb48le" if deep else "rgb24")
-    return plain(np.rot90(image, frame.rotation // 90))
+    return make_plain(np.rot90(image, frame.rotation // 90))

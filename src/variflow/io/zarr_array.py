@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from variflow.base.kinds import is_real
 from variflow.io import claims, extras
-from variflow.io.atomic import folder_beside
-from variflow.io.errors import FileFormatError, FlowFileError, explained
-from variflow.io.opening import identity, steady_folder
+from variflow.io.atomic import atomic_folder
+from variflow.io.errors import FileFormatError, FlowFileError, explain_errors
+from variflow.io.opening import get_identity, watch_folder
 
 EXTENSIONS = (".zarr",)
 MAGICS: tuple[bytes, ...] = ()  # a folder
@@ -43,7 +43,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     FlowFileError
         If the folder is no Zarr array, it is no flow, or a chunk is damaged.
     """
-    with steady_folder(path, FlowFileError):
+    with watch_folder(path, FlowFileError):
         array = open_array(path, FlowFileError)
         claims.check_flow_shape(path, array.shape, array.dtype)
         check_size(path, array, array.shape, FlowFileError)
@@ -55,7 +55,7 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     zarr = extras.load("zarr")
     everything = {"write_empty_chunks": True}  # nobody would believe a large flow of no bytes
     chunks = (min(1024, flow.shape[0]), min(1024, flow.shape[1]), 2)
-    with folder_beside(path) as part:
+    with atomic_folder(path) as part:
         array = zarr.create_array(
             part, shape=flow.shape, dtype="float32", chunks=chunks, fill_value=np.nan, config=everything
         )
@@ -85,7 +85,7 @@ def open_array(path: Path, error: type[FileFormatError]) -> Any:
     zarr = extras.load("zarr")
     if not is_zarr(path):
         raise error(path, "a folder without Zarr metadata")
-    with explained(path, error, "a Zarr array that cannot be opened"):
+    with explain_errors(path, error, "a Zarr array that cannot be opened"):
         array = zarr.open(path, mode="r")
     if not isinstance(array, zarr.Array):
         raise error(path, f"a group of Zarr arrays ({', '.join(sorted(array)[:8]) or 'empty'}); name one of them")
@@ -107,13 +107,13 @@ class Unreplaced:
 
     def __init__(self, path: Path, array: Any) -> None:
         self._path, self._array = path, array
-        self._folder = identity(path)
+        self._folder = get_identity(path)
         self.shape: tuple[int, ...] = array.shape
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         """Read a part as NumPy does."""
         part = np.asarray(self._array[index])
-        if identity(self._path) != self._folder:
+        if get_identity(self._path) != self._folder:
             raise ValueError("another array has taken its place since it was opened")
         return part
 
@@ -147,10 +147,10 @@ def check_size(path: Path, array: Any, shape: tuple[int, ...], error: type[FileF
     claims.check_expansion(path, error, shape, needed, stored, claims.ANY_CODEC)
 
 
-def replaceable(path: Path) -> None:
+def check_replaceable(path: Path) -> None:
     """Raise `FlowFileError` unless what exists at `path` is a Zarr array, which another one may replace."""
-    while (before := identity(path)) is not None and not _is_array(path):
-        if identity(path) == before:  # and was not replaced by somebody meanwhile
+    while (before := get_identity(path)) is not None and not _is_array(path):
+        if get_identity(path) == before:  # and was not replaced by somebody meanwhile
             raise FlowFileError(path, "is there, and is not replaced: it is no Zarr array")
 
 

@@ -38,7 +38,7 @@ def endpoint_error(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLi
     >>> endpoint_error(truth + [3.0, 4.0], truth)
     5.0
     """
-    return float(np.mean(_distances(*_known(flow, truth, valid))))
+    return float(np.mean(_measure_distances(*_select_known(flow, truth, valid))))
 
 
 def angular_error(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | None = None) -> float:
@@ -68,7 +68,7 @@ def angular_error(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLik
     >>> round(angular_error([[[1.0, 0.0]]], [[[0.0, 0.0]]]), 9)
     45.0
     """
-    return float(np.mean(_angles(*_known(flow, truth, valid))))
+    return float(np.mean(_measure_angles(*_select_known(flow, truth, valid))))
 
 
 def endpoint_error_map(flow: npt.ArrayLike, truth: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -96,7 +96,7 @@ def endpoint_error_map(flow: npt.ArrayLike, truth: npt.ArrayLike) -> npt.NDArray
     >>> endpoint_error_map([[[3.0, 4.0], [1.0, 1.0]]], [[[0.0, 0.0], [np.nan, np.nan]]])
     array([[ 5., nan]])
     """
-    return _map(_distances, flow, truth)
+    return _measure_everywhere(_measure_distances, flow, truth)
 
 
 def angular_error_map(flow: npt.ArrayLike, truth: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -124,7 +124,7 @@ def angular_error_map(flow: npt.ArrayLike, truth: npt.ArrayLike) -> npt.NDArray[
     >>> angular_error_map([[[1.0, 0.0]]], [[[-1.0, 0.0]]])
     array([[90.]])
     """
-    return _map(_angles, flow, truth)
+    return _measure_everywhere(_measure_angles, flow, truth)
 
 
 def outliers(
@@ -172,8 +172,8 @@ def outliers(
     >>> outliers(truth + [[[4.0, 0.0], [8.0, 0.0]]], truth, relative=0)
     100.0
     """
-    u, v, true_u, true_v = _counting(flow, truth, valid)
-    error = _distances(u, v, true_u, true_v)
+    u, v, true_u, true_v = _select(flow, truth, valid)
+    error = _measure_distances(u, v, true_u, true_v)
     good = (error <= above) | (error <= relative * np.hypot(true_u, true_v))
     return float(100 * np.mean(~good))  # an unknown estimate compares false and so is not good
 
@@ -226,12 +226,12 @@ def _fill_rows(field: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(np.minimum(*ends))
 
 
-def _distances(*components: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _measure_distances(*components: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     u, v, true_u, true_v = components
     return np.hypot(u - true_u, v - true_v)
 
 
-def _angles(*components: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _measure_angles(*components: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     u, v, true_u, true_v = components
     du, dv = u - true_u, v - true_v
     # The cross product written with differences vanishes exactly for equal flows and keeps its digits for close ones,
@@ -241,10 +241,10 @@ def _angles(*components: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(np.degrees(np.arctan2(cross, dot)))
 
 
-def _map(
+def _measure_everywhere(
     measure: Callable[..., npt.NDArray[np.float64]], flow: npt.ArrayLike, truth: npt.ArrayLike
 ) -> npt.NDArray[np.float64]:
-    estimate, true = _pair(flow, truth)
+    estimate, true = _check_pair(flow, truth)
     given, known = (np.isfinite(field).all(axis=-1) for field in (estimate, true))
     error = np.where(known, np.inf, np.nan)
     both = given & known
@@ -252,18 +252,20 @@ def _map(
     return error
 
 
-def _known(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | None) -> list[npt.NDArray[np.float64]]:
+def _select_known(
+    flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | None
+) -> list[npt.NDArray[np.float64]]:
     """Return u, v, true u and true v of the pixels that count, each a vector; raise if the estimate has gaps."""
-    components = _counting(flow, truth, valid)
+    components = _select(flow, truth, valid)
     missing = int(np.sum(~(np.isfinite(components[0]) & np.isfinite(components[1]))))
     if missing:
         raise ValueError(f"flow is unknown at {missing} of the {components[0].size} pixels that count, wanted none")
     return components
 
 
-def _counting(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | None) -> list[npt.NDArray[np.float64]]:
+def _select(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | None) -> list[npt.NDArray[np.float64]]:
     """Return u, v, true u and true v of the pixels that count; u and v are NaN or infinite where they are unknown."""
-    estimate, true = _pair(flow, truth)
+    estimate, true = _check_pair(flow, truth)
     counts = np.isfinite(true).all(axis=-1)
     if valid is not None:
         counts &= as_mask(valid, "valid", counts.shape, "where a pixel counts")
@@ -273,7 +275,7 @@ def _counting(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | 
     return [estimate[:, 0], estimate[:, 1], true[:, 0], true[:, 1]]
 
 
-def _pair(flow: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _check_pair(flow: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     estimate, true = as_flow(flow, "flow", np.float64), as_flow(truth, "truth", np.float64)
     check_same_shape("flow", estimate.shape, "truth", true.shape)
     return estimate, true

@@ -41,7 +41,7 @@ def interpolation_error(frame: npt.ArrayLike, truth: npt.ArrayLike, *, normalize
     >>> interpolation_error([[3.0, 4.0]], [[0.0, 0.0]]) == 12.5**0.5
     True
     """
-    made, true = _real(frame, "frame"), _real(truth, "truth")
+    made, true = _as_reals(frame, "frame"), _as_reals(truth, "truth")
     check_same_shape("frame", made.shape, "truth", true.shape)
     made, true = (np.atleast_3d(array) for array in (made, true))
     counts = np.isfinite(true).all(axis=2)
@@ -94,7 +94,7 @@ def in_between(frame0: npt.ArrayLike, frame1: npt.ArrayLike, flow: npt.ArrayLike
     >>> in_between(*frames, np.full((5, 8, 2), [2.0, 0.0]))[2].tolist()
     [0.0, 0.0, 0.0, 100.0, 0.0, 0.0, 0.0, 0.0]
     """
-    first, second = _real(frame0, "frame0"), _real(frame1, "frame1")
+    first, second = _as_reals(frame0, "frame0"), _as_reals(frame1, "frame1")
     field = as_flow(flow, "flow", np.float64)
     check_same_shape("frame1", second.shape, "frame0", first.shape)
     if field.shape[:2] != first.shape[:2]:
@@ -103,45 +103,45 @@ def in_between(frame0: npt.ArrayLike, frame1: npt.ArrayLike, flow: npt.ArrayLike
     if not np.isfinite(field).all():
         raise ValueError("flow is unknown somewhere, wanted known everywhere: metrics.complete fills it")
 
-    mismatch = np.sum(np.abs(np.atleast_3d(first - _along(second, field))), axis=2)
+    mismatch = np.sum(np.abs(np.atleast_3d(first - _look_up(second, field))), axis=2)
     mismatch[np.isnan(mismatch)] = np.inf  # a missing pixel agrees with nothing
     there = _carry(field, 1.0, mismatch)
     # Only the second frame shows where no point of the first arrives, only the first what another point replaces.
     hidden1 = np.isnan(there[..., 0])
-    hidden0 = ~(np.linalg.norm(_nearest(there, field) - field, axis=2) <= 0.5)
+    hidden0 = ~(np.linalg.norm(_look_up_nearest(there, field) - field, axis=2) <= 0.5)
     motion = _fill(_carry(field, time, mismatch))
     before, after = -time * motion, (1 - time) * motion
-    only0 = _nearest(_dilated(hidden0), before) | _outside(after)
-    only1 = _nearest(_dilated(hidden1), after) | _outside(before)
+    only0 = _look_up_nearest(_dilate(hidden0), before) | _leaves_frame(after)
+    only1 = _look_up_nearest(_dilate(hidden1), after) | _leaves_frame(before)
     weight = np.where(only0 == only1, 1 - time, only0)
     weight = weight if first.ndim == 2 else weight[..., None]
-    of_first, of_second = _along(first, before), _along(second, after)
+    of_first, of_second = _look_up(first, before), _look_up(second, after)
     blend = weight * of_first + (1 - weight) * of_second
     return np.where(np.isnan(of_first), of_second, np.where(np.isnan(of_second), of_first, blend))
 
 
-def _real(frame: npt.ArrayLike, name: str) -> Reals:
+def _as_reals(frame: npt.ArrayLike, name: str) -> Reals:
     return as_pixels(frame, name).astype(np.float64)
 
 
-def _along(frame: Reals, motion: Reals) -> Reals:
+def _look_up(frame: Reals, motion: Reals) -> Reals:
     return np.asarray(warp(frame, motion, "bilinear"), np.float64)
 
 
-def _targets(motion: Reals) -> tuple[Reals, Reals]:
+def _find_targets(motion: Reals) -> tuple[Reals, Reals]:
     height, width = motion.shape[:2]
     return np.arange(width) + motion[..., 0], np.arange(height)[:, None] + motion[..., 1]
 
 
-def _outside(motion: Reals) -> Mask:
-    x, y = _targets(motion)
+def _leaves_frame(motion: Reals) -> Mask:
+    x, y = _find_targets(motion)
     height, width = motion.shape[:2]
     return np.asarray((x < -0.5) | (x > width - 0.5) | (y < -0.5) | (y > height - 0.5))
 
 
-def _nearest(array: npt.NDArray[Any], motion: Reals) -> npt.NDArray[Any]:
+def _look_up_nearest(array: npt.NDArray[Any], motion: Reals) -> npt.NDArray[Any]:
     """Look an array up along a motion, at the nearest pixel of the frame."""
-    x, y = _targets(motion)
+    x, y = _find_targets(motion)
     height, width = motion.shape[:2]
     column, row = (np.clip(np.rint(at), 0, size - 1).astype(int) for at, size in ((x, width), (y, height)))
     return np.asarray(array[row, column])
@@ -150,7 +150,7 @@ def _nearest(array: npt.NDArray[Any], motion: Reals) -> npt.NDArray[Any]:
 def _carry(flow: Reals, time: float, mismatch: Reals) -> Reals:
     """Carry a flow to where its pixels are at a time, NaN where none comes; the smallest mismatch wins."""
     height, width = flow.shape[:2]
-    x, y = _targets(time * flow)
+    x, y = _find_targets(time * flow)
     columns = np.stack([np.floor(x), np.ceil(x)] * 2).astype(int)
     rows = np.stack([np.floor(y)] * 2 + [np.ceil(y)] * 2).astype(int)
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
@@ -170,18 +170,18 @@ def _fill(flow: Reals) -> Reals:
         return np.zeros_like(flow)
     flow = np.where(known[..., None], flow, 0)
     while not known.all():
-        count = _sum3(known.astype(np.float64)[..., None])
+        count = _sum_neighbours(known.astype(np.float64)[..., None])
         rim = ~known & (count[..., 0] > 0)
-        flow[rim] = (_sum3(flow) / np.maximum(count, 1))[rim]
+        flow[rim] = (_sum_neighbours(flow) / np.maximum(count, 1))[rim]
         known = known | rim
     return flow
 
 
-def _dilated(mask: Mask) -> Mask:
-    return np.asarray(_sum3(mask.astype(np.float64)[..., None])[..., 0] > 0)
+def _dilate(mask: Mask) -> Mask:
+    return np.asarray(_sum_neighbours(mask.astype(np.float64)[..., None])[..., 0] > 0)
 
 
-def _sum3(planes: Reals) -> Reals:
+def _sum_neighbours(planes: Reals) -> Reals:
     """Sum over the 3 x 3 neighbourhood of each pixel of (H, W, C), with zeros beyond the frame."""
     padded = np.pad(planes, ((1, 1), (1, 1), (0, 0)))
     rows = padded[:-2] + padded[1:-1] + padded[2:]

@@ -38,7 +38,7 @@ def robustness(error: npt.ArrayLike, above: float) -> float:
     >>> robustness([0.1, 0.6, 1.0, 3.0, np.nan], above=1.0)
     25.0
     """
-    return float(100 * np.mean(_counting(error) > above))
+    return float(100 * np.mean(_select(error) > above))
 
 
 def accuracy(error: npt.ArrayLike, percent: float) -> float:
@@ -67,7 +67,7 @@ def accuracy(error: npt.ArrayLike, percent: float) -> float:
     (3.0, 4.0, inf)
     """
     check_number("percent", percent, above=0, most=100)
-    return float(np.quantile(_counting(error), percent / 100, method="inverted_cdf"))
+    return float(np.quantile(_select(error), percent / 100, method="inverted_cdf"))
 
 
 def ause(error: npt.ArrayLike, uncertainty: npt.ArrayLike, steps: int = 100) -> float:
@@ -109,7 +109,7 @@ def ause(error: npt.ArrayLike, uncertainty: npt.ArrayLike, steps: int = 100) -> 
     check_same_shape("uncertainty", unsure.shape, "error", errors.shape)
     check_whole("steps", steps, 1)
     known = ~np.isnan(errors)
-    errors, unsure = _counting(errors), unsure[known].astype(np.float64)
+    errors, unsure = _select(errors), unsure[known].astype(np.float64)
     if not (np.isfinite(errors).all() and np.isfinite(unsure).all()):
         raise ValueError("error or uncertainty is infinite or NaN, wanted finite numbers wherever an error counts")
     if not errors.any():
@@ -125,7 +125,7 @@ def ause(error: npt.ArrayLike, uncertainty: npt.ArrayLike, steps: int = 100) -> 
     return float(np.mean(by_uncertainty - best) / errors.mean())
 
 
-def _counting(error: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def _select(error: npt.ArrayLike) -> npt.NDArray[np.float64]:
     errors = as_numbers(error, "error").astype(np.float64)
     errors = errors[~np.isnan(errors)]
     if not errors.size:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from variflow.base.choices import suggestion
+from variflow.base.choices import suggest
 from variflow.energy import Energy
 from variflow.model import Model
 from variflow.models.presets import accurate, balanced, fast, realtime, smooth
@@ -85,7 +85,7 @@ def builder(name: str) -> Callable[[], Model]:
     """
     if name in _MODELS:
         return _MODELS[name]
-    raise ValueError(f"model is {name!r}, wanted one of {', '.join(map(repr, _MODELS))}{suggestion(name, _MODELS)}")
+    raise ValueError(f"model is {name!r}, wanted one of {', '.join(map(repr, _MODELS))}{suggest(name, _MODELS)}")
 
 
 def get(model: str | Model | Energy) -> Model:

@@ -19,7 +19,7 @@ from variflow.energy.penalties import Penalty
 from variflow.energy.residuals import NotTakenApart
 from variflow.energy.smoothness import Smoothness
 from variflow.energy.term import Energy, Sum, Term, keeps
-from variflow.images.resampling import Planes, stacked
+from variflow.images.resampling import Planes, stack
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.native_penalties import known_penalty, native_penalty
 
@@ -248,5 +248,5 @@ def flat(energy: Energy, factor: float) -> Iterator[tuple[Any, float]]:
 
 
 def _stacked(triples: list[tuple[Any, Any, Any]]) -> tuple[Planes, Planes, Planes]:
-    jx, jy, r = (stacked([np.asarray(plane, np.float32) for plane in planes]) for planes in zip(*triples, strict=True))
+    jx, jy, r = (stack([np.asarray(plane, np.float32) for plane in planes]) for planes in zip(*triples, strict=True))
     return jx, jy, r

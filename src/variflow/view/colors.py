@@ -49,7 +49,7 @@ def color(flow: npt.ArrayLike, scale: float | None = None) -> npt.NDArray[np.uin
     """
     field = as_flow(flow, "flow", np.float64)
     unknown = ~np.isfinite(field).all(axis=-1)
-    largest = longest(field, scale)
+    largest = choose_scale(field, scale)
     field[unknown] = 0
     u, v = field[..., 0], field[..., 1]
     radius = np.hypot(u, v)[..., None] / largest
@@ -137,7 +137,7 @@ def error_map(flow: npt.ArrayLike, truth: npt.ArrayLike, limit: float = 3.0) -> 
     return np.asarray(colors[steps])
 
 
-def longest(field: npt.NDArray[np.float64], scale: float | None) -> float:
+def choose_scale(field: npt.NDArray[np.float64], scale: float | None) -> float:
     """Return the speed of the full colours: what was asked for, or the largest known one."""
     if scale is not None:
         return check_number("scale", scale, above=0, what="a finite speed in px")

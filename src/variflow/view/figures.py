@@ -16,7 +16,7 @@ from variflow.io.atomic import atomic
 from variflow.io.errors import ImageFileError
 from variflow.io.images import write_image
 from variflow.metrics import endpoint_error_map
-from variflow.view.colors import color, longest, wheel
+from variflow.view.colors import choose_scale, color, wheel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +56,7 @@ def arrows(
     >>> drawn = arrows(np.zeros((20, 30)), np.full((20, 30, 2), 1.5))
     """
     field = as_flow(flow, "flow", np.float64)
-    below = _pictures(field.shape[:2], image=image)[0]
+    below = _normalise_frames(field.shape[:2], image=image)[0]
     height, width = field.shape[:2]
     if step is None:
         step = max(1, round(max(height, width) / 30))
@@ -71,7 +71,7 @@ def arrows(
     u, v = sparse[known].T
     unit: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1 / magnify}
     axes.quiver(x[known], y[known], u, v, color="#ff2d12", edgecolor="white", linewidth=0.4, width=0.004, **unit)
-    return _figure_of(axes)
+    return _find_figure(axes)
 
 
 def figure(
@@ -106,15 +106,15 @@ def figure(
     """
     field = as_flow(flow, "flow", np.float64)
     height, width = field.shape[:2]
-    first, second = _pictures((height, width), frame0=frame0, frame1=frame1)
+    first, second = _normalise_frames((height, width), frame0=frame0, frame1=frame1)
     if truth is None:
-        speed = longest(field, scale)
+        speed = choose_scale(field, scale)
         drawn = _new_figure(1, 4, height / width)
         panels = drawn.subplots(1, 4, width_ratios=(1, 1, 1, 0.45), squeeze=False)
         (of_first, of_second, of_flow, of_key) = panels[0]
     else:
         error = endpoint_error_map(field, truth)
-        speed = longest(as_flow(truth, "truth", np.float64), scale)
+        speed = choose_scale(as_flow(truth, "truth", np.float64), scale)
         drawn = _new_figure(2, 3, height / width)
         (of_first, of_second, of_key), (of_flow, of_truth, of_error) = drawn.subplots(2, 3)
         _show(of_truth, color(truth, speed), "true flow")
@@ -167,8 +167,8 @@ def warping(
 
     field = as_flow(flow, "flow", np.float64)
     height, width = field.shape[:2]
-    first, second = _pictures((height, width), frame0=frame0, frame1=frame1)
-    x, y = _fastest(field) if point is None else point
+    first, second = _normalise_frames((height, width), frame0=frame0, frame1=frame1)
+    x, y = _find_fastest(field) if point is None else point
     if not (0 <= x < width and 0 <= y < height):
         raise ValueError(f"point is {point}, wanted (x, y) within {width} x {height} pixels")
     u, v = field[y, x]
@@ -233,7 +233,7 @@ def save(path: str | os.PathLike[str], picture: npt.ArrayLike | Figure, *, dpi: 
         file.write(memory.getbuffer())
 
 
-def _pictures(shape: tuple[int, ...], **frames: npt.ArrayLike) -> list[npt.NDArray[np.float64]]:
+def _normalise_frames(shape: tuple[int, ...], **frames: npt.ArrayLike) -> list[npt.NDArray[np.float64]]:
     """Map frames together to [0, 1], gray (H, W) or RGB (H, W, 3); missing pixels become 0."""
     arrays, bytes_only = [], True
     for name, frame in frames.items():
@@ -253,7 +253,7 @@ def _pictures(shape: tuple[int, ...], **frames: npt.ArrayLike) -> list[npt.NDArr
     return [np.nan_to_num((array - low) / span) for array in arrays]
 
 
-def _fastest(field: npt.NDArray[np.float64]) -> tuple[int, int]:
+def _find_fastest(field: npt.NDArray[np.float64]) -> tuple[int, int]:
     """Return the pixel (x, y) with the largest known displacement that stays within the frame."""
     height, width = field.shape[:2]
     speed = np.hypot(field[..., 0], field[..., 1])
@@ -283,7 +283,7 @@ def _show(axes: Axes, picture: npt.NDArray[Any], title: str | None = None, **how
         axes.set_title(title)
 
 
-def _figure_of(axes: Axes) -> Figure:
+def _find_figure(axes: Axes) -> Figure:
     """Return the figure at the root of any nested sub-figures."""
     owner: Any = axes.figure
     while owner.figure is not owner:

@@ -65,7 +65,7 @@ class DenseOpticalFlow(ABC):
         """Return the flow."""
 
 
-def meaningless(name: str, reason: str) -> Callable[..., Any]:
+def refuse_setting(name: str, reason: str) -> Callable[..., Any]:
     """Return a method that raises."""
 
     def method(self: Any, *arguments: Any) -> Any:

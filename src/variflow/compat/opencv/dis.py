@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from variflow import models
 from variflow.base.arrays import Image
 from variflow.base.choices import check_number
-from variflow.compat._arguments import count
-from variflow.compat.opencv.dense import DenseOpticalFlow, meaningless
+from variflow.compat._arguments import check_count
+from variflow.compat.opencv.dense import DenseOpticalFlow, refuse_setting
 from variflow.driver import estimate
 from variflow.energy import BrightnessConstancy, Charbonnier, GradientConstancy, Smoothness
 from variflow.model import Model
@@ -78,7 +78,7 @@ class DISOpticalFlow(DenseOpticalFlow):
 
     def setFinestScale(self, val: int) -> None:
         """Set the finest scale: 0 is the frames' own, each next half of it; larger is faster and coarser."""
-        self._finest = count(val, "FinestScale", least=0)
+        self._finest = check_count(val, "FinestScale", least=0)
 
     def getCoarsestScale(self) -> int:
         """Return the coarsest scale, -1 for one that follows from the frames' size."""
@@ -86,7 +86,7 @@ class DISOpticalFlow(DenseOpticalFlow):
 
     def setCoarsestScale(self, val: int) -> None:
         """Set the coarsest scale, counted as the finest; larger follows larger motion; -1 follows the frames' size."""
-        self._coarsest = count(val, "CoarsestScale", least=-1)
+        self._coarsest = check_count(val, "CoarsestScale", least=-1)
 
     def getVariationalRefinementIterations(self) -> int:
         """Return the number of warps at each scale."""
@@ -94,7 +94,7 @@ class DISOpticalFlow(DenseOpticalFlow):
 
     def setVariationalRefinementIterations(self, val: int) -> None:
         """Set the number of warps at each scale, at least 1 (without, there would be no flow here); more is slower."""
-        self._iterations = count(val, "VariationalRefinementIterations")
+        self._iterations = check_count(val, "VariationalRefinementIterations")
 
     def getVariationalRefinementAlpha(self) -> float:
         """Return the weight of the smoothness."""
@@ -128,16 +128,16 @@ class DISOpticalFlow(DenseOpticalFlow):
         """Set where the penalties turn from quadratic to linear, above 0; 0.01 is that of `variflow.models.brox`."""
         self._epsilon = check_number("VariationalRefinementEpsilon", val, above=0)
 
-    getPatchSize = meaningless("getPatchSize", "no patches are searched")
-    setPatchSize = meaningless("setPatchSize", "no patches are searched")
-    getPatchStride = meaningless("getPatchStride", "no patches are searched")
-    setPatchStride = meaningless("setPatchStride", "no patches are searched")
-    getGradientDescentIterations = meaningless("getGradientDescentIterations", "no patches are searched")
-    setGradientDescentIterations = meaningless("setGradientDescentIterations", "no patches are searched")
-    getUseMeanNormalization = meaningless("getUseMeanNormalization", "no patches are compared")
-    setUseMeanNormalization = meaningless("setUseMeanNormalization", "no patches are compared")
-    getUseSpatialPropagation = meaningless("getUseSpatialPropagation", "no patches are searched")
-    setUseSpatialPropagation = meaningless("setUseSpatialPropagation", "no patches are searched")
+    getPatchSize = refuse_setting("getPatchSize", "no patches are searched")
+    setPatchSize = refuse_setting("setPatchSize", "no patches are searched")
+    getPatchStride = refuse_setting("getPatchStride", "no patches are searched")
+    setPatchStride = refuse_setting("setPatchStride", "no patches are searched")
+    getGradientDescentIterations = refuse_setting("getGradientDescentIterations", "no patches are searched")
+    setGradientDescentIterations = refuse_setting("setGradientDescentIterations", "no patches are searched")
+    getUseMeanNormalization = refuse_setting("getUseMeanNormalization", "no patches are compared")
+    setUseMeanNormalization = refuse_setting("setUseMeanNormalization", "no patches are compared")
+    getUseSpatialPropagation = refuse_setting("getUseSpatialPropagation", "no patches are searched")
+    setUseSpatialPropagation = refuse_setting("setUseSpatialPropagation", "no patches are searched")
 
     def _starts_from_flow(self) -> bool:
         return True

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from variflow.base.arrays import Image
 from variflow.base.choices import check_number
-from variflow.compat._arguments import count
+from variflow.compat._arguments import check_count
 from variflow.compat._solvers import Rounds, tv_l1_energy
-from variflow.compat.opencv.dense import DenseOpticalFlow, meaningless
+from variflow.compat.opencv.dense import DenseOpticalFlow, refuse_setting
 from variflow.driver import estimate
 from variflow.filters import Median
 from variflow.model import Model
@@ -105,7 +105,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
         """Return an object with these settings."""
         return cls(*settings, **named)
 
-    getTau = meaningless("getTau", "the solver chooses its own time step")
+    getTau = refuse_setting("getTau", "the solver chooses its own time step")
 
     def setTau(self, val: float) -> None:
         """Raise NotImplementedError but for OpenCV's default, 0.25: the solver chooses its own time step."""
@@ -134,7 +134,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
 
     def setScalesNumber(self, val: int) -> None:
         """Set the most levels of the pyramid, at least 1."""
-        self._scales = count(val, "ScalesNumber")
+        self._scales = check_count(val, "ScalesNumber")
 
     def getWarpingsNumber(self) -> int:
         """Return the number of warps at each level."""
@@ -142,7 +142,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
 
     def setWarpingsNumber(self, val: int) -> None:
         """Set the number of warps at each level, at least 1."""
-        self._warps = count(val, "WarpingsNumber")
+        self._warps = check_count(val, "WarpingsNumber")
 
     def getEpsilon(self) -> float:
         """Return the change of the flow, in pixels, below which a warp is done."""
@@ -158,7 +158,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
 
     def setInnerIterations(self, val: int) -> None:
         """Set the number of iterations of a round, at least 1."""
-        self._inner = count(val, "InnerIterations")
+        self._inner = check_count(val, "InnerIterations")
 
     def getOuterIterations(self) -> int:
         """Return the most rounds at each warp."""
@@ -166,7 +166,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
 
     def setOuterIterations(self, val: int) -> None:
         """Set the most rounds at each warp, at least 1."""
-        self._outer = count(val, "OuterIterations")
+        self._outer = check_count(val, "OuterIterations")
 
     def getScaleStep(self) -> float:
         """Return the size of each level relative to the finer one."""
