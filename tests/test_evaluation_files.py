@@ -154,9 +154,9 @@ def test_settings_are_told_apart_to_the_last_number():
 def test_settings_are_the_same_in_every_process():
     code = (
         "from variflow import models\n"
-        "from variflow.evaluation.digests import digest_of_settings\n"
-        "print([digest_of_settings(models.get(name)) for name in ('brox', 'balanced', 'smooth')])\n"
-        "print(digest_of_settings(lambda x: x in {'a', 'b', 'c'}))"
+        "from variflow.evaluation.digests import digest_settings\n"
+        "print([digest_settings(models.get(name)) for name in ('brox', 'balanced', 'smooth')])\n"
+        "print(digest_settings(lambda x: x in {'a', 'b', 'c'}))"
     )
     said = [subprocess.check_output([sys.executable, "-c", code]) for _ in range(2)]
     assert said[0] == said[1]
@@ -282,8 +282,8 @@ def test_a_folder_that_cannot_be_one_is_named(tmp_path, name):
 def test_a_lock_goes_with_the_process_that_had_it(tmp_path):
     code = (
         "import pathlib, sys, time\n"
-        "from variflow.io.locking import locked\n"
-        "with locked(pathlib.Path(sys.argv[1])):\n"
+        "from variflow.io.locking import lock_folder\n"
+        "with lock_folder(pathlib.Path(sys.argv[1])):\n"
         "    print('locked', flush=True)\n"
         "    time.sleep(60)\n"
     )
