@@ -208,7 +208,7 @@ def test_what_cannot_be_evaluated_is_named(pairs, tmp_path):
 
 def test_numbers_have_three_digits():
     numbers = {0.0: "0", 0.01234: "0.012", 0.1234: "0.123", 1.234: "1.23", 12.34: "12.3", 1234.5: "1234", None: ""}
-    assert {number: report._number(number) for number in numbers} == numbers
+    assert {number: report._format(number) for number in numbers} == numbers
 
 
 def test_on_the_command_line(pairs, tmp_path):

@@ -387,7 +387,7 @@ def test_both_reports_show_the_same_names(tmp_path):
 
 
 def test_plain_names_stay(tmp_path):
-    assert report._picture(("sintel-clean", "alley_1/frame_0001", "tv-l1"), "flow") == (
+    assert report._name_picture(("sintel-clean", "alley_1/frame_0001", "tv-l1"), "flow") == (
         "pictures/sintel-clean/alley_1/frame_0001/tv-l1-flow.png"
     )
 

@@ -312,7 +312,7 @@ def load(name: str, root: Root) -> Dataset:
     --------
     >>> load("sintel", "no/such/folder")
     Traceback (most recent call last):
-    FileNotFoundError: no/such/folder: no such folder; wanted is one that holds training/clean/SCENE/frame_NNNN.png
+    FileNotFoundError: no/such/folder: no such folder, wanted one that holds training/clean/SCENE/frame_NNNN.png
     """
     if name not in BUILDERS:
         raise ValueError(f"name is {name!r}, wanted one of {', '.join(BUILDERS)}{suggest(name, BUILDERS)}")
