@@ -12,7 +12,7 @@ import variflow
 from variflow import flowops, models
 from variflow.datasets import synthetic
 from variflow.energy import BrightnessConstancy, Charbonnier, DataTerm, Magnitude, Smoothness, Term
-from variflow.energy.levels import at_level
+from variflow.energy.levels import bring_to_level
 from variflow.solve.relaxation import Relaxation
 
 SHAPE = (40, 48)
@@ -92,17 +92,17 @@ def test_pictures_follow_the_pyramid(shape):
     last = shape[-2:] == SHAPE
     new = (*shape[:-2], 20, 24) if last else (20, 24, *shape[2:])
     for value in (np.full(shape, 2.5), np.full(shape, 7, np.int16), np.ones(shape, bool)):
-        held = at_level(Holds(picture=value), sizes, 1).picture
+        held = bring_to_level(Holds(picture=value), sizes, 1).picture
         assert held.shape == new
         assert (held == value.flat[0]).all()
         assert held.dtype == (np.float32 if value.dtype == float else value.dtype)
-        assert at_level(Holds(picture=value), sizes, 0).picture is value
+        assert bring_to_level(Holds(picture=value), sizes, 0).picture is value
 
 
 def test_what_is_unknown_in_a_picture_does_not_spread():
     picture = np.full(SHAPE, 2.0)
     picture[:20] = np.nan
-    held = at_level(Holds(picture=picture), [SHAPE, (20, 24)], 1).picture
+    held = bring_to_level(Holds(picture=picture), [SHAPE, (20, 24)], 1).picture
     assert np.isnan(held[:9]).all()
     np.testing.assert_allclose(held[11:], 2.0, rtol=1e-5)
 
@@ -111,10 +111,12 @@ def test_other_arrays_stay():
     sizes = [SHAPE, (20, 24)]
     for value in (np.ones(48), np.ones((3, 3)), np.ones((40, 5)), 2.0, [1, 2]):
         energy = BrightnessConstancy() + Holds(picture=value)
-        assert at_level(energy, sizes, 1) is energy
+        assert bring_to_level(energy, sizes, 1) is energy
     inner = 2 * (SMOOTH + Holds(picture=(np.ones(SHAPE), 1)))
-    assert at_level(inner, sizes, 1).terms[-1].picture[0].shape == (20, 24)
-    assert at_level(SMOOTH + Smoothness(Charbonnier(np.ones(SHAPE))), sizes, 1).terms[1].penalty.epsilon.shape == (
+    assert bring_to_level(inner, sizes, 1).terms[-1].picture[0].shape == (20, 24)
+    assert bring_to_level(SMOOTH + Smoothness(Charbonnier(np.ones(SHAPE))), sizes, 1).terms[
+        1
+    ].penalty.epsilon.shape == (
         20,
         24,
     )

@@ -7,7 +7,7 @@ import pytest
 
 import variflow
 from variflow.datasets import synthetic
-from variflow.frames.checking import checked, prepare
+from variflow.frames.checking import check_frames, prepare
 from variflow.frames.intensity import robust_range
 
 SHIFT = (1.7, -0.8)
@@ -52,7 +52,7 @@ def test_fill_values_among_whole_numbers(pair, dtype):
     frame0[20:30, 30:40] = -9999
     frame1[5, 5] = -32768
     with pytest.warns(variflow.VariflowWarning) as caught:
-        images = checked(frame0, frame1)
+        images = check_frames(frame0, frame1)
     assert len(caught) == len(images.remarks) == 2
     assert np.count_nonzero(~images.valids[0]) == 100
     assert np.count_nonzero(~images.valids[1]) == 1
@@ -75,8 +75,8 @@ def test_a_fill_value_near_the_others_is_missing(pair, dtype, fill, share, both)
     with pytest.warns(
         variflow.VariflowWarning, match="frame[01] has .* pixels far outside .*: taken as missing; mask="
     ):
-        images = checked(*filled)
-    masked = checked(*frames, mask=(~unusable, ~unusable if both else None))
+        images = check_frames(*filled)
+    masked = check_frames(*frames, mask=(~unusable, ~unusable if both else None))
     np.testing.assert_array_equal(images.valids[0], ~unusable)
     assert images.intensity_range == masked.intensity_range
     for found, wanted in zip(images.prepared()[:2], masked.prepared()[:2], strict=True):
@@ -87,7 +87,7 @@ def test_several_marks_below_zero_and_far_values_are_told_together(pair):
     frame0, frame1 = (np.rint(frame * 4000).astype(np.int32) for frame in pair)
     frame0[:9], frame0[9:20, :30], frame0[30, 4:7], frame1[:, 70:] = -9999, -32768, 2**31 - 1, -9999
     with pytest.warns(variflow.VariflowWarning, match="taken as missing"):
-        valids = checked(frame0, frame1).valids
+        valids = check_frames(frame0, frame1).valids
     assert [np.count_nonzero(~valid) for valid in valids] == [9 * 80 + 11 * 30 + 3, 64 * 10]
 
 
@@ -105,9 +105,9 @@ def test_what_a_picture_may_hold_is_no_mark(pair):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for picture in pictures:
-            assert checked(picture, np.roll(picture, 1, axis=1)).valids == [None, None]
+            assert check_frames(picture, np.roll(picture, 1, axis=1)).valids == [None, None]
     with pytest.warns(variflow.VariflowWarning, match="taken as missing"):
-        checked(dark, dark)
+        check_frames(dark, dark)
 
 
 def test_several_fill_values_at_once(pair):
@@ -272,7 +272,7 @@ def test_ordinary_differences_are_not_told(pair):
 
 def test_a_range_that_was_given_is_kept(pair):
     with pytest.warns(variflow.VariflowWarning, match="frame0 .* and frame1 .* give both in one unit"):
-        images = checked(pair[0] * 255, pair[1], intensity_range=(0, 255))
+        images = check_frames(pair[0] * 255, pair[1], intensity_range=(0, 255))
     first, second, _ = images.prepared()
     np.testing.assert_allclose(first.planes[0], pair[0], atol=1e-5)
     np.testing.assert_allclose(second.planes[0], pair[1] / 255, atol=1e-5)

@@ -10,7 +10,7 @@ from variflow import _core, metrics, models
 from variflow.datasets import synthetic
 from variflow.energy import BrightnessConstancy, Charbonnier, GradientConstancy
 from variflow.frames.checking import prepare
-from variflow.frames.pyramid import noise_of, pyramid
+from variflow.frames.pyramid import estimate_noise, pyramid
 from variflow.linearisation.level import linearise
 from variflow.solve.taking_apart import linearised
 
@@ -35,10 +35,10 @@ def test_smooth_planes_have_none():
 
 def test_edges_and_texture_hardly_count(middlebury):
     for sample in middlebury.values():
-        assert 255 * noise_of(prepare(sample.frame0, sample.frame1, channels="gray")) < 1.5, sample.name
+        assert 255 * estimate_noise(prepare(sample.frame0, sample.frame1, channels="gray")) < 1.5, sample.name
         frames = (noisy(frame, 10, seed) for seed, frame in enumerate((sample.frame0, sample.frame1)))
         # Luma has less noise than the channels, and the robust range is less than 255.
-        assert 6.0 < 255 * noise_of(prepare(*frames, channels="gray")) < 10.0, sample.name
+        assert 6.0 < 255 * estimate_noise(prepare(*frames, channels="gray")) < 10.0, sample.name
 
 
 def test_what_is_cut_off_or_missing_does_not_count():
@@ -51,7 +51,7 @@ def test_what_is_cut_off_or_missing_does_not_count():
     assert _core.noise(np.full((1, 100, 100), np.nan, np.float32)) == 0
     frame = np.where(plane[0] < 0.55, plane[0], np.nan)
     frame[:, 60:] = plane[0, :, 60:]
-    assert noise_of(prepare(frame, frame)) > 0
+    assert estimate_noise(prepare(frame, frame)) > 0
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 400), (9, 9), (25, 30)])

@@ -12,7 +12,7 @@ from variflow import datasets, flowops, models
 from variflow.datasets import synthetic
 from variflow.datasets.synthetic import Ellipse, Layer, Motion, Texture
 from variflow.metrics import ause, endpoint_error_map
-from variflow.occlusion import Comparison, confidence, occluded
+from variflow.occlusion import Comparison, confidence, find_occlusion
 
 MODEL = models.balanced()
 
@@ -218,7 +218,7 @@ def comparison(mismatch, compared=True):
 def test_an_exact_way_back_is_sure_and_a_longer_way_less(seed, missed):
     shift = np.random.default_rng(seed).integers(-3, 4, 2)
     flow = np.broadcast_to(shift.astype(np.float32), (20, 24, 2)).copy()
-    assert not occluded(flow, -flow, comparison(1.2))[6:-6, 6:-6].any()
+    assert not find_occlusion(flow, -flow, comparison(1.2))[6:-6, 6:-6].any()
     assert (confidence(flow, -flow, comparison(0)) == 1).all()
     assert (confidence(flow, -flow, comparison(0, compared=False)) == 0.5).all()
     astray = np.float32([missed, 0]) - flow
@@ -229,9 +229,9 @@ def test_an_exact_way_back_is_sure_and_a_longer_way_less(seed, missed):
 def test_a_mismatch_makes_occlusion_of_a_miss():
     flow = np.zeros((20, 24, 2), np.float32)
     backward = flow + np.float32([1, 0])
-    assert not occluded(flow, backward, comparison(0)).any()
-    assert occluded(flow, backward, comparison(3)).all()
-    assert not occluded(flow, flow, comparison(3)).any()
+    assert not find_occlusion(flow, backward, comparison(0)).any()
+    assert find_occlusion(flow, backward, comparison(3)).all()
+    assert not find_occlusion(flow, flow, comparison(3)).any()
 
 
 @pytest.mark.parametrize("gain", [0.6, 0.75])

@@ -20,7 +20,7 @@ Answer = TypeVar("Answer")
 _MOST = 64
 
 
-def explained(function: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
+def explain_calls(function: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
     """Decorate a public function: it says what to write where a keyword is not its own, or where JAX traces it."""
     signature = inspect.signature(function)
 

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from variflow import models, solve
 from variflow.base.arrays import as_flow
 from variflow.base.errors import mute_warnings, warn
-from variflow.calling import explained
+from variflow.calling import explain_calls
 from variflow.energy import Energy
-from variflow.filters import filtered
-from variflow.frames.checking import checked
+from variflow.filters import apply_filter
+from variflow.frames.checking import check_frames
 from variflow.frames.pyramid import Level, nearest
 from variflow.images.resampling import Planes, resample_flow
 from variflow.lighting import match_light, warn_of_negatives, watch_light
 from variflow.linearisation.comparison import Comparison
 from variflow.matching.matches import Matches
 from variflow.model import Model
-from variflow.occlusion import occluded, without
+from variflow.occlusion import find_occlusion, mask_occluded
 from variflow.problem import Problem
 from variflow.result import Result
 from variflow.solve.minimum import Minimum, NativeSolver
@@ -41,7 +41,7 @@ _OCCLUSION_SCALE = 0.5
 _MANY = 0.25
 
 
-@explained
+@explain_calls
 def estimate(
     frame0: Any,
     frame1: Any,
@@ -108,11 +108,11 @@ def estimate(
     """
     if callback is not None and not callable(callback):
         raise TypeError(f"callback is a {type(callback).__name__}, wanted a function of the State after each warp")
-    problem = _problem(frame0, frame1, model, mask, weights, intensity_range)
-    return run_to_end(problem, _initialiser(init), verbose=verbose, callback=callback)
+    problem = _pose_problem(frame0, frame1, model, mask, weights, intensity_range)
+    return run_to_end(problem, _choose_initialiser(init), verbose=verbose, callback=callback)
 
 
-@explained
+@explain_calls
 def iterate(
     frame0: Any,
     frame1: Any,
@@ -143,10 +143,12 @@ def iterate(
     1 (19, 19)
     0 (32, 32)
     """
-    return iterate_problem(_problem(frame0, frame1, model, mask, weights, intensity_range), _initialiser(init))
+    return iterate_problem(
+        _pose_problem(frame0, frame1, model, mask, weights, intensity_range), _choose_initialiser(init)
+    )
 
 
-def _problem(
+def _pose_problem(
     frame0: Any,
     frame1: Any,
     model: str | Model | Energy,
@@ -155,10 +157,10 @@ def _problem(
     intensity_range: tuple[float, float] | None,
 ) -> Problem:
     model = models.get(model)
-    return Problem(checked(frame0, frame1, mask, weights, intensity_range), model)
+    return Problem(check_frames(frame0, frame1, mask, weights, intensity_range), model)
 
 
-def _initialiser(init: Any) -> Initialiser:
+def _choose_initialiser(init: Any) -> Initialiser:
     """Return what an `init` says about where to start."""
     if init is None:
         return FromModel()
@@ -199,11 +201,11 @@ def run_to_end(
     if rose:
         reason += f"; the energy rose in {rose} of {count} solves"
     return Result(
-        flow=state.full_size(problem.images.shape),
+        flow=state.at_full_size(problem.images.shape),
         reason=reason,
         converged=state.settled and not stopped,
         model=model,
-        _problem=problem.unprepared(),
+        _problem=problem.without_prepared(),
         _initialiser=initialiser,
         _iterate=iterate_problem,
         _warps=count,
@@ -248,7 +250,7 @@ def _coarse_to_fine(
             problem = match_light(problem, index, flow, begins=begins)
         elif watched and (remark := watch_light(problem, index, flow, begins=begins)):
             remarks, watched = (*remarks, remark), False  # a person is told once
-        level = problem.levels[index] if occlusion is None else without(problem.levels[index], occlusion)
+        level = problem.levels[index] if occlusion is None else mask_occluded(problem.levels[index], occlusion)
         energy = problem.energy_at(index)
         state = None
         warps = model.warps_at(index)
@@ -258,9 +260,9 @@ def _coarse_to_fine(
             minimum = solve.minimise(energy, model.solver, model.steps, at, state)
             state = minimum.state
             if not minimum.failure:
-                flow = _limited(minimum, model.limit)
+                flow = _limit(minimum, model.limit)
             if last and model.filter is not None:
-                flow = filtered(model.filter, flow, at, f"level {index}")
+                flow = apply_filter(model.filter, flow, at, f"level {index}")
             if last:
                 flow = start.continue_outside(flow)
             failure = f"{minimum.failure} (level {index}, warp {warp})" if minimum.failure else ""
@@ -270,14 +272,14 @@ def _coarse_to_fine(
                 warn(f"the estimate {failure}; the flow is the one of before")
                 return
         if model.occlusion == "estimated" and index == nearest(problem.levels, _OCCLUSION_SCALE) > model.finest:
-            occlusion = _occlusion(problem, level, flow)
+            occlusion = _estimate_occlusion(problem, level, flow)
         again = initialiser.start_again(problem, index, flow)
         begins = again is not None
         index, flow = (index - 1, flow) if again is None else (again.level, again.planes)
-    _warn_of_rises(rises)
+    _warn_of_rising_energy(rises)
 
 
-def _warn_of_rises(rises: list[tuple[int, str]]) -> None:
+def _warn_of_rising_energy(rises: list[tuple[int, str]]) -> None:
     """Warn if the energy rose at the finest level that was solved, or in many solves."""
     risen = [why for _, why in rises if why]
     at_end = any(why for level, why in rises if level == rises[-1][0])
@@ -285,16 +287,16 @@ def _warn_of_rises(rises: list[tuple[int, str]]) -> None:
         warn(f"the energy rose in {len(risen)} of {len(rises)} solves, whose increments were dropped: {risen[-1]}")
 
 
-def _occlusion(problem: Problem, level: Level, flow: tuple[Planes, Planes]) -> NDArray[np.bool_]:
+def _estimate_occlusion(problem: Problem, level: Level, flow: tuple[Planes, Planes]) -> NDArray[np.bool_]:
     """Return what is occluded at a level: estimate the way back down to it, and go there and back."""
     forward = np.stack(flow, axis=2)
     with mute_warnings():
-        states = iterate_problem(problem.reversed(forward), FromInverse(forward))
+        states = iterate_problem(problem.reverse(forward), FromInverse(forward))
         backward = [state.flow for state in takewhile(lambda state: state.level >= level.index, states)]
-    return occluded(forward, backward[-1], Comparison.around(problem.linearise(level, flow)))
+    return find_occlusion(forward, backward[-1], Comparison.around(problem.linearise(level, flow)))
 
 
-def _limited(minimum: Minimum, limit: float) -> tuple[Planes, Planes]:
+def _limit(minimum: Minimum, limit: float) -> tuple[Planes, Planes]:
     if limit == math.inf:
         return minimum.flow
     u, v = (

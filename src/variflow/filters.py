@@ -31,7 +31,7 @@ def __dir__() -> list[str]:
 Filter = Callable[[tuple[Planes, Planes], "Linearisation"], tuple[Planes, Planes]]
 
 
-def filtered(
+def apply_filter(
     function: Filter, flow: tuple[Planes, Planes], at: LevelLinearisation, where: str
 ) -> tuple[Planes, Planes]:
     """Return the flow as a filter returns it; `where` says in errors which level it is.
@@ -46,7 +46,7 @@ def filtered(
     if type(function) in (Median, WeightedMedian):
         return function(flow, at)
     u, v = flow
-    returned: Any = function((u.copy(), v.copy()), at.lent())
+    returned: Any = function((u.copy(), v.copy()), at.copied())
     what = f"filter returned {{}} at {where}, wanted the planes (u, v), each {u.shape}"
     try:
         planes = list(returned)

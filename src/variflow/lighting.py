@@ -49,7 +49,7 @@ def match_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, be
             return problem
     elif not (small and largest):
         return problem
-    return problem.in_light(measure_light(problem.images.images, problem.images.valids, flow))
+    return problem.with_light(measure_light(problem.images.images, problem.images.valids, flow))
 
 
 def watch_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, begins: bool) -> str:

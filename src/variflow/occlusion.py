@@ -33,7 +33,7 @@ _EVEN, _AVERAGED, _POWER = 0.67, 2.0, 1.4
 _BLIND = 0.5
 
 
-def occluded(flow: Flow, backward: Flow, comparison: Comparison) -> NDArray[np.bool_]:
+def find_occlusion(flow: Flow, backward: Flow, comparison: Comparison) -> NDArray[np.bool_]:
     """Return where a point of the first frame is not visible in the second.
 
     Parameters
@@ -60,7 +60,7 @@ def occluded(flow: Flow, backward: Flow, comparison: Comparison) -> NDArray[np.b
     return occlusion
 
 
-def without(level: Level, occlusion: NDArray[np.bool_]) -> Level:
+def mask_occluded(level: Level, occlusion: NDArray[np.bool_]) -> Level:
     """Return a level where the data at what is occluded, seen at any size, count nothing."""
     if not occlusion.any():
         return level

@@ -12,8 +12,8 @@ from variflow import solve
 from variflow.base.brief import Brief
 from variflow.base.caching import cached_property
 from variflow.energy import Energy
-from variflow.energy.directions import check_turns, turned_round
-from variflow.energy.levels import at_level
+from variflow.energy.directions import check_reversible, reverse_energy
+from variflow.energy.levels import bring_to_level
 from variflow.frames.checking import Images
 from variflow.frames.frame import Frames
 from variflow.frames.light import Light
@@ -71,7 +71,7 @@ class Problem(Brief):
 
     def energy_at(self, index: int) -> Energy:
         """Return the energy at a level; arrays that it holds of the frames' size are brought to that of the level."""
-        return at_level(self.model.energy, [level.shape for level in self.levels], index)
+        return bring_to_level(self.model.energy, [level.shape for level in self.levels], index)
 
     def compare(self, flow: NDArray[np.float32]) -> Comparison:
         """Compare the frames along a flow ``(H, W, 2)`` of their size."""
@@ -91,7 +91,7 @@ class Problem(Brief):
         """
         self.energy_at(0)  # which looks at the arrays that it holds
         if self.model.occlusion == "estimated":
-            check_turns(self.model.energy, self.levels[0])
+            check_reversible(self.model.energy, self.levels[0])
         solver, instead = solve.choose_solver(self.model.energy, self.model.solver, self._at_rest())
         return (self._with_model(replace(self.model, solver=solver)) if instead else self), instead
 
@@ -104,25 +104,25 @@ class Problem(Brief):
         start = self.energy_at(index), self.linearise(self.levels[index], flow)
         check_slope(start, (self.energy_at(0), self._at_rest()))
 
-    def in_light(self, light: Light) -> Problem:
+    def with_light(self, light: Light) -> Problem:
         """Return the problem with the frames as a light shows them."""
         return replace(self, light=light, prepared=None)
 
-    def unprepared(self) -> Problem:
+    def without_prepared(self) -> Problem:
         """Return the problem without what was made of its frames, which can be made again."""
         return replace(self, light=None, prepared=None)
 
-    def reversed(self, flow: NDArray[np.float32]) -> Problem:
+    def reverse(self, flow: NDArray[np.float32]) -> Problem:
         """Return the problem of the way back, given the flow ``(h, w, 2)`` of the way there, of any size.
 
         The frames are swapped and the energy is turned round. A third of the warps are enough, from a start that is
         nearly right.
         """
         warps = tuple(math.ceil(_SHARE_OF_WARPS * count) for count in np.atleast_1d(self.model.warps).tolist())
-        back = Problem(self.images.swapped(), replace(self.model, warps=warps, occlusion="unknown"))
+        back = Problem(self.images.swap(), replace(self.model, warps=warps, occlusion="unknown"))
         finest = back.levels[0]
         forward = np.stack(resample_flow((flow[..., 0], flow[..., 1]), finest.shape), axis=2)
-        return back._with_model(replace(back.model, energy=turned_round(back.model.energy, forward, finest)))
+        return back._with_model(replace(back.model, energy=reverse_energy(back.model.energy, forward, finest)))
 
     def next_in_video(self, images: Images) -> Problem:
         """Return the problem of the next two frames of a video, the first of which is the second of this problem.

@@ -16,7 +16,7 @@ from variflow.base.errors import mute_warnings
 from variflow.frames.light import Light
 from variflow.linearisation.comparison import Comparison
 from variflow.model import Model
-from variflow.occlusion import confidence, occluded
+from variflow.occlusion import confidence, find_occlusion
 from variflow.problem import Problem
 from variflow.start.from_inverse import FromInverse
 from variflow.start.start import Initialiser
@@ -90,8 +90,8 @@ class Result:
         of the warps. That takes about half the time of the flow itself.
         """
         with mute_warnings():
-            *_, state = self._iterate(self._problem.reversed(self.flow), FromInverse(self.flow))
-        return state.full_size(self.flow.shape[:2])
+            *_, state = self._iterate(self._problem.reverse(self.flow), FromInverse(self.flow))
+        return state.at_full_size(self.flow.shape[:2])
 
     @cached_property
     def occlusion(self) -> NDArray[np.bool_]:
@@ -99,7 +99,7 @@ class Result:
 
         True where the backward flow does not lead back, the less the worse the frames match.
         """
-        return occluded(self.flow, self.backward, self._comparison)
+        return find_occlusion(self.flow, self.backward, self._comparison)
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
@@ -112,7 +112,7 @@ class Result:
 
     @cached_property
     def _comparison(self) -> Comparison:
-        seen = self._problem if self._light is None else self._problem.in_light(self._light)
+        seen = self._problem if self._light is None else self._problem.with_light(self._light)
         return seen.compare(self.flow)
 
     def save(self, path: str | PathLike[str]) -> None:

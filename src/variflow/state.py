@@ -122,7 +122,7 @@ class State:
         """Return the flow so far, ``(u, v)``, brought to another size; of its own size, to be looked at alone."""
         return resample_flow(self._planes, shape)
 
-    def full_size(self, shape: tuple[int, int]) -> Flow:
+    def at_full_size(self, shape: tuple[int, int]) -> Flow:
         """Return the flow so far, brought to the size of the frames, ``(H, W, 2)``."""
         u, v = self.resampled(shape)
         return _core.interleave(u, v)

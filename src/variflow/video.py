@@ -11,10 +11,10 @@ import numpy as np
 
 from variflow import models
 from variflow.base.arrays import Image, as_image, as_iterable, count_frame_axes
-from variflow.calling import explained
+from variflow.calling import explain_calls
 from variflow.driver import run_to_end
 from variflow.energy import Energy
-from variflow.frames.checking import Images, checked, checked_range
+from variflow.frames.checking import Images, check_frames, check_range
 from variflow.model import Model
 from variflow.problem import Problem
 from variflow.result import Result
@@ -27,7 +27,7 @@ from variflow.state import State
 _FITS = 0.1
 
 
-@explained
+@explain_calls
 def estimate_video(
     frames: Iterable[Any],
     model: str | Model | Energy = "balanced",
@@ -81,7 +81,7 @@ def estimate_video(
     frames = as_iterable(frames, "frames", "variflow.read_frames opens a video")
     _refuse_one_frame(frames)
     arrays = iter(frames)
-    wanted = None if intensity_range is None else checked_range(intensity_range)
+    wanted = None if intensity_range is None else check_range(intensity_range)
     return _results(arrays, models.get(model), wanted)
 
 
@@ -104,7 +104,7 @@ def _results(arrays: Iterator[Any], model: Model, intensity_range: tuple[float, 
     for number, array in enumerate(arrays):
         frame1 = as_image(array, f"frame {number}")
         if frame0 is not None:
-            images = checked(frame0, frame1, intensity_range=intensity_range)
+            images = check_frames(frame0, frame1, intensity_range=intensity_range)
             problem = Problem(images, model) if problem is None else _next(problem, images)
             last: deque[State] = deque(maxlen=1)
             result = run_to_end(problem, initialiser, callback=last.append)

@@ -10,7 +10,7 @@ from variflow.energy.penalties import Penalty, Quadratic, check_penalty
 
 if TYPE_CHECKING:
     from variflow.linearisation.linearisation import Linearisation
-from variflow.energy.residuals import residuals_of
+from variflow.energy.residuals import check_residuals
 from variflow.energy.term import Increment, Term, check_weight
 
 
@@ -50,7 +50,7 @@ class DataTerm(Term):
 
     def __call__(self, d: Increment, at: Linearisation) -> Any:
         """Return the penalised residuals, summed over pixels."""
-        squared = [residual**2 for residual in residuals_of(self, d, at)]
+        squared = [residual**2 for residual in check_residuals(self, d, at)]
         if self.normalisation is not None:
             import jax.numpy as jnp
 
@@ -63,10 +63,10 @@ class DataTerm(Term):
 
 def linearised(term: DataTerm, at: Linearisation) -> list[tuple[Any, Any, Any]]:
     """Return the residuals of a term around d = 0, as the term itself says, or as its residuals do."""
-    return DataTerm.linearised(term, at) if written_as_residuals(type(term)) else term.linearised(at)
+    return DataTerm.linearised(term, at) if defines_residuals(type(term)) else term.linearised(at)
 
 
-def written_as_residuals(cls: type[DataTerm]) -> bool:
+def defines_residuals(cls: type[DataTerm]) -> bool:
     """Return whether a class says what its residuals are, and none above it how those are linear.
 
     Of a class derived from a built-in one, the residuals alone may be its own.

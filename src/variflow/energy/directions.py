@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 _ROUNDING = 1e-4
 
 
-def turned_round(energy: Energy, flow: NDArray[np.float32], finest: Level) -> Energy:
+def reverse_energy(energy: Energy, flow: NDArray[np.float32], finest: Level) -> Energy:
     """Return the energy for the frames swapped, given the flow ``(H, W, 2)`` from the first frame to the second.
 
     What has a method ``reversed(flow)`` says itself how it turns round. Nothing else may hold an array of the frames'
     size, or know a direction; otherwise it raises TypeError.
     """
-    check_turns(energy, finest)
-    return _turned(energy, flow)
+    check_reversible(energy, finest)
+    return _reverse(energy, flow)
 
 
-def check_turns(energy: Energy, finest: Level) -> None:
+def check_reversible(energy: Energy, finest: Level) -> None:
     """Raise TypeError, naming it, if a part of an energy does not say how it turns round, but would have to."""
     for part in _parts(energy):
         if hasattr(part, "reversed"):
@@ -58,14 +58,14 @@ def _parts(energy: Energy) -> list[Any]:
     return [energy]
 
 
-def _turned(energy: Any, flow: NDArray[np.float32]) -> Energy:
+def _reverse(energy: Any, flow: NDArray[np.float32]) -> Energy:
     if hasattr(energy, "reversed"):
         other: Energy = energy.reversed(flow)
         if not callable(other):
             raise TypeError(f"reversed of {type(energy).__name__} returned {other!r}, wanted an energy")
         return other
     if keeps(energy, Sum, "__call__"):
-        return replace(energy, terms=tuple(_turned(term, flow) for term in energy.terms))
+        return replace(energy, terms=tuple(_reverse(term, flow) for term in energy.terms))
     unchanged: Energy = energy
     return unchanged
 

@@ -19,7 +19,7 @@ from variflow.images.resampling import resample
 Shape = tuple[int, int]
 
 
-def at_level(energy: Energy, shapes: Sequence[Shape], index: int) -> Energy:
+def bring_to_level(energy: Energy, shapes: Sequence[Shape], index: int) -> Energy:
     """Return an energy as it is at a level of a pyramid, the energy itself where nothing changes.
 
     Of the arrays that its terms hold, those with height and width of the frames follow the pyramid: ``(H, W, 2)`` is a
@@ -45,20 +45,20 @@ def at_level(energy: Energy, shapes: Sequence[Shape], index: int) -> Energy:
     >>> import numpy as np
     >>> from variflow.energy import Charbonnier, Smoothness
     >>> sizes = (4, 6), (2, 3)
-    >>> at_level(Smoothness(Charbonnier(np.full((4, 6), 0.5))), sizes, 1).penalty.epsilon.shape
+    >>> bring_to_level(Smoothness(Charbonnier(np.full((4, 6), 0.5))), sizes, 1).penalty.epsilon.shape
     (2, 3)
     """
-    brought: Energy = _brought(energy, shapes, index, "energy")
+    brought: Energy = _bring(energy, shapes, index, "energy")
     return brought
 
 
-def _brought(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
+def _bring(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
     if isinstance(value, Term | Penalty | ImageEdges):
         inside = attributes(value)
         changed = {
             field: new
             for field, old in inside.items()
-            if (new := _brought(old, shapes, index, f"{field} of {type(value).__name__}")) is not old
+            if (new := _bring(old, shapes, index, f"{field} of {type(value).__name__}")) is not old
         }
         if changed:
             value = copy.copy(value)
@@ -66,17 +66,17 @@ def _brought(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
                 object.__setattr__(value, field, new)
         return value
     if type(value) in (tuple, list):
-        items = [_brought(item, shapes, index, name) for item in value]
+        items = [_bring(item, shapes, index, name) for item in value]
         return type(value)(items) if any(a is not b for a, b in zip(items, value, strict=True)) else value
     if type(value) is dict:
-        held = {key: _brought(item, shapes, index, f"{name}[{key!r}]") for key, item in value.items()}
+        held = {key: _bring(item, shapes, index, f"{name}[{key!r}]") for key, item in value.items()}
         return held if any(held[key] is not value[key] for key in value) else value
     if hasattr(value, "__array__") and len(getattr(value, "shape", ())) >= 2:
-        return _array(value, shapes, index, name)
+        return _bring_array(value, shapes, index, name)
     return value
 
 
-def _array(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
+def _bring_array(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
     front, back = tuple(value.shape[:2]), tuple(value.shape[-2:])
     if shapes[0] not in (front, back):
         for level, shape in enumerate(shapes):
@@ -92,12 +92,12 @@ def _array(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
     if front == shapes[0] and array.shape[2:] == (2,) and array.dtype.kind in "iuf":
         return flowops.resize(array, (height, width))
     if back == shapes[0]:
-        return _resized(array.reshape(-1, *back), (height, width)).reshape(*array.shape[:-2], height, width)
+        return _resize(array.reshape(-1, *back), (height, width)).reshape(*array.shape[:-2], height, width)
     planes = np.moveaxis(array.reshape(*front, -1), 2, 0)
-    return np.moveaxis(_resized(planes, (height, width)), 0, 2).reshape(height, width, *array.shape[2:])
+    return np.moveaxis(_resize(planes, (height, width)), 0, 2).reshape(height, width, *array.shape[2:])
 
 
-def _resized(planes: NDArray[Any], shape: Shape) -> NDArray[Any]:
+def _resize(planes: NDArray[Any], shape: Shape) -> NDArray[Any]:
     """Bring planes (K, H, W) to another size; what is made of less than half is unknown."""
     if planes.dtype.kind != "f":
         rows, columns = (

@@ -24,7 +24,7 @@ class NotTakenApart(ValueError):
     """No native solver can take the energy apart as it is written, though it may be differentiated as a whole."""
 
 
-def residuals_of(term: HasResiduals, d: Increment, at: Linearisation) -> list[Any] | tuple[Any, ...]:
+def check_residuals(term: HasResiduals, d: Increment, at: Linearisation) -> list[Any] | tuple[Any, ...]:
     """Return the residuals of a term; raise TypeError or ValueError, naming it, if they are not planes in a list."""
     planes: Any = term.residuals(d, at)
     returned = f"residuals of {type(term).__name__} returned"

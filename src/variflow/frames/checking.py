@@ -12,8 +12,8 @@ from variflow.base.arrays import as_image, as_mask_pair, as_weight_pair
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
 from variflow.base.kinds import is_float
-from variflow.frames.frame import Frame, Frames, Tone, filled_frame, normalised
-from variflow.frames.intensity import in_one_unit
+from variflow.frames.frame import Frame, Frames, Tone, make_frame, normalise
+from variflow.frames.intensity import bring_to_one_unit
 from variflow.frames.light import Light
 from variflow.images.resampling import Planes
 
@@ -53,7 +53,7 @@ class Images(Brief):
         height, width = self.images[0].shape[:2]
         return height, width
 
-    def swapped(self) -> Images:
+    def swap(self) -> Images:
         """Return the same with the second frame first."""
         return replace(
             self,
@@ -80,15 +80,15 @@ class Images(Brief):
         to_gray = channels == "gray"
 
         def frame(index: int) -> Frame:
-            planes = normalised(self.images[index], (low, high), to_gray, tones[index])
-            return filled_frame(planes, self.valids[index], self.weights[index])
+            planes = normalise(self.images[index], (low, high), to_gray, tones[index])
+            return make_frame(planes, self.valids[index], self.weights[index])
 
         first, second = first or frame(0), frame(1)
 
         def colors() -> Planes:
             if not to_gray and light is None:
                 return first.planes
-            return filled_frame(normalised(self.images[0], self.intensity_range), self.valids[0], None).planes
+            return make_frame(normalise(self.images[0], self.intensity_range), self.valids[0], None).planes
 
         return Frames(first, second, colors)
 
@@ -102,10 +102,10 @@ def prepare(
     channels: Literal["all", "gray"] = "all",
 ) -> Frames:
     """Check both frames and bring them to a common unit: `checked` and `Images.prepared` in one."""
-    return checked(frame0, frame1, mask, weights, intensity_range).prepared(channels)
+    return check_frames(frame0, frame1, mask, weights, intensity_range).prepared(channels)
 
 
-def checked(
+def check_frames(
     frame0: Any,
     frame1: Any,
     mask: Any = None,
@@ -138,8 +138,8 @@ def checked(
     images = [first.pixels, second.pixels]
     usable = list(map(_and, as_mask_pair(mask, shape), (first.known, second.known)))
     valids = [_valid(*arguments) for arguments in zip(images, usable, names, strict=True)]
-    wanted = None if intensity_range is None else checked_range(intensity_range)
-    images, valids, unit, remarks = in_one_unit(images, valids, wanted, names)
+    wanted = None if intensity_range is None else check_range(intensity_range)
+    images, valids, unit, remarks = bring_to_one_unit(images, valids, wanted, names)
     for remark in remarks:
         warn(remark)
     counts = as_weight_pair(weights, shape)
@@ -165,7 +165,7 @@ def _valid(image: NDArray[Any], usable: NDArray[Any] | None, name: str) -> NDArr
     return None if valid is None or valid.all() else valid
 
 
-def checked_range(intensity_range: tuple[float, float]) -> tuple[float, float]:
+def check_range(intensity_range: tuple[float, float]) -> tuple[float, float]:
     """Return what is to become 0 and 1 as floats; raise ValueError if that is no range."""
     try:
         low, high = (float(bound) for bound in intensity_range)

@@ -98,7 +98,7 @@ class Frames(NamedTuple):
     colors: Callable[[], Planes]
 
 
-def filled_frame(planes: Planes, valid: NDArray[np.bool_] | None, weights: NDArray[np.float32] | None) -> Frame:
+def make_frame(planes: Planes, valid: NDArray[np.bool_] | None, weights: NDArray[np.float32] | None) -> Frame:
     """Return a frame with its missing pixels filled."""
     if valid is None and weights is None:
         return Frame.whole(planes)
@@ -122,7 +122,7 @@ def fill_frame(planes: Planes, valid: NDArray[np.bool_]) -> Planes:
     return np.where(valid, planes, (beside + _SHARE_AROUND * around) / (share + _SHARE_AROUND))
 
 
-def normalised(
+def normalise(
     image: NDArray[Any], unit: tuple[float, float], to_gray: bool = False, tone: Tone | None = None
 ) -> Planes:
     """Map the unit, (low, high), to [0, 1] in double precision and round to the grid; a constant image becomes zero.

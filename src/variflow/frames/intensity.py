@@ -48,7 +48,7 @@ _OFF_STEP = 0.01
 _MOST_WHOLE = 2.0**53
 
 
-def in_one_unit(
+def bring_to_one_unit(
     images: list[NDArray[Any]], valids: list[Valid], wanted: Range | None, names: tuple[str, str]
 ) -> tuple[list[NDArray[Any]], list[Valid], Range, list[str]]:
     """Return the frames in one unit, where they are usable, what becomes 0 and 1, and remarks on what was wrong."""
@@ -66,7 +66,7 @@ def in_one_unit(
         remarks.append(f"{bare} shows nothing that {other} could be compared with: it is the same everywhere, or noise")
     if wanted is not None:
         remarks += check_fits(wanted, images, valids)
-    images, unit = in_whole_steps(images, valids, wanted)
+    images, unit = round_to_whole_steps(images, valids, wanted)
     if unit is None:
         unit = robust_range(images, valids, samples if images is as_they_came else None)
     low, high = unit
@@ -236,7 +236,7 @@ def check_fits(wanted: Range, images: list[NDArray[Any]], valids: list[Valid]) -
     return []
 
 
-def in_whole_steps(
+def round_to_whole_steps(
     images: list[NDArray[Any]], valids: list[Valid], unit: Range | None
 ) -> tuple[list[NDArray[Any]], Range | None]:
     """Return images of floats that were integers once as such: in steps of what lies between neighbouring intensities.

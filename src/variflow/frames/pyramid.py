@@ -93,7 +93,7 @@ def pyramid(
     sizes = factor, coarsest, presmoothing
     first = [level.frame1 for level in before] if before else _at_every_size(frames.first, *sizes)
     second = _at_every_size(frames.second, *sizes)
-    noise = noise_of(frames) if with_noise else 0.0
+    noise = estimate_noise(frames) if with_noise else 0.0
     levels: list[Level] = []
     for index, pair in enumerate(zip(first, second, strict=True)):
         finer = levels[-1] if levels else frames.colors
@@ -107,7 +107,7 @@ def nearest(levels: list[Level], scale: float) -> int:
     return int(np.argmin(np.abs(np.log(widths / (widths[0] * scale)))))
 
 
-def noise_of(frames: Frames) -> float:
+def estimate_noise(frames: Frames) -> float:
     """Return the standard deviation of the noise of both frames, in their unit; texture hardly raises it.
 
     Of small blocks, those where second differences are smallest show noise alone (after J. Immerkaer, Fast noise
@@ -121,22 +121,22 @@ def noise_of(frames: Frames) -> float:
 
 
 def _at_every_size(frame: Frame, factor: float, coarsest: int, presmoothing: float) -> list[Frame]:
-    sizes = [_smoothed(frame, presmoothing) if presmoothing > 0 else frame]
+    sizes = [_smooth(frame, presmoothing) if presmoothing > 0 else frame]
     height, width = frame.valid.shape
     while True:
         scale = factor ** len(sizes)
         shape = (math.floor(height * scale + 0.5), math.floor(width * scale + 0.5))
         if min(shape) < coarsest or shape == sizes[-1].valid.shape:
             return sizes
-        sizes.append(_reduced(sizes[-1], shape))
+        sizes.append(_reduce(sizes[-1], shape))
 
 
-def _smoothed(frame: Frame, sigma: float) -> Frame:
+def _smooth(frame: Frame, sigma: float) -> Frame:
     planes = smooth(frame.planes, sigma)
     return Frame.whole(planes) if frame.complete else replace(frame, planes=planes)
 
 
-def _reduced(frame: Frame, shape: tuple[int, int]) -> Frame:
+def _reduce(frame: Frame, shape: tuple[int, int]) -> Frame:
     """Reduce a frame; a coarse pixel is valid where as much of what it covers is known as around it, or half of that.
 
     So the rim of a hole counts as missing, and a pattern of missing pixels, of rows or at random, does not: there the

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from variflow.base.brief import Brief
 from variflow.images.resampling import Planes, smooth
 from variflow.linearisation.level import LevelLinearisation
-from variflow.linearisation.linearisation import mismatch_over
+from variflow.linearisation.linearisation import compute_mismatch
 
 # Gradients below one grey level of 256 are as likely noise; their mismatch is smoothed over this many pixels.
 _NOISE, _AROUND = 1 / 255, 1.0
@@ -35,5 +35,5 @@ class Comparison(Brief):
     @classmethod
     def around(cls, at: LevelLinearisation) -> Comparison:
         """Compare the frames of a linearisation."""
-        at.keep(("Ixt", "Iyt", "Ixx", "Ixy", "Iyy"))
-        return cls(smooth(mismatch_over(at, _NOISE)[None], _AROUND)[0], at.valid)
+        at.compute(("Ixt", "Iyt", "Ixx", "Ixy", "Iyy"))
+        return cls(smooth(compute_mismatch(at, _NOISE)[None], _AROUND)[0], at.valid)

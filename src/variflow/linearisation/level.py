@@ -16,7 +16,7 @@ from variflow.images.warping import Interpolation, warp_planes, warp_prepared
 from variflow.linearisation.linearisation import Derivative, Derived, Linearisation
 
 # The parts of a linearisation that the core computes from the frames, C planes each.
-SHOWN = ("It", "Ix", "Iy", "Ixx", "Ixy", "Iyy", "Ixt", "Iyt")
+FROM_FRAMES = ("It", "Ix", "Iy", "Ixx", "Ixy", "Iyy", "Ixt", "Iyt")
 
 
 class LevelLinearisation(Linearisation):
@@ -48,9 +48,9 @@ class LevelLinearisation(Linearisation):
             noise=level.noise,
         )
 
-    def lent(self) -> LentLinearisation:
+    def copied(self) -> CopiedLinearisation:
         """Return the same for a function of a person's own, which may write into what it sees."""
-        return LentLinearisation(self)
+        return CopiedLinearisation(self)
 
     def constancy_tensor(self, constancies: list[_core.Constancy]) -> Planes:
         """Return the motion tensor (5, H, W) of terms that the core linearises itself."""
@@ -72,23 +72,23 @@ class LevelLinearisation(Linearisation):
         self._note(*misfit)
         return u, v
 
-    def shown(self, names: tuple[str, ...]) -> Planes:
+    def planes_of(self, names: tuple[str, ...]) -> Planes:
         """Return what the frames show along the flow, by the names of its parts: C planes of each, in one array."""
         pair = self.pair if self.complete else self._pair(self.valid.astype(np.float32))
         planes: Planes = _core.frame_planes(pair, names)
         return planes
 
-    def keep(self, names: tuple[str, ...]) -> None:
+    def compute(self, names: tuple[str, ...]) -> None:
         """Compute parts that will be looked at together, by their names, but those that are known."""
         unknown = tuple(name for name in names if name not in self.__dict__)
         if unknown:
-            planes = self.shown(unknown)
+            planes = self.planes_of(unknown)
             self._keep(**dict(zip(unknown, planes.reshape(len(unknown), -1, *planes.shape[1:]), strict=True)))
 
     def _part(self, part: Derived) -> Any:
         if part.name == "mismatch":
             return _core.mismatch(self.pair)[0]
-        return self.shown((part.name,)) if part.name in SHOWN else super()._part(part)
+        return self.planes_of((part.name,)) if part.name in FROM_FRAMES else super()._part(part)
 
     @property
     def pair(self) -> _core.FramePair:
@@ -162,7 +162,7 @@ class LevelLinearisation(Linearisation):
         return looked_up
 
 
-class LentLinearisation(Linearisation):
+class CopiedLinearisation(Linearisation):
     """A linearisation that shows copies, each made when it is first looked at."""
 
     def __init__(self, at: Linearisation) -> None:

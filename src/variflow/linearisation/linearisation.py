@@ -132,7 +132,7 @@ class Linearisation:
         The difference of the gradients over how fast they change, which counts as 6 / 255 per pixel at least, both over
         all channels. 0 where the weights are.
         """
-        return mismatch_over(self, _core.mismatch_floor) * (self.weights > 0)
+        return compute_mismatch(self, _core.mismatch_floor) * (self.weights > 0)
 
     def __getattr__(self, name: str) -> Any:
         """Raise AttributeError, naming the parts that there are."""
@@ -181,7 +181,7 @@ class Linearisation:
         return derivative(image, "x"), derivative(image, "y")
 
 
-def mismatch_over(at: Linearisation, floor: float) -> Any:
+def compute_mismatch(at: Linearisation, floor: float) -> Any:
     """Return the difference of both frames' gradients over how fast they change, and at least `floor`.
 
     That is ``sqrt(sum |grad It|^2 / (sum |Hessian|^2 + floor^2))``, sums over channels: pixels, ``(H, W)``.

@@ -17,7 +17,7 @@ from variflow.base.brief import Brief
 from variflow.frames.checking import prepare
 from variflow.frames.pyramid import Level, pyramid
 from variflow.images.resampling import Planes
-from variflow.matching.matches import Matches, known_displacements
+from variflow.matching.matches import Matches, find_known_displacements
 from variflow.matching.search import COARSEST, Axis, fit_affine, odds
 
 # Every so many columns and rows a point is matched, and a dense flow is made, if these are not more points than so.
@@ -59,7 +59,7 @@ def densify(matches: Matches, frame0: Any) -> NDArray[np.float32]:
     ((48, 64, 2), [1.0, 0.0])
     """
     levels = pyramid(prepare(frame0, frame0), factor=0.5, coarsest=COARSEST)
-    u, v = dense_flow_from(matches, levels).at(levels[0].shape)
+    u, v = make_dense_flow_from_matches(matches, levels).at(levels[0].shape)
     return np.stack((u, v), axis=-1)
 
 
@@ -78,12 +78,12 @@ class DenseFlow(Brief):
         return u * np.float32(width / self.columns.size), v * np.float32(height / self.rows.size)
 
 
-def dense_flow_from(matches: Matches, levels: list[Level]) -> DenseFlow:
+def make_dense_flow_from_matches(matches: Matches, levels: list[Level]) -> DenseFlow:
     """Return the flow that matches suggest, given the pyramid of the frames."""
     shape = levels[0].shape
     spacing = max(SPACING, math.ceil(math.sqrt(shape[0] * shape[1] / _MOST_POINTS)))
     rows, columns = (Axis(size, spacing) for size in shape)
-    on_grid = _placed(matches, rows, columns)
+    on_grid = _place_on_grid(matches, rows, columns)
     if not on_grid[2].any():
         raise ValueError(f"there are {len(matches)} matches, none with confidence inside a frame of {shape}")
     return dense_flow(on_grid, rows, columns, levels)
@@ -100,14 +100,14 @@ def dense_flow(on_grid: Planes, rows: Axis, columns: Axis, levels: list[Level]) 
     return DenseFlow(flow, rows, columns)
 
 
-def _placed(matches: Matches, rows: Axis, columns: Axis) -> Planes:
+def _place_on_grid(matches: Matches, rows: Axis, columns: Axis) -> Planes:
     """Return u, v, weight, x and y (in points) of the surest match nearest to each point of the grid."""
     placed = np.zeros((5, rows.count, columns.count), np.float32)
     x = (matches.points[:, 0] - columns.first) / columns.spacing
     y = (matches.points[:, 1] - rows.first) / rows.spacing
     size = np.array([columns.size, rows.size])
     inside = np.all((matches.points >= -0.5) & (matches.points < size - 0.5), axis=1)
-    inside &= known_displacements(matches.flow, (rows.size, columns.size), "flow of the matches")
+    inside &= find_known_displacements(matches.flow, (rows.size, columns.size), "flow of the matches")
     order = np.argsort(matches.confidence, kind="stable")
     order = order[inside[order]]
     column = np.clip(np.rint(x[order]), 0, columns.count - 1).astype(np.int64)

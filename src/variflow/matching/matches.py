@@ -70,7 +70,7 @@ class Matches(Brief):
         return len(self.points)
 
 
-def known_displacements(flow: NDArray[np.float32], shape: tuple[int, int], name: str) -> NDArray[np.bool_]:
+def find_known_displacements(flow: NDArray[np.float32], shape: tuple[int, int], name: str) -> NDArray[np.bool_]:
     """Return which displacements (..., 2) are known: finite, and not so large that frames of a size cannot have them.
 
     A person is told of the others, but for what flow files have for unknown.

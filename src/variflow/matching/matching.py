@@ -1,7 +1,7 @@
 """Match two frames: find where the surroundings of points look alike, however far they have moved.
 
 Descriptors of oriented gradients are compared from coarse to fine: all displacements at the coarsest level, and then
-what neighbours have found and random steps about it. Both directions are searched; a match counts that returns to where
+what neighbours have grid and random steps about it. Both directions are searched; a match counts that returns to where
 it began, is distinct from what lies beside it, and agrees with its neighbours.
 """
 
@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from variflow.base.choices import check_whole
-from variflow.calling import explained
+from variflow.calling import explain_calls
 from variflow.frames.checking import prepare
 from variflow.frames.pyramid import pyramid
 from variflow.matching.dense import SPACING
 from variflow.matching.matches import Matches
-from variflow.matching.search import COARSEST, Seeds, search
+from variflow.matching.search import COARSEST, GridMatches, search
 
 
-@explained
+@explain_calls
 def match(
     frame0: Any,
     frame1: Any,
@@ -66,16 +66,16 @@ def match(
     """
     spacing = check_whole("spacing", spacing, 1, 4096, "a whole number of pixels")
     levels = pyramid(prepare(frame0, frame1, mask, None, intensity_range), factor=0.5, coarsest=COARSEST)
-    *_, seeds = search(levels, spacing)
-    return _matches(seeds, levels[0].shape)
+    *_, grid = search(levels, spacing)
+    return _matches(grid, levels[0].shape)
 
 
-def _matches(seeds: Seeds, shape: tuple[int, int]) -> Matches:
+def _matches(grid: GridMatches, shape: tuple[int, int]) -> Matches:
     """Return the matches of the first frame, in pixels of its full size."""
-    known = seeds.confidence[0] > 0
+    known = grid.confidence[0] > 0
     rows, columns = np.nonzero(known)
-    scale = np.array([shape[1] / seeds.shape[1], shape[0] / seeds.shape[0]], np.float32)
-    y, x = (axis.positions for axis in seeds.axes)
+    scale = np.array([shape[1] / grid.shape[1], shape[0] / grid.shape[0]], np.float32)
+    y, x = (axis.positions for axis in grid.axes)
     points = np.stack([x[columns], y[rows]], axis=1).astype(np.float32)
-    flow = seeds.found[0][:2, known].T * scale
-    return Matches((points + np.float32(0.5)) * scale - np.float32(0.5), flow, seeds.confidence[0, known])
+    flow = grid.found[0][:2, known].T * scale
+    return Matches((points + np.float32(0.5)) * scale - np.float32(0.5), flow, grid.confidence[0, known])

@@ -77,7 +77,7 @@ def _linear(position: NDArray[Any], count: int) -> tuple[NDArray[np.int32], NDAr
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Seeds(Brief):
+class GridMatches(Brief):
     """What the search has found at a level.
 
     Attributes
@@ -117,9 +117,9 @@ class Seeds(Brief):
         return float(np.percentile(differences, 95)) / (_WINDOW * self.spacing)
 
 
-def search(levels: list[Level], spacing: int) -> Iterator[Seeds]:
+def search(levels: list[Level], spacing: int) -> Iterator[GridMatches]:
     """Match coarse to fine; at half the finest size a second time, with the gaps filled."""
-    finest_first = _halves(levels)
+    finest_first = _choose_levels(levels)
     order = [*reversed(finest_first[1:] or finest_first), *reversed(finest_first[:2])]
     begun: tuple[Planes | None, Planes | None] = (None, None)
     shape = (0, 0)
@@ -127,13 +127,13 @@ def search(levels: list[Level], spacing: int) -> Iterator[Seeds]:
         if level.shape != shape:
             first, second = _Side.of(level.frame0, spacing), _Side.of(level.frame1, spacing)
         shape = level.shape
-        found = _one_way(first, second, begun[0], spacing), _one_way(second, first, begun[1], spacing)
+        found = _search_one_way(first, second, begun[0], spacing), _search_one_way(second, first, begun[1], spacing)
         sure = _core.match_confidence(*found, spacing)
-        yield Seeds(shape, spacing, found, sure)
+        yield GridMatches(shape, spacing, found, sure)
         if finer is not None:
             sure_back = _core.match_confidence(found[1], found[0], spacing)
-            filled = _filled(found[0], sure, first.guide), _filled(found[1], sure_back, second.guide)
-            begun = _lifted(filled[0], shape, finer.shape, spacing), _lifted(filled[1], shape, finer.shape, spacing)
+            filled = _fill(found[0], sure, first.guide), _fill(found[1], sure_back, second.guide)
+            begun = _lift(filled[0], shape, finer.shape, spacing), _lift(filled[1], shape, finer.shape, spacing)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -153,7 +153,7 @@ class _Side(Brief):
         return cls(_core.descriptors(plane, _NOISE), valid, guide)
 
 
-def _one_way(first: _Side, second: _Side, begun: Planes | None, spacing: int) -> Planes:
+def _search_one_way(first: _Side, second: _Side, begun: Planes | None, spacing: int) -> Planes:
     reach, sweeps, favour, smoothness = (_REACH, 0, _FAVOUR, 0.0) if begun is None else (4, _SWEEPS, 0.0, _SMOOTHNESS)
     return _core.search_matches(
         first.descriptors,
@@ -169,7 +169,7 @@ def _one_way(first: _Side, second: _Side, begun: Planes | None, spacing: int) ->
     )
 
 
-def _halves(levels: list[Level]) -> list[Level]:
+def _choose_levels(levels: list[Level]) -> list[Level]:
     """Return levels each about half the size of the one before, from the finest that is not too large."""
     usable = [level for level in levels if min(level.shape) >= COARSEST]
     finer = [level for level in usable if level.shape[0] * level.shape[1] > _MOST_PIXELS]
@@ -181,7 +181,7 @@ def _halves(levels: list[Level]) -> list[Level]:
     return chosen or levels[-1:]
 
 
-def _lifted(found: Planes, shape: tuple[int, int], finer: tuple[int, int], spacing: int) -> Planes:
+def _lift(found: Planes, shape: tuple[int, int], finer: tuple[int, int], spacing: int) -> Planes:
     """Bring what was found at one level to the grid of a finer one."""
     if finer == shape:
         return found
@@ -200,15 +200,15 @@ def odds(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
     return odds
 
 
-def _filled(found: Planes, confidence: Planes, guide: Planes) -> Planes:
+def _fill(found: Planes, confidence: Planes, guide: Planes) -> Planes:
     """Replace what is no match by what the matches around it suggest."""
     if not confidence.any():
         return np.ascontiguousarray(found[:2])
-    fitted = fit_affine(placed(found, confidence), guide, rounds=2, turns=2)
+    fitted = fit_affine(place_on_grid(found, confidence), guide, rounds=2, turns=2)
     return np.where(confidence > 0, found[:2], fitted[:2])
 
 
-def placed(found: Planes, confidence: Planes) -> Planes:
+def place_on_grid(found: Planes, confidence: Planes) -> Planes:
     """Return u, v, weight, x and y, in points of the grid, of the matches at each point; weight 0 for none."""
     y, x = np.indices(confidence.shape[1:], np.float32)
     u, v = np.where(confidence > 0, found[:2], np.float32(0))

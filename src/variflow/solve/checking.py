@@ -12,7 +12,7 @@ import numpy as np
 
 from variflow.energy.advice import NOT_FINITE, TO_COMPARE
 from variflow.energy.autodiff.programs import run, settings
-from variflow.energy.autodiff.tracing import explained, named
+from variflow.energy.autodiff.tracing import explain_faults, name_of
 from variflow.energy.term import Energy, Sum
 from variflow.linearisation.linearisation import Linearisation
 
@@ -46,7 +46,7 @@ class Look:
     @classmethod
     def at(cls, energy: Energy, increment: Any, at: Linearisation) -> Look:
         """Look at an energy; `at` is plain."""
-        with explained(energy, at.valid.shape):
+        with explain_faults(energy, at.valid.shape):
             seen = run(_look, energy, increment, at)
         return cls(float(seen[0]), int(seen[1]), int(seen[2]), np.asarray(seen[3]))
 
@@ -83,11 +83,11 @@ def check_slope(start: tuple[Energy, Linearisation], finest: tuple[Energy, Linea
             return
     if small.moving:
         raise ValueError(
-            f"{named(energy)} does not see that the frames differ: its gradient is zero everywhere at the zero "
+            f"{name_of(energy)} does not see that the frames differ: its gradient is zero everywhere at the zero "
             f"increment. Does it lack a data term, such as BrightnessConstancy(), or {TO_COMPARE}"
         )
     raise ValueError(
-        f"the gradient of {named(energy)} is zero everywhere, so nothing would move. Does it round, or {TO_COMPARE}"
+        f"the gradient of {name_of(energy)} is zero everywhere, so nothing would move. Does it round, or {TO_COMPARE}"
     )
 
 
@@ -103,7 +103,7 @@ def _looks(energy: Energy, at: Linearisation) -> tuple[Look, Look]:
             raise ValueError(not_finite(energy, (u, v), at, name, look.value))
         if look.unknown:
             raise ValueError(
-                f"the gradient of {named(_cause(energy, (u, v), at))} for {name} is not finite at {look.unknown} of "
+                f"the gradient of {name_of(_cause(energy, (u, v), at))} for {name} is not finite at {look.unknown} of "
                 f"{small.size} places (frames of {shape[0]} x {shape[1]}): {NOT_FINITE}"
             )
         looks.append(look)
@@ -113,7 +113,7 @@ def _looks(energy: Energy, at: Linearisation) -> tuple[Look, Look]:
 def not_finite(energy: Energy, increment: Any, at: Linearisation, name: str, value: float) -> str:
     """Return what to say of an energy whose value is not finite; `name` is that of the increment."""
     cause = _cause(energy, increment, at)
-    return f"{named(cause)} returned {value} for {name}, wanted one finite float: {NOT_FINITE}"
+    return f"{name_of(cause)} returned {value} for {name}, wanted one finite float: {NOT_FINITE}"
 
 
 def _cause(energy: Energy, increment: Any, at: Linearisation) -> Energy:

@@ -20,7 +20,7 @@ import optax
 import optimistix
 
 from variflow.energy.autodiff.programs import run, settings
-from variflow.energy.autodiff.tracing import explained
+from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.term import Energy
 from variflow.linearisation.linearisation import Linearisation
 from variflow.solve.checking import ASK, NO_MINIMUM, fault_at_start, fault_of, not_finite
@@ -88,7 +88,7 @@ def check(energy: Energy, solver: Any, at: Linearisation) -> None:
         If the solver stores a dense Hessian too large for these frames.
     """
     at = at.plain()
-    with explained(energy, at.valid.shape):
+    with explain_faults(energy, at.valid.shape):
         out = eqx.filter_eval_shape(energy, _zero(at), at)
     if not isinstance(out, jax.ShapeDtypeStruct | float):
         hint = "; does it lack a return?" if out is None else ""
@@ -113,7 +113,7 @@ def minimise(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Mini
     """Minimise ``energy(d, at)`` over the increment d, from zero, in at most `steps` steps of the solver."""
     at = at.plain()
     minimiser = as_minimiser(solver)
-    with explained(energy, at.valid.shape):
+    with explain_faults(energy, at.valid.shape):
         increment, *seen, energies, taken = run(_program, energy, minimiser, steps, at)
     count = int(taken)
     u, v = (np.asarray(plane) for plane in increment)

@@ -12,7 +12,7 @@ from variflow import _core
 from variflow.base.brief import Brief
 from variflow.energy.advice import NOT_FINITE, TO_COMPARE
 from variflow.energy.census import CensusConstancy
-from variflow.energy.data import BrightnessConstancy, DataTerm, GradientConstancy, written_as_residuals
+from variflow.energy.data import BrightnessConstancy, DataTerm, GradientConstancy, defines_residuals
 from variflow.energy.edges import ImageEdges
 from variflow.energy.generalised_variation import TotalGeneralisedVariation
 from variflow.energy.penalties import Penalty
@@ -105,7 +105,7 @@ def check_data(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> No
     ValueError if no residual at all depends on the increment, although the frames show something.
     """
     for term, _ in data:
-        if written_as_residuals(type(term)):
+        if defines_residuals(type(term)):
             from variflow.energy.autodiff.jacobian import check_pixelwise
 
             check_pixelwise(term, at)
@@ -130,14 +130,14 @@ def linearised(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> li
 def _residuals(terms: list[DataTerm], at: LevelLinearisation) -> list[tuple[Planes, Planes, Planes]]:
     kinds = set(map(_constancy, terms))
     if names := tuple(name for kind, names in _LOOKED_AT.items() for name in names if kind in kinds):
-        at.keep(names)
-    own = [term for term in terms if written_as_residuals(type(term))]
+        at.compute(names)
+    own = [term for term in terms if defines_residuals(type(term))]
     of_own: Iterator[tuple[Planes, Planes, Planes]] = iter(())
     if own:
         from variflow.energy.autodiff import jacobian
 
         of_own = iter(jacobian.stacked(own, at))
-    residuals = [next(of_own) if written_as_residuals(type(term)) else _stacked(term.linearised(at)) for term in terms]
+    residuals = [next(of_own) if defines_residuals(type(term)) else _stacked(term.linearised(at)) for term in terms]
     for term, planes in zip(terms, residuals, strict=True):
         if not keeps(term, CensusConstancy, "linearised") and not core_linearises(term):
             _check_finite(term, planes)

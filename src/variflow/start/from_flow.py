@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from variflow.base.brief import Brief
 from variflow.images.filling import fill_missing
 from variflow.images.resampling import resample_flow
-from variflow.matching.matches import known_displacements
+from variflow.matching.matches import find_known_displacements
 from variflow.problem import Problem
 from variflow.start.start import Initialiser, Start
 
@@ -32,7 +32,7 @@ class FromFlow(Brief, Initialiser):
         finest, coarsest = problem.levels[0].shape, problem.levels[-1].shape
         if self.flow.shape != (*finest, 2):
             raise ValueError(f"init has shape {self.flow.shape}, wanted {(*finest, 2)}: a flow of the frames' size")
-        known = known_displacements(self.flow, finest, "flow of init")
+        known = find_known_displacements(self.flow, finest, "flow of init")
         if not known.any():
             raise ValueError("init has no known pixel: all are NaN, infinite or larger than any motion")
         u, v = fill_missing(np.ascontiguousarray(np.moveaxis(self.flow, 2, 0)), known)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from variflow.base.brief import Brief
 from variflow.frames.pyramid import Level, nearest
-from variflow.matching.dense import DenseFlow, dense_flow_from
+from variflow.matching.dense import DenseFlow, make_dense_flow_from_matches
 from variflow.matching.matches import Matches
 from variflow.problem import Problem
 from variflow.start.start import MATCHES_SCALE, Initialiser, Start
@@ -26,10 +26,10 @@ class FromMatches(Brief, Initialiser):
 
     def start(self, problem: Problem) -> Start:
         """Return the dense flow that the matches suggest."""
-        return start_from_dense(dense_flow_from(self.matches, problem.levels), problem.levels)
+        return start_from_dense_flow(make_dense_flow_from_matches(self.matches, problem.levels), problem.levels)
 
 
-def start_from_dense(dense: DenseFlow, levels: list[Level]) -> Start:
+def start_from_dense_flow(dense: DenseFlow, levels: list[Level]) -> Start:
     """Return a start from a dense flow of matches."""
     index = nearest(levels, MATCHES_SCALE)
     return Start(index, dense.at(levels[index].shape))

@@ -9,9 +9,9 @@ import numpy as np
 from variflow.base.brief import Brief
 from variflow.frames.pyramid import Level
 from variflow.matching.dense import SPACING, dense_flow
-from variflow.matching.search import placed, search
+from variflow.matching.search import place_on_grid, search
 from variflow.problem import Problem
-from variflow.start.from_matches import start_from_dense
+from variflow.start.from_matches import start_from_dense_flow
 from variflow.start.start import Initialiser, Start
 
 # Motion is large if matches are so rough at small levels, and so much at a quarter of the size; and if this part of all
@@ -27,12 +27,12 @@ class FromModel(Brief, Initialiser):
     def start(self, problem: Problem) -> Start:
         """Return zero at the coarsest level, or matches where motion is large."""
         levels = problem.levels
-        found = _matched(levels) if problem.model.start == "matches" else None
+        found = _start_from_matches(levels) if problem.model.start == "matches" else None
         zero = np.zeros(levels[-1].shape, np.float32)
         return found or Start(len(levels) - 1, (zero, zero.copy()), matched=False)
 
 
-def _matched(levels: list[Level]) -> Start | None:
+def _start_from_matches(levels: list[Level]) -> Start | None:
     """Return a start from matches if motion is so large that they are needed, else None.
 
     The pyramid alone finds how far a thing moves relative to what surrounds it, as long as that is little beside its
@@ -41,15 +41,17 @@ def _matched(levels: list[Level]) -> Start | None:
     """
     shape = levels[0].shape
     decided = False
-    for number, seeds in enumerate(search(levels, SPACING)):
+    for number, grid in enumerate(search(levels, SPACING)):
         if number == 0:  # where all displacements are compared, the matches are rough
             continue
-        if (seeds.confidence > 0.5).mean() < _ENOUGH:
+        if (grid.confidence > 0.5).mean() < _ENOUGH:
             return None
         if not decided:
-            size = seeds.shape[1] / shape[1]
+            size = grid.shape[1] / shape[1]
             decided = size > 0.2
-            if seeds.roughness() * (0.25 / size) ** _DETAIL < (_LARGE if decided else _MAYBE_LARGE):
+            if grid.roughness() * (0.25 / size) ** _DETAIL < (_LARGE if decided else _MAYBE_LARGE):
                 return None
-    rows, columns = seeds.axes
-    return start_from_dense(dense_flow(placed(seeds.found[0], seeds.confidence), rows, columns, levels), levels)
+    rows, columns = grid.axes
+    return start_from_dense_flow(
+        dense_flow(place_on_grid(grid.found[0], grid.confidence), rows, columns, levels), levels
+    )

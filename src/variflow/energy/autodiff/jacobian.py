@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from variflow.energy.advice import TO_COMPARE
-from variflow.energy.autodiff.programs import found_again, run, settings
-from variflow.energy.autodiff.tracing import explained
-from variflow.energy.levels import at_level
-from variflow.energy.residuals import NotTakenApart, residuals_of
+from variflow.energy.autodiff.programs import find_or_make, run, settings
+from variflow.energy.autodiff.tracing import explain_faults
+from variflow.energy.levels import bring_to_level
+from variflow.energy.residuals import NotTakenApart, check_residuals
 from variflow.energy.term import Sum
-from variflow.linearisation.level import SHOWN, LevelLinearisation
+from variflow.linearisation.level import FROM_FRAMES, LevelLinearisation
 from variflow.linearisation.linearisation import Derivative, Linearisation
 
 if TYPE_CHECKING:
@@ -49,13 +49,13 @@ def stacked(terms: Sequence[HasResiduals], at: LevelLinearisation) -> list[tuple
     The core computes what the terms look at, and nothing else; one program, compiled for each kind of terms and size of
     frames, does the rest.
     """
-    with explained(Sum(tuple(terms)), _SMALL):
+    with explain_faults(Sum(tuple(terms)), _SMALL):
         seen = set().union(*(_looked_at(term, at) for term in terms))
-    names = tuple(name for name in SHOWN if name in seen)
+    names = tuple(name for name in FROM_FRAMES if name in seen)
     others = {name: getattr(at, name) for name in _FIELDS if name in seen}
-    planes = jax.dlpack.from_dlpack(at.shown(names)) if names else None  # which shares the memory
+    planes = jax.dlpack.from_dlpack(at.planes_of(names)) if names else None  # which shares the memory
     shape = at.flow[0].shape
-    with explained(Sum(tuple(terms)), shape):
+    with explain_faults(Sum(tuple(terms)), shape):
         results = run(_stacked, tuple(terms), planes, others, names, shape, at.derivative)
     return [tuple(np.asarray(result).reshape(3, -1, *shape)) for result in results]
 
@@ -64,7 +64,7 @@ def stacked(terms: Sequence[HasResiduals], at: LevelLinearisation) -> list[tuple
 def check_pixelwise(term: HasResiduals, at: LevelLinearisation) -> None:
     """Raise NotTakenApart if a residual depends on the increments of other pixels, as seen in small frames of noise."""
     name = type(term).__name__
-    with explained(term, _SMALL):
+    with explain_faults(term, _SMALL):
         _looked_at(term, at)  # which is traced as a whole, and so finds what cannot be
         is_pixelwise, moves = _remembered(_seen_in_noise, term, at)
     if not moves:
@@ -82,7 +82,7 @@ def _seen_in_noise(term: HasResiduals, at: LevelLinearisation) -> tuple[bool, bo
     tangent = tuple(np.random.default_rng(0).normal(size=(2, *noise.valid.shape)).astype(np.float32))
     triples = linearise(term, noise)
     zero = tuple(map(jnp.zeros_like, tangent))
-    _, along = jax.jvp(lambda u, v: residuals_of(term, (u, v), noise), zero, tangent)
+    _, along = jax.jvp(lambda u, v: check_residuals(term, (u, v), noise), zero, tangent)
     pixelwise, moves = True, False
     for (jx, jy, _), change in zip(triples, along, strict=True):
         expected = np.asarray(jx * tangent[0] + jy * tangent[1])
@@ -96,7 +96,7 @@ def _seen_in_noise(term: HasResiduals, at: LevelLinearisation) -> tuple[bool, bo
 def _triples(term: HasResiduals, at: Linearisation, shape: tuple[int, int]) -> list[tuple[Any, Any, Any]]:
     zero = jnp.zeros(shape, jnp.float32)
     one = jnp.ones_like(zero)
-    values, product = jax.linearize(lambda u, v: residuals_of(term, (u, v), at), zero, zero)
+    values, product = jax.linearize(lambda u, v: check_residuals(term, (u, v), at), zero, zero)
     return list(zip(product(one, zero), product(zero, one), values, strict=True))
 
 
@@ -137,13 +137,13 @@ def _watched(term: HasResiduals, at: LevelLinearisation) -> frozenset[str]:
     watched: Any = _Watched(_noise(at))
     term = _small(term, at)
     zero = jnp.zeros(watched.at.valid.shape, jnp.float32)
-    jax.eval_shape(lambda u, v: residuals_of(term, (u, v), watched), zero, zero)
+    jax.eval_shape(lambda u, v: check_residuals(term, (u, v), watched), zero, zero)
     return frozenset(watched.seen)
 
 
 def _small(term: HasResiduals, at: LevelLinearisation) -> HasResiduals:
     """Return a term for `_noise`."""
-    return cast(HasResiduals, at_level(term, (at.flow[0].shape, _SMALL), 1))
+    return cast(HasResiduals, bring_to_level(term, (at.flow[0].shape, _SMALL), 1))
 
 
 def _noise(at: LevelLinearisation) -> Linearisation:
@@ -168,7 +168,7 @@ def _remembered(
 ) -> Answer:
     """Return what a function finds out about a term, the same for all frames of so many channels."""
     about = function, term, len(at.frame0), len(at.guide), at.derivative
-    answer: Answer = found_again(_answers, _MOST_ANSWERS, about, lambda: function(term, at))
+    answer: Answer = find_or_make(_answers, _MOST_ANSWERS, about, lambda: function(term, at))
     return answer
 
 

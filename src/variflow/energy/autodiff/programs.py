@@ -66,10 +66,10 @@ def run(function: Callable[..., Any], *arguments: Any) -> Any:
 
         return jax.jit(of_inputs).lower(inputs).compile(compiler_options=_OPTIONS)
 
-    return found_again(_programs, _MOST, (function, *arguments), compiled)(inputs)
+    return find_or_make(_programs, _MOST, (function, *arguments), compiled)(inputs)
 
 
-def found_again(store: dict[Hashable, Any], most: int, about: Any, make: Callable[[], Any]) -> Any:
+def find_or_make(store: dict[Hashable, Any], most: int, about: Any, make: Callable[[], Any]) -> Any:
     """Return what was made about the like of something, whose arrays may have other values, or make it.
 
     The store keeps `most` of what was made, that which was used last at its end.

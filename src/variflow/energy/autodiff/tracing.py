@@ -55,7 +55,7 @@ _TEXTS = {
 
 
 @contextmanager
-def explained(energy: Any, shape: tuple[int, int]) -> Iterator[None]:
+def explain_faults(energy: Any, shape: tuple[int, int]) -> Iterator[None]:
     """Explain what goes wrong while JAX traces an energy or a term for frames of a shape.
 
     What JAX cannot trace becomes a TypeError that says where it is and what to write instead; any other exception is
@@ -67,8 +67,8 @@ def explained(energy: Any, shape: tuple[int, int]) -> Iterator[None]:
         if _problem(fault.__cause__):  # told by another such context within this one
             raise
         if problem := _problem(fault):
-            raise TypeError(f"{named(energy)} {problem}{_place(fault)}") from fault
-        note = f"raised while JAX traced {named(energy)}"
+            raise TypeError(f"{name_of(energy)} {problem}{_place(fault)}") from fault
+        note = f"raised while JAX traced {name_of(energy)}"
         if not any(text.startswith(note) for text in getattr(fault, "__notes__", [])):
             fault.add_note(f"{note} for frames of {shape[0]} x {shape[1]}{_place(fault)}")
         raise
@@ -83,7 +83,7 @@ def _problem(fault: BaseException | None) -> str:
     return ""
 
 
-def named(energy: Any) -> str:
+def name_of(energy: Any) -> str:
     """Return what a message calls an energy: "energy data_and_edges", "energy BrightnessConstancy + Smoothness"."""
     name = " + ".join(map(_name, energy.terms)) if isinstance(energy, Sum) else _name(energy)
     return "energy" if name == "<lambda>" else f"energy {name}"
