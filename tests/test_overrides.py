@@ -143,9 +143,7 @@ def test_what_overrides_nothing_is_taken_by_the_core(at):
 @pytest.mark.parametrize(
     ("energy", "solver", "named"),
     [
-        (BrightnessConstancy(Four(0.1)) + SMOOTH, Relaxation(), "does not know the penalty Four"),
-        (BrightnessConstancy(FourWith(0.1)) + SMOOTH, Relaxation(), "does not know the penalty FourWith"),
-        (BrightnessConstancy() + Smoothness(Four(0.1)), Relaxation(), "does not know the penalty Four"),
+        (BrightnessConstancy(Four(0.1)) + Smoothness(L1(), per="pixel"), PrimalDual(), "not know the penalty Four"),
         (BrightnessConstancy() + FourTimesSmooth(), Relaxation(), "FourTimesSmooth has a __call__ of its own"),
         (FourTimesBrightness() + SMOOTH, Relaxation(), "FourTimesBrightness has a __call__ of its own"),
         (FourTimesBrightness(L1()) + Smoothness(L1(), per="pixel"), PrimalDual(), "FourTimesBrightness"),
@@ -159,10 +157,21 @@ def test_what_the_core_cannot_do_is_left_to_the_general_minimiser(at, energy, so
     assert f"so L-BFGS minimised the energy in place of {type(solver).__name__}" in reason
 
 
-@pytest.mark.parametrize("energy", [FourTimesBrightness(), BrightnessConstancy(Four(0.1))])
-def test_without_smoothness_nothing_stands_in(at, energy):
+@pytest.mark.parametrize("penalty", [Four(0.1), FourWith(0.1)], ids=str)
+@pytest.mark.parametrize("of_flow", [False, True])
+def test_a_derived_penalty_runs(at, penalty, of_flow):
+    """Four times the penalty is four times the weight."""
+    own = SMOOTH + BrightnessConstancy(penalty), BrightnessConstancy() + Smoothness(penalty)
+    same = SMOOTH + 4 * BrightnessConstancy(Charbonnier(0.1)), BrightnessConstancy() + 4 * Smoothness(Charbonnier(0.1))
+    Relaxation(10).check(own[of_flow], at)
+    found, expected = (Relaxation(10).minimise(energies[of_flow], at) for energies in (own, same))
+    np.testing.assert_allclose(found.flow, expected.flow, atol=1e-4)
+    np.testing.assert_allclose(found.energies(), expected.energies(), rtol=1e-5)
+
+
+def test_without_smoothness_nothing_stands_in(at):
     with pytest.raises(ValueError, match=r"Four.* for LucasKanade"):
-        LucasKanade().check(energy, at)
+        LucasKanade().check(FourTimesBrightness(), at)
 
 
 def test_a_variation_wants_the_penalties_themselves():

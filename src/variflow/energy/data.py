@@ -39,6 +39,8 @@ class DataTerm(Term):
 
     def residuals(self, d: Increment, at: Linearisation) -> list[Any]:
         """Return the residuals, planes ``(H, W)`` penalised jointly; each pixel's depends on its own d only."""
+        if type(self).linearised is DataTerm.linearised:
+            raise TypeError(f"{type(self).__name__} defines no residuals(d, at), wanted it of a DataTerm of your own")
         u, v = d
         return [jx * u + jy * v + r for jx, jy, r in self.linearised(at)]
 
@@ -46,7 +48,7 @@ class DataTerm(Term):
         """Return the residuals around d = 0 as triples of planes: ``(jx, jy, r)`` stands for ``jx du + jy dv + r``."""
         from variflow.energy.autodiff.jacobian import linearise
 
-        return linearise(self, at)
+        return linearise(self, at)  # of the residuals, which say so if they are not defined
 
     def __call__(self, d: Increment, at: Linearisation) -> Any:
         """Return the penalised residuals, summed over pixels."""

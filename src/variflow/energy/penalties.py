@@ -15,10 +15,31 @@ import numpy as np
 
 from variflow.base.choices import check_constant
 
+# The weight of a norm is infinite at 0: where it is derived, squared residuals below this have the weight of this one.
+_SMALLEST = 1e-12
+
 
 @dataclass(frozen=True)
 class Penalty:
-    """Base of all penalties; a penalty of your own defines `of_squared` and `weight_of_squared`."""
+    """Base of all penalties.
+
+    A penalty of your own derives from this class and defines `of_squared`, with functions that JAX can differentiate.
+    Its weight follows from that, or is what a `weight_of_squared` of its own returns. It never falls as the residual
+    grows.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> from variflow.energy import Penalty
+    >>> @dataclass(frozen=True)
+    ... class GemanMcClure(Penalty):
+    ...     sigma: float = 0.1
+    ...
+    ...     def of_squared(self, squared):
+    ...         return squared / (squared + self.sigma**2)
+    >>> round(float(GemanMcClure(0.5).value(0.5)), 6), round(float(GemanMcClure(0.5).weight(0.5)), 6)
+    (0.5, 2.0)
+    """
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -44,8 +65,32 @@ class Penalty:
         raise TypeError(f"{type(self).__name__} does not define of_squared")
 
     def weight_of_squared(self, squared: Any) -> Any:
-        """Return rho'(s) / s for s^2."""
-        raise TypeError(f"{type(self).__name__} does not define weight_of_squared")
+        """Return rho'(s) / s for s^2; found with JAX from `of_squared` unless a class defines it."""
+        weights = derived_weight(self, squared)
+        return np.asarray(weights) if isinstance(squared, np.ndarray | np.generic) else weights
+
+
+def derived_weight(penalty: Any, squared: Any) -> Any:
+    """Return rho'(s) / s for s^2: twice the derivative of a penalty's `of_squared`, a JAX array."""
+    import jax
+    import jax.numpy as jnp
+
+    squared = jnp.maximum(squared, _SMALLEST)
+    _, slope = jax.jvp(penalty.of_squared, (squared,), (jnp.ones_like(squared),))
+    return 2 * slope
+
+
+def defines_weight(kind: type[Any]) -> bool:
+    """Return whether a class of penalties says what its weight is.
+
+    Where one overrides `of_squared` alone, the `weight_of_squared` that it inherits is that of another penalty.
+    """
+    for owner in kind.__mro__:
+        if "weight_of_squared" in vars(owner):
+            return owner is not Penalty
+        if "of_squared" in vars(owner):
+            return False
+    return False
 
 
 def check_penalty(term: Any) -> None:
@@ -60,7 +105,7 @@ def check_penalty(term: Any) -> None:
     kind = getattr(penalty, "__name__", type(penalty).__name__)
     raise TypeError(
         f"{name} is {kind}, wanted a penalty such as Charbonnier(0.05); one of your own is a class derived from "
-        "variflow.energy.Penalty that defines of_squared(s^2) and weight_of_squared(s^2)"
+        "variflow.energy.Penalty that defines of_squared(s^2)"
     )
 
 

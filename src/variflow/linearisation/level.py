@@ -58,6 +58,10 @@ class LevelLinearisation(Linearisation):
         self._note(*misfit)
         return tensor
 
+    def constancy_squares(self, constancies: list[_core.Constancy]) -> Planes:
+        """Return what each term penalises at the flow so far: the mean of its squared residuals, a plane a term."""
+        return _core.constancy_squares(self.pair, constancies)
+
     def robust_step(
         self,
         constancies: list[_core.Constancy],

@@ -12,6 +12,7 @@ from variflow.base.choices import check_whole, keep
 from variflow.energy.data import DataTerm
 from variflow.energy.generalised_variation import TotalGeneralisedVariation
 from variflow.energy.penalties import L1, Huber, Penalty
+from variflow.energy.residuals import NotTakenApart
 from variflow.energy.smoothness import Smoothness
 from variflow.energy.term import Energy
 from variflow.images.resampling import Planes
@@ -24,7 +25,6 @@ from variflow.solve.taking_apart import (
     image_edges,
     linearised,
     native_energies,
-    native_smoothness,
 )
 
 __all__ = ["PrimalDual"]
@@ -94,7 +94,7 @@ class PrimalDual(NativeSolver):
 
         def energies() -> tuple[float, float]:
             if isinstance(smoothness, Smoothness):
-                return native_energies(terms, native_smoothness(smoothness, factor, at), at, (u, v))
+                return native_energies(terms, (smoothness, factor), at, (u, v))
             before, after = native_energies(terms, None, at, (u, v))
             zero, increment = (np.zeros_like(u), np.zeros_like(v)), (u - at.flow[0], v - at.flow[1])
             return before + factor * float(smoothness(zero, at)), after + factor * float(smoothness(increment, at))
@@ -114,6 +114,8 @@ def _residuals(term: DataTerm, planes: tuple[Planes, Planes, Planes], weight: fl
 
 def _threshold(penalty: Penalty) -> float:
     kind = known_penalty(penalty)
+    if kind is None:
+        raise NotTakenApart(f"PrimalDual does not know the penalty {penalty!r}")
     if kind is Huber:
         return float(penalty.threshold)  # type: ignore[attr-defined]
     if kind is L1:

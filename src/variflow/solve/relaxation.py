@@ -9,10 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from variflow import _core
+from variflow.base.brief import Brief
 from variflow.base.choices import check_number, check_whole, keep
+from variflow.energy.data import DataTerm
+from variflow.energy.smoothness import Smoothness
 from variflow.energy.term import Energy
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
+from variflow.solve.native_penalties import check_weights, known_penalty
 from variflow.solve.taking_apart import (
     check_data,
     constancies,
@@ -31,11 +36,24 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class _Parts(Brief):
+    """An energy taken apart: its terms with their factors, and for the core; and whether that stays for a level."""
+
+    data: list[tuple[DataTerm, float]]
+    smoothness: tuple[Smoothness, float]
+    constancies: list[_core.Constancy]
+    others: list[tuple[DataTerm, float]]
+    native_smoothness: _core.Smoothness
+    stays: bool
+
+
 @dataclass(frozen=True)
 class Relaxation(NativeSolver):
     """Successive over-relaxation of the system of one robust step, in the native core.
 
-    For sums of data terms and one smoothness of the whole flow.
+    For sums of data terms and one smoothness of the whole flow, with any penalties: what a penalty of your own weighs
+    is found from its `of_squared`.
 
     Parameters
     ----------
@@ -72,18 +90,30 @@ class Relaxation(NativeSolver):
         data, smooth = data_and_smoothness(energy)
         if len(smooth) != 1:
             raise TypeError(f"energy holds {len(smooth)} terms of smoothness, wanted one for Relaxation")
+        for penalty in (*(term.penalty for term, _ in data), smooth[0][0].penalty):
+            check_weights(penalty)
         check_data(data, at)
 
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Take one robust step from the flow so far."""
-        data, direct, others, smooth, stays = state = state or self._taken_apart(energy, at)
-        terms = [term.native for term in linearised(others, at)]
-        flow = at.robust_step(direct, terms, smooth, self.sweeps, self.omega)
-        return Minimum(at.flow, flow, lambda: native_energies(data, smooth, at, flow), state=state if stays else None)
+        parts = state = state or self._taken_apart(energy, at)
+        terms = [term.native(at) for term in linearised(parts.others, at)]
+        flow = at.robust_step(parts.constancies, terms, parts.native_smoothness, self.sweeps, self.omega)
+        return Minimum(
+            at.flow,
+            flow,
+            lambda: native_energies(parts.data, parts.smoothness, at, flow),
+            state=state if parts.stays else None,
+        )
 
-    def _taken_apart(self, energy: Energy, at: LevelLinearisation) -> tuple[Any, Any, Any, Any, bool]:
-        """Return the data terms, those that the core linearises, the others, and the smoothness, and if it stays."""
+    def _taken_apart(self, energy: Energy, at: LevelLinearisation) -> _Parts:
         data, [(smoothness, factor)] = data_and_smoothness(energy)
-        others = [part for part in data if not core_linearises(part[0])]
-        smooth = native_smoothness(smoothness, factor, at)
-        return data, constancies(data, at), others, smooth, edges_stay(smoothness)
+        penalties = [smoothness.penalty, *(term.penalty for term, _ in data)]
+        return _Parts(
+            data,
+            (smoothness, factor),
+            constancies(data, at),
+            [part for part in data if not core_linearises(part[0])],
+            native_smoothness(smoothness, factor, at),
+            edges_stay(smoothness) and None not in map(known_penalty, penalties),
+        )

@@ -21,7 +21,14 @@ from variflow.energy.smoothness import Smoothness
 from variflow.energy.term import Energy, Sum, Term, keeps
 from variflow.images.resampling import Planes, stack
 from variflow.linearisation.level import LevelLinearisation
-from variflow.solve.native_penalties import known_penalty, native_penalty
+from variflow.solve.native_penalties import (
+    QUADRATIC,
+    half_weights,
+    half_weights_of,
+    known_penalty,
+    native_penalty,
+    values,
+)
 
 # Something can be seen to move where the gradient is more than this; the frames' range is [0, 1].
 _CONTRAST = 0.005
@@ -46,20 +53,31 @@ class Data(Brief):
     normalisation: float
     weight: float
 
-    @property
-    def native(self) -> _core.DataTerm:
-        """The term for the core, where the weights of pixels are the frames'."""
-        jx, jy, r = self.residuals
-        return _core.DataTerm(jx, jy, r, native_penalty(self.penalty), self.normalisation, self.weight)
+    def native(self, at: LevelLinearisation) -> _core.DataTerm:
+        """Return the term for the core; where that does not know the penalty, with the weights at the flow so far."""
+        penalty = native_penalty(self.penalty)
+        if penalty is not None:
+            return self._native(penalty)
+        still = np.zeros_like(at.weights)
+        squared = _core.data_squares(self._native(QUADRATIC), still, still)[0]
+        return self._native(QUADRATIC, half_weights(self.penalty, squared) * at.weights)
 
-    def add_to(self, tensor: Planes, weights: Planes) -> None:
+    def _native(self, penalty: _core.Penalty, weights: Planes | None = None) -> _core.DataTerm:
+        jx, jy, r = self.residuals
+        return _core.DataTerm(jx, jy, r, penalty, self.normalisation, self.weight, weights)
+
+    def add_to(self, tensor: Planes, at: LevelLinearisation) -> None:
         """Add the term's share of the linear system, in place."""
-        _core.add_data(tensor, self.native, weights)
+        _core.add_data(tensor, self.native(at), at.weights)
 
     def energy(self, weights: Planes, increment: tuple[Planes, Planes]) -> float:
         """Return the term's energy for an increment."""
         du, dv = increment
-        return _core.data_energy(self.native, weights, du, dv)
+        penalty = native_penalty(self.penalty)
+        if penalty is not None:
+            return _core.data_energy(self._native(penalty), weights, du, dv)
+        squared = _core.data_squares(self._native(QUADRATIC), du, dv)[0]
+        return float(self.weight * np.sum(weights * values(self.penalty, squared), dtype=np.float64))
 
 
 def data_and_smoothness(
@@ -74,7 +92,7 @@ def data_and_smoothness(
     TypeError
         If the energy holds anything else.
     NotTakenApart
-        If a person's class derived from one of these, or a penalty, is more than the core knows.
+        If a person's class derived from one of these is more than the core knows.
     """
     data: list[tuple[DataTerm, float]] = []
     smooth: list[tuple[Any, float]] = []
@@ -92,8 +110,6 @@ def data_and_smoothness(
             raise TypeError(f"energy holds {term!r}, wanted data terms and a Smoothness of the flow for this solver")
         if not keeps(term, kind, "__call__"):
             raise NotTakenApart(f"{type(term).__name__} has a __call__ of its own")
-        if known_penalty(term.penalty) is None:
-            raise NotTakenApart(f"the core does not know the penalty {term.penalty!r}")
     if not data:
         raise TypeError("energy holds no data term, wanted at least one for this solver")
     return data, smooth
@@ -171,12 +187,25 @@ def _zeta(term: DataTerm, at: LevelLinearisation) -> float:
 
 
 def constancies(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> list[_core.Constancy]:
-    """Return the terms that the core linearises itself, for the core."""
-    return [
-        _core.Constancy(_CONSTANCIES[kind], native_penalty(term.penalty), _zeta(term, at), factor * term.weight)
+    """Return the terms that the core linearises itself, for the core, with weights where it does not know a penalty."""
+    parts = [
+        (term, _CONSTANCIES[known], _zeta(term, at), factor * term.weight)
         for term, factor in data
-        if (kind := _constancy(term)) is not None
+        if (known := _constancy(term)) is not None
     ]
+    native = [
+        _core.Constancy(kind, native_penalty(term.penalty) or QUADRATIC, zeta, weight)
+        for term, kind, zeta, weight in parts
+    ]
+    unknown = [i for i, (term, *_) in enumerate(parts) if known_penalty(term.penalty) is None]
+    if unknown:
+        squares = at.constancy_squares([native[i] for i in unknown])
+        weights = half_weights_of([parts[i][0].penalty for i in unknown], squares)
+        weights *= at.weights
+        for i, plane in zip(unknown, weights, strict=True):
+            _, kind, zeta, weight = parts[i]
+            native[i] = _core.Constancy(kind, QUADRATIC, zeta, weight, plane)
+    return native
 
 
 def motion_tensor(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> Planes:
@@ -185,29 +214,62 @@ def motion_tensor(data: list[tuple[DataTerm, float]], at: LevelLinearisation) ->
     tensor = at.constancy_tensor(direct) if direct else np.zeros((5, *at.flow[0].shape), np.float32)
     rest = [part for part in data if not core_linearises(part[0])]
     for term in linearised(rest, at):
-        term.add_to(tensor, at.weights)
+        term.add_to(tensor, at)
     return tensor
 
 
 def native_smoothness(smoothness: Smoothness, factor: float, at: LevelLinearisation) -> _core.Smoothness:
-    """Return a smoothness term for the core."""
-    along_x, along_y = image_edges(smoothness, at)
-    penalty = native_penalty(smoothness.penalty)
-    return _core.Smoothness(along_x, along_y, smoothness.per == "pixel", penalty, factor * smoothness.weight)
+    """Return a smoothness for the core; where it does not know the penalty, with the weights at the flow so far."""
+    guide_x, guide_y = image_edges(smoothness, at)
+    penalty, per_pixel, weight = (
+        native_penalty(smoothness.penalty),
+        smoothness.per == "pixel",
+        factor * smoothness.weight,
+    )
+    native = _core.Smoothness(guide_x, guide_y, per_pixel, penalty or QUADRATIC, weight)
+    if penalty is not None:
+        return native
+    weights = half_weights(smoothness.penalty, _core.squared_differences(*at.flow, native))
+    along_x, along_y = weights[0], weights[-1]  # where edges are penalised together, the same
+    if guide_x is not None and guide_y is not None:
+        along_x, along_y = along_x * guide_x, along_y * guide_y
+    return _core.Smoothness(along_x, along_y, False, QUADRATIC, weight)
+
+
+def _smoothness_energy(
+    smoothness: Smoothness, factor: float, at: LevelLinearisation, flow: tuple[Planes, Planes]
+) -> float:
+    """Return the energy of a smoothness at a flow."""
+    guide_x, guide_y = image_edges(smoothness, at)
+    penalty, per_pixel, weight = (
+        native_penalty(smoothness.penalty),
+        smoothness.per == "pixel",
+        factor * smoothness.weight,
+    )
+    native = _core.Smoothness(guide_x, guide_y, per_pixel, penalty or QUADRATIC, weight)
+    if penalty is not None:
+        return _core.smoothness_energy(*flow, native)
+    squared = _core.squared_differences(*flow, native)
+    if per_pixel:
+        return float(weight * np.sum(values(smoothness.penalty, squared), dtype=np.float64))
+    along_x, along_y = (values(smoothness.penalty, edges) for edges in (squared[0, :, :-1], squared[1, :-1]))
+    if guide_x is not None and guide_y is not None:
+        along_x, along_y = along_x * guide_x[:, :-1], along_y * guide_y[:-1]
+    return float(weight * (np.sum(along_x, dtype=np.float64) + np.sum(along_y, dtype=np.float64)))
 
 
 def native_energies(
     data: list[tuple[DataTerm, float]],
-    smooth: _core.Smoothness | None,
+    smooth: tuple[Smoothness, float] | None,
     at: LevelLinearisation,
     flow: tuple[Planes, Planes],
 ) -> tuple[float, float]:
-    """Return the energy at the flow so far and at another; `smooth` is of `native_smoothness`, or None."""
+    """Return the energy at the flow so far and at another; `smooth` is the smoothness and its factor, if any."""
     terms = linearised(data, at)
 
     def energy(flow: tuple[Planes, Planes]) -> float:
         increment = flow[0] - at.flow[0], flow[1] - at.flow[1]
-        of_smoothness = _core.smoothness_energy(*flow, smooth) if smooth is not None else 0.0
+        of_smoothness = _smoothness_energy(*smooth, at, flow) if smooth is not None else 0.0
         return of_smoothness + sum(term.energy(at.weights, increment) for term in terms)
 
     return energy(at.flow), energy(flow)
