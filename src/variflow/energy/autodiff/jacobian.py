@@ -143,7 +143,7 @@ def _watched(term: HasResiduals, at: LevelLinearisation) -> frozenset[str]:
 
 def _small(term: HasResiduals, at: LevelLinearisation) -> HasResiduals:
     """Return a term for `_noise`."""
-    return cast(HasResiduals, bring_to_level(term, (at.flow[0].shape, _SMALL), 1))
+    return cast("HasResiduals", bring_to_level(term, (at.flow[0].shape, _SMALL), 1))
 
 
 def _noise(at: LevelLinearisation) -> Linearisation:
