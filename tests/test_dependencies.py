@@ -1,0 +1,56 @@
+"""What the library imports, it declares."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from variflow.io import extras
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def names(requirements):
+    """Return the names of distributions, spelled in one way."""
+    return {plain(re.split(r"[\[<>=!~; ]", requirement)[0]) for requirement in requirements}
+
+
+def plain(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+DECLARED = names(PROJECT["dependencies"])
+OPTIONAL = {extra: names(wanted) for extra, wanted in PROJECT["optional-dependencies"].items()}
+
+
+def imported():
+    """Return the packages that modules of the library import, anywhere in them."""
+    found = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found.update(alias.name.partition(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names - {"variflow"}
+
+
+@pytest.mark.parametrize("package", sorted(imported()))
+def test_what_is_imported_is_declared(package):
+    distributions = {plain(name) for name in packages_distributions().get(package, [package])}
+    assert distributions & (DECLARED | OPTIONAL["download"]), f"{package} is imported, and not in pyproject.toml"
+
+
+@pytest.mark.parametrize(("module", "extra"), [(module, extra) for module, (_, extra) in extras._EXTRAS.items()])
+def test_what_a_format_needs_is_in_its_extra(module, extra):
+    assert plain(module) in OPTIONAL[extra]
+
+
+def test_there_is_one_source_of_the_version():
+    assert PROJECT["dynamic"] == ["version"]
+    assert "version" not in PROJECT
