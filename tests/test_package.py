@@ -19,7 +19,7 @@ MODULES = sorted(
     for module in pkgutil.walk_packages(variflow.__path__, "variflow.")
     if not module.name.endswith(("__main__", "_core"))
 )
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def python(code):
