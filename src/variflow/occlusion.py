@@ -20,16 +20,18 @@ from variflow.linearisation.level import inside
 
 Flow = NDArray[np.float32]
 
-# A miss is forgiven where its square is below this share of the squared motions, there and back, plus this many square
-# pixels; where the gradients match to this many pixels, at least so many. It is forgiven less where they match worse,
-# and more where they match better.
+# A miss is forgiven where its square is below a share of the squared motions, there and back, plus some square pixels
+# (Sundaram et al., below).
 _RELATIVE, _ABSOLUTE = 0.01, 0.5
+# That is so where the gradients match to `_MATCH` pixels; `_LEAST` pixels are added to each mismatch. A miss is
+# forgiven less where they match worse, and more where they match better. Fitted by benchmarks/fit_occlusion.py.
 _MATCH, _LEAST = 1.2, 0.05
 
-# The probability of an error below a pixel is 1/2 where points miss by so many pixels, averaged by a Gaussian of so
-# many, and its odds fall with this power of the miss. Fitted to errors on Middlebury, Sintel, KITTI and FlyingChairs.
+# The probability of an error below a pixel is 1/2 where points miss by `_EVEN` pixels, averaged by a Gaussian of
+# `_AVERAGED` pixels, and its odds fall with this power of the miss. Fitted to errors on Middlebury, Sintel, KITTI and
+# FlyingChairs, by benchmarks/fit_occlusion.py.
 _EVEN, _AVERAGED, _POWER = 0.67, 2.0, 1.4
-# Where there was nothing to compare, so much of it is left.
+# Where there was nothing to compare, this share of it is left: a guess on the safe side.
 _BLIND = 0.5
 
 

@@ -25,8 +25,8 @@ _JUDGED, _COMPARED, _GOES_ON = 1 / 8, 1 / 4, 1 / 2
 # the carried flow does not explain is where the frames match this badly, in pixels.
 _APART, _BETTER, _UNEXPLAINED = 4.0, 0.8, 0.5
 # Either may be in places, as where something is hidden, but fill no more than this part of a window of so many pixels,
-# as a thing does that turns round. Found on scenes that pan, shake, turn, zoom and stop, and whose things turn back:
-# these starts had no more error than those afresh.
+# as a thing does that turns round. Found on scenes that pan, shake, turn, zoom and stop, and whose things turn back, by
+# benchmarks/fit_carrying.py: these starts had no more error than those afresh.
 _WINDOW, _FULL = 5, 0.9
 
 
