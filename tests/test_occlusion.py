@@ -12,7 +12,7 @@ from variflow import datasets, flowops, models
 from variflow.datasets import synthetic
 from variflow.datasets.synthetic import Ellipse, Layer, Motion, Texture
 from variflow.metrics import ause, endpoint_error_map
-from variflow.occlusion import Comparison, confidence, find_occlusion
+from variflow.occlusion import Comparison, estimate_confidence, find_occlusion
 
 MODEL = models.balanced()
 
@@ -219,11 +219,11 @@ def test_an_exact_way_back_is_sure_and_a_longer_way_less(seed, missed):
     shift = np.random.default_rng(seed).integers(-3, 4, 2)
     flow = np.broadcast_to(shift.astype(np.float32), (20, 24, 2)).copy()
     assert not find_occlusion(flow, -flow, comparison(1.2))[6:-6, 6:-6].any()
-    assert (confidence(flow, -flow, comparison(0)) == 1).all()
-    assert (confidence(flow, -flow, comparison(0, compared=False)) == 0.5).all()
+    assert (estimate_confidence(flow, -flow, comparison(0)) == 1).all()
+    assert (estimate_confidence(flow, -flow, comparison(0, compared=False)) == 0.5).all()
     astray = np.float32([missed, 0]) - flow
     expected = 1 / (1 + (missed / 0.67) ** 1.4)
-    np.testing.assert_allclose(confidence(flow, astray, comparison(0)), expected, atol=1e-4)
+    np.testing.assert_allclose(estimate_confidence(flow, astray, comparison(0)), expected, atol=1e-4)
 
 
 def test_a_mismatch_makes_occlusion_of_a_miss():

@@ -10,7 +10,7 @@ import variflow
 from variflow import models
 from variflow.datasets import synthetic
 from variflow.energy import BrightnessConstancy, CensusConstancy, GradientConstancy, Smoothness
-from variflow.lighting import are_negatives, forgiven_changes
+from variflow.lighting import are_negatives, find_forgiven_changes
 
 OF_BRIGHTNESS = ["horn-schunck", "tv-l1"]
 WITH_GRADIENTS = ["brox", "classic-nl", "huber-l1", "tgv-l1", "lucas-kanade", "realtime"]
@@ -36,7 +36,9 @@ def faded(frame, factor, offset=0.0):
 )
 def test_other_light_is_told_once(pair, names, factor, offset):
     for name in names:
-        with pytest.warns(variflow.VariflowWarning, match=f"light differs .* {name} takes it as the same") as caught:
+        with pytest.warns(
+            variflow.VariflowWarning, match=f"light differs .* {name} assumes that it is the same"
+        ) as caught:
             result = variflow.estimate(pair.frame0, faded(pair.frame1, factor, offset), name)
         assert len(caught) == 1
         assert "the light differs between the frames" in result.reason
@@ -84,10 +86,10 @@ def test_light_that_is_matched_is_not_told(pair, name):
 
 def test_what_energies_forgive():
     brightness, gradient = BrightnessConstancy(), GradientConstancy()
-    assert forgiven_changes(brightness + Smoothness()) == forgiven_changes(2 * (brightness + 0 * gradient))
-    assert forgiven_changes(brightness + gradient) != forgiven_changes(brightness + Smoothness())
+    assert find_forgiven_changes(brightness + Smoothness()) == find_forgiven_changes(2 * (brightness + 0 * gradient))
+    assert find_forgiven_changes(brightness + gradient) != find_forgiven_changes(brightness + Smoothness())
     for forgiving in (gradient + Smoothness(), 0.0 * brightness + gradient, CensusConstancy(), lambda d, at: 0.0):
-        assert forgiven_changes(forgiving) is None
+        assert find_forgiven_changes(forgiving) is None
 
 
 INVERTED = [lambda frame: 255 - frame, lambda frame: -frame.astype(np.float32), np.invert, lambda frame: 9 - frame / 2]

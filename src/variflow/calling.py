@@ -1,4 +1,4 @@
-"""Explain calls that cannot be right: settings of a model given to a function, and frames that JAX is tracing."""
+"""Explain wrong calls: a setting of a model that is given to a function, and frames that JAX is tracing."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from itertools import islice
 from typing import Any, ParamSpec, TypeVar
 
 from variflow.base.choices import suggest
-from variflow.energy.autodiff.fingerprint import content
+from variflow.energy.autodiff.fingerprint import read_cell
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
 
-# So many items of a sequence are looked at.
+# At most this many items of a container are searched.
 _MOST = 64
 
 
 def explain_calls(function: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
-    """Decorate a public function: it says what to write where a keyword is not its own, or where JAX traces it."""
+    """Decorate a public function, so that an unknown keyword, or a call that JAX traces, is explained."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)
@@ -30,7 +30,7 @@ def explain_calls(function: Callable[Arguments, Answer]) -> Callable[Arguments, 
         if unknown:
             known = signature.bind_partial(*args, **{name: kwargs[name] for name in kwargs if name not in unknown})
             model = known.arguments.get("model", "balanced")
-            raise TypeError(_hint(function.__name__, unknown[0], kwargs[unknown[0]], signature, model))
+            raise TypeError(_explain_keyword(function.__name__, unknown[0], kwargs[unknown[0]], signature, model))
         refuse_traced(function.__name__, (*args, *kwargs.values()))
         return function(*args, **kwargs)
 
@@ -38,7 +38,7 @@ def explain_calls(function: Callable[Arguments, Answer]) -> Callable[Arguments, 
 
 
 def refuse_traced(name: str, values: Iterable[Any]) -> None:
-    """Raise TypeError if a function that runs outside JAX is given what JAX is tracing."""
+    """Raise TypeError if a function that runs outside JAX is given a value that JAX is tracing."""
     if "jax" in sys.modules and any(map(_is_traced, values)):
         raise TypeError(
             f"{name} cannot be traced by JAX (jit, grad, vmap): it runs outside, so it wants concrete arrays and "
@@ -47,7 +47,7 @@ def refuse_traced(name: str, values: Iterable[Any]) -> None:
 
 
 def _is_traced(value: Any, seen: frozenset[int] = frozenset()) -> bool:
-    """Return whether a value is or holds what JAX is tracing: in fields, sequences, what a function took along."""
+    """Return whether JAX is tracing a value or something that it holds: a field, an item, a value in a closure."""
     if isinstance(value, sys.modules["jax"].core.Tracer):
         return True
     parts: Iterable[Any] = ()
@@ -61,7 +61,7 @@ def _is_traced(value: Any, seen: frozenset[int] = frozenset()) -> bool:
         parts = islice(value.values(), _MOST)
     elif inspect.isfunction(value):
         cells = value.__closure__ or ()
-        parts = (*(value.__defaults__ or ()), *(held for cell in cells for held in content(cell)))
+        parts = (*(value.__defaults__ or ()), *(held for cell in cells for held in read_cell(cell)))
     elif inspect.ismethod(value):
         parts = (value.__self__,)
     elif callable(value) and not isinstance(value, type):
@@ -69,7 +69,7 @@ def _is_traced(value: Any, seen: frozenset[int] = frozenset()) -> bool:
     return id(value) not in seen and any(_is_traced(part, seen | {id(value)}) for part in parts)
 
 
-def _hint(function: str, unknown: str, value: Any, signature: inspect.Signature, model: Any) -> str:
+def _explain_keyword(function: str, unknown: str, value: Any, signature: inspect.Signature, model: Any) -> str:
     """Return what to write in place of a keyword that a function does not know."""
     from variflow import models
 
@@ -77,26 +77,26 @@ def _hint(function: str, unknown: str, value: Any, signature: inspect.Signature,
     setting = f"{unknown}={value!r}" if isinstance(value, str | int | float) else f"{unknown}=..."
     if "model" in signature.parameters:
         name = model if isinstance(model, str) else getattr(model, "name", "")
-        if name in models.names() and unknown in _settings(name):
-            return f"{problem}: it is a setting of the model, so pass {_call(name, setting)}"
+        if name in models.names() and unknown in _list_settings(name):
+            return f"{problem}: it is a setting of the model, so pass {_write_call(name, setting)}"
         if unknown in {field.name for field in fields(models.Model)}:
             base = f"models.get({model!r})" if isinstance(model, str) else "model"
             made = (
                 f"variflow.Model(energy, {setting})" if callable(model) else f"dataclasses.replace({base}, {setting})"
             )
             return f"{problem}: it is a field of the model, so pass {made}"
-        having = [_call(other, setting) for other in models.names() if unknown in _settings(other)]
+        having = [_write_call(other, setting) for other in models.names() if unknown in _list_settings(other)]
         if having:
             return f"{problem}: it is a setting of some models, such as {having[0]}"
     known = list(signature.parameters)
     return f"{problem}, wanted one of {', '.join(known)}{suggest(unknown, known)}"
 
 
-def _settings(name: str) -> Iterable[str]:
+def _list_settings(name: str) -> Iterable[str]:
     from variflow import models
 
     return inspect.signature(models.builder(name)).parameters
 
 
-def _call(name: str, setting: str) -> str:
+def _write_call(name: str, setting: str) -> str:
     return f"models.{name.replace('-', '_')}({setting})"

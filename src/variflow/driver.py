@@ -1,4 +1,4 @@
-"""The driver: coarse to fine, linearise, minimise, add; then filter and hand the flow to the next level."""
+"""Estimate the flow from coarse to fine: at each level linearise, minimise, add the increment, and filter."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from variflow.start.from_model import FromModel
 from variflow.start.start import Initialiser, Start
 from variflow.state import EnergyRecord, State
 
-# Occlusion is estimated within an estimate at the level nearest to this size.
+# An estimate finds what is occluded at the level nearest to this size, relative to the frames.
 _OCCLUSION_SCALE = 0.5
-# An energy that rises in more than this part of the solves is worth a warning.
+# Warn if the energy rises in more than this share of the solves.
 _MANY = 0.25
 
 
@@ -60,28 +60,29 @@ def estimate(
     ----------
     frame0, frame1 : array
         ``(H, W)`` gray or ``(H, W, C)`` with at most 16 channels, of one size; any real type and range. Pixels that are
-        NaN, infinite or masked (`numpy.ma`) are missing: they exert no force and the flow there comes from around them.
+        NaN, infinite or masked (`numpy.ma`) are missing: they add nothing to the data term, and the flow there follows
+        its surroundings.
     model : str, Model or callable
         A name (`variflow.models.names`), a `Model`, or an energy ``energy(d, at) -> scalar`` of your own, which is
         then minimised by L-BFGS, 100 steps a warp, on a pyramid of factor 0.5.
     init : (H, W, 2) array or Matches, optional
-        A flow to start from, in pixels of the frames, unknown where it is NaN or more than four frames long; by
-        default as the model's `start` says. It is resampled to the coarsest level, so it guides large motion; its
-        details are found anew. Matches start the estimate at a quarter of the size, so that they guide the motion of
-        small things too.
+        A flow to start from, in pixels of the frames. It is unknown where it is not finite or longer than four times
+        the larger side of the frames. It is resampled to the coarsest level, so it guides large motion; the details are
+        found anew. Matches start the estimate at a quarter of the size, so they guide the motion of small things too.
+        By default the `start` of the model decides.
     mask : (H, W) bool array or a pair of them, optional
-        True where a pixel is usable; one mask is for both frames, and a pair has one for each, or None.
+        True where a pixel is usable. One mask is for both frames; a pair has one for each frame, or None.
     weights : (H, W) array or a pair of them, optional
-        How much each pixel counts in the data term, from 0 to a million; one array is for the first frame, and a pair
-        has one for each, or None: the weights of a pixel and of its target are multiplied. Terms of the library apply
-        them; an energy function of your own multiplies by ``at.weights``.
+        How much each pixel counts in the data term, from 0 to a million. One array is for the first frame; a pair has
+        one for each frame, or None. The weight of a pixel is multiplied by the weight of its target. Terms of the
+        library apply the weights; an energy function of your own must multiply by ``at.weights``.
     intensity_range : (low, high), optional
-        Intensities that become 0 and 1, where the constants of models are defined. By default the 0.1 and 99.9
-        percentile of both frames together, so that the unit of intensity does not matter.
+        The intensities that become 0 and 1; the constants of models refer to that range. By default the 0.1 and 99.9
+        percentiles of both frames together, so the unit of intensity does not matter.
     verbose : bool
         Print a line after each warp.
     callback : callable, optional
-        Called with the `State` after each warp; when it returns what is true, as True or 1, the estimate ends there.
+        Called with the `State` after each warp. The estimate ends there if it returns a true value, such as True or 1.
 
     Returns
     -------
@@ -91,7 +92,7 @@ def estimate(
     Raises
     ------
     TypeError, ValueError
-        If an argument cannot be right, naming it; if the energy does not return one finite float.
+        If an argument is wrong; the message names it. Also if the energy does not return one finite float.
     MemoryError
         If the model's solver stores a dense Hessian too large for these frames.
 
@@ -125,8 +126,8 @@ def iterate(
 ) -> Iterator[State]:
     """Estimate a flow step by step: return an iterator over the states after each warp.
 
-    The parameters are those of `estimate`, which runs it to its end. Arguments are checked at once, not at the first
-    step.
+    The parameters are those of `estimate`, which runs this iterator to its end. They are checked at the call, not at
+    the first step.
 
     Yields
     ------
@@ -161,7 +162,7 @@ def _pose_problem(
 
 
 def _choose_initialiser(init: Any) -> Initialiser:
-    """Return what an `init` says about where to start."""
+    """Return the initialiser that an `init` asks for."""
     if init is None:
         return FromModel()
     return FromMatches(init) if isinstance(init, Matches) else FromFlow(as_flow(init, "init"))
@@ -220,7 +221,7 @@ def _is_true(answer: Any) -> bool:
         answer.close()
         raise TypeError("callback is an async function, which nobody awaits here, wanted an ordinary one")
     try:
-        if getattr(answer, "size", 1) == 1:  # NumPy may still take an empty array for false
+        if getattr(answer, "size", 1) == 1:  # some versions of NumPy take an empty array as false
             return bool(answer)
     except (TypeError, ValueError):
         pass
@@ -228,7 +229,7 @@ def _is_true(answer: Any) -> bool:
 
 
 def iterate_problem(problem: Problem, initialiser: Initialiser) -> Iterator[State]:
-    """Estimate step by step, as `iterate` does, a problem of frames that were checked."""
+    """Solve a problem step by step, as `iterate` does; its frames have been checked."""
     problem, instead = problem.with_solver()
     start = initialiser.start(problem)
     problem.check_slope(start.level, start.planes)
@@ -243,13 +244,13 @@ def _coarse_to_fine(
     index, flow, begins = start.level, start.planes, True
     watched = model.light == "same"
     occlusion = None
-    rises: list[tuple[int, str]] = []  # at each warp, its level and why its increment was dropped
+    rises: list[tuple[int, str]] = []  # for each warp its level, and why the energy rose; empty if it did not
     while index >= min(model.finest, start.level):
         flow = resample_flow(flow, problem.levels[index].shape)
         if model.light == "matched":
             problem = match_light(problem, index, flow, begins=begins)
         elif watched and (remark := watch_light(problem, index, flow, begins=begins)):
-            remarks, watched = (*remarks, remark), False  # a person is told once
+            remarks, watched = (*remarks, remark), False  # one warning is enough
         level = problem.levels[index] if occlusion is None else mask_occluded(problem.levels[index], occlusion)
         energy = problem.energy_at(index)
         state = None
@@ -269,7 +270,7 @@ def _coarse_to_fine(
             rises.append((index, minimum.rose))
             yield State(index, warp, flow, minimum, failure, instead, remarks, problem.light)
             if failure:
-                warn(f"the estimate {failure}; the flow is the one of before")
+                warn(f"the estimate {failure}; the flow is that of the warp before")
                 return
         if model.occlusion == "estimated" and index == nearest(problem.levels, _OCCLUSION_SCALE) > model.finest:
             occlusion = _estimate_occlusion(problem, level, flow)
@@ -288,7 +289,7 @@ def _warn_of_rising_energy(rises: list[tuple[int, str]]) -> None:
 
 
 def _estimate_occlusion(problem: Problem, level: Level, flow: tuple[Planes, Planes]) -> NDArray[np.bool_]:
-    """Return what is occluded at a level: estimate the way back down to it, and go there and back."""
+    """Return what is occluded at a level: estimate the backward flow down to that level, and compare both flows."""
     forward = np.stack(flow, axis=2)
     with mute_warnings():
         states = iterate_problem(problem.reverse(forward), FromInverse(forward))
@@ -297,6 +298,7 @@ def _estimate_occlusion(problem: Problem, level: Level, flow: tuple[Planes, Plan
 
 
 def _limit(minimum: Minimum, limit: float) -> tuple[Planes, Planes]:
+    """Return the flow found, with the components of its increment cut off at a limit in pixels."""
     if limit == math.inf:
         return minimum.flow
     u, v = (

@@ -34,9 +34,9 @@ Filter = Callable[[tuple[Planes, Planes], "Linearisation"], tuple[Planes, Planes
 def apply_filter(
     function: Filter, flow: tuple[Planes, Planes], at: LevelLinearisation, where: str
 ) -> tuple[Planes, Planes]:
-    """Return the flow as a filter returns it; `where` says in errors which level it is.
+    """Filter the flow and check what the filter returned; `where` names the level in errors.
 
-    One of a person's own gets copies, into which it may write, and may return any two planes of finite numbers.
+    A filter that a user wrote gets copies, so it may write into them. It may return any two planes of finite numbers.
 
     Raises
     ------
@@ -72,8 +72,8 @@ def apply_filter(
 def median(flow: tuple[Planes, Planes], size: Literal[3, 5]) -> tuple[Planes, Planes]:
     """Take the median of each component over a window of `size` x `size` pixels, the border replicated.
 
-    It removes outliers and sharpens motion edges; why it belongs to a model as much as its penalties do is shown by
-    Sun, Roth and Black, Secrets of optical flow estimation and their principles, CVPR 2010.
+    It removes outliers and sharpens motion edges. Sun, Roth and Black (Secrets of optical flow estimation and their
+    principles, CVPR 2010) show why it is as much a part of a model as the penalties are.
 
     Examples
     --------
@@ -119,15 +119,15 @@ class Median:
 class WeightedMedian:
     """A weighted median near motion edges, a plain one elsewhere.
 
-    Near its edges the flow at a pixel becomes the median of a large window in which those neighbours count that are
-    near, that look alike (``at.guide``), and that are visible in the second frame. So motion edges move to the image
-    edges. Where they are is seen in the plainly filtered flow; what is weighed is the flow as it came.
+    Near a motion edge the flow at a pixel becomes the weighted median over a large window. Neighbours count more if
+    they are near, look alike (``at.guide``) and are visible in the second frame. So motion edges move to image edges.
+    The motion edges are found in the flow after a plain median; the weighted median takes the flow before it.
 
     Parameters
     ----------
     window : int
-        Side of the window in pixels, odd; typically 9 to 21. Larger corrects edges that lie farther off, and costs
-        its square.
+        Side of the window in pixels, odd; typically 9 to 21. A larger window corrects edges that lie farther off; the
+        time grows with the square of its side.
     spatial : float
         Standard deviation in pixels of the weight by distance; typically half the window. Larger trusts far
         neighbours more.
@@ -135,25 +135,25 @@ class WeightedMedian:
         Standard deviation of the weight by colour, in the unit of ``at.guide``, CIE Lab; typically 2 to 7. Smaller
         separates surfaces that look more alike, and is more easily misled by texture.
     step : {1, 2, 3}
-        1 weighs every pixel of the window; 2 about a quarter of them, spread evenly, at a third of the time; 3 a ninth,
-        at a fifth of it. They lie evenly around the centre if the window is larger than a multiple of the step by 1.
+        1 weighs every pixel of the window; 2 about a quarter of them, in a third of the time; 3 a ninth, in a fifth of
+        the time. The pixels lie evenly around the centre if the window is larger than a multiple of the step by 1.
     edge : float
         A motion edge has a gradient of the flow above this, in pixels per pixel; typically 0.1 to 0.5. Smaller filters
         more pixels.
     ratio : float
         A motion edge has a gradient above this many times its mean over the window; typically 2 to 4. Larger protects
-        smooth motion with strong gradients, as that of fluids; 0 protects nothing.
+        smooth motion with strong gradients, such as that of fluids; 0 protects nothing.
     dilation : int
         How far around an edge the flow is filtered, in pixels; typically 3 to 7.
     size : {3, 5}
         Window of the plain median elsewhere.
     divergence : float
-        A neighbour counts less where the flow converges, because there one surface covers another: standard deviation
-        of that weight in pixels per pixel; typically 0.2 to 0.5. Smaller discounts more.
+        A neighbour counts less where the flow converges, because one surface covers another there. This is the standard
+        deviation of that weight, in pixels per pixel; typically 0.2 to 0.5. Smaller discounts more.
     difference, mismatch : float
-        A neighbour counts less where the frames do not match: standard deviations of that weight by the temporal
-        difference, where the frames' range is [0, 1], and by ``at.mismatch``, in pixels; typically 0.02 to 0.1 and 0.2
-        to 1. Smaller discounts more.
+        A neighbour counts less where the frames do not match. These are the standard deviations of that weight: by the
+        temporal difference, in frames with range [0, 1], typically 0.02 to 0.1; and by ``at.mismatch`` in pixels,
+        typically 0.2 to 1. Smaller discounts more.
 
     References
     ----------
@@ -203,7 +203,7 @@ class WeightedMedian:
         )
 
     def __call__(self, flow: tuple[Planes, Planes], at: Linearisation) -> tuple[Planes, Planes]:
-        """Return the filtered flow; of `at`, ``guide``, ``It`` and ``mismatch`` are used."""
+        """Return the filtered flow; it uses ``guide``, ``It`` and ``mismatch`` of `at`."""
         planes = stack([as_single(plane, "flow", file=FLOWS) for plane in flow])
         plain = _core.median(planes, self.size)
         edges = _core.motion_edges(plain, self.edge, self.ratio, self.window, self.dilation)

@@ -1,4 +1,4 @@
-"""See to the light while an estimate goes from coarse to fine: match it, or tell a person that it differs."""
+"""Handle changes of light while an estimate goes from coarse to fine: match the light, or warn that it differs."""
 
 from __future__ import annotations
 
@@ -15,30 +15,33 @@ from variflow.linearisation.light import light_change, light_differs
 from variflow.problem import Problem
 from variflow.solve.taking_apart import flat
 
-# Light is matched on levels of at most so many pixels; larger ones keep the light that was found.
+# Light is matched on levels of at most this many pixels; larger levels keep the light that was found.
 _LARGEST_MATCHED = 20_000
-# And it is watched on levels of at most so many: that takes next to no time.
+# Light is watched on levels of at most this many pixels, where that takes next to no time.
 _LARGEST_WATCHED = 5_000
 
-# It is told where the light changes by more than this, where the frames' range is [0, 1], and a gain and an offset
-# leave at most such a share of the difference: if nothing but the brightness is compared, and if gradients are as well,
-# which forgive small changes. Frames in steady light, of any of the public data sets, are far from it.
+# Warn if the light changes by more than the first number, in frames with range [0, 1], and a gain and an offset leave
+# at most the second number, a share of the difference. The first limits are for energies that compare brightness alone.
+# The second are for energies that compare gradients as well, which forgive small changes. Pairs of the public data sets
+# in steady light stay far from these limits.
 _OF_BRIGHTNESS = ((4 / 255, 0.35), (12 / 255, 0.5))
 _OF_MORE = ((12 / 255, 0.2),)
 
-# The smallest and the largest gain that is looked for: what cannot be matched is to be told all the more.
+# The smallest and the largest gain that is looked for. The range is wider than that of gains that can be matched,
+# because light that cannot be matched needs a warning most.
 _GAINS = (0.2, 5.0)
-# One frame is the negative of the other if, shifted so that they look least alike, their correlation is below this, and
-# if where they look most alike it is less than such a part of that: stripes do both. The public data sets are far from
-# it, and as far on the other side if one frame is inverted. Fewer pixels say nothing.
+# One frame is the negative of the other if two things hold. At the shift where they look least alike, their correlation
+# is below `_OPPOSITE`. At the shift where they look most alike, it is less than `_ALIKE` times the size of that one:
+# stripes fail this test. Pairs of the public data sets are far from both limits, and as far on the other side if one
+# frame is inverted. Frames of fewer than `_FEWEST` pixels are not tested.
 _OPPOSITE, _ALIKE, _FEWEST = -0.5, 0.8, 100
 
 
 def match_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, begins: bool) -> Problem:
-    """Return the problem for going on at a level with this flow: as it is, or in matched light.
+    """Return the problem for the next level, as it is or in matched light; `flow` is the flow so far.
 
-    The light is looked at where the estimate `begins` and on small levels, until it is found to differ; then it is
-    measured, and once more with the better flow of the largest of the small levels.
+    The light is checked where the estimate `begins` and on small levels, until it is found to differ. Then it is
+    measured. It is measured once more at the largest of the small levels, where the flow is better.
     """
     levels = problem.levels
     small = math.prod(levels[index].shape) <= _LARGEST_MATCHED
@@ -53,8 +56,8 @@ def match_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, be
 
 
 def watch_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, begins: bool) -> str:
-    """Warn if the light differs at a level and the model takes it as the same; return what was said, or nothing."""
-    forgiven = forgiven_changes(problem.model.energy)
+    """Warn if the light differs at a level and the model does not expect that; return the warning, or an empty text."""
+    forgiven = find_forgiven_changes(problem.model.energy)
     level = problem.levels[index]
     if forgiven is None or not (begins or math.prod(level.shape) <= _LARGEST_WATCHED):
         return ""
@@ -64,7 +67,7 @@ def watch_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, be
     also = "as this model does with" if forgiven == _OF_MORE else "brox forgives small changes, more with"
     remark = (
         f"the light differs between the frames, by up to {100 * change:.0f} % of their range, and "
-        f"{problem.model.name or 'the model'} takes it as the same: the flow may be far off. fast and balanced "
+        f"{problem.model.name or 'the model'} assumes that it is the same: the flow may be far off. fast and balanced "
         f'find the light; {also} light="matched"'
     )
     warn(remark)
@@ -72,15 +75,15 @@ def watch_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, be
 
 
 def warn_of_negatives(problem: Problem) -> list[str]:
-    """Warn if one frame shows bright what the other shows dark; return what was said."""
+    """Warn if one frame shows bright what the other shows dark; return the warnings."""
     coarsest, names = problem.levels[-1], problem.images.names
-    if forgiven_changes(problem.model.energy) is None:
+    if find_forgiven_changes(problem.model.energy) is None:
         return []
     if not are_negatives(coarsest.frame0.planes, coarsest.frame1.planes):
         return []
     remark = (
-        f"{names[1]} looks like the negative of {names[0]}, dark where that is bright: the flow may be far off; give "
-        "both in one sense"
+        f"{names[1]} looks like the negative of {names[0]}, dark where that is bright: the flow may be far off; "
+        "invert one of them"
     )
     warn(remark)
     return [remark]
@@ -89,7 +92,7 @@ def warn_of_negatives(problem: Problem) -> list[str]:
 def are_negatives(first: Planes, second: Planes) -> bool:
     """Return whether one of two frames, (C, H, W), shows bright what the other shows dark, wherever things moved.
 
-    They are compared at all shifts, once as if repeated around themselves, and once where they overlap.
+    The frames are compared at all shifts: once as if they were periodic, and once where they overlap.
     """
     height, width = first.shape[1:]
     if height * width < _FEWEST:
@@ -105,10 +108,10 @@ def are_negatives(first: Planes, second: Planes) -> bool:
     return least < _OPPOSITE * power and most < -_ALIKE * least
 
 
-def forgiven_changes(energy: Energy) -> tuple[tuple[float, float], ...] | None:
-    """Return which changes of light an energy does not forgive, and what share of each may be unexplained; or None.
+def find_forgiven_changes(energy: Energy) -> tuple[tuple[float, float], ...] | None:
+    """Return the changes of light that an energy forgives, each with the share that may be unexplained; or None.
 
-    Of what a person wrote nothing is known.
+    None means that nothing can be said, as of an energy that a user wrote.
     """
     terms = [term for term, factor in flat(energy, 1.0) if isinstance(term, DataTerm) and factor * term.weight != 0]
     of_brightness = [type(term) is BrightnessConstancy for term in terms]

@@ -1,4 +1,4 @@
-"""What a model is: an energy, the solver that minimises it, and the schedule around both."""
+"""A model: an energy, the solver that minimises it, and the schedule around both."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Model:
     steps : int
         The most steps of the solver per warp; typically 20 to 500.
     warps : int or tuple of int
-        How often the frames are linearised anew per level; typically 1 to 10. More follow larger motions and remove
-        the error of linearising. A tuple holds the number for the finest level that is solved, the next, and so on;
-        its last one is that of all coarser levels.
+        How often the frames are linearised at each level; typically 1 to 10. More warps follow larger motion and remove
+        the error of linearising. A tuple gives the number for the finest level that is solved, for the next coarser
+        one, and so on; its last number is for all coarser levels.
     limit : float
-        The most that a component of the flow may change in one warp, in pixels; infinite is no limit, and typical is
-        0.5 to 2. The linearised frames are not to be trusted further; a small limit keeps warps from swinging to and
-        fro where nothing matches, as in occlusions.
+        The most that a component of the flow may change in one warp, in pixels; typically 0.5 to 2, and infinite for no
+        limit. Beyond it the linearised frames cannot be trusted. A small limit keeps the flow from swinging to and fro
+        between warps where nothing matches, as in occlusions.
     derivative : {"average", "first", "second", "warped"}
         Where spatial derivatives are taken: of the first frame, the second as it is, the second warped, or the
         average of the first and the warped, which is the most accurate.
@@ -59,30 +59,31 @@ class Model:
     channels : {"all", "gray"}
         What the data terms see of frames with several channels.
     start : {"zero", "matches"}
-        What the coarsest flow is. With ``"matches"``, frames whose parts move far against each other are matched
-        first (`variflow.match`), and the estimate starts at a quarter of the size from what they suggest; it takes
-        longer where motion is large, and finds small things that move far. Otherwise it starts from zero.
+        Where the estimate starts. With ``"zero"`` it starts from zero flow at the coarsest level. With ``"matches"``,
+        frames whose parts move far against each other are matched first (`variflow.match`), and the estimate starts
+        from the matches at a quarter of the size. This takes longer where motion is large, and finds small things that
+        move far.
     light : {"same", "matched"}
-        Whether the light may differ between the frames. With ``"matched"``, the second frame's intensities are brought
-        to the first one's by a gain and an offset of each channel, if these explain most of the difference, and what
-        one frame shows saturated is cut off in both (see `variflow.lighting`). In light that does not change, the flow
+        Whether the light may differ between the frames. With ``"matched"``, a gain and an offset of each channel bring
+        the second frame's intensities to those of the first, if they explain most of the difference; intensities that
+        one frame shows saturated are cut off in both (see `variflow.lighting`). In light that does not change, the flow
         is exactly that of ``"same"``.
     noise : {"ignored", "estimated"}
-        Whether data terms with a `normalisation` reckon with noise. With ``"estimated"``, its standard deviation is
-        found where the frames show little else, and takes the place of the normalisation zeta where it is more: image
-        gradients that may be noise count for less. Frames without visible noise have the flow of ``"ignored"``.
+        Whether data terms with a `normalisation` allow for noise. With ``"estimated"``, the standard deviation of the
+        noise is measured where the frames show little else. It replaces the normalisation zeta where it is larger, so
+        that image gradients that may be noise count less. Frames without visible noise have the flow of ``"ignored"``.
     occlusion : {"unknown", "estimated"}
-        Whether the data terms know what the second frame does not show. With ``"estimated"``, the way back is estimated
-        as well once half the size is reached, and at finer levels what is occluded (see `Result.occlusion`) counts for
-        nothing in the data terms: its flow comes from around. Motion edges are more accurate, in a fifth to a third
-        more time.
+        Whether the data terms leave out what the second frame does not show. With ``"estimated"``, the backward flow is
+        estimated too, once half the size is reached. At finer levels, points that are occluded (see `Result.occlusion`)
+        count nothing in the data terms, and their flow follows their surroundings. Motion edges are more accurate, for
+        a fifth to a third more time.
     name : str
-        What the model is called.
+        Name of the model.
 
     Raises
     ------
     TypeError, ValueError
-        If a field cannot be right, naming it.
+        If a field is wrong; the message names it.
 
     Examples
     --------
@@ -120,7 +121,7 @@ class Model:
             general.as_minimiser(self.solver)
         for field, least in (("steps", 1), ("coarsest", 1), ("finest", 0)):
             keep(self, **{field: check_whole(field, getattr(self, field), least)})
-        keep(self, warps=_checked_warps(self.warps))
+        keep(self, warps=_check_warps(self.warps))
         choices: dict[str, tuple[Any, ...]] = {
             "derivative": DERIVATIVES,
             "interpolation": INTERPOLATIONS,
@@ -164,7 +165,7 @@ def _check_function(name: str, value: Any, wanted: str) -> None:
         raise TypeError(f"{name} takes {signature}, wanted a function {wanted}") from None
 
 
-def _checked_warps(warps: Any) -> int | tuple[int, ...]:
+def _check_warps(warps: Any) -> int | tuple[int, ...]:
     counts = warps if isinstance(warps, tuple) else (warps,)
     try:
         checked = tuple(check_whole("warps", count, 1) for count in counts or (0,))

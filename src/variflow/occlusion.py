@@ -1,7 +1,8 @@
-"""Tell from the way there and back what the second frame does not show, and what to trust.
+"""Find occlusion and confidence from the forward and the backward flow.
 
-A point that both frames show returns, along the flow and the backward flow, to where it began. How far it misses says
-how far the flow may be wrong; where it misses and the frames do not match either, it is occluded.
+A point that both frames show comes back to where it began when it follows the flow and then the backward flow. The
+distance by which it misses tells how wrong the flow may be. A point is occluded if it misses and the frames do not
+match there.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from variflow.linearisation.level import inside
 
 Flow = NDArray[np.float32]
 
-# A miss is forgiven where its square is below a share of the squared motions, there and back, plus some square pixels
+# A miss is tolerated if its square is below a share of the squared motions, forward and back, plus some square pixels
 # (Sundaram et al., below).
 _RELATIVE, _ABSOLUTE = 0.01, 0.5
-# That is so where the gradients match to `_MATCH` pixels; `_LEAST` pixels are added to each mismatch. A miss is
-# forgiven less where they match worse, and more where they match better. Fitted by benchmarks/fit_occlusion.py.
+# This holds where the mismatch of the gradients plus `_LEAST` is `_MATCH` pixels. The tolerance is smaller where they
+# match worse, and larger where they match better. Fitted by benchmarks/fit_occlusion.py.
 _MATCH, _LEAST = 1.2, 0.05
 
-# The probability of an error below a pixel is 1/2 where points miss by `_EVEN` pixels, averaged by a Gaussian of
-# `_AVERAGED` pixels, and its odds fall with this power of the miss. Fitted to errors on Middlebury, Sintel, KITTI and
-# FlyingChairs, by benchmarks/fit_occlusion.py.
+# The distance by which points miss is averaged by a Gaussian of `_AVERAGED` pixels. Where it is `_EVEN` pixels, the
+# probability of an error below a pixel is 1/2. Its odds fall with the power `_POWER` of the distance. Fitted to errors
+# on Middlebury, Sintel, KITTI and FlyingChairs, by benchmarks/fit_occlusion.py.
 _EVEN, _AVERAGED, _POWER = 0.67, 2.0, 1.4
-# Where there was nothing to compare, this share of it is left: a guess on the safe side.
+# Confidence is multiplied by this where there is nothing to compare: a guess on the safe side.
 _BLIND = 0.5
 
 
@@ -63,7 +64,7 @@ def find_occlusion(flow: Flow, backward: Flow, comparison: Comparison) -> NDArra
 
 
 def mask_occluded(level: Level, occlusion: NDArray[np.bool_]) -> Level:
-    """Return a level where the data at what is occluded, seen at any size, count nothing."""
+    """Return a level whose data count nothing where a point is occluded; `occlusion` may have any size."""
     if not occlusion.any():
         return level
     first = level.frame0
@@ -71,8 +72,8 @@ def mask_occluded(level: Level, occlusion: NDArray[np.bool_]) -> Level:
     return replace(level, frame0=Frame(first.planes, first.valid, first.weights * visible))
 
 
-def confidence(flow: Flow, backward: Flow, comparison: Comparison) -> NDArray[np.float32]:
-    """Return the probability, roughly, that the flow is right within a pixel, ``(H, W)`` from 0 to 1.
+def estimate_confidence(flow: Flow, backward: Flow, comparison: Comparison) -> NDArray[np.float32]:
+    """Return roughly the probability that the flow is right to within a pixel, ``(H, W)`` from 0 to 1.
 
     Parameters
     ----------

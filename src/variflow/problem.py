@@ -24,7 +24,7 @@ from variflow.linearisation.level import LevelLinearisation, linearise
 from variflow.model import Model
 from variflow.solve.minimum import NativeSolver
 
-# The way back starts near its end: this share of the warps is enough.
+# The backward estimate starts from a flow that is nearly right, so this share of the warps is enough.
 _SHARE_OF_WARPS = 1 / 3
 
 
@@ -35,11 +35,11 @@ class Problem(Brief):
     Attributes
     ----------
     images : Images
-        The frames as they came, checked.
+        The frames as given, checked.
     model : Model
         What is minimised, and how.
     light : Light, optional
-        How the light of the frames differs; they are compared in that of the first.
+        How the light of the frames differs. They are compared in the light of the first frame.
     prepared : (Frames, list of Level), optional
         The frames in a common unit and their pyramid, if they are known already.
     """
@@ -70,7 +70,7 @@ class Problem(Brief):
         )
 
     def energy_at(self, index: int) -> Energy:
-        """Return the energy at a level; arrays that it holds of the frames' size are brought to that of the level."""
+        """Return the energy at a level; arrays of the frames' size that it holds are resized to the level."""
         return bring_to_level(self.model.energy, [level.shape for level in self.levels], index)
 
     def compare(self, flow: NDArray[np.float32]) -> Comparison:
@@ -82,21 +82,21 @@ class Problem(Brief):
         return Comparison.around(self.linearise(finest, (u, v)))
 
     def with_solver(self) -> tuple[Problem, str]:
-        """Return the problem with a solver that can minimise its energy, and why that is not the model's, if not.
+        """Return the problem with a solver that can minimise its energy, and why, if it is not the model's solver.
 
         Raises
         ------
         TypeError, ValueError, MemoryError
             Before any work, if the energy cannot be minimised.
         """
-        self.energy_at(0)  # which looks at the arrays that it holds
+        self.energy_at(0)  # raises an error if an array that it holds has a wrong size
         if self.model.occlusion == "estimated":
             check_reversible(self.model.energy, self.levels[0])
         solver, instead = solve.choose_solver(self.model.energy, self.model.solver, self._at_rest())
         return (self._with_model(replace(self.model, solver=solver)) if instead else self), instead
 
     def check_slope(self, index: int, flow: tuple[Planes, Planes]) -> None:
-        """Raise ValueError if an energy that is differentiated has no slope to follow around a flow at a level."""
+        """Raise ValueError if a general solver finds no slope to follow, around a flow at a level."""
         if isinstance(self.model.solver, NativeSolver):
             return
         from variflow.solve.checking import check_slope  # which imports JAX
@@ -105,18 +105,18 @@ class Problem(Brief):
         check_slope(start, (self.energy_at(0), self._at_rest()))
 
     def with_light(self, light: Light) -> Problem:
-        """Return the problem with the frames as a light shows them."""
+        """Return the problem with the light of its frames matched."""
         return replace(self, light=light, prepared=None)
 
     def without_prepared(self) -> Problem:
-        """Return the problem without what was made of its frames, which can be made again."""
+        """Return the problem as it was posed, without what was computed of its frames and their light."""
         return replace(self, light=None, prepared=None)
 
     def reverse(self, flow: NDArray[np.float32]) -> Problem:
-        """Return the problem of the way back, given the flow ``(h, w, 2)`` of the way there, of any size.
+        """Return the problem from the second frame to the first, given the forward flow ``(h, w, 2)`` of any size.
 
-        The frames are swapped and the energy is turned round. A third of the warps are enough, from a start that is
-        nearly right.
+        The frames are swapped and the energy is reversed. A third of the warps is enough, because the start is nearly
+        right.
         """
         warps = tuple(math.ceil(_SHARE_OF_WARPS * count) for count in np.atleast_1d(self.model.warps).tolist())
         back = Problem(self.images.swap(), replace(self.model, warps=warps, occlusion="unknown"))
@@ -125,20 +125,20 @@ class Problem(Brief):
         return back._with_model(replace(back.model, energy=reverse_energy(back.model.energy, forward, finest)))
 
     def next_in_video(self, images: Images) -> Problem:
-        """Return the problem of the next two frames of a video, the first of which is the second of this problem.
+        """Return the problem of the next pair of a video, whose first frame is the second frame of this problem.
 
-        What this problem has of that frame is taken from there.
+        What was prepared of that frame is used again.
         """
         frames = images.prepared(self.model.channels, first=self.frames.second)
         return Problem(images, self.model, prepared=(frames, self._pyramid(frames, before=self.levels)))
 
     def _at_rest(self) -> LevelLinearisation:
-        """Return the linearisation of the finest level around no motion."""
+        """Return the linearisation of the finest level around zero flow."""
         still = np.zeros(self.levels[0].shape, np.float32)
         return self.linearise(self.levels[0], (still, still))
 
     def _with_model(self, model: Model) -> Problem:
-        """Return the problem with a model that differs in what is minimised and how, and not in the pyramid."""
+        """Return the problem with another model, which must have the same pyramid."""
         return replace(self, model=model, prepared=(self.frames, self.levels))
 
     def _pyramid(self, frames: Frames, before: list[Level] | None = None) -> list[Level]:

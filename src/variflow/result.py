@@ -1,4 +1,4 @@
-"""What an estimate returns: the flow, and what can be computed from it when it is asked for."""
+"""The result of an estimate: the flow, and what is computed from it on demand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from variflow.base.errors import mute_warnings
 from variflow.frames.light import Light
 from variflow.linearisation.comparison import Comparison
 from variflow.model import Model
-from variflow.occlusion import confidence, find_occlusion
+from variflow.occlusion import estimate_confidence, find_occlusion
 from variflow.problem import Problem
 from variflow.start.from_inverse import FromInverse
 from variflow.start.start import Initialiser
@@ -34,13 +34,15 @@ class Result:
     flow : (H, W, 2) float32
         ``(u, v)`` in pixels from the first frame to the second, u to the right and v down; finite everywhere.
     reason : str
-        Why the estimate ended, whether the solver met its tolerances, and if another than the model's was used, why.
+        Why the estimate ended, and whether the solver met its tolerances. If another solver than the model's was used,
+        why.
     converged : bool
-        Whether the last warp shows that more of them would hardly change the flow: it moved at most 5 % of the pixels
-        by more than 0.1 pixel, before the filter; the solver came to rest; and the estimate was not stopped. A general
-        solver has come to rest if the energy did not rise, does not fall further along the increment, and fell by less
-        than a thousandth in the last half of its steps, or met its tolerance. A native solver takes a fixed number of
-        sweeps, and only the increment tells. Models with few warps, made for speed, mostly end before: no fault.
+        Whether more warps would hardly change the flow. It is True if the last warp moved at most 5 % of the pixels by
+        more than 0.1 pixel before the filter, the solver came to rest, and the estimate was not stopped. A general
+        solver has come to rest if the energy did not rise and does not fall further along the increment, and if it fell
+        by less than a thousandth in the last half of its steps or met its tolerance. A native solver takes a fixed
+        number of sweeps, so the increment alone decides. Models with few warps, made for speed, mostly end before they
+        converge; that is no fault.
     model : Model
         What computed it.
     """
@@ -74,8 +76,8 @@ class Result:
     def energies(self) -> list[EnergyRecord]:
         """The energy at each warp, coarse to fine.
 
-        A native solver does not need them: where nobody has looked at them on the way (with `verbose`), the estimate
-        is made once more, with the same result, when they are first read.
+        A native solver computes them on the way only if `verbose` was set. Otherwise the estimate is repeated, with the
+        same result, when they are first read.
         """
         if self._energies:
             return self._energies
@@ -86,8 +88,8 @@ class Result:
     def backward(self) -> Flow:
         """The flow from the second frame to the first, ``(H, W, 2)``, finite everywhere.
 
-        It is estimated when first read, from the inverse of the flow on, at somewhat under half the size, with a third
-        of the warps. That takes about half the time of the flow itself.
+        It is estimated when it is first read. The estimate starts from the inverse of the flow, at somewhat under half
+        the size, with a third of the warps. It takes about half the time of the flow itself.
         """
         with mute_warnings():
             *_, state = self._iterate(self._problem.reverse(self.flow), FromInverse(self.flow))
@@ -97,18 +99,19 @@ class Result:
     def occlusion(self) -> NDArray[np.bool_]:
         """Where a point of the first frame is not visible in the second, or lies outside it; ``(H, W)``.
 
-        True where the backward flow does not lead back, the less the worse the frames match.
+        True where the flow leaves the frame, or where flow and backward flow do not lead back to the start. The worse
+        the frames match, the smaller the distance that is tolerated.
         """
         return find_occlusion(self.flow, self.backward, self._comparison)
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
-        """How likely the flow is right within a pixel, ``(H, W)`` from 0 to 1.
+        """How likely the flow is right to within a pixel, ``(H, W)`` from 0 to 1.
 
-        It falls with the distance by which points miss their start when they go forward and back, and is at most 1/2
+        It falls with the distance by which points miss their start when they go forward and back. It is at most 1/2
         where the frames have nothing to compare.
         """
-        return confidence(self.flow, self.backward, self._comparison)
+        return estimate_confidence(self.flow, self.backward, self._comparison)
 
     @cached_property
     def _comparison(self) -> Comparison:
@@ -116,7 +119,7 @@ class Result:
         return seen.compare(self.flow)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the flow to a file, whose extension says in which format (see `variflow.write_flow`)."""
+        """Write the flow to a file; its extension chooses the format (see `variflow.write_flow`)."""
         from variflow.io import write_flow
 
         write_flow(path, self.flow)

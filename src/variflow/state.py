@@ -44,7 +44,7 @@ class EnergyRecord(Brief):
 class State:
     """Where an estimate stands after a warp.
 
-    Its arrays are copies: what is written into them changes nothing in the estimate.
+    Its arrays are copies, so writing into them does not change the estimate.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class State:
     failure : str
         Why the estimate ends here, unfinished; empty if all is well.
     instead : str
-        Why another solver than the model's is used, and which; empty if it is the model's.
+        Which solver is used in place of the model's, and why; empty if it is the model's.
     remarks : tuple of str
         What was wrong with the frames; warnings have said so.
     light : Light, optional
@@ -119,7 +119,10 @@ class State:
         return not self.failure and self._minimum.settled
 
     def resampled(self, shape: tuple[int, int]) -> tuple[Planes, Planes]:
-        """Return the flow so far, ``(u, v)``, brought to another size; of its own size, to be looked at alone."""
+        """Return the flow so far, ``(u, v)``, at a size.
+
+        At its own size this is the estimate's own memory, to be read only.
+        """
         return resample_flow(self._planes, shape)
 
     def at_full_size(self, shape: tuple[int, int]) -> Flow:

@@ -1,4 +1,4 @@
-"""The flow of a video: each frame to the next, where each pair has much from the one before."""
+"""Estimate the flow of a video, from each frame to the next; each pair reuses what it can of the pair before."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from variflow.start.from_pair_before import FromPairBefore
 from variflow.start.start import Initialiser
 from variflow.state import State
 
-# The intensities that become 0 and 1 stay while those of a pair differ from them by at most this part of their range.
+# A pair keeps the intensity range of the pair before while its own differs from it by at most this share.
 _FITS = 0.1
 
 
@@ -36,35 +36,35 @@ def estimate_video(
 ) -> Iterator[Result]:
     """Estimate the flow from each frame of a video to the next.
 
-    It takes less time than `estimate` for each pair: a frame is prepared once, not twice; and where the frames prove
-    that things move on as they did, an estimate goes on at half the size from the flow of the pair before, carried
-    along itself. Where motion changes abruptly, and at a cut, it is that of the pair by itself.
+    This takes less time than `estimate` on each pair. Each frame is prepared once, not twice. Where the frames show
+    that the motion continues, the estimate takes the flow of the pair before, moved along itself, and goes on from
+    there at half the size. Where motion changes abruptly, and at a cut, the flow is that of the pair alone.
 
     Parameters
     ----------
     frames : iterable of arrays
         Two or more, all of one shape, each as for `estimate`: a list, an array ``(T, H, W)`` or ``(T, H, W, C)``, what
-        `variflow.read_frames` opens, or a generator, even one that never ends. A frame is asked for when the result
-        before it has been taken, and copied, so that its memory may be used for the next.
+        `variflow.read_frames` opens, or a generator, even one that never ends. A frame is read when the result before
+        it has been taken. It is copied, so its memory may be reused for the next frame.
     model : str, Model or callable
         As for `estimate`.
     intensity_range : (low, high), optional
-        Intensities that become 0 and 1, where the constants of models are defined. By default the 0.1 and 99.9
-        percentile of the first two frames together, for as long as those of a pair differ from it by less than a tenth
-        of the range; then those of that pair, and so on. (Floats that were whole numbers once have a range for each
-        pair.)
+        The intensities that become 0 and 1; the constants of models refer to that range. By default the 0.1 and 99.9
+        percentiles of the first two frames together. They are kept until those of a pair differ from them by more than
+        a tenth of the range; from there on, the range of that pair is kept. (Floats in equal steps, such as scaled
+        bytes, have a range of their own for each pair.)
 
     Yields
     ------
     Result
-        One for each frame but the first, in order: from frame 0 to 1, from 1 to 2 and so on. The first is that of
+        One for each frame but the first, in order: from frame 0 to 1, from 1 to 2 and so on. The first result equals
         ``estimate(frame0, frame1, model)``. The same frames give the same flows.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument cannot be right, at once; if a frame cannot, when it comes, with its number, from 0; if there
-        are fewer than two.
+        If an argument is wrong: raised at the call. If a frame is wrong: raised when it is read, with its number, from
+        0. Also if there are fewer than two frames.
 
     Examples
     --------
@@ -82,11 +82,11 @@ def estimate_video(
     _refuse_one_frame(frames)
     arrays = iter(frames)
     wanted = None if intensity_range is None else check_range(intensity_range)
-    return _results(arrays, models.get(model), wanted)
+    return _yield_results(arrays, models.get(model), wanted)
 
 
 def _refuse_one_frame(frames: Any) -> None:
-    """Raise ValueError if an array is one frame, not several; what else has a shape may have that of each frame."""
+    """Raise ValueError if an array is one frame, not several; other objects may give the shape of a single frame."""
     shape = getattr(frames, "shape", None)
     if not hasattr(frames, "__array__") or not isinstance(shape, tuple) or len(shape) > count_frame_axes(shape):
         return
@@ -97,7 +97,9 @@ def _refuse_one_frame(frames: Any) -> None:
     )
 
 
-def _results(arrays: Iterator[Any], model: Model, intensity_range: tuple[float, float] | None) -> Iterator[Result]:
+def _yield_results(
+    arrays: Iterator[Any], model: Model, intensity_range: tuple[float, float] | None
+) -> Iterator[Result]:
     problem: Problem | None = None
     initialiser: Initialiser = FromModel()
     frame0: Image | None = None
@@ -105,7 +107,7 @@ def _results(arrays: Iterator[Any], model: Model, intensity_range: tuple[float, 
         frame1 = as_image(array, f"frame {number}")
         if frame0 is not None:
             images = check_frames(frame0, frame1, intensity_range=intensity_range)
-            problem = Problem(images, model) if problem is None else _next(problem, images)
+            problem = Problem(images, model) if problem is None else _pose_next(problem, images)
             last: deque[State] = deque(maxlen=1)
             result = run_to_end(problem, initialiser, callback=last.append)
             initialiser = FromPairBefore.of(last[0], problem.levels) if last else FromModel()
@@ -115,18 +117,18 @@ def _results(arrays: Iterator[Any], model: Model, intensity_range: tuple[float, 
         raise ValueError(f"frames ends after {0 if frame0 is None else 1}, wanted two or more")
 
 
-def _next(before: Problem, images: Images) -> Problem:
-    """Return the problem of the next pair; what that before has of the common frame is taken from there."""
+def _pose_next(before: Problem, images: Images) -> Problem:
+    """Return the problem of the next pair, which reuses what was prepared of the frame that both pairs share."""
     if np.may_share_memory(images.images[0], before.images.images[1]):
-        images = _in_range_of(before.images, images)
+        images = _keep_range(before.images, images)
         if images.intensity_range == before.images.intensity_range:
             return before.next_in_video(images)
-    # Or the intensities of each pair were brought to whole steps of their own.
+    # The range differs, or the intensities were replaced by whole steps or another unit for this pair alone.
     return Problem(images, before.model)
 
 
-def _in_range_of(before: Images, images: Images) -> Images:
-    """Return images with the range of those before, if that fits what they hold."""
+def _keep_range(before: Images, images: Images) -> Images:
+    """Return the images with the intensity range of the pair before, if their own is close to it."""
     kept, own = np.array(before.intensity_range), np.array(images.intensity_range)
     low, high = before.intensity_range
     if images.chosen or not low < high or np.abs(own - kept).max() > _FITS * (high - low):

@@ -1,4 +1,4 @@
-"""Check what came as two frames, and bring both to a common unit."""
+"""Check two frames as given, and bring both to a common unit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from variflow.images.resampling import Planes
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Images(Brief):
-    """Two frames as they came, checked.
+    """Two frames as given, checked.
 
     Attributes
     ----------
@@ -28,13 +28,13 @@ class Images(Brief):
     valids : two (H, W) bool arrays
         Where a pixel is usable; None where all are.
     weights : two (H, W) float32 arrays
-        How much it counts; None where all count 1.
+        How much each pixel counts; None where all count 1.
     intensity_range : (low, high)
         The intensities that become 0 and 1.
     chosen : bool
-        Whether a person said that range.
+        Whether the user gave that range.
     remarks : list of str
-        What was wrong with the frames, and what was done about it; a person was told.
+        What was wrong with the frames, and what was done about it. Each was also a warning.
     names : pair of str
         What errors and warnings call the frames.
     """
@@ -66,7 +66,7 @@ class Images(Brief):
     def prepared(
         self, channels: Literal["all", "gray"] = "all", light: Light | None = None, first: Frame | None = None
     ) -> Frames:
-        """Bring the frames to a common unit; where their light differs, as it shows them.
+        """Bring the frames to a common unit, and to the light of the first frame where `light` is given.
 
         `first` is the first frame in that unit, if it is known already.
         """
@@ -101,7 +101,7 @@ def prepare(
     intensity_range: tuple[float, float] | None = None,
     channels: Literal["all", "gray"] = "all",
 ) -> Frames:
-    """Check both frames and bring them to a common unit: `checked` and `Images.prepared` in one."""
+    """Check both frames and bring them to a common unit: `check_frames` and `Images.prepared` in one."""
     return check_frames(frame0, frame1, mask, weights, intensity_range).prepared(channels)
 
 
@@ -112,16 +112,16 @@ def check_frames(
     weights: Any = None,
     intensity_range: tuple[float, float] | None = None,
 ) -> Images:
-    """Check both frames and what is said of their pixels.
+    """Check both frames, their masks and their weights.
 
     Parameters
     ----------
     frame0, frame1 : array
         ``(H, W)`` or ``(H, W, C)`` with at most 16 channels, any real type, NaN or infinite where missing.
     mask : array or pair of arrays, optional
-        ``(H, W)``, True where a pixel is usable; one for both frames, or a pair.
+        ``(H, W)``, True where a pixel is usable; one for both frames, or one for each.
     weights : array or pair of arrays, optional
-        ``(H, W)``, from 0 to a million; one for the first frame, or a pair for both.
+        ``(H, W)``, from 0 to a million; one for the first frame, or one for each.
     intensity_range : (low, high), optional
         The intensities that become 0 and 1; by default the joint robust range (see `robust_range`).
 
@@ -136,8 +136,8 @@ def check_frames(
         raise ValueError(f"{names[1]} has shape {second.shape}, wanted that of {names[0]}, {first.shape}")
     shape = first.shape[:2]
     images = [first.pixels, second.pixels]
-    usable = list(map(_and, as_mask_pair(mask, shape), (first.known, second.known)))
-    valids = [_valid(*arguments) for arguments in zip(images, usable, names, strict=True)]
+    usable = list(map(_intersect, as_mask_pair(mask, shape), (first.known, second.known)))
+    valids = [_find_valid(*arguments) for arguments in zip(images, usable, names, strict=True)]
     wanted = None if intensity_range is None else check_range(intensity_range)
     images, valids, unit, remarks = bring_to_one_unit(images, valids, wanted, names)
     for remark in remarks:
@@ -147,13 +147,13 @@ def check_frames(
     return Images(images, valids, singles, unit, wanted is not None, remarks, names)
 
 
-def _and(first: NDArray[np.bool_] | None, second: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+def _intersect(first: NDArray[np.bool_] | None, second: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
     if first is None or second is None:
         return second if first is None else first
     return first & second
 
 
-def _valid(image: NDArray[Any], usable: NDArray[Any] | None, name: str) -> NDArray[np.bool_] | None:
+def _find_valid(image: NDArray[Any], usable: NDArray[Any] | None, name: str) -> NDArray[np.bool_] | None:
     """Return which pixels can be used, (H, W), or None if all can."""
     valid = None if usable is None else usable.astype(bool)
     if is_float(image.dtype):
@@ -166,7 +166,7 @@ def _valid(image: NDArray[Any], usable: NDArray[Any] | None, name: str) -> NDArr
 
 
 def check_range(intensity_range: tuple[float, float]) -> tuple[float, float]:
-    """Return what is to become 0 and 1 as floats; raise ValueError if that is no range."""
+    """Return an intensity range as two floats; raise ValueError if it is not a range."""
     try:
         low, high = (float(bound) for bound in intensity_range)
     except (TypeError, ValueError, OverflowError):

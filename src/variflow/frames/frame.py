@@ -1,8 +1,8 @@
-"""One frame, prepared: float32 planes in a common unit, finite everywhere, and which pixels to trust.
+"""A prepared frame: float32 planes in a common unit, finite everywhere, and which pixels are usable.
 
-Both frames are mapped together to [0, 1] by their joint robust range, so the unit of intensity never matters. A
-pixel that is masked out or not finite in any channel is missing: it is filled in smoothly, so that filters near it see
-nothing strange, and marked, so that it exerts no force.
+Both frames are mapped together to [0, 1] by their joint robust range, so the unit of intensity never matters. A pixel
+is missing if it is masked out, or not finite in any channel. It is filled in smoothly, so that filters near it see
+nothing strange, and it is marked, so that it does not count.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from variflow.base.caching import cached_property
 from variflow.images.filling import fill_missing
 from variflow.images.resampling import Planes, smooth
 
-# The normalised intensities are rounded to this grid, a sixteenth of a 16-bit step. Then frames that differ only by
-# the rounding of a change of unit become the same frames, bit for bit, and so do their flows.
+# The normalised intensities are rounded to this grid, a sixteenth of a 16-bit step. Two pairs that differ only by the
+# rounding of a change of unit then become the same to the last bit, and so do their flows.
 _GRID = 2.0**20
 
-# Missing pixels are filled by the average over a Gaussian of so many pixels; a larger one counts as so much of it.
+# Beside valid pixels, a missing pixel takes their average under a Gaussian of `_BESIDE` pixels. The fill from farther
+# away counts with the weight `_SHARE_AROUND`.
 _BESIDE, _SHARE_AROUND = 0.8, 0.01
 
 # The luma of ITU-R BT.601.
 _LUMA = (0.299, 0.587, 0.114)
 
-# What happens to the intensities of a channel before they are normalised.
+# A function of the intensities of a channel that is applied before they are normalised.
 Tone = Callable[[Any, int], NDArray[np.float64]]
 
 
@@ -48,9 +49,9 @@ class Frame(Brief):
     weights : (H, W) float32
         How much each pixel counts in the data term, at least 0.
     share : (H, W) float32, optional
-        Of what each pixel of a coarse level covers, the share that is known.
+        The known share of the area that each pixel of a coarse level covers.
     is_whole : bool
-        Whether it is known that every pixel is usable and counts 1; False is not to know.
+        True if every pixel is known to be usable and to count 1; False if that has not been checked.
     """
 
     planes: Planes
@@ -61,9 +62,9 @@ class Frame(Brief):
 
     @classmethod
     def whole(cls, planes: Planes) -> Frame:
-        """Return a frame of which every pixel is usable and counts 1."""
+        """Return a frame whose pixels are all usable and count 1."""
         height, width = planes.shape[1:]
-        return cls(planes, *_everywhere(height, width), is_whole=True)
+        return cls(planes, *_make_ones(height, width), is_whole=True)
 
     @property
     def known(self) -> Planes:
@@ -77,8 +78,8 @@ class Frame(Brief):
 
 
 @lru_cache(maxsize=64)
-def _everywhere(height: int, width: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Return that every pixel is usable, and counts 1, without memory for each."""
+def _make_ones(height: int, width: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Return a mask of True and weights of 1; each stores a single value for all pixels."""
     return np.broadcast_to(np.True_, (height, width)), np.broadcast_to(np.float32(1), (height, width))
 
 
@@ -108,9 +109,10 @@ def make_frame(planes: Planes, valid: NDArray[np.bool_] | None, weights: NDArray
 
 
 def fill_frame(planes: Planes, valid: NDArray[np.bool_]) -> Planes:
-    """Fill the missing pixels of a frame, as `fill_missing` does; but beside valid pixels by the average of these.
+    """Fill the missing pixels of a frame as `fill_missing` does, but beside valid pixels with their average.
 
-    Blocks may have what they know on one side, and a frame with every second row filled from them seems to have moved.
+    `fill_missing` averages over blocks, whose valid pixels may lie on one side only. If every second row were filled
+    that way, the frame would seem to have moved.
     """
     around = fill_missing(planes, valid)
     if around is planes:
@@ -127,45 +129,50 @@ def normalise(
 ) -> Planes:
     """Map the unit, (low, high), to [0, 1] in double precision and round to the grid; a constant image becomes zero.
 
-    A tone is applied to the intensities of each channel first.
-
-    In gray, three channels (RGB) become their luma, others their mean.
+    A `tone` is applied to the intensities of each channel first. With `to_gray`, three channels (RGB) become their
+    luma, and any other number of channels their mean.
     """
     channels = image.shape[2]
     if image.dtype == np.uint8:
-        tables = _byte_tables(unit, channels, to_gray, tone) if tone else _plain_byte_tables(unit, channels, to_gray)
+        tables = (
+            _make_byte_tables(unit, channels, to_gray, tone)
+            if tone
+            else _make_plain_byte_tables(unit, channels, to_gray)
+        )
         return _core.look_up(np.ascontiguousarray(image), tables, to_gray)
-    shares = _shares(channels, to_gray)
-    planes = np.stack([_in_unit(image[:, :, channel], unit, channel, shares, tone) for channel in range(channels)])
+    shares = _weigh_channels(channels, to_gray)
+    planes = np.stack(
+        [_bring_to_unit(image[:, :, channel], unit, channel, shares, tone) for channel in range(channels)]
+    )
     if not to_gray:
         return planes
     gray = planes[:1]
-    for channel in range(1, channels):  # in the order of the core
+    for channel in range(1, channels):  # in the same order as in the core, so that the rounding is the same
         gray = gray + planes[channel]
     return gray
 
 
-def _shares(channels: int, to_gray: bool) -> tuple[float, ...]:
+def _weigh_channels(channels: int, to_gray: bool) -> tuple[float, ...]:
     if not to_gray:
         return (1.0,) * channels
     return _LUMA if channels == 3 else (1 / channels,) * channels
 
 
-def _in_unit(
+def _bring_to_unit(
     values: NDArray[Any], unit: tuple[float, float], channel: int, shares: tuple[float, ...], tone: Tone | None
 ) -> NDArray[np.float32]:
     low, high = unit
     scale = _GRID / (high - low) if high > low else 0.0
-    with np.errstate(invalid="ignore", over="ignore"):  # missing pixels; they are filled in afterwards
+    with np.errstate(invalid="ignore", over="ignore"):  # from missing pixels, which are filled in later
         intensities = values.astype(np.float64) if tone is None else tone(values, channel)
         value = np.rint((intensities - low) * scale) / _GRID
         return value.astype(np.float32) * np.float32(shares[channel])
 
 
-def _byte_tables(unit: tuple[float, float], channels: int, to_gray: bool, tone: Tone | None = None) -> Planes:
+def _make_byte_tables(unit: tuple[float, float], channels: int, to_gray: bool, tone: Tone | None = None) -> Planes:
     """Return what each byte becomes in each channel, (C, 256)."""
-    shares = _shares(channels, to_gray)
-    return np.stack([_in_unit(np.arange(256), unit, channel, shares, tone) for channel in range(channels)])
+    shares = _weigh_channels(channels, to_gray)
+    return np.stack([_bring_to_unit(np.arange(256), unit, channel, shares, tone) for channel in range(channels)])
 
 
-_plain_byte_tables = lru_cache(maxsize=16)(_byte_tables)
+_make_plain_byte_tables = lru_cache(maxsize=16)(_make_byte_tables)

@@ -1,4 +1,4 @@
-"""The unit of intensity: which values count, what becomes 0 and 1, and whether both frames have the same unit."""
+"""Find the unit of intensity: which values count, which become 0 and 1, and whether both frames have one unit."""
 
 from __future__ import annotations
 
@@ -16,31 +16,32 @@ from variflow.frames.sampling import (
     Sample,
     Samples,
     Valid,
-    extremes,
+    find_extremes,
     marks_missing,
     seen_above_dust,
-    used,
+    take_usable,
 )
 
-# This part of the intensities may lie below the range, and above.
+# This share of the intensities may lie below the range, and as many above it.
 _OUTSIDE = 0.001
-# An end of the range of every so many rows may differ by this part of the range from that of scattered pixels.
+# The range of sampled rows is used if its ends differ from those of scattered pixels by at most this share of the
+# range.
 _FAIR = 0.1
 
-# A finer range is beyond double precision.
+# A narrower range than this is beyond double precision.
 _FINEST = 1e-300
-# A given range may be so much narrower than what the frames hold.
+# A given range may be narrower than that of the frames by at most this factor.
 _NARROW = 1e6
-# Of each frame's spread and that of both together, these parts are left out on either side.
+# The spread of intensities is measured three times, without these shares on either side.
 _SPREADS = (_OUTSIDE, 0.05, 0.25)
-# A frame that has a smaller part of the common spread has another unit, or quite another light: no model follows its
-# light alone by a factor of more than two or three.
+# A frame with a smaller share of the common spread than this has another unit, or light so different that no model can
+# follow it: models follow a factor of two or three at most.
 _PART = 1 / 3
-# It shows nothing if this part of its spread is noise.
+# A frame shows nothing if more than this share of its spread is noise.
 _NOISE = 0.5
 
-# Intensities are in whole steps if among this many of each frame there are at most so many different ones, and if none
-# lies off by more than this part of a step.
+# Intensities are multiples of a step if a sample of about this many pixels of each frame has at most `_MOST_STEPS`
+# different values, and no value is off a multiple by more than `_OFF_STEP` of the step.
 _VALUES_FOR_STEPS = 30_000
 _MOST_STEPS = 4096
 _OFF_STEP = 0.01
@@ -51,15 +52,15 @@ _MOST_WHOLE = 2.0**53
 def bring_to_one_unit(
     images: list[NDArray[Any]], valids: list[Valid], wanted: Range | None, names: tuple[str, str]
 ) -> tuple[list[NDArray[Any]], list[Valid], Range, list[str]]:
-    """Return the frames in one unit, where they are usable, what becomes 0 and 1, and remarks on what was wrong."""
+    """Return the frames in one unit, their usable pixels, what becomes 0 and 1, and remarks on what was wrong."""
     samples = Samples.of(images, valids)
-    valids, remarks = without_outliers(images, valids, samples, names)
+    valids, remarks = drop_outliers(images, valids, samples, names)
     if remarks:
         samples = Samples.of(images, valids)
     as_they_came = images
     empty = [number for number in (0, 1) if shows_nothing(images[number], valids[number])]
     if not empty:
-        images, empty, said = brought_together(images, valids, samples, wanted, names)
+        images, empty, said = bring_together(images, valids, samples, wanted, names)
         remarks += said
     if len(empty) == 1:
         bare, other = names[empty[0]], names[1 - empty[0]]
@@ -78,11 +79,11 @@ def bring_to_one_unit(
 
 
 def robust_range(images: list[NDArray[Any]], valids: list[Valid], samples: Samples | None = None) -> Range:
-    """Return the 0.1 and 99.9 percentile of all valid intensities of both frames, taken outwards.
+    """Return the 0.1 and 99.9 percentiles of all valid intensities of both frames, rounded outwards.
 
-    Outwards means that each is an intensity that occurs, the next one out, so small frames use minimum and maximum.
-    Of large frames every so many rows are looked at, all told about 25000 pixels of each; or as many scattered ones,
-    where the rows are not like the rest. These samples may be known already.
+    Each end is an intensity that occurs, the next one outwards, so small frames use their minimum and maximum. Large
+    frames are sampled: every so many rows, about 25000 pixels of each frame in all, or as many scattered pixels if
+    those rows differ from the rest. Give `samples` if they have been taken already.
     """
     rows, scattered, all_told = samples or Samples.of(images, valids)
     low, high = rows.between(_OUTSIDE)
@@ -92,21 +93,22 @@ def robust_range(images: list[NDArray[Any]], valids: list[Valid], samples: Sampl
             low, high = fair
     all_bytes = all(image.dtype == np.uint8 for image in images)
     if low == high or not all_bytes:
-        ends = [extremes(*each) for each in zip(images, valids, strict=True)]
+        ends = [find_extremes(*each) for each in zip(images, valids, strict=True)]
         least, most = min(end[0] for end in ends), max(end[1] for end in ends)
         if most - least > FAR * (high - low):
-            # Nearly everything is the same: whatever stands out is all there is to see.
+            # Nearly all intensities are the same: the few others are all there is to see.
             low, high = least, most
     return low, high
 
 
-def without_outliers(
+def drop_outliers(
     images: list[NDArray[Any]], valids: list[Valid], samples: Samples, names: tuple[str, str]
 ) -> tuple[list[Valid], list[str]]:
-    """Return where pixels are usable that have a value a camera or a field may have, and remarks on the others.
+    """Return the usable pixels, without those of an impossible value, and remarks on these.
 
-    Fill values (1e20, -9999 and so on), and what went wrong while a field was computed, lie so far from all other
-    values that they can be told; nearer to them, fill values that no picture has (see `Sample.marks`).
+    Fill values (1e20, -9999 and so on), and values from a computation that went wrong, lie so far from all other values
+    that they can be told apart. Fill values that lie nearer are found if no picture has such a value (see
+    `Sample.marks`).
     """
     kept, remarks = list(valids), list[str]()
     if all(image.dtype.itemsize == 1 for image in images):
@@ -114,7 +116,7 @@ def without_outliers(
     bulks = [sample.bulk() for sample in samples.scattered]
     found = [bulk.marks(_OUTSIDE) for bulk in bulks]
     pictures = [bulk.without(marks) for bulk, marks in zip(bulks, found, strict=True)]
-    ranges = [_range_of_bulk(*each) for each in zip(images, valids, pictures, strict=True)]
+    ranges = [_find_range_of_bulk(*each) for each in zip(images, valids, pictures, strict=True)]
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     with np.errstate(over="ignore"):
         extent = np.float64(high) - np.float64(low)
@@ -122,7 +124,7 @@ def without_outliers(
     marks = np.concatenate(found)
     marks = marks[marks_missing(marks, (low, high))]
     for number, (image, valid, name) in enumerate(zip(images, valids, names, strict=True)):
-        ends = extremes(image, valid)
+        ends = find_extremes(image, valid)
         if ends[0] >= least and ends[1] <= most and not marks.size:
             continue
         outlying: NDArray[np.bool_] = np.asarray((image < least) | (image > most))
@@ -143,33 +145,33 @@ def without_outliers(
     return kept, remarks
 
 
-def _range_of_bulk(image: NDArray[Any], valid: Valid, bulk: Sample) -> Range:
+def _find_range_of_bulk(image: NDArray[Any], valid: Valid, bulk: Sample) -> Range:
     low, high = bulk.between(_OUTSIDE)
-    if low == high:  # what stands out may have escaped the sample
-        values = used(image, valid)
+    if low == high:  # the sample may have missed the few other values
+        values = take_usable(image, valid)
         values = Sample.of(np.append(values[values != low], low)).bulk().values
         low, high = float(values[0]), float(values[-1])
     return low, high
 
 
-def brought_together(
+def bring_together(
     images: list[NDArray[Any]], valids: list[Valid], samples: Samples, wanted: Range | None, names: tuple[str, str]
 ) -> tuple[list[NDArray[Any]], list[int], list[str]]:
-    """Return the frames in one unit, which of them shows nothing, and remarks where they were in two.
+    """Return the frames in one unit, which of them show nothing, and remarks if they were in two units.
 
-    If one of them has little contrast in the range of both, the second is brought to the range of the first; if a
-    person said what becomes 0 and 1, they stay as they are.
+    If one frame has little contrast in the range of both, the second frame is brought to the range of the first. If the
+    user gave an intensity range, both stay as they are.
     """
     first, second = samples.scattered
-    together = _spreads(first.joined(second))
+    together = _measure_spreads(first.joined(second))
     if not together.any():
         return images, [], []
     some = together > 0
-    with np.errstate(over="ignore", invalid="ignore"):  # a range that is not finite will be refused
-        parts = [(_spreads(sample)[some] / together[some]).max() for sample in (first, second)]
+    with np.errstate(over="ignore", invalid="ignore"):  # a range that is not finite is refused later
+        parts = [(_measure_spreads(sample)[some] / together[some]).max() for sample in (first, second)]
     if not min(parts) < _PART:
         return images, [], []
-    ends = [_own_range(*each) for each in zip(images, valids, samples.scattered, strict=True)]
+    ends = [_find_own_range(*each) for each in zip(images, valids, samples.scattered, strict=True)]
     weaker = int(np.argmin(parts))
     if _is_noise(images[weaker], valids[weaker], ends[weaker]):
         return images, [weaker], []
@@ -180,43 +182,43 @@ def brought_together(
     )
     if wanted is not None:
         return images, [], [f"{remark}; give both in one unit"]
-    brought = _in_parts(images[1], ends[1]) * (high0 - low0) + low0
+    brought = _map_to_range(images[1], ends[1]) * (high0 - low0) + low0
     return [images[0], brought], [], [f"{remark}: each was brought to its own range; give both in one unit"]
 
 
 def _is_noise(image: NDArray[Any], valid: Valid, ends: Range) -> bool:
     """Return whether a frame, whose range is known, shows hardly more than noise."""
-    planes = np.moveaxis(_in_parts(image, ends), 2, 0).astype(np.float32)
+    planes = np.moveaxis(_map_to_range(image, ends), 2, 0).astype(np.float32)
     if valid is not None:
         planes[:, ~valid] = np.nan
     return bool(_core.noise(np.ascontiguousarray(planes)) > _NOISE * np.nanstd(planes))
 
 
-def _in_parts(image: NDArray[Any], ends: Range) -> NDArray[np.float64]:
-    """Return where the intensities of a frame lie in its range; what no range holds is at its low end."""
+def _map_to_range(image: NDArray[Any], ends: Range) -> NDArray[np.float64]:
+    """Return intensities relative to a range, 0 at its low and 1 at its high end; those far outside become 0."""
     low, high = ends
     with np.errstate(invalid="ignore", over="ignore"):  # missing pixels
         parts = (image.astype(np.float64) - low) / (high - low)
     return np.where(np.abs(parts) < _NARROW, parts, 0)
 
 
-def _spreads(sample: Sample) -> NDArray[np.float64]:
+def _measure_spreads(sample: Sample) -> NDArray[np.float64]:
     with np.errstate(over="ignore"):
         ends = sample.ends(_SPREADS)
         spreads: NDArray[np.float64] = ends[:, 1] - ends[:, 0]
     return spreads
 
 
-def _own_range(image: NDArray[Any], valid: Valid, sample: Sample) -> Range:
+def _find_own_range(image: NDArray[Any], valid: Valid, sample: Sample) -> Range:
     low, high = sample.between(_OUTSIDE)
-    least, most = extremes(image, valid)
+    least, most = find_extremes(image, valid)
     return (least, most) if most - least > FAR * (high - low) else (low, high)
 
 
 def shows_nothing(image: NDArray[Any], valid: Valid) -> bool:
     """Return whether a frame has the same intensity everywhere in each channel."""
     first = image[0, 0] if valid is None else image[valid][0]
-    if valid is None and (image[-1, -1] != first).any():  # as a rule
+    if valid is None and (image[-1, -1] != first).any():  # true of most frames, and fast
         return False
     return bool(((image == first).all(axis=2) if valid is None else (image[valid] == first)).all())
 
@@ -224,13 +226,13 @@ def shows_nothing(image: NDArray[Any], valid: Valid) -> bool:
 def check_fits(wanted: Range, images: list[NDArray[Any]], valids: list[Valid]) -> list[str]:
     """Raise ValueError if a given range is far too narrow for what the frames hold; return a remark if too wide."""
     low, high = wanted
-    ends = [extremes(*each) for each in zip(images, valids, strict=True)]
+    ends = [find_extremes(*each) for each in zip(images, valids, strict=True)]
     least, most = min(end[0] for end in ends), max(end[1] for end in ends)
     with np.errstate(over="ignore"):
         beyond = np.float64(max(most - high, low - least)) / (high - low)
     held = f"the frames hold intensities from {least:g} to {most:g}"
     if not beyond <= _NARROW:
-        raise ValueError(f"intensity_range is ({low:g}, {high:g}), but {held}: wanted a range that is not so narrow")
+        raise ValueError(f"intensity_range is ({low:g}, {high:g}), but {held}: wanted a wider range")
     if least < most and most - least < (high - low) / FAR:
         return [f"intensity_range is ({low:g}, {high:g}), but {held}: they have hardly any contrast in that range"]
     return []
@@ -239,10 +241,10 @@ def check_fits(wanted: Range, images: list[NDArray[Any]], valids: list[Valid]) -
 def round_to_whole_steps(
     images: list[NDArray[Any]], valids: list[Valid], unit: Range | None
 ) -> tuple[list[NDArray[Any]], Range | None]:
-    """Return images of floats that were integers once as such: in steps of what lies between neighbouring intensities.
+    """Turn float images whose intensities are multiples of a step, such as scaled bytes, into whole numbers of steps.
 
-    Then the rounding errors of a change of unit are gone, which nothing else could tell from what the camera saw. Other
-    images, and the range that they are to have, are returned as they are.
+    This removes the rounding errors of a change of unit; nothing else could tell them from what the camera saw. The
+    range becomes one in steps as well. Other images, and their range, are returned as they are.
     """
     if not any(is_float(image.dtype) for image in images):
         return images, unit

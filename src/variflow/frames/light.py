@@ -1,7 +1,7 @@
-"""Changing light: by what gain and offset the second frame differs from the first.
+"""Measure the gain and the offset by which the light of the second frame differs from that of the first.
 
-It is measured on the frames as they came, each channel by itself, because there it is known which values are saturated.
-What one frame shows saturated is cut off in the other too: beyond that, they cannot be compared.
+They are measured on the frames as given, in each channel by itself, because only there it is known which values are
+saturated. What one frame shows saturated is cut off in the other too, because beyond that they cannot be compared.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from variflow.base.brief import Brief
 Planes = NDArray[np.float32]
 Numbers = NDArray[np.float64]
 
-# The smallest and the largest gain that is believed.
+# The smallest and the largest gain that is accepted.
 GAINS = (0.5, 2.0)
 
-# What lies this close to the end of a channel's values may be saturated, relative to their range.
+# Values this close to an end of a channel's range, as a share of it, may be saturated.
 _MARGIN = 0.005
 
-# Fewer pixels than this say nothing.
+# With fewer pixels than this, the light is not measured.
 FEWEST = 100
 
 # About as many pixels are enough to measure by how much the light differs.
 _TO_MEASURE = 20_000
 
-# How often a gain and an offset are fitted; after each, what fits badly is left out.
+# How often a gain and an offset are fitted; after each fit, pixels that fit badly are left out.
 _ROUNDS = 5
 
 
@@ -40,8 +40,8 @@ _ROUNDS = 5
 class Light(Brief):
     """How the light of two frames differs, and what both of them can show.
 
-    The first frame corresponds to ``gain * second + offset`` in each channel, and both are cut off to what lies
-    between `low` and `high`, in the unit of the first frame.
+    The first frame corresponds to ``gain * second + offset`` in each channel. Both are cut off at `low` and `high`, in
+    the unit of the first frame.
 
     Attributes
     ----------
@@ -59,9 +59,9 @@ class Light(Brief):
     high: Numbers
 
     def on_first(self, values: Any, channel: int) -> Numbers:
-        """Return values of a channel of the first frame, cut off to what the second one can show."""
-        shown: Numbers = np.clip(np.asarray(values, np.float64), self.low[channel], self.high[channel])
-        return shown
+        """Return values of a channel of the first frame, cut off at what both frames can show."""
+        clipped: Numbers = np.clip(np.asarray(values, np.float64), self.low[channel], self.high[channel])
+        return clipped
 
     def on_second(self, values: Any, channel: int) -> Numbers:
         """Return values of a channel of the second frame as they would be in the light of the first one."""
@@ -71,7 +71,7 @@ class Light(Brief):
 def measure_light(
     images: Sequence[NDArray[Any]], valids: Sequence[NDArray[np.bool_] | None], flow: tuple[Planes, Planes]
 ) -> Light:
-    """Measure how the light of two frames differs, around a flow that may be smaller than they are.
+    """Measure how the light of two frames differs along a flow, which may be of a smaller size.
 
     Parameters
     ----------
@@ -92,10 +92,10 @@ def measure_light(
     >>> [round(float(value), 3) for value in (*light.gain, *light.offset)]
     [0.8, 30.0]
     """
-    extremes = [_extremes(image, valid) for image, valid in zip(images, valids, strict=True)]
+    extremes = [_find_extremes(image, valid) for image, valid in zip(images, valids, strict=True)]
     (low, high), (low_of_second, high_of_second) = extremes
     unit = max(float((high - low).max()) for low, high in extremes) or 1.0
-    first, second = _pairs(images, valids, flow)
+    first, second = _pair_pixels(images, valids, flow)
     channels = images[0].shape[2]
     gain, offset = np.full(channels, np.nan), np.full(channels, np.nan)
     for channel in range(channels):
@@ -104,7 +104,7 @@ def measure_light(
             margin = _MARGIN * (most[channel] - least[channel])
             among &= (values[:, channel] > least[channel] + margin) & (values[:, channel] < most[channel] - margin)
         if np.count_nonzero(among) >= FEWEST:
-            # In a unit, and from a zero, in which single precision loses nothing.
+            # Shifted and scaled first, so that single precision loses nothing.
             target = (first[among, channel] - low[channel]) / unit
             values = (second[among, channel] - low_of_second[channel]) / unit
             gain[channel], offset[channel], _ = fit_light(target, values)
@@ -118,16 +118,16 @@ def measure_light(
 def fit_light(
     target: NDArray[Any], values: NDArray[Any], rounds: int = _ROUNDS
 ) -> tuple[float, float, NDArray[np.bool_]]:
-    """Find the gain and offset by which values become a target, and which of them these fit.
+    """Find the gain and offset that turn values into a target, and the values that they fit.
 
-    They give both the same mean and spread. Least squares would not do: wherever the flow is wrong, they find a gain
+    They give both the same mean and spread. Least squares would not do: wherever the flow is wrong, it finds a gain
     that is too small.
 
     Parameters
     ----------
     target, values : (N,) array
     rounds : int
-        How often they are fitted; after each, what fits badly is left out.
+        How often they are fitted; after each fit, values that fit badly are left out.
 
     Returns
     -------
@@ -149,17 +149,17 @@ def fit_light(
     return gain, offset, np.array(kept)
 
 
-def _extremes(image: NDArray[Any], valid: NDArray[np.bool_] | None) -> tuple[Numbers, Numbers]:
+def _find_extremes(image: NDArray[Any], valid: NDArray[np.bool_] | None) -> tuple[Numbers, Numbers]:
     """Return the smallest and the largest usable value of each channel."""
     if valid is not None:
         image = np.where(valid[:, :, None], image, image[valid][0])
     return tuple(extreme(extreme(image, axis=0), axis=0).astype(np.float64) for extreme in (np.min, np.max))
 
 
-def _pairs(
+def _pair_pixels(
     images: Sequence[NDArray[Any]], valids: Sequence[NDArray[np.bool_] | None], flow: tuple[Planes, Planes]
 ) -> tuple[Numbers, Numbers]:
-    """Return usable pixels of the first frame and those of the second where a flow leads, nearest, both (N, C)."""
+    """Return usable pixels of the first frame, and those of the second nearest to where the flow leads, both (N, C)."""
     (height, width), shape = images[0].shape[:2], flow[0].shape
     every = math.ceil(math.sqrt(shape[0] * shape[1] / _TO_MEASURE))
     u, v = (component[::every, ::every] for component in flow)

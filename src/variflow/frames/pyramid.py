@@ -15,11 +15,11 @@ from variflow.frames.frame import Frame, Frames
 from variflow.images.color import lab
 from variflow.images.resampling import Planes, resample, smooth
 
-# A pixel of a level is missing where less than this share of what it covers is known. And it is compared with those
-# so many columns and rows away.
+# A pixel of a coarse level is missing if less than this share of its area is known. Its share is also compared with
+# those of the pixels at most this many columns and rows away.
 _LEAST_SHARE, _AROUND = 0.03, 2
 
-# Standard deviation in pixels of a Gaussian on the guide at every size, against noise.
+# Standard deviation in pixels of the Gaussian that smooths the guide at every size, against noise.
 _GUIDE_SMOOTHING = 1.0
 
 
@@ -30,11 +30,12 @@ class Level(Brief):
     Attributes
     ----------
     index : int
-        How many levels are finer.
+        Number of finer levels.
     frame0, frame1 : Frame
         What data terms see.
     finer : Level or callable
-        The next finer level; of the finest, a function that returns the first frame with all its channels, (C', H, W).
+        The next finer level. For the finest level, a function that returns the first frame with all its channels,
+        (C', H, W).
     noise : float
         The standard deviation of the frames' noise at this size, in their unit; 0 if it was not estimated.
     """
@@ -58,7 +59,7 @@ class Level(Brief):
 
     @cached_property
     def guide(self) -> Planes:
-        """The first frame in CIE Lab, slightly smoothed: what weights that follow image edges look at."""
+        """The first frame in CIE Lab, slightly smoothed; weights that follow image edges use it."""
         if isinstance(self.finer, Level):
             return resample(self.finer.guide, self.shape, kernel="linear", blur=_GUIDE_SMOOTHING)
         return lab(smooth(self.finer(), _GUIDE_SMOOTHING))
@@ -85,14 +86,14 @@ def pyramid(
 ) -> list[Level]:
     """Return the levels, finest first: sizes ``round(size * factor^k)`` while the shorter side is at least `coarsest`.
 
-    Each level is made from the one before it. `presmoothing` is the standard deviation, in pixels, of a Gaussian
-    applied to the finest level first. `before` are the levels of the pair before in a video, whose second frame is the
-    first one here, prepared alike. `with_noise` has the noise estimated; it falls with the size, as pixels are
-    averaged.
+    Each level is made from the next finer one. `presmoothing` is the standard deviation, in pixels, of a Gaussian that
+    is applied to the finest level first. `before` are the levels of the pair before in a video; their second frame is
+    the first frame here, prepared in the same way. `with_noise` estimates the noise, which falls with the size, as
+    pixels are averaged.
     """
     sizes = factor, coarsest, presmoothing
-    first = [level.frame1 for level in before] if before else _at_every_size(frames.first, *sizes)
-    second = _at_every_size(frames.second, *sizes)
+    first = [level.frame1 for level in before] if before else _make_every_size(frames.first, *sizes)
+    second = _make_every_size(frames.second, *sizes)
     noise = estimate_noise(frames) if with_noise else 0.0
     levels: list[Level] = []
     for index, pair in enumerate(zip(first, second, strict=True)):
@@ -102,7 +103,7 @@ def pyramid(
 
 
 def nearest(levels: list[Level], scale: float) -> int:
-    """Return which level is nearest to a size relative to the finest, as a ratio of widths."""
+    """Return the index of the level nearest to a size, relative to the finest, by the ratio of widths."""
     widths = np.array([level.shape[1] for level in levels])
     return int(np.argmin(np.abs(np.log(widths / (widths[0] * scale)))))
 
@@ -110,8 +111,8 @@ def nearest(levels: list[Level], scale: float) -> int:
 def estimate_noise(frames: Frames) -> float:
     """Return the standard deviation of the noise of both frames, in their unit; texture hardly raises it.
 
-    Of small blocks, those where second differences are smallest show noise alone (after J. Immerkaer, Fast noise
-    variance estimation, CVIU 1996). Where there are not enough blocks, as in small frames, it is 0.
+    It is measured in the small blocks that have the smallest second differences, because they show noise alone (after
+    J. Immerkaer, Fast noise variance estimation, CVIU 1996). It is 0 if there are too few blocks, as in small frames.
     """
     deviations = [
         _core.noise(frame.planes if frame.complete else np.where(frame.valid, frame.planes, np.float32(np.nan)))
@@ -120,7 +121,7 @@ def estimate_noise(frames: Frames) -> float:
     return math.hypot(*deviations) / math.sqrt(2)
 
 
-def _at_every_size(frame: Frame, factor: float, coarsest: int, presmoothing: float) -> list[Frame]:
+def _make_every_size(frame: Frame, factor: float, coarsest: int, presmoothing: float) -> list[Frame]:
     sizes = [_smooth(frame, presmoothing) if presmoothing > 0 else frame]
     height, width = frame.valid.shape
     while True:
@@ -137,19 +138,19 @@ def _smooth(frame: Frame, sigma: float) -> Frame:
 
 
 def _reduce(frame: Frame, shape: tuple[int, int]) -> Frame:
-    """Reduce a frame; a coarse pixel is valid where as much of what it covers is known as around it, or half of that.
+    """Reduce a frame; a coarse pixel is valid if its known share is more than half of the largest share around it.
 
-    So the rim of a hole counts as missing, and a pattern of missing pixels, of rows or at random, does not: there the
-    coarse pixels are averages of what is known and of what was filled in between.
+    So the rim of a hole counts as missing. A pattern of missing pixels, in rows or at random, does not: there the
+    coarse pixels are averages of known pixels and of the filled ones between.
     """
     planes = resample(frame.planes, shape, kernel="cubic")
     if frame.complete:
         return Frame.whole(planes)
     share, weights = resample(np.stack([frame.known, frame.weights]), shape, kernel="linear")
-    return Frame(planes, (share > 0.5 * _largest_around(share)) & (share > _LEAST_SHARE), weights, share)
+    return Frame(planes, (share > 0.5 * _find_largest_around(share)) & (share > _LEAST_SHARE), weights, share)
 
 
-def _largest_around(plane: Planes) -> Planes:
+def _find_largest_around(plane: Planes) -> Planes:
     """Return the largest value of a plane among the pixels at most two columns and rows away."""
     for axis in (0, 1):
         padded = np.pad(plane, [(_AROUND, _AROUND) if axis == number else (0, 0) for number in (0, 1)], mode="edge")

@@ -1,4 +1,4 @@
-"""Samples of intensities: percentiles of frames of any size in next to no time, which no pattern deceives."""
+"""Sample intensities, so that percentiles of large frames take next to no time and no pattern misleads them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ from variflow.base.brief import Brief
 Valid = NDArray[np.bool_] | None
 Range = tuple[float, float]
 
-# A percentile needs no more pixels than this, and fewer than this say little of it.
+# A percentile needs no more pixels than the first number, and fewer than the second are not enough.
 _PIXELS_FOR_RANGE, _FEWEST = 25_000, 1_000
 
-# What lies farther from the others than this many times their range is no intensity: not even the stars of a night sky
-# do, where the range is that of the noise. In single precision the others still differ, and squares are finite.
+# A value farther from the others than this many times their range is no intensity. Even the stars of a night sky lie
+# nearer, where the range is that of the noise. With this number the other values still differ in single precision, and
+# squares are finite.
 FAR = 5_000
-# Where no other is below zero, so many times their range below it is enough: fill values are like that.
+# Where no other value is below zero, this many times their range below zero is enough: fill values are often negative.
 FAR_BELOW_ZERO = 10
-# Nearer to the others, a value marks what is missing where a picture has none like it, and many pixels have just that
-# one: below zero, where no other is, if the others would be left with a third of the contrast; above them, if it is one
-# that is used so, at the end of a type or all nines, and the gap wider than any that a picture of bytes may have.
+# A nearer value can still mark missing pixels, if no picture has such a value and many pixels have exactly this one. It
+# may lie below zero where no other value does, far enough that the others would keep only a third of the contrast. Or
+# it may lie above the others, if it is a usual mark (the end of a type, or all nines) and the gap is wider than any in
+# a picture of bytes.
 _MARK_BELOW_ZERO, _MARK_ABOVE = 2, 16
 _MARKS_ABOVE = (999, 9_999, 99_999, 999_999, 32_767, 65_504, 65_535)
 _MOST_MARKS_BELOW, _VALUES_OF_A_PICTURE = 3, 16
-# Intensities as far apart as this are noise, or rounding errors, and usual intensities above them are what there is to
-# see.
+# Intensities no farther apart than this are noise or rounding errors, if there are others above them in the usual
+# range: those are the picture.
 _DUST, _USUAL = 1e-2, (0.0, 65_535.0)
 
 
@@ -43,7 +45,7 @@ class Sample(Brief):
     values : (N,) float64
         In ascending order.
     upto : (N,) int64
-        How many there are up to each of them.
+        The number of pixels up to and including each value.
     """
 
     values: NDArray[np.float64]
@@ -57,14 +59,14 @@ class Sample(Brief):
 
     @classmethod
     def of_bytes(cls, counts: NDArray[np.int64]) -> Sample:
-        """Return a sample of bytes of which each occurs so often."""
+        """Return a sample of bytes, given how often each occurs."""
         (values,) = np.nonzero(counts)
         return cls(values.astype(np.float64), np.cumsum(counts[values]))
 
     def joined(self, other: Sample) -> Sample:
         """Return the sample that holds this one and another."""
         values = np.concatenate([self.values, other.values])
-        if values.size == self.upto[-1] + other.upto[-1]:  # each is there once
+        if values.size == self.upto[-1] + other.upto[-1]:  # each occurs once
             return Sample.of(values)
         order = np.argsort(values)
         return Sample(values[order], np.cumsum(np.concatenate([self._counts, other._counts])[order]))
@@ -74,22 +76,22 @@ class Sample(Brief):
         return np.diff(self.upto, prepend=0)
 
     def between(self, outside: float) -> Range:
-        """Return the values that this part lies below, and above; taken outwards, so that both occur."""
+        """Return the values below and above which this share lies, rounded outwards so that both occur."""
         (low, high), *_ = self.ends((outside,))
         return float(low), float(high)
 
     def ends(self, outside: tuple[float, ...]) -> NDArray[np.float64]:
-        """Return the values that each of these parts lies below, and above, (N, 2)."""
+        """Return, for each of these shares, the values below and above which it lies, (N, 2)."""
         last = self.upto[-1] - 1
         below = [int(part * last) for part in outside]
         ranks = [(number, last - number) for number in below]
         return self.values[np.searchsorted(self.upto, ranks, side="right")]
 
     def bulk(self) -> Sample:
-        """Return the sample without what lies too far from the others to be an intensity.
+        """Return the sample without values too far from the others to be intensities.
 
-        From the shortest range that holds half of the different values, all are taken in, one after the other, that no
-        gap parts from those before which is so much wider than all of these.
+        It starts with the shortest range that holds half of the different values. Values are added on both sides, one
+        by one, until a gap is too wide compared with the range so far (see `FAR`).
         """
         values = np.unique(self.values)
         half = values.size // 2 + 1
@@ -119,7 +121,10 @@ class Sample(Brief):
         return Sample(self.values[kept], np.cumsum(self._counts[kept]))
 
     def marks(self, outside: float) -> NDArray[np.float64]:
-        """Return the values that seem to mark what is missing; those above the others if that part has them."""
+        """Return the values that seem to mark missing pixels.
+
+        A mark above all others must have more than the share `outside` of the pixels.
+        """
         begins = np.flatnonzero(np.append(True, self.values[1:] != self.values[:-1]))
         values, counts = self.values[begins], np.add.reduceat(self._counts, begins)
         below = int(np.searchsorted(values, 0))
@@ -141,7 +146,7 @@ class Sample(Brief):
 
 
 def marks_missing(values: NDArray[np.float64], others: Range) -> NDArray[np.bool_]:
-    """Return which values lie far enough from the range of the others to mark what is missing."""
+    """Return which values lie far enough from the range of the others to mark missing pixels."""
     low, high = others
     with np.errstate(over="ignore"):
         far_below = values < low - _MARK_BELOW_ZERO * (np.float64(high) - low)
@@ -151,7 +156,7 @@ def marks_missing(values: NDArray[np.float64], others: Range) -> NDArray[np.bool
 
 
 def seen_above_dust(bulk: Range, others: NDArray[Any]) -> bool:
-    """Return whether the bulk of the values are noise or rounding errors beside the others."""
+    """Return whether the bulk of the values is only noise or rounding errors, and the others are the picture."""
     return bulk[1] - bulk[0] < _DUST and others.min() >= _USUAL[0] and others.max() <= _USUAL[1]
 
 
@@ -161,9 +166,9 @@ class Samples(NamedTuple):
     Attributes
     ----------
     rows : Sample
-        Of both frames, every so many rows; of small frames all.
+        Every so many rows of both frames; all rows of small frames.
     scattered : two Sample
-        Of each frame, scattered pixels.
+        Scattered pixels of each frame.
     all_told : bool
         Whether both hold every usable pixel.
     """
@@ -177,9 +182,9 @@ class Samples(NamedTuple):
         """Take samples of the usable pixels of two frames."""
         height, width, channels = images[0].shape
         step = max(1, height * width // _PIXELS_FOR_RANGE)
-        places = _scattered(height, width, 1 if step == 1 else step * channels)
+        places = _scatter(height, width, 1 if step == 1 else step * channels)
         if all(image.dtype == np.uint8 for image in images) and all(valid is None for valid in valids):
-            # By far the most common, and counting is faster than ordering.
+            # This is by far the most common case, and counting is faster than sorting.
             first, second = map(np.ascontiguousarray, images)
             counts = np.array(_core.byte_counts(first, second, step, places))
             return cls(
@@ -189,31 +194,32 @@ class Samples(NamedTuple):
             image[np.divmod(places if valid is None else places[valid.reshape(-1)[places]], width)]
             for image, valid in zip(images, valids, strict=True)
         ]
-        rows = [used(image[::step], valid, step) for image, valid in zip(images, valids, strict=True)]
+        rows = [take_usable(image[::step], valid, step) for image, valid in zip(images, valids, strict=True)]
         # The usable pixels may be few, or lie between the rows.
         all_told = step == 1 or any(len(part) < _FEWEST for part in parts) or not all(part.size for part in rows)
         if all_told:
-            rows = parts = [used(image, valid) for image, valid in zip(images, valids, strict=True)]
+            rows = parts = [take_usable(image, valid) for image, valid in zip(images, valids, strict=True)]
         return cls(Sample.of(np.concatenate(rows)), [Sample.of(part) for part in parts], all_told)
 
 
 @lru_cache(maxsize=16)
-def _scattered(height: int, width: int, every: int) -> NDArray[np.int32]:
-    """Return one of `every` so many pixels, counted row by row.
+def _scatter(height: int, width: int, every: int) -> NDArray[np.int32]:
+    """Return one pixel of each run of `every` pixels, as indices counted row by row.
 
-    It is drawn from among them, so that every part of the frame is seen, and no pattern of rows or columns hides.
+    It is drawn at random from the run. So every part of the frame is sampled, and no pattern of rows or columns is
+    missed.
     """
     starts = np.arange(0, height * width, every)
     draws = np.random.default_rng(0).integers(0, np.minimum(every, height * width - starts))
     return (starts + draws).astype(np.int32)
 
 
-def used(image: NDArray[Any], valid: Valid, step: int = 1) -> NDArray[Any]:
-    """Return the usable intensities of every so many rows."""
+def take_usable(image: NDArray[Any], valid: Valid, step: int = 1) -> NDArray[Any]:
+    """Return the usable intensities of rows that were taken at this step."""
     return image.ravel() if valid is None else image[valid[::step]].ravel()
 
 
-def extremes(image: NDArray[Any], valid: Valid) -> Range:
+def find_extremes(image: NDArray[Any], valid: Valid) -> Range:
     """Return the smallest and the largest usable intensity."""
     values = image if valid is None else image[valid]
     return float(values.min()), float(values.max())

@@ -168,7 +168,7 @@ class Fingerprint:
     def _function(self, function: types.FunctionType) -> Hashable:
         code = function.__code__
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-            self._hold(code, name, *content(cell))
+            self._hold(code, name, *read_cell(cell))
         self._hold(code, "(defaults)", function.__defaults__, function.__kwdefaults__, vars(function) or None)
         if not is_library(function.__module__):
             looked_up, imported, attributes = _names(code)
@@ -177,7 +177,7 @@ class Fingerprint:
                 if name in function.__globals__:
                     found.append(function.__globals__[name])
                     self._hold(code, name, found[-1])
-            found += [value for cell in function.__closure__ or () for value in content(cell)]
+            found += [value for cell in function.__closure__ or () for value in read_cell(cell)]
             for module in found:
                 if isinstance(module, types.ModuleType):
                     self._module(module, attributes, set())
@@ -262,7 +262,7 @@ def is_library(module: str | None) -> bool:
     return root in _LIBRARIES or (root in sys.stdlib_module_names and root != "__main__")
 
 
-def content(cell: Any) -> tuple[Any, ...]:
+def read_cell(cell: Any) -> tuple[Any, ...]:
     """Return what a cell of a closure holds, or nothing."""
     try:
         return (cell.cell_contents,)
