@@ -143,7 +143,6 @@ def test_what_overrides_nothing_is_taken_by_the_core(at):
 @pytest.mark.parametrize(
     ("energy", "solver", "named"),
     [
-        (BrightnessConstancy(Four(0.1)) + Smoothness(L1(), per="pixel"), PrimalDual(), "not know the penalty Four"),
         (BrightnessConstancy() + FourTimesSmooth(), Relaxation(), "FourTimesSmooth has a __call__ of its own"),
         (FourTimesBrightness() + SMOOTH, Relaxation(), "FourTimesBrightness has a __call__ of its own"),
         (FourTimesBrightness(L1()) + Smoothness(L1(), per="pixel"), PrimalDual(), "FourTimesBrightness"),

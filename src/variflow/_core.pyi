@@ -201,6 +201,7 @@ class Residuals:
         factor: float = 1.0,
         threshold: float = 0.0,
         normalisation: float = 0.0,
+        weights: NDArray[np.float32] | None = None,
     ) -> None: ...
 
 class Variation:
@@ -210,6 +211,7 @@ class Variation:
         threshold: float = 0.0,
         second: float = 0.0,
         edges: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+        reach: float = 1.0,
     ) -> None: ...
 
 # Returns the flow (2, H, W) and the state; `src/core/primal_dual/primal_dual.hpp` says what it holds.

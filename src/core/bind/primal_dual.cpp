@@ -17,7 +17,7 @@ namespace {
 class ResidualArrays {
 public:
     ResidualArrays(nb::handle value, nb::handle along_x, nb::handle along_y, float factor, float threshold,
-                   float normalisation)
+                   float normalisation, nb::handle weights)
         : value_(checked<float>(value, "value", {"residuals", "height", "width"})) {
         const auto [count, height, width] = shape_of(value_);
         along_x_ = checked<float>(along_x, "along_x", {count, height, width});
@@ -25,7 +25,9 @@ public:
         at_least("factor", factor, 0);
         at_least("threshold", threshold, 0);
         at_least("normalisation", normalisation, 0);
-        residuals_ = {floats(value_), floats(along_x_), floats(along_y_), count, factor, threshold, normalisation};
+        if (!weights.is_none()) weights_ = checked<float>(weights, "weights", {height, width});
+        residuals_ = {floats(value_), floats(along_x_), floats(along_y_), count, factor, threshold, normalisation,
+                      weights.is_none() ? nullptr : floats(weights_)};
     }
 
     // The residuals of frames of this size.
@@ -35,7 +37,7 @@ public:
     }
 
 private:
-    Array value_, along_x_, along_y_;
+    Array value_, along_x_, along_y_, weights_;
     variflow::Residuals residuals_;
 };
 
@@ -44,11 +46,12 @@ using EdgeArguments = std::optional<std::pair<nb::object, nb::object>>;
 // The arrays of a variation, kept for as long as it is used.
 class VariationArrays {
 public:
-    VariationArrays(float weight, float threshold, float second, const EdgeArguments& edges) {
+    VariationArrays(float weight, float threshold, float second, const EdgeArguments& edges, float reach) {
         above("weight", weight, 0);
         at_least("threshold", threshold, 0);
         at_least("second", second, 0);
-        variation_ = {weight, threshold, second, nullptr, nullptr};
+        above("reach", reach, 0);
+        variation_ = {weight, threshold, second, reach, nullptr, nullptr};
         if (!edges) return;
         edges_x_ = checked<float>(edges->first, "edges", {"height", "width"});
         edges_y_ = checked<float>(edges->second, "edges", {edges_x_.shape(0), edges_x_.shape(1)});
@@ -122,9 +125,11 @@ void add_primal_dual(nb::module_& module) {
         "The term is factor * sum over pixels of weights * rho(|value + along_x du + along_y dv|), for an increment "
         "(du, dv); the arrays are (K, height, width), and the length is Euclidean, over the K. Up to the length "
         "`threshold` rho is quadratic (Huber's penalty); at 0 it is the norm itself. With a `normalisation` above 0 each "
-        "residual is first divided by the root of the sum of its squared derivatives and the square of this.")
-        .def(nb::init<nb::handle, nb::handle, nb::handle, float, float, float>(), "value"_a.none(), "along_x"_a.none(),
-             "along_y"_a.none(), "factor"_a = 1.0f, "threshold"_a = 0.0f, "normalisation"_a = 0.0f);
+        "residual is first divided by the root of the sum of its squared derivatives and the square of this. `weights`, "
+        "(height, width), take the place of those of all data.")
+        .def(nb::init<nb::handle, nb::handle, nb::handle, float, float, float, nb::handle>(), "value"_a.none(),
+             "along_x"_a.none(), "along_y"_a.none(), "factor"_a = 1.0f, "threshold"_a = 0.0f,
+             "normalisation"_a = 0.0f, "weights"_a.none() = nb::none());
     nb::class_<VariationArrays>(
         module, "Variation",
         "The variation of a flow, both components jointly.\n\n"
@@ -132,9 +137,10 @@ void add_primal_dual(nb::module_& module) {
         "pixels) above 0, weight * min over w of the sum of rho(|gradient - w|) + second * |symmetric gradient of w|: "
         "total generalised variation, which leaves affine flows unpenalised. Up to the length `threshold`, in pixels per "
         "pixel, rho is quadratic; at 0 it is the norm itself. `edges`, from 0 to 1, are factors of the squared difference "
-        "between a pixel and the next one along x, and along y.")
-        .def(nb::init<float, float, float, const EdgeArguments&>(), "weight"_a, "threshold"_a = 0.0f,
-             "second"_a = 0.0f, "edges"_a.none() = nb::none());
+        "between a pixel and the next one along x, and along y. `reach` is about how large the derivative of rho becomes: "
+        "1 for norms, less where rho stays quadratic; the number of iterations needed depends on it.")
+        .def(nb::init<float, float, float, const EdgeArguments&, float>(), "weight"_a, "threshold"_a = 0.0f,
+             "second"_a = 0.0f, "edges"_a.none() = nb::none(), "reach"_a = 1.0f);
     module.def("primal_dual", &primal_dual, "u"_a.none(), "v"_a.none(), "residuals"_a, "weights"_a.none(),
                "variation"_a, "iterations"_a, "state"_a.none() = nb::none(),
                "Primal-dual iterations towards the flow that minimises residuals, linearised at (u, v), and its "

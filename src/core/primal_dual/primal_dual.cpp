@@ -35,15 +35,17 @@ namespace {
 // Steps: of the flow and w, `balance` divided by the sum of the moduli of a column of the operator from (u, v, w) to
 // (gradient - w, symmetric gradient of w); of p and q, 1 / `balance` divided by that of a row. These are the largest
 // that converge. w is measured in its own unit `scale_w`, about as large as it becomes. Any `balance` and `scale_w`
-// above 0 lead to the minimum; with these the flow on real frames is best after few iterations.
+// above 0 lead to the minimum; with these the flow on real frames is best after few iterations, if p fills its ball. If
+// it stays much shorter, as where rho is quadratic, `balance` is as much larger.
 struct Steps {
     float flow, w, p, q;
 };
-constexpr float balance = 1.4f, scale_w = 0.02f;
-constexpr Steps first_order{balance / 4, 0, 1 / (2 * balance), 0};
-constexpr Steps second_order{balance / 4, balance * scale_w / (3 + 2 * root_half),
-                             1 / ((2 + scale_w) * balance),
-                             1 / (4 * root_half * scale_w * balance)};
+constexpr float usual_balance = 1.4f, scale_w = 0.02f;
+constexpr Steps first_order(float balance) { return {balance / 4, 0, 1 / (2 * balance), 0}; }
+constexpr Steps second_order(float balance) {
+    return {balance / 4, balance * scale_w / (3 + 2 * root_half), 1 / ((2 + scale_w) * balance),
+            1 / (4 * root_half * scale_w * balance)};
+}
 // With the flow held fixed there is one product of steps to choose.
 constexpr float step_w = 0.01f;
 constexpr Steps slopes_alone{0, step_w / (3 + 2 * root_half), 1 / step_w, 1 / (4 * root_half * step_w)};
@@ -197,7 +199,8 @@ private:
                 prepare_residual({term.value + plane, term.along_x + plane, term.along_y + plane}, {u_, v_},
                                  term.normalisation, residuals[k], answer.keep, {begin, end});
             }
-            prepare_answer(weights, term.factor / variation.weight, term.threshold, answer, {begin, end}, steps_.flow);
+            const float* const own = term.weights ? term.weights : weights;
+            prepare_answer(own, term.factor / variation.weight, term.threshold, answer, {begin, end}, steps_.flow);
         }
         if (edges_x_) {
             for (int64_t i = begin; i < end; ++i) edges_x_[i] = std::sqrt(variation.edges_x[i]);
@@ -347,7 +350,8 @@ private:
 
 void primal_dual(const Start& start, const std::vector<Residuals>& data, const float* weights,
                  const Variation& variation, int64_t iterations, const Reached& reached) {
-    const Steps steps = variation.second > 0 ? second_order : first_order;
+    const float balance = usual_balance / variation.reach;
+    const Steps steps = variation.second > 0 ? second_order(balance) : first_order(balance);
     Sweeps(start, {data, weights, variation}, steps, reached).run(iterations);
 }
 

@@ -9,17 +9,19 @@ namespace variflow {
 // `count` residuals that are penalised jointly, each a plane: value + along_x * du + along_y * dv for an increment
 // (du, dv). Their share of the energy is the sum over pixels of factor * weights * rho(their Euclidean norm), where rho
 // is the Huber penalty of `threshold`, or the norm itself for 0. If `normalisation` is above 0, each residual is first
-// divided by the square root of along_x^2 + along_y^2 + normalisation^2.
+// divided by the square root of along_x^2 + along_y^2 + normalisation^2. Weights that are null are those of all data.
 struct Residuals {
     const float *value, *along_x, *along_y;
     int64_t count;
     float factor, threshold, normalisation;
+    const float* weights;
 };
 
 // The sum over pixels of weight * rho(the joint gradient of both components), or, when `second` is above 0, of
 // weight * (rho(gradient - w) + second * |symmetric gradient of w|), minimised over w as well. Lengths are Euclidean.
 struct Variation {
     float weight, threshold, second;
+    float reach;                     // about how long p becomes, at most 1: steps are chosen by it
     const float *edges_x, *edges_y;  // factors of the squared differences, from 0 to 1; null for 1
 };
 

@@ -18,6 +18,9 @@ from variflow.base.choices import check_constant
 # The weight of a norm is infinite at 0: where it is derived, squared residuals below this have the weight of this one.
 _SMALLEST = 1e-12
 
+# A residual or a difference that no frames have, in any unit that a person would take.
+_NEVER_REACHED = 1e6
+
 
 @dataclass(frozen=True)
 class Penalty:
@@ -68,6 +71,28 @@ class Penalty:
         """Return rho'(s) / s for s^2; found with JAX from `of_squared` unless a class defines it."""
         weights = derived_weight(self, squared)
         return np.asarray(weights) if isinstance(squared, np.ndarray | np.generic) else weights
+
+    def prox(self, value: Any, step: Any) -> Any:
+        """Return the s that minimises ``rho(s) + (s - value)^2 / (2 step)``, where a penalty has a formula for it."""
+        raise TypeError(f"{type(self).__name__} does not define prox")
+
+    def as_huber(self) -> tuple[float, float] | None:
+        """Return (factor, threshold) if rho is so many times Huber's penalty of that threshold (0 for L1), or None."""
+        return None
+
+
+def huber_of(penalty: Any) -> tuple[float, float] | None:
+    """Return what `as_huber` says of a penalty, or None.
+
+    Where a class overrides `of_squared` alone, the `as_huber` that it inherits is that of another penalty.
+    """
+    for owner in type(penalty).__mro__:
+        if "as_huber" in vars(owner):
+            huber: tuple[float, float] | None = penalty.as_huber()
+            return huber if huber is None or not any(map(np.ndim, huber)) else None
+        if "of_squared" in vars(owner):
+            return None
+    return None
 
 
 def derived_weight(penalty: Any, squared: Any) -> Any:
@@ -126,6 +151,14 @@ class Quadratic(Penalty):
     def weight_of_squared(self, squared: Any) -> Any:
         """Return 2."""
         return 0 * squared + 2.0
+
+    def prox(self, value: Any, step: Any) -> Any:
+        """Return ``value / (1 + 2 step)``, which minimises ``s^2 + (s - value)^2 / (2 step)``."""
+        return _array(value) / (1 + 2 * step)
+
+    def as_huber(self) -> tuple[float, float]:
+        """Return Huber's penalty of a threshold that no residual reaches."""
+        return 2 * _NEVER_REACHED, _NEVER_REACHED
 
 
 @dataclass(frozen=True)
@@ -216,6 +249,20 @@ class Huber(Penalty):
         xp = squared.__array_namespace__()
         return 1.0 / _sqrt(xp.maximum(squared, xp.asarray(self.threshold**2, dtype=squared.dtype)))
 
+    def prox(self, value: Any, step: Any) -> Any:
+        """Return ``value (1 - step / max(abs(value), threshold + step))``.
+
+        It minimises ``rho(s) + (s - value)^2 / (2 step)``: in the quadratic part ``value threshold / (threshold +
+        step)``, beyond it `value`, nearer to 0 by `step`.
+        """
+        value = _array(value)
+        xp = value.__array_namespace__()
+        return value * (1 - step / xp.maximum(abs(value), self.threshold + step))
+
+    def as_huber(self) -> tuple[float, float]:
+        """Return itself."""
+        return 1.0, self.threshold
+
 
 @dataclass(frozen=True)
 class Lorentzian(Penalty):
@@ -273,6 +320,16 @@ class L1(Penalty):
         """Return 1 / max(abs(s), smallest)."""
         xp = squared.__array_namespace__()
         return 1.0 / _sqrt(xp.maximum(squared, xp.asarray(self.smallest**2, dtype=squared.dtype)))
+
+    def prox(self, value: Any, step: Any) -> Any:
+        """Return ``sign(value) max(abs(value) - step, 0)``, which minimises ``abs(s) + (s - value)^2 / (2 step)``."""
+        value = _array(value)
+        xp = value.__array_namespace__()
+        return xp.sign(value) * xp.maximum(abs(value) - step, 0.0)
+
+    def as_huber(self) -> tuple[float, float]:
+        """Return the limit of Huber's penalty for a threshold of 0."""
+        return 1.0, 0.0
 
 
 def _array(s: Any) -> Any:

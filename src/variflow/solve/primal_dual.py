@@ -9,23 +9,14 @@ import numpy as np
 
 from variflow import _core
 from variflow.base.choices import check_whole, keep
-from variflow.energy.data import DataTerm
 from variflow.energy.generalised_variation import TotalGeneralisedVariation
-from variflow.energy.penalties import L1, Huber, Penalty
-from variflow.energy.residuals import NotTakenApart
+from variflow.energy.penalties import Penalty, Quadratic, huber_of
 from variflow.energy.smoothness import Smoothness
 from variflow.energy.term import Energy
-from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
-from variflow.solve.native_penalties import known_penalty
-from variflow.solve.taking_apart import (
-    check_data,
-    data_and_smoothness,
-    image_edges,
-    linearised,
-    native_energies,
-)
+from variflow.solve.native_penalties import QUADRATIC, check_weights, half_weights
+from variflow.solve.taking_apart import Data, check_data, data_and_smoothness, image_edges, linearised, native_energies
 
 __all__ = ["PrimalDual"]
 
@@ -39,8 +30,9 @@ class PrimalDual(NativeSolver):
     """Primal-dual iterations for norms and Huber penalties: TV-L1, Huber-L1, TGV-L1 and their kin.
 
     For sums of data terms and one smoothness of the whole flow, a `Smoothness` per pixel or a
-    `TotalGeneralisedVariation`, whose penalties are `L1` or `Huber`. They are minimised as they are, not reweighted,
-    and without smoothing their corners.
+    `TotalGeneralisedVariation`. The penalties `L1`, `Huber` and `Quadratic` are minimised as they are, without
+    smoothing their corners. Any other is reweighted: at each warp, least squares with the weights of the flow so far
+    stand in for it.
 
     Parameters
     ----------
@@ -75,21 +67,18 @@ class PrimalDual(NativeSolver):
                 "energy does not hold one Smoothness per pixel or TotalGeneralisedVariation, which PrimalDual wants"
             )
         for penalty in (*(term.penalty for term, _ in data), smooth[0][0].penalty):
-            _threshold(penalty)
+            if huber_of(penalty) is None:
+                check_weights(penalty)
         check_data(data, at)
 
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Take the iterations from the flow so far and the dual variables of the previous warp."""
         terms, [(smoothness, factor)] = data_and_smoothness(energy, TotalGeneralisedVariation)
-        data = linearised(terms, at)
-        edges_x, edges_y = image_edges(smoothness, at)
-        variation = _core.Variation(
-            factor * smoothness.weight,
-            _threshold(smoothness.penalty),
-            second=float(smoothness.second) if isinstance(smoothness, TotalGeneralisedVariation) else 0.0,
-            edges=None if edges_x is None or edges_y is None else (edges_x, edges_y),
-        )
-        residuals = [_residuals(term, part.residuals, part.weight) for (term, _), part in zip(terms, data, strict=True)]
+        residuals = [
+            _residuals(part, at, float(term.normalisation or 0))
+            for (term, _), part in zip(terms, linearised(terms, at), strict=True)
+        ]
+        variation = _variation(smoothness, factor, at)
         (u, v), state = _core.primal_dual(*at.flow, residuals, at.weights, variation, self.iterations, state)
 
         def energies() -> tuple[float, float]:
@@ -99,25 +88,49 @@ class PrimalDual(NativeSolver):
             zero, increment = (np.zeros_like(u), np.zeros_like(v)), (u - at.flow[0], v - at.flow[1])
             return before + factor * float(smoothness(zero, at)), after + factor * float(smoothness(increment, at))
 
-        return Minimum(at.flow, (u, v), energies, state=state)
+        # Dual variables are in units of the smoothness, which differ from warp to warp where it is reweighted.
+        stays = huber_of(smoothness.penalty) is not None
+        return Minimum(at.flow, (u, v), energies, state=state if stays else None)
 
 
-def _residuals(term: DataTerm, planes: tuple[Planes, Planes, Planes], weight: float) -> _core.Residuals:
+def _residuals(term: Data, at: LevelLinearisation, normalisation: float) -> _core.Residuals:
     """Return a term as the solver wants it: with the norm in place of the root mean square.
 
     ``rho(|r| / sqrt(K))`` with the threshold t is ``rho(|r|) / sqrt(K)`` with the threshold ``t sqrt(K)``.
     """
-    jx, jy, r = planes
+    jx, jy, r = term.residuals
     root = float(np.sqrt(len(r)))
-    return _core.Residuals(r, jx, jy, weight / root, _threshold(term.penalty) * root, float(term.normalisation or 0))
+    huber, weights = huber_of(term.penalty), None
+    if huber is None:
+        still = np.zeros_like(at.weights)
+        squares = _core.data_squares(_core.DataTerm(jx, jy, r, QUADRATIC, normalisation, 1.0), still, still)[0]
+        huber, weights = Quadratic().as_huber(), half_weights(term.penalty, squares) * at.weights
+    factor, threshold = huber
+    return _core.Residuals(r, jx, jy, term.weight * factor / root, threshold * root, normalisation, weights)
 
 
-def _threshold(penalty: Penalty) -> float:
-    kind = known_penalty(penalty)
-    if kind is None:
-        raise NotTakenApart(f"PrimalDual does not know the penalty {penalty!r}")
-    if kind is Huber:
-        return float(penalty.threshold)  # type: ignore[attr-defined]
-    if kind is L1:
-        return 0.0
-    raise TypeError(f"energy holds the penalty {penalty!r}, wanted L1 or Huber for PrimalDual")
+def _variation(
+    smoothness: Smoothness | TotalGeneralisedVariation, factor: float, at: LevelLinearisation
+) -> _core.Variation:
+    """Return a smoothness as the solver wants it, which takes factors of squared differences from 0 to 1."""
+    edges: tuple[Any, Any] = image_edges(smoothness, at)
+    second = float(smoothness.second) if isinstance(smoothness, TotalGeneralisedVariation) else 0.0
+    huber, largest = huber_of(smoothness.penalty), 1.0
+    if huber is None:
+        squares = _core.squared_differences(*at.flow, _core.Smoothness(*edges, True, QUADRATIC, 1.0))[0]
+        weights = half_weights(smoothness.penalty, squares)
+        largest = float(weights.max()) or 1.0
+        weights = weights / np.float32(largest)
+        edges = (weights, weights) if edges[0] is None else (edges[0] * weights, edges[1] * weights)
+        huber = Quadratic().as_huber()
+    scale, threshold = huber[0] * largest, huber[1]
+    # The dual variables are rho' in units of this scale, which for L1 and Huber is its bound.
+    reach = 1.0 if scale == 1.0 else (_steepest(smoothness.penalty, at) or 1.0) / scale
+    weight = factor * smoothness.weight * scale
+    return _core.Variation(weight, threshold, second, None if edges[0] is None else edges, reach)
+
+
+def _steepest(penalty: Penalty, at: LevelLinearisation) -> float:
+    """Return the largest derivative rho'(s) for differences s of up to a pixel."""
+    sizes = np.resize(np.geomspace(1e-3, 1, 64, dtype=np.float32), at.weights.shape)
+    return float((2 * half_weights(penalty, sizes**2) * sizes).max())
