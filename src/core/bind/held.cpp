@@ -1,17 +1,10 @@
 // The checks of what a robust step is made of.
 #include <cmath>
-#include <initializer_list>
 
 #include "bind/system.hpp"
 
 namespace variflow::bindings {
 namespace {
-
-std::string text(std::initializer_list<int64_t> shape) {
-    std::string joined;
-    for (const int64_t extent : shape) joined += (joined.empty() ? "(" : ", ") + std::to_string(extent);
-    return joined += ")";
-}
 
 Derivative checked_derivative(const std::string& name) {
     if (name == "average") return Derivative::average;
@@ -43,42 +36,18 @@ void check_number(double value, const char* name, double smallest, bool or_equal
                  std::to_string(smallest) + ", not " + std::to_string(value));
 }
 
-void check_size(const Array& planes, const char* name, int64_t height, int64_t width) {
-    const size_t last = planes.ndim() - 1;
-    if (static_cast<int64_t>(planes.shape(last - 1)) == height && static_cast<int64_t>(planes.shape(last)) == width) return;
-    const std::string wanted = last == 1 ? text({height, width})
-                                         : text({static_cast<int64_t>(planes.shape(0)), height, width});
-    refuse_value(std::string("`") + name + "` must have the shape " + wanted + ", not " + describe(planes));
-}
-
-Array checked_plane(nb::handle argument, const char* name, int64_t height, int64_t width) {
-    const Array plane = checked<float>(argument, name, {"height", "width"});
-    check_size(plane, name, height, width);
-    return plane;
-}
-
-Array checked_stack(nb::handle argument, const char* name, int64_t planes, int64_t height, int64_t width) {
-    const Array stack = checked<float>(argument, name, {"planes", "height", "width"});
-    const Shape shape = shape_of(stack);
-    if (shape.channels != planes || shape.height != height || shape.width != width) {
-        refuse_value(std::string("`") + name + "` must have the shape " + text({planes, height, width}) + ", not " +
-                     describe(stack));
-    }
-    return stack;
-}
-
 HeldFramePair::HeldFramePair(nb::handle first_argument, nb::handle second_argument, nb::handle samples_argument,
                              nb::handle u_argument, nb::handle v_argument, nb::handle weights_argument,
                              const std::string& interpolation, const std::string& derivative)
     : first(checked<float>(first_argument, "first", {"channels", "height", "width"})) {
     check_warpable(first, "first");
     const Shape shape = shape_of(first);
-    second = checked_stack(second_argument, "second", shape.channels, shape.height, shape.width);
-    samples = checked_stack(samples_argument, "samples", shape.channels, shape.height, shape.width);
-    u = checked_plane(u_argument, "u", shape.height, shape.width);
-    v = checked_plane(v_argument, "v", shape.height, shape.width);
+    second = checked<float>(second_argument, "second", {shape.channels, shape.height, shape.width});
+    samples = checked<float>(samples_argument, "samples", {shape.channels, shape.height, shape.width});
+    u = checked<float>(u_argument, "u", {shape.height, shape.width});
+    v = checked<float>(v_argument, "v", {shape.height, shape.width});
     const bool weighted = !weights_argument.is_none();
-    if (weighted) weights = checked_plane(weights_argument, "weights", shape.height, shape.width);
+    if (weighted) weights = checked<float>(weights_argument, "weights", {shape.height, shape.width});
     pair = {bindings::floats(first),
             bindings::floats(second),
             bindings::floats(samples),
@@ -99,15 +68,15 @@ HeldDataTerm::HeldDataTerm(nb::handle jx_argument, nb::handle jy_argument, nb::h
     : jx(checked<float>(jx_argument, "jx", {"residuals", "height", "width"})),
       weights(plane_or_none(weights_argument, "weights")) {
     const Shape shape = shape_of(jx);
-    jy = checked_stack(jy_argument, "jy", shape.channels, shape.height, shape.width);
-    r = checked_stack(r_argument, "r", shape.channels, shape.height, shape.width);
-    if (weights) check_size(*weights, "weights", shape.height, shape.width);
+    jy = checked<float>(jy_argument, "jy", {shape.channels, shape.height, shape.width});
+    r = checked<float>(r_argument, "r", {shape.channels, shape.height, shape.width});
+    if (weights) check_shape(*weights, "weights", {shape.height, shape.width});
     term = {bindings::floats(jx), bindings::floats(jy), bindings::floats(r),
             shape.channels,       floats(weights),      checked_penalisation(penalty, normalisation, weight)};
 }
 
 DataTerm HeldDataTerm::with_weights(const Array& plane) const {
-    check_size(plane, "weights", height(), width());
+    check_shape(plane, "weights", {height(), width()});
     DataTerm weighted = term;
     if (!weights) weighted.weights = bindings::floats(plane);
     return weighted;
@@ -116,15 +85,16 @@ DataTerm HeldDataTerm::with_weights(const Array& plane) const {
 HeldSmoothness::HeldSmoothness(nb::handle guide_x_argument, nb::handle guide_y_argument, bool per_pixel,
                                const Penalty& penalty, double weight)
     : guide_x(plane_or_none(guide_x_argument, "guide_x")), guide_y(plane_or_none(guide_y_argument, "guide_y")) {
-    if (guide_x.has_value() != guide_y.has_value()) refuse_type("`guide_x` and `guide_y` must be given both, or neither");
+    if (guide_x.has_value() != guide_y.has_value())
+        refuse_type("`guide_x` and `guide_y` must be given both, or neither");
     check_number(weight, "weight", 0.0, true);
     term = {floats(guide_x), floats(guide_y), per_pixel, penalty, static_cast<float>(weight)};
 }
 
 void HeldSmoothness::check(int64_t height, int64_t width) const {
     if (!guide_x) return;
-    check_size(*guide_x, "guide_x", height, width);
-    check_size(*guide_y, "guide_y", height, width);
+    check_shape(*guide_x, "guide_x", {height, width});
+    check_shape(*guide_y, "guide_y", {height, width});
 }
 
 HeldStep::HeldStep(const HeldFramePair& frames_argument, const std::vector<HeldConstancy>& constancies_argument,
@@ -136,11 +106,11 @@ HeldStep::HeldStep(const HeldFramePair& frames_argument, const std::vector<HeldC
       step{frames.pair, {}, {}, smoothness.term} {
     const auto [channels, height, width] = frames.pair.shape;
     for (const HeldConstancy& constancy : constancies) {
-        if (constancy.weights) check_size(*constancy.weights, "weights", height, width);
+        if (constancy.weights) check_shape(*constancy.weights, "weights", {height, width});
         step.constancies.push_back(constancy.term);
     }
     for (const HeldDataTerm& term : data) {
-        check_size(term.jx, "jx", height, width);
+        check_shape(term.jx, "jx", {extent(term.jx, 0), height, width});
         step.data.push_back(term.term);
     }
     smoothness.check(height, width);

@@ -47,7 +47,7 @@ struct MisfitArrays {
 std::vector<Constancy> checked_terms(const std::vector<HeldConstancy>& constancies, Shape frames) {
     std::vector<Constancy> terms;
     for (const HeldConstancy& constancy : constancies) {
-        if (constancy.weights) check_size(*constancy.weights, "weights", frames.height, frames.width);
+        if (constancy.weights) check_shape(*constancy.weights, "weights", {frames.height, frames.width});
         terms.push_back(constancy.term);
     }
     return terms;
@@ -58,9 +58,8 @@ WithMisfit constancy_tensor(const HeldFramePair& frames, const std::vector<HeldC
     const Shape shape = frames.pair.shape;
     const std::vector<Constancy> terms = checked_terms(constancies, shape);
     MisfitArrays misfit(shape, terms, with_misfit);
-    Planes tensor = run({5, shape.height, shape.width}, [&](float* out) {
-        variflow::constancy_tensor(frames.pair, terms, out, misfit.planes);
-    });
+    Planes tensor = run({5, shape.height, shape.width},
+                        [&](float* out) { variflow::constancy_tensor(frames.pair, terms, out, misfit.planes); });
     return misfit.with(std::move(tensor));
 }
 
@@ -98,9 +97,9 @@ Planes frame_planes(const HeldFramePair& frames, const std::vector<std::string>&
 
 void add_data(nb::handle tensor_argument, const HeldDataTerm& term, nb::handle weights) {
     const int64_t height = term.height(), width = term.width();
-    const Array plane = checked_plane(weights, "weights", height, width);
+    const Array plane = checked<float>(weights, "weights", {height, width});
     const DataTerm weighted = term.with_weights(plane);
-    checked_stack(tensor_argument, "tensor", 5, height, width);
+    checked<float>(tensor_argument, "tensor", {5, height, width});
     nb::ndarray<float, nb::device::cpu> tensor;
     if (!nb::try_cast(tensor_argument, tensor, false)) refuse_value("`tensor` is read-only, and is changed in place");
     const Unlocked unlocked;
@@ -109,21 +108,20 @@ void add_data(nb::handle tensor_argument, const HeldDataTerm& term, nb::handle w
 
 double data_energy(const HeldDataTerm& term, nb::handle weights, nb::handle du_argument, nb::handle dv_argument) {
     const int64_t height = term.height(), width = term.width();
-    const Array plane = checked_plane(weights, "weights", height, width);
+    const Array plane = checked<float>(weights, "weights", {height, width});
     const DataTerm weighted = term.with_weights(plane);
-    const Array du = checked_plane(du_argument, "du", height, width);
-    const Array dv = checked_plane(dv_argument, "dv", height, width);
+    const Array du = checked<float>(du_argument, "du", {height, width});
+    const Array dv = checked<float>(dv_argument, "dv", {height, width});
     const Unlocked unlocked;
     return variflow::data_energy(weighted, height * width, {floats(du), floats(dv)});
 }
 
 Planes data_squares(const HeldDataTerm& term, nb::handle du_argument, nb::handle dv_argument) {
     const int64_t height = term.height(), width = term.width();
-    const Array du = checked_plane(du_argument, "du", height, width);
-    const Array dv = checked_plane(dv_argument, "dv", height, width);
-    return run({1, height, width}, [&](float* out) {
-        variflow::mean_squares(term.term, height * width, {floats(du), floats(dv)}, out);
-    });
+    const Array du = checked<float>(du_argument, "du", {height, width});
+    const Array dv = checked<float>(dv_argument, "dv", {height, width});
+    return run({1, height, width},
+               [&](float* out) { variflow::mean_squares(term.term, height * width, {floats(du), floats(dv)}, out); });
 }
 
 // Smoothness
@@ -137,7 +135,7 @@ struct FlowArrays {
         : u(checked<float>(u_argument, "u", {"height", "width"})),
           height(static_cast<int64_t>(u.shape(0))),
           width(static_cast<int64_t>(u.shape(1))) {
-        v = checked_plane(v_argument, "v", height, width);
+        v = checked<float>(v_argument, "v", {height, width});
     }
 
     Field field() const { return {floats(u), floats(v)}; }
@@ -226,18 +224,21 @@ void check_sweeps(int sweeps, double omega) {
 
 void add_step(nb::module_& module) {
     add_classes(module);
-    module.def("inside", &inside, "u"_a.none(), "v"_a.none(), "1 where the target of the flow lies inside the frame, else 0.");
+    module.def("inside", &inside, "u"_a.none(), "v"_a.none(),
+               "1 where the target of the flow lies inside the frame, else 0.");
     module.def("frame_planes", &frame_planes, "frames"_a, "names"_a,
                "The temporal difference and derivatives that are named, times the weights, C planes of each.");
-    module.def("constancy_tensor", &constancy_tensor, "frames"_a, "constancies"_a, "with_misfit"_a = false,
-               "The motion tensor (5, H, W) of terms linearised around the flow. And, if wanted, the warped second frame "
-               "minus the first, times the weights, and with a term of the gradient the mismatch; None for what there is "
-               "not.");
+    module.def(
+        "constancy_tensor", &constancy_tensor, "frames"_a, "constancies"_a, "with_misfit"_a = false,
+        "The motion tensor (5, H, W) of terms linearised around the flow. And, if wanted, the warped second frame "
+        "minus the first, times the weights, and with a term of the gradient the mismatch; None for what there is "
+        "not.");
     module.def("constancy_squares", &constancy_squares, "frames"_a, "constancies"_a,
                "What each term penalises at the flow: the mean of its squared residuals, a plane a term.");
-    module.def("mismatch", &mismatch, "frames"_a,
-               "How far, in pixels, the flow is from where the gradients of the frames agree, over all channels: "
-               "sqrt(sum(Ixt^2 + Iyt^2) / (sum(Ixx^2 + 2 Ixy^2 + Iyy^2) + mismatch_floor^2)), 0 where the weights are.");
+    module.def(
+        "mismatch", &mismatch, "frames"_a,
+        "How far, in pixels, the flow is from where the gradients of the frames agree, over all channels: "
+        "sqrt(sum(Ixt^2 + Iyt^2) / (sum(Ixx^2 + 2 Ixy^2 + Iyy^2) + mismatch_floor^2)), 0 where the weights are.");
     module.attr("mismatch_floor") = mismatch_floor;
     module.def("add_data", &add_data, "tensor"_a.none(), "term"_a, "weights"_a.none(),
                "Add a data term to the motion tensor, in place; the weights are those of a term without any.");
@@ -249,12 +250,14 @@ void add_step(nb::module_& module) {
                "The weights of the edges (2, H, W) around a flow.");
     module.def("smoothness_energy", &smoothness_energy, "u"_a.none(), "v"_a.none(), "smoothness"_a,
                "The energy of a smoothness at a flow.");
-    module.def("squared_differences", &squared_differences, "u"_a.none(), "v"_a.none(), "smoothness"_a,
-               "What a smoothness penalises at a flow: the squared differences of each pixel's edges, two planes, or one "
-               "where they are penalised together.");
-    module.def("robust_step", &robust_step, "step"_a, "sweeps"_a, "omega"_a, "with_misfit"_a = false,
-               "`constancy_tensor`, `add_data`, `edge_weights` and `relax` in one pass: the flow, and of the flow before "
-               "what comes with the tensor.");
+    module.def(
+        "squared_differences", &squared_differences, "u"_a.none(), "v"_a.none(), "smoothness"_a,
+        "What a smoothness penalises at a flow: the squared differences of each pixel's edges, two planes, or one "
+        "where they are penalised together.");
+    module.def(
+        "robust_step", &robust_step, "step"_a, "sweeps"_a, "omega"_a, "with_misfit"_a = false,
+        "`constancy_tensor`, `add_data`, `edge_weights` and `relax` in one pass: the flow, and of the flow before "
+        "what comes with the tensor.");
 }
 
 }  // namespace variflow::bindings

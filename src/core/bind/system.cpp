@@ -8,9 +8,8 @@ Planes image_edges(nb::handle guide_argument, double contrast) {
     const Array guide = checked<float>(guide_argument, "guide", {"channels", "height", "width"});
     check_number(contrast, "contrast", 0.0, false);
     const Shape shape = shape_of(guide);
-    return run({2, shape.height, shape.width}, [&](float* out) {
-        variflow::image_edges(floats(guide), shape, static_cast<float>(contrast), out);
-    });
+    return run({2, shape.height, shape.width},
+               [&](float* out) { variflow::image_edges(floats(guide), shape, static_cast<float>(contrast), out); });
 }
 
 // The arrays of a system and of where its solution starts, kept for as long as they are used.
@@ -23,11 +22,11 @@ struct SystemArrays {
         : u0(checked<float>(u0_argument, "u0", {"height", "width"})),
           height(static_cast<int64_t>(u0.shape(0))),
           width(static_cast<int64_t>(u0.shape(1))) {
-        v0 = checked_plane(v0_argument, "v0", height, width);
-        tensor = checked_stack(tensor_argument, "tensor", 5, height, width);
-        edges = checked_stack(edges_argument, "edges", 2, height, width);
-        u = checked_plane(u_argument, u_name, height, width);
-        v = checked_plane(v_argument, v_name, height, width);
+        v0 = checked<float>(v0_argument, "v0", {height, width});
+        tensor = checked<float>(tensor_argument, "tensor", {5, height, width});
+        edges = checked<float>(edges_argument, "edges", {2, height, width});
+        u = checked<float>(u_argument, u_name, {height, width});
+        v = checked<float>(v_argument, v_name, {height, width});
     }
 
     System system() const { return {floats(tensor), floats(edges), {floats(u0), floats(v0)}, height, width}; }

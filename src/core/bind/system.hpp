@@ -11,9 +11,6 @@
 namespace variflow::bindings {
 
 void check_number(double value, const char* name, double smallest, bool or_equal);
-void check_size(const Array& planes, const char* name, int64_t height, int64_t width);
-Array checked_plane(nb::handle argument, const char* name, int64_t height, int64_t width);
-Array checked_stack(nb::handle argument, const char* name, int64_t planes, int64_t height, int64_t width);
 void check_sweeps(int sweeps, double omega);
 
 // Two frames that are compared along a flow.

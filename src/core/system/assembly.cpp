@@ -179,7 +179,8 @@ void add_block(const std::vector<Residual>& residuals, int count, const float* w
                const Tensor& tensor) {
     constexpr float least = 1e-3f;  // from here on products of n do not vanish in single precision
     const auto number = static_cast<float>(residuals.size());
-    if (term.normalisation >= least && residuals.size() == 1) return add_one(residuals[0], weights, count, term, tensor);
+    if (term.normalisation >= least && residuals.size() == 1)
+        return add_one(residuals[0], weights, count, term, tensor);
     if (term.normalisation >= least && residuals.size() == 2) {
         return add_two({residuals[0], residuals[1]}, weights, count, term, tensor);
     }
