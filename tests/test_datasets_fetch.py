@@ -170,7 +170,7 @@ def test_another_checksum_or_a_damaged_archive_leaves_nothing(server, tmp_path, 
     damaged[2000] ^= 1  # within the first frame, which its CRC tells
     server.files["piv.zip"] = bytes(damaged)
     monkeypatch.setitem(ARCHIVES, "piv", (Archive(url),))
-    with pytest.raises(ValueError, match=r"piv\.zip: no sound ZIP file came: Bad CRC"):
+    with pytest.raises(ValueError, match=r"piv\.zip: the download is no sound ZIP file: Bad CRC"):
         fetch("piv", tmp_path)
     (tmp_path / "right").rename(tmp_path.with_name("elsewhere"))
     assert names(tmp_path) == []

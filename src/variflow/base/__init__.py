@@ -1,1 +1,1 @@
-"""What every other folder stands on: arrays at the door, settings and their checks, errors, threads and forks."""
+"""What all other folders use: reading arrays, checking settings, errors and warnings, threads and forks."""

@@ -1,7 +1,7 @@
-"""The door for arrays: whatever NumPy can read becomes a plain array, and what is masked is missing.
+"""Read the arrays that a caller passes: whatever NumPy can read becomes a plain array, and masked values are missing.
 
-What comes out has the byte order of the machine, is aligned and C-contiguous: no other layout reaches the core, and
-none changes a result. Every error names the argument.
+The arrays returned are aligned, C-contiguous and in the byte order of the machine. So the core sees one layout only,
+and the layout of the input never changes a result. Every error names the argument.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from variflow.base.errors import warn
 from variflow.base.kinds import is_float
 
 MOST_CHANNELS = 16
-# More would drown the rest of an energy in single precision; where none is as much as the least, no pixel counts.
+# A larger weight would swamp the rest of an energy in single precision. If none reaches the least, no pixel counts.
 LARGEST_WEIGHT, LEAST_WEIGHT = 1e6, 1e-6
 
 # The kinds of numbers that an argument may hold, as NumPy's letters and in words.
@@ -28,7 +28,7 @@ NUMBERS = ("iuf", "real numbers")
 INTENSITIES = ("buif", "real numbers (bool, integer or float)")
 MARKS = ("bui", "bool")
 
-# What a path was meant for, by what reads it.
+# What an error says of a path that is passed in place of an array.
 IMAGES, FLOWS = "variflow.read_image reads an image", "variflow.read_flow reads a flow"
 
 _CPU = 1  # as DLPack counts devices
@@ -36,16 +36,16 @@ _CPU = 1  # as DLPack counts devices
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Image(Brief):
-    """A frame that came through the door, in memory of its own.
+    """A checked frame, in its own memory.
 
     Attributes
     ----------
     pixels : (H, W, C) array
-        As they came; of floats, those that were masked are NaN.
+        The values as given; masked floats are NaN.
     known : (H, W) bool
         False where an integer was masked; None where there is no mask.
     shape : tuple of int
-        The shape of what came.
+        The shape as given.
     name : str
         What errors and warnings call it.
     """
@@ -64,14 +64,14 @@ def is_jax(value: Any) -> bool:
 def read(
     value: Any, name: str, kind: tuple[str, str] = NUMBERS, file: str = IMAGES
 ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-    """Return what NumPy makes of a value, and where it is not masked, or None if nothing is.
+    """Return a value as an array, and where it is not masked (None if nothing is).
 
-    The array may be the memory of the value itself. `kind` is what numbers are wanted, `file` says what reads a path.
+    The array may share memory with the value. `kind` says which numbers are wanted, `file` which function reads a path.
 
     Raises
     ------
     TypeError
-        If it is no array of such numbers, naming it.
+        If the value is not an array of such numbers, naming the argument.
     """
     _refuse_path(value, name, "an array", file)
     try:
@@ -129,7 +129,7 @@ def _to_numpy(value: Any) -> NDArray[Any]:
 
 
 def _is_elsewhere(value: Any) -> bool:
-    """Return whether a value says that it is not in the memory of the CPU."""
+    """Return whether a value says that it lies in the memory of another device than the CPU."""
     if hasattr(value, "__cuda_array_interface__"):
         return True
     try:
@@ -143,7 +143,7 @@ def _holds_paths(array: NDArray[Any]) -> bool:
 
 
 def as_numbers(value: Any, name: str, kind: tuple[str, str] = NUMBERS, file: str = IMAGES) -> NDArray[Any]:
-    """Return real numbers of any shape, as floats with NaN if any is masked; it may be the memory of the value."""
+    """Return real numbers of any shape, as floats with NaN if any is masked; may share memory with the value."""
     array, known = read(value, name, kind, file)
     return array if known is None else _mark_gaps(array, known)
 
@@ -156,12 +156,12 @@ def _mark_gaps(array: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[Any]:
 
 
 def as_iterable(values: Any, name: str, file: str) -> Iterable[Any]:
-    """Return an iterable of arrays, of what is one or an array itself that cannot be iterated over.
+    """Return an iterable of arrays, from an iterable or from one array that cannot be iterated over itself.
 
     Raises
     ------
     TypeError
-        If it is none, naming it.
+        If the value is neither, naming the argument.
     """
     _refuse_path(values, name, "arrays", file)
     if isinstance(values, memoryview) or (hasattr(values, "__dlpack__") and not hasattr(values, "__iter__")):
@@ -175,7 +175,7 @@ def as_iterable(values: Any, name: str, file: str) -> Iterable[Any]:
 
 
 def count_frame_axes(shape: tuple[int, ...]) -> int:
-    """Return how many of the last axes make one frame: 3 if the last one are channels, at most 16, else 2."""
+    """Return how many of the last axes make one frame: 3 if the last axis holds channels (at most 16), else 2."""
     return 3 if len(shape) > 2 and shape[-1] <= MOST_CHANNELS else 2
 
 
@@ -185,7 +185,7 @@ def as_image(value: Any, name: str) -> Image:
     Raises
     ------
     TypeError, ValueError
-        If it is no frame, naming it.
+        If the value is not a frame, naming the argument.
     """
     if isinstance(value, Image):
         return value
@@ -200,7 +200,7 @@ def as_image(value: Any, name: str) -> Image:
 
 
 def _check_frame(array: NDArray[Any], value: Any, name: str) -> None:
-    """Raise ValueError if an array, which came as that value, is not one frame."""
+    """Raise ValueError if an array is not one frame; `value` is what the caller passed."""
     shape = array.shape
     if array.size == 0:
         raise ValueError(f"{name} is empty: its shape is {shape}")
@@ -212,7 +212,7 @@ def _check_frame(array: NDArray[Any], value: Any, name: str) -> None:
 
 
 def as_pixels(value: Any, name: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
-    """Return an image, NaN where masked; of a height and width with any number of channels, or else a frame."""
+    """Return an image, NaN where masked: any number of channels of the size `shape`, or a frame of any size."""
     array = as_numbers(value, name, INTENSITIES)
     if shape is None:
         _check_frame(array, value, name)
@@ -223,7 +223,7 @@ def as_pixels(value: Any, name: str, shape: tuple[int, ...] | None = None) -> ND
 
 
 def as_flow(value: Any, name: str = "flow", dtype: DTypeLike = np.float32) -> NDArray[Any]:
-    """Return a flow ``(H, W, 2)`` in memory of its own; NaN where masked, infinite where `dtype` cannot hold it."""
+    """Return a flow ``(H, W, 2)`` in its own memory; NaN where masked, infinite where `dtype` cannot hold it."""
     array, known = read(value, name, file=FLOWS)
     if array.ndim != 3 or array.shape[2] != 2 or 0 in array.shape:
         hint = f"; {_advise_order(value, name, 'components')}" if array.ndim == 3 and array.shape[0] == 2 else ""
@@ -263,7 +263,7 @@ def _advise_order(value: Any, name: str, axis: str) -> str:
 
 
 def as_single(value: Any, name: str, kind: tuple[str, str] = NUMBERS, file: str = IMAGES) -> NDArray[np.float32]:
-    """Return real numbers of any shape in single precision, NaN where masked; it may be the memory of the value."""
+    """Return real numbers of any shape in single precision, NaN where masked; may share memory with the value."""
     if type(value) is np.ndarray and value.dtype == np.float32 and value.flags.c_contiguous and value.flags.aligned:
         return value
     with np.errstate(over="ignore"):
@@ -273,7 +273,7 @@ def as_single(value: Any, name: str, kind: tuple[str, str] = NUMBERS, file: str 
 def as_mask(
     value: Any, name: str, shape: tuple[int, ...] | None = None, meaning: str = "where a pixel is usable"
 ) -> NDArray[np.bool_]:
-    """Return a mask in memory of its own, False where it is masked itself."""
+    """Return a mask in its own memory, False where `numpy.ma` masks it."""
     array, known = read(value, name, (MARKS[0], f"{MARKS[1]}: True {meaning}"))
     _check_shape(array, name, shape)
     mask = array.astype(bool)
@@ -283,7 +283,7 @@ def as_mask(
 
 
 def as_weights(value: Any, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Return weights in memory of its own, from 0 to a million; 0 where masked."""
+    """Return weights from 0 to a million in their own memory, 0 where masked."""
     array, known = read(value, name, INTENSITIES)
     _check_shape(array, name, shape)
     weights: NDArray[Any] = array.copy() if known is None else np.where(known, array, array.dtype.type(0))
@@ -300,9 +300,9 @@ def _check_shape(array: NDArray[Any], name: str, shape: tuple[int, ...] | None) 
 
 
 def as_mask_pair(value: Any, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
-    """Return the masks of both frames, of one array, which is for both, or of a pair of them.
+    """Return the masks of both frames, from one array for both or from a pair.
 
-    What hides part of the view, such as a body or the edge of a lens, mostly hides it in both frames.
+    What hides part of the view, such as a body or the edge of a lens, usually hides it in both frames.
     """
     given = value if _is_pair(value) else (value,)
     first, *rest = (None if item is None else as_mask(item, "mask", shape) for item in given)
@@ -310,9 +310,9 @@ def as_mask_pair(value: Any, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_] 
 
 
 def as_weight_pair(value: Any, shape: tuple[int, ...]) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
-    """Return the weights of both frames, of one array, which is for the first, or of a pair of them.
+    """Return the weights of both frames, from one array for the first frame or from a pair.
 
-    The weights of a pixel and of its target are multiplied: one array for both would count twice.
+    The weights of a pixel and of its target are multiplied, so one array for both would count twice.
     """
     given = value if _is_pair(value) else (value, None)
     first, second = (None if item is None else as_weights(item, "weights", shape) for item in given)

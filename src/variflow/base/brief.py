@@ -1,4 +1,4 @@
-"""Records of arrays that are shown in one line: an array by its type and its shape, not by its numbers."""
+"""Dataclasses with arrays that print on one line: an array by its type and shape, not its numbers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _WIDTH = 100
 
 
 class Brief:
-    """Base of dataclasses with arrays in them, which are shown by type and shape; what is None is not shown.
+    """Base of dataclasses with arrays, which are shown by type and shape; a field that is None is left out.
 
-    Such a dataclass is compared by identity (``eq=False``): whether arrays are equal is not one truth.
+    Such a dataclass is compared by identity (``eq=False``), because comparing arrays gives no single truth value.
 
     Examples
     --------

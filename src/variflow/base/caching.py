@@ -9,11 +9,11 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 T = TypeVar("T")
 
-# What is being computed now, by the object and the name of the property. A lock of each, and never in the object: so
-# that objects wait for themselves alone, and can be pickled.
+# A lock for each property that is being computed now, by object and name. The locks are not kept in the objects, so
+# that these can be pickled and do not wait for each other.
 _computing: dict[tuple[int, str], threading.RLock] = {}
 
-# A forked child has none of the threads that were computing: nobody would ever let go of their locks.
+# A forked child has none of the threads that were computing: nobody would ever release their locks.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_computing.clear)
 
@@ -21,9 +21,9 @@ if hasattr(os, "register_at_fork"):
 class cached_property(Generic[T]):
     """A property that is computed when first read, and kept in the object's ``__dict__``.
 
-    Threads that read it at once get the same value: one computes it, the others wait. Other objects, and other
-    properties, do not wait; nor does a child that is forked meanwhile, which computes it itself. (The one of functools
-    has, in Python 3.11, one lock for all objects, which such a child waits for forever.)
+    If several threads read it at once, one computes the value and the others wait for it. Other objects and other
+    properties do not wait. A child that is forked meanwhile computes the value itself. (In Python 3.11 the one of
+    functools has one lock for all objects, and such a child would wait for it forever.)
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Check settings where they are set: numbers within bounds, and what is one of a few values."""
+"""Check settings when they are set: numbers within bounds, and choices among a few values."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Choice = TypeVar("Choice")
 
 
 def keep(settings: Any, **fields: Any) -> None:
-    """Put checked values, which are numbers of Python as the core wants them, into fields of a frozen dataclass."""
+    """Set fields of a frozen dataclass to checked values, which are Python numbers as the core needs them."""
     for name, value in fields.items():
         object.__setattr__(settings, name, value)
 
 
 def check_choice(name: str, value: Any, choices: Collection[Choice]) -> Choice:
-    """Return the choice that a value is; ValueError, naming the setting, if it is none of those that there are."""
+    """Return the choice that equals a value; raise ValueError, naming the setting, if none does."""
     if isinstance(value, str | Integral) and not isinstance(value, bool):
         for choice in choices:
             if value == choice:
@@ -48,20 +48,20 @@ def check_number(
     Parameters
     ----------
     name : str
-        What it is called: "smoothness of brox".
+        Its name in messages, such as "smoothness of brox".
     value
-        What came.
+        The value to check.
     least, above, most, below : float
-        The bounds: included, not included.
+        The bounds; `least` and `most` are included, `above` and `below` are not.
     infinite : bool
         Whether it may be infinite.
     what : str
-        What is wanted, but for the bounds.
+        What is wanted, without the bounds.
 
     Raises
     ------
     ValueError
-        If it is anything else.
+        If the value is anything else.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def check_number(
 def check_whole(
     name: str, value: Any, least: int, most: float = math.inf, what: str = "a whole number", otherwise: str = ""
 ) -> int:
-    """Return a whole number within bounds, those included, as an int; ValueError, naming it, if it is anything else."""
+    """Return a whole number from `least` to `most` as an int; raise ValueError, naming it, for anything else."""
     if isinstance(value, Integral) and not isinstance(value, bool) and least <= operator.index(value) <= most:
         return operator.index(value)
     raise ValueError(
@@ -112,7 +112,7 @@ def _is_real(value: Any) -> bool:
 
 
 def _show(value: Any) -> str:
-    """Return what came as a message shows it, on one line."""
+    """Return a value as a message shows it, on one line."""
     text = f"the class {value.__name__}" if isinstance(value, type) else " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."
 
@@ -125,7 +125,7 @@ def _say_bounds(least: float, above: float, most: float, below: float) -> str:
 
 
 def suggest(name: str, names: Collection[str]) -> str:
-    """Return ``"; did you mean 'tv-l1'?"`` for "TVL1" and other names that are nearly one of those there are."""
+    """Return ``"; did you mean 'tv-l1'?"`` for "TVL1" and other names close to a known one, else ""."""
     plain = {re.sub(r"[\W_]+", "", known).lower(): known for known in names}
     close = difflib.get_close_matches(re.sub(r"[\W_]+", "", name).lower(), plain, n=1)
     return f"; did you mean {plain[close[0]]!r}?" if close else ""

@@ -12,7 +12,7 @@ from variflow.base.choices import check_whole
 # As many as the core takes.
 _MOST_THREADS = 4096
 
-# Where cgroups are shown: all controllers together, or that of processor time by itself.
+# Where cgroups are mounted: all controllers together, or that of processor time alone.
 _TOGETHER, _ALONE = ("sys/fs/cgroup", "sys/fs/cgroup/unified"), ("sys/fs/cgroup/cpu", "sys/fs/cgroup/cpu,cpuacct")
 
 
@@ -36,9 +36,9 @@ def set_threads(n: int) -> None:
 
 
 def find_quota(root: Path = Path("/")) -> int | None:
-    """Return how many CPUs' time the cgroups of this process have, rounded up; None if as much as there is.
+    """Return how many CPUs the cgroups of this process may use, rounded up; None if there is no quota.
 
-    The quota of a group holds for all groups in it, so the least one on the way up counts.
+    The quota of a group limits all groups inside it, so the smallest one on the way up counts.
 
     Parameters
     ----------
@@ -73,9 +73,9 @@ def find_quota(root: Path = Path("/")) -> int | None:
 
 
 def _list_groups(path: str) -> list[PurePosixPath]:
-    """Return a group and those that it is in, relative to where they are shown.
+    """Return a group and the groups around it, relative to where they are mounted.
 
-    A container may show its own group as the outermost one, whatever it is called outside.
+    A container may show its own group as the outermost one, whatever its name outside.
     """
     inner = [part for part in path.split("/") if part]
     outside = ".." in inner

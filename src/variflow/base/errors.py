@@ -1,4 +1,4 @@
-"""What a person is told without having asked."""
+"""The warning of this package, and how to give it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 _PACKAGE = str(Path(__file__).parent.parent)
 
-_told_already: ContextVar[bool] = ContextVar("told already", default=False)
+_muted: ContextVar[bool] = ContextVar("muted", default=False)
 
 
 class VariflowWarning(UserWarning):
@@ -30,7 +30,7 @@ class VariflowWarning(UserWarning):
 
 def warn(message: str) -> None:
     """Warn with a `VariflowWarning` that names the line outside this package from which it was called."""
-    if _told_already.get():
+    if _muted.get():
         return
     frame, depth = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
@@ -40,9 +40,9 @@ def warn(message: str) -> None:
 
 @contextmanager
 def mute_warnings() -> Iterator[None]:
-    """Do something once more, of which a person was told all there is to tell."""
-    token = _told_already.set(True)
+    """Give no warnings: what is done has been done before, and has warned then."""
+    token = _muted.set(True)
     try:
         yield
     finally:
-        _told_already.reset(token)
+        _muted.reset(token)

@@ -1,4 +1,4 @@
-"""Know whether this process was forked from one where JAX had started, whose threads it then lacks."""
+"""Know whether this process was forked after JAX had started: it lacks the threads of JAX then."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def _note_fork() -> None:
 
 
 def watch() -> None:
-    """Note every fork of this process from here on."""
+    """Note every fork of this process from now on."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_note_fork)
 
 
 def check_not_forked() -> None:
-    """Raise RuntimeError where JAX would wait for ever for threads that stayed in the parent."""
+    """Raise RuntimeError if JAX would wait forever here for threads that stayed in the parent."""
     if _forked:
         raise RuntimeError(
             "this process was forked from one that had used JAX, which cannot run here: it would hang; start processes "

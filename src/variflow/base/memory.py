@@ -1,4 +1,4 @@
-"""Give back the memory that is kept for what comes next."""
+"""Release the memory that is kept for the next estimate."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ def __dir__() -> list[str]:
 
 
 def release_memory() -> None:
-    """Give back to the system what is kept between estimates: planes, and the compiled programs of energies.
+    """Release what is kept between estimates: blocks of memory, and the compiled programs of energies.
 
-    Blocks of memory are kept, up to the environment variable ``VARIFLOW_MEMORY`` in MiB, because the system takes long
-    to hand out fresh ones; and so are the latest programs that JAX has compiled for energies, 5 to 10 MiB each, because
-    compiling takes a second or more. The next estimate makes anew what it needs; nothing else changes.
+    Blocks of memory are kept because the system takes long to provide new ones; the environment variable
+    ``VARIFLOW_MEMORY`` limits them, in MiB. The latest programs that JAX has compiled for energies are kept because
+    compiling takes a second or more; each has 5 to 10 MiB. The next estimate makes again what it needs. Nothing else
+    changes.
 
     Examples
     --------

@@ -1,8 +1,8 @@
 """Pairs of frames with their true flow.
 
-:class:`Sample` is what every data set yields, :func:`demo` the pair that comes with the package, and
-:mod:`~variflow.datasets.synthetic` renders more of its kind. :func:`load` reads the data sets that others publish, each
-of which is also a function of its own with further choices, such as ``sintel(root, "final", split="test")``.
+:class:`Sample` is what every data set yields. :func:`demo` renders the pair that comes with the package, and
+:mod:`~variflow.datasets.synthetic` renders others like it. :func:`load` reads published data sets. Each of these is
+also a function with further choices, such as ``sintel(root, "final", split="test")``.
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ def __dir__() -> list[str]:
 
 
 def demo() -> Sample:
-    """Render the pair that comes with the package: 480 x 640 pixels, five things that move over a background.
+    """Render the pair that comes with the package: 480 x 640 pixels, five shapes moving over a background.
 
-    They shift, turn, grow and cover one another; the largest displacement is about 13 px. Flow and occlusion are exact.
+    They shift, rotate, grow and cover one another. The largest displacement is about 13 px. Flow and occlusion are
+    exact.
 
     Returns
     -------

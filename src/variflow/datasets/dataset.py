@@ -1,7 +1,7 @@
 """How a folder of files becomes a sequence of samples.
 
-A data set is a list of first frames and, for each, a :class:`Pair` that says where the parts of its sample lie. The
-second frame is the one whose name counts one further. Nothing but names is read before a sample is asked for.
+A data set is a list of first frames and, for each of them, a :class:`Pair` that says where the parts of its sample are.
+The second frame is the one whose name has the next number. Until a sample is asked for, only names are read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Part = Callable[[], Array | None]
 
 @dataclass(frozen=True)
 class Pair:
-    """Where the parts of a sample lie: the first frame, and for the others functions that read them when called.
+    """Where the parts of a sample are: the path of the first frame, and functions that read the other parts.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Pair:
 
 
 class Dataset(Sequence[Sample]):
-    """The samples of a data set, each read when it is asked for.
+    """The samples of a data set, each read only when it is asked for.
 
     Parameters
     ----------
@@ -73,11 +73,11 @@ class Dataset(Sequence[Sample]):
     root : str or os.PathLike
         The folder that holds it.
     layout : str
-        What is expected in the folder, for the error that nothing is found.
+        What is expected in the folder, for the error message if nothing is found.
     frames : iterable of Path
-        Frames; those that no other frame follows are left out. Their order does not matter.
+        Frames, in any order; a frame without a following one is left out.
     pair : callable
-        Says of a first frame where the rest lies.
+        Returns the :class:`Pair` of a first frame.
 
     Raises
     ------
@@ -132,7 +132,7 @@ class Dataset(Sequence[Sample]):
 
 
 def find_next_frame(frame: Path) -> Path:
-    """Return the frame whose name counts one further.
+    """Return the path of the next frame: the same name with the next number.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def find_next_frame(frame: Path) -> Path:
 
 
 def defer(reader: Callable[[Path], Array], *paths: Path) -> Part:
-    """Return a function that reads the first of the paths that exists, and returns None if none does."""
+    """Return a function that reads the first path that exists, or returns None if none does."""
 
     def part() -> Array | None:
         found = next((path for path in paths if path.exists()), None)
@@ -156,13 +156,13 @@ def defer(reader: Callable[[Path], Array], *paths: Path) -> Part:
 
 
 def read_marks(image: Path) -> Array:
-    """Read an image and tell where it is not 0."""
+    """Read an image and return where it is not 0."""
     pixels: Array = read_image(image) != 0
     return np.asarray(pixels.any(axis=2)) if pixels.ndim == 3 else pixels
 
 
 def read_unmarked(image: Path) -> Array:
-    """Read an image and tell where it is 0."""
+    """Read an image and return where it is 0."""
     return ~read_marks(image)
 
 

@@ -1,7 +1,7 @@
-"""Downloading the data sets whose authors offer them as plain files.
+"""Download the data sets whose authors offer them as plain files.
 
-What others ask a name, an address or a torrent for (KITTI, FlyingThings3D, Spring, VIPER) is not fetched here; their
-pages say how to get them.
+Data sets that need a registration or a torrent (KITTI, FlyingThings3D, Spring, VIPER) are not fetched here; their pages
+say how to get them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Archive(NamedTuple):
     url : str
         Where it is.
     sha256 : str or None
-        Its checksum, where one is known; else what ZIP files carry along, a checksum of each file in them, must do.
+        Its checksum, if it is known. Otherwise only the checksums inside the ZIP file are compared.
     """
 
     url: str
@@ -66,15 +66,15 @@ ARCHIVES: dict[str, tuple[Archive, ...]] = {
 def fetch(name: str, folder: str | os.PathLike[str], progress: Progress | None = None) -> Path:
     """Download a data set and unpack it into a folder that :func:`variflow.datasets.load` reads.
 
-    A download that broke off goes on where it ended when it is fetched again. An archive that was unpacked before is
-    not fetched again. One process at a time fetches into a folder; another one waits.
+    If a download breaks off, fetching again resumes it. An archive that was unpacked before is not fetched again. One
+    process at a time fetches into a folder; another one waits.
 
     Parameters
     ----------
     name : str
         A data set of :data:`ARCHIVES`.
     folder : str or os.PathLike
-        Where its folders go; created if need be.
+        Where its folders go; created if it does not exist.
     progress : callable, optional
         Called as ``progress(file, bytes so far, bytes in all or None)``.
 
@@ -86,7 +86,7 @@ def fetch(name: str, folder: str | os.PathLike[str], progress: Progress | None =
     Raises
     ------
     ValueError
-        If its authors offer no plain download, or what came is not what was wanted.
+        If its authors offer no plain download, or the download is damaged.
     ImportError
         If pooch is not installed.
     OSError
@@ -120,14 +120,14 @@ def _fetch(archive: Archive, folder: Path, progress: Progress | None) -> None:
     try:
         _unpack(path, folder)
     except zipfile.BadZipFile as error:
-        raise ValueError(f"{archive.url}: no sound ZIP file came: {error}") from error
+        raise ValueError(f"{archive.url}: the download is no sound ZIP file: {error}") from error
     finally:
         path.unlink()
     done.touch()
 
 
 def _unpack(path: Path, folder: Path) -> None:
-    """Unpack beside the place, then move file by file: each appears complete or not at all."""
+    """Unpack into a temporary folder beside, then move file by file: each appears complete or not at all."""
     beside = folder / f".{path.name}.unpacked"
     shutil.rmtree(beside, ignore_errors=True)
     try:
@@ -144,7 +144,7 @@ def _unpack(path: Path, folder: Path) -> None:
 
 
 class _Resuming:
-    """A downloader for pooch that keeps what came in a file of its own and asks for the rest only."""
+    """A downloader for pooch that keeps a partial download and asks only for the rest."""
 
     def __init__(self, part: Path, progress: Progress | None) -> None:
         self.part = part
@@ -154,7 +154,7 @@ class _Resuming:
         import requests
 
         have = self.part.stat().st_size if self.part.exists() else 0
-        # "identity": the bytes of the file itself, of which a range can be told.
+        # "identity": the bytes of the file itself, so that a range of them can be asked for.
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
         with requests.get(url, headers=headers, stream=True, timeout=30) as response:
             if response.status_code == 416:  # nothing lies beyond what we have: it is another file, or whole

@@ -1,4 +1,4 @@
-"""The data sets that their authors publish, read from a folder laid out as they lay it out.
+"""Published data sets, read from a folder laid out as their authors lay it out.
 
 Each function takes the folder into which the archives were unpacked and returns a
 :class:`~variflow.datasets.dataset.Dataset`. ``docs/datasets.md`` shows the layouts.
@@ -47,8 +47,8 @@ def middlebury(root: Root, split: Literal["other", "eval"] = "other") -> Dataset
 def sintel(root: Root, rendering: Rendering = "clean", split: Literal["training", "test"] = "training") -> Dataset:
     """MPI-Sintel: scenes of an animated film, rendered plain ("clean") or with blur and haze ("final").
 
-    ``training/clean/SCENE/frame_NNNN.png``, and under ``training`` likewise ``final``, ``flow``, ``occlusions`` and
-    ``invalid``. Invalid pixels do not count.
+    ``training/clean/SCENE/frame_NNNN.png``, and in the same way ``final``, ``flow``, ``occlusions`` and ``invalid``
+    under ``training``. Invalid pixels do not count.
 
     References
     ----------
@@ -107,7 +107,7 @@ def _open_kitti(name: str, root: Root, frames: str) -> Dataset:
     split = folder.parent
 
     def occlusion(frame: str) -> npt.NDArray[np.bool_] | None:
-        """Known with the occluded pixels, unknown without them."""
+        """Return where the flow is known in the files with the occluded pixels but not in those without them."""
         everywhere, visible = split / "flow_occ" / frame, split / "flow_noc" / frame
         if not (everywhere.exists() and visible.exists()):
             return None
@@ -164,7 +164,7 @@ def _pair_beside(frame: Path) -> Pair:
 def flyingthings3d(
     root: Root, rendering: Rendering = "clean", split: Literal["TRAIN", "TEST"] = "TEST", camera: str = "left"
 ) -> Dataset:
-    """FlyingThings3D: rendered things that fly about, dense truth.
+    """FlyingThings3D: rendered flying objects, dense truth.
 
     ``frames_cleanpass/TEST/A/NNNN/left/NNNN.png`` (or ``.webp``) and
     ``optical_flow/TEST/A/NNNN/into_future/left/OpticalFlowIntoFuture_NNNN_L.pfm``.
@@ -191,8 +191,8 @@ def spring(root: Root, split: Literal["train", "test"] = "train", camera: str = 
     """Spring: scenes of an animated film in high resolution, dense truth.
 
     ``train/NNNN/frame_left/frame_left_NNNN.png``, ``train/NNNN/flow_FW_left/flow_FW_left_NNNN.flo5`` and
-    ``train/NNNN/maps/matchmap_flow_FW_left/...png``; the folder ``spring`` around it may be the root's. The truth has
-    twice the resolution of the frames; every second value of it is taken, as in the authors' own reader.
+    ``train/NNNN/maps/matchmap_flow_FW_left/...png``, in the root or in a folder ``spring`` in it. The truth has twice
+    the resolution of the frames; every second value of it is taken, as in the authors' own reader.
 
     References
     ----------
@@ -238,10 +238,10 @@ def hd1k(root: Root) -> Dataset:
 
 
 def viper(root: Root, split: Literal["train", "val"] = "val") -> Dataset:
-    """VIPER: drives through a city of a computer game, dense truth.
+    """VIPER: drives through the city of a computer game, dense truth.
 
     ``val/img/NNN/NNN_NNNNN.png`` (or ``.jpg``) and ``val/flow/NNN/NNN_NNNNN.npz`` with the arrays ``u`` and ``v``. Only
-    frames that have a file of truth are first frames.
+    frames with a file of truth are first frames.
 
     References
     ----------
@@ -287,7 +287,7 @@ def names() -> list[str]:
 
 
 def load(name: str, root: Root) -> Dataset:
-    """Return the data set of a name, from the folder that holds it.
+    """Open a data set by its name, from the folder that holds it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What every data set yields."""
+"""One pair of frames with its true flow, as every data set yields it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Sample(Brief):
     occlusion : bool (H, W) or None
         True where a point of the first frame cannot be seen in the second; None where the data set does not say.
     valid : bool (H, W) or None
-        True where the truth is known and its authors let it count; None: wherever it is known.
+        True where the truth is known and counts according to its authors; None if it counts wherever it is known.
     foreground : bool (H, W) or None
-        True on things that move by themselves, where the data set tells them from the background.
+        True on objects that move by themselves; None where the data set does not say.
     between : array, shape of a frame, or None
         The true frame halfway between the two.
     """

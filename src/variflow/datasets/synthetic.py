@@ -1,9 +1,8 @@
 """Pairs of frames whose flow and occlusion are known exactly.
 
-A scene is a pile of layers, from the back to the front. A layer is a texture, cut out by a region and carried by a
-motion; both are formulas that can be evaluated at any real coordinate, so the second frame is rendered, not resampled,
-and the true flow is the motion itself. Coordinates are pixels, (0, 0) is the centre of the first pixel, x points right
-and y down.
+A scene is a stack of layers, from back to front. A layer is a texture, cut out by a region and moved by a motion. These
+are formulas that can be evaluated at any real coordinate. So the second frame is rendered, not resampled, and the true
+flow is the motion itself. Coordinates are pixels, (0, 0) is the centre of the first pixel, x points right and y down.
 
 >>> disk = Layer(Texture(1), Motion(translation=(3.5, -1.0)), Ellipse((30, 20), (12, 8)))
 >>> scene = render([Layer(Texture(0)), disk], (48, 64))
@@ -40,18 +39,18 @@ FrameType = Literal["uint8", "uint16", "float32"]
 
 @dataclass(frozen=True)
 class Motion:
-    """Where a point of the first frame is in the second: turned and scaled about a centre, then shifted.
+    """Where a point of the first frame is in the second: rotated and scaled about a centre, then shifted.
 
     Parameters
     ----------
     translation : (float, float)
         Shift along x and y, px.
     rotation : float
-        Turn about `center`, degrees; positive turns from the x axis to the y axis, clockwise on the screen.
+        Rotation about `center`, degrees; positive is from the x axis to the y axis, clockwise on the screen.
     scale : float
         Growth about `center`; above 0, and 1 keeps the size.
     center : (float, float)
-        The point (x, y) that rotation and scale leave where it is, px.
+        The point (x, y) that rotation and scale do not move, px.
 
     Examples
     --------
@@ -122,11 +121,11 @@ class Ellipse:
     Parameters
     ----------
     center : (float, float)
-        Its middle (x, y), px.
+        Its centre (x, y), px.
     radii : (float, float)
-        Half its axes, px, along x and y before it is turned.
+        Its half axes, px, along x and y before it is rotated.
     angle : float
-        Its turn, degrees, from the x axis to the y axis.
+        Its rotation, degrees, from the x axis to the y axis.
     """
 
     center: Point
@@ -186,14 +185,14 @@ class Polygon:
 
 @dataclass(frozen=True)
 class Layer:
-    """One thing of a scene.
+    """One layer of a scene.
 
     Parameters
     ----------
     texture : Texture
         How it looks, in coordinates of the first frame.
     motion : Motion
-        How it moves; the default is rest.
+        How it moves; by default it does not.
     region : Region or None
         Its shape in the first frame; None is the whole plane, the background.
     """
@@ -213,9 +212,10 @@ def render(
 ) -> Sample:
     """Render a scene: two frames, the exact flow, and what is occluded.
 
-    The outlines are smoothed by the fraction of each pixel that they cover; the textures are evaluated at the pixel
-    centres. The flow of a pixel is that of the foremost layer at its centre in the first frame. It is occluded where
-    that point lies, in the second frame, behind a layer further in front, or beyond the outermost pixel centres.
+    Outlines are anti-aliased: each layer is weighted by the fraction of the pixel that it covers. Textures are
+    evaluated at the pixel centres. The flow of a pixel is that of the foremost layer at its centre in the first frame.
+    The pixel is occluded if that point lies, in the second frame, behind a layer further in front, or beyond the
+    outermost pixel centres.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def render(
     Raises
     ------
     ValueError
-        If the first layer has a region, or `shape`, `supersampling` or `dtype` cannot be.
+        If the first layer has a region, or `shape`, `supersampling` or `dtype` is not valid.
 
     Examples
     --------
@@ -277,7 +277,7 @@ def translation(
     shift : (float, float)
         Displacement (u, v), px, the same at every pixel.
     seed : int
-        Of texture and noise.
+        The seed of texture and noise.
     noise : float
         Standard deviation of Gaussian noise, drawn for each frame, as a fraction of the range of intensities.
     dtype : {"uint8", "uint16", "float32"}
@@ -305,7 +305,7 @@ def translation(
 
 
 def _render_frame(layers: list[Layer], shape: tuple[int, int], supersampling: int, second: bool) -> Reals:
-    """Paint the layers over one another, the foremost first, so that no texture is evaluated where it is hidden."""
+    """Paint the layers, the foremost first, so that no texture is evaluated where it is hidden."""
     y, x = np.indices(shape, dtype=float)
     frame = np.zeros((*shape, 3))
     uncovered = np.ones(shape)

@@ -26,21 +26,21 @@ Reals = npt.NDArray[np.float64]
 class Texture:
     """A smooth pattern of random waves, defined at every real coordinate.
 
-    A sum of cosine waves of random direction and phase, their wavelengths spread evenly over the octaves as in
-    photographs, blends four colours; a second, coarse sum varies the hue.
+    A sum of cosine waves blends four colours. Their directions and phases are random, and their wavelengths are spread
+    evenly over the octaves, as in photographs. A second, coarse sum varies the hue.
 
     Parameters
     ----------
     seed : int
-        The pattern. The same seed always gives the same one.
+        The same seed always gives the same pattern.
     colors : four RGB colours, each in [0, 1]
-        Dark and light of the first hue, dark and light of the second.
+        The dark and the light colour of the first hue, then those of the second.
     wavelengths : (float, float)
-        Shortest and longest, px. Below 4 px the pixels no longer carry the pattern faithfully.
+        Shortest and longest, px. Below 4 px the pixels no longer sample the pattern faithfully.
     contrast : float
         Spread of the blend; 1 to 3. More is harsher.
     slope : float
-        How the amplitude grows with the wavelength, as its power; 0 (rough) to 1 (soft).
+        The amplitude grows with this power of the wavelength; 0 (rough) to 1 (soft).
     waves : int
         How many; more is more irregular and slower.
 

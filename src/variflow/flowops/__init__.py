@@ -1,7 +1,7 @@
 """Using a flow: warp, compose, invert, change its frame, convert it, check it, fill it, follow it.
 
-A flow is ``(H, W, 2)``, ``(u, v)`` in pixels, NaN where unknown; what is unknown never spreads further than the pixels
-that look at it.
+A flow is ``(H, W, 2)``, ``(u, v)`` in pixels, NaN where unknown. An unknown pixel affects only the pixels that are
+computed from it.
 """
 
 from variflow.flowops.composition import change_frame_rate, compose, consistency, invert, is_consistent

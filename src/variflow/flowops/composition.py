@@ -11,8 +11,8 @@ from variflow.base.choices import check_whole
 from variflow.flowops.fields import Flow, check_finite, check_flow, check_flows, look_up
 from variflow.flowops.splatting import splat
 
-# An inverse that moves less than this many pixels in one iteration has settled.
-_SETTLED = 1e-4
+# An inverse that changes by less than this many pixels in one iteration has converged.
+_CONVERGED = 1e-4
 
 
 def compose(first: Any, second: Any) -> Flow:
@@ -51,18 +51,18 @@ def compose(first: Any, second: Any) -> Flow:
 def invert(flow: Any, *, tolerance: float = 0.1, iterations: int = 50) -> Flow:
     """Return the flow from the second frame back to the first: ``inverse(x + flow(x)) = -flow(x)``.
 
-    It starts from the negated flow, splatted, and iterates ``inverse(y) = -flow(y + inverse(y))``, which settles where
-    neighbours move apart or together by less than a pixel per pixel. Where several pixels arrive at one place it
-    settles on one of them, or on none.
+    It starts from the negated flow, splatted, and iterates ``inverse(y) = -flow(y + inverse(y))``. This converges where
+    neighbours move apart or together by less than a pixel per pixel. Where several pixels arrive at one place, it
+    converges to one of them, or to none.
 
     Parameters
     ----------
     flow : (H, W, 2) array
         ``(u, v)`` in pixels, NaN where unknown.
     tolerance : float
-        Above 0: where going back and forth again misses by more than this many pixels, the inverse is unknown.
+        Above 0. The inverse is unknown where going back and forth again misses by more than this many pixels.
     iterations : int
-        The most iterations, at least 1; it ends earlier once nothing changes.
+        The most iterations, at least 1; fewer are taken if nothing changes any more.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def invert(flow: Any, *, tolerance: float = 0.1, iterations: int = 50) -> Flow:
         step = np.where(np.isnan(step), inverse, step)
         change = np.nanmax(np.abs(step - inverse), initial=0)
         inverse = step
-        if change < _SETTLED:
+        if change < _CONVERGED:
             break
     with np.errstate(invalid="ignore"):
         missed = _measure_length(inverse + look_up(forward, inverse))
@@ -133,7 +133,7 @@ def consistency(forward: Any, backward: Any) -> NDArray[np.float32]:
 
 
 def is_consistent(forward: Any, backward: Any, *, relative: float = 0.01, absolute: float = 0.5) -> NDArray[np.bool_]:
-    """Return where forward and backward flow confirm each other; elsewhere is mostly what the second frame hides.
+    """Return where forward and backward flow confirm each other; most other pixels are hidden in the second frame.
 
     ``|f + b|^2 <= relative * (|f|^2 + |b|^2) + absolute``, with ``b`` the backward flow at the target of ``f``.
 
@@ -188,8 +188,7 @@ def change_frame_rate(flow: Any, rate: float, new_rate: float) -> Flow:
     flow : (H, W, 2) array
         ``(u, v)`` in pixels from one frame to the next, NaN where unknown.
     rate, new_rate : float
-        Frames per second of `flow` and of what is wanted; above 0. A new rate of 1 gives the velocity in pixels per
-        second.
+        Frames per second of `flow` and of the result, above 0. A new rate of 1 gives the velocity in pixels per second.
 
     Returns
     -------
@@ -202,7 +201,7 @@ def change_frame_rate(flow: Any, rate: float, new_rate: float) -> Flow:
 
     Notes
     -----
-    For whole multiples of the interval, where motion changes on the way, `compose` follows it.
+    If motion changes on the way, `compose` follows it over whole multiples of the interval.
 
     Examples
     --------

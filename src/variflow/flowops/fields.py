@@ -1,4 +1,4 @@
-"""What all operations on flows share: checking a flow, the grid, and looking a flow up between its pixels."""
+"""What all operations on flows share: checking a flow, its targets, and sampling it between pixels."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from variflow.images.warping import warp_planes
 
 Flow = NDArray[np.float32]
 
-# Positions this many pixels outside the frame are still inside: they are there by rounding.
+# Positions up to this many pixels outside the frame count as inside: rounding put them there.
 _SLACK = 1e-3
 
 
 def check_flow(flow: Any, name: str = "flow") -> Flow:
-    """Return a flow as its own float32 array ``(H, W, 2)``, both components NaN where it is unknown.
+    """Return a flow as float32 ``(H, W, 2)`` in its own memory, both components NaN where it is unknown.
 
     Raises
     ------
     TypeError, ValueError
-        If its type or shape does not fit, naming it.
+        If its type or shape does not fit, naming the argument.
     """
     return mark_unknown(as_flow(flow, name))
 
@@ -37,7 +37,7 @@ def check_flows(first: Any, second: Any, names: tuple[str, str]) -> tuple[Flow, 
 
 
 def check_known(flow: Flow, name: str = "flow") -> Flow:
-    """Return a flow that is known everywhere, as those want it who have no mark for what is unknown.
+    """Return a flow that is known everywhere, for libraries that have no mark for unknown pixels.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def find_targets(flow: Flow) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def look_up(flow: Flow, along: Flow) -> Flow:
-    """Look a flow up bilinearly at the targets of another one of its size, as `sample` does but in the core."""
+    """Look a flow up bilinearly at the targets of another flow of its size: `sample`, but in the core."""
     holes = np.isnan(flow[..., 0])
     planes = np.concatenate([np.moveaxis(np.where(holes[..., None], 0, flow), 2, 0), ~holes[None]])
     *values, share = warp_planes(planes, (along[..., 0], along[..., 1]), "bilinear")
@@ -74,7 +74,7 @@ def look_up(flow: Flow, along: Flow) -> Flow:
 def sample(flow: Flow, x: NDArray[np.float64], y: NDArray[np.float64]) -> Flow:
     """Look a flow up bilinearly at positions of any shape ``(...)``; return ``(..., 2)``.
 
-    NaN where a position is NaN or outside the frame, or where a pixel that counts is unknown.
+    NaN where a position is NaN or outside the frame, or where a pixel that has weight is unknown.
     """
     from scipy.ndimage import map_coordinates
 

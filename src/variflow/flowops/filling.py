@@ -11,18 +11,18 @@ from variflow import _core
 from variflow.base.arrays import as_pixels
 from variflow.flowops.fields import Flow, check_finite, check_flow
 
-# What ties a known pixel to its value, where the edge to a neighbour is at most 1.
+# The weight that ties a known pixel to its value; the edge to a neighbour has a weight of at most 1.
 _TIE = 1e4
-# The solver ends when the error is this share of that of the start, or after so many cycles.
+# The solver stops when the error is this share of the error at the start, or after this many cycles.
 _TOLERANCE, _CYCLES = 1e-6, 100
-# No edge counts less, so that what an outline encloses still takes its flow from somewhere.
+# The least weight of an edge, so that a region inside an outline still gets its flow from outside.
 _LEAST_EDGE = 1e-4
 
 
 def fill(flow: Any, image: Any = None, *, contrast: float = 5.0) -> Flow:
     """Fill in what is unknown in a flow, smoothly from what is known around it, and not across edges of an image.
 
-    The filled flow minimises the sum of ``w |difference|^2`` over all pairs of neighbours, where the known flow stays
+    The filled flow minimises the sum of ``w |difference|^2`` over all pairs of neighbours, while the known flow stays
     as it is. The weight ``w`` is 1, or with an image ``exp(-|difference in the image| / contrast)``, at least 0.0001.
 
     Parameters
@@ -31,8 +31,8 @@ def fill(flow: Any, image: Any = None, *, contrast: float = 5.0) -> Flow:
         ``(u, v)`` in pixels, NaN where unknown.
     image : (H, W) or (H, W, C) array, optional
         The first frame, of any real type; its smallest value is black and its largest white. Three channels are red,
-        green and blue. Missing pixels (NaN) are like what is around them. By default the flow is filled in alike in all
-        directions.
+        green and blue. Missing pixels (NaN) are filled from those around them. Without an image, the flow is filled
+        alike in all directions.
     contrast : float
         The difference of neighbours, in units of CIE Lab (black to white is 100), at which they count 1/e; typically 2
         to 20. Larger follows fewer edges.
@@ -87,7 +87,7 @@ def _weigh_edges(image: Any, shape: tuple[int, ...], contrast: float) -> NDArray
     if not present.any():
         raise ValueError("image has no usable pixel: all are NaN, infinite or masked")
     low, high = planes[:, present].min(), planes[:, present].max()
-    with np.errstate(invalid="ignore", over="ignore"):  # missing pixels, which are like what is around
+    with np.errstate(invalid="ignore", over="ignore"):  # missing pixels, which are filled below
         scaled = ((planes - low) / (high - low if high > low else 1)).astype(np.float32)
     scaled = fill_missing(scaled, present)
     return np.maximum(_core.image_edges(lab(scaled), contrast), np.float32(_LEAST_EDGE))

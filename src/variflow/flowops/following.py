@@ -29,7 +29,7 @@ def track(flows: Iterable[Any], points: Any) -> NDArray[np.float64]:
     Returns
     -------
     (number of flows + 1, N, 2) float64
-        ``(x, y)`` of each point in every frame; NaN from where it enters what is unknown or leaves the frame on.
+        ``(x, y)`` of each point in every frame; NaN after it has left the frame or entered an unknown region.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def track(flows: Iterable[Any], points: Any) -> NDArray[np.float64]:
 
 
 def streamlines(flow: Any, points: Any, *, steps: int = 100, length: float = 0.5) -> NDArray[np.float64]:
-    """Follow the direction of one flow from each point: lines that are everywhere tangent to it.
+    """Follow the direction of one flow from each point, along lines that are tangent to it everywhere.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def streamlines(flow: Any, points: Any, *, steps: int = 100, length: float = 0.5
     Returns
     -------
     (steps + 1, N, 2) float64
-        ``(x, y)`` along each line; NaN from where it leaves the frame or enters what is unknown or still.
+        ``(x, y)`` along each line; NaN after it has left the frame, or where the flow is unknown or zero.
 
     Raises
     ------

@@ -27,7 +27,7 @@ def resize(flow: Any, shape: tuple[int, int]) -> Flow:
     Returns
     -------
     (new H, new W, 2) float32
-        NaN where less than half of what it is made of is known.
+        NaN where less than half of the pixels that it is computed from, by weight, is known.
 
     Raises
     ------
@@ -67,13 +67,13 @@ def crop(flow: Any, window: Window, second: Window | None = None) -> Flow:
     window : (top, left, height, width)
         The window of the first frame, inside it.
     second : (top, left, height, width), optional
-        The window of the second frame, of the same height and width, wherever it is; by default that of the first.
-        Where it lies elsewhere, all displacements change by the difference.
+        The window of the second frame, of the same height and width; by default that of the first. It may lie anywhere:
+        all displacements change by the difference between the windows.
 
     Returns
     -------
     (height, width, 2) float32
-        What leaves the window keeps its displacement.
+        A pixel that leaves the window keeps its displacement.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Flows as other libraries lay them out. The page "Conventions" of the documentation compares them.
 
-Those that have no mark for what is unknown (ITK, PyTorch's grids, pysteps) refuse a flow with NaN.
+A flow with NaN is refused for libraries that have no mark for unknown pixels (ITK, PyTorch's grids, pysteps).
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ def to_itk(flow: Any, *, spacing: tuple[float, float] = (1.0, 1.0), direction: A
     Raises
     ------
     ValueError
-        If the flow is unknown somewhere, or the geometry is none.
+        If the flow is unknown somewhere, or the geometry is not valid.
 
     Examples
     --------
@@ -267,7 +267,7 @@ def from_itk(field: Any, *, spacing: tuple[float, float] = (1.0, 1.0), direction
     Raises
     ------
     TypeError, ValueError
-        If types or shapes do not fit, or the geometry is none.
+        If types or shapes do not fit, or the geometry is not valid.
 
     Examples
     --------
@@ -336,12 +336,12 @@ def to_napari(flow: Any, step: int = 8) -> NDArray[np.float32]:
     flow : (H, W, 2) array
         ``(u, v)`` in pixels; where it is unknown there is no vector.
     step : int
-        Every so many pixels along x and y has a vector, at least 1.
+        A vector is drawn at every `step`-th pixel along x and y; at least 1.
 
     Returns
     -------
     (N, 2, 2) float32
-        Of each vector the place ``(row, column)`` and the displacement ``(along rows, along columns)``.
+        For each vector its place ``(row, column)`` and its displacement ``(along rows, along columns)``.
 
     Raises
     ------
@@ -378,7 +378,7 @@ def _make_positions(shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 def _measure_grid(shape: tuple[int, ...], align_corners: bool) -> tuple[NDArray[np.float64], float]:
-    """Return the length that the grid's -1 to 1 spans along x and y, and where the first pixel's centre is in it."""
+    """Return how many pixels the grid's -1 to 1 spans along x and y, and where in it the first pixel's centre is."""
     size = np.array(shape[::-1], float) - align_corners
     if 0 in size:
         raise ValueError(f"align_corners is True, wanted False for a frame of {shape}: one pixel has no two corners")
@@ -391,7 +391,7 @@ def _check_geometry(spacing: tuple[float, float], direction: Any) -> NDArray[np.
         sizes = [check_finite("spacing", size, above=0) for size in spacing]
         cosines = np.eye(2) if direction is None else as_numbers(direction, "direction").astype(float).reshape(2, 2)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"spacing or direction is no geometry of two dimensions: {error}") from error
+        raise ValueError(f"spacing or direction is not a geometry of two dimensions: {error}") from error
     if len(sizes) != 2 or not abs(np.linalg.det(cosines)) > 1e-12:
         raise ValueError(f"spacing is {spacing!r} and direction {direction!r}, wanted two sizes and a regular matrix")
     to_physical: NDArray[np.float64] = cosines * np.array(sizes)

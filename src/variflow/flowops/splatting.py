@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from variflow.base.arrays import as_pixels, as_weights
 from variflow.flowops.fields import Flow, check_flow, find_targets
 
-# Where less than this share of a pixel arrives, nothing does.
+# A pixel where less than this share arrives is unknown.
 _LEAST = 1e-3
 
 
@@ -28,8 +28,8 @@ def splat(image: Any, flow: Any, weights: Any = None) -> NDArray[np.float32]:
     flow : (H, W, 2) array
         ``(u, v)`` in pixels, NaN where unknown: such pixels go nowhere.
     weights : (H, W) array, optional
-        At least 0: what counts more where several pixels arrive at one place. Weights that fall steeply with depth, or
-        with the error of matching, let what is in front hide what is behind.
+        At least 0. Where several pixels arrive at one place, those with a larger weight count more. Weights that fall
+        steeply with depth, or with the error of matching, let the front hide what is behind.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def splat(image: Any, flow: Any, weights: Any = None) -> NDArray[np.float32]:
 
 
 def coverage(flow: Any, weights: Any = None) -> NDArray[np.float32]:
-    """Return how many pixels arrive at each pixel of the second frame; 0 where it shows what was hidden before.
+    """Return how many pixels arrive at each pixel of the second frame; 0 where something appears that was hidden.
 
     Parameters
     ----------
@@ -102,12 +102,12 @@ def coverage(flow: Any, weights: Any = None) -> NDArray[np.float32]:
     return _gather(flow.shape[:2], _split_pixels(flow, everywhere), _check_weights(weights, flow)).astype(np.float32)
 
 
-# Of the pixels that arrive: which they are, where they arrive (both indices into the raveled frame), and the share.
+# The pixels that arrive: their source and their target (indices into the raveled frame), and the share that arrives.
 _Part = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]
 
 
 def _split_pixels(flow: Flow, present: NDArray[np.bool_]) -> list[_Part]:
-    """Return the four parts into which the pixels fall."""
+    """Return the shares of all pixels at the four neighbours of their targets."""
     height, width = flow.shape[:2]
     x, y = find_targets(flow)
     # Far outside is outside, whatever integers can hold.
@@ -126,7 +126,7 @@ def _split_pixels(flow: Flow, present: NDArray[np.bool_]) -> list[_Part]:
 
 
 def _gather(shape: tuple[int, ...], parts: list[_Part], values: NDArray[Any] | None = None) -> NDArray[np.float64]:
-    """Return the sum, at each pixel, of the shares that arrive, times what they carry."""
+    """Return at each pixel the sum of the shares that arrive, each times the value it carries."""
     height, width = shape
     total = np.zeros(height * width)
     for origin, target, share in parts:

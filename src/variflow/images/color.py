@@ -1,4 +1,4 @@
-"""Colour as the eye measures it: differences in CIE Lab are about as large as they look."""
+"""Colour as the eye sees it: distances in CIE Lab are about as large as they look."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def lab(planes: Planes) -> Planes:
     Parameters
     ----------
     planes : (C, H, W) float32
-        Intensities, clamped to [0, 1]. Three planes are sRGB. Other channels have no colour: of C planes each becomes
-        its lightness, divided by ``sqrt(C)``, so that C equal planes are as far apart as one gray one.
+        Intensities, clamped to [0, 1]. Three planes are sRGB. Any other number C of planes has no colour: each plane
+        becomes its lightness divided by ``sqrt(C)``, so that C equal planes give the distances of one gray plane.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""The kernels of the native core once more in JAX: pure, differentiable, compilable.
+"""The kernels of the native core, in JAX: pure, differentiable, compilable.
 
-They define what the native kernels compute, and serve wherever an energy has to be differentiated. Planes are float32,
-``(C, H, W)`` or ``(H, W)``; a flow is the pair of planes ``(u, v)``, each ``(H, W)``, in pixels along x (columns) and y
-(rows).
+They define what the native kernels compute, and are used wherever an energy has to be differentiated. Planes are
+float32, ``(C, H, W)`` or ``(H, W)``; a flow is the pair of planes ``(u, v)``, each ``(H, W)``, in pixels along x
+(columns) and y (rows).
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ def _as_planes(planes: ArrayLike) -> jax.Array:
 def _split(displacement: jax.Array, position: jax.Array, last: int) -> tuple[jax.Array, jax.Array]:
     """Clamp a displacement to the frame; split it into the pixel it points at, rounded down, and the remainder."""
     low, high = (-position).astype(jnp.float32), (last - position).astype(jnp.float32)
-    # Not jnp.clip: at the very border it would halve the derivative.
+    # Not jnp.clip, which would halve the derivative exactly at the border.
     inside = jnp.where(displacement < low, low, jnp.where(displacement > high, high, displacement))
     whole = jnp.floor(jnp.where(jnp.isnan(inside), 0.0, inside))
     return position + whole.astype(jnp.int32), inside - whole

@@ -26,7 +26,7 @@ def resample(planes: Planes, shape: tuple[int, int], *, kernel: str, blur: float
     """Resample planes ``(C, H, W)`` to another size; the corners of both pixel grids coincide.
 
     `kernel` is ``"linear"`` or ``"cubic"`` (Catmull-Rom). Where the new grid is coarser, a Gaussian suppresses aliases:
-    planes with a blur of so many pixels have it again on the new grid.
+    planes with a blur of this many pixels have the same blur on the new grid.
     """
     height, width = planes.shape[1:]
     first_y, weights_y = _taps(height, shape[0], _added_blur(height, shape[0], blur), kernel)
@@ -80,7 +80,7 @@ def _place_windows(size: int, window: int) -> tuple[NDArray[np.int32], NDArray[n
 
 
 def stack(planes: Sequence[Planes]) -> Planes:
-    """Return planes (H, W) as one array (K, H, W): the part of an array that they are in this order, or else a copy."""
+    """Return planes (H, W) as one array (K, H, W): a view if they follow each other in one array, or else a copy."""
     whole = planes[0].base
     if not (isinstance(whole, np.ndarray) and whole.ndim == 3 and whole.shape[1:] == planes[0].shape):
         return np.stack(planes)

@@ -67,7 +67,7 @@ def warp_planes(planes: Any, flow: tuple[Any, Any], interpolation: Interpolation
 
 
 def prepare(planes: Any, interpolation: Interpolation) -> Any:
-    """Return what `warp_prepared` samples: for a spline its coefficients, which serve any number of flows."""
+    """Return what `warp_prepared` samples: for a spline its coefficients, which can be used for any number of flows."""
     if interpolation != "spline":
         return planes
     if not is_jax(planes):
@@ -93,8 +93,8 @@ def warp_prepared(planes: Any, flow: tuple[Any, Any], interpolation: Interpolati
 def _spline_coefficients(planes: Planes) -> Planes:
     """Return the coefficients of the spline through the finite samples; at the others they are NaN.
 
-    So what is not finite reaches no further than the kernel, as with the other interpolations. Until then it is
-    replaced by a mean of what surrounds it.
+    So a pixel that is not finite reaches no further than the kernel, as with the other interpolations. To compute the
+    coefficients it is replaced by a mean of the pixels around it.
     """
     known = np.isfinite(planes)
     if known.all():
@@ -123,7 +123,7 @@ def _warp_array(image: Any, flow: Any, interpolation: Interpolation) -> Any:
     warp_these = partial(warp_planes, flow=(flow[..., 0], flow[..., 1]), interpolation=interpolation)
     planes = planes.astype(np.float32)
     missing = np.isnan(planes) if xp is np and interpolation != "spline" else None
-    if missing is not None and missing.any():  # they reach no pixel that gives them no weight
+    if missing is not None and missing.any():  # a missing pixel spoils only pixels that give it weight
         warped = warp_these(np.where(missing, np.float32(0), planes))
         warped[warp_these(missing.astype(np.float32)) != 0] = np.nan
     else:

@@ -182,8 +182,8 @@ def complete(flow: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """Fill the unknown pixels of an estimate from its known ones, as the benchmark KITTI does before it compares.
 
     A gap within a row takes, in each component, the smaller of the values at its two ends, which belong to the
-    background more often; a gap at the end of a row takes the nearest value. Rows without any known pixel are filled
-    likewise along the columns.
+    background more often. A gap at the end of a row takes the nearest value. Rows without any known pixel are filled
+    along the columns in the same way.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def complete(flow: npt.ArrayLike) -> npt.NDArray[np.float32]:
     Raises
     ------
     TypeError, ValueError
-        If it is no flow, or unknown everywhere.
+        If it is not a flow, or is unknown everywhere.
 
     Examples
     --------
@@ -213,7 +213,7 @@ def complete(flow: npt.ArrayLike) -> npt.NDArray[np.float32]:
 
 
 def _fill_rows(field: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Fill every row that has a known pixel."""
+    """Fill the gaps of every row that has a known pixel."""
     width = field.shape[1]
     known = np.asarray(np.isfinite(field).all(axis=-1))
     at = np.arange(width)
@@ -221,7 +221,7 @@ def _fill_rows(field: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     right = np.minimum.accumulate(np.where(known, at, width)[:, ::-1], axis=1)[:, ::-1]
     left, right = np.where(left < 0, right, left), np.where(right == width, left, right)
     row = np.arange(len(field))[:, None]
-    # Without a known pixel in the row both ends are out of range; the clipped ones are NaN as well.
+    # In a row without a known pixel both ends are out of range; the pixels they are clipped to are NaN as well.
     ends = (field[row, np.clip(end, 0, width - 1)] for end in (left, right))
     return np.asarray(np.minimum(*ends))
 
@@ -234,8 +234,8 @@ def _measure_distances(*components: npt.NDArray[np.float64]) -> npt.NDArray[np.f
 def _measure_angles(*components: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     u, v, true_u, true_v = components
     du, dv = u - true_u, v - true_v
-    # The cross product written with differences vanishes exactly for equal flows and keeps its digits for close ones,
-    # where the arc cosine of the dot product would lose them all.
+    # Written with differences, the cross product is exactly 0 for equal flows and stays precise for close ones, where
+    # the arc cosine of the dot product would lose all digits.
     cross = np.sqrt(du**2 + dv**2 + (true_u * dv - true_v * du) ** 2)
     dot = u * true_u + v * true_v + 1
     return np.asarray(np.degrees(np.arctan2(cross, dot)))

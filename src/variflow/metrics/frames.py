@@ -1,4 +1,4 @@
-"""Frames in between: made of two frames and the flow from one to the other, and compared with the true one."""
+"""Interpolated frames: made from two frames and the flow between them, and compared with the true frame."""
 
 from __future__ import annotations
 
@@ -58,16 +58,16 @@ def interpolation_error(frame: npt.ArrayLike, truth: npt.ArrayLike, *, normalize
 
 
 def in_between(frame0: npt.ArrayLike, frame1: npt.ArrayLike, flow: npt.ArrayLike, time: float = 0.5) -> Reals:
-    """Make the frame at a time between two, as Middlebury does from the flow that it judges.
+    """Make the frame at a time between two frames, as Middlebury does to judge a flow.
 
-    The flow is carried to that time; where several pixels arrive, the one whose two frames agree best counts, and gaps
-    are filled from their rims. Each pixel then blends what the two frames show along its motion, or takes what only
-    one of them shows.
+    The flow is carried to that time. Where several pixels arrive, the one on which both frames agree best is taken, and
+    gaps are filled from their rims. Each pixel then blends the two frames along its motion. Where only one of them
+    shows the point, it takes that one.
 
     Parameters
     ----------
     frame0, frame1 : array_like (H, W) or (H, W, C)
-        The frames, NaN where missing: what one lacks, the other shows.
+        The frames, NaN where missing; a pixel missing in one is taken from the other.
     flow : array_like (H, W, 2)
         Displacement (u, v) in pixels from the first frame to the second, known everywhere.
     time : float
@@ -76,7 +76,7 @@ def in_between(frame0: npt.ArrayLike, frame1: npt.ArrayLike, flow: npt.ArrayLike
     Returns
     -------
     frame : float64, shape of a frame
-        In the intensities of the frames.
+        In the unit of the frames.
 
     Raises
     ------
@@ -106,7 +106,8 @@ def in_between(frame0: npt.ArrayLike, frame1: npt.ArrayLike, flow: npt.ArrayLike
     mismatch = np.sum(np.abs(np.atleast_3d(first - _look_up(second, field))), axis=2)
     mismatch[np.isnan(mismatch)] = np.inf  # a missing pixel agrees with nothing
     there = _carry(field, 1.0, mismatch)
-    # Only the second frame shows where no point of the first arrives, only the first what another point replaces.
+    # Where no point of the first frame arrives, only the second shows it; what another point covers, only the first
+    # shows.
     hidden1 = np.isnan(there[..., 0])
     hidden0 = ~(np.linalg.norm(_look_up_nearest(there, field) - field, axis=2) <= 0.5)
     motion = _fill(_carry(field, time, mismatch))
@@ -148,7 +149,7 @@ def _look_up_nearest(array: npt.NDArray[Any], motion: Reals) -> npt.NDArray[Any]
 
 
 def _carry(flow: Reals, time: float, mismatch: Reals) -> Reals:
-    """Carry a flow to where its pixels are at a time, NaN where none comes; the smallest mismatch wins."""
+    """Carry a flow to where its pixels are at a time, NaN where none arrives; the smallest mismatch wins."""
     height, width = flow.shape[:2]
     x, y = _find_targets(time * flow)
     columns = np.stack([np.floor(x), np.ceil(x)] * 2).astype(int)

@@ -1,4 +1,4 @@
-"""Parts of a frame where flows are compared apart: by speed, and near motion boundaries."""
+"""Parts of a frame in which flows are compared separately: by speed, and near motion boundaries."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def speed_between(truth: npt.ArrayLike, slowest: float, fastest: float = np.inf)
 
 
 def motion_boundaries(truth: npt.ArrayLike, jump: float = 1.0) -> Mask:
-    """Mark the pixels between which the true flow jumps.
+    """Mark the pixels on both sides of a jump of the true flow.
 
     Parameters
     ----------
     truth : array_like (H, W, 2)
-        The true flow; NaN where it is unknown, which is no jump.
+        The true flow; NaN where it is unknown. A gap is no jump.
     jump : float
         Largest difference, px, between the flows of neighbours that still move together; 0.5 to 2.
 
@@ -67,7 +67,7 @@ def motion_boundaries(truth: npt.ArrayLike, jump: float = 1.0) -> Mask:
 
 
 def near(mask: npt.ArrayLike, distance: float = 10.0) -> Mask:
-    """Tell which pixels lie close to any that is marked.
+    """Tell which pixels lie close to a marked one.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def near(mask: npt.ArrayLike, distance: float = 10.0) -> Mask:
     Returns
     -------
     mask : bool (H, W)
-        True there; everywhere False if nothing is marked.
+        True at these pixels; False everywhere if nothing is marked.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""What a set of errors is like: how many are large, how large most are, and whether a confidence knows them.
+"""Statistics of errors: how many are large, how large most are, and whether an uncertainty ranks them well.
 
-The errors are an array of any shape, of any unit: a map, a part of a map, the errors of many pairs together. NaN does
+The errors are an array of any shape and unit: a map, a part of a map, or the errors of many pairs together. NaN does
 not count; an infinite error is worse than any other.
 """
 
@@ -42,14 +42,14 @@ def robustness(error: npt.ArrayLike, above: float) -> float:
 
 
 def accuracy(error: npt.ArrayLike, percent: float) -> float:
-    """Error that a share of the errors does not exceed: A-x of Middlebury; A-50 is the median.
+    """Error that a given percentage of the errors does not exceed: A-x of Middlebury; A-50 is the median.
 
     Parameters
     ----------
     error : array_like
         Errors, NaN where they do not count.
     percent : float
-        The share x, above 0, to 100.
+        The percentage x, above 0 and up to 100.
 
     Returns
     -------
@@ -73,9 +73,9 @@ def accuracy(error: npt.ArrayLike, percent: float) -> float:
 def ause(error: npt.ArrayLike, uncertainty: npt.ArrayLike, steps: int = 100) -> float:
     """Area under the sparsification error: 0 when an uncertainty ranks the pixels as their errors do.
 
-    The pixels are left out from the most uncertain on; the mean error of the rest, relative to that of all, falls the
-    faster the better the uncertainty. The area lies between that curve and the curve of the best possible order, by the
-    errors themselves.
+    Pixels are removed, the most uncertain first. The better the uncertainty, the faster the mean error of the rest
+    falls, relative to that of all pixels. The area lies between this curve and that of the best possible order, which
+    is by the errors themselves.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def ause(error: npt.ArrayLike, uncertainty: npt.ArrayLike, steps: int = 100) -> 
     uncertainty : array_like, shape of `error`
         Larger where the estimate is less certain. Only the order matters; negate a confidence.
     steps : int
-        How many points of the curves are compared, 10 to 100: with 0, 1/steps, 2/steps, ... of the pixels left out.
+        How many points of the curves are compared, 10 to 100: with 0, 1/steps, 2/steps, ... of the pixels removed.
 
     Returns
     -------

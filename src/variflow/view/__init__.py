@@ -1,7 +1,7 @@
 """Pictures of flows: colours, arrows, errors.
 
-The colours are plain NumPy; matplotlib is imported by the functions that draw. They return a figure of their own, and
-never touch pyplot.
+The colours need NumPy only. The functions that draw import matplotlib; each returns its own figure and never uses
+pyplot.
 
 References
 ----------

@@ -9,27 +9,27 @@ from variflow.base.arrays import as_flow
 from variflow.base.choices import check_number, check_whole
 from variflow.metrics import endpoint_error_map
 
-# The wheel leads through six pure colours; so many of its 55 steps lie between each and the next.
+# The wheel passes through six pure colours. Its 55 steps are spread over the intervals between them as below.
 _CORNERS = ((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1))
 
 _STEPS = (15, 6, 4, 11, 13, 6)
 
-# From blue to red, the colours that KITTI shows errors in (ColorBrewer's RdYlBu).
+# The colours in which KITTI shows errors, from blue to red (ColorBrewer's RdYlBu).
 _ERROR_COLORS = ("313695", "4575b4", "74add1", "abd9e9", "e0f3f8", "fee090", "fdae61", "f46d43", "d73027", "a50026")
 
 
 def color(flow: npt.ArrayLike, scale: float | None = None) -> npt.NDArray[np.uint8]:
     """Show a flow as colours: the hue is the direction, the saturation the speed.
 
-    Red points right, yellow down, cyan left, violet up (see :func:`wheel`). Rest is white; speeds above `scale` are
-    darkened; unknown pixels are black.
+    Red points right, yellow down, cyan left, violet up (see :func:`wheel`). No motion is white. Speeds above `scale`
+    are darkened. Unknown pixels are black.
 
     Parameters
     ----------
     flow : array_like (H, W, 2)
         Displacement (u, v) in pixels; NaN where it is unknown.
     scale : float, optional
-        The speed, px, of the full colours. Default: the largest known speed of this flow. A fixed scale makes the
+        The speed, px, at full colour. Default: the largest known speed of this flow. A fixed scale makes the
         colours of several flows comparable.
 
     Returns
@@ -40,7 +40,7 @@ def color(flow: npt.ArrayLike, scale: float | None = None) -> npt.NDArray[np.uin
     Raises
     ------
     TypeError, ValueError
-        If `flow` is no flow, or `scale` is not above 0.
+        If `flow` is not a flow, or `scale` is not above 0.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def color(flow: npt.ArrayLike, scale: float | None = None) -> npt.NDArray[np.uin
     fraction = np.concatenate([np.arange(count) / count for count in _STEPS])
     hues = start + fraction[:, None] * (end - start)
 
-    # A full turn has exactly as many steps as the wheel has colours, so that the last one blends into the first.
+    # A full turn has exactly as many steps as the wheel has colours, so the last colour blends into the first.
     position = np.arctan2(v, u) / (2 * np.pi) % 1 * len(hues)
     before = position.astype(int)
     share = (position - before)[..., None]
@@ -96,10 +96,11 @@ def wheel(size: int = 151) -> npt.NDArray[np.uint8]:
 
 
 def error_map(flow: npt.ArrayLike, truth: npt.ArrayLike, limit: float = 3.0) -> npt.NDArray[np.uint8]:
-    """Show the end-point error of a flow as colours, each for twice the error of the one before.
+    """Show the end-point error of a flow as colours; each stands for twice the error of the one before.
 
-    Blues lie below `limit`, down to a sixteenth of it and less; yellow to dark red lie above, up to sixteen times
-    it and more. Unknown truth is black; where the estimate alone is unknown, the error is the worst.
+    Errors below `limit` are blue, the darkest a sixteenth of it and less. Errors above are yellow to dark red, the
+    darkest sixteen times `limit` and more. Unknown truth is black. If only the estimate is unknown, that is the largest
+    error.
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ def error_map(flow: npt.ArrayLike, truth: npt.ArrayLike, limit: float = 3.0) -> 
     truth : array_like (H, W, 2)
         The true flow; NaN where it is unknown.
     limit : float
-        The error, px, where blue turns to yellow. 3 is that of KITTI; 0.5 shows small errors.
+        The error, px, at which blue turns to yellow. KITTI uses 3; 0.5 shows small errors.
 
     Returns
     -------
@@ -138,7 +139,7 @@ def error_map(flow: npt.ArrayLike, truth: npt.ArrayLike, limit: float = 3.0) -> 
 
 
 def choose_scale(field: npt.NDArray[np.float64], scale: float | None) -> float:
-    """Return the speed of the full colours: what was asked for, or the largest known one."""
+    """Return the speed at full colour: `scale` if it is given, or else the largest known speed."""
     if scale is not None:
         return check_number("scale", scale, above=0, what="a finite speed in px")
     known = field[np.isfinite(field).all(axis=-1)]

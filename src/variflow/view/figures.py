@@ -1,4 +1,4 @@
-"""Figures of flows: arrows, panels, what warping leaves; and saving them."""
+"""Figures of flows: arrows, panels, and what warping does; and saving them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def arrows(
     magnify: float = 1.0,
     axes: Axes | None = None,
 ) -> Figure:
-    """Draw a flow as arrows over an image, in its true length: each ends where its pixel goes.
+    """Draw a flow as arrows over an image, at true length: each arrow ends where its pixel goes.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def figure(
     truth: npt.ArrayLike | None = None,
     scale: float | None = None,
 ) -> Figure:
-    """Put the frames, the flow in colours, the key and, where there is one, the truth and the error side by side.
+    """Draw the frames, the flow in colours and its key side by side; with a truth, also that and the error.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def figure(
     truth : array_like (H, W, 2), optional
         The true flow; NaN where it is unknown. Flow and truth are coloured at the same scale.
     scale : float, optional
-        The speed, px, of the full colours. Default: the largest known speed of the truth, else of the flow.
+        The speed, px, at full colour. Default: the largest known speed of the truth, or else of the flow.
 
     Returns
     -------
@@ -134,10 +134,10 @@ def figure(
 def warping(
     frame0: npt.ArrayLike, frame1: npt.ArrayLike, flow: npt.ArrayLike, *, point: tuple[int, int] | None = None
 ) -> Figure:
-    """Show which way a flow points and what warping with it does, close up around one pixel.
+    """Show which way a flow points and what warping with it does, enlarged around one pixel.
 
-    The flow at a pixel of the first frame says where the same thing is in the second, so looking the *second* frame
-    up along the flow brings it back onto the first.
+    The flow at a pixel of the first frame says where the same point is in the second. So sampling the *second* frame
+    along the flow brings it back onto the first.
 
     Parameters
     ----------
@@ -180,14 +180,14 @@ def warping(
     of_first, of_second, of_back = drawn.subplots(1, 3)
     _show(of_first, first, "first frame: a point at x")
     _show(of_second, second, "second frame: it is at x + flow(x)")
-    _show(of_back, back, "second frame warped back: as the first,\nbut for what is covered")
+    _show(of_back, back, "second frame warped back: like the first,\nexcept what is hidden")
     half = max(6.0, 5.0 * float(np.hypot(u, v)))
     for axes in (of_first, of_second, of_back):
         axes.set_xlim(x + u / 2 - half, x + u / 2 + half)
         axes.set_ylim(y + v / 2 + half, y + v / 2 - half)
         axes.plot(x, y, "o", markersize=9, markerfacecolor="none", markeredgecolor="white", markeredgewidth=2.5)
         axes.plot(x, y, "o", markersize=9, markerfacecolor="none", markeredgecolor="black", markeredgewidth=1)
-    for ink, thickness in (("white", 5.0), ("#d81e05", 2.5)):  # a light rim keeps the arrow visible on anything
+    for ink, thickness in (("white", 5.0), ("#d81e05", 2.5)):  # a light rim keeps the arrow visible on any background
         arrow = {"arrowstyle": "-|>", "color": ink, "linewidth": thickness, "shrinkA": 0, "shrinkB": 0}
         of_second.annotate("", (x + u, y + v), (x, y), arrowprops=arrow | {"mutation_scale": 16})
     return drawn
@@ -234,7 +234,7 @@ def save(path: str | os.PathLike[str], picture: npt.ArrayLike | Figure, *, dpi: 
 
 
 def _normalise_frames(shape: tuple[int, ...], **frames: npt.ArrayLike) -> list[npt.NDArray[np.float64]]:
-    """Map frames together to [0, 1], gray (H, W) or RGB (H, W, 3); missing pixels become 0."""
+    """Map frames to [0, 1] by their common range, gray (H, W) or RGB (H, W, 3); missing pixels become 0."""
     arrays, bytes_only = [], True
     for name, frame in frames.items():
         array = as_pixels(frame, name, tuple(shape))

@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from variflow import flowops, view
 
-# The longer side of the flow, and the side of the key beside it, are at most so many pixels.
+# The most pixels along the longer side of the flow, and along the side of the key beside it.
 _LARGEST, _KEY = 480, 101
 
 
 def thumbnail(flow: npt.NDArray[np.float32]) -> bytes:
-    """Return a PNG of the flow in the colours of `variflow.view.color`, made smaller if it is large, and of their key.
+    """Return a PNG of the flow in the colours of `variflow.view.color` with their key; a large flow is shrunk.
 
     Examples
     --------
