@@ -213,7 +213,7 @@ def test_what_is_no_mask_is_refused(folder, kind):
         said = "two colours, but none is black"
         variflow.write_image(name, half(black=100, white=200))
     elif kind == "transparent":
-        said = "transparent in part"
+        said = "partly transparent"
         Image.fromarray(np.dstack([half(255, 255, channels=(3,)), half(white=255)])).save(name)
     elif kind == "nan":
         name = "m.npy"

@@ -178,7 +178,7 @@ def test_pysteps_extrapolates_as_we_do(image):
         (lambda: flowops.from_torch_grid(np.zeros((2, 4, 5, 2))), ValueError, "grid has shape"),
         (lambda: flowops.to_itk(np.zeros((4, 5, 2)), spacing=(1, 0)), ValueError, "spacing is 0"),
         (lambda: flowops.to_itk(np.zeros((4, 5, 2)), spacing=(1, 1, 1)), ValueError, "wanted two sizes"),
-        (lambda: flowops.to_itk(np.zeros((4, 5, 2)), direction=np.eye(3)), ValueError, "no geometry of two"),
+        (lambda: flowops.to_itk(np.zeros((4, 5, 2)), direction=np.eye(3)), ValueError, "not a geometry of two"),
         (lambda: flowops.to_itk(np.zeros((4, 5, 2)), direction=np.zeros(4)), ValueError, "wanted .* a regular matrix"),
         (lambda: flowops.to_napari(np.zeros((4, 5, 2)), step=0), ValueError, "step is 0"),
     ],

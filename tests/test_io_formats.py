@@ -452,7 +452,7 @@ def test_hdf5_that_is_no_flow(tmp_path):
     make(lambda file: file.__setitem__("flow", h5py.ExternalLink("/etc/passwd", "/")))
     refused(path, "has no dataset flow")
     make(lambda file: file.create_dataset("flow", (4, 5, 2), "f4", external=[("/dev/zero", 0, 160)]))
-    refused(path, "lies in other files")
+    refused(path, "is stored in other files")
 
 
 # ---- .exr -----------------------------------------------------------------------------------------------------------

@@ -194,7 +194,7 @@ def test_hdf5_that_leads_elsewhere_or_lies(tmp_path):
         layout = h5py.VirtualLayout((6, 8), "i2")
         layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "a", (6, 8))
         file.create_virtual_dataset("a", layout)
-    with pytest.raises(ImageFileError, match="its dataset a lies in other files"):
+    with pytest.raises(ImageFileError, match="its dataset a is stored in other files"):
         read_image(tmp_path / "b.h5")
     with h5py.File(tmp_path / "c.h5", "w") as file:
         file.create_dataset("a", (100_000, 100_000), "f4", chunks=(100, 100))

@@ -26,14 +26,14 @@ app.add_typer(data.app)
 
 
 def main() -> None:
-    """Run the command line; what goes wrong ends in one line on standard error and a non-zero status."""
+    """Run the command line; an error ends in one line on standard error and a non-zero status."""
     open_streams()
     status: int | str | None = 0
     try:
         app()
     except SystemExit as end:
         status = end.code
-    except OSError as error:  # what could not be printed was the help
+    except OSError as error:  # the help could not be printed
         drop_output(error)
         status = 1
     sys.exit(finish(status))

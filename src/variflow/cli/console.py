@@ -1,4 +1,4 @@
-"""What the commands share: how they print, how an error ends, and how they call what a message is about."""
+"""What the commands share: printing, reporting errors, and naming arguments as on the command line."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from variflow.base.errors import VariflowWarning
 from variflow.io.errors import FileFormatError
 
-# Functions that a message may recommend, of no use here.
+# Functions that a message may recommend; they are of no use on the command line.
 _FUNCTIONS = re.compile(
     r"\b(variflow\.)?(read_image|read_frames|read_flow|estimate_video|write_image|write_flow)\b(?!\.)"
 )
 
 
 def open_streams() -> None:
-    """Make the standard streams such that any text can be written to them, and that writing to a closed one fails."""
+    """Set up the standard streams so that any text can be written, and writing to a closed one fails."""
     logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what matters of it is said in one line
-    # A file that is opened later must not take the number of a stream that is closed.
+    # A file opened later must not get the number of a closed stream.
     while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
         pass
     os.close(descriptor)
@@ -42,7 +42,7 @@ def open_streams() -> None:
 
 
 def finish(status: int | str | None) -> int | str | None:
-    """Return the status to exit with, which is not 0 if what was printed could not be written."""
+    """Return the exit status, which is not 0 if the output could not be written."""
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -52,7 +52,7 @@ def finish(status: int | str | None) -> int | str | None:
 
 
 def say(text: str) -> None:
-    """Print on the standard output; exit if that cannot be."""
+    """Print on standard output; exit if that fails."""
     try:
         print(text, flush=True)
     except OSError as error:
@@ -61,29 +61,29 @@ def say(text: str) -> None:
 
 
 def drop_output(error: OSError) -> None:
-    """Tell why the standard output cannot be written, and drop it."""
+    """Say why standard output cannot be written, and drop it."""
     tell(f"standard output: {error.strerror}")
     _drop(sys.stdout)
 
 
 def tell(text: str) -> None:
-    """Print a line of what is wrong on standard error."""
+    """Print one line on standard error."""
     try:
         print(f"variflow: {escape(text)}", file=sys.stderr, flush=True)
-    except OSError:  # there is nobody left to tell
+    except OSError:  # nobody can be told
         _drop(sys.stderr)
 
 
 def escape(text: object) -> str:
-    """Return a text, such as a path, in one line, and with escapes for what would not be seen."""
+    """Return a text, such as a path, on one line, with escapes for characters that cannot be printed."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 @contextmanager
 def report_errors(names: Mapping[str, object] | None = None) -> Iterator[None]:
-    """Turn an error that its message explains into that message, and print warnings as such.
+    """Print an error as one line and exit; print warnings as one line each.
 
-    `names` says what an argument of the functions that are called is on the command line.
+    `names` maps arguments of the functions that are called to their names on the command line.
     """
     plain = warnings.showwarning
 
@@ -106,15 +106,15 @@ def report_errors(names: Mapping[str, object] | None = None) -> Iterator[None]:
 def _describe(error: Exception, names: Mapping[str, object]) -> str:
     if isinstance(error, FileFormatError):
         return f"{os.fspath(error.path)}: {_drop_function_names(error.reason)}"
-    if isinstance(error, OSError):  # of a file, and not of an argument
+    if isinstance(error, OSError):  # about a file, not about an argument
         return str(error) if error.filename is None else f"{os.fsdecode(error.filename)}: {error.strerror}"
     return _translate(str(error), names) or type(error).__name__
 
 
 def _translate(message: str, names: Mapping[str, object]) -> str:
-    """Return a message in the words of the command line: arguments by their `names`, and no functions."""
-    # What is also a word of English is an argument where a message begins, where another is compared with it, and as
-    # a keyword; and none of them is a part of a path.
+    """Return a message in the terms of the command line: arguments by their `names`, and no functions."""
+    # A name that is also an English word is an argument only where a message begins, after "that of", and as a keyword.
+    # A part of a path is never an argument.
     words = (name if re.search(r"\d", name) else rf"(?:^|(?<=that of )){name}(?=[ :,])|{name}(?==)" for name in names)
     arguments = re.compile(rf"(?<![\w./\\-])(?:{'|'.join(words)})(?![\w./\\-])=?")
     here = arguments.sub(lambda found: str(names[found[0].rstrip("=")]), message) if names else message
@@ -140,6 +140,6 @@ def make_progress_bar(*columns: ProgressColumn) -> Progress:
 
 
 def _drop(stream: TextIO) -> None:
-    """Let what is left in a stream that cannot be written go nowhere, also when Python ends."""
+    """Discard what is left in a stream that cannot be written, also when Python exits."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

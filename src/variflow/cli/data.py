@@ -44,7 +44,7 @@ def evaluate(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A folder for tables and pictures. What it holds is not run again."),
+        typer.Option("--output", "-o", help="A folder for tables and pictures. Results that it holds are kept."),
     ] = None,
 ) -> None:
     """Run models over data sets and measure their flows against the truth."""
@@ -98,7 +98,7 @@ def fetch(
         Path | None, typer.Option("--output", "-o", help="The folder; by default one of its name.")
     ] = None,
 ) -> None:
-    """Download a data set; a download that broke off goes on where it ended."""
+    """Download a data set; a download that broke off is resumed."""
     with report_errors({"name": "NAME"}):
         from variflow.datasets.fetch import fetch
 

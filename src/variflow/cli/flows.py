@@ -50,17 +50,19 @@ def demo(model: ModelName = "balanced", verbose: Verbose = False) -> None:
 def estimate(
     frame0: Annotated[Path, typer.Argument(metavar="FRAME0", help="The first frame, an image file.")],
     frame1: Annotated[Path, typer.Argument(metavar="FRAME1", help="The second frame.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the flow goes; the extension says the format.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file for the flow; its extension sets the format.")
+    ],
     model: ModelName = "balanced",
     show: Annotated[
-        Path | None, typer.Option(help="Also write a picture of the flow there; black is what is masked.")
+        Path | None, typer.Option(help="Also write a picture of the flow; masked pixels are black.")
     ] = None,
     init: Annotated[Path | None, typer.Option(help="A flow to start from.")] = None,
     mask: Annotated[
-        Path | None, typer.Option(help="An image that is black where pixels of both frames are not usable.")
+        Path | None, typer.Option(help="An image, black where the pixels of both frames are not usable.")
     ] = None,
     mask_second: Annotated[
-        Path | None, typer.Option(help="Such an image for the second frame; --mask is then for the first alone.")
+        Path | None, typer.Option(help="The same for the second frame; --mask is then for the first only.")
     ] = None,
     verbose: Verbose = False,
 ) -> None:
@@ -72,7 +74,7 @@ def estimate(
             io.check_image_path(show)
         inputs = {"FRAME0": frame0, "FRAME1": frame1, "--init": init, "--mask": mask, "--mask-second": mask_second}
         check_outputs({"--output": output, "--show": show}, inputs)
-        models.get(model)  # a wrong name is told before anything is read
+        models.get(model)  # a wrong name is reported before anything is read
         images = io.read_image(frame0), io.read_image(frame1)
         first = None if mask is None else read_mask(mask, "--mask", images[0].shape)
         second = first if mask_second is None else read_mask(mask_second, "--mask-second", images[1].shape)
@@ -104,10 +106,10 @@ def score(
 @app.command()
 def show(
     flow: Annotated[Path, typer.Argument(metavar="FLOW", help="A flow.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the picture goes.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file for the picture.")],
     scale: Annotated[
         float | None,
-        typer.Option(help="Displacement in pixels at full colour; by default the largest. Fix it across frames."),
+        typer.Option(help="Displacement in pixels at full colour; by default the largest. Set it to compare frames."),
     ] = None,
 ) -> None:
     """Draw a flow by the Middlebury colour wheel."""
@@ -128,7 +130,7 @@ def list_models() -> None:
 
 
 def _estimate(frame0: Any, frame1: Any, model: str, verbose: bool, **options: Any) -> Result:
-    """Estimate with a progress bar on standard error; finer levels count for the time they take."""
+    """Estimate with a progress bar on standard error, in which levels count by the time they take."""
     chosen = models.get(model)
     with make_progress_bar(TimeElapsedColumn()) as progress:
         task = progress.add_task(chosen.name, total=None)

@@ -1,4 +1,4 @@
-"""Masks: pictures in two colours, of which black is what cannot be used."""
+"""Masks: pictures of two colours, where black marks pixels that are not usable."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _WANTED = "wanted a mask: black where a pixel is not usable, and one other colou
 
 
 def read_mask(path: Path, option: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return where a picture says that pixels are usable, (H, W).
+    """Return where a picture marks pixels as usable, (H, W).
 
     Raises
     ------
     ValueError
-        If it has another size than the frames, or is no mask: it has more than two colours, or none of two is black,
-        or some of it is transparent.
+        If its size is not that of the frames, or it is not a mask: it has more than two colours, has two of which none
+        is black, or is partly transparent.
     """
     picture = io.read_image(path)
     (height, width), (wanted_height, wanted_width) = picture.shape[:2], shape[:2]
@@ -30,7 +30,7 @@ def read_mask(path: Path, option: str, shape: tuple[int, ...]) -> NDArray[np.boo
             f"{option} {path} has {width} x {height} pixels, wanted {wanted_width} x {wanted_height}, as the frames"
         )
     if _is_transparent(path):
-        raise ValueError(f"{option} {path} is transparent in part, {_WANTED}")
+        raise ValueError(f"{option} {path} is partly transparent, {_WANTED}")
     colors = picture.reshape(height, width, -1)
     black: NDArray[np.bool_] = (colors == 0).all(axis=2)
     other = colors[~black]
@@ -43,7 +43,7 @@ def read_mask(path: Path, option: str, shape: tuple[int, ...]) -> NDArray[np.boo
 
 
 def _is_transparent(path: Path) -> bool:
-    """Return whether any of a picture is transparent, which `read_image` does not look at."""
+    """Return whether a part of a picture is transparent; `read_image` ignores transparency."""
     from PIL import Image
 
     decoders = identify(path).decoders if path.is_file() else ()

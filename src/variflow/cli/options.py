@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from variflow import models
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Return the models whose names begin so, for the shell."""
+    """Return the models whose names begin with a text, for completion in the shell."""
     return [name for name in models.names() if name.startswith(incomplete)]
 
 

@@ -1,4 +1,4 @@
-"""Where the commands write: never over what they read, nor over one another."""
+"""Check the outputs of commands: none may overwrite an input, nor another output."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from variflow.io.reading import find_file
 
 
 def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path | None]) -> None:
-    """Raise ValueError if an output is the file of an input, or of another output, whatever the paths look like.
+    """Raise ValueError if an output is the same file as an input or another output, even by another path.
 
     Parameters
     ----------
     outputs, inputs : dict
-        By what they are called: paths, or None for what is not given.
+        Paths by their names in messages; None for a path that is not given.
     """
     taken = {name: path for name, path in inputs.items() if path is not None}
     for name, path in outputs.items():
@@ -29,7 +29,7 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path 
 
 
 def is_same_place(first: Path, second: Path) -> bool:
-    """Return whether two paths lead to one file or folder, or would, if there is none yet."""
+    """Return whether two paths lead, or would lead, to the same file or folder."""
     real = [Path(os.path.realpath(path)) for path in (first, second)]
     if os.devnull in map(str, real):
         return False
@@ -44,7 +44,7 @@ def is_same_place(first: Path, second: Path) -> bool:
 
 
 def _ignores_case(folder: Path) -> bool:
-    """Return whether names that differ in case are one name there, as far as the folder's own name can tell."""
+    """Return whether names that differ only in case are the same there, judged by the folder's own name."""
     swapped = folder.with_name(folder.name.swapcase()) if folder.name else folder
     return swapped != folder and swapped.exists() and os.path.samefile(folder, swapped)
 

@@ -1,4 +1,4 @@
-"""Drop-in doors: the functions and objects of other libraries, computed by variflow.
+"""Drop-in replacements: the functions and objects of other libraries, computed by variflow.
 
 - `variflow.compat.skimage`: ``optical_flow_tvl1`` and ``optical_flow_ilk`` of scikit-image;
 - `variflow.compat.opencv`: ``DISOpticalFlow`` and ``DualTVL1OpticalFlow`` of OpenCV.

@@ -1,4 +1,4 @@
-"""Check the arguments and settings of the doors."""
+"""Check arguments as the other libraries take them."""
 
 from __future__ import annotations
 

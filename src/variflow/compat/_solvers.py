@@ -1,4 +1,4 @@
-"""Solvers that stop and filter as those of other libraries do, around the ones of `variflow.solve`."""
+"""Solvers that stop and filter as those of other libraries do; they call the solvers of `variflow.solve`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class Rounds(PrimalDual):
     rounds : int
         The most rounds at each warp.
     still : float
-        The root mean square change of the flow in pixels, below which a round is the last one; 0 takes all rounds.
+        The root mean square change of the flow, in pixels, below which a round is the last; with 0 all rounds are
+        taken.
     """
 
     rounds: int = 10
@@ -58,16 +59,16 @@ class Rounds(PrimalDual):
 
 @dataclass(frozen=True)
 class Warps(NativeSolver):
-    """A solver whose flow is filtered at each warp, and which rests for the level once a warp hardly changes it.
+    """A solver that filters the flow at each warp, and stops at a level once a warp hardly changes the flow.
 
     Parameters
     ----------
     solver : NativeSolver
         What minimises the energy.
     still : float
-        The root mean square change of the flow in pixels, below which the level is done; 0 takes all warps.
+        The root mean square change of the flow, in pixels, below which the level is done; with 0 all warps are taken.
     filtered : bool
-        Whether the flow takes a median of 3 x 3 pixels at each warp.
+        Whether a median of 3 x 3 pixels filters the flow at each warp.
     """
 
     solver: NativeSolver
@@ -92,8 +93,8 @@ class Warps(NativeSolver):
 class Windows(NativeSolver):
     """Lucas and Kanade in a uniform or a Gaussian window, where each window seeks its flow as a whole.
 
-    What is fitted is not an increment of the flow at the centre, but the flow of all that is in the window, linearised
-    at each pixel around the flow so far there. That is what keeps warps with a uniform window from diverging (Le
+    Each window does not fit an increment of the flow at its centre, but one flow for all its pixels, linearised at each
+    pixel around the flow so far there. This keeps warps with a uniform window from diverging (Le
     Besnerais and Champagnat, Dense optical flow by iterative local window registration, ICIP 2005).
 
     Parameters

@@ -52,25 +52,24 @@ def optical_flow_tvl1(
     Parameters
     ----------
     reference_image, moving_image : (M, N) array
-        Any real type; integers are scaled by the largest of their type, as there.
+        Any real type; as there, integers are divided by the largest number of their type.
     attachment : float
-        Weight of the data, above 0; smaller is smoother. Residuals are distances in pixels here, so it acts alike on
-        strong and weak texture: 15, the default, weighs the data by 1 (`variflow.models.tv_l1`).
+        Weight of the data, above 0; smaller is smoother. Residuals here are distances in pixels, so the weight acts
+        alike on strong and weak texture. The default, 15, is a weight of 1 in `variflow.models.tv_l1`.
     tightness : float
-        How loosely the flow is coupled to the data, above 0; in the limit of 0 they are one. Residuals are penalised
-        quadratically, ``s^2 / (2 tightness)``, up to ``attachment / 15 * tightness`` pixels, which is what the coupling
-        amounts to.
+        How loosely the flow is coupled to the data, above 0; at 0 they would be the same. The coupling amounts to a
+        quadratic penalty of residuals, ``s^2 / (2 tightness)``, up to ``attachment / 15 * tightness`` pixels.
     num_warp : int
         Warps at each level of the pyramid, at least 1.
     num_iter : int
-        Iterations at each warp, at least 1. Each stands for two of `variflow.solve.primal_dual.PrimalDual`, since one
-        of theirs holds two steps of the smoothness.
+        Iterations at each warp, at least 1. Each counts as two of `variflow.solve.primal_dual.PrimalDual`, because an
+        iteration there has two steps of the smoothness.
     tol : float
         At least 0: a level is done when the mean squared change of the flow in a warp is below it.
     prefilter : bool
-        Whether the flow takes a median of 3 x 3 pixels at each warp.
+        Whether a median of 3 x 3 pixels filters the flow at each warp.
     dtype : dtype
-        float32 or float64, of the result; computed is in float32.
+        Type of the result, float32 or float64; the computation is in float32.
 
     Returns
     -------
@@ -82,7 +81,7 @@ def optical_flow_tvl1(
     NotImplementedError
         For images that are not ``(M, N)``: a third axis is space, as there, and volumes are not supported yet.
     TypeError, ValueError
-        If an argument cannot be right, naming it.
+        If an argument is not valid, naming it.
 
     References
     ----------
@@ -127,7 +126,7 @@ def optical_flow_ilk(
     Parameters
     ----------
     reference_image, moving_image : (M, N) array
-        Any real type; integers are scaled by the largest of their type, as there.
+        Any real type; as there, integers are divided by the largest number of their type.
     radius : int
         The window around each pixel has a side of ``2 radius + 1`` pixels; at least 0.
     num_warp : int
@@ -135,9 +134,9 @@ def optical_flow_ilk(
     gaussian : bool
         A Gaussian window of standard deviation ``(2 radius + 1) / 4`` in place of a uniform one, as there.
     prefilter : bool
-        Whether the flow takes a median of 3 x 3 pixels at each warp.
+        Whether a median of 3 x 3 pixels filters the flow at each warp.
     dtype : dtype
-        float32 or float64, of the result; computed is in float32.
+        Type of the result, float32 or float64; the computation is in float32.
 
     Returns
     -------
@@ -149,12 +148,12 @@ def optical_flow_ilk(
     NotImplementedError
         For images that are not ``(M, N)``: a third axis is space, as there, and volumes are not supported yet.
     TypeError, ValueError
-        If an argument cannot be right, naming it.
+        If an argument is not valid, naming it.
 
     Notes
     -----
-    What is fitted in the windows are the data of `variflow.models.lucas_kanade`, brightness and its gradient under
-    robust penalties; in scikit-image it is the squared brightness alone.
+    The windows fit the data terms of `variflow.models.lucas_kanade`: brightness and its gradient, with robust
+    penalties. scikit-image fits the squared difference of brightness alone.
 
     References
     ----------
@@ -189,7 +188,7 @@ def _estimate(reference_image: Any, moving_image: Any, model: Model, dtype: DTyp
 
 
 def _as_gray(image: Any, name: str) -> NDArray[Any]:
-    """Return an image, integers scaled by the largest of their type, so that images of two types go together."""
+    """Return an image, integers divided by the largest number of their type, so that two types fit together."""
     array, known = read(image, name, INTENSITIES)
     if array.ndim != 2:
         raise NotImplementedError(

@@ -1,4 +1,4 @@
-"""Models run over data sets: one row of figures a pair, and means over them.
+"""Run models over data sets: one row of figures for each pair, and means over them.
 
 Errors are measured as the benchmarks do (:mod:`variflow.metrics`). A flow with gaps is filled first, as KITTI fills it
 (:func:`variflow.metrics.complete`), and its density is noted.

@@ -1,4 +1,4 @@
-"""Digests that tell whether a row was measured with these settings and from this content."""
+"""Digests that tell whether a row was measured with the same settings and from the same files."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from variflow.datasets import Sample
 
 
 def digest_sample(sample: Sample) -> str:
-    """Return a digest of all that a sample holds but its name."""
+    """Return a digest of everything in a sample except its name."""
     fields = [field.name for field in dataclasses.fields(sample) if field.name != "name"]
     return digest_settings([getattr(sample, field) for field in fields])
 
 
 def digest_settings(settings: Any) -> str:
-    """Return a digest of a value, such as a model, to the last number of its arrays and the code of its functions."""
+    """Return a digest of a value such as a model, including the numbers of its arrays and the code of its functions."""
     digest = hashlib.sha256()
     _feed(digest, settings, ())
     return digest.hexdigest()[:16]
 
 
 def _feed(digest: Any, value: Any, around: tuple[int, ...]) -> None:
-    # A word before each value keeps those apart that would be the same bytes.
+    # The type before each value keeps values apart that have the same bytes.
     digest.update(f"{type(value).__module__}.{type(value).__qualname__};".encode())
     if id(value) in around:  # a function that calls itself
         return
@@ -46,21 +46,21 @@ def _feed(digest: Any, value: Any, around: tuple[int, ...]) -> None:
 
 
 def _is_own(value: Any, user: FunctionType) -> bool:
-    """Tell constants and helpers of whoever wrote a function from what comes with libraries."""
+    """Return whether a value that a function uses was written by its author, and is not part of a library."""
     if isinstance(value, FunctionType):
         return value.__module__ == user.__module__
     return isinstance(value, bool | int | float | str | tuple | np.ndarray)
 
 
 def _split(value: Any) -> list[Any] | None:
-    """Return what a value is made of, None if it is one thing."""
+    """Return the parts of a value, None if it has none."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
     if isinstance(value, dict):
         return list(value.items())
     if isinstance(value, list | tuple):
         return list(value)
-    if isinstance(value, set | frozenset):  # whose order is another one in each process
+    if isinstance(value, set | frozenset):  # its order differs from process to process
         return sorted(map(repr, value))
     if isinstance(value, FunctionType):
         used = inspect.getclosurevars(value)

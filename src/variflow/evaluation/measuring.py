@@ -1,4 +1,4 @@
-"""What is measured of a flow: errors as the benchmarks define them, over the frame and over parts of it."""
+"""Measure a flow: errors as the benchmarks define them, over the frame and over parts of it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from variflow import metrics
 from variflow.base.arrays import MARKS, as_flow, as_mask, read
 from variflow.datasets import Sample
 
-# Parts of a frame that are measured apart; where a data set does not tell, or there are no such pixels, they are empty.
+# Parts of a frame that are measured separately. A part is left out if it has no pixels, or the data set does not mark
+# it.
 REGIONS = ("s0-10", "s10-40", "s40+", "matched", "unmatched", "boundaries", "background", "foreground")
 _OF_ALL = ("pixels", "epe", "fl", "angle", "a50", "a75", "a95", "r0.5", "r1", "r2", "r3", "r5", "ie", "ne")
 FIGURES = (*_OF_ALL, *(f"{figure}_{region}" for region in REGIONS for figure in ("pixels", "epe", "fl")))
 
 
 def regions(sample: Sample) -> dict[str, npt.NDArray[np.bool_]]:
-    """Return the parts of a sample that are measured apart, and "all": those of its pixels that count.
+    """Return the parts of a sample that are measured separately, and "all", the pixels that count.
 
     Parameters
     ----------
@@ -26,8 +27,8 @@ def regions(sample: Sample) -> dict[str, npt.NDArray[np.bool_]]:
     Returns
     -------
     masks : dict of bool (H, W)
-        "all", and of :data:`REGIONS` those that the sample tells: by speed, "matched" (not occluded; Fl-noc of KITTI),
-        "unmatched", within 10 px of "boundaries" of motion, and of KITTI "background" and "foreground".
+        "all", and those of :data:`REGIONS` that the sample marks: by speed, "matched" (not occluded; Fl-noc of KITTI),
+        "unmatched", within 10 px of motion "boundaries", and for KITTI "background" and "foreground".
 
     Examples
     --------
@@ -81,7 +82,7 @@ def measure(flow: npt.ArrayLike, sample: Sample) -> dict[str, float]:
     Raises
     ------
     ValueError
-        If the sample has no truth, or none of its pixels counts.
+        If the sample has no truth, or no pixel counts.
 
     Examples
     --------

@@ -30,7 +30,7 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-# What the tables show of each figure's name; the others are in the CSV file alone.
+# The headings of the figures that the tables show; the other figures are only in the CSV file.
 HEADINGS = {
     "epe": "EPE",
     "a50": "median",
@@ -104,7 +104,7 @@ def draw(folder: Path, key: tuple[str, str, str], flow: npt.NDArray[np.float32],
 
 
 def summarise(table: Table, over: str = "pairs") -> tuple[list[str], list[list[str]]]:
-    """Return heading and rows of the means over pairs or pixels, as text; columns that are empty are left out."""
+    """Return the heading and the rows of the means over pairs or pixels, as text, without empty columns."""
     means = table.means(over)
     figures = [figure for figure in HEADINGS if any(figure in mean for mean in means.values())]
     heading = ["data set", "model", "pairs", *(HEADINGS[figure] for figure in figures)]
@@ -123,7 +123,7 @@ def write(folder: Path, table: Table) -> None:
     folder : Path
         Where they go, and where :func:`draw` put the pictures.
     table : Table
-        What they show.
+        The rows to show.
     """
     explanation = _EXPLANATION.format(limit=f"{_LIMIT:g}")
     page = [
@@ -172,7 +172,7 @@ def _name_picture(key: tuple[str, str, str], kind: str) -> str:
 
 
 def _name_file(name: str) -> str:
-    """Return a name that any system takes for a file, another one for each name and the same one if it is plain."""
+    """Return a file name that every system accepts: unique to the name, and the name itself if it is plain."""
     plain = re.sub(r"[^a-z0-9_+-]+", "_", name.lower())[:50]
     if plain == name and name and name not in _RESERVED:
         return name
@@ -208,8 +208,8 @@ def _markdown_row(cells: Sequence[str], pictures: Sequence[str] = ()) -> str:
 
 
 def _escape_markdown(text: str) -> str:
-    """Write a text so that it stands for itself: no markup, no link, no further cell or line."""
-    # Entities rather than backslashes, which a table undoes before the rest of the text is looked at.
+    """Escape a text so that it has no markup, link, further cell or line."""
+    # Entities, because a table removes backslashes before the rest of the text is parsed.
     shown = "".join(letter if letter.isprintable() else " " for letter in text)
     marks = r"[\\`*{}\[\]()<>#|~&!:@$]|(?<=www)\.|\b_|_\b|(?<!\w)_|_(?!\w)"
     return re.sub(marks, lambda found: f"&#{ord(found[0])};", shown)

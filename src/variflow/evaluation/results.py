@@ -21,12 +21,12 @@ _SECONDS_BETWEEN = 5  # a table of thousands is not written at each row
 
 
 class Results:
-    """The rows of a folder, and those that this evaluation adds.
+    """The rows in a folder, and those that this evaluation adds.
 
     Parameters
     ----------
     folder : Path or None
-        Where they are kept; created if need be. None keeps them nowhere.
+        Where they are kept; created if it does not exist. With None they are not kept.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -42,11 +42,11 @@ class Results:
         self._saved = time.monotonic()
 
     def expect(self, key: Key, inputs: str) -> None:
-        """Say what a pair of frames holds now. Rows that were measured from something else no longer count."""
+        """Note the digest of a pair of frames. Rows that were measured from other content no longer count."""
         self._inputs[key[:2]] = inputs
 
     def hold(self, key: Key, settings: str) -> bool:
-        """Tell whether a row is there that was measured with these settings from what the pair holds now."""
+        """Return whether there is a row that was measured with these settings from the pair as it is now."""
         row = self.table.rows.get(key, {})
         if row.get("settings") != settings or row.get("inputs") != self._inputs[key[:2]]:
             return False
@@ -65,7 +65,7 @@ class Results:
             self.save()
 
     def save(self, last: bool = False) -> None:
-        """Bring the rows together with those that others added meanwhile; in the end, write the report."""
+        """Merge the rows with those that others have added meanwhile; at the end, write the report too."""
         if self._folder is None:
             return
         with lock_folder(self._folder):
@@ -82,11 +82,11 @@ class Results:
                     report.write(self._folder, self.table)
         if last and (gone := self._left_out - self._own.keys()):
             said = ", ".join(" ".join(key) for key in sorted(gone)[:3])
-            warn(f"{self._folder}: {len(gone)} rows are left out, whose files have changed since: {said}")
+            warn(f"{self._folder}: {len(gone)} rows are left out because their files have changed since: {said}")
         self._saved = time.monotonic()
 
     def _stored(self, folder: Path) -> Table:
-        """Return the rows that can be believed; a file that has others is kept under another name."""
+        """Return the rows that are intact; a file with damaged rows is kept under another name."""
         path = folder / "results.csv"
         if not path.exists():
             return Table()
@@ -97,5 +97,5 @@ class Results:
             with atomic(kept) as file:
                 file.write(content)
             table.write(path)
-            warn(f"{path}: {fault}. What cannot be believed is measured again; the file is kept as {kept.name}")
+            warn(f"{path}: {fault}. These are measured again; the file is kept as {kept.name}")
         return table

@@ -1,4 +1,4 @@
-"""Models run over data sets, and what is done already passed over."""
+"""Run models over data sets, skipping what has been done already."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def evaluate(
     Parameters
     ----------
     datasets : sequence of Dataset
-        Pairs without truth are passed over.
+        Pairs without truth are skipped.
     models : sequence of str or Model
         Names, or models with names that differ.
     output : str or os.PathLike, optional
-        A folder for ``results.csv``, ``report.html``, ``report.md`` and pictures. What its ``results.csv`` already
-        holds, from the same models with the same settings and the same content of the files, is not run again; further
-        models add to it. What is done is kept if the evaluation is interrupted. Several evaluations may write to one
-        folder at the same time.
+        A folder for ``results.csv``, ``report.html``, ``report.md`` and pictures. Rows that its ``results.csv`` already
+        has, for the same models with the same settings and the same content of the files, are not measured again. If
+        the evaluation is interrupted, what is done is kept. Several evaluations may write to one folder at the same
+        time.
     callback : callable, optional
         Called as ``callback(label, done, total)`` before each pair and at the end.
 
@@ -94,7 +94,7 @@ def evaluate(
 
 
 def _choose(wanted: Sequence[str | Model]) -> list[tuple[Model, str]]:
-    """Return each model with a digest of its settings, which tells whether its rows still hold."""
+    """Return each model with a digest of its settings, which tells whether its rows are still valid."""
     chosen = [models.get(model) for model in wanted]
     names = [model.name for model in chosen]
     if len(set(names)) < len(names):
@@ -103,7 +103,7 @@ def _choose(wanted: Sequence[str | Model]) -> list[tuple[Model, str]]:
 
 
 def _check_names(datasets: Sequence[Dataset]) -> None:
-    """Refuse pairs of one name: the row and the pictures of one would take the place of the other's."""
+    """Refuse several pairs with the same name: the row and pictures of one would replace those of another."""
     names = Counter((dataset.name, pair) for dataset in datasets for pair in dataset.names)
     twice = [" ".join(name) for name, count in names.items() if count > 1]
     if twice:

@@ -1,4 +1,4 @@
-"""The table of an evaluation, and its CSV file, of which each row carries a sum that tells whether it is whole."""
+"""The table of an evaluation and its CSV file. Each row of the file has a checksum that tells whether it is intact."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Table:
     rows: dict[Key, Row] = field(default_factory=dict)
 
     def add(self, row: Row) -> None:
-        """Add a row, in place of one of the same data set, pair and model."""
+        """Add a row; it replaces one with the same data set, pair and model."""
         self.rows[_get_key(row)] = row
 
     def groups(self) -> dict[tuple[str, str], list[Row]]:
@@ -57,7 +57,8 @@ class Table:
         Parameters
         ----------
         over : {"pairs", "pixels"}
-            Every pair counts alike, or every pixel: then only figures that are means over pixels are there.
+            Every pair counts alike, or every pixel does. Over pixels, only figures that are means over pixels are
+            returned.
 
         Returns
         -------
@@ -81,8 +82,8 @@ class Table:
     def read(cls, path: str | os.PathLike[str]) -> Table:
         """Read what :meth:`write` wrote.
 
-        Only rows that are whole, to the last character, are believed; `VariflowWarning` says of the others what is
-        wrong.
+        Only rows that are intact to the last character are read. A `VariflowWarning` says what is wrong with the
+        others.
         """
         table, fault = cls.parse(Path(path).read_bytes())
         if fault:
@@ -91,7 +92,7 @@ class Table:
 
     @classmethod
     def parse(cls, content: bytes) -> tuple[Table, str]:
-        """Return the rows of such a file that are whole, and what is wrong with the others, "" if nothing is."""
+        """Return the intact rows of such a file, and what is wrong with the others, "" if there are none."""
         head, *lines = content.decode(errors="surrogateescape").removeprefix("\ufeff").split("\n")
         if not content or tuple(_split(head)) != COLUMNS:
             fault = "its columns are not those of this version of variflow" if content else "it is empty"
@@ -132,7 +133,7 @@ def _split(line: str) -> list[str]:
 
 
 def _parse_row(cells: list[str]) -> Row | None:
-    """Return a row, None if it is not whole."""
+    """Return a row, None if it is not intact."""
     if len(cells) != len(COLUMNS) or _checksum(cells[:-1]) != cells[-1]:
         return None
     texts = {name: _unescape(cell) for name, cell in zip(_TEXTS, cells, strict=False) if cell or name in _KEY}
@@ -145,7 +146,7 @@ def _checksum(cells: Sequence[str]) -> str:
 
 
 def _escape(text: str) -> str:
-    """Keep a name on its line, and from being taken for a formula by what shows tables."""
+    """Keep a name on one line, and keep spreadsheets from taking it for a formula."""
     text = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "'")) else text
 

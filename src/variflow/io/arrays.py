@@ -16,19 +16,19 @@ from variflow.io.variables import Measured, Variable
 
 
 class Array(Frames):
-    """An array on disk, of which only the frame that is wanted is read.
+    """An array on disk; only the frame that is asked for is read.
 
     Parameters
     ----------
     path : Path
         For messages.
     array : array
-        Anything with a shape that returns a part of itself as NumPy does.
+        Anything that has a shape and can be indexed like a NumPy array.
 
     Raises
     ------
     ImageFileError
-        If it has other axes than frames have.
+        If its axes are not those of frames.
     """
 
     def __init__(self, path: Path, array: Any) -> None:
@@ -52,7 +52,7 @@ class Array(Frames):
 
 
 def is_stack(path: Path, shape: tuple[int, ...]) -> bool:
-    """Tell an array of frames, (T, H, W) or (T, H, W, C), from one frame, (H, W) or (H, W, C); C is at most 16.
+    """Return whether a shape is that of many frames, (T, H, W[, C]), and not of one, (H, W[, C]); C is at most 16.
 
     Raises
     ------
@@ -66,12 +66,12 @@ def is_stack(path: Path, shape: tuple[int, ...]) -> bool:
 
 
 def open_npy(path: Path) -> Array:
-    """Open the frames of a ``.npy`` file, of which only the frame that is wanted is read."""
+    """Open the frames of a ``.npy`` file; only the frame that is asked for is read."""
     return Array(path, npy.Stored(path, ImageFileError))
 
 
 def open_zarr(path: Path) -> Frames:
-    """Open the frames of a Zarr array, of which only the chunks of a frame are read."""
+    """Open the frames of a Zarr array; only the chunks of the frame that is asked for are read."""
     array = zarr_array.open_array(path, ImageFileError)
     attributes = dict(array.attrs)
     axes = attributes.get("_ARRAY_DIMENSIONS") or getattr(array.metadata, "dimension_names", None)

@@ -1,7 +1,8 @@
 """Output that is complete or absent: written beside its destination, then renamed over it.
 
-What a process that was killed leaves behind is removed by the next one that writes into that folder. The two are told
-apart by a lock that each writer holds on its part, and that the system takes from a process when it ends.
+A process that is killed leaves a partial file; the next process that writes into the folder removes it. A lock tells
+partial files from those still being written: each writer holds one on its file, and the system releases it when the
+process ends.
 """
 
 from __future__ import annotations
@@ -32,15 +33,15 @@ _swept: dict[Path, float] = {}
 def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a binary file that takes the name `path` only when the block ends without an exception.
 
-    Until then the bytes go to a hidden file in the same folder, which is removed if the block fails, and otherwise by
-    the next writer into that folder. An existing `path` stays as it was until it is replaced in one step; the new file
-    has its permissions, or those that any newly created file has. Other names of it (hard links) keep the old content.
-    A symbolic link is followed. A device or a pipe cannot be replaced and is written directly.
+    Until then the bytes go to a hidden file in the same folder. It is removed if the block fails; if the process is
+    killed, the next writer into that folder removes it. An existing `path` stays as it was until it is replaced in one
+    step. The new file gets its permissions, or else those of any new file. Hard links to the old file keep the old
+    content. A symbolic link is followed. A device or a pipe cannot be replaced and is written directly.
 
     Parameters
     ----------
     path : str or os.PathLike
-        Where the complete file shall appear.
+        Where the complete file is to appear.
 
     Yields
     ------
@@ -54,9 +55,9 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     IsADirectoryError
         If `path` is a folder.
     PermissionError
-        If the folder, or a file that is there, may not be written.
+        If the folder, or the existing file, may not be written.
     OSError
-        If the disk is full, and for all else that the system says; every such error names `path`.
+        If the disk is full, or the system reports another error; every such error names `path`.
 
     Examples
     --------
@@ -83,7 +84,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield an empty folder that takes the name `path` when the block ends, as `atomic` does with a file.
 
-    A folder that is already there is put aside, and removed only when the new one has its name.
+    A folder that is already there is renamed first, and removed only when the new one has its name.
     """
     target = find_folder_destination(path)
     with name_errors(path), _make_part(target.parent, Path.mkdir) as part:
@@ -101,7 +102,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
                     if old.exists():
                         os.replace(old, target)
                     raise
-                _remove(old)  # another writer was quicker: its folder is put aside in turn
+                _remove(old)  # another writer was faster: its folder is renamed in turn
         _remove(old)
 
 
@@ -128,7 +129,7 @@ def find_folder_destination(path: str | os.PathLike[str]) -> Path:
 
 @contextmanager
 def name_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Let what the system says name `path`, and neither nothing nor the hidden file that stands for it."""
+    """Let errors of the system name `path`, in place of no file or the hidden file that stands for it."""
     try:
         yield
     except OSError as error:
@@ -139,13 +140,13 @@ def name_errors(path: str | os.PathLike[str]) -> Iterator[None]:
 
 @contextmanager
 def _make_part(folder: Path, make: Callable[[Path], None]) -> Iterator[Path]:
-    """Make a hidden file or folder, held by this process, and removed if the block fails."""
+    """Make a hidden file or folder that this process has locked; it is removed if the block fails."""
     _sweep(folder)
     while True:
         part = folder / f"{_PREFIX}{secrets.token_hex(8)}{_PART}"
         make(part)
         lock = _lock(part)
-        if part.exists():  # and was not swept before it was locked
+        if part.exists():  # it was not swept before it was locked
             break
         _release(lock)
     try:
@@ -158,7 +159,7 @@ def _make_part(folder: Path, make: Callable[[Path], None]) -> Iterator[Path]:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed writers left in a folder, and give back what they had put aside."""
+    """Remove what killed writers left in a folder, and restore folders that they had renamed."""
     now = time.monotonic()
     if now - _swept.get(folder, -math.inf) < 1:  # a folder of many files takes a while to list
         return
@@ -178,7 +179,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _lock(path: Path) -> int | None:
-    """Lock a file or folder, until the number that is returned is closed; None if that cannot be, or somebody has."""
+    """Lock a file or folder until the returned descriptor is closed; None if that fails or another process has it."""
     if fcntl is None:
         return None
     descriptor = None
@@ -205,7 +206,7 @@ def _remove(path: Path) -> None:
 
 
 def _keep_permissions(target: Path, part: Path) -> None:
-    """Give a part the owner and the permissions of what it replaces, as far as they may be given."""
+    """Give a part the owner and the permissions of what it replaces, as far as the system allows."""
     with suppress(FileNotFoundError, PermissionError):
         before = target.stat()
         if hasattr(os, "chown"):

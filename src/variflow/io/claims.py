@@ -1,4 +1,4 @@
-"""What a header may claim: checked before the memory is taken that it asks for."""
+"""Check what a header claims, before memory is allocated for it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ DEFLATE = 1032
 ANY_CODEC = 1 << 15
 """Zstandard, the densest codec met here, expands a constant block of 128 KiB from 4 bytes."""
 
-_HARMLESS = 1 << 26  # 64 MiB: a claim below it costs nothing worth refusing
-_LARGE = 1 << 28  # 256 MiB, a flow of 8192 x 4096 pixels: beyond it a file must hold something
-_PLAUSIBLE = 100  # and is not packed more densely than this: real flows and frames seldom reach 20
+_HARMLESS = 1 << 26  # 64 MiB: a smaller claim does no harm
+_LARGE = 1 << 28  # 256 MiB, a flow of 8192 x 4096 pixels: a larger claim must be plausible
+_PLAUSIBLE = 100  # the most that a large claim may exceed its file: real flows and frames seldom reach 20
 
 
 def check_expansion(
     path: Path, kind: type[FileFormatError], size: tuple[int, ...], needed: int, stored: int, factor: int
 ) -> None:
-    """Refuse a header that asks for more memory than its file could fill, or than any flow or frame would take.
+    """Refuse a header that asks for more memory than its file can fill, or than any flow or frame would need.
 
-    What is larger than 256 MiB must not be more than a hundred times as large as its file: zeros could be.
+    Above 256 MiB, at most a hundred times the size of the file is believed, although a file of zeros could hold more.
 
     Parameters
     ----------
@@ -54,17 +54,17 @@ def check_expansion(
 
 
 def pack_plausibly(needed: int, pack: Callable[[bool], bytes | bytearray]) -> bytes | bytearray:
-    """Return what `pack` makes with compression, or without where no reader would believe it, as of zeros alone.
+    """Return what `pack` makes with compression, or without it if no reader would believe the size, as for zeros alone.
 
     Parameters
     ----------
     needed : int
         Bytes in memory.
     pack : callable
-        What makes the content of a file, told whether to compress it.
+        Makes the content of a file; its argument says whether to compress.
     """
     content = pack(True)
-    around = 1 << 13  # a header, and what a format adds, of which the reader may or may not know
+    around = 1 << 13  # a header and other additions of a format, which a reader may or may not count
     return pack(False) if _is_too_dense(needed + around, max(0, len(content) - around)) else content
 
 
@@ -89,12 +89,12 @@ def as_flow(path: Path, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     path : Path
         The file.
     values : (H, W, 2)
-        Displacements of any real type and byte order, which nobody else needs.
+        Displacements of any real type and byte order; the memory may be reused.
 
     Returns
     -------
     flow : float32 (H, W, 2)
-        The same memory if it can be, NaN in both components where either is NaN or infinite.
+        In the same memory if possible, NaN in both components where either is NaN or infinite.
 
     Raises
     ------

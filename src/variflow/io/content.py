@@ -1,4 +1,4 @@
-"""What a file is, told from its first bytes and never from its name."""
+"""Identify a file by its first bytes, never by its name."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Content(NamedTuple):
     name : str
         What to call it in a message: "a JPEG", "a video (MP4 or QuickTime)".
     kind : {"image", "array", "flow", "video", "text", "other", "unknown"}
-        What it may hold. A PNG, a TIFF and a PFM are images that may hold a flow; an array may be frames or a flow.
+        What it may hold. A PNG, TIFF or PFM is an image that may hold a flow; an array may hold frames or a flow.
     decoders : tuple of str
-        The formats, by Pillow's names, as which Pillow may decode it; without them it never gets the file.
+        The formats, by Pillow's names, that Pillow may decode it as. If empty, Pillow is never given the file.
     """
 
     name: str
@@ -35,7 +35,7 @@ def _match_any(magics: tuple[bytes, ...]) -> bytes:
     return b"|".join(map(re.escape, magics))
 
 
-# The first that fits counts. PostScript comes first because Pillow starts another program for what begins so.
+# The first match counts. PostScript comes first, because Pillow would start another program for it.
 _STARTS: tuple[tuple[bytes, Content], ...] = (
     (rb"%!PS|\xc5\xd0\xd3\xc6", Content("a page in PostScript", "other")),
     (re.escape(png.MAGIC), Content("a PNG", "image", ("PNG",))),
@@ -82,7 +82,7 @@ _STARTS: tuple[tuple[bytes, Content], ...] = (
     (rb".{128}DICM", Content("a DICOM file", "other")),
     (rb"MATLAB \d", Content("a MATLAB file", "other")),
     (
-        # A TGA has no mark of its own. Colour map and kind, width, height and depth must go together.
+        # A TGA has no signature. Its colour map, kind, width, height and depth must fit together.
         rb".(?:\x01[\x01\x02\x09\x0a]|\x00[\x02\x03\x0a\x0b]).{9}(?!\x00\x00)..(?!\x00\x00)..[\x01\x08\x0f\x10\x18\x20]",
         Content("a TGA", "image", ("TGA",)),
     ),
@@ -102,14 +102,14 @@ def identify(path: Path) -> Content:
     Returns
     -------
     content : Content
-        "text" if it has only characters that people write; "other" if it is known and of no use here.
+        "text" if it has only printable characters; "other" if it is known but of no use here.
     """
     with path.open("rb") as file:
         return identify_start(file.read(_LOOKED_AT))
 
 
 def identify_start(start: bytes) -> Content:
-    """Return what a file is that begins so.
+    """Return what a file is that begins with these bytes.
 
     Examples
     --------
@@ -125,6 +125,6 @@ def identify_start(start: bytes) -> Content:
 def _is_text(start: bytes) -> bool:
     encoding = "utf-16" if start.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
     written = start.decode(encoding, errors="ignore")
-    # A character that was cut off at the end is left out, and so are a few of another encoding.
+    # A character that is cut off at the end is ignored, and so are a few of another encoding.
     whole = len(written.encode(encoding)) >= 0.9 * len(start)
     return whole and all(letter.isprintable() or letter.isspace() for letter in written)

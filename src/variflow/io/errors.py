@@ -1,4 +1,4 @@
-"""What reading or writing a file can say is wrong with it."""
+"""Errors of reading and writing files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class FileFormatError(ValueError):
-    """A file that is not what it claims or what is wanted; the message reads ``PATH: reason``.
+    """A file that is not what it claims to be, or not what is wanted; the message reads ``PATH: reason``.
 
     Parameters
     ----------
@@ -34,16 +34,16 @@ class FileFormatError(ValueError):
 
 
 class FlowFileError(FileFormatError):
-    """A flow file that cannot be read, or a name that says no known flow format."""
+    """A flow file that cannot be read, or a name without a known flow format."""
 
 
 class ImageFileError(FileFormatError):
-    """An image file that cannot be read, or a name that says no image format that can be written."""
+    """An image file that cannot be read, or a name without an image format that can be written."""
 
 
 @contextmanager
 def explain_errors(path: str | os.PathLike[str], kind: type[FileFormatError], what: str) -> Iterator[None]:
-    """Turn whatever a codec raises into an error of this kind: each codec has errors of its own.
+    """Turn any error of a codec into an error of this kind; each codec has its own errors.
 
     Parameters
     ----------
@@ -52,11 +52,11 @@ def explain_errors(path: str | os.PathLike[str], kind: type[FileFormatError], wh
     kind : type
         The error to raise.
     what : str
-        How the reason begins, as "cannot be read".
+        How the reason begins, such as "cannot be read".
     """
     try:
         yield
-    except (FileFormatError, ImportError, MemoryError):  # these say it themselves
+    except (FileFormatError, ImportError, MemoryError):  # these explain themselves
         raise
     except Exception as error:
         reason = getattr(error, "strerror", None) or (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,6 +1,6 @@
 """OpenEXR: the channels ``u`` and ``v``, or ``R`` and ``G``, of 16 or 32 bits; NaN where the flow is unknown.
 
-As everywhere here v points down, as the rows of the file do; the motion vectors of some renderers point up.
+As everywhere here, v points down, like the rows of the file; the motion vectors of some renderers point up.
 
 References
 ----------
@@ -41,10 +41,10 @@ def read(path: Path) -> npt.NDArray[np.float32]:
 
 
 def _read(path: Path, trusted: bool) -> npt.NDArray[np.float32]:
-    """Read a flow; a file that is trusted may be packed as densely as it likes."""
+    """Read a flow; a trusted file may be compressed by any factor."""
     openexr = extras.load("OpenEXR")
     with open_steady(path, FlowFileError, by_name=True) as stored:
-        # One thread, so that nothing stays behind in a process that forks.
+        # Without threads, so that none is left behind in a process that forks.
         with openexr.File(str(path), separate_channels=True, header_only=True, num_threads=0) as file:
             if len(file.parts) != 1:
                 raise FlowFileError(path, f"has {len(file.parts)} parts, a flow has one")
@@ -58,13 +58,13 @@ def _read(path: Path, trusted: bool) -> npt.NDArray[np.float32]:
         if pair is None:
             raise FlowFileError(path, f"has the channels {', '.join(sorted(names))}; a flow has u and v, or R and G")
         needed = width * height * 4 * len(names)
-        # Its densest codec that is in use for such data shrinks 32 bits to 24 and then deflates.
+        # The densest codec in use for such data reduces 32 bits to 24 and then deflates.
         if not trusted:
             claims.check_expansion(
                 path, FlowFileError, (width, height), needed, get_size(stored), claims.DEFLATE * 4 // 3
             )
         with openexr.File(str(path), separate_channels=True, num_threads=0) as file:
-            if not file.parts:  # the library says why on the standard error alone
+            if not file.parts:  # the library says why only on standard error
                 raise FlowFileError(path, "truncated, or its pixels are damaged")
             channels = file.channels()
             u, v = (np.array(channels[name].pixels) for name in pair)
@@ -81,7 +81,7 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     def pack(compress: bool) -> bytes:
         kind = openexr.ZIP_COMPRESSION if compress else openexr.NO_COMPRESSION
         header = {"compression": kind, "type": openexr.scanlineimage}
-        # The library wants a name, and says of a full disk sometimes nothing, sometimes what is no OSError.
+        # The library writes only to a name. Of a full disk it says nothing at times, or raises what is no OSError.
         with tempfile.TemporaryDirectory() as folder:
             scratch = Path(folder) / "flow.exr"
             try:

@@ -1,4 +1,4 @@
-"""Libraries that only some formats need, imported when such a file is met."""
+"""Libraries that only some formats need, imported when such a file is read or written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 from typing import Any
 
-# The module to import: what it is called where it is installed from, and the extra of variflow that brings it.
+# By module: the name of its library, and the extra of variflow that installs it.
 _EXTRAS = {
     "OpenEXR": ("OpenEXR", "exr"),
     "av": ("PyAV", "video"),
@@ -16,7 +16,7 @@ _EXTRAS = {
 
 
 def check_installed(module: str) -> None:
-    """Raise the `ImportError` that says how to install `module`, unless it is there; nothing is imported."""
+    """Raise an `ImportError` that says how to install `module` if it is missing; nothing is imported."""
     if importlib.util.find_spec(module) is None:
         library, extra = _EXTRAS[module]
         raise ImportError(f"this file format needs {library}: pip install 'variflow[{extra}]'", name=module)
@@ -33,7 +33,7 @@ def load(module: str) -> Any:
     Returns
     -------
     module : module
-        Untyped, because it may be absent where types are checked.
+        Untyped, because it may be missing where types are checked.
 
     Raises
     ------

@@ -47,7 +47,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
             raise FlowFileError(path, f"not a .flo file: it begins with {header[:4]!r}, not with b'PIEH'")
         if width < 1 or height < 1:
             raise FlowFileError(path, f"its header says {width} x {height} pixels, wanted at least 1 x 1")
-        # Compared before anything is allocated: a header can claim any size.
+        # Compared before memory is allocated: a header can claim any size.
         size, wanted = get_size(file), _HEADER.size + 8 * width * height
         if size != wanted:
             fault = "truncated" if size < wanted else "trailing data"
@@ -67,7 +67,7 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     Raises
     ------
     ValueError
-        If a displacement is above 1e9, which the format would read back as unknown.
+        If a displacement is above 1e9, which would be read back as unknown.
     """
     too_large = np.abs(flow) > _LARGEST_KNOWN
     if too_large.any():

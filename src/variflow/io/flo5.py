@@ -33,7 +33,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     """
     h5py = extras.load("h5py")
     with open_steady(path, FlowFileError) as stored, h5py.File(stored, "r") as file:
-        # A link could lead to another file, and so could the storage of a dataset.
+        # A link could lead to another file, and a dataset could be stored in one.
         link = file.get("flow", getlink=True)
         if not isinstance(link, h5py.HardLink):
             raise FlowFileError(path, f"has no dataset flow; it holds {', '.join(list(file)[:8]) or 'nothing'}")
@@ -51,7 +51,7 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
 
     def pack(compress: bool) -> bytes:
         options = {"compression": "gzip", "compression_opts": 5} if compress else {}
-        # In memory: when HDF5 itself meets a full disk, it ends the process.
+        # In memory: if the disk is full, HDF5 itself would end the process.
         with h5py.File("flow", "w", driver="core", backing_store=False) as file:
             file.create_dataset("flow", data=flow.astype("<f4", copy=False), **options)
             file.flush()

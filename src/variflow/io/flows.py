@@ -1,4 +1,4 @@
-"""One read and one write for every flow format: the content of a file says what it is, the name what to write."""
+"""Read and write flows of every format: the content of a file says what to read, its name what to write."""
 
 from __future__ import annotations
 
@@ -132,12 +132,12 @@ def write_flow(path: str | os.PathLike[str], flow: npt.ArrayLike) -> None:
 
 
 def check_flow_path(path: str | os.PathLike[str]) -> None:
-    """Raise what `write_flow` would if it can write no flow there: to be asked before long work."""
+    """Raise the error of `write_flow` if it cannot write to this path; for a check before long work."""
     _choose_format(path)
 
 
 def _identify_format(path: Path) -> _Format:
-    """Return the format that the content says, or raise if the name says another one."""
+    """Return the format of the content; raise if the name says another one."""
     named = _BY_EXTENSION.get(path.suffix.lower())
     start = b""
     if path.is_dir():

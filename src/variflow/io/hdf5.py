@@ -26,18 +26,18 @@ def list_variables(path: Path, linked: str | None = None) -> list[Variable]:
     path : Path
         An existing file.
     linked : str, optional
-        A further name, by which one of them may be known.
+        A further name, which may be a link to one of them.
 
     Returns
     -------
     variables : list of Variable
-        Nothing of them is read yet.
+        Their values are not read yet.
     """
     h5py = extras.load("h5py")
     found: list[Variable] = []
 
     def visit(name: str, item: Any) -> None:
-        # The axes of NetCDF that have no numbers of their own are datasets, too.
+        # The axes of NetCDF without numbers are datasets too.
         if isinstance(item, h5py.Dataset) and item.shape:
             found.append(_make_variable(path, name, item))
 
@@ -49,7 +49,7 @@ def list_variables(path: Path, linked: str | None = None) -> list[Variable]:
 
 
 def _follow_links(group: Any, name: str, links: int) -> Any:
-    """Return what a name leads to, by way of a few links within the file, or None."""
+    """Return what a name leads to, through a few links within the file at most, or None."""
     h5py = extras.load("h5py")
     item = group
     for step in filter(None, name.split("/")):
@@ -78,7 +78,7 @@ def _make_variable(path: Path, name: str, dataset: Any) -> Variable:
 
 
 def _read_meaning(dataset: Any) -> dict[str, Any]:
-    """Return what ODIM says about the numbers of a dataset, in the groups ``what`` beside it and one above."""
+    """Return the attributes that ODIM keeps about a dataset, in the groups ``what`` beside it and one level up."""
     said: dict[str, Any] = {}
     if dataset.name.rsplit("/")[-1] == "data":
         for group in (dataset.parent.parent, dataset.parent):
@@ -88,7 +88,7 @@ def _read_meaning(dataset: Any) -> dict[str, Any]:
 
 
 def check_dataset(path: Path, dataset: Any, size: int, error: type[FileFormatError]) -> None:
-    """Refuse a dataset that lies in other files, or asks for more memory than the file explains.
+    """Refuse a dataset that is stored in other files, or asks for more memory than the file can fill.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def check_dataset(path: Path, dataset: Any, size: int, error: type[FileFormatErr
         Of that kind.
     """
     if dataset.external or dataset.is_virtual:
-        raise error(path, f"its dataset {dataset.name.strip('/')} lies in other files")
+        raise error(path, f"its dataset {dataset.name.strip('/')} is stored in other files")
     stored = min(dataset.id.get_storage_size(), size)
     factor = claims.DEFLATE if dataset.chunks is not None else 1
     for shape in (dataset.shape, dataset.chunks or ()):

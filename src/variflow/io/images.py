@@ -1,4 +1,4 @@
-"""Writing single images; the codecs are imported when they are first used."""
+"""Write single images; the codecs are imported when they are first used."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
 
             file.write(imagecodecs.png_encode(pixels))
         elif extension in (".tif", ".tiff"):
-            memory = io.BytesIO()  # tifffile would not say why a disk takes no more
+            memory = io.BytesIO()  # tifffile would not say that the disk is full
             write_page(memory, pixels)
             file.write(memory.getbuffer())
         else:
@@ -81,7 +81,7 @@ def write_page(file: Any, pixels: npt.NDArray[Any]) -> None:
 
 
 def as_pixels(image: npt.ArrayLike, extension: str, name: str) -> npt.NDArray[Any]:
-    """Return an image as a file with this extension stores it, or raise, calling it by a name, if none can."""
+    """Return an image as a file with this extension stores it; raise, naming the image, if it cannot."""
     tiff = extension in (".tif", ".tiff")
     wanted = ("uint8", "bool") if extension in (".jpg", ".jpeg") else ("uint8", "uint16", "bool")
     pixels, known = read(image, name, INTENSITIES)
@@ -92,7 +92,7 @@ def as_pixels(image: npt.ArrayLike, extension: str, name: str) -> npt.NDArray[An
     if known is not None and is_float(pixels.dtype):
         pixels = np.where(known, pixels, np.nan)
     elif known is not None:
-        raise ValueError(f"{name} has masked pixels, which it cannot say; {name}.filled(...) gives them a value")
+        raise ValueError(f"{name} has masked pixels, wanted none; {name}.filled(...) gives them a value")
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     channels = pixels.shape[-1] if pixels.ndim == 3 else 1
@@ -112,7 +112,7 @@ def as_pixels(image: npt.ArrayLike, extension: str, name: str) -> npt.NDArray[An
 
 
 def _advise(pixels: npt.NDArray[Any], wanted: tuple[str, ...]) -> str:
-    """Return how to convert what a format does not take."""
+    """Return how to convert an image that a format does not take."""
     best = "uint16" if "uint16" in wanted else "uint8"
     most = np.iinfo(best).max
     if is_float(pixels.dtype):
@@ -123,7 +123,7 @@ def _advise(pixels: npt.NDArray[Any], wanted: tuple[str, ...]) -> str:
 
 
 def check_image_path(path: str | os.PathLike[str]) -> None:
-    """Raise what `write_image` would if it can write no image there: to be asked before long work."""
+    """Raise the error of `write_image` if it cannot write to this path; for a check before long work."""
     if Path(path).suffix.lower() not in (".png", ".tif", ".tiff", ".jpg", ".jpeg"):
         raise ImageFileError(path, "the name of an image to write ends with .png, .tif, .tiff, .jpg or .jpeg")
     find_destination(path)

@@ -34,7 +34,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     Raises
     ------
     FlowFileError
-        If the PNG has not three channels of sixteen bits, or something follows its end.
+        If the PNG does not have three channels of sixteen bits, or data follow its end.
     """
     with open_steady(path, FlowFileError) as file:
         data = file.read()

@@ -1,4 +1,4 @@
-"""One process at a time in a folder."""
+"""Let one process at a time work in a folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ else:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder that many may write into, and those around it, unless it is there.
+    """Make a folder and its parents, unless they are there.
 
     Raises
     ------
@@ -37,21 +37,21 @@ def make_folder(path: Path) -> None:
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Wait until no other process is in such a block for this folder, and keep others out until the block ends.
+    """Wait until no other process has locked this folder, and keep it locked until the block ends.
 
-    The system takes the lock from a process that ends, however it ends, so that none stays.
+    The system releases the lock when the process ends, however it ends.
 
     Parameters
     ----------
     folder : Path
-        An existing folder, which may be written.
+        An existing folder that may be written.
     """
     path = folder / ".variflow-lock"
     while True:
         with name_errors(folder):
             file = path.open("ab")
         _wait(file, folder)
-        # Whoever had it before may have removed it: then another process locks another file of that name.
+        # Its last owner may have removed the file. Then another process may lock a new file of the same name.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 break

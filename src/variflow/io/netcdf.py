@@ -32,7 +32,7 @@ def list_variables(path: Path) -> list[Variable]:
     Raises
     ------
     ImageFileError
-        If it is of a version that SciPy does not read.
+        If SciPy does not read its version.
     """
     with open_steady(path, ImageFileError) as file:
         if file.read(4) == b"CDF\x05":
@@ -41,7 +41,7 @@ def list_variables(path: Path) -> list[Variable]:
 
 
 class _Place(NamedTuple):
-    """Where the numbers of a variable lie in the file, and what it says of them."""
+    """Where the numbers of a variable are in the file, and their attributes."""
 
     offset: int
     shape: tuple[int, ...]
@@ -52,7 +52,7 @@ class _Place(NamedTuple):
 
 
 class _Bounded(io.BufferedReader):
-    """A file that takes no memory for what is asked of it and not there."""
+    """A file that allocates no memory for bytes beyond its end."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         left = max(0, get_size(self) - self.tell())
@@ -60,10 +60,10 @@ class _Bounded(io.BufferedReader):
 
 
 def _locate_all(file: BinaryIO) -> dict[str, _Place]:
-    """Return where each variable lies.
+    """Return where each variable is.
 
-    SciPy maps the file into memory, and nothing of the map is read: a process that touches what was cut off from a
-    mapped file is killed.
+    SciPy maps the file into memory, but the map is never read: if a mapped file is shortened, a process that reads the
+    lost part is killed.
     """
     from scipy.io import netcdf_file
 
@@ -98,13 +98,13 @@ def _make_variable(path: Path, name: str, place: _Place) -> Variable:
 
 
 def _read_part(path: Path, file: BinaryIO, place: _Place, part: tuple[Any, ...]) -> npt.NDArray[Any]:
-    """Read a part of a variable: some of the numbers along its first axes, and everything along the others."""
+    """Read a part of a variable: indices along its first axes, and everything along the others."""
     offset, shape, strides, dtype, *_ = place
     if part and isinstance(part[0], int):
         inner = place._replace(offset=offset + part[0] * strides[0], shape=shape[1:], strides=strides[1:])
         return _read_part(path, file, inner, part[1:])
     size = math.prod(shape) * dtype.itemsize
-    if shape and strides[0] * shape[0] != size:  # the records of several variables take turns
+    if shape and strides[0] * shape[0] != size:  # the records of several variables are interleaved
         rows = [_read_part(path, file, place, (row, *(slice(None) for _ in shape[1:]))) for row in range(shape[0])]
         return np.asarray(np.stack(rows)[part])
     file.seek(offset)

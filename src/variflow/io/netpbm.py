@@ -22,7 +22,7 @@ _LONGEST_HEADER = 4096
 
 
 class _Header(NamedTuple):
-    """What one image says about itself; `end` is where its numbers begin, `size` how many bytes they take if known."""
+    """The header of one image; `end` is where its numbers begin, `size` how many bytes they take, None if unknown."""
 
     kind: bytes
     shape: tuple[int, ...]
@@ -38,7 +38,7 @@ class _Header(NamedTuple):
 
 
 class Netpbm(Frames):
-    """The images of such a file; those whose numbers are bytes may follow one another.
+    """The images of one file; binary images may follow one another.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Netpbm(Frames):
     Raises
     ------
     ImageFileError
-        If the header of one is damaged.
+        If the header of an image is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,7 +60,7 @@ class Netpbm(Frames):
             self._file.seek(position)
             start = self._file.read(_LONGEST_HEADER)
             if self._headers and not re.match(rb"P[1-6fF]\s", start):
-                break  # what follows is no image: a line break, or remarks of a program
+                break  # the rest is no image, but a line break or a comment of a program
             self._headers.append(_parse_header(path, start, position))
             size = self._headers[-1].size
             position = length if size is None else self._headers[-1].end + size
@@ -71,7 +71,7 @@ class Netpbm(Frames):
     def _frame(self, index: int) -> npt.NDArray[Any]:
         header = self._headers[index]
         with explain_errors(self._path, ImageFileError, f"frame {index} cannot be read"):
-            # A digit takes a byte at least. What a header claims is not asked for before it is known to be there.
+            # A digit takes at least one byte. The file must be this long before memory is allocated.
             wanted = header.end + (math.prod(header.shape) if header.size is None else header.size)
             if get_size(self._file) < wanted:
                 raise ImageFileError(self._path, f"truncated: {get_size(self._file)} bytes, {wanted} wanted")

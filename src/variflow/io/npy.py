@@ -27,7 +27,7 @@ MAGICS = (b"\x93NUMPY",)
 _AT_ONCE = 1 << 24
 _LONGEST_HEADER = 10000
 
-# By version: what reads the rest of a header, and of how many bytes its length is.
+# By version: the function that reads the rest of a header, and the number of bytes of its length.
 _HEADERS = {
     (1, 0): (np.lib.format.read_array_header_1_0, 2),
     (2, 0): (np.lib.format.read_array_header_2_0, 4),
@@ -35,7 +35,7 @@ _HEADERS = {
 
 
 class Header(NamedTuple):
-    """What the header of a ``.npy`` says."""
+    """The header of a ``.npy`` file."""
 
     shape: tuple[int, ...]
     fortran: bool
@@ -66,7 +66,7 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
 
 
 def read_header(path: Path, file: IO[bytes], size: int, error: type[FileFormatError]) -> Header:
-    """Read the header of an array of plain numbers that reaches to the end of its file.
+    """Read the header of an array of plain numbers that extends to the end of its file.
 
     Parameters
     ----------
@@ -111,9 +111,9 @@ def read_header(path: Path, file: IO[bytes], size: int, error: type[FileFormatEr
 
 
 class Stored:
-    """An array in a ``.npy`` file, of which parts are read when they are asked for.
+    """An array in a ``.npy`` file; parts are read when they are asked for.
 
-    The file is not mapped into memory: a process that touches what was cut off from a mapped file is killed.
+    The file is not mapped into memory: if a mapped file is shortened, a process that reads the lost part is killed.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class Stored:
         if not fortran:
             self._file.seek(self._start + index * size)
             return read_values(self._file, part)
-        # The first axis varies fastest: its elements lie scattered over the whole file.
+        # The first axis varies fastest: its elements are scattered over the whole file.
         found = np.empty(math.prod(part.shape), dtype)
         each = max(1, _AT_ONCE // (shape[0] * dtype.itemsize))
         self._file.seek(self._start)

@@ -28,7 +28,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     Raises
     ------
     FlowFileError
-        If no flow is in it, or a member is not what its header says.
+        If it holds no flow, or a member is not what its header says.
     """
     with open_steady(path, FlowFileError) as file, zipfile.ZipFile(file) as archive:
         names = {member.removesuffix(".npy"): member for member in archive.namelist()}

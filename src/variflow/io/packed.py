@@ -25,32 +25,32 @@ _OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
     b"\xfd7zXZ\0": lzma.open,
 }
 _MOST = 200
-"""No measurement shrinks by more than this factor; what does is made to fill a disk."""
+"""No measurement shrinks by more than this factor; a file that does was made to fill a disk."""
 
 _HARMLESS = 1 << 28
 _STEP = 1 << 20
 
 
 def is_packed(path: Path) -> bool:
-    """Tell whether a file is compressed as a whole, in a way that is known here."""
+    """Return whether a file is compressed as a whole, in a known way."""
     with path.open("rb") as file:
         return file.read(8).startswith(tuple(_OPENERS))
 
 
 class Unpacked(Frames):
-    """The frames of a file that is unpacked beside them, for as long as they are in use.
+    """The frames of a compressed file, which is unpacked into a temporary folder while they are in use.
 
     Parameters
     ----------
     path : Path
         The compressed file.
     read : callable
-        What opens the frames of the file that comes out.
+        Opens the frames of the unpacked file.
 
     Raises
     ------
     ImageFileError
-        If it is damaged, unpacks to more than it could honestly hold, or is packed twice.
+        If it is damaged, unpacks to an implausible size, or is packed twice.
     """
 
     def __init__(self, path: Path, read: Callable[[Path], Frames]) -> None:
@@ -71,7 +71,7 @@ class Unpacked(Frames):
 
     @property
     def fps(self) -> float | None:
-        """How many frames there are in a second, on average; None if that is unknown."""
+        """The mean number of frames per second; None if it is unknown."""
         with self._named():
             return self._frames.fps
 
@@ -95,7 +95,7 @@ class Unpacked(Frames):
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Let errors name the file that the person has."""
+        """Let errors name the compressed file."""
         try:
             yield
         except ImageFileError as error:

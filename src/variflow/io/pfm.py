@@ -30,7 +30,7 @@ _LONGEST_HEADER = 200
 
 
 def read(path: Path) -> npt.NDArray[np.float32]:
-    """Read a ``.pfm`` file of three channels, of which the third is not looked at.
+    """Read a ``.pfm`` file of three channels; the third is ignored.
 
     Raises
     ------

@@ -22,7 +22,7 @@ _AS_STORED = ("L", "RGB", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 class Pictures(Frames):
-    """The pictures of one file, upright as the camera noted it, in RGB if there are several.
+    """The pictures of one file, turned upright as the camera noted, in RGB if there are several.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Pictures(Frames):
 
     @property
     def fps(self) -> float | None:
-        """How many frames there are in a second; None if the file does not say, or shows some longer than others."""
+        """The number of frames per second; None if the file does not say, or some frames last longer than others."""
         seconds = set(self._durations)
         return 1 / seconds.pop() if len(seconds) == 1 else None
 
@@ -76,7 +76,7 @@ class Pictures(Frames):
                 self._file.seek(0)
                 image = np.asarray(deep(self._file.read()))
                 return make_plain(image[..., :-1] if image.ndim == 3 and image.shape[2] in (2, 4) else image)
-            if self._places[index]:  # a file of one picture may not know how to seek
+            if self._places[index]:  # a file of one picture may not support seeking
                 file.seek(self._places[index])
             self._check_size(file)
             # A PNG is left as it is stored.
@@ -89,20 +89,20 @@ class Pictures(Frames):
         return Image.open(self._file, formats=self._decoders)
 
     def _check_size(self, file: Any) -> None:
-        """Refuse a size that no file of that length could hold."""
+        """Refuse a size that no file of this length could hold."""
         width, height = file.size
-        # Four bytes a pixel, because whatever is stored, palettes and animations pass through RGB with alpha.
+        # Four bytes a pixel, because palettes and animations pass through RGB with alpha.
         needed, size = 4 * height * width, get_size(self._file)
         claims.check_expansion(self._path, ImageFileError, (height, width), needed, size, claims.ANY_CODEC)
 
 
 def begins_stream(path: Path) -> bool:
-    """Tell whether a JPEG is followed at once by another of its size, as in a stream of Motion JPEG."""
+    """Return whether another JPEG of the same size follows a JPEG at once, as in a stream of Motion JPEG."""
     from PIL import Image
 
     data = path.read_bytes()
     end = data.find(b"\xff\xd9\xff\xd8\xff") + 2
-    if end < 2 or b"MPF\0" in data[:end]:  # which says itself what follows
+    if end < 2 or b"MPF\0" in data[:end]:  # it says itself what follows
         return False
     with suppress(OSError, ValueError, Image.DecompressionBombError):
         first, second = (Image.open(io.BytesIO(part), formats=("JPEG",)) for part in (data[:end], data[end:]))
@@ -111,7 +111,7 @@ def begins_stream(path: Path) -> bool:
 
 
 def _find_deep_decoder(path: Path, file: BinaryIO) -> Any:
-    """Return what decodes a picture of more than eight bits a sample, which Pillow would cut to eight, or None."""
+    """Return the decoder of a picture of more than eight bits, which Pillow would reduce to eight, or None."""
     file.seek(0)
     start = file.read(8192)
     if start[3:4] == b"\2" and start.startswith(b"\x01\xda"):
@@ -133,11 +133,11 @@ def _find_deep_decoder(path: Path, file: BinaryIO) -> Any:
 def _find_frames(path: Path, file: Any) -> list[int]:
     """Return the numbers of the pictures that are frames."""
     places = list(range(int(getattr(file, "n_frames", 1))))
-    if file.format == "PNG" and file.info.get("default_image"):  # shown by programs that know no animation
+    if file.format == "PNG" and file.info.get("default_image"):  # shown by programs without support for animation
         return places[1:]
     if file.format != "MPO":
         return places
-    # A JPEG with others behind it: more views, or small ones for programs.
+    # A JPEG followed by others: more views, or small previews.
     sizes = []
     for place in places:
         file.seek(place)

@@ -18,7 +18,7 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 
 class Header(NamedTuple):
-    """What a PNG says about itself; `kind` is 0 gray, 2 RGB, 3 palette, 4 gray with alpha, 6 RGB with alpha."""
+    """The header of a PNG; `kind` is 0 gray, 2 RGB, 3 palette, 4 gray with alpha, 6 RGB with alpha."""
 
     width: int
     height: int
@@ -27,7 +27,7 @@ class Header(NamedTuple):
 
 
 def decode(path: Path, data: bytes, error: type[FileFormatError]) -> tuple[Header, npt.NDArray[Any]]:
-    """Decode the bytes of a PNG file, whose header is checked before memory is taken.
+    """Decode the bytes of a PNG file; its header is checked before memory is allocated.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ def decode(path: Path, data: bytes, error: type[FileFormatError]) -> tuple[Heade
     Returns
     -------
     header : Header
-        What the file says.
+        The header of the file.
     pixels : uint8 or uint16, (H, W) or (H, W, C)
-        With alpha where the file has it.
+        With alpha if the file has it.
 
     Raises
     ------
@@ -77,14 +77,14 @@ def open_frames(path: Path) -> Frames:
     Raises
     ------
     ImageFileError
-        If it is an animation that is damaged, or of 16 bits, of which 8 would be read.
+        If it is a damaged animation, or one of 16 bits, of which only 8 would be read.
     """
     data = path.read_bytes()
     place = data.find(b"acTL", 33, max(data.find(b"IDAT"), 0))
     count = int.from_bytes(data[place + 4 : place + 8], "big")
     if place < 0 or count < 2:
         return One(path, _read_image)
-    if find_end(data) > len(data) or count > data.count(b"fcTL"):  # Pillow would ask for whatever memory is claimed
+    if find_end(data) > len(data) or count > data.count(b"fcTL"):  # Pillow would allocate whatever is claimed
         raise ImageFileError(path, f"an animated PNG that is damaged: its header says {count} frames")
     if data[24:25] == b"\x10":
         raise ImageFileError(path, "an animated PNG of 16 bits, of which 8 can be read; convert it to a TIFF")
@@ -100,7 +100,7 @@ def _read_image(path: Path) -> npt.NDArray[Any]:
 
 
 def find_end(data: bytes) -> int:
-    """Return where the last chunk (IEND) of a PNG ends, or a place beyond `data` if none is whole."""
+    """Return where the last chunk (IEND) of a PNG ends, or a position beyond `data` if it is cut off."""
     position = len(MAGIC)
     while position + 12 <= len(data):
         length = int.from_bytes(data[position : position + 4], "big")

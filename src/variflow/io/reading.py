@@ -1,4 +1,4 @@
-"""One read for every file that holds frames: the content of a file says what it is."""
+"""Read files that hold frames; the content of a file says what it is."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _VARIABLES = (".cdf", ".h5", ".hdf", ".hdf5", ".nc", ".nc3", ".nc4")
 def read_image(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     """Read one image with the numbers that the file holds.
 
-    The content, not the name, says the format. Sixteen bits stay sixteen bits and floating point stays floating
-    point; fewer than eight bits become eight with the range filled (a 1-bit PNG holds 0 and 255). A palette is
-    replaced by its RGB colours. An alpha channel is dropped: a frame of a flow has none, and the colours under it are
-    used as they are. The orientation noted by a camera (EXIF) is applied to JPEG and the like, so that the
+    The content, not the name, says the format. Sixteen bits stay sixteen bits, and floating point stays floating
+    point. Fewer than eight bits become eight that fill the range (a 1-bit PNG holds 0 and 255). A palette is
+    replaced by its RGB colours. An alpha channel is dropped, and the colours under it are used as they
+    are. The orientation noted by a camera (EXIF) is applied to JPEG and the like, so that the
     image stands as viewers show it; PNG and TIFF are returned as they are stored, a TIFF whose zero is white too. An
     array of NumPy (``.npy``) or Zarr is an image if its shape is (H, W), or (H, W, C) with at most 16 channels.
 
@@ -67,7 +67,7 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     Warns
     -----
     VariflowWarning
-        If something of the file is left out, as the preview in a TIFF.
+        If a part of the file is left out, such as the preview in a TIFF.
 
     See Also
     --------
@@ -132,7 +132,7 @@ def read_frames(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
     Warns
     -----
     VariflowWarning
-        If something of a file is left out, as the preview in a TIFF, or a video is damaged or lost its end.
+        If a part of a file is left out, such as the preview in a TIFF, or a video is damaged or incomplete.
 
     See Also
     --------
@@ -162,7 +162,7 @@ def read_frames(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
 
 
 def _split_name(source: str | os.PathLike[str]) -> tuple[Path, str | None]:
-    """Split ``file.nc:variable``; a path that exists is a path, and so is what begins with the letter of a drive."""
+    """Split ``file.nc:variable``. A path that exists is not split, nor is the letter of a drive."""
     text = os.fspath(source)
     if not os.path.lexists(text):
         for colon in re.finditer(":", text):
@@ -174,7 +174,7 @@ def _split_name(source: str | os.PathLike[str]) -> tuple[Path, str | None]:
 
 
 def find_file(source: str | os.PathLike[str]) -> Path:
-    """Return the file or the folder that holds what `read_image` reads by this name, with a variable or without."""
+    """Return the file or folder that `read_image` reads for a name, with or without a variable."""
     path, variable = _split_name(source)
     return path / variable.strip("/") if variable and zarr_array.is_zarr(path) else path
 
@@ -191,7 +191,7 @@ def _match_pattern(pattern: str) -> list[str]:
 
 
 def _glob(pattern: str) -> list[str]:
-    """Return the files that match; brackets are a choice of characters or, if there is no such file, brackets."""
+    """Return the files that match. Brackets are a choice of characters, or if nothing matches, plain brackets."""
     return glob.glob(pattern, recursive=True) or glob.glob(pattern.replace("[", "[[]"), recursive=True)
 
 
@@ -201,7 +201,7 @@ class Files(Frames):
     Parameters
     ----------
     paths : list
-        Existing files, with the name of a variable where one is wanted.
+        Existing files, each with the name of a variable if it needs one.
 
     Raises
     ------
@@ -237,7 +237,7 @@ class Files(Frames):
 
 
 def _open(path: Path, variable: str | None, one: bool) -> Frames:
-    """Open the frames of a file or of a Zarr array; if one image is wanted, a video is refused before it is opened."""
+    """Open the frames of a file or of a Zarr array; with `one`, a video is refused before it is opened."""
     if zarr_array.is_zarr(path):
         return arrays.open_zarr(path / variable.strip("/") if variable else path)
     if not path.is_file():

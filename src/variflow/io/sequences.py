@@ -1,4 +1,4 @@
-"""A sequence of frames, whatever it is that they come from."""
+"""A sequence of frames, whatever its source."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from variflow.io.errors import ImageFileError, explain_errors
 class Frames(Sequence[npt.NDArray[Any]]):
     """Frames in order, each read from its file when it is asked for: what `read_frames` returns.
 
-    A sequence: ``len``, iteration, ``frames[3]``, ``frames[-1]``; ``frames[10:20]`` is again such a sequence and
-    reads nothing. A frame is (H, W) or (H, W, C) with the numbers of the file, as `variflow.read_image` returns it, and
-    belongs to the caller. What is wrong with a file shows when its frame is read, as `ImageFileError`. One thread at a
-    time may read from one sequence.
+    A sequence: ``len``, iteration, ``frames[3]``, ``frames[-1]``; ``frames[10:20]`` is again such a sequence and reads
+    nothing. A frame is (H, W) or (H, W, C) with the numbers of the file, as `variflow.read_image` returns it, in its
+    own memory. A damaged file raises `ImageFileError` when its frame is read. Only one thread at a time may read from a
+    sequence.
     """
 
     _path: Path
 
     def __repr__(self) -> str:
-        """Return what it is in one line; nothing is read for it."""
+        """Describe the sequence in one line; nothing is read for it."""
         count = self._known_length
         number = "frames" if count is None else f"{count} frame{'s' if count != 1 else ''}"
         rate = f", {self.fps:g} per second" if self.fps is not None else ""
@@ -35,24 +35,24 @@ class Frames(Sequence[npt.NDArray[Any]]):
 
     @cached_property
     def shape(self) -> tuple[int, ...] | None:
-        """The shape of the first frame, which is read for it: (H, W) or (H, W, C); None if there is no frame."""
+        """The shape of the first frame, (H, W) or (H, W, C); that frame is read for it. None if there is no frame."""
         return self[0].shape if self._reaches(0) else None
 
     @property
     def names(self) -> list[str] | None:
-        """The name of each frame's file; None if they have none of their own."""
+        """The name of each frame's file; None if frames do not have their own files."""
         return None
 
     @property
     def fps(self) -> float | None:
-        """How many frames there are in a second, on average; None if that is unknown."""
+        """The mean number of frames per second; None if it is unknown."""
         return None
 
     @property
     def times(self) -> list[float] | None:
         """When each frame is shown, in seconds after the first; None if that is unknown.
 
-        For a video that needs all of it to be decoded once, as ``len`` does.
+        For a video, all of it is decoded once, as for ``len``.
         """
         return None
 
@@ -67,10 +67,10 @@ class Frames(Sequence[npt.NDArray[Any]]):
 
     @abstractmethod
     def _frame(self, index: int) -> npt.NDArray[Any]:
-        """Read the frame `index`, which is there."""
+        """Read the frame `index`, which exists."""
 
     def _reaches(self, index: int) -> bool:
-        """Tell whether the frame `index`, at least 0, is there."""
+        """Return whether the frame `index`, at least 0, exists."""
         return index < len(self)
 
     @overload
@@ -78,7 +78,7 @@ class Frames(Sequence[npt.NDArray[Any]]):
     @overload
     def __getitem__(self, index: slice) -> Frames: ...
     def __getitem__(self, index: int | slice) -> npt.NDArray[Any] | Frames:
-        """Read one frame, or return the part of the sequence."""
+        """Read one frame, or return a part of the sequence."""
         if isinstance(index, slice):
             return Part(self, range(len(self))[index])
         try:
@@ -102,13 +102,13 @@ class Part(Frames):
 
     @property
     def names(self) -> list[str] | None:
-        """The name of each frame's file; None if they have none of their own."""
+        """The name of each frame's file; None if frames do not have their own files."""
         names = self._whole.names
         return None if names is None else [names[place] for place in self._places]
 
     @property
     def fps(self) -> float | None:
-        """How many frames there are in a second, on average; None if that is unknown."""
+        """The mean number of frames per second; None if it is unknown."""
         return None if self._whole.fps is None else self._whole.fps / abs(self._places.step)
 
     @property
@@ -133,7 +133,7 @@ class One(Frames):
     path : Path
         An existing file.
     read : callable
-        What reads it.
+        Reads the file.
     """
 
     def __init__(self, path: Path, read: Callable[[Path], npt.NDArray[Any]]) -> None:
@@ -148,7 +148,7 @@ class One(Frames):
 
 
 def make_plain(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Native byte order, contiguous, and (H, W) rather than (H, W, 1)."""
+    """Return an image in native byte order, contiguous, and as (H, W) rather than (H, W, 1)."""
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[..., 0]
     return np.ascontiguousarray(image, dtype=image.dtype.newbyteorder("="))

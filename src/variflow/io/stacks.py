@@ -1,4 +1,4 @@
-"""Writing many frames: a TIFF of pages, an array of NumPy or Zarr, a folder of numbered images."""
+"""Write many frames: as the pages of a TIFF, an array of NumPy or Zarr, or a folder of numbered images."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _DIGITS = 6
 
 
 def write_frames(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) -> None:
-    """Write frames; `variflow.read_frames` reads them again, with the same numbers.
+    """Write frames; `variflow.read_frames` reads back the same numbers.
 
-    The frames are taken one after the other, and only one of them need be in memory. The file, or the folder, appears
+    Frames are taken one after the other, so only one has to be in memory. The file, or the folder, appears
     complete or not at all.
 
     Parameters
@@ -47,7 +47,7 @@ def write_frames(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) 
     Raises
     ------
     ImageFileError
-        If the name says no known format.
+        If the name has no known format.
     FileExistsError
         If the folder for numbered images holds something.
     TypeError, ValueError
@@ -98,15 +98,15 @@ def _check_alike(frames: Iterable[npt.ArrayLike], convert: Callable[[Any, str], 
 
 
 def _as_numbers(frame: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    """Return a frame as it lies in an array of frames."""
+    """Return a frame as it is stored in an array of frames."""
     if isinstance(frame, np.ma.MaskedArray):
         if not is_float(frame.dtype):
-            raise ValueError(f"{name} has masked pixels, which it cannot say; filled(...) gives them a value")
+            raise ValueError(f"{name} has masked pixels, wanted none; filled(...) gives them a value")
         frame = frame.filled(np.nan)
     channels = frame.shape[2:]
     if frame.ndim not in (2, 3) or 0 in frame.shape or (channels and channels[0] > MOST_CHANNELS):
         raise ValueError(f"{name} has shape {frame.shape}, wanted (H, W) or (H, W, C) with C up to {MOST_CHANNELS}")
-    if frame.ndim == 2 and frame.shape[1] <= MOST_CHANNELS:  # else its columns would be taken for channels
+    if frame.ndim == 2 and frame.shape[1] <= MOST_CHANNELS:  # its columns would be taken for channels
         frame = frame[..., None]
     return np.ascontiguousarray(frame)
 
@@ -117,7 +117,7 @@ def _write_tiff(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) -
     extension = Path(path).suffix.lower()
     pages = _check_alike(frames, lambda frame, name: as_pixels(frame, extension, name))
     first = next(pages)
-    # A TIFF that every program reads ends at four gigabytes.
+    # A plain TIFF, which every program reads, is at most four gigabytes long.
     count = operator.length_hint(frames, sys.maxsize)
     big = count * (first.nbytes + 4096) > 1 << 32
     with atomic(path) as file, tifffile.TiffWriter(file, bigtiff=big) as writer:

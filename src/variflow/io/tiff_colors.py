@@ -1,4 +1,4 @@
-"""What the samples of a TIFF page mean: gray, RGB, a palette, ink; which of them are alpha, and which are missing."""
+"""What the samples of a TIFF page mean: gray, RGB, a palette or inks, and which are alpha or missing."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _GRAY, _WHITE_ZERO, _RGB, _PALETTE, _INK, _YCBCR = 1, 0, 2, 3, 5, 6
 _BANDS = {_WHITE_ZERO: 1, _GRAY: 1, _RGB: 3, _PALETTE: 1, _INK: 4, _YCBCR: 3}
 _NAMES = {_WHITE_ZERO: "gray whose zero is white", _GRAY: "gray", _RGB: "RGB", _PALETTE: "palette", _INK: "CMYK"}
 _NAMES |= {_YCBCR: "YCbCr"}
-# Codecs that know nothing of colour; the others, as JPEG, come out of tifffile as RGB.
+# Codecs that do not convert colours. From the others, such as JPEG, tifffile returns RGB.
 _PLAIN_CODECS = (1, 5, 8, 32773, 32946, 34925, 50000)
 NODATA = 42113
 """The tag of GDAL that names the number which stands for missing data."""
 
 
 def find_problem(page: Any) -> str | None:
-    """Return why a page is no image that can be read, or None."""
+    """Return why a page cannot be read as an image, or None."""
     photometric = int(page.photometric)
     if page.dtype is None or page.shape is None or 0 in page.shape or not page.shape:
         return "has no pixels, or none of a known type"
@@ -46,19 +46,19 @@ def find_problem(page: Any) -> str | None:
 
 
 def _has_full_range(page: Any) -> bool:
-    """Tell whether luma and differences reach from 0 to 255, as they do unless a tag says otherwise."""
+    """Return whether luma and chroma use the range 0 to 255, as they do unless a tag says otherwise."""
     tag = page.tags.get(532)
     ratios = (0, 1, 255, 1, 128, 1, 255, 1, 128, 1, 255, 1) if tag is None else tag.value
     return [top / bottom for top, bottom in zip(ratios[::2], ratios[1::2], strict=True)] == [0, 255, 128, 255, 128, 255]
 
 
 def count_alphas(page: Any) -> int:
-    """Return how many of the samples are alpha; an extra sample of no named kind is one more channel measured."""
+    """Return how many samples are alpha. An extra sample of no named kind is a further channel."""
     return sum(int(kind) in (1, 2) for kind in page.extrasamples)
 
 
 def describe_kind(page: Any, planes: int) -> tuple[Any, ...]:
-    """Return what must be equal in pages that are frames of one sequence: shape, type and meaning."""
+    """Return what pages must have in common to be frames of one sequence: shape, type and meaning."""
     photometric = int(page.photometric)
     channels = page.samplesperpixel * planes - count_alphas(page)
     name, bits = _NAMES.get(photometric, f"colours of kind {photometric}"), page.bitspersample
@@ -90,7 +90,7 @@ def to_pixels(path: Path, stored: npt.NDArray[Any], page: Any) -> npt.NDArray[An
             image = _from_ycbcr(image)
     if missing is None:
         return image
-    if photometric not in (_GRAY, _WHITE_ZERO) and missing.ndim == 3:  # a colour is missing if all of it is
+    if photometric not in (_GRAY, _WHITE_ZERO) and missing.ndim == 3:  # a colour is missing if all its samples are
         missing = missing.all(axis=2)
     if not is_float(image.dtype):
         image = image.astype(np.float32 if image.dtype.itemsize < 4 else np.float64)
@@ -99,7 +99,7 @@ def to_pixels(path: Path, stored: npt.NDArray[Any], page: Any) -> npt.NDArray[An
 
 
 def find_missing(path: Path, stored: npt.NDArray[Any], page: Any) -> npt.NDArray[np.bool_] | None:
-    """Tell which samples hold the number that stands for missing data, or return None if no number does.
+    """Return which samples are missing, or None if the file has no number for missing data.
 
     The tag GDAL_NODATA holds it as text, often with fewer digits than the samples have.
     """
@@ -114,7 +114,7 @@ def find_missing(path: Path, stored: npt.NDArray[Any], page: Any) -> npt.NDArray
 
 
 def find_nodata(path: Path, page: Any, dtype: np.dtype[Any]) -> Any:
-    """Return the number that stands for missing data, of the type of the samples, or None if none of them can be it."""
+    """Return the number for missing data in the type of the samples, or None if no sample can hold it."""
     tag = page.tags.get(NODATA)
     if tag is None:
         return None
@@ -128,14 +128,14 @@ def find_nodata(path: Path, page: Any, dtype: np.dtype[Any]) -> Any:
     if np.isnan(number):
         return None
     if is_float(dtype):
-        limit = float(np.finfo(dtype).max)  # the digits of the largest number, cut off, may round beyond it
+        limit = float(np.finfo(dtype).max)  # the largest number, written with few digits, may round to a larger one
         return dtype.type(number if "inf" in text.lower() else min(max(number, -limit), limit))
     low, high = (0, 1) if dtype == np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     return dtype.type(number) if number.is_integer() and low <= number <= high else None
 
 
 def _widen(stored: npt.NDArray[Any], bits: Any) -> npt.NDArray[Any]:
-    """Fill the range of eight bits with numbers of fewer."""
+    """Scale numbers of fewer than eight bits to eight."""
     if not isinstance(bits, int) or bits >= 8:
         return stored
     table = np.rint(np.arange(256) * (255 / (2**bits - 1))).clip(0, 255).astype(np.uint8)
@@ -143,7 +143,7 @@ def _widen(stored: npt.NDArray[Any], bits: Any) -> npt.NDArray[Any]:
 
 
 def _paint(indices: npt.NDArray[Any], colormap: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    # Sixteen bits a colour are the rule; some programs write eight.
+    # Palettes have sixteen bits a colour, but some programs write eight.
     colors = (colormap if colormap.max() < 256 else colormap >> 8).T.astype(np.uint8)
     if indices.max() >= len(colors):
         raise ValueError(f"its palette has {len(colors)} colours, a pixel asks for number {indices.max()}")
@@ -162,7 +162,7 @@ def _mix_inks(ink: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _from_ycbcr(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Turn luma and two differences into RGB, by the constants of JPEG."""
+    """Turn luma and chroma into RGB, by the constants of JPEG."""
     if image.dtype != np.uint8:
         raise ValueError(f"its colours are YCbCr of {image.dtype}, wanted uint8")
     luma, blue, red = np.moveaxis(image[..., :3].astype(np.float64), -1, 0)

@@ -1,4 +1,4 @@
-"""The frames of a TIFF: all its pages of one shape and kind, whoever wrote them and however each is stored."""
+"""The frames of a TIFF: its pages of one shape and kind, however each is stored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WANTED = "frames have one axis beside y, x and C. Choose one, as with tifffile.
 
 
 class _Place(NamedTuple):
-    """Where the planes of one frame lie: pages, or offsets in the file where only the first page is known."""
+    """Where the planes of one frame are: pages, or offsets in the file if only the first page is known."""
 
     page: Any
     planes: tuple[Any, ...]
@@ -38,8 +38,9 @@ class _Place(NamedTuple):
 class Pages(Frames):
     """The frames of a TIFF, each read when it is asked for.
 
-    Pages of the same shape and kind are frames; if there are several kinds, those of the most pages, or of the largest,
-    and `VariflowWarning` says what is left out. Smaller copies that the file marks as such are left out silently.
+    Pages of the same shape and kind are frames. If there are several kinds, the kind with the most pages is read, or
+    the largest one, and a `VariflowWarning` says what is left out. Smaller copies that the file marks as such are left
+    out silently.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ class Pages(Frames):
     error : type
         The error to raise.
     wanted : str
-        What it says of axes that cannot be.
+        What the error says is wanted if the axes do not fit.
 
     Raises
     ------
@@ -68,7 +69,7 @@ class Pages(Frames):
         first = self._places[0]
         self._masks = _match_masks(path, masks, self._places)
         self._check_size(first)
-        self._check_size(self._places[-1])  # a file that lost its end
+        self._check_size(self._places[-1])  # the file may be cut off
         self.stored_type = np.dtype(first.page.dtype)
 
     def __len__(self) -> int:
@@ -90,7 +91,7 @@ class Pages(Frames):
         return make_plain(self._masked(samples, index))
 
     def _tagged(self, place: _Place) -> Any:
-        """Return the page whose tags count: its own, or the first one that has them and speaks for the whole file."""
+        """Return the page whose tags apply: the own one, or else the first page with a number for missing data."""
         page, speaker = place.page, self._speaker
         if page.tags.get(tiff_colors.NODATA) is not None or speaker is None or speaker.dtype != page.dtype:
             return page
@@ -117,7 +118,7 @@ class Pages(Frames):
             return np.asarray(plane[0].asarray()).reshape(-1, *place.shape)[plane[1]]
         number = tiff_colors.find_nodata(self._path, self._tagged(place), page.dtype)
         self._check_data(page, plane, sparse=number is not None)
-        page.nodata = 0 if number is None else number  # what tifffile puts where no data are stored
+        page.nodata = 0 if number is None else number  # the value of tifffile where no data are stored
         return np.asarray(plane.asarray()).reshape(place.shape)
 
     def _masked(self, image: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:
@@ -132,7 +133,7 @@ class Pages(Frames):
     def _check_size(self, place: _Place) -> None:
         """Refuse a page that claims more pixels than the file could hold."""
         page, size, item = place.page, get_size(self._stored_in), place.page.dtype.itemsize
-        # The tiles are whole, so that the last ones reach beyond the image and a page may need more than its pixels.
+        # Tiles are complete, so the last ones reach beyond the image, and a page may need more memory than its pixels.
         tile = max(1, page.tilewidth) * max(1, page.tilelength) * max(1, page.tiledepth)
         plane = math.prod(place.shape) * item
         bits = page.bitspersample
@@ -144,7 +145,7 @@ class Pages(Frames):
             raise self._error(self._path, f"truncated: {size} bytes, its pages need {end}")
 
     def _check_data(self, page: Any, plane: Any, sparse: bool) -> None:
-        """Refuse a page of which data are not in the file: tifffile would put zeros there."""
+        """Refuse a page whose data are not in the file: tifffile would fill in zeros."""
         size, wanted = get_size(self._stored_in), math.prod(page.chunked)
         parts = list(zip(plane.dataoffsets, plane.databytecounts, strict=False))
         empty = 0 if sparse else sum(count == 0 for _, count in parts)
@@ -155,9 +156,9 @@ class Pages(Frames):
 
 
 def open_tiff(path: Path, file: BinaryIO, error: type[FileFormatError]) -> Any:
-    """Open a TIFF with tifffile, once it is known that its pages end, and end in it.
+    """Open a TIFF with tifffile, after checking that its chain of pages ends, and within the file.
 
-    Tifffile may follow them for ever, and takes what it cannot find for not there.
+    Tifffile may follow the chain forever, and silently ignores pages beyond the end.
 
     Parameters
     ----------
@@ -184,7 +185,7 @@ def open_tiff(path: Path, file: BinaryIO, error: type[FileFormatError]) -> Any:
     start = file.read(16)
     order: Literal["little", "big"] = "little" if start.startswith(b"II") else "big"
     big = start[2:4] in (b"+\0", b"\0+")
-    # The bytes of an offset, of the count of a page's tags, and of a tag.
+    # The sizes in bytes of an offset, of the count of the tags of a page, and of a tag.
     offset_size, count_size, tag_size = (8, 8, 20) if big else (4, 2, 12)
     offset = int.from_bytes(start[8:16] if big else start[4:8], order)
     seen = set()
@@ -213,8 +214,8 @@ def open_tiff(path: Path, file: BinaryIO, error: type[FileFormatError]) -> Any:
 
 
 def _find_places(path: Path, file: Any, error: type[FileFormatError]) -> tuple[list[_Place], list[_Place], str]:
-    """Return where all images lie, where all masks lie, and what is wrong if there are no images."""
-    file.is_uniform = False  # else tifffile looks at three pages, and takes the others to be alike
+    """Return where all images are, where all masks are, and what is wrong if there are no images."""
+    file.is_uniform = False  # else tifffile looks at three pages and assumes that the others are alike
     series = file.series
     if not series:
         return [], [], "a TIFF without images"
@@ -225,13 +226,13 @@ def _find_places(path: Path, file: Any, error: type[FileFormatError]) -> tuple[l
     fault = ""
     if series[0].kind != "generic":  # ImageJ, OME and others say what the axes are
         own = [one for one in series if not one.keyframe.is_subifd and not int(one.keyframe.subfiletype) & _REDUCED]
-        for number, one in enumerate(own or series):  # smaller copies lie beneath an image, or an image beneath one
+        for number, one in enumerate(own or series):  # smaller copies are sub-images, or the image is one
             found, said = _find_in_series(one, number)
             places += found
             fault = fault or said
         return places, masks, fault
     pages = [file.pages[index].aspage() for index in range(len(file.pages))]
-    if all(int(page.subfiletype) & _REDUCED for page in pages):  # the image itself lies beneath its preview
+    if all(int(page.subfiletype) & _REDUCED for page in pages):  # the image itself is a sub-image of its preview
         pages += [below.aspage() for page in pages for below in page.pages or ()]
     for page in pages:
         mark = int(page.subfiletype)
@@ -242,12 +243,12 @@ def _find_places(path: Path, file: Any, error: type[FileFormatError]) -> tuple[l
 
 
 def _find_in_series(series: Any, number: int) -> tuple[list[_Place], str]:
-    """Return where the frames of one series lie, or why it has none."""
+    """Return where the frames of one series are, or why it has none."""
     page = series.keyframe
     axes = zip(series.get_axes(False), series.get_shape(False), strict=True)
     lengths = [(letter, length) for letter, length in axes if length != 1 or letter in "YX"]
     letters = "".join(letter for letter, _ in lengths)
-    # Samples lie before y and x where each has a plane of its own, which one page holds together.
+    # Samples come before y and x if each has its own plane and one page holds all planes.
     before = page.axes == "SYX" and letters[:-2][-1:] in ("S", "C")
     inner = re.search(r"[SC]YX$" if before else "YX[SC]?$", letters)
     outer = lengths[: inner.start()] if inner else lengths
@@ -263,7 +264,7 @@ def _find_in_series(series: Any, number: int) -> tuple[list[_Place], str]:
     order = np.moveaxis(order, channel[0], -1) if channel else order[..., None]
     shape = tuple(length for _, length in lengths[inner.start() :])
     planes: Sequence[Any]
-    if series.dataoffset is not None:  # one block, of which tifffile may know the first page alone
+    if series.dataoffset is not None:  # one block, of which tifffile may know only the first page
         size = math.prod(shape) * page.dtype.itemsize
         planes = [series.dataoffset + place * size for place in range(order.size)]
     elif math.prod(shape) != math.prod(page.shape):  # tifffile puts planes that are one pixel wide together
@@ -280,7 +281,7 @@ def _find_in_series(series: Any, number: int) -> tuple[list[_Place], str]:
 
 
 def _choose(path: Path, places: list[_Place], fault: str, error: type[FileFormatError]) -> list[_Place]:
-    """Return the images that are frames of one sequence, and say what is left out."""
+    """Return the images that are frames of one sequence, and warn of what is left out."""
     groups: dict[Any, list[_Place]] = {}
     for place in places:
         problem = tiff_colors.find_problem(place.page)

@@ -1,4 +1,4 @@
-"""Frames in the variables of NetCDF, HDF5 and Zarr, with what their attributes say: missing data, scale and offset.
+"""Frames in the variables of NetCDF, HDF5 and Zarr, with missing data, scale and offset by their attributes.
 
 References
 ----------
@@ -28,11 +28,11 @@ MEANING = (
     "_FillValue", "missing_value", "valid_range", "valid_min", "valid_max", "scale_factor", "add_offset", "_Unsigned",
     "coordinates", "bounds",
 )  # fmt: skip
-"""The attributes that say what numbers mean, and which variables are no frames."""
+"""The attributes that say what numbers mean, and which variables hold no frames."""
 
 _CHANNELS = re.compile(r"(?:c|s|bands?|channels?|rgba?|colou?rs?|components?|samples?)\d*", re.IGNORECASE)
 _NO_NAME = re.compile(r"(?:|phony_dim_\d+|dim_\d+)")
-_NEVER_WRITTEN = 9.969209968386869e36  # what NetCDF holds where nothing was written
+_NEVER_WRITTEN = 9.969209968386869e36  # the value in NetCDF where nothing was written
 _LISTED = 12
 
 
@@ -42,15 +42,15 @@ class Variable(NamedTuple):
     Parameters
     ----------
     name : str
-        As it is named after the colon.
+        Its name, as given after the colon.
     shape, axes : tuple
-        The length of each axis, and its name, empty if it has none.
+        The length of each axis, and its name; empty if it has none.
     dtype : numpy.dtype
-        What is stored.
+        The type that is stored.
     attributes : mapping
         What the file says about the numbers.
     read : callable
-        What reads a part of it as it is stored.
+        Reads a part of it as it is stored.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Variable(NamedTuple):
 
 
 def refuse_another(path: Path, before: Any, shape: tuple[int, ...], now: tuple[int, ...] | None) -> None:
-    """Raise `ImageFileError` if a file is not the one that it was before, or its variable has another shape now."""
+    """Raise `ImageFileError` if a file has been replaced, or its variable has another shape now."""
     if get_identity(path) != before or now != shape:
         raise ImageFileError(path, "another file has taken its place since it was opened")
 
@@ -70,8 +70,8 @@ def refuse_another(path: Path, before: Any, shape: tuple[int, ...], now: tuple[i
 class Measured(Frames):
     """The frames of a variable with the axes (y, x) or (time, y, x), and channels last; axes of length 1 do not count.
 
-    Numbers that stand for missing data are NaN, and scale and offset are applied; a variable of which nothing of that
-    kind is said has the numbers that are stored.
+    Missing data are NaN, and scale and offset are applied. A variable without such attributes has the numbers that are
+    stored.
 
     Parameters
     ----------
@@ -170,14 +170,14 @@ def _list_names(names: Sequence[str]) -> str:
 
 
 def decode(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> npt.NDArray[Any]:
-    """Return what stored numbers mean, by the conventions CF and ODIM; NaN where they are missing."""
+    """Decode stored numbers by the conventions CF and ODIM; NaN where they are missing."""
     unsigned = _decode_text(attributes.get("_Unsigned")).lower()
     if unsigned in ("true", "false") and is_integer(values.dtype):
         values = values.view(f"{values.dtype.byteorder}{'u' if unsigned == 'true' else 'i'}{values.dtype.itemsize}")
     scale = _read_number(attributes, "scale_factor", "gain")
     offset = _read_number(attributes, "add_offset", "offset" if "gain" in attributes else "add_offset")
     if scale == 0:
-        raise ValueError("what it says to multiply its numbers by is 0")
+        raise ValueError("its scale is 0, wanted another number")
     fills = [number for key in ("_FillValue", "missing_value", "nodata") for number in _read_numbers(attributes, key)]
     if is_float(values.dtype):
         fills.append(_NEVER_WRITTEN)
@@ -195,7 +195,7 @@ def decode(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> npt.NDArr
     if of_stored:
         missing |= ~((values >= low) & (values <= high))
     if undetected.any():
-        # Less than can be told: as the lowest code that there is, or else as the lowest value that was detected.
+        # Too little to detect: the lowest code of the type, or else the lowest value that was detected.
         detected = values[~(missing | undetected)]
         values = np.where(undetected, 0 if values.dtype.kind == "u" or not detected.size else detected.min(), values)
     kind = np.float32 if values.dtype.itemsize < 4 or values.dtype == np.float32 else np.float64
@@ -207,20 +207,20 @@ def decode(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> npt.NDArr
 
 
 def _read_valid_range(attributes: Mapping[str, Any], stored: np.dtype[Any]) -> tuple[float, float, bool]:
-    """Return the bounds, and whether they are meant for the stored numbers or for what these mean."""
+    """Return the bounds, and whether they apply to the stored numbers or to the decoded ones."""
     both = _read_numbers(attributes, "valid_range")
     low = both[:1] or _read_numbers(attributes, "valid_min") or [-np.inf]
     high = both[1:2] or _read_numbers(attributes, "valid_max") or [np.inf]
     found = [attributes[key] for key in ("valid_range", "valid_min", "valid_max") if key in attributes]
     of_stored = all(np.asarray(bound).dtype.kind == stored.kind or is_float(stored) for bound in found)
-    if of_stored and stored.kind == "u":  # bounds of unsigned numbers, which old files store as signed ones
+    if of_stored and stored.kind == "u":  # old files store bounds of unsigned numbers as signed ones
         low, high = [number + 2.0 ** (8 * stored.itemsize) * (number < 0) for number in (low[0], high[0])], []
         low, high = low[:1], low[1:]
     return float(low[0]), float(high[0]), of_stored
 
 
 def _equals(values: npt.NDArray[Any], number: float) -> npt.NDArray[np.bool_]:
-    """Tell which stored numbers are this one, as far as their type can hold it."""
+    """Return which stored numbers equal a number, as precisely as their type can hold it."""
     if is_float(values.dtype):
         with np.errstate(over="ignore"):
             return np.asarray(values == values.dtype.type(number))
@@ -230,12 +230,12 @@ def _equals(values: npt.NDArray[Any], number: float) -> npt.NDArray[np.bool_]:
 
 
 def _read_number(attributes: Mapping[str, Any], *names: str) -> float | None:
-    """Return the number of the first of some attributes that is there, None if none is.
+    """Return the number in the first of these attributes that exists, or None.
 
     Raises
     ------
     ValueError
-        If it is not one finite number: nobody knows then what the stored numbers mean.
+        If it is not one finite number, as the stored numbers have no known meaning then.
     """
     for name in names:
         if name in attributes:

@@ -21,20 +21,20 @@ from variflow.io.sequences import Frames, make_plain
 class Video(Frames):
     """The frames of the first video stream of a file, in the order in which they are shown.
 
-    Decoding goes forwards: asking for an earlier frame than the last one or two begins again at the start, and the
-    length is known only when all have been decoded once. Loops that go forwards cost nothing of this.
+    Decoding goes forwards. Asking for an earlier frame than the last two starts again at the beginning, and the length
+    is known only when all frames have been decoded once. Loops that go forwards need neither.
 
     Parameters
     ----------
     path : Path
         An existing file.
     container : str, optional
-        What FFmpeg calls the kind of file, where it would take it for another.
+        FFmpeg's name for the kind of file, if FFmpeg would mistake it for another.
 
     Raises
     ------
     ImageFileError
-        If it is no video, or has no frame.
+        If it is not a video, or has no frame.
     ImportError
         If PyAV is not installed.
     """
@@ -50,14 +50,14 @@ class Video(Frames):
 
     @property
     def fps(self) -> float | None:
-        """How many frames there are in a second, on average; None if the file does not say."""
+        """The mean number of frames per second; None if the file does not say."""
         return self._fps
 
     @property
     def times(self) -> list[float] | None:
         """When each frame is shown, in seconds after the first; None if the file does not say.
 
-        All of it is decoded once for that, as for ``len``.
+        The whole video is decoded once for that, as for ``len``.
         """
         seconds = [second for second in self._seconds if second is not None]
         return [second - seconds[0] for second in seconds] if len(seconds) == len(self) else None
@@ -133,31 +133,31 @@ def _decode(path: Path, kind: str | None) -> Iterator[Any]:
                 if packet.pts is not None:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * stream.time_base))
             _warn_if_short(path, container, stream, end)
-    except av.error.MemoryError as error:  # FFmpeg says so of any size in a file that it takes for absurd
+    except av.error.MemoryError as error:  # FFmpeg raises it for any size in a file that it finds absurd
         raise ImageFileError(path, "asks for more memory than FFmpeg may take") from error
 
 
 def _warn_if_short(path: Path, container: Any, stream: Any, end: float) -> None:
-    """Warn if a file says that its video ends later than it does: then its end was cut off."""
+    """Warn if a file claims a longer video than it holds: its end was cut off then."""
     rate = float(stream.average_rate or 0)
-    if container.format.name == "avi":  # whose length FFmpeg takes from the size of the file
+    if container.format.name == "avi":  # FFmpeg takes its length from the size of the file
         said = stream.frames / rate if rate else 0.0
     elif stream.duration is not None:
         said = float(stream.duration * stream.time_base)
     else:  # of the longest stream
         said = (container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0
-    few = 1.5 / rate if rate else 0.0  # not every program writes how long the last frame is shown
+    few = 1.5 / rate if rate else 0.0  # not every program writes the duration of the last frame
     if end < said - max(few, 0.02 * said):
         warn(f"{path}: it says that its video has {said:.3g} s, and ends after {end:.3g} s; it may be truncated")
 
 
 def _open(path: Path, kind: str | None) -> Any:
-    # A playlist must not lead to other files or into the network, nor a name with a colon be taken for an address.
+    # A playlist must not lead to other files or the network, and a name with a colon must not be taken for an address.
     return extras.load("av").open(os.path.abspath(path), format=kind, options={"protocol_whitelist": "file"})
 
 
 def _to_pixels(frame: Any) -> npt.NDArray[Any]:
-    """Turn a decoded frame into gray or RGB of 8 or 16 bits, without alpha, as a player would turn it."""
+    """Return a decoded frame as gray or RGB of 8 or 16 bits, without alpha, rotated as a player would."""
     components = frame.format.components
     gray = not frame.format.is_rgb and all(component.is_luma or component.is_alpha for component in components)
     deep = max(component.bits for component in components) > 8

@@ -29,7 +29,7 @@ _METADATA = ("zarr.json", ".zarray", ".zgroup")
 
 
 def is_zarr(path: Path) -> bool:
-    """Tell whether a folder holds Zarr metadata."""
+    """Return whether a folder holds Zarr metadata."""
     return any((path / name).is_file() for name in _METADATA)
 
 
@@ -75,7 +75,7 @@ def open_array(path: Path, error: type[FileFormatError]) -> Any:
     Returns
     -------
     array : zarr.Array
-        Of real numbers and at least one element; nothing of it is read yet.
+        An array of real numbers with at least one element; its values are not read yet.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def open_array(path: Path, error: type[FileFormatError]) -> Any:
 
 
 class Unreplaced:
-    """An open Zarr array that is read only while its folder stays in its place.
+    """An open Zarr array that is read only as long as its folder is not replaced.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class Unreplaced:
         self.shape: tuple[int, ...] = array.shape
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
-        """Read a part as NumPy does."""
+        """Read a part, indexed as in NumPy."""
         part = np.asarray(self._array[index])
         if get_identity(self._path) != self._folder:
             raise ValueError("another array has taken its place since it was opened")
@@ -119,7 +119,7 @@ class Unreplaced:
 
 
 def check_size(path: Path, array: Any, shape: tuple[int, ...], error: type[FileFormatError]) -> None:
-    """Refuse metadata that ask for more memory, for a part of this shape or for a chunk, than the chunks explain.
+    """Refuse metadata that ask for more memory, for a part of this shape or for a chunk, than the chunks can fill.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def check_size(path: Path, array: Any, shape: tuple[int, ...], error: type[FileF
     array : zarr.Array
         Open.
     shape : tuple of int
-        What shall be read of it.
+        The shape of the part to read.
     error : type
         The error to raise.
 
@@ -140,7 +140,7 @@ def check_size(path: Path, array: Any, shape: tuple[int, ...], error: type[FileF
     shape = max(shape, array.chunks, array.shards or (), key=math.prod)
     needed = math.prod(shape) * array.dtype.itemsize
     stored = 0
-    for file in path.rglob("*"):  # an array may have millions of chunks, of which few are enough
+    for file in path.rglob("*"):  # an array may have millions of chunks, but few are enough
         if stored * claims.ANY_CODEC >= needed:
             return
         stored += file.stat().st_size if file.is_file() else 0
@@ -148,10 +148,10 @@ def check_size(path: Path, array: Any, shape: tuple[int, ...], error: type[FileF
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise `FlowFileError` unless what exists at `path` is a Zarr array, which another one may replace."""
+    """Raise `FlowFileError` if something other than a Zarr array is at `path`."""
     while (before := get_identity(path)) is not None and not _is_array(path):
-        if get_identity(path) == before:  # and was not replaced by somebody meanwhile
-            raise FlowFileError(path, "is there, and is not replaced: it is no Zarr array")
+        if get_identity(path) == before:  # it was not replaced meanwhile
+            raise FlowFileError(path, "exists and is no Zarr array, so it is not replaced")
 
 
 def _is_array(path: Path) -> bool:

@@ -2,8 +2,8 @@
 
 Change ``cv2.DISOpticalFlow_create`` to ``variflow.compat.opencv.DISOpticalFlow_create``, and
 ``cv2.optflow.DualTVL1OpticalFlow_create`` to ``variflow.compat.opencv.DualTVL1OpticalFlow_create``; OpenCV itself need
-not be installed. ``calc(I0, I1, flow)`` works as there, the flow ``(H, W, 2)`` float32. A setting acts on what it means
-here, and raises NotImplementedError where it means nothing; none is ignored.
+not be installed. ``calc(I0, I1, flow)`` works as there, with the flow as float32 ``(H, W, 2)``. A setting that means
+something here has an effect; any other raises NotImplementedError. None is ignored.
 """
 
 from variflow.compat.opencv.dis import (

@@ -1,4 +1,4 @@
-"""What the objects of OpenCV share: `calc`, and how settings are checked."""
+"""What the objects of OpenCV share: `calc`, and refusing settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from variflow.base.arrays import Image, as_image, check_same_shape
 
 
 class DenseOpticalFlow(ABC):
-    """What both objects share."""
+    """The base of both objects."""
 
     def calc(self, I0: Any, I1: Any, flow: Any) -> NDArray[np.float32]:
         """Estimate the flow from one frame to the next.
@@ -21,19 +21,20 @@ class DenseOpticalFlow(ABC):
         Parameters
         ----------
         I0, I1 : (H, W) or (H, W, C) array
-            The frames, of any real type; OpenCV takes 8-bit gray ones alone.
+            The frames, of any real type; OpenCV takes only 8-bit gray frames.
         flow : (H, W, 2) float32 array or None
-            Where the flow is written. Where the object uses it, it is also the flow to start from, NaN where unknown.
+            The array to write the flow into. If the object uses it, it is also the flow to start from, NaN where
+            unknown.
 
         Returns
         -------
         (H, W, 2) float32
-            `flow` itself, or a new array where that is None.
+            `flow` itself, or a new array if that is None.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument cannot be right, naming it.
+            If an argument is not valid, naming it.
         """
         frames = as_image(I0, "I0"), as_image(I1, "I1")
         check_same_shape("I1", frames[1].shape, "I0", frames[0].shape)
@@ -49,16 +50,16 @@ class DenseOpticalFlow(ABC):
         estimated = self._estimate(frames[0], frames[1], start)
         if flow is None:
             return estimated
-        flow[...] = estimated  # which also lifts a mask
+        flow[...] = estimated  # this also clears a mask
         result: NDArray[np.float32] = flow
         return result
 
     def collectGarbage(self) -> None:  # noqa: B027 (nothing is all there is to do)
-        """Do nothing: there are no buffers to release."""
+        """Do nothing; there are no buffers to release."""
 
     @abstractmethod
     def _starts_from_flow(self) -> bool:
-        """Return whether a flow that is passed to `calc` is started from."""
+        """Return whether an estimate starts from a flow that is passed to `calc`."""
 
     @abstractmethod
     def _estimate(self, frame0: Image, frame1: Image, start: Any) -> NDArray[np.float32]:
@@ -66,7 +67,7 @@ class DenseOpticalFlow(ABC):
 
 
 def refuse_setting(name: str, reason: str) -> Callable[..., Any]:
-    """Return a method that raises."""
+    """Return a method that raises NotImplementedError."""
 
     def method(self: Any, *arguments: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__}.{name} means nothing in variflow: {reason}")

@@ -24,16 +24,16 @@ DISOpticalFlow_PRESET_ULTRAFAST = 0
 DISOpticalFlow_PRESET_FAST = 1
 DISOpticalFlow_PRESET_MEDIUM = 2
 
-# OpenCV's settings at which the model has the constants that it has by default here.
+# The settings of OpenCV that give the model its default constants here.
 _ALPHA, _DELTA, _GAMMA, _EPSILON = 20.0, 5.0, 10.0, 0.01
 
 
 class DISOpticalFlow(DenseOpticalFlow):
     """Flow with the interface of ``cv2.DISOpticalFlow``: the model `brox` from coarse scales down to the finest.
 
-    OpenCV searches patches and refines what it finds by an energy. Here the energy does it all: its weights are the
-    settings ``VariationalRefinement...``, the scales are ``FinestScale`` and ``CoarsestScale``, and those of the
-    patches mean nothing. A flow passed to `calc` is started from.
+    OpenCV searches patches and refines the result with an energy. Here the energy does everything. Its weights are the
+    settings ``VariationalRefinement...``, and the scales are ``FinestScale`` and ``CoarsestScale``. The settings of the
+    patches mean nothing. An estimate starts from a flow that is passed to `calc`.
 
     Parameters
     ----------
@@ -73,19 +73,19 @@ class DISOpticalFlow(DenseOpticalFlow):
         return cls(preset)
 
     def getFinestScale(self) -> int:
-        """Return the finest scale computed at; 0 is the frames' own, each next half of it."""
+        """Return the finest scale; 0 is that of the frames, and each further scale has half the size."""
         return self._finest
 
     def setFinestScale(self, val: int) -> None:
-        """Set the finest scale: 0 is the frames' own, each next half of it; larger is faster and coarser."""
+        """Set the finest scale: 0 is that of the frames, each further one is half as large. More is faster."""
         self._finest = check_count(val, "FinestScale", least=0)
 
     def getCoarsestScale(self) -> int:
-        """Return the coarsest scale, -1 for one that follows from the frames' size."""
+        """Return the coarsest scale; -1 means that it follows from the size of the frames."""
         return self._coarsest
 
     def setCoarsestScale(self, val: int) -> None:
-        """Set the coarsest scale, counted as the finest; larger follows larger motion; -1 follows the frames' size."""
+        """Set the coarsest scale; larger follows larger motion, and -1 derives it from the size of the frames."""
         self._coarsest = check_count(val, "CoarsestScale", least=-1)
 
     def getVariationalRefinementIterations(self) -> int:
@@ -93,7 +93,7 @@ class DISOpticalFlow(DenseOpticalFlow):
         return self._iterations
 
     def setVariationalRefinementIterations(self, val: int) -> None:
-        """Set the number of warps at each scale, at least 1 (without, there would be no flow here); more is slower."""
+        """Set the number of warps at each scale, at least 1; more is slower. With 0 there would be no flow here."""
         self._iterations = check_count(val, "VariationalRefinementIterations")
 
     def getVariationalRefinementAlpha(self) -> float:

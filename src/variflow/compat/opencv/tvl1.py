@@ -17,7 +17,7 @@ from variflow.driver import estimate
 from variflow.filters import Median
 from variflow.model import Model
 
-# OpenCV's weight of the data at which the model has the one that it has by default here.
+# The weight of the data in OpenCV that gives the model its default weight here.
 _LAMBDA = 0.15
 
 
@@ -27,10 +27,11 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
     Parameters
     ----------
     tau : float
-        The time step of OpenCV's solver. Ours chooses its own: anything but 0.25, OpenCV's default, raises.
+        The time step of OpenCV's solver. The solver here chooses its own, so any value but OpenCV's default, 0.25,
+        raises.
     lambda_ : float
-        Weight of the data, above 0; smaller is smoother. Residuals are distances in pixels here, so it acts alike on
-        strong and weak texture: 0.15 weighs the data by 1 (`variflow.models.tv_l1`).
+        Weight of the data, above 0; smaller is smoother. Residuals here are distances in pixels, so the weight acts
+        alike on strong and weak texture. 0.15 is a weight of 1 in `variflow.models.tv_l1`.
     theta : float
         How loosely the flow is coupled to the data, above 0: residuals are penalised quadratically up to
         ``lambda_ / 0.15 * theta`` pixels.
@@ -39,27 +40,27 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
     warps : int
         Warps at each level, at least 1.
     epsilon : float
-        At least 0: a warp is done when a round of inner iterations changes the flow by less than this root mean square,
-        in pixels.
+        At least 0. A warp is done when the root mean square change of the flow in a round of inner iterations is below
+        it, in pixels.
     innnerIterations : int
-        Iterations of a round, at least 1; OpenCV spells it so.
+        Iterations of a round, at least 1 (the spelling is that of OpenCV).
     outerIterations : int
         The most rounds at each warp, at least 1.
     scaleStep : float
         Size of each level relative to the finer one, from 0.4 to 0.98.
     gamma : float
-        Weight of OpenCV's model of changing light, which we do not have: anything but 0 raises.
+        Weight of OpenCV's model of changing light, which does not exist here: any value but 0 raises.
     medianFiltering : int
         Side of the median filter of the flow after each level: 3 or 5, or 1 for none.
     useInitialFlow : bool
-        Whether a flow passed to `calc` is started from.
+        Whether an estimate starts from a flow that is passed to `calc`.
 
     Raises
     ------
     NotImplementedError
         If `tau` or `gamma` is set.
     TypeError, ValueError
-        If a setting cannot be right.
+        If a setting is not valid.
 
     Examples
     --------
@@ -108,7 +109,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
     getTau = refuse_setting("getTau", "the solver chooses its own time step")
 
     def setTau(self, val: float) -> None:
-        """Raise NotImplementedError but for OpenCV's default, 0.25: the solver chooses its own time step."""
+        """Raise NotImplementedError for any value but OpenCV's default, 0.25: the solver chooses its own time step."""
         if val != 0.25:
             raise NotImplementedError(f"tau is {val!r}: it means nothing in variflow, whose solver chooses its own")
 
@@ -181,7 +182,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
         return 0.0
 
     def setGamma(self, val: float) -> None:
-        """Raise NotImplementedError but for 0: there is no model of changing light in this energy."""
+        """Raise NotImplementedError for any value but 0: this energy has no model of changing light."""
         if val != 0:
             raise NotImplementedError(
                 f"gamma is {val!r}: OpenCV's model of changing light means nothing in variflow; gradient or census "
@@ -199,11 +200,11 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
         self._median = int(val)
 
     def getUseInitialFlow(self) -> bool:
-        """Return whether a flow passed to `calc` is started from."""
+        """Return whether an estimate starts from a flow that is passed to `calc`."""
         return self._initial
 
     def setUseInitialFlow(self, val: bool) -> None:
-        """Set whether a flow passed to `calc` is started from."""
+        """Set whether an estimate starts from a flow that is passed to `calc`."""
         self._initial = bool(val)
 
     def _starts_from_flow(self) -> bool:
