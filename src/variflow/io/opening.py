@@ -1,4 +1,4 @@
-"""Files and folders that somebody else may write to while they are read."""
+"""Read files and folders that others may write to meanwhile."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from variflow.io.errors import FileFormatError
 
 @contextmanager
 def open_steady(path: Path, error: type[FileFormatError], *, by_name: bool = False) -> Iterator[BinaryIO]:
-    """Open a file for reading, and see to it that all that is read of it belongs together.
+    """Open a file for reading, and check that everything read from it belongs to one version.
 
-    A file that is replaced meanwhile is read to its end as it was.
+    If the file is replaced meanwhile, the old one is read to its end.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def open_steady(path: Path, error: type[FileFormatError], *, by_name: bool = Fal
     error : type
         The error to raise.
     by_name : bool
-        Whether a library opens it once more, by its name, so that another file must not take its place.
+        Whether a library opens it again by its name, so that it must not be replaced.
 
     Yields
     ------
@@ -51,12 +51,12 @@ def open_steady(path: Path, error: type[FileFormatError], *, by_name: bool = Fal
 
 @contextmanager
 def watch_folder(path: Path, error: type[FileFormatError]) -> Iterator[None]:
-    """See to it that a folder stays in its place while it is read.
+    """Check that a folder is not replaced while it is read.
 
     Raises
     ------
     FileFormatError
-        Of that kind, if another one took its place before the block ended.
+        Of that kind, if it was replaced before the block ended.
     """
     before = get_identity(path)
     try:
@@ -70,19 +70,19 @@ def watch_folder(path: Path, error: type[FileFormatError]) -> Iterator[None]:
 
 
 def get_size(file: BinaryIO) -> int:
-    """Return the length of an open file in bytes, whatever has its name by now."""
+    """Return the length of an open file in bytes, even if another file has its name by now."""
     return os.fstat(file.fileno()).st_size
 
 
 def hold_open(path: Path, owner: object) -> BinaryIO:
-    """Open a file for as long as its owner lives, so that its frames are those of one file, whatever takes its name."""
+    """Open a file for as long as its owner lives, so that all frames are those of one file, even if it is replaced."""
     file = path.open("rb")
     weakref.finalize(owner, file.close)
     return file
 
 
 def get_identity(path: Path) -> tuple[int, ...] | None:
-    """Return what tells a file or folder from another one of the same name, None if there is none."""
+    """Return numbers that tell a file or folder from another of the same name, None if it does not exist."""
     try:
         found = path.stat()
     except FileNotFoundError:
