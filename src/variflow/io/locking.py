@@ -62,7 +62,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
         if fcntl is not None:
             path.unlink(missing_ok=True)
         file.close()
-        if fcntl is None:  # Windows removes no file that somebody has open
+        if fcntl is None:  # Windows does not remove a file that is open
             with suppress(OSError):
                 path.unlink()
 

@@ -53,7 +53,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
 def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     """Write a flow as a Zarr array of version 3 in chunks of 1024 x 1024 pixels, compressed without loss."""
     zarr = extras.load("zarr")
-    everything = {"write_empty_chunks": True}  # nobody would believe a large flow of no bytes
+    everything = {"write_empty_chunks": True}  # a large flow without bytes would not be believed
     chunks = (min(1024, flow.shape[0]), min(1024, flow.shape[1]), 2)
     with atomic_folder(path) as part:
         array = zarr.create_array(

@@ -36,7 +36,7 @@ def arrows(
     Parameters
     ----------
     image : array_like (H, W) or (H, W, C)
-        What lies beneath, usually the first frame.
+        The image to draw on, usually the first frame.
     flow : array_like (H, W, 2)
         Displacement (u, v) in pixels; unknown pixels get no arrow.
     step : int, optional
