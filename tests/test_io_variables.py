@@ -339,7 +339,7 @@ def test_as_xarray_reads_them(tmp_path, engine, kind):
 @pytest.mark.parametrize(
     ("attributes", "said"),
     [
-        ({"scale_factor": 0.0}, "multiply its numbers by is 0"),
+        ({"scale_factor": 0.0}, "its scale is 0, wanted"),
         ({"scale_factor": np.nan}, "its scale_factor is nan, wanted one finite number"),
         ({"scale_factor": np.float64([0.5, 0.25])}, "its scale_factor is "),
         ({"scale_factor": "much"}, "its scale_factor is much"),
