@@ -256,7 +256,7 @@ def test_a_term_without_residuals_says_so(at):
         pass
 
     for term in (Nothing(), Nested(Charbonnier(0.1)), DataTerm()):
-        wanted = f"{type(term).__name__} defines no residuals"
+        wanted = f"{type(term).__name__} defines neither residuals"
         with pytest.raises(TypeError, match=wanted):
             choose_solver(term + Smoothness(), Relaxation(), at)
         with pytest.raises(TypeError, match=wanted):

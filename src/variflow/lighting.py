@@ -11,7 +11,7 @@ from variflow.energy.data import BrightnessConstancy, DataTerm
 from variflow.energy.term import Energy
 from variflow.frames.light import measure_light
 from variflow.images.resampling import Planes
-from variflow.linearisation.light import light_change, light_differs
+from variflow.linearisation.light import light_differs, measure_light_change
 from variflow.problem import Problem
 from variflow.solve.taking_apart import flat
 
@@ -61,7 +61,7 @@ def watch_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, be
     level = problem.levels[index]
     if forgiven is None or not (begins or math.prod(level.shape) <= _LARGEST_WATCHED):
         return ""
-    change, before, after = light_change(problem.linearise(level, flow), _GAINS)
+    change, before, after = measure_light_change(problem.linearise(level, flow), _GAINS)
     if not any(change > noticed and after < unexplained * before for noticed, unexplained in forgiven):
         return ""
     also = "as this model does with" if forgiven == _OF_MORE else "brox forgives small changes, more with"

@@ -1,6 +1,6 @@
 """Energies: any function ``energy(d, at) -> scalar``, and the terms and penalties to build one from.
 
-``d = (u, v)`` is the increment sought, ``at`` the `Linearisation` around the flow so far.
+``d = (u, v)`` is the increment that is sought, and ``at`` is the `Linearisation` around the flow so far.
 """
 
 from variflow.energy.census import CensusConstancy

@@ -1,4 +1,4 @@
-"""What messages advise about an energy or a term that has no derivative, or does not see the frames."""
+"""Advice in messages about an energy or a term that has no derivative, or does not depend on the frames."""
 
 NOT_FINITE = (
     "usually a root, a norm, an angle or a logarithm of 0, or a division by 0, also in the branch that jnp.where does "

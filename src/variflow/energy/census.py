@@ -1,4 +1,4 @@
-"""Census constancy: what is brighter than its neighbour stays so."""
+"""Census constancy: a pixel that is brighter than its neighbour stays brighter."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _RADIUS: dict[str, Literal[1, 2]] = {"3x3": 1, "5x5": 2}
 class CensusConstancy(DataTerm):
     """The signs of the differences between a pixel and its neighbours stay, whatever light does to the frames.
 
-    In place of the sign of the difference d to a neighbour stands ``c = d / sqrt(d^2 + (softness m)^2 + noise^2)`` with
-    the root mean square m of the differences to all neighbours. A gain and an offset of a frame leave c as it is, as
-    far as contrasts exceed the noise. The residual of each neighbour is ``cx du + cy dv + ct``: the difference of c
-    between the frames, linearised with the derivatives of the mean of both. It replaces the transform by ternary signs
-    (Stein, 2004) by one that has derivatives (as do Vogel, Roth and Schindler, 2013).
+    The sign of the difference d to a neighbour is replaced by ``c = d / sqrt(d^2 + (softness m)^2 + noise^2)``, where m
+    is the root mean square of the differences to all neighbours. A gain and an offset of a frame do not change c, as
+    long as contrasts exceed the noise. The residual of each neighbour is ``cx du + cy dv + ct``: the difference of c
+    between the frames, linearised with the derivatives of the mean of both. This makes the ternary signs of Stein
+    (2004) differentiable, as Vogel, Roth and Schindler (2013) do.
 
     Parameters
     ----------
@@ -34,13 +34,13 @@ class CensusConstancy(DataTerm):
     weight : float
         Factor of the term.
     window : {"3x3", "5x5"}
-        8 neighbours, or 24, which tell more surfaces apart and take three times as long.
+        8 neighbours, or 24. More neighbours tell more surfaces apart, and take three times as long.
     softness : float
-        How far from a sign c is, relative to the local contrast; typically 0.3 to 2. Larger is more linear, smoother
+        How far c is from a sign, relative to the local contrast; typically 0.3 to 2. Larger is more linear, smoother
         and more exact between pixels; smaller is more robust.
     noise : float
-        Differences below this are noise, where the frames' range is [0, 1]; typically 0.002 to 0.02. Larger ignores
-        weaker texture.
+        Differences below this are noise, in frames with range [0, 1]; typically 0.002 to 0.02. A larger value ignores
+        more weak texture.
 
     References
     ----------

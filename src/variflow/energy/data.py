@@ -1,4 +1,4 @@
-"""Data terms: what both frames have in common along the flow."""
+"""Data terms: they compare both frames along the flow."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class DataTerm(Term):
     """Base of the terms that compare the frames: a penalty of residuals, weighed by ``at.weights``.
 
     ``weight * sum over pixels of at.weights * penalty(sqrt(mean of squared residuals))``. A data term of your own
-    derives from this class and defines `residuals`, or `linearised` where the residuals are linear.
+    derives from this class. It defines `residuals`, or `linearised` if the residuals are linear.
 
-    With a `normalisation` zeta each residual ``r`` with the Jacobian ``J`` is divided by
-    ``sqrt(|J|^2 + zeta^2)``: it becomes the distance in pixels to the line of flows that explain it, so that strong
-    edges do not outweigh fine texture (Zimmer, Bruhn and Weickert, Optic flow in harmony, IJCV 2011). Where
-    ``at.noise`` is more than zeta, it takes its place: a gradient that may be noise says little.
+    With a `normalisation` zeta, each residual ``r`` with the Jacobian ``J`` is divided by ``sqrt(|J|^2 + zeta^2)``. It
+    becomes the distance in pixels to the line of flows that explain it, so that strong edges do not outweigh fine
+    texture (Zimmer, Bruhn and Weickert, Optic flow in harmony, IJCV 2011). ``at.noise`` replaces zeta where it is
+    larger, because a gradient that may be noise tells little.
     """
 
     penalty: Penalty = field(default_factory=Quadratic)
@@ -38,9 +38,11 @@ class DataTerm(Term):
             check_constant(f"normalisation of {type(self).__name__}", self.normalisation, above=0)
 
     def residuals(self, d: Increment, at: Linearisation) -> list[Any]:
-        """Return the residuals, planes ``(H, W)`` penalised jointly; each pixel's depends on its own d only."""
+        """Return the residuals, planes ``(H, W)`` penalised jointly; each pixel depends on its own d only."""
         if type(self).linearised is DataTerm.linearised:
-            raise TypeError(f"{type(self).__name__} defines no residuals(d, at), wanted it of a DataTerm of your own")
+            raise TypeError(
+                f"{type(self).__name__} defines neither residuals(d, at) nor linearised(at), wanted one of them"
+            )
         u, v = d
         return [jx * u + jy * v + r for jx, jy, r in self.linearised(at)]
 
@@ -48,7 +50,7 @@ class DataTerm(Term):
         """Return the residuals around d = 0 as triples of planes: ``(jx, jy, r)`` stands for ``jx du + jy dv + r``."""
         from variflow.energy.autodiff.jacobian import linearise
 
-        return linearise(self, at)  # of the residuals, which say so if they are not defined
+        return linearise(self, at)  # raises an error if no residuals are defined
 
     def __call__(self, d: Increment, at: Linearisation) -> Any:
         """Return the penalised residuals, summed over pixels."""
@@ -59,19 +61,20 @@ class DataTerm(Term):
             zeta = jnp.maximum(self.normalisation, at.noise)
             scales = [jx**2 + jy**2 + zeta**2 for jx, jy, _ in linearised(self, at)]
             squared = [one / scale for one, scale in zip(squared, scales, strict=True)]
-        # A Python sum, not a stacked array: XLA fuses the one and not the other.
+        # A Python sum, because XLA fuses it, and does not fuse the sum of a stacked array.
         return self.weight * (at.weights * self.penalty.of_squared(sum(squared) / len(squared))).sum()
 
 
 def linearised(term: DataTerm, at: Linearisation) -> list[tuple[Any, Any, Any]]:
-    """Return the residuals of a term around d = 0, as the term itself says, or as its residuals do."""
+    """Return the residuals of a term around d = 0: its own `linearised`, or the derivative of its `residuals`."""
     return DataTerm.linearised(term, at) if defines_residuals(type(term)) else term.linearised(at)
 
 
 def defines_residuals(cls: type[DataTerm]) -> bool:
-    """Return whether a class says what its residuals are, and none above it how those are linear.
+    """Return whether the residuals of a class must be differentiated, because no `linearised` belongs to them.
 
-    Of a class derived from a built-in one, the residuals alone may be its own.
+    That is so if the first class in the order of inheritance that defines either of the two defines `residuals`
+    alone. A class derived from a built-in term may do so.
     """
     owner = next(owner for owner in cls.__mro__ if {"residuals", "linearised"} & vars(owner).keys())
     return owner is DataTerm or "linearised" not in vars(owner)
@@ -84,8 +87,8 @@ class BrightnessConstancy(DataTerm):
     Parameters
     ----------
     penalty : Penalty
-        Of the residual in intensity, where the frames' range is [0, 1]; the channels are penalised jointly, by the
-        mean of their squares.
+        Of the residual in intensity, in frames with range [0, 1]. The channels are penalised jointly, by the mean of
+        their squares.
     weight : float
         Factor of the term.
     normalisation : float, optional

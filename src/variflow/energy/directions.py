@@ -1,4 +1,4 @@
-"""Turn an energy round, for the way from the second frame back to the first."""
+"""Reverse an energy, for the flow from the second frame to the first."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from variflow.linearisation.linearisation import Linearisation
 if TYPE_CHECKING:
     from variflow.frames.pyramid import Level
 
-# An energy knows a direction where those of a flow and of the opposite flow differ by more than this share.
+# An energy depends on direction if its values for a flow and for the opposite flow differ by more than this share.
 _ROUNDING = 1e-4
 
 
 def reverse_energy(energy: Energy, flow: NDArray[np.float32], finest: Level) -> Energy:
     """Return the energy for the frames swapped, given the flow ``(H, W, 2)`` from the first frame to the second.
 
-    What has a method ``reversed(flow)`` says itself how it turns round. Nothing else may hold an array of the frames'
-    size, or know a direction; otherwise it raises TypeError.
+    A term with a method ``reversed(flow)`` says itself what its reverse is. Any other that holds an array of the
+    frames' size, or depends on direction, raises TypeError.
     """
     check_reversible(energy, finest)
     return _reverse(energy, flow)
 
 
 def check_reversible(energy: Energy, finest: Level) -> None:
-    """Raise TypeError, naming it, if a part of an energy does not say how it turns round, but would have to."""
-    for part in _parts(energy):
+    """Raise TypeError, naming it, if a part of an energy needs a method `reversed` and has none."""
+    for part in _list_parts(energy):
         if hasattr(part, "reversed"):
             continue
         if any(finest.shape in (shape[:2], shape[-2:]) for shape in fingerprint(part).shapes):
             fault = "holds an array of the frames' size, which lies over the first frame"
-        elif _is_own(part) and _knows_direction(part, finest):
+        elif _is_own(part) and _depends_on_direction(part, finest):
             fault = "tells a flow from the opposite one"
         else:
             continue
@@ -52,9 +52,9 @@ def _is_own(part: Any) -> bool:
     return isinstance(part, FunctionType | MethodType) or not is_library(type(part).__module__)
 
 
-def _parts(energy: Energy) -> list[Any]:
+def _list_parts(energy: Energy) -> list[Any]:
     if keeps(energy, Sum, "__call__") and not hasattr(energy, "reversed"):
-        return [part for term in energy.terms for part in _parts(term)]
+        return [part for term in energy.terms for part in _list_parts(term)]
     return [energy]
 
 
@@ -70,13 +70,14 @@ def _reverse(energy: Any, flow: NDArray[np.float32]) -> Energy:
     return unchanged
 
 
-def _knows_direction(energy: Energy, finest: Level) -> bool:
-    """Return whether, in frames that show nothing, a flow costs more than the opposite flow, or less."""
+def _depends_on_direction(energy: Energy, finest: Level) -> bool:
+    """Return whether a flow and the opposite flow have different energies in frames that show nothing."""
     import jax.numpy as jnp
 
     from variflow.energy.autodiff.programs import settings
 
-    # Moves to the lower right, grows mostly, and turns: no mirror image of it, nor of its differences, is like it.
+    # A flow to the lower right that grows and turns: neither it nor its differences equal any mirror image of
+    # themselves.
     shape = finest.shape
     y, x = np.mgrid[: shape[0], : shape[1]]
     noise = np.random.default_rng(0).normal(scale=0.1, size=(4, *shape))

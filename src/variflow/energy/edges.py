@@ -22,8 +22,8 @@ class ImageEdges:
     Parameters
     ----------
     contrast : float
-        The difference in CIE Lab (the lightness is in [0, 100]) at which smoothness counts 1/e; typically 2 to 20.
-        Larger follows fewer edges.
+        The difference in CIE Lab (with lightness in [0, 100]) at which smoothness counts 1/e; typically 2 to 20. A
+        larger value follows fewer edges.
 
     Examples
     --------
@@ -48,7 +48,7 @@ class ImageEdges:
 
 
 def check_edges(term: Any) -> None:
-    """Raise TypeError, naming it, if what relaxes a term across image edges cannot do so."""
+    """Raise TypeError if the `edges` of a term are neither None nor a callable such as ImageEdges."""
     edges = term.edges
     if edges is None or (callable(edges) and not isinstance(edges, type)):
         return
@@ -57,5 +57,5 @@ def check_edges(term: Any) -> None:
 
 
 def differences(planes: Any) -> tuple[Any, Any]:
-    """Return the differences between neighbours along x and along y, of the last two axes."""
+    """Return the differences between neighbours along x, the last axis, and along y, the one before it."""
     return planes[..., :, 1:] - planes[..., :, :-1], planes[..., 1:, :] - planes[..., :-1, :]

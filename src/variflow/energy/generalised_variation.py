@@ -1,4 +1,4 @@
-"""Total generalised variation: flows that are affine in parts cost nothing within them."""
+"""Total generalised variation: a flow that is affine in parts costs nothing within each part."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from variflow.linearisation.linearisation import Linearisation
 
 _ROOT_HALF = math.sqrt(0.5)
-# Step of the slopes, before it is divided by the most that one of them contributes to all differences. Any number above
-# 0 leads to the minimum; this one is fast where slopes are of the size that flows have.
+# Step of the slopes, before it is divided by the most that one slope contributes to all differences. Any number above 0
+# leads to the minimum; this one is fast for slopes of the usual size.
 _STEP = 0.01
 
 
@@ -29,13 +29,13 @@ class TotalGeneralisedVariation(Term):
     """Neighbours move alike, up to a slope: total generalised variation of second order, of the whole flow.
 
     ``weight * min over w of the sum over pixels of penalty(|grad flow - w|) + second * |E w|``, with a field w of
-    slopes, four planes, and its symmetrised gradient ``E w``. It is the total variation where the flow jumps and that
-    of its slope elsewhere, so that affine flows cost nothing. Differences are to the next pixel, and lengths those of
-    u and v jointly.
+    slopes, four planes, and its symmetrised gradient ``E w``. Where the flow jumps it is the total variation; elsewhere
+    it is the total variation of the slope, so that affine flows cost nothing. Differences are to the next pixel, and
+    lengths are those of u and v jointly.
 
-    The value is that for the slopes which primal-dual steps find, or for those of the flow itself if they cost less:
-    the minimum, or a little more. The derivative is taken as if the slopes were fixed, which at the minimum is exact
-    (Danskin, 1967).
+    The value is that of the slopes which primal-dual steps find, or of the slopes of the flow itself if they cost less.
+    It is the minimum, or a little more. The derivative is taken as if the slopes were fixed, which is exact at the
+    minimum (Danskin, 1967).
 
     Parameters
     ----------
@@ -44,12 +44,13 @@ class TotalGeneralisedVariation(Term):
     weight : float
         Factor of the term; larger is smoother.
     second : float
-        What a change of slope costs beside a jump, in pixels; typically 1 to 10. Larger bends less.
+        What a change of slope costs, relative to a jump, in pixels; typically 1 to 10. A larger value bends the flow
+        less.
     edges : ImageEdges, optional
         Weights of the squared ``grad flow - w``, which let the flow jump at image edges.
     iterations : int
-        Steps to find the slopes; typically 50 to 1000. More come closer to the minimum. The solver
-        `variflow.solve.primal_dual.PrimalDual`, which finds slopes and flow together, does not look at it.
+        Number of steps that find the slopes; typically 50 to 1000. More steps come closer to the minimum. The solver
+        `variflow.solve.primal_dual.PrimalDual` ignores it, because it finds slopes and flow together.
 
     References
     ----------
@@ -85,21 +86,21 @@ class TotalGeneralisedVariation(Term):
 
     def __call__(self, d: Increment, at: Linearisation) -> Any:
         """Return the penalised differences, summed over pixels, for the slopes that make them smallest."""
-        gradient, edges = _gradient(d, at), self._edges(at)
+        gradient, edges = _compute_gradient(d, at), self._weigh_edges(at)
         if isinstance(gradient, np.ndarray):
-            found = self._slopes_in_core(at.flow[0] + d[0], at.flow[1] + d[1], edges)
+            found = self._find_slopes_in_core(at.flow[0] + d[0], at.flow[1] + d[1], edges)
         else:
-            found = self._slopes(gradient, edges)
+            found = self._find_slopes(gradient, edges)
         xp = gradient.__array_namespace__()
-        return xp.minimum(self._value(gradient, edges, found), self._value(gradient, edges, _continued(gradient)))
+        return xp.minimum(self._evaluate(gradient, edges, found), self._evaluate(gradient, edges, _continue(gradient)))
 
-    def _value(self, gradient: Any, edges: Any, slopes: Any) -> Any:
+    def _evaluate(self, gradient: Any, edges: Any, slopes: Any) -> Any:
         first = ((edges * (gradient - slopes)) ** 2).sum(axis=0)
-        second = (_symmetrised(slopes) ** 2).sum(axis=0)
+        second = (_symmetrise(slopes) ** 2).sum(axis=0)
         return self.weight * (self.penalty.of_squared(first).sum() + self.second * L1().of_squared(second).sum())
 
-    def _edges(self, at: Linearisation) -> Any:
-        """Return factors of the differences along x and y, of u and of v: 0 where there is no next pixel."""
+    def _weigh_edges(self, at: Linearisation) -> Any:
+        """Return factors of the differences of u along x and y, and of v; 0 where there is no next pixel."""
         height, width = at.flow[0].shape
         xp = at.flow[0].__array_namespace__()
         along_x, along_y = (
@@ -111,20 +112,20 @@ class TotalGeneralisedVariation(Term):
         factors = xp.stack([xp.pad(along_x, ((0, 0), (0, 1))), xp.pad(along_y, ((0, 1), (0, 0)))])
         return xp.concat([factors, factors])
 
-    def _slopes(self, gradient: Any, edges: Any) -> Any:
-        """Return the slopes that primal-dual steps find (Chambolle and Pock, 2011), from none."""
+    def _find_slopes(self, gradient: Any, edges: Any) -> Any:
+        """Return the slopes that primal-dual steps find (Chambolle and Pock, 2011), starting from zero."""
         import jax
 
         xp = gradient.__array_namespace__()
-        threshold = _threshold(self.penalty)
+        threshold = _find_threshold(self.penalty)
         # Divided by the sums of the moduli of the columns and rows of the operator from w to (edges w, E w).
         step, step_p, step_q = _STEP / (3 + 2 * _ROOT_HALF), 1 / _STEP, 1 / (4 * _ROOT_HALF * _STEP)
 
         def iteration(_: Any, variables: tuple[Any, Any, Any, Any]) -> tuple[Any, Any, Any, Any]:
             w, extrapolated, p, q = variables
-            p = _shortened((p + step_p * edges * (gradient - extrapolated)) / (1 + step_p * threshold), 1.0)
-            q = _shortened(q + step_q * _symmetrised(extrapolated), self.second)
-            moved = w + step * (edges * p - _adjoint_of_symmetrised(q))
+            p = _shorten((p + step_p * edges * (gradient - extrapolated)) / (1 + step_p * threshold), 1.0)
+            q = _shorten(q + step_q * _symmetrise(extrapolated), self.second)
+            moved = w + step * (edges * p - _apply_adjoint_of_symmetrise(q))
             return moved, 2 * moved - w, p, q
 
         gradient, edges = jax.lax.stop_gradient((gradient, edges))
@@ -132,69 +133,75 @@ class TotalGeneralisedVariation(Term):
         start = zero, zero, zero, xp.concat([zero, zero[:2]])
         return jax.lax.fori_loop(0, xp.asarray(self.iterations, dtype=int), iteration, start)[0]
 
-    def _slopes_in_core(self, u: Any, v: Any, edges: Any) -> Any:
-        """Return the same, found by the same steps."""
+    def _find_slopes_in_core(self, u: Any, v: Any, edges: Any) -> Any:
+        """Return the same slopes, found by the same steps in the native core."""
         squared_x, squared_y = (edges[:2] ** 2).astype(np.float32)
-        variation = _core.Variation(1.0, float(_threshold(self.penalty)), float(self.second), (squared_x, squared_y))
+        variation = _core.Variation(
+            1.0, float(_find_threshold(self.penalty)), float(self.second), (squared_x, squared_y)
+        )
         return _core.slopes(u.astype(np.float32), v.astype(np.float32), variation, int(self.iterations))
 
 
-def _threshold(penalty: Penalty) -> Any:
+def _find_threshold(penalty: Penalty) -> Any:
     return penalty.threshold if isinstance(penalty, Huber) else 0.0
 
 
-def _gradient(d: Increment, at: Linearisation) -> Any:
+def _compute_gradient(d: Increment, at: Linearisation) -> Any:
     """Return the differences of the flow: of u along x and y, and of v, ``(4, H, W)``."""
     xp = d[0].__array_namespace__()
-    # Added as differences, as in `Smoothness`.
+    # Differences are added, for speed, as in `Smoothness`.
     return xp.stack(
-        [_difference(u, axis) + _difference(du, axis) for u, du in zip(at.flow, d, strict=True) for axis in (1, 0)]
+        [
+            _differentiate(u, axis) + _differentiate(du, axis)
+            for u, du in zip(at.flow, d, strict=True)
+            for axis in (1, 0)
+        ]
     )
 
 
-def _difference(plane: Any, axis: int) -> Any:
+def _differentiate(plane: Any, axis: int) -> Any:
     """Return the differences to the next pixel along an axis, 0 where there is none."""
     xp = plane.__array_namespace__()
     return xp.pad(xp.diff(plane, axis=axis), [(0, int(axis == k)) for k in (0, 1)])
 
 
-def _adjoint_of_difference(plane: Any, axis: int) -> Any:
-    """Return the transpose of `_difference`."""
+def _apply_adjoint_of_differentiate(plane: Any, axis: int) -> Any:
+    """Return the transpose of `_differentiate`."""
     xp = plane.__array_namespace__()
     inside, zero = (plane[:-1], 0 * plane[:1]) if axis == 0 else (plane[:, :-1], 0 * plane[:, :1])
     return xp.concat([zero, inside], axis=axis) - xp.concat([inside, zero], axis=axis)
 
 
-def _symmetrised(w: Any) -> Any:
+def _symmetrise(w: Any) -> Any:
     """Return E w: the derivatives along x, along y, and mixed times sqrt(2), of the slopes of u and of v."""
     xp = w.__array_namespace__()
     parts = []
     for along_x, along_y in ((w[0], w[1]), (w[2], w[3])):
-        mixed = _ROOT_HALF * (_difference(along_x, 0) + _difference(along_y, 1))
-        parts += [_difference(along_x, 1), _difference(along_y, 0), mixed]
+        mixed = _ROOT_HALF * (_differentiate(along_x, 0) + _differentiate(along_y, 1))
+        parts += [_differentiate(along_x, 1), _differentiate(along_y, 0), mixed]
     return xp.stack(parts)
 
 
-def _adjoint_of_symmetrised(q: Any) -> Any:
-    """Return the transpose of `_symmetrised`."""
+def _apply_adjoint_of_symmetrise(q: Any) -> Any:
+    """Return the transpose of `_symmetrise`."""
     xp = q.__array_namespace__()
     parts = []
     for xx, yy, xy in (q[:3], q[3:]):
-        parts.append(_adjoint_of_difference(xx, 1) + _ROOT_HALF * _adjoint_of_difference(xy, 0))
-        parts.append(_adjoint_of_difference(yy, 0) + _ROOT_HALF * _adjoint_of_difference(xy, 1))
+        parts.append(_apply_adjoint_of_differentiate(xx, 1) + _ROOT_HALF * _apply_adjoint_of_differentiate(xy, 0))
+        parts.append(_apply_adjoint_of_differentiate(yy, 0) + _ROOT_HALF * _apply_adjoint_of_differentiate(xy, 1))
     return xp.stack(parts)
 
 
-def _shortened(planes: Any, length: Any) -> Any:
-    """Return vectors, one component a plane, none longer than a length."""
+def _shorten(planes: Any, length: Any) -> Any:
+    """Return vectors, one component a plane, with those that are longer than a length cut to that length."""
     xp = planes.__array_namespace__()
     squared = (planes**2).sum(axis=0)
     longer = squared > length * length
     return planes * xp.where(longer, length / xp.sqrt(xp.where(longer, squared, 1.0)), 1.0)
 
 
-def _continued(gradient: Any) -> Any:
-    """Return differences with those that go on where there is no next pixel."""
+def _continue(gradient: Any) -> Any:
+    """Return differences that repeat the one before where there is no next pixel."""
     xp = gradient.__array_namespace__()
     _, height, width = gradient.shape
     planes = []

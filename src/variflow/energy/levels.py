@@ -1,4 +1,4 @@
-"""Bring what a term holds of the frames' size to the size of a level of the pyramid."""
+"""Resize the arrays of the frames' size that a term holds to a level of the pyramid."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ Shape = tuple[int, int]
 
 
 def bring_to_level(energy: Energy, shapes: Sequence[Shape], index: int) -> Energy:
-    """Return an energy as it is at a level of a pyramid, the energy itself where nothing changes.
+    """Return an energy as it is at a level of a pyramid, or the energy itself if nothing changes.
 
-    Of the arrays that its terms hold, those with height and width of the frames follow the pyramid: ``(H, W, 2)`` is a
-    flow, whose displacements become those in pixels of the level, and any other, ``(..., H, W)`` or ``(H, W, C)``, a
-    picture. Whole numbers and truth values are those of the nearest pixel; NaN is unknown. Other arrays stay.
+    Arrays that its terms hold are resized to the level if their height and width are those of the frames. ``(H, W, 2)``
+    is a flow, whose displacements become those in pixels of the level. Any other, ``(..., H, W)`` or ``(H, W, C)``, is
+    a picture. Whole numbers and truth values are those of the nearest pixel; NaN is unknown. Other arrays stay.
 
     Parameters
     ----------
     energy : callable
-        A term or a function; what a function holds stays as it is.
+        A term or a function; arrays that a function holds stay as they are.
     shapes : sequence of (height, width)
-        Of all levels, that of the frames first.
+        The sizes of all levels; the first is that of the frames.
     index : int
         Which level.
 
     Raises
     ------
     ValueError
-        If an array has the size of another level than the finest, naming it.
+        If an array has the size of a level other than the finest; the message names it.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def _bring_array(value: Any, shapes: Sequence[Shape], index: int, name: str) -> 
 
 
 def _resize(planes: NDArray[Any], shape: Shape) -> NDArray[Any]:
-    """Bring planes (K, H, W) to another size; what is made of less than half is unknown."""
+    """Bring planes (K, H, W) to another size; a pixel is unknown if less than half of its area is known."""
     if planes.dtype.kind != "f":
         rows, columns = (
             ((np.arange(new) + 0.5) * (old / new)).astype(int) for old, new in zip(planes.shape[1:], shape, strict=True)

@@ -9,7 +9,7 @@ from variflow.linearisation.linearisation import Linearisation
 
 
 class HasResiduals(Protocol):
-    """A data term, as far as its residuals go."""
+    """What `check_residuals` needs of a data term."""
 
     def __call__(self, d: Increment, at: Linearisation) -> Any:
         """Return the term's energy."""
@@ -21,7 +21,7 @@ class HasResiduals(Protocol):
 
 
 class NotTakenApart(ValueError):
-    """No native solver can take the energy apart as it is written, though it may be differentiated as a whole."""
+    """No native solver can take the energy apart as it is written, but a general solver may minimise it."""
 
 
 def check_residuals(term: HasResiduals, d: Increment, at: Linearisation) -> list[Any] | tuple[Any, ...]:

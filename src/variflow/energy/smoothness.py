@@ -1,4 +1,4 @@
-"""Terms of the flow alone: how much neighbours differ, and how far they move."""
+"""Terms of the flow alone: how much neighbours differ, and how far pixels move."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Magnitude(Term):
     weight : float
         Factor of the term.
     of : {"increment", "flow"}
-        The increment of this warp alone, or the whole flow.
+        Whether displacements are those of this warp alone, or those of the whole flow.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class Smoothness(Term):
     weight : float
         Factor of the term; larger is smoother.
     of : {"flow", "increment"}
-        The whole flow, or the increment of this warp alone.
+        Whether differences are those of the whole flow, or those of the increment of this warp alone.
     per : {"edge", "pixel"}
         ``"edge"`` penalises each pair of neighbours, the differences of u and v jointly; ``"pixel"`` penalises
         ``sqrt(|grad u|^2 + |grad v|^2)`` at each pixel, by forward differences, which is isotropic.
@@ -94,7 +94,7 @@ class Smoothness(Term):
         """Return the penalised differences, summed over edges or pixels."""
         (ux, uy), (vx, vy) = (differences(plane) for plane in d)
         if self.of == "flow":
-            # Added as differences: XLA compiles the differences of sums to a program several times slower.
+            # Differences are added, because XLA compiles differences of sums to a program that is several times slower.
             (flow_ux, flow_uy), (flow_vx, flow_vy) = (differences(plane) for plane in at.flow)
             ux, uy, vx, vy = ux + flow_ux, uy + flow_uy, vx + flow_vx, vy + flow_vy
         along_x, along_y = ux**2 + vx**2, uy**2 + vy**2
@@ -103,6 +103,6 @@ class Smoothness(Term):
         if self.per == "edge":
             return self.weight * ((weights_x * rho(along_x)).sum() + (weights_y * rho(along_y)).sum())
         xp = along_x.__array_namespace__()
-        # No neighbour beyond the last column and row: no difference there.
+        # The last column and row have no next neighbour, so no difference.
         squared = xp.pad(weights_x * along_x, ((0, 0), (0, 1))) + xp.pad(weights_y * along_y, ((0, 1), (0, 0)))
         return self.weight * rho(squared).sum()

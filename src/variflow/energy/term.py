@@ -1,9 +1,9 @@
-"""Terms: the pieces an energy is made of.
+"""Terms: the pieces that an energy is made of.
 
-A term is a callable ``term(d, at)`` that returns its share of the energy for the increment ``d = (u, v)``, a sum over
+A term is a callable ``term(d, at)``. It returns its share of the energy for the increment ``d = (u, v)``, a sum over
 pixels. Terms add, with one another and with plain functions of the same signature, and scale: ``data + 0.1 * smooth``.
-They work on NumPy and on JAX arrays. To JAX a term is a pytree whose numbers are arrays, so that a changed weight does
-not recompile.
+They work on NumPy and on JAX arrays. To JAX a term is a pytree whose numbers are arrays, so a changed weight does not
+recompile.
 """
 
 from __future__ import annotations
@@ -30,32 +30,32 @@ Kind = TypeVar("Kind")
 
 
 def keeps(value: Any, kind: type[Kind], *methods: str) -> TypeGuard[Kind]:
-    """Return whether an object is of a class and these methods are still those of that class, not overridden."""
+    """Return whether an object is of a class and does not override these methods of it."""
     return isinstance(value, kind) and all(getattr(type(value), name) is getattr(kind, name) for name in methods)
 
 
 class Term(ABC):
     """Base of all terms: a callable of ``(d, at)`` that adds and scales.
 
-    Arrays of the frames' size that it holds follow the pyramid: ``(H, W, 2)`` as a flow, in pixels of the level, others
-    as pictures. A term that lies over the first frame or knows a direction has a method ``reversed(flow)``, which
-    returns the term for the frames swapped, given the flow from the first to the second, ``(H, W, 2)``; without it
-    there is no way back (`Result.backward`).
+    Arrays of the frames' size that it holds are resized to each level of the pyramid: ``(H, W, 2)`` as a flow, in
+    pixels of the level, others as pictures. A term needs a method ``reversed(flow)`` if it holds such an array, or
+    depends on the direction of the flow. The method returns the term for the frames swapped, given the flow from the
+    first to the second, ``(H, W, 2)``. Without it there is no backward flow (`Result.backward`).
     """
 
     @abstractmethod
     def __call__(self, d: Increment, at: Linearisation) -> Any:
         """Return the term's energy, a scalar."""
 
-    __array_ufunc__ = None  # a number of NumPy leaves its operators to the term
+    __array_ufunc__ = None  # so that NumPy numbers leave their operators to the term
 
     def __add__(self, other: Energy) -> Sum:
-        return Sum((*_parts(self), *_parts(other))) if callable(other) else NotImplemented
+        return Sum((*_list_terms(self), *_list_terms(other))) if callable(other) else NotImplemented
 
     def __radd__(self, other: Energy | float) -> Term:
-        if isinstance(other, Real) and other == 0:  # where sum() begins
+        if isinstance(other, Real) and other == 0:  # sum() begins with 0
             return self
-        return Sum((*_parts(other), *_parts(self))) if callable(other) else NotImplemented
+        return Sum((*_list_terms(other), *_list_terms(self))) if callable(other) else NotImplemented
 
     def __mul__(self, factor: float) -> Term:
         if not (isinstance(factor, Real) or getattr(factor, "shape", None) == ()):
@@ -97,6 +97,6 @@ def check_weight(term: Any) -> None:
     check_constant(f"weight of {type(term).__name__}", term.weight, least=0)
 
 
-def _parts(energy: Energy) -> tuple[Energy, ...]:
+def _list_terms(energy: Energy) -> tuple[Energy, ...]:
     """Return the terms of an unscaled sum, so that a + b + c is one sum of three."""
     return energy.terms if keeps(energy, Sum, "__call__") and energy.weight == 1.0 else (energy,)

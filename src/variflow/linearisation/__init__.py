@@ -1,1 +1,1 @@
-"""Linearise the frames around the flow so far: what an energy may look at."""
+"""Linearise the frames around the flow so far, for energies and filters."""

@@ -1,4 +1,4 @@
-"""Tell how well a flow makes the frames match."""
+"""Compare the frames along a flow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from variflow.images.resampling import Planes, smooth
 from variflow.linearisation.level import LevelLinearisation
 from variflow.linearisation.linearisation import compute_mismatch
 
-# Gradients below one grey level of 256 are as likely noise; their mismatch is smoothed over this many pixels.
+# Gradients below one grey level of 256 may well be noise. The mismatch is smoothed over `_AROUND` pixels.
 _NOISE, _AROUND = 1 / 255, 1.0
 
 
@@ -24,9 +24,9 @@ class Comparison(Brief):
     ----------
     mismatch : (H, W) float32
         How far, in pixels, the flow is from where the gradients of both frames agree: their difference, divided by how
-        fast they change, averaged over the pixels around.
+        fast they change, and averaged over the surroundings.
     compared : (H, W) bool
-        False where there is nothing to compare: a pixel is missing, or its target, or the flow leaves the frame.
+        False where there is nothing to compare: where a pixel or its target is missing, or the flow leaves the frame.
     """
 
     mismatch: Planes

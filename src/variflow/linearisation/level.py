@@ -1,4 +1,4 @@
-"""Linearise a level of the pyramid around a flow: warp the second frame, and see what is still inside."""
+"""Linearise a level of the pyramid around a flow: warp the second frame, and find the pixels that can be compared."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ FROM_FRAMES = ("It", "Ix", "Iy", "Ixx", "Ixy", "Iyy", "Ixt", "Iyt")
 
 
 class LevelLinearisation(Linearisation):
-    """A linearisation of a level of the pyramid, whose parts are computed when they are first looked at.
+    """A linearisation of a level of the pyramid, whose parts are computed when they are first read.
 
-    The core takes the terms that it knows straight from the frames, and filters look at little.
+    Few parts are read: the core computes the terms that it knows straight from the frames, and filters need little.
     """
 
     level: Level
@@ -49,7 +49,7 @@ class LevelLinearisation(Linearisation):
         )
 
     def copied(self) -> CopiedLinearisation:
-        """Return the same for a function of a person's own, which may write into what it sees."""
+        """Return a linearisation of copies, for a user's function, which may write into them."""
         return CopiedLinearisation(self)
 
     def constancy_tensor(self, constancies: list[_core.Constancy]) -> Planes:
@@ -59,7 +59,7 @@ class LevelLinearisation(Linearisation):
         return tensor
 
     def constancy_squares(self, constancies: list[_core.Constancy]) -> Planes:
-        """Return what each term penalises at the flow so far: the mean of its squared residuals, a plane a term."""
+        """Return the mean of the squared residuals of each term at the flow so far, one plane for each term."""
         return _core.constancy_squares(self.pair, constancies)
 
     def robust_step(
@@ -77,13 +77,13 @@ class LevelLinearisation(Linearisation):
         return u, v
 
     def planes_of(self, names: tuple[str, ...]) -> Planes:
-        """Return what the frames show along the flow, by the names of its parts: C planes of each, in one array."""
+        """Return parts that are derivatives of the frames, by their names: C planes of each, in one array."""
         pair = self.pair if self.complete else self._pair(self.valid.astype(np.float32))
         planes: Planes = _core.frame_planes(pair, names)
         return planes
 
     def compute(self, names: tuple[str, ...]) -> None:
-        """Compute parts that will be looked at together, by their names, but those that are known."""
+        """Compute several parts at once, by their names, except those that are known."""
         unknown = tuple(name for name in names if name not in self.__dict__)
         if unknown:
             planes = self.planes_of(unknown)
@@ -96,7 +96,7 @@ class LevelLinearisation(Linearisation):
 
     @property
     def pair(self) -> _core.FramePair:
-        """The frames and the flow that the core compares them along, with the weights of the data."""
+        """The frames, the flow along which the core compares them, and the weights of the data."""
         return self._pair(None if self.complete else self.weights)
 
     def _pair(self, weights: Planes | None) -> _core.FramePair:
@@ -106,7 +106,7 @@ class LevelLinearisation(Linearisation):
         )
 
     def _note(self, difference: Planes | None, mismatch: Planes | None) -> None:
-        """Keep the temporal difference and the mismatch if they came with what the core returned."""
+        """Keep the temporal difference and the mismatch if the core returned them."""
         if difference is not None and self.complete:
             self._keep(It=difference)
         if mismatch is not None:
@@ -114,7 +114,7 @@ class LevelLinearisation(Linearisation):
 
     @property
     def samples(self) -> Planes:
-        """What is interpolated where the second frame is warped, (C, H, W)."""
+        """The samples to interpolate when the second frame is warped, (C, H, W)."""
         return self.level.spline if self.interpolation == "spline" else self.second
 
     @property
@@ -126,14 +126,14 @@ class LevelLinearisation(Linearisation):
     def frame1(self) -> Planes:
         """The second frame warped, (C, H, W)."""
         warped: Planes = warp_prepared(self.samples, self.flow, self.interpolation)
-        if self.interpolation == "spline":  # which returns what does not move with rounding errors
+        if self.interpolation == "spline":  # which has rounding errors even where nothing moves
             still = (self.flow[0] == 0) & (self.flow[1] == 0)
             np.copyto(warped, self.second, where=still)
         return warped
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
-        """Where the pixel is usable, its target inside the second frame, and usable there."""
+        """Where the pixel is usable, and its target lies inside the second frame and is usable there."""
         first, second = self.level.frame0, self.level.frame1
         valid = inside(self.flow)
         if not first.complete:
@@ -161,13 +161,13 @@ class LevelLinearisation(Linearisation):
         return self.level.guide
 
     def _at_target(self, plane: Planes) -> Planes:
-        """Look a plane of the second frame up at the flow's target."""
+        """Return a plane of the second frame at the targets of the flow."""
         looked_up: Planes = warp_planes(plane[None], self.flow, "bilinear")[0]
         return looked_up
 
 
 class CopiedLinearisation(Linearisation):
-    """A linearisation that shows copies, each made when it is first looked at."""
+    """A linearisation whose parts are copies, each made when it is first read."""
 
     def __init__(self, at: Linearisation) -> None:
         self._keep(_at=at, derivative=at.derivative, noise=at.noise)
@@ -175,16 +175,16 @@ class CopiedLinearisation(Linearisation):
     def __getattr__(self, name: str) -> Any:
         if name not in (field.name for field in fields(self)):
             return super().__getattr__(name)
-        copied = _copied(getattr(self._at, name))
+        copied = _copy(getattr(self._at, name))
         self._keep(**{name: copied})
         return copied
 
     def _part(self, part: Derived) -> Any:
-        return _copied(getattr(self._at, part.name))
+        return _copy(getattr(self._at, part.name))
 
 
-def _copied(arrays: Any) -> Any:
-    return tuple(map(_copied, arrays)) if isinstance(arrays, tuple) else np.array(arrays)
+def _copy(arrays: Any) -> Any:
+    return tuple(map(_copy, arrays)) if isinstance(arrays, tuple) else np.array(arrays)
 
 
 def linearise(
@@ -195,9 +195,10 @@ def linearise(
     interpolation: Interpolation,
     with_misfit: bool = False,
 ) -> LevelLinearisation:
-    """Return what an energy may look at around the flow so far.
+    """Return the linearisation of a level around the flow so far.
 
-    `with_misfit` has a step bring ``It`` and ``mismatch`` along, in less time than they take afterwards.
+    With `with_misfit`, a native step also computes ``It`` and ``mismatch``, which takes less time than to compute
+    them afterwards.
     """
     return LevelLinearisation(level, flow, derivative, interpolation, with_misfit)
 

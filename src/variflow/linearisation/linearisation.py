@@ -17,10 +17,10 @@ DERIVATIVES: tuple[str, ...] = get_args(Derivative)
 
 
 class Derived:
-    """A property computed from the frames, and kept where that is safe.
+    """A property that is computed from the frames, and kept where that is safe.
 
-    Arrays of NumPy are kept. A JAX value is not: it may belong to a trace (of a loop's body, say) that has ended when
-    it is asked for again. `Linearisation.evaluated` keeps those of the trace that it is called in.
+    Arrays of NumPy are kept. A value of JAX is not: it may belong to a trace, of the body of a loop say, that has ended
+    when the property is read again. `Linearisation.evaluated` keeps the values of the trace in which it is called.
     """
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
@@ -55,14 +55,14 @@ class Linearisation:
     flow : pair of (H, W) float32
         The flow so far, ``(u, v)``; an increment is added to it.
     valid : (H, W) bool
-        True where the pixel is usable, its target inside the second frame, and usable there.
+        True where the pixel is usable, and its target lies inside the second frame and is usable there.
     weights : (H, W) float32
-        How much the data at each pixel count: the product of both frames' weights; 0 where not valid.
+        How much the data at each pixel count: the product of both frames' weights, and 0 where `valid` is False.
     guide : (C', H, W) float32
-        The first frame, all its channels, in CIE Lab, for weights that follow image edges.
+        The first frame with all its channels, in CIE Lab, for weights that follow image edges.
     derivative : str
-        Where spatial derivatives are taken: of the ``"first"``, ``"second"`` or ``"warped"`` second frame, or of the
-        ``"average"`` of the first and the warped.
+        Which image the spatial derivatives are of: the ``"first"`` frame, the ``"second"`` as it is, the second
+        ``"warped"``, or the ``"average"`` of the first and the warped.
     noise : float
         The standard deviation of the frames' noise at this level; 0 if it was not estimated.
     """
@@ -82,7 +82,7 @@ class Linearisation:
         return f"<Linearisation of {width} x {height}, {channels} channel{'s' if channels > 1 else ''}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Always as a plain one: a level holds functions that cannot be pickled.
+        # A plain linearisation is pickled, because a level holds functions that cannot be.
         return Linearisation, tuple(getattr(self, field.name) for field in fields(self))
 
     @Derived
@@ -129,14 +129,14 @@ class Linearisation:
     def mismatch(self) -> Any:
         """How far, in pixels, the flow is from where the gradients of both frames agree, ``(H, W)``; from 0 up.
 
-        The difference of the gradients over how fast they change, which counts as 6 / 255 per pixel at least, both over
-        all channels. 0 where the weights are.
+        It is the difference of the gradients, divided by how fast they change, at least 6 / 255 per pixel; both over
+        all channels. It is 0 where the weights are 0.
         """
         return compute_mismatch(self, _core.mismatch_floor) * (self.weights > 0)
 
     def __getattr__(self, name: str) -> Any:
-        """Raise AttributeError, naming the parts that there are."""
-        if hasattr(type(self), name):  # it is there, and raised an AttributeError of its own: let it again
+        """Raise an AttributeError that lists the parts that exist."""
+        if hasattr(type(self), name):  # it exists, and raised an AttributeError of its own: raise that again
             return object.__getattribute__(self, name)
         parts = [field.name for field in fields(Linearisation)]
         parts += [part for part, value in vars(Linearisation).items() if isinstance(value, Derived) and part[0] != "_"]
@@ -149,23 +149,23 @@ class Linearisation:
         return part.function(self)
 
     def with_planes(self, **planes: Any) -> Self:
-        """Return the same with some of its parts given, by name, in place of what the frames show."""
+        """Return a copy with some parts, by name, replaced by given ones."""
         other = object.__new__(type(self))
         other._keep(**{**self.__dict__, **planes})
         return other
 
     def _keep(self, **parts: Any) -> None:
-        """Keep parts, by name: all that is computed when it is looked at goes through here."""
+        """Keep parts by name; every part that is computed on demand is stored here."""
         self.__dict__.update(parts)
 
     def plain(self) -> Linearisation:
-        """Return a copy with every part computed, as JAX wants it."""
+        """Return a copy with every field computed, as JAX wants it."""
         return Linearisation(**{field.name: getattr(self, field.name) for field in fields(self)})
 
     def evaluated(self) -> Linearisation:
-        """Return the same with every derivative computed here and now, for use inside a loop of this trace.
+        """Return a copy with every derivative computed now, for use inside a loop of this trace.
 
-        What the loop does not use costs nothing: the compiler drops it.
+        Derivatives that the loop does not use cost nothing, because the compiler drops them.
         """
         plain = self.plain()
         derived = [name for name, attribute in vars(Linearisation).items() if isinstance(attribute, Derived)]
@@ -173,7 +173,7 @@ class Linearisation:
 
     @Derived
     def _differentiated(self) -> tuple[Any, Any]:
-        """Derivatives along x and y, also where not valid: what lies beside such a pixel needs them."""
+        """Derivatives along x and y, also where `valid` is False: second derivatives nearby need them."""
         if self.derivative == "average":
             image = 0.5 * (self.frame0 + self.frame1)
         else:
@@ -182,9 +182,9 @@ class Linearisation:
 
 
 def compute_mismatch(at: Linearisation, floor: float) -> Any:
-    """Return the difference of both frames' gradients over how fast they change, and at least `floor`.
+    """Return the difference of both frames' gradients, divided by how fast they change.
 
-    That is ``sqrt(sum |grad It|^2 / (sum |Hessian|^2 + floor^2))``, sums over channels: pixels, ``(H, W)``.
+    It is ``sqrt(sum |grad It|^2 / (sum |Hessian|^2 + floor^2))``, with sums over channels; in pixels, ``(H, W)``.
     """
     change = (at.Ixt**2 + at.Iyt**2).sum(axis=0)
     slope = (at.Ixx**2 + 2 * at.Ixy**2 + at.Iyy**2).sum(axis=0)

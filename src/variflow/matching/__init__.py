@@ -1,4 +1,4 @@
-"""Match points of two frames, however far they have moved, and make a dense flow of matches."""
+"""Match points of two frames, however far they have moved, and make a dense flow from matches."""
 
 from variflow.matching.dense import densify
 from variflow.matching.matches import Matches

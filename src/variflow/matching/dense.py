@@ -1,6 +1,6 @@
-"""From matches to a dense flow: affine motions fitted to the matches around each place.
+"""Make a dense flow from matches: fit an affine motion to the matches around each point.
 
-Ways across image edges are long.
+Distances are longer across image edges, so that matches beyond an edge count less.
 """
 
 from __future__ import annotations
@@ -18,26 +18,28 @@ from variflow.frames.checking import prepare
 from variflow.frames.pyramid import Level, pyramid
 from variflow.images.resampling import Planes
 from variflow.matching.matches import Matches, find_known_displacements
-from variflow.matching.search import COARSEST, Axis, fit_affine, odds
+from variflow.matching.search import COARSEST, Axis, compute_odds, fit_affine
 
-# Every so many columns and rows a point is matched, and a dense flow is made, if these are not more points than so.
+# Points to match, and points of a dense flow, are this many columns and rows apart. A dense flow has at most
+# `_MOST_POINTS` of them; larger frames have wider spacing.
 SPACING = 3
 
 _MOST_POINTS = 120_000
 
-# The weighted median of what the matches differ from the fit by: window, step, and standard deviations of the weights
-# by distance in points and by colour. A point without a match counts as this many with even odds, and stays at the fit.
+# The weighted median of the differences between matches and fit: its window and step, and the standard deviations of
+# the weights by distance (in points) and by colour. A point without a match has no difference, with the weight of this
+# many matches of even odds.
 _MEDIAN: dict[str, Any] = {"window": 15, "step": 2, "spatial": 5.0, "color": 5.0}
 
 _WITHOUT_MATCH = 1.0
 
 
 def densify(matches: Matches, frame0: Any) -> NDArray[np.float32]:
-    """Return the flow ``(H, W, 2)`` that matches suggest, smooth but for edges of the first frame.
+    """Return the flow ``(H, W, 2)`` that matches suggest, smooth except at edges of the first frame.
 
-    At each place an affine motion is fitted to the matches around it, which count the less the farther they are, the
-    more colours lie between and the less they agree with the rest. Where there are matches, the flow follows them
-    closer than the fit does.
+    At each point an affine motion is fitted to the matches around it. A match counts less the farther it is, the more
+    the colours between differ, and the less it agrees with the others. Where there are matches, the flow follows them
+    more closely than the fit.
 
     Raises
     ------
@@ -72,7 +74,7 @@ class DenseFlow(Brief):
     columns: Axis
 
     def at(self, shape: tuple[int, int]) -> tuple[Planes, Planes]:
-        """Return the flow of a level of that size, in its pixels."""
+        """Return the flow at a size, in pixels of that size."""
         height, width = shape
         u, v = _core.resample(self.flow, *self.rows.to_pixels(height), *self.columns.to_pixels(width))
         return u * np.float32(width / self.columns.size), v * np.float32(height / self.rows.size)
@@ -86,11 +88,11 @@ def make_dense_flow_from_matches(matches: Matches, levels: list[Level]) -> Dense
     on_grid = _place_on_grid(matches, rows, columns)
     if not on_grid[2].any():
         raise ValueError(f"there are {len(matches)} matches, none with confidence inside a frame of {shape}")
-    return dense_flow(on_grid, rows, columns, levels)
+    return make_dense_flow(on_grid, rows, columns, levels)
 
 
-def dense_flow(on_grid: Planes, rows: Axis, columns: Axis, levels: list[Level]) -> DenseFlow:
-    """Return the flow that matches on a grid suggest: u, v, weight, x and y of each."""
+def make_dense_flow(on_grid: Planes, rows: Axis, columns: Axis, levels: list[Level]) -> DenseFlow:
+    """Return the flow that matches on a grid suggest; `on_grid` holds u, v, weight, x and y of each."""
     like = next(level for level in reversed(levels) if level.shape[1] >= columns.size / columns.spacing)
     guide = _core.resample(like.guide, *rows.from_pixels(like.shape[0]), *columns.from_pixels(like.shape[1]))
     fitted = fit_affine(on_grid, guide, rounds=3, turns=3)
@@ -112,6 +114,6 @@ def _place_on_grid(matches: Matches, rows: Axis, columns: Axis) -> Planes:
     order = order[inside[order]]
     column = np.clip(np.rint(x[order]), 0, columns.count - 1).astype(np.int64)
     row = np.clip(np.rint(y[order]), 0, rows.count - 1).astype(np.int64)
-    cells = np.stack([*matches.flow[order].T, odds(matches.confidence[order]), x[order], y[order]])
-    placed[:, row, column] = cells  # of several for one point the last, the surest, stays
+    cells = np.stack([*matches.flow[order].T, compute_odds(matches.confidence[order]), x[order], y[order]])
+    placed[:, row, column] = cells  # if several fall on one point, the last stays, which is the surest
     return placed

@@ -12,7 +12,8 @@ from variflow.base.arrays import as_single
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
 
-# No displacement is so many times the larger side of the frames; and what .flo files have for an unknown one.
+# A displacement of more than this many times the larger side of the frames is unknown. The second number is the mark
+# for an unknown displacement in .flo files.
 _FARTHEST = 4
 
 _UNKNOWN = np.float32(1666666752)
@@ -22,7 +23,7 @@ _UNKNOWN = np.float32(1666666752)
 class Matches(Brief):
     """Points of the first frame and where they are in the second.
 
-    Those of `variflow.match` lie on a grid; your own, of any kind, may lie anywhere.
+    The points of `variflow.match` lie on a grid; those of other matchers may lie anywhere.
 
     Attributes
     ----------
@@ -36,7 +37,7 @@ class Matches(Brief):
     Raises
     ------
     TypeError, ValueError
-        If an array cannot be right, naming it.
+        If an array is wrong; the message names it.
 
     Examples
     --------
@@ -51,14 +52,14 @@ class Matches(Brief):
     confidence: NDArray[np.float32] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        points = _checked(self.points, "points")
+        points = _check(self.points, "points")
         if points.ndim != 2 or points.shape[1] != 2:
             raise ValueError(f"points has shape {points.shape}, wanted (N, 2): x and y of each")
-        flow = _checked(self.flow, "flow")
+        flow = _check(self.flow, "flow")
         if flow.shape != points.shape:
             raise ValueError(f"flow has shape {flow.shape}, wanted that of points, {points.shape}")
         confidence = np.ones(len(points)) if self.confidence is None else self.confidence
-        confidence = _checked(confidence, "confidence")
+        confidence = _check(confidence, "confidence")
         if confidence.shape != points.shape[:1]:
             raise ValueError(f"confidence has shape {confidence.shape}, wanted one number for each point")
         if confidence.size and not 0 <= confidence.min() <= confidence.max() <= 1:
@@ -71,12 +72,12 @@ class Matches(Brief):
 
 
 def find_known_displacements(flow: NDArray[np.float32], shape: tuple[int, int], name: str) -> NDArray[np.bool_]:
-    """Return which displacements (..., 2) are known: finite, and not so large that frames of a size cannot have them.
+    """Return which displacements (..., 2) are known: finite, and not too large for frames of a size.
 
-    A person is told of the others, but for what flow files have for unknown.
+    It warns of those that are too large, except for the mark that flow files use for unknown.
     """
     most = _FARTHEST * max(shape)
-    sizes = np.abs(flow).max(axis=-1)  # NaN where a component is
+    sizes = np.abs(flow).max(axis=-1)  # NaN if a component is NaN
     known: NDArray[np.bool_] = sizes <= most
     far = sizes[(sizes > most) & (sizes != _UNKNOWN) & np.isfinite(sizes)]
     if far.size:
@@ -87,7 +88,7 @@ def find_known_displacements(flow: NDArray[np.float32], shape: tuple[int, int], 
     return known
 
 
-def _checked(array: Any, name: str) -> NDArray[np.float32]:
+def _check(array: Any, name: str) -> NDArray[np.float32]:
     values = as_single(array, name).copy()
     if not np.isfinite(values).all():
         raise ValueError(f"{name} has values that are not finite")

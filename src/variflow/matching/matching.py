@@ -1,8 +1,8 @@
-"""Match two frames: find where the surroundings of points look alike, however far they have moved.
+"""Match two frames: find points whose surroundings look alike, however far they have moved.
 
-Descriptors of oriented gradients are compared from coarse to fine: all displacements at the coarsest level, and then
-what neighbours have grid and random steps about it. Both directions are searched; a match counts that returns to where
-it began, is distinct from what lies beside it, and agrees with its neighbours.
+Descriptors of oriented gradients are compared from coarse to fine. The coarsest level compares all displacements. Finer
+levels try the displacements of neighbours, and random steps around them. Both directions are searched. A match counts
+if it returns to where it began, is distinct from the pixels beside it, and agrees with its neighbours.
 """
 
 from __future__ import annotations
@@ -36,18 +36,19 @@ def match(
     frame0, frame1 : array
         As for `variflow.estimate`. Missing pixels match nothing.
     mask : (H, W) bool array or a pair of them, optional
-        True where a pixel is usable; one mask is for both frames, and a pair has one for each, or None.
+        True where a pixel is usable. One mask is for both frames; a pair has one for each frame, or None.
     intensity_range : (low, high), optional
-        Intensities that become 0 and 1, see `variflow.estimate`.
+        The intensities that become 0 and 1; see `variflow.estimate`.
     spacing : int
-        Every so many columns and rows a point is matched, at least 1; typically 2 to 8. Smaller finds smaller things,
-        and takes longer.
+        Distance between the points that are matched, in columns and rows; at least 1, typically 2 to 8. A smaller
+        spacing finds smaller things and takes longer.
 
     Returns
     -------
     Matches
-        Those that return to where they began when the second frame is matched with the first, typically within half a
-        pixel of the truth. Frames of more than a million pixels are matched at a smaller size, and less precisely.
+        The matches that return to where they began when the second frame is matched with the first. They are typically
+        within half a pixel of the truth. Frames of more than a million pixels are matched at a smaller size, and less
+        precisely.
 
     References
     ----------
@@ -67,10 +68,10 @@ def match(
     spacing = check_whole("spacing", spacing, 1, 4096, "a whole number of pixels")
     levels = pyramid(prepare(frame0, frame1, mask, None, intensity_range), factor=0.5, coarsest=COARSEST)
     *_, grid = search(levels, spacing)
-    return _matches(grid, levels[0].shape)
+    return _collect_matches(grid, levels[0].shape)
 
 
-def _matches(grid: GridMatches, shape: tuple[int, int]) -> Matches:
+def _collect_matches(grid: GridMatches, shape: tuple[int, int]) -> Matches:
     """Return the matches of the first frame, in pixels of its full size."""
     known = grid.confidence[0] > 0
     rows, columns = np.nonzero(known)

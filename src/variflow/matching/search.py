@@ -1,4 +1,4 @@
-"""Search matches coarse to fine: of points of a grid, in both directions, with gaps filled on the way."""
+"""Search for matches of the points of a grid, from coarse to fine, in both directions, and fill gaps on the way."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from variflow.images.resampling import Planes, box_sums, smooth
 
 # Frames with more pixels are matched at a smaller size: a descriptor takes 64 bytes a pixel.
 _MOST_PIXELS = 1_000_000
-# Shorter side of the coarsest level that is searched, in pixels, and how far all displacements are compared there.
+# Shorter side of the coarsest level that is searched, in pixels. There, all displacements up to `_REACH` are compared.
 COARSEST = 20
 _REACH = 16
-# Standard deviation in pixels of a Gaussian before descriptors are taken, and the gradient below which they fade.
+# Standard deviation in pixels of the Gaussian that smooths a frame before its descriptors are computed, and the
+# gradient below which descriptors fade.
 _SMOOTHING = 0.8
 _NOISE = 2 / 255
-# In the unit of the descriptors' differences, typically 100 to 2000: how much zero is favoured at the coarsest level,
-# and what each pixel costs by which a match differs from one of its eight neighbours.
+# In the unit of the descriptors' differences, which are typically 100 to 2000: how much zero is favoured at the
+# coarsest level, and the cost of each pixel by which a match differs from one of its eight neighbours.
 _FAVOUR = 60.0
 _SMOOTHNESS = 4.0
 _SWEEPS = 3
 
-# The fit of affine motions: reach in points of the grid, how much longer a way is for each unit of colour in CIE Lab,
-# deviation in pixels from which matches count less, and the variance of their position, in points, below which slopes
-# are not trusted.
+# The fit of affine motions: its reach in points of the grid; how much each unit of colour in CIE Lab adds to a
+# distance; the deviation in pixels from which matches count less; and the variance of their positions, in points, below
+# which slopes are not trusted.
 _FIT: dict[str, float] = {"reach": 10.0, "contrast": 1.5, "tolerance": 2.0, "ridge": 0.01}
-# The window, in points, that tells how a match moves against what surrounds it.
+# The motion of a match is compared with the mean over a window of this many points.
 _WINDOW = 9
 
 
@@ -47,30 +48,30 @@ class Axis:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of points."""
         return (self.size - 1) // self.spacing + 1
 
     @property
     def first(self) -> int:
-        """Where the first is."""
+        """The position of the first point, in pixels."""
         return (self.size - 1 - (self.count - 1) * self.spacing) // 2
 
     @property
     def positions(self) -> NDArray[np.int64]:
-        """Where each is."""
+        """The position of each point, in pixels."""
         return self.first + self.spacing * np.arange(self.count)
 
     def to_pixels(self, size: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Return what interpolates linearly from the points to the pixels of a level of that size."""
+        """Return indices and weights that interpolate from the points to the pixels of a level of a size."""
         position = ((np.arange(size) + 0.5) * (self.size / size) - 0.5 - self.first) / self.spacing
-        return _linear(position, self.count)
+        return _interpolate(position, self.count)
 
     def from_pixels(self, size: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Return what interpolates linearly from the pixels of a level of that size to the points."""
-        return _linear(np.clip((self.positions + 0.5) * (size / self.size) - 0.5, 0, size - 1), size)
+        """Return indices and weights that interpolate from the pixels of a level of a size to the points."""
+        return _interpolate(np.clip((self.positions + 0.5) * (size / self.size) - 0.5, 0, size - 1), size)
 
 
-def _linear(position: NDArray[Any], count: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def _interpolate(position: NDArray[Any], count: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     first = np.clip(np.floor(position), 0, max(count - 2, 0))
     part = position - first if count > 1 else np.zeros_like(position)
     return first.astype(np.int32), np.stack([1 - part, part], axis=1).astype(np.float32)
@@ -78,7 +79,7 @@ def _linear(position: NDArray[Any], count: int) -> tuple[NDArray[np.int32], NDAr
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GridMatches(Brief):
-    """What the search has found at a level.
+    """The matches that the search found at a level.
 
     Attributes
     ----------
@@ -90,7 +91,7 @@ class GridMatches(Brief):
         At each point of the first frame's grid, and of the second's: u, v in pixels of the level, and ambiguity from 0
         to 1; NaN where nothing was found.
     confidence : (1, rows, columns) float32
-        Of the matches of the first frame, the probability that they are right, 0 where there is none.
+        The probability that a match of the first frame is right; 0 where there is none.
     """
 
     shape: tuple[int, int]
@@ -105,10 +106,10 @@ class GridMatches(Brief):
         return Axis(height, self.spacing), Axis(width, self.spacing)
 
     def roughness(self) -> float:
-        """Return how far things move against what surrounds them, relative to its size.
+        """Return how far things move against their surroundings, relative to the size of these.
 
-        That is, the 95th percentile of the differences between matches and the mean over a window about them, in widths
-        of the window.
+        That is the 95th percentile of the differences between matches and their mean over a window, in widths of the
+        window.
         """
         known = self.confidence > 0.5
         u, v, count = np.where(known, np.concatenate([self.found[0][:2], np.ones_like(known)]), np.float32(0))
@@ -118,7 +119,7 @@ class GridMatches(Brief):
 
 
 def search(levels: list[Level], spacing: int) -> Iterator[GridMatches]:
-    """Match coarse to fine; at half the finest size a second time, with the gaps filled."""
+    """Match from coarse to fine; the level next to the finest is searched again after its gaps are filled."""
     finest_first = _choose_levels(levels)
     order = [*reversed(finest_first[1:] or finest_first), *reversed(finest_first[:2])]
     begun: tuple[Planes | None, Planes | None] = (None, None)
@@ -132,7 +133,7 @@ def search(levels: list[Level], spacing: int) -> Iterator[GridMatches]:
         yield GridMatches(shape, spacing, found, sure)
         if finer is not None:
             sure_back = _core.match_confidence(found[1], found[0], spacing)
-            filled = _fill(found[0], sure, first.guide), _fill(found[1], sure_back, second.guide)
+            filled = _fill_gaps(found[0], sure, first.guide), _fill_gaps(found[1], sure_back, second.guide)
             begun = _lift(filled[0], shape, finer.shape, spacing), _lift(filled[1], shape, finer.shape, spacing)
 
 
@@ -170,7 +171,7 @@ def _search_one_way(first: _Side, second: _Side, begun: Planes | None, spacing: 
 
 
 def _choose_levels(levels: list[Level]) -> list[Level]:
-    """Return levels each about half the size of the one before, from the finest that is not too large."""
+    """Return levels, each about half the size of the one before, beginning with the finest that is not too large."""
     usable = [level for level in levels if min(level.shape) >= COARSEST]
     finer = [level for level in usable if level.shape[0] * level.shape[1] > _MOST_PIXELS]
     usable = usable[len(finer) :]
@@ -182,7 +183,7 @@ def _choose_levels(levels: list[Level]) -> list[Level]:
 
 
 def _lift(found: Planes, shape: tuple[int, int], finer: tuple[int, int], spacing: int) -> Planes:
-    """Bring what was found at one level to the grid of a finer one."""
+    """Bring the matches of one level to the grid of a finer one."""
     if finer == shape:
         return found
     nearest = []
@@ -194,14 +195,14 @@ def _lift(found: Planes, shape: tuple[int, int], finer: tuple[int, int], spacing
     return found.take(nearest[0], axis=1).take(nearest[1], axis=2) * scale[:, None, None]
 
 
-def odds(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how much matches count: their odds, for sure ones about 50."""
+def compute_odds(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the weights of matches: the odds that they are right, about 50 for a certain one."""
     odds: NDArray[np.float32] = confidence / (np.float32(1.02) - confidence)
     return odds
 
 
-def _fill(found: Planes, confidence: Planes, guide: Planes) -> Planes:
-    """Replace what is no match by what the matches around it suggest."""
+def _fill_gaps(found: Planes, confidence: Planes, guide: Planes) -> Planes:
+    """Fill the points without a match with the motion of the matches around them."""
     if not confidence.any():
         return np.ascontiguousarray(found[:2])
     fitted = fit_affine(place_on_grid(found, confidence), guide, rounds=2, turns=2)
@@ -209,12 +210,12 @@ def _fill(found: Planes, confidence: Planes, guide: Planes) -> Planes:
 
 
 def place_on_grid(found: Planes, confidence: Planes) -> Planes:
-    """Return u, v, weight, x and y, in points of the grid, of the matches at each point; weight 0 for none."""
+    """Return u, v, weight, x and y (in points) of the match at each point of the grid; weight 0 for none."""
     y, x = np.indices(confidence.shape[1:], np.float32)
     u, v = np.where(confidence > 0, found[:2], np.float32(0))
-    return np.stack([u, v, odds(confidence[0]), x, y])
+    return np.stack([u, v, compute_odds(confidence[0]), x, y])
 
 
 def fit_affine(placed: Planes, guide: Planes, *, rounds: int, turns: int) -> Planes:
-    """Return u and v of affine motions fitted around each point to matches u, v, weight, x and y, and what remains."""
+    """Return u and v of affine motions fitted to the matches around each point, and the matches minus the fit."""
     return np.asarray(_core.fill_affine(placed, guide, **_FIT, rounds=rounds, turns=turns))

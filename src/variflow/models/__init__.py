@@ -1,4 +1,4 @@
-"""Models by name: an energy, a solver and a schedule each, a few lines long.
+"""Models by name. Each is an energy, a solver and a schedule, in a few lines.
 
 The constants of an energy live in its terms; ``models.horn_schunck(smoothness=...)`` returns a `Model`, and
 ``dataclasses.replace(model, warps=10)`` changes its schedule.
@@ -89,14 +89,14 @@ def builder(name: str) -> Callable[[], Model]:
 
 
 def get(model: str | Model | Energy) -> Model:
-    """Return the model of a name; a model as it is; or an energy with L-BFGS, 100 steps a warp, pyramid factor 0.5.
+    """Return a model by its name, a model as it is, or an energy as a model with L-BFGS and the default schedule.
 
     Raises
     ------
     ValueError
         If no model has the name.
     TypeError
-        If it is none of these.
+        If it is neither a name, nor a model, nor an energy.
 
     Examples
     --------

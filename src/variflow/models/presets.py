@@ -1,7 +1,7 @@
-"""The presets: what to choose by time in place of by name.
+"""The presets: models to choose by the time they take.
 
-All are one model, brightness and gradient constancy with smoothness that image edges relax, on schedules from a few
-milliseconds to the most accurate. The page "Models" of the documentation says what each is for.
+All are one model on different schedules, from a few milliseconds to the most accurate: brightness and gradient
+constancy, with smoothness that image edges relax. The page "Models" of the documentation says what each is for.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def balanced() -> Model:
 
 
 def accurate() -> Model:
-    """Return the preset for the most accurate flow: more warps on a finer pyramid, without what is occluded.
+    """Return the preset for the most accurate flow: more warps, a finer pyramid, and no data where points are occluded.
 
     Examples
     --------
@@ -110,8 +110,8 @@ def accurate() -> Model:
 def smooth() -> Model:
     """Return the preset for fluids and deformation: smooth motion, without bias between whole pixels.
 
-    There are no motion edges to keep: the smoothness is nearly quadratic, nothing is filtered, and image edges, which
-    are those of particles and texture, do not relax it.
+    There are no motion edges to keep. So the smoothness is nearly quadratic and nothing is filtered. Image edges do not
+    relax it, because they belong to particles and texture.
 
     Examples
     --------

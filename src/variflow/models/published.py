@@ -23,7 +23,7 @@ from variflow.solve.lucas_kanade import LucasKanade
 from variflow.solve.primal_dual import PrimalDual
 from variflow.solve.relaxation import Relaxation
 
-# One grey level of 256: below it, a gradient is as likely noise.
+# One grey level of 256; a gradient below it may well be noise.
 GREY_LEVEL = 1 / 255
 
 
@@ -33,15 +33,15 @@ def horn_schunck(*, smoothness: float = 0.07, normalisation: float | None = 20 /
     ``E = sum (Ix du + Iy dv + It)^2 / (Ix^2 + Iy^2 + zeta^2) + smoothness * sum (|grad u|^2 + |grad v|^2)``
 
     It blurs motion edges, and suits smooth motion of things that keep their brightness. It is the steadiest of the
-    models: what changes in one place of the frames hardly changes the flow in another.
+    models: a change in one place of the frames hardly changes the flow elsewhere.
 
     Parameters
     ----------
     smoothness : float
         Weight of the smoothness; typically 0.02 to 0.3, without normalisation 0.0002 to 0.01. Larger is smoother.
     normalisation : float, optional
-        See `variflow.energy.DataTerm`: strong edges in the frames do not count more than this many grey levels. With
-        None residuals are intensities, where the frames' range is [0, 1].
+        See `variflow.energy.DataTerm`: edges much stronger than this, in frames with range [0, 1], do not count more.
+        With None, residuals are differences of intensity.
 
     Notes
     -----
@@ -84,15 +84,15 @@ def brox(*, smoothness: float = 0.75, gradient: float = 2.0, brightness: float =
     smoothness : float
         Weight of the smoothness; typically 0.3 to 2. Larger is smoother.
     gradient, brightness : float
-        Weights of the two constancies; typically 0 to 5. More of the gradient forgives changes of light, more of the
-        brightness helps where there is little texture.
+        Weights of the two constancies; typically 0 to 5. A larger `gradient` forgives changes of light; a larger
+        `brightness` helps where there is little texture.
 
     Notes
     -----
-    The published energy penalises both constancies jointly, does not normalise them, and penalises the gradients of
-    the flow at each pixel; here each constancy has its own penalty (Bruhn and Weickert, ICCV 2005), residuals are in
-    pixels (Zimmer, Bruhn and Weickert, IJCV 2011), and smoothness is per edge. One fixed point of the penalties'
-    weights is taken per warp, in place of several, and the flow is median filtered after each level.
+    The published energy penalises both constancies jointly, does not normalise them, and penalises the gradients of the
+    flow at each pixel. Here each constancy has its own penalty (Bruhn and Weickert, ICCV 2005), residuals are in pixels
+    (Zimmer, Bruhn and Weickert, IJCV 2011), and smoothness is per edge. The weights of the penalties are updated once a
+    warp, where the published method repeats that, and the flow is median filtered after each level.
 
     References
     ----------
@@ -122,8 +122,8 @@ def brox(*, smoothness: float = 0.75, gradient: float = 2.0, brightness: float =
 def classic_nl(*, smoothness: float = 0.8, gradient: float = 2.0, brightness: float = 0.6) -> Model:
     """Return a model after Classic+NL (Sun et al., 2010): robust, with motion edges moved to image edges.
 
-    The data term of `brox`, smoothness that image edges relax, and a weighted median of a large window near motion
-    edges: the sharpest and most accurate of the models of the literature.
+    It has the data term of `brox`, smoothness that image edges relax, and a weighted median over a large window near
+    motion edges. It is the sharpest and most accurate of the models of the literature.
 
     Parameters
     ----------
@@ -134,8 +134,8 @@ def classic_nl(*, smoothness: float = 0.8, gradient: float = 2.0, brightness: fl
 
     Notes
     -----
-    The published energy has brightness constancy alone, of frames whose texture has been separated, a generalised
-    Charbonnier penalty, and graduated non-convexity, and filters after every warp. Gradient constancy, normalised
+    The published method has brightness constancy alone, of frames whose texture has been separated, a generalised
+    Charbonnier penalty and graduated non-convexity, and it filters after every warp. Gradient constancy, normalised
     residuals and one filter a level gave a smaller error in less time.
 
     References
@@ -167,7 +167,7 @@ def classic_nl(*, smoothness: float = 0.8, gradient: float = 2.0, brightness: fl
 def lucas_kanade(*, window: float = 4.0, gradient: float = 1.0, brightness: float = 0.3) -> Model:
     """Return the model of Lucas and Kanade, 1981: a fit of the data in a window around each pixel.
 
-    There is no smoothness term: it is simple, local and steady, and blurs motion edges by the window.
+    There is no smoothness term. The model is simple, local and steady, and the window blurs motion edges.
 
     Parameters
     ----------
@@ -178,8 +178,8 @@ def lucas_kanade(*, window: float = 4.0, gradient: float = 1.0, brightness: floa
 
     Notes
     -----
-    The published method fits brightness alone, in a box, without a pyramid (Bouguet, 2001, added it). Here the data are
-    those of `brox` with less robust penalties, and the flow is median filtered after each level.
+    The published method fits brightness alone, in a box, without a pyramid (which Bouguet added in 2001). Here the data
+    terms are those of `brox` with less robust penalties, and the flow is median filtered after each level.
 
     References
     ----------
@@ -208,7 +208,7 @@ def lucas_kanade(*, window: float = 4.0, gradient: float = 1.0, brightness: floa
 def tv_l1(*, data: float = 1.4, normalisation: float | None = 4 * GREY_LEVEL) -> Model:
     """Return the TV-L1 model (Zach et al., 2007): brightness constancy in the L1 norm, total variation.
 
-    Motion is in pieces of nearly constant displacement, and gross errors of the data count little.
+    The flow consists of pieces of nearly constant displacement, and gross errors of the data count little.
 
     Parameters
     ----------
@@ -220,9 +220,9 @@ def tv_l1(*, data: float = 1.4, normalisation: float | None = 4 * GREY_LEVEL) ->
 
     Notes
     -----
-    Published with residuals in intensity, which here are in pixels: ``tv_l1(data=20.0, normalisation=None)`` leaves
-    them as they are. Published with the total variation of each component alone, here of both jointly, and solved by
-    alternating between data and smoothness, here without splitting them.
+    The published residuals are in intensity, and here they are in pixels; ``tv_l1(data=20.0, normalisation=None)`` has
+    them in intensity. The published total variation is that of each component alone, and here it is that of both
+    jointly. The published method alternates between data and smoothness; here they are solved together.
 
     References
     ----------
@@ -260,14 +260,14 @@ def huber_l1(
     gradient : float
         Weight of the gradient constancy beside the brightness constancy; typically 1 to 5.
     threshold : float
-        Gradients of the flow below this are penalised quadratically, in pixels per pixel; typically 0.005 to 0.1.
-        Larger has smoother slopes and less sharp motion edges.
+        Gradients of the flow below this are penalised quadratically, in pixels per pixel; typically 0.005 to 0.1. A
+        larger threshold gives smoother slopes and less sharp motion edges.
     contrast : float, optional
-        Of image edges that relax the smoothness (see `variflow.energy.ImageEdges`); None for none.
+        Contrast of image edges that relax the smoothness (see `variflow.energy.ImageEdges`); None for no such edges.
 
     Notes
     -----
-    Published with brightness constancy alone (``gradient=0``), in intensity, and with image edges that relax only the
+    The published model has brightness constancy alone (``gradient=0``), in intensity. Its image edges relax only the
     derivative across them; here they relax differences along x and along y.
 
     References
@@ -284,7 +284,7 @@ def huber_l1(
     check_constant("data of huber_l1", data, above=0)
     check_constant("gradient of huber_l1", gradient, least=0)
     check_constant("threshold of huber_l1", threshold, above=0)
-    edges = _edges("huber_l1", contrast)
+    edges = _make_edges("huber_l1", contrast)
     return Model(
         data * constancy(1.0, gradient, L1()) + Smoothness(Huber(threshold), per="pixel", edges=edges),
         solver=PrimalDual(iterations=20),
@@ -298,8 +298,8 @@ def huber_l1(
 def tgv_l1(*, data: float = 0.35, gradient: float = 2.0, second: float = 4.0, contrast: float | None = 2.5) -> Model:
     """Return the TGV-L1 model (after Bredies et al., 2010, and Ranftl et al., 2012): motion in affine pieces.
 
-    Brightness and gradient constancy in the L1 norm, and total generalised variation of second order, which leaves
-    alone what TV-L1 flattens: planes that recede, and things that turn or grow.
+    Brightness and gradient constancy in the L1 norm, and total generalised variation of second order. That does not
+    flatten, as TV-L1 does, planes that recede and things that turn or grow.
 
     Parameters
     ----------
@@ -308,16 +308,17 @@ def tgv_l1(*, data: float = 0.35, gradient: float = 2.0, second: float = 4.0, co
     gradient : float
         Weight of the gradient constancy beside the brightness constancy; typically 1 to 5.
     second : float
-        What a change of slope costs beside a jump, in pixels; typically 1 to 10. Larger bends less.
+        What a change of slope costs, relative to a jump, in pixels; typically 1 to 10. A larger value bends the flow
+        less.
     contrast : float, optional
-        Of image edges where the flow may jump (see `variflow.energy.ImageEdges`); None for none.
+        Contrast of image edges where the flow may jump (see `variflow.energy.ImageEdges`); None for no such edges.
 
     Notes
     -----
     Bredies, Kunisch and Pock published the regulariser without image edges (``contrast=None``). Ranftl et al. steer it
-    by a tensor, which relaxes only the derivative across an edge, and compare the census; here edges relax differences
-    along x and along y, and residuals are normalised. Few iterations are taken at each warp: they end well before the
-    minimum, and more of them cost more than they gain.
+    by a tensor, which relaxes only the derivative across an edge, and compare the census. Here edges relax differences
+    along x and along y, and residuals are normalised. Each warp takes few iterations, which end well before the
+    minimum; more of them cost more time than they are worth.
 
     References
     ----------
@@ -335,7 +336,7 @@ def tgv_l1(*, data: float = 0.35, gradient: float = 2.0, second: float = 4.0, co
     check_constant("data of tgv_l1", data, above=0)
     check_constant("gradient of tgv_l1", gradient, least=0)
     check_constant("second of tgv_l1", second, above=0)
-    smooth = TotalGeneralisedVariation(second=second, edges=_edges("tgv_l1", contrast))
+    smooth = TotalGeneralisedVariation(second=second, edges=_make_edges("tgv_l1", contrast))
     return Model(
         data * constancy(1.0, gradient, L1()) + smooth,
         solver=PrimalDual(iterations=10),
@@ -351,7 +352,7 @@ def _check_normalisation(model: str, normalisation: float | None) -> None:
         check_constant(f"normalisation of {model}", normalisation, above=0)
 
 
-def _edges(model: str, contrast: float | None) -> ImageEdges | None:
+def _make_edges(model: str, contrast: float | None) -> ImageEdges | None:
     if contrast is None:
         return None
     check_constant(f"contrast of {model}", contrast, above=0)

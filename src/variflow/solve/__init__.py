@@ -1,7 +1,7 @@
-"""Minimise an energy at one linearisation for an increment of the flow.
+"""Minimise an energy around one linearisation, for an increment of the flow.
 
-A native solver takes the energy apart; any other is one for the general minimiser, which differentiates it, and which
-stands in where an energy of the right kind cannot be taken apart.
+A native solver takes the energy apart. Any other solver is one for the general minimiser, which differentiates the
+energy. The general minimiser also replaces a native solver that cannot take an energy apart.
 
 The solvers are `relaxation.Relaxation`, `primal_dual.PrimalDual`, `lucas_kanade.LucasKanade` and, in JAX,
 `conjugate_gradient.ConjugateGradient`; their modules are imported when they are first used.
@@ -35,10 +35,10 @@ def __dir__() -> list[str]:
 
 
 def choose_solver(energy: Energy, solver: Any, at: LevelLinearisation) -> tuple[Any, str]:
-    """Return what minimises the energy, and why that is not the solver wanted; no reason if it is.
+    """Return the solver that minimises the energy, and why, if it is not the one wanted.
 
-    A native solver gives way to L-BFGS where residuals cannot be linearised pixel by pixel, and where a term or penalty
-    of a person's own overrides what the core would do in its place.
+    L-BFGS replaces a native solver if residuals cannot be linearised pixel by pixel, or if a user's own term or penalty
+    overrides what the core would compute.
 
     Raises
     ------
@@ -73,16 +73,16 @@ def _choose_solver(energy: Energy, solver: Any, at: LevelLinearisation) -> tuple
 def minimise(energy: Energy, solver: Any, steps: int, at: LevelLinearisation, state: Any = None) -> Minimum:
     """Minimise ``energy(d, at)`` over the increment d, from zero; `state` is that of the level's previous warp."""
     if isinstance(solver, NativeSolver):
-        return _finite(solver.minimise(energy, at, state), solver)
+        return _check_flow(solver.minimise(energy, at, state), solver)
     from variflow.solve import general
 
     return general.minimise(energy, solver, steps, at)
 
 
-def _finite(minimum: Minimum, solver: NativeSolver) -> Minimum:
-    """Return what a solver found; that nothing was, if it is not finite."""
+def _check_flow(minimum: Minimum, solver: NativeSolver) -> Minimum:
+    """Return what a solver found, or a failure if the flow is not finite."""
     with np.errstate(invalid="ignore", over="ignore"):
-        total = sum(float(plane.sum()) for plane in minimum.flow)  # the fastest look at all of them
+        total = sum(float(plane.sum()) for plane in minimum.flow)  # the fastest test of all pixels
     if math.isfinite(total):
         return minimum
     failure = f"stopped because {type(solver).__name__} returned a flow that is not finite, which was dropped"

@@ -1,4 +1,4 @@
-"""A minimiser for energies that are quadratic in the increment, or nearly so."""
+"""Minimise energies that are quadratic in the increment, or nearly so."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class _State(eqx.Module):
 
 
 class ConjugateGradient(optimistix.AbstractMinimiser[Any, Any, _State]):
-    """Nonlinear conjugate gradients whose step along a direction is Newton's.
+    """Nonlinear conjugate gradients with Newton's step along each direction.
 
     With the gradient ``g`` and the Hessian ``H`` at ``y``, the direction ``p = -g + beta p`` (Polak-Ribiere, beta at
-    least 0) and the step ``-(g . p) / |p . H p| p``. On a quadratic energy that is the method of conjugate gradients,
+    least 0) and the step ``-(g . p) / |p . H p| p``. On a quadratic energy this is the method of conjugate gradients,
     the fastest that needs only gradients. There is no line search, so nothing is decided by comparing energies, whose
-    last digits are lost in a sum over a million pixels: the result depends smoothly on the frames. On energies that
-    are far from quadratic an energy may rise; prefer L-BFGS there.
+    last digits are lost in a sum over a million pixels. So the result depends smoothly on the frames. If an energy is
+    far from quadratic, it may rise; L-BFGS is better there.
 
-    Each step costs about twice a gradient. The energy is not looked at to stop: it runs for the number of steps given.
+    Each step takes about as long as two gradients. The method does not stop early: it takes the number of steps given.
 
     References
     ----------
@@ -56,13 +56,13 @@ class ConjugateGradient(optimistix.AbstractMinimiser[Any, Any, _State]):
         return _State(gradient=zero, direction=zero)
 
     def step(self, fn: Any, y: Any, args: Any, options: Any, state: _State, tags: Any) -> tuple[Any, _State, Any]:
-        """Take one step; the auxiliary output is that at `y`, before the step."""
+        """Take one step; the auxiliary output is the one at `y`, before the step."""
         differentiate = jax.grad(lambda y: fn(y, args), has_aux=True)
         gradient, hessian_times, aux = jax.linearize(differentiate, y, has_aux=True)
         change = jax.tree.map(jnp.subtract, gradient, state.gradient)
-        beta = jnp.maximum(_ratio(_dot(gradient, change), _dot(state.gradient, state.gradient)), 0)
+        beta = jnp.maximum(_divide(_dot(gradient, change), _dot(state.gradient, state.gradient)), 0)
         direction = jax.tree.map(lambda p, g: beta * p - g, state.direction, gradient)
-        length = _ratio(-_dot(gradient, direction), jnp.abs(_dot(direction, hessian_times(direction))))
+        length = _divide(-_dot(gradient, direction), jnp.abs(_dot(direction, hessian_times(direction))))
         y = jax.tree.map(lambda y, p: y + length * p, y, direction)
         return y, _State(gradient=gradient, direction=direction), aux
 
@@ -79,7 +79,7 @@ def _dot(a: Any, b: Any) -> Any:
     return sum((p * q).sum() for p, q in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
-def _ratio(numerator: Any, denominator: Any) -> Any:
-    """Divide; nothing by nothing is nothing: the gradient vanishes, and so does the step."""
+def _divide(numerator: Any, denominator: Any) -> Any:
+    """Divide; a denominator of 0 gives 0, so that the step vanishes where the gradient does."""
     nothing = denominator == 0
     return jnp.where(nothing, 0, numerator / jnp.where(nothing, 1, denominator))

@@ -1,9 +1,9 @@
-"""The general minimiser: any energy that JAX can differentiate, by any minimiser of optimistix.
+"""Minimise any energy that JAX can differentiate, by any minimiser of optimistix.
 
-All steps of one warp are one compiled program: a scan over the solver's own step, which also yields the energy of
-every step. The program is compiled once for each combination of energy, solver, number of steps and frame size (see
-`variflow.energy.autodiff.programs`). Numbers inside an energy (the weights and constants of terms) and inside ``at``
-are its inputs.
+All steps of one warp are one compiled program: a scan over the solver's own step, which also yields the energy of every
+step. The program is compiled once for each combination of energy, solver, number of steps and frame size (see
+`variflow.energy.autodiff.programs`). Its inputs are the numbers inside an energy (weights and constants of terms) and
+inside ``at``.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from variflow.energy.autodiff.programs import run, settings
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.term import Energy
 from variflow.linearisation.linearisation import Linearisation
-from variflow.solve.checking import ASK, NO_MINIMUM, fault_at_start, fault_of, not_finite
+from variflow.solve.checking import ASK, NO_MINIMUM, explain_not_finite, find_fault, find_fault_at_start
 from variflow.solve.minimum import Minimum
 
-# A solver whose state is larger than this many flows stores a matrix, not a few vectors...
+# A solver whose state is larger than this many flows stores a matrix, not only a few vectors.
 _LARGEST_STATE_IN_FLOWS = 200
-# ... which is no trouble while it is smaller than this, in bytes.
+# A state smaller than this many bytes is no trouble.
 _SMALL_STATE = 2**30
 
 _WANTED = (
@@ -40,17 +40,17 @@ _FOR_OTHER_PROBLEMS = (
     optimistix.AbstractRootFinder,
     optimistix.AbstractFixedPointSolver,
 )
-# An energy that ends higher than it began by this part has risen, and not only by steps around a minimum. A solver that
-# came to rest raised it by less than the second part, and lowered it by less than the third in the last half of its
-# steps, if it took them all.
+# An energy has risen if it ends higher than it began by the share `_RISE`; less may come from steps around a minimum. A
+# solver came to rest if it raised the energy by at most `_ROUNDING` and, if it took all its steps, lowered it by at
+# most `_FALL` in the last half of them.
 _RISE, _ROUNDING, _FALL = 1e-2, 1e-4, 1e-3
 
 
 def as_minimiser(solver: Any) -> Any:
-    """Return an optimistix minimiser.
+    """Return a solver as a minimiser of optimistix.
 
-    That is the solver itself; an optax optimiser run for a fixed number of steps; or for None L-BFGS (Liu and
-    Nocedal, 1989), which scales to images and has no rate to choose.
+    It is the solver itself, or an optimiser of optax that runs for a fixed number of steps. None becomes L-BFGS (Liu
+    and Nocedal, 1989), which scales to images and has no learning rate to choose.
     """
     if solver is None:
         return optimistix.LBFGS(rtol=1e-5, atol=1e-5)
@@ -59,7 +59,7 @@ def as_minimiser(solver: Any) -> Any:
     if isinstance(solver, optimistix.AbstractMinimiser):
         return solver
     if isinstance(solver, optax.GradientTransformation):
-        # Optimistix looks into the closures of functions, and fails where one is empty, as in optax' schedules.
+        # Optimistix looks into the closures of functions, and fails at an empty one, as in the schedules of optax.
         whole = optax.GradientTransformationExtraArgs(partial(solver.init), partial(solver.update))
         return optimistix.OptaxMinimiser(whole, rtol=0.0, atol=0.0)
     kind = type(solver).__name__
@@ -78,7 +78,7 @@ def as_minimiser(solver: Any) -> Any:
 
 @settings()
 def check(energy: Energy, solver: Any, at: Linearisation) -> None:
-    """Check before any work that the energy returns one float and that the solver's state fits in memory.
+    """Check, before any work, that the energy returns one float and that the solver's state fits in memory.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def check(energy: Energy, solver: Any, at: Linearisation) -> None:
     """
     at = at.plain()
     with explain_faults(energy, at.valid.shape):
-        out = eqx.filter_eval_shape(energy, _zero(at), at)
+        out = eqx.filter_eval_shape(energy, _make_zero(at), at)
     if not isinstance(out, jax.ShapeDtypeStruct | float):
         hint = "; does it lack a return?" if out is None else ""
         raise TypeError(f"energy returned a {type(out).__name__}, wanted one float: a sum over pixels{hint}")
@@ -97,7 +97,7 @@ def check(energy: Energy, solver: Any, at: Linearisation) -> None:
         raise TypeError(f"energy returned {out.dtype}, wanted one float: a sum over pixels")
     if isinstance(out, jax.ShapeDtypeStruct) and out.shape != ():
         raise ValueError(f"energy returned an array of shape {out.shape}, wanted one float: a sum over pixels")
-    state = eqx.filter_eval_shape(_start, energy, as_minimiser(solver), at)
+    state = eqx.filter_eval_shape(_make_first_state, energy, as_minimiser(solver), at)
     size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     flow = sum(plane.nbytes for plane in at.flow)
     if size > max(_SMALL_STATE, _LARGEST_STATE_IN_FLOWS * flow):
@@ -114,21 +114,23 @@ def minimise(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Mini
     at = at.plain()
     minimiser = as_minimiser(solver)
     with explain_faults(energy, at.valid.shape):
-        increment, *seen, energies, taken = run(_program, energy, minimiser, steps, at)
+        increment, *seen, energies, taken = run(_run_steps, energy, minimiser, steps, at)
     count = int(taken)
     u, v = (np.asarray(plane) for plane in increment)
     before, after = map(float, seen)
     energies = np.asarray(energies)
     if not np.isfinite(before):
         zero = np.zeros_like(u), np.zeros_like(v)
-        raise ValueError(not_finite(energy, zero, at, "the zero increment", before))
+        raise ValueError(explain_not_finite(energy, zero, at, "the zero increment", before))
     rose, finished = False, False
     if not (np.isfinite(after) and np.isfinite(u).all() and np.isfinite(v).all()):
-        fault = fault_at_start(energy, at)
+        fault = find_fault_at_start(energy, at)
         if not fault:
-            fault = NO_MINIMUM if after == -np.inf else f"the solver diverged (energy {after}): {_remedy(solver)}"
+            fault = (
+                NO_MINIMUM if after == -np.inf else f"the solver diverged (energy {after}): {_suggest_remedy(solver)}"
+            )
     else:
-        fault, finished = fault_of(energy, (u, v), at, before)
+        fault, finished = find_fault(energy, (u, v), at, before)
         rose = after - before > _RISE * abs(before)
         finished = finished and after - before <= _ROUNDING * abs(before)
         if count == steps:
@@ -140,13 +142,13 @@ def minimise(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Mini
         energies=lambda: (before, after),
         steps=energies[:count],
         exhausted=_may_stop(minimiser) and count == steps,
-        rose=_remedy(solver) if rose and not fault else "",
+        rose=_suggest_remedy(solver) if rose and not fault else "",
         finished=finished,
         failure=f"stopped because {fault}" if fault else "",
     )
 
 
-def _remedy(solver: Any) -> str:
+def _suggest_remedy(solver: Any) -> str:
     if isinstance(solver, optax.GradientTransformation | optimistix.OptaxMinimiser):
         return "lower the learning rate of the optimiser of optax, or take LBFGS, which has none"
     if isinstance(solver, optimistix.GradientDescent):
@@ -154,10 +156,10 @@ def _remedy(solver: Any) -> str:
     return f"{ASK} If it has one, take another solver than {type(as_minimiser(solver)).__name__}"
 
 
-def _program(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Any:
+def _run_steps(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Any:
     at = at.evaluated()  # once a warp, not once a step
-    before = _call(energy, _zero(at), at)
-    function, y, state = _problem(energy, solver, at)
+    before = _evaluate(energy, _make_zero(at), at)
+    function, y, state = _set_up(energy, solver, at)
     dynamic, static = eqx.partition(state, eqx.is_array)
     tags: frozenset[object] = frozenset()
 
@@ -180,36 +182,37 @@ def _program(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Any:
 
         return jax.lax.cond(done, lambda: (carry, before), active)
 
-    # A solver without tolerances is not asked each step whether it is done: its norms would cost as much as its step.
+    # A solver without tolerances is not asked after each step whether it is done; its norms would take as long as its
+    # step.
     if _may_stop(solver):
         start = (y, dynamic, jnp.array(0), jnp.array(False))
         (y, _, taken, _), energies = jax.lax.scan(step_unless_done, start, length=steps)
     else:
         (y, _, taken), energies = jax.lax.scan(step, (y, dynamic, jnp.array(0)), length=steps)
-    return y, before, _call(energy, y, at), energies, taken
+    return y, before, _evaluate(energy, y, at), energies, taken
 
 
-def _problem(energy: Energy, solver: Any, at: Linearisation) -> Any:
+def _set_up(energy: Energy, solver: Any, at: Linearisation) -> Any:
     """Return the function as optimistix wants it, the start, and the solver's first state."""
 
     def function(y: Any, args: Any) -> Any:
-        value = _call(energy, y, at)
-        return value, value  # also as the auxiliary output: that is how every solver hands the energy out
+        value = _evaluate(energy, y, at)
+        return value, value  # also as the auxiliary output, through which every solver returns the energy
 
-    y = _zero(at)
+    y = _make_zero(at)
     scalar = jax.eval_shape(lambda: jnp.zeros((), jnp.float32))
     return function, y, solver.init(function, y, None, {}, scalar, scalar, frozenset())
 
 
-def _start(energy: Energy, solver: Any, at: Linearisation) -> Any:
-    return eqx.filter(_problem(energy, solver, at)[2], eqx.is_array)
+def _make_first_state(energy: Energy, solver: Any, at: Linearisation) -> Any:
+    return eqx.filter(_set_up(energy, solver, at)[2], eqx.is_array)
 
 
-def _call(energy: Energy, d: Any, at: Linearisation) -> Any:
+def _evaluate(energy: Energy, d: Any, at: Linearisation) -> Any:
     return jnp.asarray(energy(d, at), jnp.float32)
 
 
-def _zero(at: Linearisation) -> Any:
+def _make_zero(at: Linearisation) -> Any:
     return jnp.zeros_like(at.flow[0]), jnp.zeros_like(at.flow[1])
 
 

@@ -1,4 +1,4 @@
-"""What a solver finds at one warp, and what a native solver is."""
+"""The minimum that a solver finds at one warp, and the base class of native solvers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from variflow.energy.term import Energy
 from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
 
-# An increment that moves at most this part of the pixels by more than so many pixels moves hardly any.
+# An increment moves hardly any pixel if at most the share `_FEW` of them moves by more than `_STILL` pixels.
 _FEW, _STILL = 0.05, 0.1
 
 
@@ -30,10 +30,10 @@ class Minimum(Brief):
     start, flow : pair of (H, W) float32
         The flow so far, and the flow found.
     energies : callable
-        ``energies()`` returns the energy at both; where the solver does not need
-        them, only who asks pays for them.
+        ``energies()`` returns the energy at both. If the solver does not need them, they are computed only on this
+        call.
     steps : (number of steps taken,) float32
-        The energy that the solver saw at each step, where it looks.
+        The energy at each step, if the solver computes it.
     exhausted : bool
         Whether the solver has a tolerance and used all its steps without meeting it.
     rose : str
@@ -43,7 +43,7 @@ class Minimum(Brief):
     failure : str
         Why `flow` is unusable; empty if it is not.
     state : optional
-        What the solver can go on from at the next warp of the same level.
+        What the solver takes over into the next warp of the same level.
     """
 
     start: tuple[Planes, Planes]
@@ -70,25 +70,25 @@ class Minimum(Brief):
         return bool(np.count_nonzero(du * du + dv * dv > _STILL**2) <= _FEW * du.size)
 
     def copied(self) -> Minimum:
-        """Return the same with arrays of its own, for whoever may write into them."""
+        """Return a copy with arrays of its own, into which a user may write."""
         start, flow = ((u.copy(), v.copy()) for u, v in (self.start, self.flow))
         return replace(self, start=start, flow=flow, steps=self.steps.copy(), state=None)
 
     def __getstate__(self) -> dict[str, Any]:
-        # What computes the energies holds the whole linearisation, and functions that cannot be pickled.
+        # The function that computes the energies holds the linearisation, and functions that cannot be pickled.
         return {**self.__dict__, "energies": partial(tuple, self.energies()), "state": None}
 
 
 class NativeSolver(ABC):
-    """Base of the solvers in the native core, which take an energy apart in place of differentiating it."""
+    """Base of the native solvers, which take an energy apart into terms that the core knows."""
 
     @abstractmethod
     def check(self, energy: Energy, at: LevelLinearisation) -> None:
-        """Raise TypeError or ValueError if the energy is not one that this solver can take apart.
+        """Raise TypeError or ValueError if this solver cannot take the energy apart.
 
-        It is NotTakenApart if the general minimiser may stand in.
+        It raises NotTakenApart, a ValueError, if the general minimiser may minimise the energy instead.
         """
 
     @abstractmethod
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
-        """Return the increment from the flow so far; `state` is that of the previous warp of this level, if any."""
+        """Return the minimum around the flow so far; `state` is that of the previous warp of this level, if any."""

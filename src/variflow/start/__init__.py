@@ -1,1 +1,1 @@
-"""Where an estimate starts from: what the model says, a flow or matches given, the pair before, or the way there."""
+"""Choose where an estimate starts: as the model says, from a flow, from matches, or from an estimate before."""

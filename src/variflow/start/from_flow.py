@@ -1,4 +1,4 @@
-"""Start from a flow that a person gives."""
+"""Start from a flow that the user gives."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FromFlow(Brief, Initialiser):
     flow: NDArray[np.float32]
 
     def start(self, problem: Problem) -> Start:
-        """Return the flow, resampled; raise ValueError if it has another size than the frames, or is all unknown."""
+        """Return the flow, resampled; raise ValueError if it has a wrong size or is all unknown."""
         finest, coarsest = problem.levels[0].shape, problem.levels[-1].shape
         if self.flow.shape != (*finest, 2):
             raise ValueError(f"init has shape {self.flow.shape}, wanted {(*finest, 2)}: a flow of the frames' size")

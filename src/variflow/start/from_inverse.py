@@ -1,4 +1,4 @@
-"""Start the way back from the inverse of the way there."""
+"""Start a backward estimate from the inverse of the forward flow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from variflow.images.resampling import resample_flow
 from variflow.problem import Problem
 from variflow.start.start import Initialiser, Start
 
-# The way back begins at the level nearest to this size.
+# A backward estimate begins at the level nearest to this size, relative to the frames.
 _BEGINS = 0.4
 
 
@@ -26,17 +26,17 @@ class FromInverse(Brief, Initialiser):
     Attributes
     ----------
     forward : (h, w, 2) float32
-        The flow from the first frame to the second, of any size and in its pixels.
+        The flow from the first frame to the second, of any size and in pixels of that size.
     """
 
     forward: NDArray[np.float32]
 
     def start(self, problem: Problem) -> Start:
-        """Return the inverse; where nothing arrives, it is like what is around."""
+        """Return the inverse of the forward flow, filled in where no forward flow arrives."""
         index = nearest(problem.levels, _BEGINS)
         height, width = problem.levels[index].shape
         u, v = np.moveaxis(self.forward, 2, 0)
-        # Smaller still: it is as good a start, in a quarter of the time.
+        # Half the size of that level is as good a start, in a quarter of the time.
         forward = np.stack(resample_flow((u, v), (-(-height // 2), -(-width // 2))), axis=2)
         inverse = flowops.splat(-forward, forward)
         if np.isnan(inverse).all():  # everything leaves the frame

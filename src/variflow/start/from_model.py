@@ -8,14 +8,15 @@ import numpy as np
 
 from variflow.base.brief import Brief
 from variflow.frames.pyramid import Level
-from variflow.matching.dense import SPACING, dense_flow
+from variflow.matching.dense import SPACING, make_dense_flow
 from variflow.matching.search import place_on_grid, search
 from variflow.problem import Problem
 from variflow.start.from_matches import start_from_dense_flow
 from variflow.start.start import Initialiser, Start
 
-# Motion is large if matches are so rough at small levels, and so much at a quarter of the size; and if this part of all
-# points match at all. Finer levels see smaller things, and are rougher by about this power of their size.
+# Motion is large if the matches are rougher than `_MAYBE_LARGE` at small levels, and than `_LARGE` at a quarter of the
+# size, and if at least the share `_ENOUGH` of all points match. Finer levels see smaller things; their matches are
+# rougher by about the power `_DETAIL` of the size.
 _MAYBE_LARGE, _LARGE, _ENOUGH = 0.03, 0.049, 0.2
 _DETAIL = 0.4
 
@@ -35,14 +36,14 @@ class FromModel(Brief, Initialiser):
 def _start_from_matches(levels: list[Level]) -> Start | None:
     """Return a start from matches if motion is so large that they are needed, else None.
 
-    The pyramid alone finds how far a thing moves relative to what surrounds it, as long as that is little beside its
-    size. So matches at small sizes decide, and are followed to finer levels only if they differ much from what
-    surrounds them.
+    The pyramid alone finds how far a thing moves against its surroundings, as long as that is little compared with its
+    size. So the matches of small levels decide. They are followed to finer levels only if they differ much from their
+    surroundings.
     """
     shape = levels[0].shape
     decided = False
     for number, grid in enumerate(search(levels, SPACING)):
-        if number == 0:  # where all displacements are compared, the matches are rough
+        if number == 0:  # the matches are always rough where all displacements are compared
             continue
         if (grid.confidence > 0.5).mean() < _ENOUGH:
             return None
@@ -53,5 +54,5 @@ def _start_from_matches(levels: list[Level]) -> Start | None:
                 return None
     rows, columns = grid.axes
     return start_from_dense_flow(
-        dense_flow(place_on_grid(grid.found[0], grid.confidence), rows, columns, levels), levels
+        make_dense_flow(place_on_grid(grid.found[0], grid.confidence), rows, columns, levels), levels
     )

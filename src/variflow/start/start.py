@@ -1,4 +1,4 @@
-"""The flow that an estimate starts from, and who says which."""
+"""The flow that an estimate starts from, and the base class of what chooses it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from variflow.base.brief import Brief
 from variflow.images.resampling import Planes, resample_flow
 from variflow.problem import Problem
 
-# A start is made from matches at the level of the pyramid nearest to this size.
+# A start from matches is made at the level nearest to this size, relative to the frames.
 MATCHES_SCALE = 0.25
-# It is kept where it leads out of the frame by at least so many pixels of the full size.
+# Such a start is kept, up to the finest level, where it leaves the frame by at least this many pixels of the full size.
 _UNSEEN = 16.0
 
 
@@ -25,7 +25,7 @@ class Initialiser(ABC):
         """Return where to start."""
 
     def start_again(self, problem: Problem, index: int, flow: tuple[Planes, Planes]) -> Start | None:
-        """Return where to go on in place of the flow found down to a level; None to go on as it is."""
+        """Return a new start in place of the flow found so far, down to a level; None to go on with that flow."""
         return None
 
 
@@ -48,17 +48,17 @@ class Start(Brief):
     matched: bool = True
 
     def continue_outside(self, flow: tuple[Planes, Planes]) -> tuple[Planes, Planes]:
-        """Return the flow of a finer level; where it leaves the frame, this start in its place if matches made it.
+        """Return a flow, replaced by this start where the start leaves the frame, if it was made from matches.
 
-        There the frames say nothing, and smoothness alone forgets how the motion around continues.
+        Outside the frame there are no data, and smoothness alone does not continue the motion from inside.
         """
         if not self.matched:
             return flow
         height, width = flow[0].shape
         u, v = resample_flow(self.planes, (height, width))
         outside = np.maximum(
-            _beyond(np.arange(width, dtype=np.float32) + u, width),
-            _beyond(np.arange(height, dtype=np.float32)[:, None] + v, height),
+            _measure_outside(np.arange(width, dtype=np.float32) + u, width),
+            _measure_outside(np.arange(height, dtype=np.float32)[:, None] + v, height),
         )
         leaves = np.nonzero(outside > 0)
         scale = width / self.planes[0].shape[1] * MATCHES_SCALE
@@ -69,8 +69,8 @@ class Start(Brief):
         return kept
 
 
-def _beyond(positions: Planes, size: int) -> Planes:
-    """Return how far outside the frame positions along one axis lie, negative inside; they are used up."""
+def _measure_outside(positions: Planes, size: int) -> Planes:
+    """Return how far outside the frame positions along one axis lie, negative inside; `positions` is overwritten."""
     middle = np.float32((size - 1) / 2)
     positions -= middle
     np.abs(positions, out=positions)

@@ -1,1 +1,1 @@
-"""Energies in JAX: linearised, differentiated, compiled, and found again when they have not changed."""
+"""Energies in JAX: linearise, differentiate and compile them, and reuse programs of energies that have not changed."""

@@ -1,8 +1,8 @@
-"""Tell whether an energy is still what it was: what its functions took from outside is part of it.
+"""Tell whether an energy has changed, including the values that its functions take from outside.
 
-A compiled program holds the values that a function found when it was traced: in globals, closures, default arguments,
-attributes. A fingerprint holds them too, arrays by their content, so that a program is used again only where nothing of
-that has changed; and equal functions made anew, in a loop, share one.
+A compiled program holds the values that a function found when it was traced: in globals, closures, default arguments
+and attributes. A fingerprint holds them too, and arrays by their content. So a program is used again only if none of
+these has changed. Equal functions that are made anew, as in a loop, share one fingerprint.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-# What is in these does not change, as far as an energy is concerned. So it is with the standard library.
+# Code in these packages does not change, as far as an energy is concerned. Nor does the standard library.
 # fmt: off
 _LIBRARIES = frozenset((
     "IPython", "_pytest", "cv2", "einops", "equinox", "hypothesis", "imageio", "ipykernel", "jax", "jaxlib",
@@ -34,12 +34,12 @@ _LIBRARIES = frozenset((
 ))
 # fmt: on
 _PLAIN = frozenset((type(None), bool, int, str, bytes, complex, type(...), range, slice))
-# Instances of the standard library that hold what a person put there.
+# Classes of the standard library whose instances hold a user's values.
 _HOLDERS = (types.SimpleNamespace, argparse.Namespace, functools.partial, threading.local)
 _ROWS = (list, tuple, deque, UserList, bytearray, row)
-# What finds something by a name that it has as a string.
+# Functions and attributes that find something by its name in a string.
 _FINDERS = frozenset(("getattr", "globals", "vars", "__dict__"))
-# Methods that an energy at work does not call; dataclasses write some of them.
+# Methods that are not called while an energy is computed; dataclasses write some of them.
 # fmt: off
 _NOT_CALLED = frozenset((
     "__init__", "__new__", "__post_init__", "__init_subclass__", "__repr__", "__eq__", "__hash__", "__lt__",
@@ -47,16 +47,16 @@ _NOT_CALLED = frozenset((
     "__class_getitem__", "__annotate_func__", "__annotate__",
 ))
 # fmt: on
-# Whoever holds more than this is told apart by identity from there on.
+# Once more objects than this have been read, the others are told apart by identity.
 _MOST = 2_000
 
-# What an energy wrote to itself while it was traced: by whom it is held, and its name. A counter is no part of it.
-_written: set[tuple[Any, Any]] = set()
+# What energies wrote to themselves while they were traced, by holder and name. A counter, say, is no part of an energy.
+_excluded: set[tuple[Any, Any]] = set()
 
 
 @dataclass(frozen=True)
 class _Same:
-    """Equal to what holds the very same object, which it keeps alive."""
+    """Equal only to another one with the very same object, which it keeps alive."""
 
     value: Any
 
@@ -69,41 +69,41 @@ class _Same:
 
 @dataclass
 class Fingerprint:
-    """What a value is, and all that it holds or that its functions look at outside.
+    """What a value is, and all that it holds or that its functions read from outside.
 
     Attributes
     ----------
     top : hashable
         The value itself.
     held : dict
-        What is held, by who holds it and the name it has there; of a mapping, each entry by itself.
+        What is held, by its holder and its name there; each entry of a mapping is separate.
     shapes : list of tuple
-        The shapes of the arrays among it.
+        The shapes of all arrays that were read.
     """
 
     top: Hashable = None
     held: dict[tuple[Any, Any], list[Hashable]] = field(default_factory=dict)
     shapes: list[tuple[int, ...]] = field(default_factory=list)
-    _labels: dict[int, Hashable] = field(default_factory=dict)  # by the id of what was read
+    _labels: dict[int, Hashable] = field(default_factory=dict)  # by the id of each object that was read
     _alive: list[Any] = field(default_factory=list)
-    _place: Any = None  # where what is being read is held, and how much was read there
-    _count: int = 0
+    _place: Any = None  # the holder, name and number of what is being read
+    _count: int = 0  # how many objects were read there
 
     @property
     def key(self) -> Hashable:
         """Equal for two values if they cannot be told apart."""
-        return self.top, tuple((*place, tuple(found)) for place, found in self.held.items() if place not in _written)
+        return self.top, tuple((*place, tuple(found)) for place, found in self.held.items() if place not in _excluded)
 
-    def note_written(self, after: Fingerprint) -> None:
-        """Leave out of every fingerprint from now on what has changed between this one and one taken afterwards."""
-        _written.update(
+    def exclude_changes(self, after: Fingerprint) -> None:
+        """Leave out of every fingerprint, from now on, what has changed between this one and a later one."""
+        _excluded.update(
             place
             for place, found in after.held.items()
-            if self.held.get(place, found) != found or (place not in self.held and self._grew(place))
+            if self.held.get(place, found) != found or (place not in self.held and self._is_new_entry(place))
         )
 
-    def _grew(self, place: tuple[Any, Any]) -> bool:
-        """Return whether a new place is an entry of a mapping that was there before."""
+    def _is_new_entry(self, place: tuple[Any, Any]) -> bool:
+        """Return whether a new place is an entry of a mapping that existed before."""
         match place[0]:
             case type(), (holder, name, _):
                 return (holder, name) in self.held
@@ -115,24 +115,25 @@ class Fingerprint:
         if kind in _PLAIN:
             return kind, str(value) if kind is slice else value
         if kind is float:
-            return str(value)  # tells zeros apart, and not one NaN from the next
+            return str(value)  # tells 0.0 from -0.0, and takes all NaN as equal
         if id(value) in self._labels:
             return "again", self._labels[id(value)]
         if len(self._labels) > _MOST:
             return _Same(value)
-        # Where it was found first, not how many came before: nothing seems changed because something else grew.
+        # The label is the place where it was found first, not its number: otherwise all would seem changed if one thing
+        # grew.
         self._labels[id(value)] = self._place, self._count
         self._count += 1
-        self._alive.append(value)  # lest another object has its id while this is going on
-        return self._read_new(value, kind)
+        self._alive.append(value)  # so that no other object gets its id meanwhile
+        return self._describe(value, kind)
 
-    def _read_new(self, value: Any, kind: type[Any]) -> Hashable:
+    def _describe(self, value: Any, kind: type[Any]) -> Hashable:
         if isinstance(value, types.FunctionType):
-            return self._function(value)
+            return self._read_function(value)
         if isinstance(value, types.MethodType):
             return "method", self.read(value.__func__), self.read(value.__self__)
         if isinstance(value, type):
-            return self._class(value)
+            return self._read_class(value)
         if isinstance(value, types.ModuleType | Enum):
             return _Same(value)
         if isinstance(value, Mapping):
@@ -150,28 +151,28 @@ class Fingerprint:
             return kind, frozenset(map(self.read, value))
         if hasattr(value, "__array__"):
             try:
-                array = self._array(np.asarray(value))
-            except Exception:  # a tracer, or an array elsewhere: whatever another library raises
+                array = self._read_array(np.asarray(value))
+            except Exception:  # a tracer, or an array on a device: libraries raise many kinds
                 return _Same(value)
             if kind is np.ndarray or (is_library(kind.__module__) and not isinstance(value, np.ndarray)):
                 return array
-            return array, self._object(value, kind)  # a mask, a unit
-        return self._object(value, kind)
+            return array, self._read_object(value, kind)  # it may also hold a mask or a unit
+        return self._read_object(value, kind)
 
-    def _array(self, array: np.ndarray[Any, Any]) -> Hashable:
+    def _read_array(self, array: np.ndarray[Any, Any]) -> Hashable:
         self.shapes.append(array.shape)
         if array.dtype.hasobject:
             return "array", array.shape, *map(self.read, array.ravel().tolist())
         content = hashlib.sha1(array.tobytes(), usedforsecurity=False).digest()
         return "array", array.shape, str(array.dtype), content
 
-    def _function(self, function: types.FunctionType) -> Hashable:
+    def _read_function(self, function: types.FunctionType) -> Hashable:
         code = function.__code__
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             self._hold(code, name, *read_cell(cell))
         self._hold(code, "(defaults)", function.__defaults__, function.__kwdefaults__, vars(function) or None)
         if not is_library(function.__module__):
-            looked_up, imported, attributes = _names(code)
+            looked_up, imported, attributes = _find_names(code)
             found = [sys.modules.get(name) for name in imported]
             for name in looked_up:
                 if name in function.__globals__:
@@ -180,21 +181,21 @@ class Fingerprint:
             found += [value for cell in function.__closure__ or () for value in read_cell(cell)]
             for module in found:
                 if isinstance(module, types.ModuleType):
-                    self._module(module, attributes, set())
+                    self._read_module(module, attributes, set())
         return "function", code
 
-    def _module(self, module: types.ModuleType, attributes: frozenset[str], seen: set[str]) -> None:
-        """Read those attributes of a module that a function looks at; of a library, what is not its own code."""
+    def _read_module(self, module: types.ModuleType, attributes: frozenset[str], seen: set[str]) -> None:
+        """Read those attributes of a module that a function uses; skip the functions and classes of a library."""
         seen.add(module.__name__)
         for name in sorted(attributes & vars(module).keys()):
             value = vars(module)[name]
             if isinstance(value, types.ModuleType):
                 if value.__name__ not in seen:
-                    self._module(value, attributes, seen)
+                    self._read_module(value, attributes, seen)
             elif not (callable(value) and is_library(module.__name__)):
                 self._hold(module.__name__, name, value)
 
-    def _class(self, cls: type[Any]) -> Hashable:
+    def _read_class(self, cls: type[Any]) -> Hashable:
         for owner in cls.__mro__:
             if is_library(owner.__module__):
                 continue
@@ -202,10 +203,10 @@ class Fingerprint:
                 dunder = name.startswith("__") and name.endswith("__")
                 if name == "_abc_impl" or name in _NOT_CALLED or (dunder and not callable(value)):
                     continue
-                self._hold(owner, name, *_parts(value))
+                self._hold(owner, name, *_unwrap(value))
         return _Same(cls)
 
-    def _object(self, value: Any, kind: type[Any]) -> Hashable:
+    def _read_object(self, value: Any, kind: type[Any]) -> Hashable:
         if isinstance(value, np.generic):
             return kind, value.tobytes()
         standard = kind.__module__.partition(".")[0] in sys.stdlib_module_names and kind.__module__ != "__main__"
@@ -225,7 +226,7 @@ class Fingerprint:
     def _hold(self, holder: Any, name: Any, *values: Any) -> None:
         held = self.held.setdefault((holder, name), [])
         around, self._place, self._count = (self._place, self._count), (holder, name, len(held)), 0
-        held.append(())  # its place, while what it holds is read
+        held.append(())  # keeps its place while its parts are read
         held[self._place[2]] = tuple(map(self.read, values))
         self._place, self._count = around
 
@@ -252,26 +253,26 @@ def fingerprint(value: Any) -> Fingerprint:
 def attributes(value: Any) -> dict[str, Any]:
     """Return all that an object holds, by name."""
     kind: Any = type(value)
-    slots = {name: getattr(value, name) for name in _slots(kind) if hasattr(value, name)}
+    slots = {name: getattr(value, name) for name in _list_slots(kind) if hasattr(value, name)}
     return {**slots, **getattr(value, "__dict__", {})}
 
 
 def is_library(module: str | None) -> bool:
-    """Return whether a module is of this package, of one that it stands on, or of the standard library."""
+    """Return whether a module belongs to this package, to one of `_LIBRARIES`, or to the standard library."""
     root = (module or "").partition(".")[0]
     return root in _LIBRARIES or (root in sys.stdlib_module_names and root != "__main__")
 
 
 def read_cell(cell: Any) -> tuple[Any, ...]:
-    """Return what a cell of a closure holds, or nothing."""
+    """Return the value in a cell of a closure, or an empty tuple."""
     try:
         return (cell.cell_contents,)
     except ValueError:  # empty so far
         return ()
 
 
-def _parts(attribute: Any) -> tuple[Any, ...]:
-    """Return the functions of a property or of another such attribute of a class, or the attribute itself."""
+def _unwrap(attribute: Any) -> tuple[Any, ...]:
+    """Return the functions inside an attribute of a class, such as a property, or the attribute itself."""
     if isinstance(attribute, property):
         return attribute.fget, attribute.fset
     if isinstance(attribute, functools.cached_property):
@@ -280,7 +281,7 @@ def _parts(attribute: Any) -> tuple[Any, ...]:
 
 
 @functools.lru_cache(maxsize=256)
-def _slots(kind: type[Any]) -> tuple[str, ...]:
+def _list_slots(kind: type[Any]) -> tuple[str, ...]:
     """Return the names of a class's slots and of those of the classes above."""
     found = [vars(cls).get("__slots__", ()) for cls in kind.__mro__]
     names = [name for slots in found for name in ((slots,) if isinstance(slots, str) else slots)]
@@ -288,7 +289,7 @@ def _slots(kind: type[Any]) -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _names(code: types.CodeType) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[str]]:
+def _find_names(code: types.CodeType) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[str]]:
     """Return the globals that code looks up, the modules that it imports, and the attributes that it asks for."""
     looked_up, imported, attributes = dict[str, None](), dict[str, None](), set[str]()
     for instruction in dis.get_instructions(code):
@@ -301,21 +302,21 @@ def _names(code: types.CodeType) -> tuple[tuple[str, ...], tuple[str, ...], froz
                 attributes.add(instruction.argval)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            inner = _names(constant)
+            inner = _find_names(constant)
             looked_up.update(dict.fromkeys(inner[0]))
             imported.update(dict.fromkeys(inner[1]))
             attributes |= inner[2]
     if _FINDERS & (looked_up.keys() | attributes):
-        names = [name for constant in code.co_consts for name in _strings(constant)]
+        names = [name for constant in code.co_consts for name in _find_strings(constant)]
         looked_up.update(dict.fromkeys(names))
         attributes.update(names)
     return tuple(looked_up), tuple(imported), frozenset(attributes)
 
 
-def _strings(constant: Any) -> Iterator[str]:
+def _find_strings(constant: Any) -> Iterator[str]:
     """Return the strings that a constant is or holds."""
     if isinstance(constant, str):
         yield constant
     elif isinstance(constant, tuple | frozenset):
         for part in constant:
-            yield from _strings(part)
+            yield from _find_strings(part)

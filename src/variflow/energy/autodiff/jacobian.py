@@ -1,4 +1,4 @@
-"""Linearise residuals that a person wrote, with JAX."""
+"""Linearise residuals that a user wrote, with JAX."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-# The size of frames of noise.
+# The size of the small frames of noise on which terms are tried.
 _SMALL = (16, 16)
 
 _FIELDS = tuple(field.name for field in fields(Linearisation) if field.name != "derivative")
@@ -35,50 +35,50 @@ _FIELDS = tuple(field.name for field in fields(Linearisation) if field.name != "
 def linearise(term: HasResiduals, at: Linearisation) -> list[tuple[Any, Any, Any]]:
     """Return ``(jx, jy, r)`` of each residual of a data term at d = 0.
 
-    A residual depends at each pixel on the increment of that pixel only, so two products of its Jacobian with constant
-    tangents, one along u and one along v, hold all of it.
+    At each pixel a residual depends on the increment of that pixel only. So two products of its Jacobian with constant
+    tangents, one along u and one along v, give all of it.
     """
     at = at.plain()
-    return _triples(term, at.evaluated(), at.valid.shape)
+    return _differentiate(term, at.evaluated(), at.valid.shape)
 
 
 @settings()
 def stacked(terms: Sequence[HasResiduals], at: LevelLinearisation) -> list[tuple[Planes, Planes, Planes]]:
     """Return ``jx``, ``jy`` and ``r`` of several data terms at d = 0, each with its residuals (K, H, W).
 
-    The core computes what the terms look at, and nothing else; one program, compiled for each kind of terms and size of
+    The core computes only the parts that the terms read. One program, compiled for each kind of terms and size of
     frames, does the rest.
     """
     with explain_faults(Sum(tuple(terms)), _SMALL):
-        seen = set().union(*(_looked_at(term, at) for term in terms))
+        seen = set().union(*(_find_parts_read(term, at) for term in terms))
     names = tuple(name for name in FROM_FRAMES if name in seen)
     others = {name: getattr(at, name) for name in _FIELDS if name in seen}
-    planes = jax.dlpack.from_dlpack(at.planes_of(names)) if names else None  # which shares the memory
+    planes = jax.dlpack.from_dlpack(at.planes_of(names)) if names else None  # shares the memory
     shape = at.flow[0].shape
     with explain_faults(Sum(tuple(terms)), shape):
-        results = run(_stacked, tuple(terms), planes, others, names, shape, at.derivative)
+        results = run(_linearise_terms, tuple(terms), planes, others, names, shape, at.derivative)
     return [tuple(np.asarray(result).reshape(3, -1, *shape)) for result in results]
 
 
 @settings()
 def check_pixelwise(term: HasResiduals, at: LevelLinearisation) -> None:
-    """Raise NotTakenApart if a residual depends on the increments of other pixels, as seen in small frames of noise."""
+    """Raise NotTakenApart if a residual depends on the increments of other pixels; small frames of noise tell."""
     name = type(term).__name__
     with explain_faults(term, _SMALL):
-        _looked_at(term, at)  # which is traced as a whole, and so finds what cannot be
-        is_pixelwise, moves = _remembered(_seen_in_noise, term, at)
+        _find_parts_read(term, at)  # traces the term as a whole, and so explains what cannot be traced
+        is_pixelwise, moves = _remember(_try_on_noise, term, at)
     if not moves:
         raise ValueError(f"the residuals of {name} do not depend on d. Do they round, or {TO_COMPARE}")
     if not is_pixelwise:
         raise NotTakenApart(f"the residuals of {name} at a pixel depend on the increments of other pixels")
 
 
-def _seen_in_noise(term: HasResiduals, at: LevelLinearisation) -> tuple[bool, bool]:
-    """Return whether the residuals at each pixel depend on the increment there alone; and whether they do at all.
+def _try_on_noise(term: HasResiduals, at: LevelLinearisation) -> tuple[bool, bool]:
+    """Return whether the residuals of each pixel depend on no other pixel, and whether they depend on d at all.
 
-    What is not finite is left out: it is refused when it is met in the frames.
+    Values that are not finite are left out; they are refused when the real frames give some.
     """
-    noise, term = _noise(at), _small(term, at)
+    noise, term = _make_noise(at), _shrink(term, at)
     tangent = tuple(np.random.default_rng(0).normal(size=(2, *noise.valid.shape)).astype(np.float32))
     triples = linearise(term, noise)
     zero = tuple(map(jnp.zeros_like, tangent))
@@ -93,14 +93,14 @@ def _seen_in_noise(term: HasResiduals, at: LevelLinearisation) -> tuple[bool, bo
     return pixelwise, moves
 
 
-def _triples(term: HasResiduals, at: Linearisation, shape: tuple[int, int]) -> list[tuple[Any, Any, Any]]:
+def _differentiate(term: HasResiduals, at: Linearisation, shape: tuple[int, int]) -> list[tuple[Any, Any, Any]]:
     zero = jnp.zeros(shape, jnp.float32)
     one = jnp.ones_like(zero)
     values, product = jax.linearize(lambda u, v: check_residuals(term, (u, v), at), zero, zero)
     return list(zip(product(one, zero), product(zero, one), values, strict=True))
 
 
-def _stacked(
+def _linearise_terms(
     terms: tuple[HasResiduals, ...],
     planes: Any,
     others: dict[str, Any],
@@ -110,14 +110,15 @@ def _stacked(
 ) -> list[Any]:
     at = Linearisation(**{**dict.fromkeys(_FIELDS), **others}, derivative=derivative)
     at = at.with_planes(**dict(zip(names, jnp.split(planes, len(names)) if names else (), strict=True)))
-    # First jx of all residuals of a term, then jy, then r.
+    # For each term, jx of all residuals comes first, then jy, then r.
     return [
-        jnp.stack([plane for part in zip(*_triples(term, at, shape), strict=True) for plane in part]) for term in terms
+        jnp.stack([plane for part in zip(*_differentiate(term, at, shape), strict=True) for plane in part])
+        for term in terms
     ]
 
 
-class _Watched:
-    """A linearisation that notes which of its parts are looked at."""
+class _Recorder:
+    """A linearisation that records which of its parts are read."""
 
     def __init__(self, at: Linearisation) -> None:
         self.at = at
@@ -128,26 +129,26 @@ class _Watched:
         return getattr(self.at, name)
 
 
-def _looked_at(term: HasResiduals, at: LevelLinearisation) -> frozenset[str]:
-    """Return the names of the parts that a term looks at."""
-    return _remembered(_watched, term, at)
+def _find_parts_read(term: HasResiduals, at: LevelLinearisation) -> frozenset[str]:
+    """Return the names of the parts of a linearisation that a term reads."""
+    return _remember(_record_parts_read, term, at)
 
 
-def _watched(term: HasResiduals, at: LevelLinearisation) -> frozenset[str]:
-    watched: Any = _Watched(_noise(at))
-    term = _small(term, at)
-    zero = jnp.zeros(watched.at.valid.shape, jnp.float32)
-    jax.eval_shape(lambda u, v: check_residuals(term, (u, v), watched), zero, zero)
-    return frozenset(watched.seen)
+def _record_parts_read(term: HasResiduals, at: LevelLinearisation) -> frozenset[str]:
+    recorder: Any = _Recorder(_make_noise(at))
+    term = _shrink(term, at)
+    zero = jnp.zeros(recorder.at.valid.shape, jnp.float32)
+    jax.eval_shape(lambda u, v: check_residuals(term, (u, v), recorder), zero, zero)
+    return frozenset(recorder.seen)
 
 
-def _small(term: HasResiduals, at: LevelLinearisation) -> HasResiduals:
-    """Return a term for `_noise`."""
+def _shrink(term: HasResiduals, at: LevelLinearisation) -> HasResiduals:
+    """Return a term whose arrays have the size of the small frames of noise."""
     return cast("HasResiduals", bring_to_level(term, (at.flow[0].shape, _SMALL), 1))
 
 
-def _noise(at: LevelLinearisation) -> Linearisation:
-    """Return a small linearisation of noise, with as many channels as another."""
+def _make_noise(at: LevelLinearisation) -> Linearisation:
+    """Return a linearisation of small frames of noise, with the channels of another one."""
     rng = np.random.default_rng(0)
     size = _SMALL
     channels, guides = len(at.frame0), len(at.guide)
@@ -163,10 +164,10 @@ _answers: dict[Hashable, Any] = {}
 _MOST_ANSWERS = 256
 
 
-def _remembered(
+def _remember(
     function: Callable[[HasResiduals, LevelLinearisation], Answer], term: HasResiduals, at: LevelLinearisation
 ) -> Answer:
-    """Return what a function finds out about a term, the same for all frames of so many channels."""
+    """Return what a function finds out about a term, and remember it for all frames of as many channels."""
     about = function, term, len(at.frame0), len(at.guide), at.derivative
     answer: Answer = find_or_make(_answers, _MOST_ANSWERS, about, lambda: function(term, at))
     return answer

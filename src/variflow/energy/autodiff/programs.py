@@ -1,7 +1,7 @@
-"""Compile functions of energies with JAX, and find the programs again: by what they compute, not by who asks.
+"""Compile functions of energies with JAX, and find the programs again by what they compute.
 
-The arrays among the arguments are a program's inputs. All else is part of it, and so is what functions took from
-outside (see `variflow.energy.autodiff.fingerprint`). Only the programs that were used last are kept.
+The arrays among the arguments are a program's inputs. Everything else is part of the program, and so are the values
+that functions take from outside (see `variflow.energy.autodiff.fingerprint`). Only the programs used last are kept.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from variflow.energy.autodiff.pytrees import register
 # How many programs are kept: each is for one size of frames, and takes 5 to 10 MiB.
 _MOST = 64
 
-# The default scheduler runs independent operations at once and has a race (jax-ml/jax#39741): one program returns one
-# of several results, which differ in their last digits, depending on the load of the machine.
+# The default scheduler runs independent operations at once and has a race (jax-ml/jax#39741). A program then returns
+# one of several results, which differ in their last digits, depending on the load of the machine.
 _OPTIONS: Any = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
 
-_programs: dict[Hashable, Any] = {}  # the one used last is the last
+_programs: dict[Hashable, Any] = {}  # in the order of their last use
 
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """Within it JAX works as this package wants it to, whatever a person has set for other work.
+    """Set JAX as this package needs it, whatever the user has set for other work.
 
-    In single precision, except where a person's own arrays are in double; with the usual promotion of types and shapes;
-    and with an error, in place of the nearest element, where an array has no such index.
+    It computes in single precision, except where a user's own arrays are in double precision. Types and shapes are
+    promoted in the usual way. An index that an array does not have is an error; JAX alone takes the nearest element.
     """
     check_not_forked()
     register()
@@ -48,9 +48,9 @@ def settings() -> Iterator[None]:
 
 
 def run(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a function of this package returns for arguments: arrays, and anything that holds some.
+    """Compile and call a function of this package; its arguments may be arrays or pytrees that hold some.
 
-    What it returns are arrays, too.
+    It returns arrays.
     """
     if jax_config.disable_jit.value:
         return function(*arguments)
@@ -70,9 +70,9 @@ def run(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def find_or_make(store: dict[Hashable, Any], most: int, about: Any, make: Callable[[], Any]) -> Any:
-    """Return what was made about the like of something, whose arrays may have other values, or make it.
+    """Return what was made for a subject that differs in the values of its arrays at most, or make it now.
 
-    The store keeps `most` of what was made, that which was used last at its end.
+    The store keeps the `most` entries that were used last, in the order of their last use.
     """
     leaves, structure = jax.tree.flatten(about)
     forms = tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves if is_array(leaf))
@@ -82,8 +82,8 @@ def find_or_make(store: dict[Hashable, Any], most: int, about: Any, make: Callab
     if made is None:
         made = make()
         after = fingerprint(others)
-        if after.key != before.key:  # a counter of calls, say
-            before.note_written(after)
+        if after.key != before.key:  # such as by a counter of calls
+            before.exclude_changes(after)
             before = fingerprint(others)
     store[forms, before.key] = made
     for oldest in list(store)[:-most]:

@@ -1,8 +1,8 @@
-"""Tell JAX how to look into linearisations, terms and penalties.
+"""Register linearisations, terms and penalties as pytrees of JAX.
 
-Their classes do not know JAX, so that a model can be named and a flow be computed natively without importing it.
-Numbers with a fraction and arrays are the inputs of a compiled program. What chooses or counts is part of the program:
-whole numbers, truth values, strings, functions. It makes no difference whether a class declares it as a field.
+Their classes do not know JAX, so a model can be named, and a flow can be computed natively, without importing it.
+Floats and arrays are the inputs of a compiled program. Whole numbers, truth values, strings and functions are part of
+the program, because they choose or count. It makes no difference whether a class declares them as fields.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from variflow.linearisation.linearisation import Linearisation
 
 _registered: set[type[Any]] = set()
 _PARTS = tuple(field.name for field in fields(Linearisation))
-# Where a node keeps which of its attributes are inputs, once JAX has put its own things in their place.
+# Where a node keeps the names of its attributes that are inputs, once JAX has replaced these by its own objects.
 _INPUTS = "_inputs"
 
 
 def register() -> None:
-    """Register every such class that is known now, those that users derived included."""
+    """Register every such class that exists now, including those that users derived."""
     roots: tuple[type[Any], ...] = (Term, Penalty, ImageEdges)
-    linearisation: list[type[Any]] = [Linearisation]  # what is derived from it becomes a plain one first
+    linearisation: list[type[Any]] = [Linearisation]  # subclasses are turned into a plain one before
     for classes in (linearisation, *map(_with_subclasses, roots)):
         for cls in classes:
             if cls not in _registered:
@@ -44,7 +44,7 @@ def _with_subclasses(cls: type[Any]) -> Iterator[type[Any]]:
 
 
 class _Static:
-    """What is part of the program, by name; equal where functions also took the same from outside."""
+    """The attributes that are part of a program, by name; equal if their fingerprints are."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values
@@ -59,11 +59,11 @@ class _Static:
 def _flatten(node: Any) -> tuple[tuple[Any, ...], tuple[tuple[str, ...], _Static]]:
     values = attributes(node)
     names = values.pop(_INPUTS, None)
-    if isinstance(node, Linearisation):  # which may have kept what was computed from its fields
+    if isinstance(node, Linearisation):  # drop parts that were computed from its fields
         values = {name: values[name] for name in _PARTS}
     if names is None:
         names = tuple(name for name, value in values.items() if not _is_static(value))
-    inputs = tuple(_leaf(values.pop(name)) for name in names)
+    inputs = tuple(_as_input(values.pop(name)) for name in names)
     return inputs, (names, _Static(values))
 
 
@@ -72,12 +72,12 @@ def _is_static(value: Any) -> bool:
         return True
     try:
         leaves = jax.tree.leaves(value)
-    except ValueError:  # keys of a mapping that have no order
+    except ValueError:  # the keys of a mapping cannot be sorted
         return True
     return callable(value) and len(leaves) == 1 and leaves[0] is value
 
 
-def _leaf(value: Any) -> Any:
+def _as_input(value: Any) -> Any:
     if isinstance(value, float | np.floating):
         return np.asarray(value, np.float32)
     if isinstance(value, np.ndarray | jax.Array) and value.dtype == np.float64:

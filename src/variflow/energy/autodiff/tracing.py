@@ -1,4 +1,4 @@
-"""Say in a sentence what JAX cannot trace of what a person wrote: where it is, and what to write instead."""
+"""Explain in one sentence what JAX cannot trace in a user's code: where it is, and what to write instead."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import optimistix
 import variflow
 from variflow.energy.term import Sum
 
-# What is not a person's own.
+# Files under these paths are not the user's own code.
 _PACKAGES = (
     *(str(Path(str(package.__file__)).parent) for package in (equinox, jax, jaxlib, numpy, optimistix, variflow)),
     contextlib.__file__,
@@ -27,7 +27,7 @@ _PACKAGES = (
 
 _KEPT = "uses a value that was kept from another call of it: compute it from d and at, each time anew"
 _INDEX = "uses a value as an index or a size: these must be known beforehand"
-# The more special come first.
+# Subclasses come before their base classes.
 _FAULTS: tuple[tuple[type[Exception], str], ...] = (
     (
         jax.errors.TracerBoolConversionError,
@@ -58,23 +58,23 @@ _TEXTS = {
 def explain_faults(energy: Any, shape: tuple[int, int]) -> Iterator[None]:
     """Explain what goes wrong while JAX traces an energy or a term for frames of a shape.
 
-    What JAX cannot trace becomes a TypeError that says where it is and what to write instead; any other exception is
-    a person's own and passes, with a note of where it came from.
+    What JAX cannot trace becomes a TypeError that says where it is and what to write instead. Any other exception is
+    the user's own; it passes with a note of where it came from.
     """
     try:
         yield
     except Exception as fault:
-        if _problem(fault.__cause__):  # told by another such context within this one
+        if _find_problem(fault.__cause__):  # an inner context has explained it
             raise
-        if problem := _problem(fault):
-            raise TypeError(f"{name_of(energy)} {problem}{_place(fault)}") from fault
+        if problem := _find_problem(fault):
+            raise TypeError(f"{name_of(energy)} {problem}{_find_place(fault)}") from fault
         note = f"raised while JAX traced {name_of(energy)}"
         if not any(text.startswith(note) for text in getattr(fault, "__notes__", [])):
-            fault.add_note(f"{note} for frames of {shape[0]} x {shape[1]}{_place(fault)}")
+            fault.add_note(f"{note} for frames of {shape[0]} x {shape[1]}{_find_place(fault)}")
         raise
 
 
-def _problem(fault: BaseException | None) -> str:
+def _find_problem(fault: BaseException | None) -> str:
     for kind, problem in _FAULTS:
         if isinstance(fault, kind):
             return problem
@@ -85,16 +85,16 @@ def _problem(fault: BaseException | None) -> str:
 
 def name_of(energy: Any) -> str:
     """Return what a message calls an energy: "energy data_and_edges", "energy BrightnessConstancy + Smoothness"."""
-    name = " + ".join(map(_name, energy.terms)) if isinstance(energy, Sum) else _name(energy)
+    name = " + ".join(map(_name_term, energy.terms)) if isinstance(energy, Sum) else _name_term(energy)
     return "energy" if name == "<lambda>" else f"energy {name}"
 
 
-def _name(energy: Any) -> str:
+def _name_term(energy: Any) -> str:
     return str(getattr(energy, "__name__", type(energy).__name__))
 
 
-def _place(fault: Exception) -> str:
-    """Return where in a person's code it happened, as " (file.py, line 3: r = np.abs(u))"; empty if nowhere there."""
+def _find_place(fault: Exception) -> str:
+    """Return where in a user's code it happened, as " (file.py, line 3: r = np.abs(u))"; empty if not there."""
     frames = [
         (frame.f_code.co_filename, line)
         for frame, line in traceback.walk_tb(fault.__traceback__)
