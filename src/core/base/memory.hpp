@@ -24,7 +24,8 @@ class Workspace {
 public:
     explicit Workspace(int64_t count)
         : data_(static_cast<float*>(allocate(static_cast<size_t>(count) * sizeof(float)))), left_(count) {}
-    Workspace(Workspace&& other) noexcept : data_(std::exchange(other.data_, nullptr)), left_(other.left_), taken_(other.taken_) {}
+    Workspace(Workspace&& other) noexcept
+        : data_(std::exchange(other.data_, nullptr)), left_(other.left_), taken_(other.taken_) {}
     Workspace& operator=(Workspace&&) = delete;
     ~Workspace() { release(data_); }
 

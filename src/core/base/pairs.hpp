@@ -35,7 +35,8 @@ inline void pair_up_row(const float* even, const float* odd, int64_t count, floa
 }
 
 // to(column, row) = from(row, column); rows of both are so many floats apart.
-inline void swap_axes(const float* from, int64_t from_stride, int64_t rows, int64_t columns, float* to, int64_t to_stride) {
+inline void swap_axes(const float* from, int64_t from_stride, int64_t rows, int64_t columns, float* to,
+                      int64_t to_stride) {
     for (int64_t row = 0; row < rows; row += 4) {
         for (int64_t column = 0; column < columns; column += 4) {
             const float* const corner = from + row * from_stride + column;

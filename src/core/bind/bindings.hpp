@@ -85,7 +85,8 @@ Array checked(nb::handle argument, const char* name, std::initializer_list<Exten
     check_shape(array, name, axes);
     int64_t expected = 1;
     for (size_t i = array.ndim(); i-- > 0;) {
-        if (array.shape(i) != 1 && array.stride(i) != expected) refuse_value(std::string("`") + name + "` must be C-contiguous");
+        if (array.shape(i) != 1 && array.stride(i) != expected)
+            refuse_value(std::string("`") + name + "` must be C-contiguous");
         expected *= static_cast<int64_t>(array.shape(i));
     }
     return array;
@@ -121,7 +122,9 @@ void from_to(const char* name, Number value, std::type_identity_t<Number> low, s
 // A whole number of pixels up to here is far beyond any use and far from any overflow.
 constexpr int64_t most_pixels = 1 << 12;
 
-inline Array checked_planes(nb::handle planes) { return checked<float>(planes, "planes", {"channels", "height", "width"}); }
+inline Array checked_planes(nb::handle planes) {
+    return checked<float>(planes, "planes", {"channels", "height", "width"});
+}
 
 inline const float* floats(const Array& array) { return static_cast<const float*>(array.data()); }
 

@@ -22,9 +22,8 @@ Planes motion_edges(nb::handle flow_argument, float edge, float ratio, int64_t w
     odd("window", window);
     from_to("dilation", dilation, 0, most_pixels);
     const Shape shape = shape_of(flow);
-    return run({1, shape.height, shape.width}, [&](float* out) {
-        variflow::motion_edges(floats(flow), shape, {edge, ratio, window, dilation}, out);
-    });
+    return run({1, shape.height, shape.width},
+               [&](float* out) { variflow::motion_edges(floats(flow), shape, {edge, ratio, window, dilation}, out); });
 }
 
 Planes visibility(nb::handle flow_argument, nb::handle differences_argument, nb::handle mismatch_argument,
@@ -55,9 +54,9 @@ Planes weighted_median(nb::handle flow_argument, nb::handle otherwise_argument, 
     above("spatial", spatial, 0);
     above("color", color, 0);
     return run(shape_of(flow), [&](float* out) {
-        variflow::weighted_median({floats(flow), floats(otherwise), floats(mask), floats(guide), floats(reliability),
-                                   extent(guide, 0)},
-                                  shape_of(flow), {window, step, spatial, color}, out);
+        variflow::weighted_median(
+            {floats(flow), floats(otherwise), floats(mask), floats(guide), floats(reliability), extent(guide, 0)},
+            shape_of(flow), {window, step, spatial, color}, out);
     });
 }
 
@@ -73,8 +72,7 @@ void add_filters(nb::module_& module) {
     module.def("motion_edges", &motion_edges, "flow"_a.none(), "edge"_a, "ratio"_a, "window"_a, "dilation"_a,
                "1 within `dilation` pixels of where the larger of |grad u| and |grad v| is above `edge` and above "
                "`ratio` times its mean over the window; elsewhere 0.");
-    module.def("visibility", &visibility, "flow"_a.none(), "differences"_a.none(), "mismatch"_a.none(),
-               "deviations"_a,
+    module.def("visibility", &visibility, "flow"_a.none(), "differences"_a.none(), "mismatch"_a.none(), "deviations"_a,
                "exp(-1/2 times the sum of the squares of min(div flow, 0), of the root mean square of the differences "
                "and of the mismatch, each over its deviation), at least 1e-4.");
     module.def("weighted_median", &weighted_median, "flow"_a.none(), "otherwise"_a.none(), "mask"_a.none(),

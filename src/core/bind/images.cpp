@@ -45,7 +45,8 @@ Planes interleave(nb::handle u_argument, nb::handle v_argument) {
     const Array u = checked<float>(u_argument, "u", {"height", "width"});
     const int64_t height = extent(u, 0), width = extent(u, 1);
     const Array v = checked<float>(v_argument, "v", {height, width});
-    return run({height, width, 2}, [&](float* out) { variflow::interleave(floats(u), floats(v), height * width, out); });
+    return run({height, width, 2},
+               [&](float* out) { variflow::interleave(floats(u), floats(v), height * width, out); });
 }
 
 std::vector<std::vector<int64_t>> byte_counts(nb::handle first_argument, nb::handle second_argument, int64_t step,
@@ -102,9 +103,8 @@ std::tuple<double, double, std::vector<bool>> fit_light(nb::handle target_argume
 }
 
 std::tuple<double, double, double> light_change(nb::handle first_argument, nb::handle second_argument,
-                                                nb::handle usable_argument, int64_t every, float margin,
-                                                int64_t fewest, int64_t rounds, double least_gain,
-                                                double largest_gain) {
+                                                nb::handle usable_argument, int64_t every, float margin, int64_t fewest,
+                                                int64_t rounds, double least_gain, double largest_gain) {
     const Array first = checked<float>(first_argument, "first", {"channels", "height", "width"});
     const Shape shape = shape_of(first);
     const Array second = checked<float>(second_argument, "second", {shape.channels, shape.height, shape.width});
@@ -150,8 +150,9 @@ void add_images(nb::module_& module) {
         "is NaN. For 'spline' the planes are the coefficients of a cubic spline.");
     module.def("spline_coefficients", &spline_coefficients, "planes"_a.none(),
                "The coefficients of the cubic B-spline through each plane, mirrored at the first and last pixel.");
-    module.def("look_up", &look_up, "image"_a.none(), "tables"_a.none(), "total"_a,
-               "The entry of its channel's table for each byte of (H, W, C), in planes, or their sum over the channels.");
+    module.def(
+        "look_up", &look_up, "image"_a.none(), "tables"_a.none(), "total"_a,
+        "The entry of its channel's table for each byte of (H, W, C), in planes, or their sum over the channels.");
     module.def("interleave", &interleave, "u"_a.none(), "v"_a.none(), "Both planes of a flow as one array (H, W, 2).");
     module.def("byte_counts", &byte_counts, "first"_a.none(), "second"_a.none(), "step"_a, "places"_a.none(),
                "How often each byte occurs in every `step`-th row of the first image, of the second, and at pixels of "
@@ -162,10 +163,11 @@ void add_images(nb::module_& module) {
                "largest_gain"_a,
                "The gain and the offset by which values have the mean and the spread of a target, without what these "
                "do not fit; and 1 for each that they fit.");
-    module.def("light_change", &light_change, "first"_a.none(), "second"_a.none(), "usable"_a.none(), "every"_a,
-               "margin"_a, "fewest"_a, "rounds"_a, "least_gain"_a, "largest_gain"_a,
-               "By how much the gain and the offset between two frames change what is ordinary, and the mean difference "
-               "of the frames without and with them.");
+    module.def(
+        "light_change", &light_change, "first"_a.none(), "second"_a.none(), "usable"_a.none(), "every"_a, "margin"_a,
+        "fewest"_a, "rounds"_a, "least_gain"_a, "largest_gain"_a,
+        "By how much the gain and the offset between two frames change what is ordinary, and the mean difference "
+        "of the frames without and with them.");
     module.def("derivative", &derivative, "planes"_a.none(), "axis"_a,
                "The 5-point derivative [1, -8, 0, 8, -1] / 12 along 'x' or 'y', borders replicated.");
     module.def(

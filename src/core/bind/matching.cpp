@@ -36,8 +36,7 @@ Planes search_matches(nb::handle first_argument, nb::handle second_argument, nb:
     const Array first = checked_descriptors(first_argument, "first");
     const Array second = checked_descriptors(second_argument, "second");
     auto described = [](const Array& array, const Array& valid) {
-        return Described{static_cast<const uint8_t*>(array.data()), floats(valid),
-                         extent(array, 0), extent(array, 1)};
+        return Described{static_cast<const uint8_t*>(array.data()), floats(valid), extent(array, 0), extent(array, 1)};
     };
     const Array valid0 = checked_valid(valid0_argument, "valid0", first);
     const Array valid1 = checked_valid(valid1_argument, "valid1", second);
@@ -66,8 +65,8 @@ Planes match_confidence(nb::handle forward_argument, nb::handle backward_argumen
     });
 }
 
-Planes fill_affine(nb::handle matches_argument, nb::handle guide_argument, float reach, float contrast,
-                   float tolerance, float ridge, int64_t rounds, int64_t turns) {
+Planes fill_affine(nb::handle matches_argument, nb::handle guide_argument, float reach, float contrast, float tolerance,
+                   float ridge, int64_t rounds, int64_t turns) {
     const Array guide = checked<float>(guide_argument, "guide", {"channels", "height", "width"});
     const Shape shape = shape_of(guide);
     const Array matches = checked<float>(matches_argument, "matches", {5, shape.height, shape.width});
@@ -88,16 +87,18 @@ Planes fill_affine(nb::handle matches_argument, nb::handle guide_argument, float
 }  // namespace
 
 void add_matching(nb::module_& module) {
-    module.def("descriptors", &descriptors, "plane"_a.none(), "noise"_a,
-               "What surrounds each pixel, (H, W, 64) uint8: oriented gradients, indifferent to contrast above `noise`.");
+    module.def(
+        "descriptors", &descriptors, "plane"_a.none(), "noise"_a,
+        "What surrounds each pixel, (H, W, 64) uint8: oriented gradients, indifferent to contrast above `noise`.");
     module.def("search_matches", &search_matches, "first"_a.none(), "second"_a.none(), "valid0"_a.none(),
                "valid1"_a.none(), "start"_a.none(), "step"_a, "reach"_a, "sweeps"_a, "favour"_a, "smoothness"_a,
                "u, v and ambiguity of the best match of each seed; seeds are every `step`-th column and row.");
     module.def("match_confidence", &match_confidence, "forward"_a.none(), "backward"_a.none(), "step"_a,
                "The probability that each match is right, 0 for none, given the matches of both directions.");
-    module.def("fill_affine", &fill_affine, "matches"_a.none(), "guide"_a.none(), "reach"_a, "contrast"_a,
-               "tolerance"_a, "ridge"_a, "rounds"_a, "turns"_a,
-               "u, v of the affine motions fitted to the matches (u, v, weight, x, y) around each place, and what remains.");
+    module.def(
+        "fill_affine", &fill_affine, "matches"_a.none(), "guide"_a.none(), "reach"_a, "contrast"_a, "tolerance"_a,
+        "ridge"_a, "rounds"_a, "turns"_a,
+        "u, v of the affine motions fitted to the matches (u, v, weight, x, y) around each place, and what remains.");
 }
 
 }  // namespace variflow::bindings

@@ -26,7 +26,8 @@ void limit_threads(int count, bool within_affinity) {
 
 // Take the number that an environment variable holds, or warn that it holds none from `least` to `most`.
 template <typename Take, typename Else>
-void from_environment(const char* name, const char* what, long long least, long long most, Take&& take, Else&& instead) {
+void from_environment(const char* name, const char* what, long long least, long long most, Take&& take,
+                      Else&& instead) {
     const char* text = std::getenv(name);
     if (!text || !*text) return;
     char* end = nullptr;
@@ -36,8 +37,8 @@ void from_environment(const char* name, const char* what, long long least, long 
         return;
     }
     const std::string message = std::string("the environment variable ") + name + " must be " + what + " from " +
-                                std::to_string(least) + " to " + std::to_string(most) + ", not '" + text +
-                                "'; using " + instead();
+                                std::to_string(least) + " to " + std::to_string(most) + ", not '" + text + "'; using " +
+                                instead();
     if (PyErr_WarnEx(PyExc_RuntimeWarning, message.c_str(), 1) != 0) throw nb::python_error();
 }
 
@@ -58,17 +59,20 @@ void set_defaults() {
 NB_MODULE(_core, module) {
     module.doc() = "Native kernels of variflow: float32 planes (channels, height, width) in, new planes out.";
     set_defaults();
-    module.def("get_threads", &variflow::get_threads,
-               "How many threads the native kernels use: as many as `set_threads` asked for, but no more than there are\n"
-               "CPUs that this process may use now.");
+    module.def(
+        "get_threads", &variflow::get_threads,
+        "How many threads the native kernels use: as many as `set_threads` asked for, but no more than there are\n"
+        "CPUs that this process may use now.");
     module.def(
         "set_threads", &set_threads, "n"_a,
-        "Let the native kernels use `n` threads, or as many as this process may use CPUs, if that is less: the CPUs it\n"
+        "Let the native kernels use `n` threads, or as many as this process may use CPUs, if that is less: the CPUs "
+        "it\n"
         "is bound to, and the quota of its cgroup. Results do not depend on it.\n\n"
         "The default is the environment variable VARIFLOW_THREADS, else all. `get_threads` says how many are used.");
-    module.def("limit_threads", &limit_threads, "n"_a, nb::kw_only(), "within_affinity"_a = true,
-               "Let no more than `n` threads run, however many are asked for; nor, unless told otherwise (as tests do),\n"
-               "more than there are CPUs that the calling thread is bound to.");
+    module.def(
+        "limit_threads", &limit_threads, "n"_a, nb::kw_only(), "within_affinity"_a = true,
+        "Let no more than `n` threads run, however many are asked for; nor, unless told otherwise (as tests do),\n"
+        "more than there are CPUs that the calling thread is bound to.");
     module.def("release_memory", &variflow::release_kept,
                "Give back to the system the memory that is kept for further planes; return how many bytes that was.");
     add_images(module);

@@ -26,8 +26,9 @@ public:
         at_least("threshold", threshold, 0);
         at_least("normalisation", normalisation, 0);
         if (!weights.is_none()) weights_ = checked<float>(weights, "weights", {height, width});
-        residuals_ = {floats(value_), floats(along_x_), floats(along_y_), count, factor, threshold, normalisation,
-                      weights.is_none() ? nullptr : floats(weights_)};
+        residuals_ = {
+            floats(value_), floats(along_x_), floats(along_y_), count,
+            factor,         threshold,        normalisation,    weights.is_none() ? nullptr : floats(weights_)};
     }
 
     // The residuals of frames of this size.
@@ -124,20 +125,25 @@ void add_primal_dual(nb::module_& module) {
         "Residuals of one linearised data term, penalised jointly by a norm.\n\n"
         "The term is factor * sum over pixels of weights * rho(|value + along_x du + along_y dv|), for an increment "
         "(du, dv); the arrays are (K, height, width), and the length is Euclidean, over the K. Up to the length "
-        "`threshold` rho is quadratic (Huber's penalty); at 0 it is the norm itself. With a `normalisation` above 0 each "
-        "residual is first divided by the root of the sum of its squared derivatives and the square of this. `weights`, "
+        "`threshold` rho is quadratic (Huber's penalty); at 0 it is the norm itself. With a `normalisation` above 0 "
+        "each "
+        "residual is first divided by the root of the sum of its squared derivatives and the square of this. "
+        "`weights`, "
         "(height, width), take the place of those of all data.")
         .def(nb::init<nb::handle, nb::handle, nb::handle, float, float, float, nb::handle>(), "value"_a.none(),
-             "along_x"_a.none(), "along_y"_a.none(), "factor"_a = 1.0f, "threshold"_a = 0.0f,
-             "normalisation"_a = 0.0f, "weights"_a.none() = nb::none());
+             "along_x"_a.none(), "along_y"_a.none(), "factor"_a = 1.0f, "threshold"_a = 0.0f, "normalisation"_a = 0.0f,
+             "weights"_a.none() = nb::none());
     nb::class_<VariationArrays>(
         module, "Variation",
         "The variation of a flow, both components jointly.\n\n"
         "It is weight * sum over pixels of rho(|gradient of (u, v)|) with forward differences; or, with `second` (in "
         "pixels) above 0, weight * min over w of the sum of rho(|gradient - w|) + second * |symmetric gradient of w|: "
-        "total generalised variation, which leaves affine flows unpenalised. Up to the length `threshold`, in pixels per "
-        "pixel, rho is quadratic; at 0 it is the norm itself. `edges`, from 0 to 1, are factors of the squared difference "
-        "between a pixel and the next one along x, and along y. `reach` is about how large the derivative of rho becomes: "
+        "total generalised variation, which leaves affine flows unpenalised. Up to the length `threshold`, in pixels "
+        "per "
+        "pixel, rho is quadratic; at 0 it is the norm itself. `edges`, from 0 to 1, are factors of the squared "
+        "difference "
+        "between a pixel and the next one along x, and along y. `reach` is about how large the derivative of rho "
+        "becomes: "
         "1 for norms, less where rho stays quadratic; the number of iterations needed depends on it.")
         .def(nb::init<float, float, float, const EdgeArguments&, float>(), "weight"_a, "threshold"_a = 0.0f,
              "second"_a = 0.0f, "edges"_a.none() = nb::none(), "reach"_a = 1.0f);

@@ -17,8 +17,8 @@ void motion_edges(const float* flow, Shape shape, EdgeRule rule, float* out);
 struct Deviations {
     float divergence, difference, mismatch;
 };
-void visibility(const float* flow, const float* differences, const float* mismatch, Shape shape,
-                Deviations deviations, float* out);
+void visibility(const float* flow, const float* differences, const float* mismatch, Shape shape, Deviations deviations,
+                float* out);
 
 // filter/weighted_median.cpp. Of both planes of a flow (2, H, W) where `mask` (H, W) is not 0; there `otherwise` elsewhere.
 struct MedianWindow {

@@ -119,12 +119,11 @@ void motion_edges(const float* flow, Shape shape, EdgeRule rule, float* out) {
     mark_positive(pixels, out);
 }
 
-void visibility(const float* flow, const float* differences, const float* mismatch, Shape shape,
-                Deviations deviations, float* out) {
+void visibility(const float* flow, const float* differences, const float* mismatch, Shape shape, Deviations deviations,
+                float* out) {
     const int64_t width = shape.width, pixels = shape.height * width;
     const float of_divergence = reciprocal_of_double_square(deviations.divergence);
-    const float of_difference =
-        reciprocal_of_double_square(deviations.difference) / static_cast<float>(shape.channels);
+    const float of_difference = reciprocal_of_double_square(deviations.difference) / static_cast<float>(shape.channels);
     const float of_mismatch = reciprocal_of_double_square(deviations.mismatch);
     parallel_for(shape.height, rows_per_chunk(width), [=](int64_t begin, int64_t end) {
         for (int64_t y = begin; y < end; ++y) {

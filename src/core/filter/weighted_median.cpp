@@ -88,8 +88,7 @@ void weigh(const float* VARIFLOW_RESTRICT reliability, const Part& part, float* 
            float* VARIFLOW_RESTRICT total) {
     for (int64_t k = 0; k < part.count; ++k) {
         VARIFLOW_LANES for (int i = 0; i < piece_size; ++i) {
-            const float weight =
-                weight_of(part.spatial[k] + weights[k * lanes + i], reliability[k * part.step + i]);
+            const float weight = weight_of(part.spatial[k] + weights[k * lanes + i], reliability[k * part.step + i]);
             weights[k * lanes + i] = weight;
             total[i] += weight;
         }

@@ -83,7 +83,9 @@ LightChange light_change(const float* first, const float* second, const float* u
             return std::pair{(*least).*of + margin, (*most).*of - margin};
         };
         const auto targets = inner(&Sample::target), values = inner(&Sample::value);
-        auto within = [](float value, std::pair<float, float> ends) { return value > ends.first && value < ends.second; };
+        auto within = [](float value, std::pair<float, float> ends) {
+            return value > ends.first && value < ends.second;
+        };
         std::vector<float> target, value;
         for (const Sample& sample : samples) {
             if (!sample.usable || !within(sample.target, targets) || !within(sample.value, values)) continue;

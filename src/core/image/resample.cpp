@@ -60,7 +60,8 @@ void sum_columns(const float* VARIFLOW_RESTRICT columns, const int32_t* VARIFLOW
         VARIFLOW_LANES for (int64_t lane = 0; lane < lanes; ++lane) sum[lane] = 0.0f;
         for (int64_t tap = 0; tap < taps; ++tap) {
             const float weight = weights[i * taps + tap];
-            VARIFLOW_LANES for (int64_t lane = 0; lane < lanes; ++lane) sum[lane] += weight * column[tap * lanes + lane];
+            VARIFLOW_LANES for (int64_t lane = 0; lane < lanes; ++lane) sum[lane] +=
+                weight * column[tap * lanes + lane];
         }
         VARIFLOW_LANES for (int64_t lane = 0; lane < lanes; ++lane) out[i * lanes + lane] = sum[lane];
     }
@@ -69,9 +70,9 @@ void sum_columns(const float* VARIFLOW_RESTRICT columns, const int32_t* VARIFLOW
 // The taps along x as the row passes want them: positions in the padded row.
 struct Horizontal {
     int64_t outputs, taps, padding_left, padded_width;
-    int64_t phases, step;        // every so many outputs have the same weights, and positions so far apart; or else 0
+    int64_t phases, step;  // every so many outputs have the same weights, and positions so far apart; or else 0
     std::vector<int32_t> first;  // per output
-    const float* weights;        // (outputs, taps)
+    const float* weights;  // (outputs, taps)
 
     Horizontal(Taps given, int64_t width)
         : outputs(given.outputs), taps(given.taps), first(static_cast<size_t>(outputs)), weights(given.weights) {
@@ -147,7 +148,8 @@ void resample(const float* planes, Shape shape, Taps vertical, Taps given, float
                     sum_rows(rows.data(), horizontal.weights + phase * horizontal.taps, horizontal.taps, count,
                              horizontal.phases == 1 ? target : summed_phase);
                 }
-                if (horizontal.phases == 2) pair_up_row(summed.data(), summed.data() + (outputs + 1) / 2, outputs, target);
+                if (horizontal.phases == 2)
+                    pair_up_row(summed.data(), summed.data() + (outputs + 1) / 2, outputs, target);
             }
             return;
         }

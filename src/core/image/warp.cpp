@@ -27,8 +27,8 @@ namespace {
 constexpr int block_size = 256;
 
 struct Coordinates {
-    alignas(64) int32_t x[block_size], y[block_size];          // the pixel at or before the coordinate
-    alignas(64) int32_t amid[block_size];                      // at least 0 where all 4x4 pixels around it are in the frame
+    alignas(64) int32_t x[block_size], y[block_size];  // the pixel at or before the coordinate
+    alignas(64) int32_t amid[block_size];  // at least 0 where all 4x4 pixels around it are in the frame
     alignas(64) float rest_x[block_size], rest_y[block_size];  // the remainder
 };
 

@@ -49,9 +49,10 @@ void match_confidence(const float* forward, const float* backward, int64_t acros
                 const int64_t k = j * across + i;
                 const float x = static_cast<float>(i) + u[k] / static_cast<float>(step);
                 const float y = static_cast<float>(j) + v[k] / static_cast<float>(step);
-                const bool inside = x > -1.0f && y > -1.0f && x < static_cast<float>(across) && y < static_cast<float>(down);
-                misses[k] = inside ? miss(u[k], v[k], x, y, backward, across, down)
-                                   : std::numeric_limits<float>::infinity();
+                const bool inside =
+                    x > -1.0f && y > -1.0f && x < static_cast<float>(across) && y < static_cast<float>(down);
+                misses[k] =
+                    inside ? miss(u[k], v[k], x, y, backward, across, down) : std::numeric_limits<float>::infinity();
             }
         }
     });
@@ -74,8 +75,9 @@ void match_confidence(const float* forward, const float* backward, int64_t acros
                 }
                 if (agreeing < 0.5f * neighbours || neighbours == 0.0f) continue;
                 const float support = agreeing / neighbours;
-                const float odds = support * support *
-                                   std::exp(log_odds - decline_by_miss * misses[k] - decline_by_ambiguity * ambiguity[k]);
+                const float odds =
+                    support * support *
+                    std::exp(log_odds - decline_by_miss * misses[k] - decline_by_ambiguity * ambiguity[k]);
                 out[k] = odds / (1.0f + odds);
             }
         }

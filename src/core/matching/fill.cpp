@@ -159,8 +159,8 @@ void fill_affine(const FillPlanes& planes, Shape shape, FillRule rule, float* ou
                     du = planes.u[p] - fit.u, dv = planes.v[p] - fit.v;
                 }
                 if (last) {
-                    const Fit fit = fit_at(s, static_cast<double>(p % width) - cx, static_cast<double>(p / width) - cy,
-                                           rule.ridge);
+                    const Fit fit =
+                        fit_at(s, static_cast<double>(p % width) - cx, static_cast<double>(p / width) - cy, rule.ridge);
                     out[p] = static_cast<float>(fit.u), out[places + p] = static_cast<float>(fit.v);
                     out[2 * places + p] = static_cast<float>(du), out[3 * places + p] = static_cast<float>(dv);
                 } else {

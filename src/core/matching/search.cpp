@@ -271,9 +271,8 @@ void search_matches(const Described& first, const Described& second, const float
     std::vector<Seed> seeds(static_cast<size_t>(frames.columns.count * frames.rows.count)), before;
     auto in_blocks = [&](auto&& body) { parallel_for(frames.rows.count, rows_in_block, body); };
     if (!start) {
-        parallel_for(frames.rows.count, 1, [&](int64_t begin, int64_t end) {
-            exhaust(frames, rule, begin, end, seeds.data());
-        });
+        parallel_for(frames.rows.count, 1,
+                     [&](int64_t begin, int64_t end) { exhaust(frames, rule, begin, end, seeds.data()); });
     } else {
         in_blocks([&](int64_t begin, int64_t end) { begin_at(frames, start, begin, end, seeds.data()); });
         for (int64_t number = 0; number < rule.sweeps; ++number) {

@@ -168,7 +168,8 @@ private:
             for (Residual& residual : group.residuals) {
                 for (float** plane : {&residual.value, &residual.along_x, &residual.along_y}) *plane = take(size);
             }
-            for (float** plane : {&group.answer.stiffness, &group.answer.keep, &group.answer.bound}) *plane = take(size);
+            for (float** plane : {&group.answer.stiffness, &group.answer.keep, &group.answer.bound})
+                *plane = take(size);
         }
         if (guided) {
             edges_x_ = take(size);
@@ -266,7 +267,8 @@ private:
             ascend_p(extrapolated(here), extrapolated(below), edges, p, span, steps_.p, shrink_);
             return;
         }
-        ascend_p_second(extrapolated(here), extrapolated(below), edges, extrapolated_w(here), p, span, steps_.p, shrink_);
+        ascend_p_second(extrapolated(here), extrapolated(below), edges, extrapolated_w(here), p, span, steps_.p,
+                        shrink_);
         const auto& [u_xx, u_yy, u_xy, v_xx, v_yy, v_xy] = q_;
         const SymmetricGradient q = SymmetricGradient{u_xx, u_yy, u_xy, v_xx, v_yy, v_xy}.at(at);
         ascend_q(extrapolated_w(here), extrapolated_w(below), {inside_, inside_y(y)}, q, span, steps_.q, second_);
@@ -289,7 +291,7 @@ private:
             const bool is_x = i % 2 == 0;
             const float *along = is_x ? straight : mixed, *down = is_x ? mixed : straight;
             const ForceOnSlope force{p_[i] + at, is_x ? edges_x : edges_y, {along + at, down + at, down + above},
-                                     inside,     is_x ? 1.0f : root_half,   is_x ? root_half : 1.0f};
+                                     inside,     is_x ? 1.0f : root_half,  is_x ? root_half : 1.0f};
             descend_w(force, w_[i] + at, extrapolated_w_[i] + here, span, steps_.w);
         }
     }
@@ -301,9 +303,9 @@ private:
             follow_one(groups_[0].residuals[0].at(at), groups_[0].answer.at(at), flow, span, steps_.flow);
         } else if (one && groups_.size() == 2 && groups_[1].residuals.size() == 2) {
             const Group &a = groups_[0], &b = groups_[1];
-            follow_one_and_two({a.residuals[0].at(at), a.answer.at(at), b.residuals[0].at(at), b.residuals[1].at(at),
-                                b.answer.at(at)},
-                               flow, span, steps_.flow);
+            follow_one_and_two(
+                {a.residuals[0].at(at), a.answer.at(at), b.residuals[0].at(at), b.residuals[1].at(at), b.answer.at(at)},
+                flow, span, steps_.flow);
         } else {
             follow_any_data(at, flow.extrapolated_u, flow.extrapolated_v, span, temporary);
             extrapolate(flow.u, flow.extrapolated_u, span);

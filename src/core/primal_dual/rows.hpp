@@ -159,7 +159,6 @@ struct Parts {
     const float *along, *down, *down_above;
 };
 
-
 // What one part of w descends by: the part of p which it was subtracted for, with its factors, and the parts of q with
 // theirs.
 struct ForceOnSlope {

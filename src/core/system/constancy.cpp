@@ -50,8 +50,8 @@ void warp_frame_row(const FramePair& frames, int64_t y, const Window& window, fl
 
 // 1 where the target of the flow from (x + i, y) lies inside the frame, else 0.
 VARIFLOW_CLONES
-void mark_inside(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v, int32_t x, int32_t y, int32_t count,
-            int32_t width, int32_t height, float* VARIFLOW_RESTRICT out) {
+void mark_inside(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v, int32_t x, int32_t y,
+                 int32_t count, int32_t width, int32_t height, float* VARIFLOW_RESTRICT out) {
     const float last_x = static_cast<float>(width - 1), last_y = static_cast<float>(height - 1);
     const float from_y = static_cast<float>(y);
     for (int32_t i = 0; i < count; ++i) {
@@ -153,10 +153,17 @@ void ConstancyRows::warp(int64_t y) {
         float* const image = channel.image[y];
         compare(frames_.first + at, warped, number, channel.difference[y], image);
         switch (frames_.derivative) {
-            case Derivative::average: break;
-            case Derivative::first: std::copy_n(frames_.first + at, number, image); break;
-            case Derivative::second: std::copy_n(frames_.second + at, number, image); break;
-            case Derivative::warped: std::copy_n(warped, number, image); break;
+            case Derivative::average:
+                break;
+            case Derivative::first:
+                std::copy_n(frames_.first + at, number, image);
+                break;
+            case Derivative::second:
+                std::copy_n(frames_.second + at, number, image);
+                break;
+            case Derivative::warped:
+                std::copy_n(warped, number, image);
+                break;
         }
     }
 }
@@ -171,14 +178,22 @@ void ConstancyRows::differentiate(int64_t y) {
 const float* ConstancyRows::row(FramePlane plane, int64_t number) const {
     const Channel& channel = channels_[static_cast<size_t>(number)];
     switch (plane) {
-        case FramePlane::Ix: return channel.along_x[y_];
-        case FramePlane::Iy: return channel.along_y[y_];
-        case FramePlane::It: return channel.difference[y_];
-        case FramePlane::Ixx: return channel.xx;
-        case FramePlane::Ixy: return channel.xy;
-        case FramePlane::Iyy: return channel.yy;
-        case FramePlane::Ixt: return channel.x_difference;
-        case FramePlane::Iyt: return channel.y_difference;
+        case FramePlane::Ix:
+            return channel.along_x[y_];
+        case FramePlane::Iy:
+            return channel.along_y[y_];
+        case FramePlane::It:
+            return channel.difference[y_];
+        case FramePlane::Ixx:
+            return channel.xx;
+        case FramePlane::Ixy:
+            return channel.xy;
+        case FramePlane::Iyy:
+            return channel.yy;
+        case FramePlane::Ixt:
+            return channel.x_difference;
+        case FramePlane::Iyt:
+            return channel.y_difference;
     }
     return nullptr;
 }
@@ -283,7 +298,8 @@ void inside(Field flow, int64_t height, int64_t width, float* out) {
     });
 }
 
-void constancy_tensor(const FramePair& frames, const std::vector<Constancy>& terms, float* tensor, const Misfit& misfit) {
+void constancy_tensor(const FramePair& frames, const std::vector<Constancy>& terms, float* tensor,
+                      const Misfit& misfit) {
     const int64_t width = frames.shape.width, pixels = frames.shape.height * width;
     std::fill_n(tensor, 5 * pixels, 0.0f);
     visit_rows(frames, detail_of(terms), [&](ConstancyRows& rows, int64_t y, const Window& window) {

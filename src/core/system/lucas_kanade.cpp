@@ -20,8 +20,7 @@ void solve(const float* VARIFLOW_RESTRICT a11, const float* VARIFLOW_RESTRICT a1
     for (int64_t i = 0; i < count; ++i) {
         const float p = a11[i], q = a12[i], s = a22[i];
         const float of_tensor = p * s - q * q;
-        const float determinant =
-            (of_tensor > 0.0f ? of_tensor : 0.0f) + regularisation * (p + s + regularisation);
+        const float determinant = (of_tensor > 0.0f ? of_tensor : 0.0f) + regularisation * (p + s + regularisation);
         const float factor = 1.0f / determinant;
         du[i] = factor * ((q * b2[i] - s * b1[i]) - regularisation * b1[i]);
         dv[i] = factor * ((q * b1[i] - p * b2[i]) - regularisation * b2[i]);

@@ -66,7 +66,7 @@ void multiply_row(const float* VARIFLOW_RESTRICT own, const float* VARIFLOW_REST
     const float *x_left = other + field * stride - 1 + odd, *y_left = x_left + stride;
     const float *x_above = above + field * stride, *y_above = x_above + stride;
     const float *x_below = below + field * stride, *y_below = x_below + stride;
-    const float *ratio = own + Grid::ratio * stride;
+    const float* ratio = own + Grid::ratio * stride;
     const float *inverse1 = own + Grid::inverse1 * stride, *inverse2 = own + Grid::inverse2 * stride;
     const float *edge_right = own + Grid::edge_x * stride, *edge_below = own + Grid::edge_y * stride;
     const float *edge_left = other + Grid::edge_x * stride - 1 + odd, *edge_above = above + Grid::edge_y * stride;
@@ -200,8 +200,7 @@ private:
 class Level {
 public:
     // The grid's right side is that of the increments on `start`.
-    Level(const System& system, Field start, int64_t fields)
-        : grid_(system.height, system.width, 1.0f, fields) {
+    Level(const System& system, Field start, int64_t fields) : grid_(system.height, system.width, 1.0f, fields) {
         pack(system, start, grid_);
         if (system.height == 1 && system.width == 1) return;
         const CoarseSystem coarse(system);
@@ -306,10 +305,8 @@ void multigrid(const System& system, Field start, int cycles, float tolerance, f
         const auto length = static_cast<float>(now / curvature);
         for_fields(grid, [&](int64_t, int64_t, float* fields) {
             for (int64_t component = 0; component < 2; ++component) {
-                add(fields + (direction + component) * stride, length, count,
-                    fields + (solution + component) * stride);
-                add(fields + (product + component) * stride, -length, count,
-                    fields + (Grid::c1 + component) * stride);
+                add(fields + (direction + component) * stride, length, count, fields + (solution + component) * stride);
+                add(fields + (product + component) * stride, -length, count, fields + (Grid::c1 + component) * stride);
             }
         });
     }

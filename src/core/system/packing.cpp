@@ -75,8 +75,8 @@ void residual_block(const BlockInput& in, int count, float* VARIFLOW_RESTRICT r1
 // single precision would find the motion along an image edge in rounding errors, they are taken as stronger; the increment
 // is drawn towards zero there, by a millionth of the data's strength.
 VARIFLOW_CLONES
-void eliminate_block(const BlockInput& in, int count, float omega, float* VARIFLOW_RESTRICT c1, float* VARIFLOW_RESTRICT c2,
-                     float* VARIFLOW_RESTRICT ratio, float* VARIFLOW_RESTRICT inverse1,
+void eliminate_block(const BlockInput& in, int count, float omega, float* VARIFLOW_RESTRICT c1,
+                     float* VARIFLOW_RESTRICT c2, float* VARIFLOW_RESTRICT ratio, float* VARIFLOW_RESTRICT inverse1,
                      float* VARIFLOW_RESTRICT inverse2) {
     const float *a11 = in.a11, *a12 = in.a12, *a22 = in.a22;
     for_residuals(in, count, [&](int i, float r1, float r2, float total) VARIFLOW_INLINE_LAMBDA {

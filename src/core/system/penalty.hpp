@@ -66,14 +66,24 @@ struct PenaltyFunction {
 template <typename Function>
 VARIFLOW_INLINE void with_penalty(Penalty penalty, Function&& function) {
     switch (penalty.kind) {
-        case PenaltyKind::quadratic: function(PenaltyFunction<PenaltyKind::quadratic>(penalty)); break;
-        case PenaltyKind::charbonnier: function(PenaltyFunction<PenaltyKind::charbonnier>(penalty)); break;
+        case PenaltyKind::quadratic:
+            function(PenaltyFunction<PenaltyKind::quadratic>(penalty));
+            break;
+        case PenaltyKind::charbonnier:
+            function(PenaltyFunction<PenaltyKind::charbonnier>(penalty));
+            break;
         case PenaltyKind::generalised_charbonnier:
             function(PenaltyFunction<PenaltyKind::generalised_charbonnier>(penalty));
             break;
-        case PenaltyKind::huber: function(PenaltyFunction<PenaltyKind::huber>(penalty)); break;
-        case PenaltyKind::lorentzian: function(PenaltyFunction<PenaltyKind::lorentzian>(penalty)); break;
-        case PenaltyKind::l1: function(PenaltyFunction<PenaltyKind::l1>(penalty)); break;
+        case PenaltyKind::huber:
+            function(PenaltyFunction<PenaltyKind::huber>(penalty));
+            break;
+        case PenaltyKind::lorentzian:
+            function(PenaltyFunction<PenaltyKind::lorentzian>(penalty));
+            break;
+        case PenaltyKind::l1:
+            function(PenaltyFunction<PenaltyKind::l1>(penalty));
+            break;
     }
 }
 

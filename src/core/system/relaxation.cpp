@@ -22,8 +22,8 @@
 namespace variflow {
 namespace {
 
-constexpr int64_t most_together = 20;          // half-sweeps, one row behind the other
-constexpr int64_t making = 30;                 // takes as long as so many half-sweeps
+constexpr int64_t most_together = 20;  // half-sweeps, one row behind the other
+constexpr int64_t making = 30;  // takes as long as so many half-sweeps
 constexpr int64_t cached_floats = 160 * 1024;  // in the second-level cache, with room to spare
 
 // Update the pixels of one colour in a row. `own` is all fields of that row; `other` those of the other colour, `above` and
@@ -142,7 +142,8 @@ Workspace placed_band(Grid& grid, const Bands& bands, int64_t band, int64_t half
     for (int64_t row = first; row < last; ++row) grid.place(row, between.data() + (row - first) % places * size);
     // Above each border and below it, border after border.
     const int64_t below_upper = (2 * band - 1) * bands.undone(), above_lower = 2 * band * bands.undone();
-    for (int64_t row = rows.upper; row < first; ++row) grid.place(row, at_borders + (below_upper + row - rows.upper) * size);
+    for (int64_t row = rows.upper; row < first; ++row)
+        grid.place(row, at_borders + (below_upper + row - rows.upper) * size);
     for (int64_t row = last; row < rows.lower; ++row) grid.place(row, at_borders + (above_lower + row - last) * size);
     return between;
 }
@@ -203,7 +204,8 @@ void relax(const Grid& grid, int64_t half_sweeps, int64_t first_color) {
 void relax_made(int64_t height, int64_t width, int sweeps, float omega, const MakerOfRows& maker, Field start,
                 float* out) {
     const HalfSweeps half_sweeps{2 * static_cast<int64_t>(sweeps), 0};
-    const int64_t beside = (half_sweeps.count + RowMaker::reach + 1) / 2 * 2;  // even, for the colours to be the frame's
+    const int64_t beside =
+        (half_sweeps.count + RowMaker::reach + 1) / 2 * 2;  // even, for the colours to be the frame's
     const int64_t rows_together = std::min(half_sweeps.count, most_together) + 2;
     const int64_t widest = std::max(cached_floats / (rows_together * Grid::relaxation_fields), 8 * beside);
     const int64_t windows = width <= widest ? 1 : (width - 1) / (widest - 2 * beside) + 1;

@@ -52,7 +52,7 @@ enum class Derivative { average, first, second, warped };
 // Two frames that are compared along a flow.
 struct FramePair {
     const float *first, *second;  // (C, H, W)
-    const float* samples;         // what is warped: the second frame, or the coefficients of its spline
+    const float* samples;  // what is warped: the second frame, or the coefficients of its spline
     Shape shape;
     Field flow;
     const float* weights;  // (H, W), or null: 1 where the flow stays inside the frame
@@ -70,8 +70,8 @@ struct SmoothnessTerm {
 
 struct System {
     const float* tensor;  // (5, H, W)
-    const float* edges;   // (2, H, W)
-    Field around;         // u0, v0
+    const float* edges;  // (2, H, W)
+    Field around;  // u0, v0
     int64_t height, width;
 };
 
@@ -94,7 +94,8 @@ struct Misfit {
 // each (C, H, W) and times the weights, one after the other. And 1 where the target of a flow lies inside the frame, 0
 // elsewhere.
 void inside(Field flow, int64_t height, int64_t width, float* out);
-void constancy_tensor(const FramePair& frames, const std::vector<Constancy>& terms, float* tensor, const Misfit& misfit);
+void constancy_tensor(const FramePair& frames, const std::vector<Constancy>& terms, float* tensor,
+                      const Misfit& misfit);
 void mean_squares(const FramePair& frames, const std::vector<Constancy>& terms, float* out);
 void mismatch(const FramePair& frames, float* out);
 void frame_planes(const FramePair& frames, const std::vector<FramePlane>& wanted, float* out);
