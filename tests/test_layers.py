@@ -41,3 +41,12 @@ def test_no_file_is_longer_than_four_hundred_lines():
 def test_every_folder_says_what_lives_there():
     silent = [name for name, path in MODULES.items() if not ast.get_docstring(ast.parse(path.read_text()))]
     assert not silent
+
+
+def test_the_table_of_folders_says_what_their_docstrings_say():
+    page = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text()
+    for name, path in MODULES.items():
+        if path.name == "__init__.py" and path.parent != ROOT:
+            says = ast.get_docstring(ast.parse(path.read_text())).split("\n\n")[0].replace("\n", " ")
+            row = f"| `{path.parent.relative_to(ROOT).as_posix()}/` | {says.replace('``', '`')} |"
+            assert row in page, f"{name}: wanted this row: {row}"
