@@ -92,7 +92,7 @@ def test_what_a_callback_writes_changes_nothing(name):
 def test_what_is_written_between_the_steps_changes_nothing(name):
     for state in variflow.iterate(*FRAMES, name):
         _scribble(state)
-    np.testing.assert_array_equal(state.full_size((32, 40)), variflow.estimate(*FRAMES, name).flow)
+    np.testing.assert_array_equal(state.at_full_size((32, 40)), variflow.estimate(*FRAMES, name).flow)
 
 
 # --- filters of one's own ---
