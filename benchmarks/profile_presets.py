@@ -30,25 +30,26 @@ import numpy as np
 from peers import DATA
 
 import variflow
-from variflow import _core, datasets, driver, filters, matching, models, result, solve
+from variflow import _core, datasets, driver, filters, models, problem, solve, state
 from variflow.frames.checking import Images
 from variflow.frames.pyramid import Level
-from variflow.linearisation.light import LightMatching
+from variflow.start.from_model import FromModel
+from variflow.start.start import Start
 
 PRESETS = ("realtime", "fast", "balanced", "accurate", "smooth")
 REST = "rest"
 # Each step, and the functions that are it: an object and the name of its attribute.
 STEPS = {
-    "prepare": ((driver, "checked"), (Images, "prepared")),
-    "pyramid": ((driver, "pyramid"),),
-    "light": ((LightMatching, "matched"),),
-    "matching": ((matching, "start"), (matching.Start, "kept_unseen")),
-    "guide, edges": ((vars(Level)["guide"], "func"), (Level, "image_edges")),
-    "spline": ((vars(Level)["spline"], "func"),),
+    "prepare": ((driver, "check_frames"), (Images, "prepared")),
+    "pyramid": ((problem, "pyramid"),),
+    "light": ((driver, "match_light"), (driver, "watch_light")),
+    "matching": ((FromModel, "start"), (Start, "continue_outside")),
+    "guide, edges": ((vars(Level)["guide"], "function"), (Level, "image_edges")),
+    "spline": ((vars(Level)["spline"], "function"),),
     "robust steps": ((solve, "minimise"),),
     "filter": ((filters.Median, "__call__"), (filters.WeightedMedian, "__call__")),
-    "resampling": ((driver, "resample_flow"), (result, "resample_flow")),
-    "occlusion": ((driver, "_occlusion"),),
+    "resampling": ((driver, "resample_flow"), (state, "resample_flow")),
+    "occlusion": ((driver, "_estimate_occlusion"),),
 }
 WHOLE = ("light", "matching", "occlusion")
 LEAST_SHARE = 0.04  # kernels that take less are not shown
