@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from variflow import models, solve
 from variflow.base.arrays import as_flow
 from variflow.base.errors import mute_warnings, warn
+from variflow.base.types import ArrayLike
 from variflow.calling import explain_calls
 from variflow.energy import Energy
 from variflow.filters import apply_filter
@@ -43,13 +44,13 @@ _MANY = 0.25
 
 @explain_calls
 def estimate(
-    frame0: Any,
-    frame1: Any,
+    frame0: ArrayLike,
+    frame1: ArrayLike,
     model: str | Model | Energy = "balanced",
     *,
-    init: Any = None,
-    mask: Any = None,
-    weights: Any = None,
+    init: ArrayLike = None,
+    mask: ArrayLike = None,
+    weights: ArrayLike = None,
     intensity_range: tuple[float, float] | None = None,
     verbose: bool = False,
     callback: Callable[[State], object] | None = None,
@@ -115,13 +116,13 @@ def estimate(
 
 @explain_calls
 def iterate(
-    frame0: Any,
-    frame1: Any,
+    frame0: ArrayLike,
+    frame1: ArrayLike,
     model: str | Model | Energy = "balanced",
     *,
-    init: Any = None,
-    mask: Any = None,
-    weights: Any = None,
+    init: ArrayLike = None,
+    mask: ArrayLike = None,
+    weights: ArrayLike = None,
     intensity_range: tuple[float, float] | None = None,
 ) -> Iterator[State]:
     """Estimate a flow step by step: return an iterator over the states after each warp.
@@ -150,18 +151,18 @@ def iterate(
 
 
 def _pose_problem(
-    frame0: Any,
-    frame1: Any,
+    frame0: ArrayLike,
+    frame1: ArrayLike,
     model: str | Model | Energy,
-    mask: Any,
-    weights: Any,
+    mask: ArrayLike,
+    weights: ArrayLike,
     intensity_range: tuple[float, float] | None,
 ) -> Problem:
     model = models.get(model)
     return Problem(check_frames(frame0, frame1, mask, weights, intensity_range), model)
 
 
-def _choose_initialiser(init: Any) -> Initialiser:
+def _choose_initialiser(init: ArrayLike) -> Initialiser:
     """Return the initialiser that an `init` asks for."""
     if init is None:
         return FromModel()

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
 from variflow.base.kinds import is_float
+from variflow.base.types import ArrayLike, Numbers
 
 MOST_CHANNELS = 16
 # A larger weight would swamp the rest of an energy in single precision. If none reaches the least, no pixel counts.
@@ -50,20 +51,20 @@ class Image(Brief):
         What errors and warnings call it.
     """
 
-    pixels: NDArray[Any]
+    pixels: Numbers
     known: NDArray[np.bool_] | None
     shape: tuple[int, ...]
     name: str
 
 
-def is_jax(value: Any) -> bool:
+def is_jax(value: ArrayLike) -> bool:
     """Return whether a value is an array of JAX, or what JAX is tracing; without importing it."""
     return type(value).__module__.partition(".")[0] in ("jax", "jaxlib")
 
 
 def read(
-    value: Any, name: str, kind: tuple[str, str] = NUMBERS, file: str = IMAGES
-) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    value: ArrayLike, name: str, kind: tuple[str, str] = NUMBERS, file: str = IMAGES
+) -> tuple[Numbers, NDArray[np.bool_] | None]:
     """Return a value as an array, and where it is not masked (None if nothing is).
 
     The array may share memory with the value. `kind` says which numbers are wanted, `file` which function reads a path.
@@ -104,12 +105,12 @@ def read(
     return np.require(np.asarray(array), array.dtype.newbyteorder("="), ("C", "A")), known
 
 
-def _refuse_path(value: Any, name: str, wanted: str, file: str) -> None:
+def _refuse_path(value: ArrayLike, name: str, wanted: str, file: str) -> None:
     if isinstance(value, str | bytes | os.PathLike):
         raise TypeError(f"{name} is the path {os.fspath(value)!r:.200}, wanted {wanted}; {file}")
 
 
-def _to_numpy(value: Any) -> NDArray[Any]:
+def _to_numpy(value: ArrayLike) -> Numbers:
     """Return a value as NumPy sees it, a masked array where it can be one."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
@@ -122,13 +123,13 @@ def _to_numpy(value: Any) -> NDArray[Any]:
         value = np.ma.array(value)
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
         return np.from_dlpack(value)
-    array: NDArray[Any] = np.asanyarray(value)
+    array: Numbers = np.asanyarray(value)
     if array.dtype == object and hasattr(value, "convert_dtypes"):  # a table of pandas, which marks what is missing
         array = value.to_numpy(np.float64, na_value=np.nan)
     return array
 
 
-def _is_elsewhere(value: Any) -> bool:
+def _is_elsewhere(value: ArrayLike) -> bool:
     """Return whether a value says that it lies in the memory of another device than the CPU."""
     if hasattr(value, "__cuda_array_interface__"):
         return True
@@ -138,24 +139,24 @@ def _is_elsewhere(value: Any) -> bool:
         return False
 
 
-def _holds_paths(array: NDArray[Any]) -> bool:
+def _holds_paths(array: Numbers) -> bool:
     return array.dtype == object and array.size > 0 and isinstance(array.flat[0], str | os.PathLike)
 
 
-def as_numbers(value: Any, name: str, kind: tuple[str, str] = NUMBERS, file: str = IMAGES) -> NDArray[Any]:
+def as_numbers(value: ArrayLike, name: str, kind: tuple[str, str] = NUMBERS, file: str = IMAGES) -> Numbers:
     """Return real numbers of any shape, as floats with NaN if any is masked; may share memory with the value."""
     array, known = read(value, name, kind, file)
     return array if known is None else _mark_gaps(array, known)
 
 
-def _mark_gaps(array: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[Any]:
+def _mark_gaps(array: Numbers, known: NDArray[np.bool_]) -> Numbers:
     """Return a copy as floats, NaN where not known."""
     copy = array.astype(array.dtype if is_float(array.dtype) else np.float64)
     copy[~known] = np.nan
     return copy
 
 
-def as_iterable(values: Any, name: str, file: str) -> Iterable[Any]:
+def as_iterable(values: ArrayLike, name: str, file: str) -> Iterable[Any]:
     """Return an iterable of arrays, from an iterable or from one array that cannot be iterated over itself.
 
     Raises
@@ -179,7 +180,7 @@ def count_frame_axes(shape: tuple[int, ...]) -> int:
     return 3 if len(shape) > 2 and shape[-1] <= MOST_CHANNELS else 2
 
 
-def as_image(value: Any, name: str) -> Image:
+def as_image(value: ArrayLike, name: str) -> Image:
     """Return a frame in memory of its own; what is one already keeps its name.
 
     Raises
@@ -199,7 +200,7 @@ def as_image(value: Any, name: str) -> Image:
     return Image(np.atleast_3d(pixels), where, array.shape, name)
 
 
-def _check_frame(array: NDArray[Any], value: Any, name: str) -> None:
+def _check_frame(array: Numbers, value: ArrayLike, name: str) -> None:
     """Raise ValueError if an array is not one frame; `value` is what the caller passed."""
     shape = array.shape
     if array.size == 0:
@@ -211,7 +212,7 @@ def _check_frame(array: NDArray[Any], value: Any, name: str) -> None:
         raise ValueError(f"{name} has shape {shape}, {wanted}{first}{volume}")
 
 
-def as_pixels(value: Any, name: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
+def as_pixels(value: ArrayLike, name: str, shape: tuple[int, ...] | None = None) -> Numbers:
     """Return an image, NaN where masked: any number of channels of the size `shape`, or a frame of any size."""
     array = as_numbers(value, name, INTENSITIES)
     if shape is None:
@@ -222,20 +223,20 @@ def as_pixels(value: Any, name: str, shape: tuple[int, ...] | None = None) -> ND
     return array
 
 
-def as_flow(value: Any, name: str = "flow", dtype: DTypeLike = np.float32) -> NDArray[Any]:
+def as_flow(value: ArrayLike, name: str = "flow", dtype: DTypeLike = np.float32) -> Numbers:
     """Return a flow ``(H, W, 2)`` in its own memory; NaN where masked, infinite where `dtype` cannot hold it."""
     array, known = read(value, name, file=FLOWS)
     if array.ndim != 3 or array.shape[2] != 2 or 0 in array.shape:
         hint = f"; {_advise_order(value, name, 'components')}" if array.ndim == 3 and array.shape[0] == 2 else ""
         raise ValueError(f"{name} has shape {array.shape}, wanted (H, W, 2) with at least one pixel{hint}")
     with np.errstate(over="ignore"):
-        copy: NDArray[Any] = array.astype(dtype)
+        copy: Numbers = array.astype(dtype)
     if known is not None:
         copy[~known.all(axis=2)] = np.nan
     return copy
 
 
-def mark_unknown(flow: NDArray[Any]) -> NDArray[Any]:
+def mark_unknown(flow: Numbers) -> Numbers:
     """Set both components of a flow to NaN where either is NaN or infinite, in place; return it.
 
     Examples
@@ -255,14 +256,14 @@ def check_same_shape(name: str, shape: tuple[int, ...], other: str, wanted: tupl
         raise ValueError(f"{name} has shape {shape}, wanted that of {other}, {wanted}")
 
 
-def _advise_order(value: Any, name: str, axis: str) -> str:
+def _advise_order(value: ArrayLike, name: str, axis: str) -> str:
     """Say how to bring the first axis to the end."""
     word = name.partition(" ")[0]  # of "frame 7", frame
     array = word if isinstance(value, np.ndarray) else f"np.asarray({word})"
     return f"{axis} come last: np.moveaxis({array}, 0, 2)"
 
 
-def as_single(value: Any, name: str, kind: tuple[str, str] = NUMBERS, file: str = IMAGES) -> NDArray[np.float32]:
+def as_single(value: ArrayLike, name: str, kind: tuple[str, str] = NUMBERS, file: str = IMAGES) -> NDArray[np.float32]:
     """Return real numbers of any shape in single precision, NaN where masked; may share memory with the value."""
     if type(value) is np.ndarray and value.dtype == np.float32 and value.flags.c_contiguous and value.flags.aligned:
         return value
@@ -271,7 +272,7 @@ def as_single(value: Any, name: str, kind: tuple[str, str] = NUMBERS, file: str 
 
 
 def as_mask(
-    value: Any, name: str, shape: tuple[int, ...] | None = None, meaning: str = "where a pixel is usable"
+    value: ArrayLike, name: str, shape: tuple[int, ...] | None = None, meaning: str = "where a pixel is usable"
 ) -> NDArray[np.bool_]:
     """Return a mask in its own memory, False where `numpy.ma` masks it."""
     array, known = read(value, name, (MARKS[0], f"{MARKS[1]}: True {meaning}"))
@@ -282,11 +283,11 @@ def as_mask(
     return mask
 
 
-def as_weights(value: Any, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+def as_weights(value: ArrayLike, name: str, shape: tuple[int, ...]) -> Numbers:
     """Return weights from 0 to a million in their own memory, 0 where masked."""
     array, known = read(value, name, INTENSITIES)
     _check_shape(array, name, shape)
-    weights: NDArray[Any] = array.copy() if known is None else np.where(known, array, array.dtype.type(0))
+    weights: Numbers = array.copy() if known is None else np.where(known, array, array.dtype.type(0))
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise ValueError(f"{name} has values that are negative, NaN or infinite, wanted finite ones of at least 0")
     if (weights > LARGEST_WEIGHT).any():
@@ -294,12 +295,12 @@ def as_weights(value: Any, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
     return weights
 
 
-def _check_shape(array: NDArray[Any], name: str, shape: tuple[int, ...] | None) -> None:
+def _check_shape(array: Numbers, name: str, shape: tuple[int, ...] | None) -> None:
     if shape is not None and array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, wanted {shape}")
 
 
-def as_mask_pair(value: Any, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+def as_mask_pair(value: ArrayLike, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
     """Return the masks of both frames, from one array for both or from a pair.
 
     What hides part of the view, such as a body or the edge of a lens, usually hides it in both frames.
@@ -309,7 +310,7 @@ def as_mask_pair(value: Any, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_] 
     return first, rest[0] if rest else first
 
 
-def as_weight_pair(value: Any, shape: tuple[int, ...]) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+def as_weight_pair(value: ArrayLike, shape: tuple[int, ...]) -> tuple[Numbers | None, Numbers | None]:
     """Return the weights of both frames, from one array for the first frame or from a pair.
 
     The weights of a pixel and of its target are multiplied, so one array for both would count twice.
@@ -321,11 +322,11 @@ def as_weight_pair(value: Any, shape: tuple[int, ...]) -> tuple[NDArray[Any] | N
     return first, second
 
 
-def _is_pair(value: Any) -> bool:
+def _is_pair(value: ArrayLike) -> bool:
     return isinstance(value, tuple | list) and len(value) == 2 and not all(map(_is_row, value))
 
 
-def _is_row(value: Any) -> bool:
+def _is_row(value: ArrayLike) -> bool:
     try:
         return np.ndim(value) == 1
     except ValueError:  # of rows that are not equally long

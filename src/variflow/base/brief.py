@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import fields
-from typing import Any
+
+from variflow.base.types import ArrayLike
 
 # The longest line that a value may take.
 _WIDTH = 100
@@ -39,7 +40,7 @@ def shorten(text: str, width: int = _WIDTH) -> str:
     return textwrap.shorten(text, width, placeholder="...")
 
 
-def _show(value: Any) -> str:
+def _show(value: ArrayLike) -> str:
     if getattr(value, "shape", ()) and hasattr(value, "dtype"):
         return f"{value.dtype} {tuple(value.shape)}"
     if isinstance(value, tuple | list) and len(value) <= 4:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from variflow.base.kinds import is_number
+from variflow.base.types import ArrayLike
 
 Choice = TypeVar("Choice")
 
@@ -23,7 +24,7 @@ def keep(settings: Any, **fields: Any) -> None:
         object.__setattr__(settings, name, value)
 
 
-def check_choice(name: str, value: Any, choices: Collection[Choice]) -> Choice:
+def check_choice(name: str, value: ArrayLike, choices: Collection[Choice]) -> Choice:
     """Return the choice that equals a value; raise ValueError, naming the setting, if none does."""
     if isinstance(value, str | Integral) and not isinstance(value, bool):
         for choice in choices:
@@ -34,7 +35,7 @@ def check_choice(name: str, value: Any, choices: Collection[Choice]) -> Choice:
 
 def check_number(
     name: str,
-    value: Any,
+    value: ArrayLike,
     *,
     least: float = -math.inf,
     above: float = -math.inf,
@@ -79,7 +80,7 @@ def check_number(
 
 
 def check_whole(
-    name: str, value: Any, least: int, most: float = math.inf, what: str = "a whole number", otherwise: str = ""
+    name: str, value: ArrayLike, least: int, most: float = math.inf, what: str = "a whole number", otherwise: str = ""
 ) -> int:
     """Return a whole number from `least` to `most` as an int; raise ValueError, naming it, for anything else."""
     if isinstance(value, Integral) and not isinstance(value, bool) and least <= operator.index(value) <= most:
@@ -89,7 +90,7 @@ def check_whole(
     )
 
 
-def check_constant(name: str, value: Any, *, least: float = -math.inf, above: float = -math.inf) -> None:
+def check_constant(name: str, value: ArrayLike, *, least: float = -math.inf, above: float = -math.inf) -> None:
     """Raise ValueError, naming it, if a constant of an energy is out of bounds.
 
     A constant is a number or an array. What JAX traces or differentiates has no value yet, and passes.
@@ -107,11 +108,11 @@ def check_constant(name: str, value: Any, *, least: float = -math.inf, above: fl
     check_number(name, value, least=least, above=above)
 
 
-def _is_real(value: Any) -> bool:
+def _is_real(value: ArrayLike) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _show(value: Any) -> str:
+def _show(value: ArrayLike) -> str:
     """Return a value as a message shows it, on one line."""
     text = f"the class {value.__name__}" if isinstance(value, type) else " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -8,15 +8,14 @@ dimensions raise NotImplementedError for now.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from variflow import models
 from variflow.base.arrays import INTENSITIES, as_image, check_same_shape, read
 from variflow.base.choices import check_number
 from variflow.base.kinds import is_integer
+from variflow.base.types import ArrayLike, Numbers
 from variflow.compat._arguments import check_count
 from variflow.compat._solvers import Warps, Windows, tv_l1_energy
 from variflow.driver import estimate
@@ -36,8 +35,8 @@ _ATTACHMENT = 15.0
 
 
 def optical_flow_tvl1(
-    reference_image: Any,
-    moving_image: Any,
+    reference_image: ArrayLike,
+    moving_image: ArrayLike,
     *,
     attachment: float = 15,
     tightness: float = 0.3,
@@ -46,7 +45,7 @@ def optical_flow_tvl1(
     tol: float = 1e-4,
     prefilter: bool = False,
     dtype: DTypeLike = np.float32,
-) -> NDArray[Any]:
+) -> Numbers:
     """Estimate the flow from one gray image to another by TV-L1, called as `skimage.registration.optical_flow_tvl1`.
 
     Parameters
@@ -112,15 +111,15 @@ def optical_flow_tvl1(
 
 
 def optical_flow_ilk(
-    reference_image: Any,
-    moving_image: Any,
+    reference_image: ArrayLike,
+    moving_image: ArrayLike,
     *,
     radius: int = 7,
     num_warp: int = 10,
     gaussian: bool = False,
     prefilter: bool = False,
     dtype: DTypeLike = np.float32,
-) -> NDArray[Any]:
+) -> Numbers:
     """Estimate the flow from one gray image to another in windows, called as `skimage.registration.optical_flow_ilk`.
 
     Parameters
@@ -178,7 +177,7 @@ def optical_flow_ilk(
     return _estimate(reference_image, moving_image, model, dtype)
 
 
-def _estimate(reference_image: Any, moving_image: Any, model: Model, dtype: DTypeLike) -> NDArray[Any]:
+def _estimate(reference_image: ArrayLike, moving_image: ArrayLike, model: Model, dtype: DTypeLike) -> Numbers:
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype is {dtype!r}, wanted float32 or float64")
     reference, moving = _as_gray(reference_image, "reference_image"), _as_gray(moving_image, "moving_image")
@@ -187,7 +186,7 @@ def _estimate(reference_image: Any, moving_image: Any, model: Model, dtype: DTyp
     return to_skimage(estimate(*frames, model).flow).astype(dtype, copy=False)
 
 
-def _as_gray(image: Any, name: str) -> NDArray[Any]:
+def _as_gray(image: ArrayLike, name: str) -> Numbers:
     """Return an image, integers divided by the largest number of their type, so that two types fit together."""
     array, known = read(image, name, INTENSITIES)
     if array.ndim != 2:
@@ -199,7 +198,7 @@ def _as_gray(image: Any, name: str) -> NDArray[Any]:
     return scaled if known is None else np.where(known, scaled, np.nan)
 
 
-def _check_flag(value: Any, name: str) -> bool:
+def _check_flag(value: ArrayLike, name: str) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} is {value!r}, wanted True or False")
     return bool(value)

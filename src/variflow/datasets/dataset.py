@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
-import numpy.typing as npt
 
+from variflow.base.types import Numbers
 from variflow.datasets.sample import Sample
 from variflow.io import FileFormatError, read_flow, read_image
 
-Array = npt.NDArray[Any]
+Array = Numbers
 Part = Callable[[], Array | None]
 
 

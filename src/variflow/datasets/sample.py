@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from variflow.base.brief import Brief
+from variflow.base.types import Numbers
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,10 +34,10 @@ class Sample(Brief):
     """
 
     name: str
-    frame0: npt.NDArray[Any]
-    frame1: npt.NDArray[Any]
+    frame0: Numbers
+    frame1: Numbers
     flow: npt.NDArray[np.float32] | None = None
     occlusion: npt.NDArray[np.bool_] | None = None
     valid: npt.NDArray[np.bool_] | None = None
     foreground: npt.NDArray[np.bool_] | None = None
-    between: npt.NDArray[Any] | None = None
+    between: Numbers | None = None

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from variflow.base.arrays import as_numbers
 from variflow.base.choices import check_number, check_whole
+from variflow.base.types import Numbers
 from variflow.datasets.sample import Sample
 from variflow.datasets.texture import Texture
 
@@ -359,7 +360,7 @@ def _render_motion(layers: list[Layer], shape: tuple[int, int]) -> tuple[npt.NDA
     return flow.astype(np.float32), occlusion
 
 
-def _quantise(frame: Reals, dtype: FrameType) -> npt.NDArray[Any]:
+def _quantise(frame: Reals, dtype: FrameType) -> Numbers:
     if dtype == "float32":
         return frame.astype(np.float32)
     if dtype not in ("uint8", "uint16"):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from variflow import _core
 from variflow.base.choices import check_choice, check_constant
+from variflow.base.types import Array
 from variflow.energy.data import DataTerm
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class CensusConstancy(DataTerm):
         """How far neighbours reach along each axis, in pixels."""
         return _RADIUS[self.window]
 
-    def linearised(self, at: Linearisation) -> list[tuple[Any, Any, Any]]:
+    def linearised(self, at: Linearisation) -> list[tuple[Array, Array, Array]]:
         """Return ``cx du + cy dv + ct``, one residual a channel and neighbour."""
         if isinstance(at.frame0, np.ndarray):
             jx, jy, r = _core.census(at.frame0, at.frame1, self.radius, float(self.softness), float(self.noise))
@@ -78,7 +79,7 @@ class CensusConstancy(DataTerm):
         from variflow.images.derivative import derivative
 
         xp = at.frame0.__array_namespace__()
-        triples: list[tuple[Any, Any, Any]] = []
+        triples: list[tuple[Array, Array, Array]] = []
         for plane0, plane1 in zip(at.frame0, at.frame1, strict=True):
             first, second = xp.stack(self._signs(plane0)), xp.stack(self._signs(plane1))
             mean = 0.5 * (first + second)
@@ -86,7 +87,7 @@ class CensusConstancy(DataTerm):
             triples += zip(*(part * at.valid for part in parts), strict=True)
         return triples
 
-    def _signs(self, plane: Any) -> list[Any]:
+    def _signs(self, plane: Array) -> list[Array]:
         """Return c for each neighbour, row by row."""
         xp = plane.__array_namespace__()
         (height, width), radius = plane.shape, self.radius

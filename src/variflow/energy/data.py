@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from variflow.base.choices import check_constant
 from variflow.energy.penalties import Penalty, Quadratic, check_penalty
 
 if TYPE_CHECKING:
     from variflow.linearisation.linearisation import Linearisation
+from variflow.base.types import Array
 from variflow.energy.residuals import check_residuals
 from variflow.energy.term import Increment, Term, check_weight
 
@@ -37,7 +38,7 @@ class DataTerm(Term):
         if self.normalisation is not None:
             check_constant(f"normalisation of {type(self).__name__}", self.normalisation, above=0)
 
-    def residuals(self, d: Increment, at: Linearisation) -> list[Any]:
+    def residuals(self, d: Increment, at: Linearisation) -> list[Array]:
         """Return the residuals, planes ``(H, W)`` penalised jointly; each pixel depends on its own d only."""
         if type(self).linearised is DataTerm.linearised:
             raise TypeError(
@@ -46,13 +47,13 @@ class DataTerm(Term):
         u, v = d
         return [jx * u + jy * v + r for jx, jy, r in self.linearised(at)]
 
-    def linearised(self, at: Linearisation) -> list[tuple[Any, Any, Any]]:
+    def linearised(self, at: Linearisation) -> list[tuple[Array, Array, Array]]:
         """Return the residuals around d = 0 as triples of planes: ``(jx, jy, r)`` stands for ``jx du + jy dv + r``."""
         from variflow.energy.autodiff.jacobian import linearise
 
         return linearise(self, at)  # raises an error if no residuals are defined
 
-    def __call__(self, d: Increment, at: Linearisation) -> Any:
+    def __call__(self, d: Increment, at: Linearisation) -> Array:
         """Return the penalised residuals, summed over pixels."""
         squared = [residual**2 for residual in check_residuals(self, d, at)]
         if self.normalisation is not None:
@@ -65,7 +66,7 @@ class DataTerm(Term):
         return self.weight * (at.weights * self.penalty.of_squared(sum(squared) / len(squared))).sum()
 
 
-def linearised(term: DataTerm, at: Linearisation) -> list[tuple[Any, Any, Any]]:
+def linearised(term: DataTerm, at: Linearisation) -> list[tuple[Array, Array, Array]]:
     """Return the residuals of a term around d = 0: its own `linearised`, or the derivative of its `residuals`."""
     return DataTerm.linearised(term, at) if defines_residuals(type(term)) else term.linearised(at)
 
@@ -100,7 +101,7 @@ class BrightnessConstancy(DataTerm):
     >>> energy = BrightnessConstancy(Charbonnier(0.01)) + 0.05 * Smoothness(Charbonnier(0.01))
     """
 
-    def linearised(self, at: Linearisation) -> list[tuple[Any, Any, Any]]:
+    def linearised(self, at: Linearisation) -> list[tuple[Array, Array, Array]]:
         """Return ``Ix du + Iy dv + It``, one residual a channel."""
         return [(at.Ix[c], at.Iy[c], at.It[c]) for c in range(at.frame0.shape[0])]
 
@@ -126,7 +127,7 @@ class GradientConstancy(DataTerm):
     >>> energy = BrightnessConstancy() + 5.0 * GradientConstancy() + 0.001 * Smoothness()
     """
 
-    def linearised(self, at: Linearisation) -> list[tuple[Any, Any, Any]]:
+    def linearised(self, at: Linearisation) -> list[tuple[Array, Array, Array]]:
         """Return both residuals, two a channel."""
         channels = range(at.frame0.shape[0])
         along_x = [(at.Ixx[c], at.Ixy[c], at.Ixt[c]) for c in channels]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from variflow.base.choices import check_constant
+from variflow.base.types import Array
 
 if TYPE_CHECKING:
     from variflow.linearisation.linearisation import Linearisation
@@ -36,18 +37,18 @@ class ImageEdges:
     def __post_init__(self) -> None:
         check_constant("contrast of ImageEdges", self.contrast, above=0)
 
-    def __call__(self, at: Linearisation) -> tuple[Any, Any]:
+    def __call__(self, at: Linearisation) -> tuple[Array, Array]:
         """Return the weights of the horizontal ``(H, W - 1)`` and the vertical edges ``(H - 1, W)``."""
         xp = at.guide.__array_namespace__()
         along_x, along_y = differences(at.guide)
 
-        def weights(difference: Any) -> Any:
+        def weights(difference: Array) -> Array:
             return xp.exp(-xp.sqrt((difference * difference).mean(axis=0)) / self.contrast)
 
         return weights(along_x), weights(along_y)
 
 
-def check_edges(term: Any) -> None:
+def check_edges(term: Array) -> None:
     """Raise TypeError if the `edges` of a term are neither None nor a callable such as ImageEdges."""
     edges = term.edges
     if edges is None or (callable(edges) and not isinstance(edges, type)):
@@ -56,6 +57,6 @@ def check_edges(term: Any) -> None:
     raise TypeError(f"edges of {type(term).__name__} is {edges!r}, wanted edges such as {remedy}, or None")
 
 
-def differences(planes: Any) -> tuple[Any, Any]:
+def differences(planes: Array) -> tuple[Array, Array]:
     """Return the differences between neighbours along x, the last axis, and along y, the one before it."""
     return planes[..., :, 1:] - planes[..., :, :-1], planes[..., 1:, :] - planes[..., :-1, :]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from variflow import _core
 from variflow.base.choices import check_constant, check_whole
+from variflow.base.types import Array
 from variflow.energy.edges import ImageEdges, check_edges
 from variflow.energy.penalties import L1, Huber, Penalty, check_penalty
 from variflow.energy.term import Increment, Term, check_weight, keeps
@@ -84,7 +85,7 @@ class TotalGeneralisedVariation(Term):
         if isinstance(self.iterations, Real):
             check_whole("iterations of TotalGeneralisedVariation", self.iterations, 1)
 
-    def __call__(self, d: Increment, at: Linearisation) -> Any:
+    def __call__(self, d: Increment, at: Linearisation) -> Array:
         """Return the penalised differences, summed over pixels, for the slopes that make them smallest."""
         gradient, edges = _compute_gradient(d, at), self._weigh_edges(at)
         if isinstance(gradient, np.ndarray):
@@ -94,12 +95,12 @@ class TotalGeneralisedVariation(Term):
         xp = gradient.__array_namespace__()
         return xp.minimum(self._evaluate(gradient, edges, found), self._evaluate(gradient, edges, _continue(gradient)))
 
-    def _evaluate(self, gradient: Any, edges: Any, slopes: Any) -> Any:
+    def _evaluate(self, gradient: Array, edges: Array, slopes: Array) -> Array:
         first = ((edges * (gradient - slopes)) ** 2).sum(axis=0)
         second = (_symmetrise(slopes) ** 2).sum(axis=0)
         return self.weight * (self.penalty.of_squared(first).sum() + self.second * L1().of_squared(second).sum())
 
-    def _weigh_edges(self, at: Linearisation) -> Any:
+    def _weigh_edges(self, at: Linearisation) -> Array:
         """Return factors of the differences of u along x and y, and of v; 0 where there is no next pixel."""
         height, width = at.flow[0].shape
         xp = at.flow[0].__array_namespace__()
@@ -112,7 +113,7 @@ class TotalGeneralisedVariation(Term):
         factors = xp.stack([xp.pad(along_x, ((0, 0), (0, 1))), xp.pad(along_y, ((0, 1), (0, 0)))])
         return xp.concat([factors, factors])
 
-    def _find_slopes(self, gradient: Any, edges: Any) -> Any:
+    def _find_slopes(self, gradient: Array, edges: Array) -> Array:
         """Return the slopes that primal-dual steps find (Chambolle and Pock, 2011), starting from zero."""
         import jax
 
@@ -121,7 +122,7 @@ class TotalGeneralisedVariation(Term):
         # Divided by the sums of the moduli of the columns and rows of the operator from w to (edges w, E w).
         step, step_p, step_q = _STEP / (3 + 2 * _ROOT_HALF), 1 / _STEP, 1 / (4 * _ROOT_HALF * _STEP)
 
-        def iteration(_: Any, variables: tuple[Any, Any, Any, Any]) -> tuple[Any, Any, Any, Any]:
+        def iteration(_: Array, variables: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
             w, extrapolated, p, q = variables
             p = _shorten((p + step_p * edges * (gradient - extrapolated)) / (1 + step_p * threshold), 1.0)
             q = _shorten(q + step_q * _symmetrise(extrapolated), self.second)
@@ -133,7 +134,7 @@ class TotalGeneralisedVariation(Term):
         start = zero, zero, zero, xp.concat([zero, zero[:2]])
         return jax.lax.fori_loop(0, xp.asarray(self.iterations, dtype=int), iteration, start)[0]
 
-    def _find_slopes_in_core(self, u: Any, v: Any, edges: Any) -> Any:
+    def _find_slopes_in_core(self, u: Array, v: Array, edges: Array) -> Array:
         """Return the same slopes, found by the same steps in the native core."""
         squared_x, squared_y = (edges[:2] ** 2).astype(np.float32)
         variation = _core.Variation(
@@ -142,11 +143,11 @@ class TotalGeneralisedVariation(Term):
         return _core.slopes(u.astype(np.float32), v.astype(np.float32), variation, int(self.iterations))
 
 
-def _find_threshold(penalty: Penalty) -> Any:
+def _find_threshold(penalty: Penalty) -> Array:
     return penalty.threshold if isinstance(penalty, Huber) else 0.0
 
 
-def _compute_gradient(d: Increment, at: Linearisation) -> Any:
+def _compute_gradient(d: Increment, at: Linearisation) -> Array:
     """Return the differences of the flow: of u along x and y, and of v, ``(4, H, W)``."""
     xp = d[0].__array_namespace__()
     # Differences are added, for speed, as in `Smoothness`.
@@ -159,20 +160,20 @@ def _compute_gradient(d: Increment, at: Linearisation) -> Any:
     )
 
 
-def _differentiate(plane: Any, axis: int) -> Any:
+def _differentiate(plane: Array, axis: int) -> Array:
     """Return the differences to the next pixel along an axis, 0 where there is none."""
     xp = plane.__array_namespace__()
     return xp.pad(xp.diff(plane, axis=axis), [(0, int(axis == k)) for k in (0, 1)])
 
 
-def _apply_adjoint_of_differentiate(plane: Any, axis: int) -> Any:
+def _apply_adjoint_of_differentiate(plane: Array, axis: int) -> Array:
     """Return the transpose of `_differentiate`."""
     xp = plane.__array_namespace__()
     inside, zero = (plane[:-1], 0 * plane[:1]) if axis == 0 else (plane[:, :-1], 0 * plane[:, :1])
     return xp.concat([zero, inside], axis=axis) - xp.concat([inside, zero], axis=axis)
 
 
-def _symmetrise(w: Any) -> Any:
+def _symmetrise(w: Array) -> Array:
     """Return E w: the derivatives along x, along y, and mixed times sqrt(2), of the slopes of u and of v."""
     xp = w.__array_namespace__()
     parts = []
@@ -182,7 +183,7 @@ def _symmetrise(w: Any) -> Any:
     return xp.stack(parts)
 
 
-def _apply_adjoint_of_symmetrise(q: Any) -> Any:
+def _apply_adjoint_of_symmetrise(q: Array) -> Array:
     """Return the transpose of `_symmetrise`."""
     xp = q.__array_namespace__()
     parts = []
@@ -192,7 +193,7 @@ def _apply_adjoint_of_symmetrise(q: Any) -> Any:
     return xp.stack(parts)
 
 
-def _shorten(planes: Any, length: Any) -> Any:
+def _shorten(planes: Array, length: Array) -> Array:
     """Return vectors, one component a plane, with those that are longer than a length cut to that length."""
     xp = planes.__array_namespace__()
     squared = (planes**2).sum(axis=0)
@@ -200,7 +201,7 @@ def _shorten(planes: Any, length: Any) -> Any:
     return planes * xp.where(longer, length / xp.sqrt(xp.where(longer, squared, 1.0)), 1.0)
 
 
-def _continue(gradient: Any) -> Any:
+def _continue(gradient: Array) -> Array:
     """Return differences that repeat the one before where there is no next pixel."""
     xp = gradient.__array_namespace__()
     _, height, width = gradient.shape

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from variflow import flowops
+from variflow.base.types import Numbers
 from variflow.energy.autodiff.fingerprint import attributes
 from variflow.energy.edges import ImageEdges
 from variflow.energy.penalties import Penalty
@@ -97,7 +97,7 @@ def _bring_array(value: Any, shapes: Sequence[Shape], index: int, name: str) -> 
     return np.moveaxis(_resize(planes, (height, width)), 0, 2).reshape(height, width, *array.shape[2:])
 
 
-def _resize(planes: NDArray[Any], shape: Shape) -> NDArray[Any]:
+def _resize(planes: Numbers, shape: Shape) -> Numbers:
     """Bring planes (K, H, W) to another size; a pixel is unknown if less than half of its area is known."""
     if planes.dtype.kind != "f":
         rows, columns = (

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from variflow.base.choices import check_constant
+from variflow.base.types import Array
 
 # The weight of a norm is infinite at 0: where it is derived, squared residuals below this have the weight of this one.
 _SMALLEST = 1e-12
@@ -48,31 +49,31 @@ class Penalty:
         for field in fields(self):
             check_constant(f"{field.name} of {type(self).__name__}", getattr(self, field.name), above=0)
 
-    def value(self, s: Any) -> Any:
+    def value(self, s: Array) -> Array:
         """Return rho(s)."""
         s = _array(s)
         return self.of_squared(s * s)
 
-    def derivative(self, s: Any) -> Any:
+    def derivative(self, s: Array) -> Array:
         """Return rho'(s)."""
         s = _array(s)
         return s * self.weight_of_squared(s * s)
 
-    def weight(self, s: Any) -> Any:
+    def weight(self, s: Array) -> Array:
         """Return rho'(s) / s, the weight of iteratively reweighted least squares, continued to s = 0."""
         s = _array(s)
         return self.weight_of_squared(s * s)
 
-    def of_squared(self, squared: Any) -> Any:
+    def of_squared(self, squared: Array) -> Array:
         """Return rho(s) for s^2."""
         raise TypeError(f"{type(self).__name__} does not define of_squared")
 
-    def weight_of_squared(self, squared: Any) -> Any:
+    def weight_of_squared(self, squared: Array) -> Array:
         """Return rho'(s) / s for s^2; found with JAX from `of_squared` unless a class defines it."""
         weights = derived_weight(self, squared)
         return np.asarray(weights) if isinstance(squared, np.ndarray | np.generic) else weights
 
-    def prox(self, value: Any, step: Any) -> Any:
+    def prox(self, value: Array, step: Array) -> Array:
         """Return the s that minimises ``rho(s) + (s - value)^2 / (2 step)``, where a penalty has a formula for it."""
         raise TypeError(f"{type(self).__name__} does not define prox")
 
@@ -81,7 +82,7 @@ class Penalty:
         return None
 
 
-def huber_of(penalty: Any) -> tuple[float, float] | None:
+def huber_of(penalty: Array) -> tuple[float, float] | None:
     """Return what `as_huber` says of a penalty, or None.
 
     Where a class overrides `of_squared` alone, the `as_huber` that it inherits is that of another penalty.
@@ -95,7 +96,7 @@ def huber_of(penalty: Any) -> tuple[float, float] | None:
     return None
 
 
-def derived_weight(penalty: Any, squared: Any) -> Any:
+def derived_weight(penalty: Array, squared: Array) -> Array:
     """Return rho'(s) / s for s^2: twice the derivative of a penalty's `of_squared`, a JAX array."""
     import jax
     import jax.numpy as jnp
@@ -118,7 +119,7 @@ def defines_weight(kind: type[Any]) -> bool:
     return False
 
 
-def check_penalty(term: Any) -> None:
+def check_penalty(term: Array) -> None:
     """Raise TypeError, naming it and the remedy, if the penalty of a term is none."""
     penalty, name = term.penalty, f"penalty of {type(term).__name__}"
     if isinstance(penalty, type) and issubclass(penalty, Penalty):
@@ -144,15 +145,15 @@ class Quadratic(Penalty):
     9.0
     """
 
-    def of_squared(self, squared: Any) -> Any:
+    def of_squared(self, squared: Array) -> Array:
         """Return s^2."""
         return squared
 
-    def weight_of_squared(self, squared: Any) -> Any:
+    def weight_of_squared(self, squared: Array) -> Array:
         """Return 2."""
         return 0 * squared + 2.0
 
-    def prox(self, value: Any, step: Any) -> Any:
+    def prox(self, value: Array, step: Array) -> Array:
         """Return ``value / (1 + 2 step)``, which minimises ``s^2 + (s - value)^2 / (2 step)``."""
         return _array(value) / (1 + 2 * step)
 
@@ -179,13 +180,13 @@ class Charbonnier(Penalty):
 
     epsilon: float = 0.001
 
-    def of_squared(self, squared: Any) -> Any:
+    def of_squared(self, squared: Array) -> Array:
         """Return sqrt(s^2 + epsilon^2) - epsilon."""
         # Epsilon as a root rounded like the other one, so that rho(0) is exactly 0.
         epsilon = squared.__array_namespace__().asarray(self.epsilon**2, dtype=squared.dtype)
         return _sqrt(squared + epsilon) - _sqrt(epsilon)
 
-    def weight_of_squared(self, squared: Any) -> Any:
+    def weight_of_squared(self, squared: Array) -> Array:
         """Return 1 / sqrt(s^2 + epsilon^2)."""
         return 1.0 / _sqrt(squared + self.epsilon**2)
 
@@ -210,11 +211,11 @@ class GeneralisedCharbonnier(Penalty):
     exponent: float = 0.45
     epsilon: float = 0.001
 
-    def of_squared(self, squared: Any) -> Any:
+    def of_squared(self, squared: Array) -> Array:
         """Return (s^2 + epsilon^2)^exponent - epsilon^(2 exponent)."""
         return (squared + self.epsilon**2) ** self.exponent - self.epsilon ** (2 * self.exponent)
 
-    def weight_of_squared(self, squared: Any) -> Any:
+    def weight_of_squared(self, squared: Array) -> Array:
         """Return 2 exponent (s^2 + epsilon^2)^(exponent - 1)."""
         return 2 * self.exponent * (squared + self.epsilon**2) ** (self.exponent - 1)
 
@@ -236,7 +237,7 @@ class Huber(Penalty):
 
     threshold: float = 0.01
 
-    def of_squared(self, squared: Any) -> Any:
+    def of_squared(self, squared: Array) -> Array:
         """Return s^2 / (2 threshold) or abs(s) - threshold / 2."""
         xp = squared.__array_namespace__()
         beyond = squared > self.threshold**2
@@ -244,12 +245,12 @@ class Huber(Penalty):
         size = _sqrt(xp.where(beyond, squared, self.threshold**2))
         return xp.where(beyond, size - 0.5 * self.threshold, squared / (2 * self.threshold))
 
-    def weight_of_squared(self, squared: Any) -> Any:
+    def weight_of_squared(self, squared: Array) -> Array:
         """Return 1 / max(abs(s), threshold)."""
         xp = squared.__array_namespace__()
         return 1.0 / _sqrt(xp.maximum(squared, xp.asarray(self.threshold**2, dtype=squared.dtype)))
 
-    def prox(self, value: Any, step: Any) -> Any:
+    def prox(self, value: Array, step: Array) -> Array:
         """Return ``value (1 - step / max(abs(value), threshold + step))``.
 
         It minimises ``rho(s) + (s - value)^2 / (2 step)``: in the quadratic part ``value threshold / (threshold +
@@ -283,11 +284,11 @@ class Lorentzian(Penalty):
 
     scale: float = 0.03
 
-    def of_squared(self, squared: Any) -> Any:
+    def of_squared(self, squared: Array) -> Array:
         """Return log(1 + s^2 / (2 scale^2))."""
         return squared.__array_namespace__().log1p(squared / (2 * self.scale**2))
 
-    def weight_of_squared(self, squared: Any) -> Any:
+    def weight_of_squared(self, squared: Array) -> Array:
         """Return 2 / (2 scale^2 + s^2)."""
         return 2.0 / (2 * self.scale**2 + squared)
 
@@ -310,18 +311,18 @@ class L1(Penalty):
 
     smallest: float = 1e-6
 
-    def of_squared(self, squared: Any) -> Any:
+    def of_squared(self, squared: Array) -> Array:
         """Return abs(s)."""
         xp = squared.__array_namespace__()
         zero = squared == 0
         return xp.where(zero, 0.0 * squared, _sqrt(xp.where(zero, 1.0 + squared, squared)))
 
-    def weight_of_squared(self, squared: Any) -> Any:
+    def weight_of_squared(self, squared: Array) -> Array:
         """Return 1 / max(abs(s), smallest)."""
         xp = squared.__array_namespace__()
         return 1.0 / _sqrt(xp.maximum(squared, xp.asarray(self.smallest**2, dtype=squared.dtype)))
 
-    def prox(self, value: Any, step: Any) -> Any:
+    def prox(self, value: Array, step: Array) -> Array:
         """Return ``sign(value) max(abs(value) - step, 0)``, which minimises ``abs(s) + (s - value)^2 / (2 step)``."""
         value = _array(value)
         xp = value.__array_namespace__()
@@ -332,10 +333,10 @@ class L1(Penalty):
         return 1.0, 0.0
 
 
-def _array(s: Any) -> Any:
+def _array(s: Array) -> Array:
     return s if hasattr(s, "__array_namespace__") else np.asarray(s, dtype=float)
 
 
-def _sqrt(squared: Any) -> Any:
+def _sqrt(squared: Array) -> Array:
     # Not a power of 0.5, which JAX compiles to a logarithm and an exponential: many times slower.
     return squared.__array_namespace__().sqrt(squared)

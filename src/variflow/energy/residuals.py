@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
+from variflow.base.types import Array
 from variflow.energy.term import Increment
 from variflow.linearisation.linearisation import Linearisation
 
@@ -11,11 +12,11 @@ from variflow.linearisation.linearisation import Linearisation
 class HasResiduals(Protocol):
     """What `check_residuals` needs of a data term."""
 
-    def __call__(self, d: Increment, at: Linearisation) -> Any:
+    def __call__(self, d: Increment, at: Linearisation) -> Array:
         """Return the term's energy."""
         ...
 
-    def residuals(self, d: Increment, at: Linearisation) -> list[Any]:
+    def residuals(self, d: Increment, at: Linearisation) -> list[Array]:
         """Return the residuals, planes ``(H, W)``."""
         ...
 
@@ -24,9 +25,9 @@ class NotTakenApart(ValueError):
     """No native solver can take the energy apart as it is written, but a general solver may minimise it."""
 
 
-def check_residuals(term: HasResiduals, d: Increment, at: Linearisation) -> list[Any] | tuple[Any, ...]:
+def check_residuals(term: HasResiduals, d: Increment, at: Linearisation) -> list[Array] | tuple[Array, ...]:
     """Return the residuals of a term; raise TypeError or ValueError, naming it, if they are not planes in a list."""
-    planes: Any = term.residuals(d, at)
+    planes: Array = term.residuals(d, at)
     returned = f"residuals of {type(term).__name__} returned"
     if hasattr(planes, "shape"):
         raise TypeError(f"{returned} an array of shape {tuple(planes.shape)}, wanted a list of planes (H, W)")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from variflow.base.choices import check_choice
 from variflow.energy.penalties import Penalty, Quadratic, check_penalty
 
 if TYPE_CHECKING:
     from variflow.linearisation.linearisation import Linearisation
+from variflow.base.types import Array
 from variflow.energy.edges import ImageEdges, check_edges, differences
 from variflow.energy.term import Increment, Term, check_weight
 
@@ -44,7 +45,7 @@ class Magnitude(Term):
         check_weight(self)
         check_choice("of", self.of, ("increment", "flow"))
 
-    def __call__(self, d: Increment, at: Linearisation) -> Any:
+    def __call__(self, d: Increment, at: Linearisation) -> Array:
         """Return the penalised lengths, summed over pixels."""
         u, v = d if self.of == "increment" else (at.flow[0] + d[0], at.flow[1] + d[1])
         return self.weight * self.penalty.of_squared(u**2 + v**2).sum()
@@ -90,7 +91,7 @@ class Smoothness(Term):
         check_choice("of", self.of, ("flow", "increment"))
         check_choice("per", self.per, ("edge", "pixel"))
 
-    def __call__(self, d: Increment, at: Linearisation) -> Any:
+    def __call__(self, d: Increment, at: Linearisation) -> Array:
         """Return the penalised differences, summed over edges or pixels."""
         (ux, uy), (vx, vy) = (differences(plane) for plane in d)
         if self.of == "flow":

@@ -12,24 +12,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 from variflow.base.choices import check_constant
+from variflow.base.types import Array
 
 if TYPE_CHECKING:
     from variflow.linearisation.linearisation import Linearisation
 
 
-Increment = tuple[Any, Any]
+Increment = tuple[Array, Array]
 
 
-Energy = Callable[[Increment, "Linearisation"], Any]
+Energy = Callable[[Increment, "Linearisation"], Array]
 
 
 Kind = TypeVar("Kind")
 
 
-def keeps(value: Any, kind: type[Kind], *methods: str) -> TypeGuard[Kind]:
+def keeps(value: Array, kind: type[Kind], *methods: str) -> TypeGuard[Kind]:
     """Return whether an object is of a class and does not override these methods of it."""
     return isinstance(value, kind) and all(getattr(type(value), name) is getattr(kind, name) for name in methods)
 
@@ -44,7 +45,7 @@ class Term(ABC):
     """
 
     @abstractmethod
-    def __call__(self, d: Increment, at: Linearisation) -> Any:
+    def __call__(self, d: Increment, at: Linearisation) -> Array:
         """Return the term's energy, a scalar."""
 
     __array_ufunc__ = None  # so that NumPy numbers leave their operators to the term
@@ -87,12 +88,12 @@ class Sum(Term):
             if not callable(term) or isinstance(term, type):
                 raise TypeError(f"terms of Sum holds {term!r}, wanted terms and functions energy(d, at) -> scalar")
 
-    def __call__(self, d: Increment, at: Linearisation) -> Any:
+    def __call__(self, d: Increment, at: Linearisation) -> Array:
         """Return the sum of the terms' energies."""
         return self.weight * sum(term(d, at) for term in self.terms)
 
 
-def check_weight(term: Any) -> None:
+def check_weight(term: Array) -> None:
     """Raise ValueError, naming it, if the weight of a term is below 0, where the energy may have no minimum."""
     check_constant(f"weight of {type(term).__name__}", term.weight, least=0)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from variflow.base.types import ArrayLike
 from variflow.datasets import Sample
 
 
@@ -26,7 +27,7 @@ def digest_settings(settings: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def _feed(digest: Any, value: Any, around: tuple[int, ...]) -> None:
+def _feed(digest: Any, value: ArrayLike, around: tuple[int, ...]) -> None:
     # The type before each value keeps values apart that have the same bytes.
     digest.update(f"{type(value).__module__}.{type(value).__qualname__};".encode())
     if id(value) in around:  # a function that calls itself
@@ -45,14 +46,14 @@ def _feed(digest: Any, value: Any, around: tuple[int, ...]) -> None:
         _feed(digest, part, (*around, id(value)))
 
 
-def _is_own(value: Any, user: FunctionType) -> bool:
+def _is_own(value: ArrayLike, user: FunctionType) -> bool:
     """Return whether a value that a function uses was written by its author, and is not part of a library."""
     if isinstance(value, FunctionType):
         return value.__module__ == user.__module__
     return isinstance(value, bool | int | float | str | tuple | np.ndarray)
 
 
-def _split(value: Any) -> list[Any] | None:
+def _split(value: ArrayLike) -> list[Any] | None:
     """Return the parts of a value, None if it has none."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]

@@ -38,7 +38,7 @@ def regions(sample: Sample) -> dict[str, npt.NDArray[np.bool_]]:
     (1536, 384)
     """
     truth = as_flow(sample.flow, "sample.flow", np.float64)
-    counts = np.isfinite(truth).all(axis=-1)
+    counts = np.asarray(np.isfinite(truth).all(axis=-1))
     if sample.valid is not None:
         counts &= as_mask(sample.valid, "sample.valid", counts.shape, "where a pixel counts")
     parts = {

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from variflow import view
 from variflow.base.arrays import as_flow, as_pixels
+from variflow.base.types import Numbers
 from variflow.datasets import Sample
 from variflow.images.resampling import resample
 from variflow.io import atomic, write_image
@@ -179,7 +180,7 @@ def _name_file(name: str) -> str:
     return f"{plain}-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
-def _shrink(picture: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def _shrink(picture: Numbers) -> npt.NDArray[np.uint8]:
     height, width = picture.shape[:2]
     if width > _WIDTH:
         planes = np.moveaxis(np.atleast_3d(picture).astype(np.float32), 2, 0)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from variflow.base.choices import check_whole
+from variflow.base.types import ArrayLike
 from variflow.flowops.fields import Flow, check_finite, check_flow, check_flows, look_up
 from variflow.flowops.splatting import splat
 
@@ -15,7 +14,7 @@ from variflow.flowops.splatting import splat
 _CONVERGED = 1e-4
 
 
-def compose(first: Any, second: Any) -> Flow:
+def compose(first: ArrayLike, second: ArrayLike) -> Flow:
     """Return the flow of two steps: ``first(x) + second(x + first(x))``.
 
     From the flow of frame 0 to 1 and that of frame 1 to 2 it makes the one from 0 to 2. The second is looked up
@@ -48,7 +47,7 @@ def compose(first: Any, second: Any) -> Flow:
     return before + look_up(after, before)
 
 
-def invert(flow: Any, *, tolerance: float = 0.1, iterations: int = 50) -> Flow:
+def invert(flow: ArrayLike, *, tolerance: float = 0.1, iterations: int = 50) -> Flow:
     """Return the flow from the second frame back to the first: ``inverse(x + flow(x)) = -flow(x)``.
 
     It starts from the negated flow, splatted, and iterates ``inverse(y) = -flow(y + inverse(y))``. This converges where
@@ -103,7 +102,7 @@ def invert(flow: Any, *, tolerance: float = 0.1, iterations: int = 50) -> Flow:
     return inverse
 
 
-def consistency(forward: Any, backward: Any) -> NDArray[np.float32]:
+def consistency(forward: ArrayLike, backward: ArrayLike) -> NDArray[np.float32]:
     """Return how far from its start each pixel ends when it goes forward and back again, in pixels.
 
     Parameters
@@ -132,7 +131,9 @@ def consistency(forward: Any, backward: Any) -> NDArray[np.float32]:
     return _measure_length(compose(*check_flows(forward, backward, ("forward", "backward"))))
 
 
-def is_consistent(forward: Any, backward: Any, *, relative: float = 0.01, absolute: float = 0.5) -> NDArray[np.bool_]:
+def is_consistent(
+    forward: ArrayLike, backward: ArrayLike, *, relative: float = 0.01, absolute: float = 0.5
+) -> NDArray[np.bool_]:
     """Return where forward and backward flow confirm each other; most other pixels are hidden in the second frame.
 
     ``|f + b|^2 <= relative * (|f|^2 + |b|^2) + absolute``, with ``b`` the backward flow at the target of ``f``.
@@ -180,7 +181,7 @@ def is_consistent(forward: Any, backward: Any, *, relative: float = 0.01, absolu
     return consistent
 
 
-def change_frame_rate(flow: Any, rate: float, new_rate: float) -> Flow:
+def change_frame_rate(flow: ArrayLike, rate: float, new_rate: float) -> Flow:
     """Return the flow between frames of another rate, each pixel keeping its velocity.
 
     Parameters

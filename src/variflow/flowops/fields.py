@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from variflow.base.arrays import as_flow, check_same_shape, mark_unknown
 from variflow.base.choices import check_number
+from variflow.base.types import ArrayLike
 from variflow.images.warping import warp_planes
 
 Flow = NDArray[np.float32]
@@ -18,7 +18,7 @@ Flow = NDArray[np.float32]
 _SLACK = 1e-3
 
 
-def check_flow(flow: Any, name: str = "flow") -> Flow:
+def check_flow(flow: ArrayLike, name: str = "flow") -> Flow:
     """Return a flow as float32 ``(H, W, 2)`` in its own memory, both components NaN where it is unknown.
 
     Raises
@@ -29,7 +29,7 @@ def check_flow(flow: Any, name: str = "flow") -> Flow:
     return mark_unknown(as_flow(flow, name))
 
 
-def check_flows(first: Any, second: Any, names: tuple[str, str]) -> tuple[Flow, Flow]:
+def check_flows(first: ArrayLike, second: ArrayLike, names: tuple[str, str]) -> tuple[Flow, Flow]:
     """Return two checked flows of one size."""
     flows = check_flow(first, names[0]), check_flow(second, names[1])
     check_same_shape(names[1], flows[1].shape, names[0], flows[0].shape)
@@ -50,7 +50,7 @@ def check_known(flow: Flow, name: str = "flow") -> Flow:
     return flow
 
 
-def check_finite(name: str, value: Any, *, least: float = -math.inf, above: float = -math.inf) -> float:
+def check_finite(name: str, value: ArrayLike, *, least: float = -math.inf, above: float = -math.inf) -> float:
     """Return a finite number of at least `least` and above `above`; raise ValueError, naming it, if it is none."""
     return check_number(name, value, least=least, above=above, what="a finite number")
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.base.arrays import as_pixels
+from variflow.base.types import ArrayLike
 from variflow.flowops.fields import Flow, check_finite, check_flow
 
 # The weight that ties a known pixel to its value; the edge to a neighbour has a weight of at most 1.
@@ -19,7 +18,7 @@ _TOLERANCE, _CYCLES = 1e-6, 100
 _LEAST_EDGE = 1e-4
 
 
-def fill(flow: Any, image: Any = None, *, contrast: float = 5.0) -> Flow:
+def fill(flow: ArrayLike, image: ArrayLike = None, *, contrast: float = 5.0) -> Flow:
     """Fill in what is unknown in a flow, smoothly from what is known around it, and not across edges of an image.
 
     The filled flow minimises the sum of ``w |difference|^2`` over all pairs of neighbours, while the known flow stays
@@ -77,7 +76,7 @@ def fill(flow: Any, image: Any = None, *, contrast: float = 5.0) -> Flow:
     return np.where(unknown[..., None], np.stack([u, v], axis=2), given)
 
 
-def _weigh_edges(image: Any, shape: tuple[int, ...], contrast: float) -> NDArray[np.float32]:
+def _weigh_edges(image: ArrayLike, shape: tuple[int, ...], contrast: float) -> NDArray[np.float32]:
     """Return the weights of the edges to the right and below of each pixel."""
     from variflow.images.color import lab
     from variflow.images.filling import fill_missing

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from variflow.base.arrays import FLOWS, as_iterable, as_numbers
 from variflow.base.choices import check_whole
+from variflow.base.types import ArrayLike
 from variflow.flowops.fields import Flow, check_finite, check_flow, sample
 
 # Slower than this, in pixels per frame, a streamline has no direction.
 _STILL = 1e-6
 
 
-def track(flows: Iterable[Any], points: Any) -> NDArray[np.float64]:
+def track(flows: Iterable[Any], points: ArrayLike) -> NDArray[np.float64]:
     """Follow points through a sequence of flows.
 
     Parameters
@@ -56,7 +57,7 @@ def track(flows: Iterable[Any], points: Any) -> NDArray[np.float64]:
     return np.stack(places)
 
 
-def streamlines(flow: Any, points: Any, *, steps: int = 100, length: float = 0.5) -> NDArray[np.float64]:
+def streamlines(flow: ArrayLike, points: ArrayLike, *, steps: int = 100, length: float = 0.5) -> NDArray[np.float64]:
     """Follow the direction of one flow from each point, along lines that are tangent to it everywhere.
 
     Parameters
@@ -122,7 +123,7 @@ def _forget_outside(points: NDArray[np.float64], field: Flow) -> NDArray[np.floa
     return np.where(((points >= 0) & (points <= last)).all(axis=1, keepdims=True), points, np.nan)
 
 
-def _check_points(points: Any, name: str) -> NDArray[np.float64]:
+def _check_points(points: ArrayLike, name: str) -> NDArray[np.float64]:
     array = as_numbers(points, name)
     if array.ndim != 2 or array.shape[1] != 2:
         raise ValueError(f"{name} has shape {array.shape}, wanted (N, 2): x and y of each point")

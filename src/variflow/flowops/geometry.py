@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import operator
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from variflow.base.choices import check_choice
+from variflow.base.types import ArrayLike
 from variflow.flowops.fields import Flow, check_finite, check_flow, sample
 from variflow.images.resampling import resample
 
 Window = tuple[int, int, int, int]
 
 
-def resize(flow: Any, shape: tuple[int, int]) -> Flow:
+def resize(flow: ArrayLike, shape: tuple[int, int]) -> Flow:
     """Return the flow of the frames resized to another shape, its displacements in pixels of the new size.
 
     Parameters
@@ -57,7 +58,7 @@ def resize(flow: Any, shape: tuple[int, int]) -> Flow:
     return resized
 
 
-def crop(flow: Any, window: Window, second: Window | None = None) -> Flow:
+def crop(flow: ArrayLike, window: Window, second: Window | None = None) -> Flow:
     """Return the flow of the frames cropped to a window, or of each to its own.
 
     Parameters
@@ -101,7 +102,7 @@ def crop(flow: Any, window: Window, second: Window | None = None) -> Flow:
     return np.ascontiguousarray(cropped)
 
 
-def rotate(flow: Any, degrees: float) -> Flow:
+def rotate(flow: ArrayLike, degrees: float) -> Flow:
     """Return the flow of the frames rotated about their centre.
 
     Parameters
@@ -149,7 +150,7 @@ def rotate(flow: Any, degrees: float) -> Flow:
     return turned
 
 
-def flip(flow: Any, axis: Literal["x", "y"]) -> Flow:
+def flip(flow: ArrayLike, axis: Literal["x", "y"]) -> Flow:
     """Return the flow of the frames mirrored along x (left and right exchanged) or along y (top and bottom).
 
     Parameters

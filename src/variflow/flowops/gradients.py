@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow.base.types import ArrayLike
 from variflow.flowops.fields import check_flow
 
 
-def jacobian(flow: Any) -> NDArray[np.float32]:
+def jacobian(flow: ArrayLike) -> NDArray[np.float32]:
     """Return the derivatives of a flow, in pixels per pixel.
 
     Differences are central; where only one neighbour is known, at the border or beside a gap, they are one-sided. So
@@ -44,7 +43,7 @@ def jacobian(flow: Any) -> NDArray[np.float32]:
     return np.stack([_differentiate(field, 1), _differentiate(field, 0)], axis=-1)
 
 
-def divergence(flow: Any) -> NDArray[np.float32]:
+def divergence(flow: ArrayLike) -> NDArray[np.float32]:
     """Return ``du/dx + dv/dy``, by which areas grow, per frame; above 0 where the flow spreads.
 
     Parameters
@@ -69,7 +68,7 @@ def divergence(flow: Any) -> NDArray[np.float32]:
     return rates[..., 0, 0] + rates[..., 1, 1]
 
 
-def vorticity(flow: Any) -> NDArray[np.float32]:
+def vorticity(flow: ArrayLike) -> NDArray[np.float32]:
     """Return ``dv/dx - du/dy``, twice the angle of rotation per frame, in radians; above 0 is clockwise as seen.
 
     It is clockwise because y points down; with y up, as in much of fluid dynamics, the sign is the opposite.
@@ -96,7 +95,7 @@ def vorticity(flow: Any) -> NDArray[np.float32]:
     return rates[..., 1, 0] - rates[..., 0, 1]
 
 
-def strain(flow: Any) -> NDArray[np.float32]:
+def strain(flow: ArrayLike) -> NDArray[np.float32]:
     """Return the symmetric part of the derivatives: how much the flow stretches, in pixels per pixel.
 
     It is the tensor of small strains; divergence is its trace, and rotation does not enter.

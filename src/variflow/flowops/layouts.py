@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from variflow.base.arrays import FLOWS, as_numbers
 from variflow.base.choices import check_whole
+from variflow.base.types import ArrayLike, Numbers
 from variflow.flowops.fields import Flow, check_finite, check_flow, check_known
 
 
-def to_skimage(flow: Any) -> NDArray[np.float32]:
+def to_skimage(flow: ArrayLike) -> NDArray[np.float32]:
     """Return a flow as scikit-image has it: ``(2, H, W)``, the displacement along rows first.
 
     Parameters
@@ -36,7 +37,7 @@ def to_skimage(flow: Any) -> NDArray[np.float32]:
     return np.ascontiguousarray(np.moveaxis(check_flow(flow)[..., ::-1], 2, 0))
 
 
-def from_skimage(flow: Any) -> Flow:
+def from_skimage(flow: ArrayLike) -> Flow:
     """Return a flow of scikit-image, ``(2, H, W)`` with the displacement along rows first, as ours.
 
     Parameters
@@ -57,7 +58,7 @@ def from_skimage(flow: Any) -> Flow:
     return check_flow(_move_components_last(flow)[..., ::-1])
 
 
-def to_opencv(flow: Any) -> NDArray[np.float32]:
+def to_opencv(flow: ArrayLike) -> NDArray[np.float32]:
     """Return a flow as OpenCV has it (``CV_32FC2``): the same as ours, float32 and contiguous.
 
     Parameters
@@ -78,7 +79,7 @@ def to_opencv(flow: Any) -> NDArray[np.float32]:
     return check_flow(flow)
 
 
-def from_opencv(flow: Any) -> Flow:
+def from_opencv(flow: ArrayLike) -> Flow:
     """Return a flow of OpenCV as ours, unknown where a component is beyond 1e9, OpenCV's mark in ``.flo`` files.
 
     Parameters
@@ -102,7 +103,7 @@ def from_opencv(flow: Any) -> Flow:
     return ours
 
 
-def to_torch(flow: Any) -> NDArray[np.float32]:
+def to_torch(flow: ArrayLike) -> NDArray[np.float32]:
     """Return a flow as torchvision and most networks have it: ``(2, H, W)``, u first; ``torch.from_numpy`` takes it.
 
     Parameters
@@ -123,7 +124,7 @@ def to_torch(flow: Any) -> NDArray[np.float32]:
     return np.ascontiguousarray(np.moveaxis(check_flow(flow), 2, 0))
 
 
-def from_torch(flow: Any) -> Flow:
+def from_torch(flow: ArrayLike) -> Flow:
     """Return a flow ``(2, H, W)``, u first, as ours; a tensor must be on the CPU and detached.
 
     Parameters
@@ -144,7 +145,7 @@ def from_torch(flow: Any) -> Flow:
     return check_flow(_move_components_last(flow))
 
 
-def to_torch_grid(flow: Any, *, align_corners: bool = False) -> NDArray[np.float32]:
+def to_torch_grid(flow: ArrayLike, *, align_corners: bool = False) -> NDArray[np.float32]:
     """Return where each pixel looks, as ``torch.nn.functional.grid_sample`` wants it.
 
     ``grid_sample(second, grid, padding_mode="border", align_corners=...)`` is then ``warp(second, flow, "bilinear")``.
@@ -213,7 +214,7 @@ def from_torch_grid(grid: Any, *, align_corners: bool = False) -> Flow:
     return check_flow((positions.astype(float) + 1) * size / 2 - offset - _make_positions(positions.shape[:2]))
 
 
-def to_itk(flow: Any, *, spacing: tuple[float, float] = (1.0, 1.0), direction: Any = None) -> NDArray[np.float64]:
+def to_itk(flow: ArrayLike, *, spacing: tuple[float, float] = (1.0, 1.0), direction: Any = None) -> NDArray[np.float64]:
     """Return a flow as a displacement field of ITK: ``(x, y)`` in physical units, double precision.
 
     ``SimpleITK.GetImageFromArray(field, isVector=True)``, given the geometry of the frames (``CopyInformation``), makes
@@ -248,7 +249,7 @@ def to_itk(flow: Any, *, spacing: tuple[float, float] = (1.0, 1.0), direction: A
     return field
 
 
-def from_itk(field: Any, *, spacing: tuple[float, float] = (1.0, 1.0), direction: Any = None) -> Flow:
+def from_itk(field: ArrayLike, *, spacing: tuple[float, float] = (1.0, 1.0), direction: Any = None) -> Flow:
     """Return a displacement field of ITK as a flow in pixels.
 
     Parameters
@@ -280,7 +281,7 @@ def from_itk(field: Any, *, spacing: tuple[float, float] = (1.0, 1.0), direction
     return check_flow(vectors @ np.linalg.inv(_check_geometry(spacing, direction)).T)
 
 
-def to_pysteps(flow: Any) -> NDArray[np.float64]:
+def to_pysteps(flow: ArrayLike) -> NDArray[np.float64]:
     """Return a flow as a motion field of pysteps: ``(2, H, W)``, u first, pixels per time step, double precision.
 
     Parameters
@@ -328,7 +329,7 @@ def from_pysteps(velocity: Any) -> Flow:
     return check_flow(_move_components_last(velocity, "velocity"))
 
 
-def to_napari(flow: Any, step: int = 8) -> NDArray[np.float32]:
+def to_napari(flow: ArrayLike, step: int = 8) -> NDArray[np.float32]:
     """Return a flow as vectors that napari draws: ``viewer.add_vectors(to_napari(flow))``.
 
     Parameters
@@ -362,7 +363,7 @@ def to_napari(flow: Any, step: int = 8) -> NDArray[np.float32]:
     return vectors
 
 
-def _move_components_last(flow: Any, name: str = "flow") -> NDArray[Any]:
+def _move_components_last(flow: ArrayLike, name: str = "flow") -> Numbers:
     """Return ``(2, H, W)`` as ``(H, W, 2)``."""
     array = as_numbers(flow, name, file=FLOWS)
     if array.ndim != 3 or array.shape[0] != 2 or 0 in array.shape:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from variflow.base.arrays import as_pixels, as_weights
+from variflow.base.types import ArrayLike, Numbers
 from variflow.flowops.fields import Flow, check_flow, find_targets
 
 # A pixel where less than this share arrives is unknown.
 _LEAST = 1e-3
 
 
-def splat(image: Any, flow: Any, weights: Any = None) -> NDArray[np.float32]:
+def splat(image: ArrayLike, flow: ArrayLike, weights: ArrayLike = None) -> NDArray[np.float32]:
     """Carry an image along a flow: the value at ``(x, y)`` goes to ``(x + u, y + v)``.
 
     With the flow from the first frame to the second, splatting the *first* frame brings it onto the second; `warp`, the
@@ -57,7 +56,7 @@ def splat(image: Any, flow: Any, weights: Any = None) -> NDArray[np.float32]:
     pixels = as_pixels(image, "image", flow.shape[:2])
     channels = pixels.reshape(*flow.shape[:2], -1)
     weigh = _check_weights(weights, flow)
-    present = np.isfinite(channels).all(axis=2)
+    present = np.asarray(np.isfinite(channels).all(axis=2))
     parts = _split_pixels(flow, present)
     shares = _gather(flow.shape[:2], parts)
     total = _gather(flow.shape[:2], parts, weigh) if weights is not None else shares
@@ -69,7 +68,7 @@ def splat(image: Any, flow: Any, weights: Any = None) -> NDArray[np.float32]:
     return out.reshape(pixels.shape)
 
 
-def coverage(flow: Any, weights: Any = None) -> NDArray[np.float32]:
+def coverage(flow: ArrayLike, weights: ArrayLike = None) -> NDArray[np.float32]:
     """Return how many pixels arrive at each pixel of the second frame; 0 where something appears that was hidden.
 
     Parameters
@@ -125,7 +124,7 @@ def _split_pixels(flow: Flow, present: NDArray[np.bool_]) -> list[_Part]:
     return parts
 
 
-def _gather(shape: tuple[int, ...], parts: list[_Part], values: NDArray[Any] | None = None) -> NDArray[np.float64]:
+def _gather(shape: tuple[int, ...], parts: list[_Part], values: Numbers | None = None) -> NDArray[np.float64]:
     """Return at each pixel the sum of the shares that arrive, each times the value it carries."""
     height, width = shape
     total = np.zeros(height * width)
@@ -135,7 +134,7 @@ def _gather(shape: tuple[int, ...], parts: list[_Part], values: NDArray[Any] | N
     return total.reshape(height, width)
 
 
-def _check_weights(weights: Any, flow: Flow) -> NDArray[np.float64]:
+def _check_weights(weights: ArrayLike, flow: Flow) -> NDArray[np.float64]:
     if weights is None:
         return np.ones(flow.shape[:2])
     return as_weights(weights, "weights", flow.shape[:2]).astype(float)

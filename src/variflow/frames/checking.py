@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from variflow.base.arrays import as_image, as_mask_pair, as_weight_pair
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
 from variflow.base.kinds import is_float
+from variflow.base.types import ArrayLike, Numbers
 from variflow.frames.frame import Frame, Frames, Tone, make_frame, normalise
 from variflow.frames.intensity import bring_to_one_unit
 from variflow.frames.light import Light
@@ -39,7 +40,7 @@ class Images(Brief):
         What errors and warnings call the frames.
     """
 
-    images: list[NDArray[Any]]
+    images: list[Numbers]
     valids: list[NDArray[np.bool_] | None]
     weights: list[NDArray[np.float32] | None]
     intensity_range: tuple[float, float]
@@ -94,10 +95,10 @@ class Images(Brief):
 
 
 def prepare(
-    frame0: Any,
-    frame1: Any,
-    mask: Any = None,
-    weights: Any = None,
+    frame0: ArrayLike,
+    frame1: ArrayLike,
+    mask: ArrayLike = None,
+    weights: ArrayLike = None,
     intensity_range: tuple[float, float] | None = None,
     channels: Literal["all", "gray"] = "all",
 ) -> Frames:
@@ -106,10 +107,10 @@ def prepare(
 
 
 def check_frames(
-    frame0: Any,
-    frame1: Any,
-    mask: Any = None,
-    weights: Any = None,
+    frame0: ArrayLike,
+    frame1: ArrayLike,
+    mask: ArrayLike = None,
+    weights: ArrayLike = None,
     intensity_range: tuple[float, float] | None = None,
 ) -> Images:
     """Check both frames, their masks and their weights.
@@ -153,13 +154,13 @@ def _intersect(first: NDArray[np.bool_] | None, second: NDArray[np.bool_] | None
     return first & second
 
 
-def _find_valid(image: NDArray[Any], usable: NDArray[Any] | None, name: str) -> NDArray[np.bool_] | None:
+def _find_valid(image: Numbers, usable: Numbers | None, name: str) -> NDArray[np.bool_] | None:
     """Return which pixels can be used, (H, W), or None if all can."""
     valid = None if usable is None else usable.astype(bool)
     if is_float(image.dtype):
-        finite = np.isfinite(image)
+        finite = np.asarray(np.isfinite(image).all(axis=2))
         if not finite.all():
-            valid = finite.all(axis=2) if valid is None else valid & finite.all(axis=2)
+            valid = finite if valid is None else valid & finite
     if valid is not None and not valid.any():
         raise ValueError(f"{name} has no usable pixel: all are NaN, infinite or masked out")
     return None if valid is None or valid.all() else valid

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from variflow import _core
 from variflow.base.brief import Brief
 from variflow.base.caching import cached_property
+from variflow.base.types import Numbers
 from variflow.images.filling import fill_missing
 from variflow.images.resampling import Planes, smooth
 
@@ -124,9 +125,7 @@ def fill_frame(planes: Planes, valid: NDArray[np.bool_]) -> Planes:
     return np.where(valid, planes, (beside + _SHARE_AROUND * around) / (share + _SHARE_AROUND))
 
 
-def normalise(
-    image: NDArray[Any], unit: tuple[float, float], to_gray: bool = False, tone: Tone | None = None
-) -> Planes:
+def normalise(image: Numbers, unit: tuple[float, float], to_gray: bool = False, tone: Tone | None = None) -> Planes:
     """Map the unit, (low, high), to [0, 1] in double precision and round to the grid; a constant image becomes zero.
 
     A `tone` is applied to the intensities of each channel first. With `to_gray`, three channels (RGB) become their
@@ -159,7 +158,7 @@ def _weigh_channels(channels: int, to_gray: bool) -> tuple[float, ...]:
 
 
 def _bring_to_unit(
-    values: NDArray[Any], unit: tuple[float, float], channel: int, shares: tuple[float, ...], tone: Tone | None
+    values: Numbers, unit: tuple[float, float], channel: int, shares: tuple[float, ...], tone: Tone | None
 ) -> NDArray[np.float32]:
     low, high = unit
     scale = _GRID / (high - low) if high > low else 0.0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.base.kinds import is_float
+from variflow.base.types import Numbers
 from variflow.frames.sampling import (
     FAR,
     FAR_BELOW_ZERO,
@@ -50,8 +49,8 @@ _MOST_WHOLE = 2.0**53
 
 
 def bring_to_one_unit(
-    images: list[NDArray[Any]], valids: list[Valid], wanted: Range | None, names: tuple[str, str]
-) -> tuple[list[NDArray[Any]], list[Valid], Range, list[str]]:
+    images: list[Numbers], valids: list[Valid], wanted: Range | None, names: tuple[str, str]
+) -> tuple[list[Numbers], list[Valid], Range, list[str]]:
     """Return the frames in one unit, their usable pixels, what becomes 0 and 1, and remarks on what was wrong."""
     samples = Samples.of(images, valids)
     valids, remarks = drop_outliers(images, valids, samples, names)
@@ -78,7 +77,7 @@ def bring_to_one_unit(
     return images, valids, unit, remarks
 
 
-def robust_range(images: list[NDArray[Any]], valids: list[Valid], samples: Samples | None = None) -> Range:
+def robust_range(images: list[Numbers], valids: list[Valid], samples: Samples | None = None) -> Range:
     """Return the 0.1 and 99.9 percentiles of all valid intensities of both frames, rounded outwards.
 
     Each end is an intensity that occurs, the next one outwards, so small frames use their minimum and maximum. Large
@@ -102,7 +101,7 @@ def robust_range(images: list[NDArray[Any]], valids: list[Valid], samples: Sampl
 
 
 def drop_outliers(
-    images: list[NDArray[Any]], valids: list[Valid], samples: Samples, names: tuple[str, str]
+    images: list[Numbers], valids: list[Valid], samples: Samples, names: tuple[str, str]
 ) -> tuple[list[Valid], list[str]]:
     """Return the usable pixels, without those of an impossible value, and remarks on these.
 
@@ -145,7 +144,7 @@ def drop_outliers(
     return kept, remarks
 
 
-def _find_range_of_bulk(image: NDArray[Any], valid: Valid, bulk: Sample) -> Range:
+def _find_range_of_bulk(image: Numbers, valid: Valid, bulk: Sample) -> Range:
     low, high = bulk.between(_OUTSIDE)
     if low == high:  # the sample may have missed the few other values
         values = take_usable(image, valid)
@@ -155,8 +154,8 @@ def _find_range_of_bulk(image: NDArray[Any], valid: Valid, bulk: Sample) -> Rang
 
 
 def bring_together(
-    images: list[NDArray[Any]], valids: list[Valid], samples: Samples, wanted: Range | None, names: tuple[str, str]
-) -> tuple[list[NDArray[Any]], list[int], list[str]]:
+    images: list[Numbers], valids: list[Valid], samples: Samples, wanted: Range | None, names: tuple[str, str]
+) -> tuple[list[Numbers], list[int], list[str]]:
     """Return the frames in one unit, which of them show nothing, and remarks if they were in two units.
 
     If one frame has little contrast in the range of both, the second frame is brought to the range of the first. If the
@@ -186,7 +185,7 @@ def bring_together(
     return [images[0], brought], [], [f"{remark}: each was brought to its own range; give both in one unit"]
 
 
-def _is_noise(image: NDArray[Any], valid: Valid, ends: Range) -> bool:
+def _is_noise(image: Numbers, valid: Valid, ends: Range) -> bool:
     """Return whether a frame, whose range is known, shows hardly more than noise."""
     planes = np.moveaxis(_map_to_range(image, ends), 2, 0).astype(np.float32)
     if valid is not None:
@@ -194,7 +193,7 @@ def _is_noise(image: NDArray[Any], valid: Valid, ends: Range) -> bool:
     return bool(_core.noise(np.ascontiguousarray(planes)) > _NOISE * np.nanstd(planes))
 
 
-def _map_to_range(image: NDArray[Any], ends: Range) -> NDArray[np.float64]:
+def _map_to_range(image: Numbers, ends: Range) -> NDArray[np.float64]:
     """Return intensities relative to a range, 0 at its low and 1 at its high end; those far outside become 0."""
     low, high = ends
     with np.errstate(invalid="ignore", over="ignore"):  # missing pixels
@@ -209,13 +208,13 @@ def _measure_spreads(sample: Sample) -> NDArray[np.float64]:
     return spreads
 
 
-def _find_own_range(image: NDArray[Any], valid: Valid, sample: Sample) -> Range:
+def _find_own_range(image: Numbers, valid: Valid, sample: Sample) -> Range:
     low, high = sample.between(_OUTSIDE)
     least, most = find_extremes(image, valid)
     return (least, most) if most - least > FAR * (high - low) else (low, high)
 
 
-def shows_nothing(image: NDArray[Any], valid: Valid) -> bool:
+def shows_nothing(image: Numbers, valid: Valid) -> bool:
     """Return whether a frame has the same intensity everywhere in each channel."""
     first = image[0, 0] if valid is None else image[valid][0]
     if valid is None and (image[-1, -1] != first).any():  # true of most frames, and fast
@@ -223,7 +222,7 @@ def shows_nothing(image: NDArray[Any], valid: Valid) -> bool:
     return bool(((image == first).all(axis=2) if valid is None else (image[valid] == first)).all())
 
 
-def check_fits(wanted: Range, images: list[NDArray[Any]], valids: list[Valid]) -> list[str]:
+def check_fits(wanted: Range, images: list[Numbers], valids: list[Valid]) -> list[str]:
     """Raise ValueError if a given range is far too narrow for what the frames hold; return a remark if too wide."""
     low, high = wanted
     ends = [find_extremes(*each) for each in zip(images, valids, strict=True)]
@@ -239,8 +238,8 @@ def check_fits(wanted: Range, images: list[NDArray[Any]], valids: list[Valid]) -
 
 
 def round_to_whole_steps(
-    images: list[NDArray[Any]], valids: list[Valid], unit: Range | None
-) -> tuple[list[NDArray[Any]], Range | None]:
+    images: list[Numbers], valids: list[Valid], unit: Range | None
+) -> tuple[list[Numbers], Range | None]:
     """Turn float images whose intensities are multiples of a step, such as scaled bytes, into whole numbers of steps.
 
     This removes the rounding errors of a change of unit; nothing else could tell them from what the camera saw. The

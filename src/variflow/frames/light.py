@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.base.brief import Brief
+from variflow.base.types import ArrayLike
 
 Planes = NDArray[np.float32]
 Numbers = NDArray[np.float64]
@@ -58,12 +59,12 @@ class Light(Brief):
     low: Numbers
     high: Numbers
 
-    def on_first(self, values: Any, channel: int) -> Numbers:
+    def on_first(self, values: ArrayLike, channel: int) -> Numbers:
         """Return values of a channel of the first frame, cut off at what both frames can show."""
         clipped: Numbers = np.clip(np.asarray(values, np.float64), self.low[channel], self.high[channel])
         return clipped
 
-    def on_second(self, values: Any, channel: int) -> Numbers:
+    def on_second(self, values: ArrayLike, channel: int) -> Numbers:
         """Return values of a channel of the second frame as they would be in the light of the first one."""
         return self.on_first(np.asarray(values, np.float64) * self.gain[channel] + self.offset[channel], channel)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.base.brief import Brief
+from variflow.base.types import Numbers
 
 Valid = NDArray[np.bool_] | None
 Range = tuple[float, float]
@@ -52,7 +53,7 @@ class Sample(Brief):
     upto: NDArray[np.int64]
 
     @classmethod
-    def of(cls, values: NDArray[Any]) -> Sample:
+    def of(cls, values: Numbers) -> Sample:
         """Return a sample of these values."""
         with np.errstate(over="ignore"):
             return cls(np.sort(values.astype(np.float64), axis=None), np.arange(1, values.size + 1))
@@ -155,7 +156,7 @@ def marks_missing(values: NDArray[np.float64], others: Range) -> NDArray[np.bool
     return marks
 
 
-def seen_above_dust(bulk: Range, others: NDArray[Any]) -> bool:
+def seen_above_dust(bulk: Range, others: Numbers) -> bool:
     """Return whether the bulk of the values is only noise or rounding errors, and the others are the picture."""
     return bulk[1] - bulk[0] < _DUST and others.min() >= _USUAL[0] and others.max() <= _USUAL[1]
 
@@ -178,7 +179,7 @@ class Samples(NamedTuple):
     all_told: bool
 
     @classmethod
-    def of(cls, images: list[NDArray[Any]], valids: list[Valid]) -> Samples:
+    def of(cls, images: list[Numbers], valids: list[Valid]) -> Samples:
         """Take samples of the usable pixels of two frames."""
         height, width, channels = images[0].shape
         step = max(1, height * width // _PIXELS_FOR_RANGE)
@@ -214,12 +215,12 @@ def _scatter(height: int, width: int, every: int) -> NDArray[np.int32]:
     return (starts + draws).astype(np.int32)
 
 
-def take_usable(image: NDArray[Any], valid: Valid, step: int = 1) -> NDArray[Any]:
+def take_usable(image: Numbers, valid: Valid, step: int = 1) -> Numbers:
     """Return the usable intensities of rows that were taken at this step."""
     return image.ravel() if valid is None else image[valid[::step]].ravel()
 
 
-def find_extremes(image: NDArray[Any], valid: Valid) -> Range:
+def find_extremes(image: Numbers, valid: Valid) -> Range:
     """Return the smallest and the largest usable intensity."""
     values = image if valid is None else image[valid]
     return float(values.min()), float(values.max())

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from variflow import _core
 from variflow.base.arrays import is_jax
+from variflow.base.types import Array
 
 
-def derivative(planes: Any, axis: Literal["x", "y"]) -> Any:
+def derivative(planes: Array, axis: Literal["x", "y"]) -> Array:
     """Differentiate planes ``(C, H, W)`` along axis "x" or "y" with the mask [1, -8, 0, 8, -1] / 12, border replicated.
 
     NumPy arrays go through the core, JAX arrays through JAX.

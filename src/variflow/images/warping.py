@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from types import ModuleType
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from variflow import _core
 from variflow.base.arrays import FLOWS, INTENSITIES, as_flow, as_pixels, as_single, is_jax
 from variflow.base.choices import check_choice
+from variflow.base.types import Array
 from variflow.images.filling import LEAST_SHARE, SPLINE_FILLING
 from variflow.images.resampling import Planes, smooth
 
@@ -18,7 +19,7 @@ Interpolation = Literal["bilinear", "bicubic", "spline"]
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 
 
-def warp(image: Any, flow: Any, interpolation: Interpolation = "bicubic") -> Any:
+def warp(image: Array, flow: Array, interpolation: Interpolation = "bicubic") -> Array:
     """Look an image up along a flow: ``warped(x, y) = image(x + u, y + v)``.
 
     With the flow from the first frame to the second, warping the *second* frame brings it back onto the first.
@@ -61,12 +62,12 @@ def warp(image: Any, flow: Any, interpolation: Interpolation = "bicubic") -> Any
     return _warp_array(image, flow, interpolation)
 
 
-def warp_planes(planes: Any, flow: tuple[Any, Any], interpolation: Interpolation) -> Any:
+def warp_planes(planes: Array, flow: tuple[Array, Array], interpolation: Interpolation) -> Array:
     """Warp planes ``(C, H, W)`` along planes ``(u, v)``: in the core, or in JAX if any of them is a JAX array."""
     return warp_prepared(prepare(planes, interpolation), flow, interpolation)
 
 
-def prepare(planes: Any, interpolation: Interpolation) -> Any:
+def prepare(planes: Array, interpolation: Interpolation) -> Array:
     """Return what `warp_prepared` samples: for a spline its coefficients, which can be used for any number of flows."""
     if interpolation != "spline":
         return planes
@@ -77,7 +78,7 @@ def prepare(planes: Any, interpolation: Interpolation) -> Any:
     return in_jax.spline_coefficients(planes)
 
 
-def warp_prepared(planes: Any, flow: tuple[Any, Any], interpolation: Interpolation) -> Any:
+def warp_prepared(planes: Array, flow: tuple[Array, Array], interpolation: Interpolation) -> Array:
     """Warp what `prepare` returned."""
     with_jax = any(map(is_jax, (planes, *flow)))
     if not is_jax(planes):
@@ -108,7 +109,7 @@ def _spline_coefficients(planes: Planes) -> Planes:
     return coefficients
 
 
-def _warp_array(image: Any, flow: Any, interpolation: Interpolation) -> Any:
+def _warp_array(image: Array, flow: Array, interpolation: Interpolation) -> Array:
     """Warp ``(H, W[, C])`` along ``(H, W, 2)``."""
     xp: ModuleType = np
     if is_jax(image) or is_jax(flow):

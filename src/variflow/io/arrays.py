@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from variflow.base.arrays import count_frame_axes
+from variflow.base.types import Numbers
 from variflow.io import npy, zarr_array
 from variflow.io.errors import ImageFileError, explain_errors
 from variflow.io.sequences import Frames, make_plain
@@ -46,7 +46,7 @@ class Array(Frames):
                 self._path, f"an array of frames, of shape {shape}, wanted one image; variflow.read_frames reads them"
             )
 
-    def _frame(self, index: int) -> npt.NDArray[Any]:
+    def _frame(self, index: int) -> Numbers:
         with explain_errors(self._path, ImageFileError, f"frame {index} cannot be read"):
             return make_plain(np.array(self._array[index] if self._many else self._array[...]))
 

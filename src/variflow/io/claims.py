@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.base.kinds import is_number
+from variflow.base.types import Numbers
 from variflow.io.errors import FileFormatError, FlowFileError
 
 DEFLATE = 1032
@@ -81,7 +82,7 @@ def check_flow_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -
         raise FlowFileError(path, f"holds an array of shape {shape}, a flow is (H, W, 2) with at least one pixel{hint}")
 
 
-def as_flow(path: Path, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def as_flow(path: Path, values: Numbers) -> npt.NDArray[np.float32]:
     """Turn what a file holds into a flow in memory.
 
     Parameters

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from variflow.base.types import Numbers
 from variflow.io import claims, extras
 from variflow.io.errors import FileFormatError, ImageFileError
 from variflow.io.opening import get_identity, get_size, open_steady
@@ -64,7 +64,7 @@ def _follow_links(group: Any, name: str, links: int) -> Any:
 def _make_variable(path: Path, name: str, dataset: Any) -> Variable:
     shape, before = tuple(dataset.shape), get_identity(path)
 
-    def read(part: tuple[Any, ...]) -> npt.NDArray[Any]:
+    def read(part: tuple[Any, ...]) -> Numbers:
         h5py = extras.load("h5py")
         with open_steady(path, ImageFileError) as stored, h5py.File(stored, "r") as file:
             dataset = file.get(name)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from variflow.base.arrays import INTENSITIES, MOST_CHANNELS, read
 from variflow.base.kinds import is_float
+from variflow.base.types import Numbers
 from variflow.io.atomic import atomic, find_destination
 from variflow.io.errors import ImageFileError
 
@@ -70,7 +71,7 @@ def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
             file.write(imageio.imwrite("<bytes>", pixels, extension=".jpg", plugin="pillow", quality=95))
 
 
-def write_page(file: Any, pixels: npt.NDArray[Any]) -> None:
+def write_page(file: Any, pixels: Numbers) -> None:
     """Write pixels as one page of a TIFF, to a binary file or with a `tifffile.TiffWriter`."""
     import tifffile
 
@@ -80,7 +81,7 @@ def write_page(file: Any, pixels: npt.NDArray[Any]) -> None:
     write(pixels, photometric=photometric, compression="zlib", metadata=None, **layout)
 
 
-def as_pixels(image: npt.ArrayLike, extension: str, name: str) -> npt.NDArray[Any]:
+def as_pixels(image: npt.ArrayLike, extension: str, name: str) -> Numbers:
     """Return an image as a file with this extension stores it; raise, naming the image, if it cannot."""
     tiff = extension in (".tif", ".tiff")
     wanted = ("uint8", "bool") if extension in (".jpg", ".jpeg") else ("uint8", "uint16", "bool")
@@ -111,7 +112,7 @@ def as_pixels(image: npt.ArrayLike, extension: str, name: str) -> npt.NDArray[An
     return np.ascontiguousarray(pixels)
 
 
-def _advise(pixels: npt.NDArray[Any], wanted: tuple[str, ...]) -> str:
+def _advise(pixels: Numbers, wanted: tuple[str, ...]) -> str:
     """Return how to convert an image that a format does not take."""
     best = "uint16" if "uint16" in wanted else "uint8"
     most = np.iinfo(best).max

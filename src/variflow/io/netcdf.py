@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from variflow.base.types import Numbers
 from variflow.io.errors import ImageFileError
 from variflow.io.opening import get_identity, get_size, open_steady
 from variflow.io.variables import MEANING, Variable, refuse_another
@@ -88,7 +88,7 @@ def _locate(variable: Any, start: int) -> _Place:
 def _make_variable(path: Path, name: str, place: _Place) -> Variable:
     before = get_identity(path)
 
-    def read(part: tuple[Any, ...]) -> npt.NDArray[Any]:
+    def read(part: tuple[Any, ...]) -> Numbers:
         with open_steady(path, ImageFileError) as file:
             now = _locate_all(file).get(name)
             refuse_another(path, before, place.shape, None if now is None else now.shape)
@@ -97,7 +97,7 @@ def _make_variable(path: Path, name: str, place: _Place) -> Variable:
     return Variable(name, place.shape, place.axes, place.dtype, place.attributes, read)
 
 
-def _read_part(path: Path, file: BinaryIO, place: _Place, part: tuple[Any, ...]) -> npt.NDArray[Any]:
+def _read_part(path: Path, file: BinaryIO, place: _Place, part: tuple[Any, ...]) -> Numbers:
     """Read a part of a variable: indices along its first axes, and everything along the others."""
     offset, shape, strides, dtype, *_ = place
     if part and isinstance(part[0], int):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from variflow.base.types import Numbers
 from variflow.io.errors import ImageFileError, explain_errors
 from variflow.io.opening import get_size, hold_open
 from variflow.io.sequences import Frames, make_plain
@@ -68,7 +69,7 @@ class Netpbm(Frames):
     def __len__(self) -> int:
         return len(self._headers)
 
-    def _frame(self, index: int) -> npt.NDArray[Any]:
+    def _frame(self, index: int) -> Numbers:
         header = self._headers[index]
         with explain_errors(self._path, ImageFileError, f"frame {index} cannot be read"):
             # A digit takes at least one byte. The file must be this long before memory is allocated.
@@ -106,7 +107,7 @@ def _parse_header(path: Path, start: bytes, position: int) -> _Header:
     return header if kind in b"123" else header._replace(size=math.prod(shape) * header.dtype.itemsize)
 
 
-def _from_text(path: Path, data: bytes, header: _Header) -> npt.NDArray[Any]:
+def _from_text(path: Path, data: bytes, header: _Header) -> Numbers:
     text = re.sub(rb"#[^\n]*", b"", data)
     count = math.prod(header.shape)
     if header.kind == b"1":  # no space is needed between zeros and ones
@@ -121,6 +122,6 @@ def _from_text(path: Path, data: bytes, header: _Header) -> npt.NDArray[Any]:
     return _from_bits(image) if header.kind == b"1" else image.astype(header.dtype.newbyteorder("="))
 
 
-def _from_bits(black: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def _from_bits(black: Numbers) -> npt.NDArray[np.uint8]:
     """Return 0 where a bit says black, and 255 elsewhere."""
     return np.where(black, np.uint8(0), np.uint8(255))

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.base.kinds import is_real
+from variflow.base.types import Numbers
 from variflow.io import claims
 from variflow.io.atomic import atomic
 from variflow.io.errors import FileFormatError, FlowFileError
@@ -134,7 +135,7 @@ class Stored:
         self._start = self._file.tell()
         self.shape = self._header.shape
 
-    def __getitem__(self, index: int | EllipsisType) -> npt.NDArray[Any]:
+    def __getitem__(self, index: int | EllipsisType) -> Numbers:
         """Read one element along the first axis, or with ``...`` everything."""
         shape, fortran, dtype = self._header
         if index is ...:
@@ -155,7 +156,7 @@ class Stored:
         return found.reshape(part.shape, order="F")
 
 
-def read_values(file: IO[bytes], header: Header) -> npt.NDArray[Any]:
+def read_values(file: IO[bytes], header: Header) -> Numbers:
     """Read the numbers that follow a header, as a writable array."""
     count = math.prod(header.shape) * header.dtype.itemsize
     data = bytearray(file.read(count))

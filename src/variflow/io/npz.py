@@ -8,11 +8,11 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from variflow.base.types import Numbers
 from variflow.io import claims, npy
 from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
@@ -70,7 +70,7 @@ def _check_size(path: Path, members: list[zipfile.ZipInfo], size: int) -> None:
     claims.check_expansion(path, FlowFileError, (needed,), needed, stored, claims.DEFLATE)
 
 
-def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
+def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Numbers:
     with archive.open(member) as file:
         header = npy.read_header(path, file, member.file_size, FlowFileError)
         return npy.read_values(file, header)

@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy.typing as npt
-
+from variflow.base.types import Numbers
 from variflow.io.errors import ImageFileError, explain_errors
 from variflow.io.opening import get_size, open_steady
 from variflow.io.sequences import Frames
@@ -89,7 +88,7 @@ class Unpacked(Frames):
         with self._named():
             return self._frames._reaches(index)
 
-    def _frame(self, index: int) -> npt.NDArray[Any]:
+    def _frame(self, index: int) -> Numbers:
         with self._named():
             return self._frames._frame(index)
 

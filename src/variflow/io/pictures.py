@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from variflow.base.caching import cached_property
 from variflow.base.errors import warn
+from variflow.base.types import Numbers
 from variflow.io import claims
 from variflow.io.errors import ImageFileError, explain_errors
 from variflow.io.opening import get_size, hold_open
@@ -67,7 +67,7 @@ class Pictures(Frames):
                 durations.append(float(file.info.get("duration", 0)) / 1000)
         return durations if all(durations) else []
 
-    def _frame(self, index: int) -> npt.NDArray[Any]:
+    def _frame(self, index: int) -> Numbers:
         from PIL import ImageOps
 
         what = f"frame {index} cannot be read" if len(self) > 1 else "cannot be read as an image"
@@ -149,7 +149,7 @@ def _find_frames(path: Path, file: Any) -> list[int]:
     return alike
 
 
-def _to_pixels(picture: Any, several: bool) -> npt.NDArray[Any]:
+def _to_pixels(picture: Any, several: bool) -> Numbers:
     """Turn a picture into gray or RGB without alpha; bits below eight fill the range."""
     mode = picture.mode
     if several:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy.typing as npt
-
+from variflow.base.types import Numbers
 from variflow.io import claims
 from variflow.io.errors import FileFormatError, ImageFileError
 from variflow.io.sequences import Frames, One
@@ -26,7 +25,7 @@ class Header(NamedTuple):
     kind: int
 
 
-def decode(path: Path, data: bytes, error: type[FileFormatError]) -> tuple[Header, npt.NDArray[Any]]:
+def decode(path: Path, data: bytes, error: type[FileFormatError]) -> tuple[Header, Numbers]:
     """Decode the bytes of a PNG file; its header is checked before memory is allocated.
 
     Parameters
@@ -93,7 +92,7 @@ def open_frames(path: Path) -> Frames:
     return Pictures(path, ("PNG",))
 
 
-def _read_image(path: Path) -> npt.NDArray[Any]:
+def _read_image(path: Path) -> Numbers:
     """Read gray or RGB; alpha is dropped."""
     _, image = decode(path, path.read_bytes(), ImageFileError)
     return image[..., :-1] if image.ndim == 3 and image.shape[2] in (2, 4) else image

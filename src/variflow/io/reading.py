@@ -7,10 +7,8 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy.typing as npt
-
+from variflow.base.types import Numbers
 from variflow.io import arrays, hdf5, netcdf, zarr_array
 from variflow.io.content import Content, identify
 from variflow.io.errors import ImageFileError, explain_errors
@@ -30,7 +28,7 @@ _PICTURES = (
 _VARIABLES = (".cdf", ".h5", ".hdf", ".hdf5", ".nc", ".nc3", ".nc4")
 
 
-def read_image(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
+def read_image(path: str | os.PathLike[str]) -> Numbers:
     """Read one image with the numbers that the file holds.
 
     The content, not the name, says the format. Sixteen bits stay sixteen bits, and floating point stays floating
@@ -232,7 +230,7 @@ class Files(Frames):
         first, last = (_split_name(path)[0].name for path in (self._paths[0], self._paths[-1]))
         return repr(first) + (f" to {last!r}" if len(self) > 1 else "")
 
-    def _frame(self, index: int) -> npt.NDArray[Any]:
+    def _frame(self, index: int) -> Numbers:
         return read_image(self._paths[index])
 
 

@@ -6,16 +6,16 @@ import operator
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
-import numpy.typing as npt
 
 from variflow.base.caching import cached_property
+from variflow.base.types import Numbers
 from variflow.io.errors import ImageFileError, explain_errors
 
 
-class Frames(Sequence[npt.NDArray[Any]]):
+class Frames(Sequence[Numbers]):
     """Frames in order, each read from its file when it is asked for: what `read_frames` returns.
 
     A sequence: ``len``, iteration, ``frames[3]``, ``frames[-1]``; ``frames[10:20]`` is again such a sequence and reads
@@ -66,7 +66,7 @@ class Frames(Sequence[npt.NDArray[Any]]):
         return len(self)
 
     @abstractmethod
-    def _frame(self, index: int) -> npt.NDArray[Any]:
+    def _frame(self, index: int) -> Numbers:
         """Read the frame `index`, which exists."""
 
     def _reaches(self, index: int) -> bool:
@@ -74,10 +74,10 @@ class Frames(Sequence[npt.NDArray[Any]]):
         return index < len(self)
 
     @overload
-    def __getitem__(self, index: int) -> npt.NDArray[Any]: ...
+    def __getitem__(self, index: int) -> Numbers: ...
     @overload
     def __getitem__(self, index: slice) -> Frames: ...
-    def __getitem__(self, index: int | slice) -> npt.NDArray[Any] | Frames:
+    def __getitem__(self, index: int | slice) -> Numbers | Frames:
         """Read one frame, or return a part of the sequence."""
         if isinstance(index, slice):
             return Part(self, range(len(self))[index])
@@ -121,7 +121,7 @@ class Part(Frames):
     def _source(self) -> str:
         return self._whole._source
 
-    def _frame(self, index: int) -> npt.NDArray[Any]:
+    def _frame(self, index: int) -> Numbers:
         return self._whole[self._places[index]]
 
 
@@ -136,18 +136,18 @@ class One(Frames):
         Reads the file.
     """
 
-    def __init__(self, path: Path, read: Callable[[Path], npt.NDArray[Any]]) -> None:
+    def __init__(self, path: Path, read: Callable[[Path], Numbers]) -> None:
         self._path, self._read = path, read
 
     def __len__(self) -> int:
         return 1
 
-    def _frame(self, index: int) -> npt.NDArray[Any]:
+    def _frame(self, index: int) -> Numbers:
         with explain_errors(self._path, ImageFileError, "cannot be read as an image"):
             return make_plain(self._read(self._path))
 
 
-def make_plain(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def make_plain(image: Numbers) -> Numbers:
     """Return an image in native byte order, contiguous, and as (H, W) rather than (H, W, 1)."""
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[..., 0]

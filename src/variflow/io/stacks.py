@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from variflow.base.arrays import INTENSITIES, MOST_CHANNELS, read
 from variflow.base.kinds import is_float
+from variflow.base.types import Numbers
 from variflow.io import extras, zarr_array
 from variflow.io.atomic import atomic, atomic_folder
 from variflow.io.errors import ImageFileError
@@ -82,7 +83,7 @@ def write_frames(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) 
         )
 
 
-def _check_alike(frames: Iterable[npt.ArrayLike], convert: Callable[[Any, str], npt.NDArray[Any]]) -> Iterator[Any]:
+def _check_alike(frames: Iterable[npt.ArrayLike], convert: Callable[[Any, str], Numbers]) -> Iterator[Any]:
     """Yield the frames as they are stored; raise if there are none, or one is not like the first."""
     first: Any = None
     for number, frame in enumerate(frames):
@@ -97,7 +98,7 @@ def _check_alike(frames: Iterable[npt.ArrayLike], convert: Callable[[Any, str], 
         raise ValueError("frames is empty, wanted at least one frame")
 
 
-def _as_numbers(frame: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+def _as_numbers(frame: Numbers, name: str) -> Numbers:
     """Return a frame as it is stored in an array of frames."""
     if isinstance(frame, np.ma.MaskedArray):
         if not is_float(frame.dtype):

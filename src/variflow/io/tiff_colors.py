@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from variflow.base.errors import warn
 from variflow.base.kinds import is_float, is_real
+from variflow.base.types import Numbers
 
 _GRAY, _WHITE_ZERO, _RGB, _PALETTE, _INK, _YCBCR = 1, 0, 2, 3, 5, 6
 _BANDS = {_WHITE_ZERO: 1, _GRAY: 1, _RGB: 3, _PALETTE: 1, _INK: 4, _YCBCR: 3}
@@ -70,7 +71,7 @@ def describe_kind(page: Any, planes: int) -> tuple[Any, ...]:
     return (*size, *((channels,) if channels > 1 else ())), str(page.dtype), bits, name
 
 
-def to_pixels(path: Path, stored: npt.NDArray[Any], page: Any) -> npt.NDArray[Any]:
+def to_pixels(path: Path, stored: Numbers, page: Any) -> Numbers:
     """Turn what a page stores, (H, W) or (H, W, S), into gray or RGB without alpha, NaN where it is missing."""
     photometric = int(page.photometric)
     if count_alphas(page) and stored.ndim == 3:
@@ -98,7 +99,7 @@ def to_pixels(path: Path, stored: npt.NDArray[Any], page: Any) -> npt.NDArray[An
     return image
 
 
-def find_missing(path: Path, stored: npt.NDArray[Any], page: Any) -> npt.NDArray[np.bool_] | None:
+def find_missing(path: Path, stored: Numbers, page: Any) -> npt.NDArray[np.bool_] | None:
     """Return which samples are missing, or None if the file has no number for missing data.
 
     The tag GDAL_NODATA holds it as text, often with fewer digits than the samples have.
@@ -134,7 +135,7 @@ def find_nodata(path: Path, page: Any, dtype: np.dtype[Any]) -> Any:
     return dtype.type(number) if number.is_integer() and low <= number <= high else None
 
 
-def _widen(stored: npt.NDArray[Any], bits: Any) -> npt.NDArray[Any]:
+def _widen(stored: Numbers, bits: Any) -> Numbers:
     """Scale numbers of fewer than eight bits to eight."""
     if not isinstance(bits, int) or bits >= 8:
         return stored
@@ -142,7 +143,7 @@ def _widen(stored: npt.NDArray[Any], bits: Any) -> npt.NDArray[Any]:
     return np.asarray(table[stored])
 
 
-def _paint(indices: npt.NDArray[Any], colormap: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def _paint(indices: Numbers, colormap: Numbers) -> npt.NDArray[np.uint8]:
     # Palettes have sixteen bits a colour, but some programs write eight.
     colors = (colormap if colormap.max() < 256 else colormap >> 8).T.astype(np.uint8)
     if indices.max() >= len(colors):
@@ -150,23 +151,23 @@ def _paint(indices: npt.NDArray[Any], colormap: npt.NDArray[Any]) -> npt.NDArray
     return np.asarray(colors[indices])
 
 
-def _mix_inks(ink: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _mix_inks(ink: Numbers) -> Numbers:
     """Turn cyan, magenta, yellow and black into RGB, as if the inks were ideal."""
     if is_float(ink.dtype):
         return np.asarray((1 - ink[..., :3]) * (1 - ink[..., 3:4]))
     full = np.iinfo(ink.dtype).max
     wide = ink.astype(np.uint64)
     light = full - wide[..., 3:4]
-    colors: npt.NDArray[Any] = light - (wide[..., :3] * light + full // 2) // full
+    colors: Numbers = light - (wide[..., :3] * light + full // 2) // full
     return colors.astype(ink.dtype)
 
 
-def _from_ycbcr(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _from_ycbcr(image: Numbers) -> Numbers:
     """Turn luma and chroma into RGB, by the constants of JPEG."""
     if image.dtype != np.uint8:
         raise ValueError(f"its colours are YCbCr of {image.dtype}, wanted uint8")
     luma, blue, red = np.moveaxis(image[..., :3].astype(np.float64), -1, 0)
     blue, red = blue - 128, red - 128
     colors = (luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue)
-    rounded: npt.NDArray[Any] = np.rint(np.stack(colors, axis=-1))
+    rounded: Numbers = np.rint(np.stack(colors, axis=-1))
     return rounded.clip(0, 255).astype(np.uint8)

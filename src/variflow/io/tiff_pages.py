@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from variflow.base.arrays import MOST_CHANNELS
 from variflow.base.errors import warn
 from variflow.base.kinds import is_float
+from variflow.base.types import Numbers
 from variflow.io import claims, tiff_colors
 from variflow.io.errors import FileFormatError, ImageFileError, explain_errors
 from variflow.io.opening import get_size, hold_open
@@ -75,13 +75,13 @@ class Pages(Frames):
     def __len__(self) -> int:
         return len(self._places)
 
-    def _frame(self, index: int) -> npt.NDArray[Any]:
+    def _frame(self, index: int) -> Numbers:
         with explain_errors(self._path, self._error, f"frame {index} cannot be read"):
             place = self._places[index]
             image = tiff_colors.to_pixels(self._path, self._stored(place), self._tagged(place))
             return make_plain(self._masked(image, index))
 
-    def stored(self, index: int) -> npt.NDArray[Any]:
+    def stored(self, index: int) -> Numbers:
         """Return the samples of a frame as numbers, (H, W) or (H, W, S), NaN where they are missing."""
         place = self._places[index]
         samples = self._stored(place)
@@ -97,7 +97,7 @@ class Pages(Frames):
             return page
         return speaker
 
-    def _stored(self, place: _Place) -> npt.NDArray[Any]:
+    def _stored(self, place: _Place) -> Numbers:
         self._check_size(place)
         planes = [self._plane(place, plane) for plane in place.planes]
         image = planes[0] if len(planes) == 1 else np.stack(planes, axis=-1)
@@ -105,7 +105,7 @@ class Pages(Frames):
             image = np.moveaxis(image, 0, -1)
         return np.array(image if place.transform is None else place.transform(image))
 
-    def _plane(self, place: _Place, plane: Any) -> npt.NDArray[Any]:
+    def _plane(self, place: _Place, plane: Any) -> Numbers:
         page = place.page
         if isinstance(plane, int):
             kind = page.dtype.newbyteorder(self._file.byteorder)
@@ -121,7 +121,7 @@ class Pages(Frames):
         page.nodata = 0 if number is None else number  # the value of tifffile where no data are stored
         return np.asarray(plane.asarray()).reshape(place.shape)
 
-    def _masked(self, image: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:
+    def _masked(self, image: Numbers, index: int) -> Numbers:
         if not self._masks:
             return image
         usable = self._stored(self._masks[index]) != 0

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from variflow.base.arrays import MOST_CHANNELS
 from variflow.base.kinds import is_float, is_integer, is_real
+from variflow.base.types import Numbers
 from variflow.io.errors import ImageFileError, explain_errors
 from variflow.io.opening import get_identity
 from variflow.io.sequences import Frames, make_plain
@@ -58,7 +59,7 @@ class Variable(NamedTuple):
     axes: tuple[str, ...]
     dtype: np.dtype[Any]
     attributes: Mapping[str, Any]
-    read: Callable[[tuple[Any, ...]], npt.NDArray[Any]]
+    read: Callable[[tuple[Any, ...]], Numbers]
 
 
 def refuse_another(path: Path, before: Any, shape: tuple[int, ...], now: tuple[int, ...] | None) -> None:
@@ -103,7 +104,7 @@ class Measured(Frames):
     def __len__(self) -> int:
         return self._variable.shape[self._places[0]] if self._many else 1
 
-    def _frame(self, index: int) -> npt.NDArray[Any]:
+    def _frame(self, index: int) -> Numbers:
         part: list[Any] = [0] * len(self._variable.shape)
         for place in self._places:
             part[place] = slice(None)
@@ -169,7 +170,7 @@ def _list_names(names: Sequence[str]) -> str:
     return ", ".join(names[:_LISTED]) + more or "none"
 
 
-def decode(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> npt.NDArray[Any]:
+def decode(values: Numbers, attributes: Mapping[str, Any]) -> Numbers:
     """Decode stored numbers by the conventions CF and ODIM; NaN where they are missing."""
     unsigned = _decode_text(attributes.get("_Unsigned")).lower()
     if unsigned in ("true", "false") and is_integer(values.dtype):
@@ -219,7 +220,7 @@ def _read_valid_range(attributes: Mapping[str, Any], stored: np.dtype[Any]) -> t
     return float(low[0]), float(high[0]), of_stored
 
 
-def _equals(values: npt.NDArray[Any], number: float) -> npt.NDArray[np.bool_]:
+def _equals(values: Numbers, number: float) -> npt.NDArray[np.bool_]:
     """Return which stored numbers equal a number, as precisely as their type can hold it."""
     if is_float(values.dtype):
         with np.errstate(over="ignore"):

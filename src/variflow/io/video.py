@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from variflow.base.caching import cached_property
 from variflow.base.errors import warn
+from variflow.base.types import Numbers
 from variflow.io import claims, extras
 from variflow.io.errors import ImageFileError, explain_errors
 from variflow.io.opening import get_identity
@@ -83,7 +83,7 @@ class Video(Frames):
     def _restart(self) -> None:
         self._decoder = self._from_the_start()
         self._next = 0
-        self._recent: dict[int, npt.NDArray[Any]] = {}
+        self._recent: dict[int, Numbers] = {}
 
     def _from_the_start(self) -> Iterator[Any]:
         if get_identity(self._path) != self._file:
@@ -104,7 +104,7 @@ class Video(Frames):
             self._next += 1
         return True
 
-    def _frame(self, index: int) -> npt.NDArray[Any]:
+    def _frame(self, index: int) -> Numbers:
         if index not in self._recent:
             self._restart()
             self._reaches(index)
@@ -156,7 +156,7 @@ def _open(path: Path, kind: str | None) -> Any:
     return extras.load("av").open(os.path.abspath(path), format=kind, options={"protocol_whitelist": "file"})
 
 
-def _to_pixels(frame: Any) -> npt.NDArray[Any]:
+def _to_pixels(frame: Any) -> Numbers:
     """Return a decoded frame as gray or RGB of 8 or 16 bits, without alpha, rotated as a player would."""
     components = frame.format.components
     gray = not frame.format.is_rgb and all(component.is_luma or component.is_alpha for component in components)

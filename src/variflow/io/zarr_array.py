@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.base.kinds import is_real
+from variflow.base.types import Numbers
 from variflow.io import claims, extras
 from variflow.io.atomic import atomic_folder
 from variflow.io.errors import FileFormatError, FlowFileError, explain_errors
@@ -110,7 +111,7 @@ class Unreplaced:
         self._folder = get_identity(path)
         self.shape: tuple[int, ...] = array.shape
 
-    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+    def __getitem__(self, index: Any) -> Numbers:
         """Read a part, indexed as in NumPy."""
         part = np.asarray(self._array[index])
         if get_identity(self._path) != self._folder:

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, get_args
 
 from variflow import _core
 from variflow.base.arrays import is_jax
+from variflow.base.types import Array
 from variflow.images.derivative import derivative
 
 Derivative = Literal["average", "first", "second", "warped"]
@@ -23,14 +24,14 @@ class Derived:
     when the property is read again. `Linearisation.evaluated` keeps the values of the trace in which it is called.
     """
 
-    def __init__(self, function: Callable[[Any], Any]) -> None:
+    def __init__(self, function: Callable[[Any], Array]) -> None:
         self.function = function
         self.__doc__ = function.__doc__
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, at: Any, owner: type | None = None) -> Any:
+    def __get__(self, at: Array, owner: type | None = None) -> Array:
         if at is None:
             return self
         value = at._part(self)
@@ -67,13 +68,13 @@ class Linearisation:
         The standard deviation of the frames' noise at this level; 0 if it was not estimated.
     """
 
-    frame0: Any
-    frame1: Any
-    second: Any
-    flow: tuple[Any, Any]
-    valid: Any
-    weights: Any
-    guide: Any
+    frame0: Array
+    frame1: Array
+    second: Array
+    flow: tuple[Array, Array]
+    valid: Array
+    weights: Array
+    guide: Array
     derivative: Derivative = "average"
     noise: float = 0.0
 
@@ -81,52 +82,52 @@ class Linearisation:
         channels, height, width = self.frame0.shape
         return f"<Linearisation of {width} x {height}, {channels} channel{'s' if channels > 1 else ''}>"
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Array, ...]:
         # A plain linearisation is pickled, because a level holds functions that cannot be.
         return Linearisation, tuple(getattr(self, field.name) for field in fields(self))
 
     @Derived
-    def Ix(self) -> Any:
+    def Ix(self) -> Array:
         """Derivative of the intensity along x, ``(C, H, W)``, per pixel."""
         return self._differentiated[0] * self.valid
 
     @Derived
-    def Iy(self) -> Any:
+    def Iy(self) -> Array:
         """Derivative of the intensity along y, ``(C, H, W)``, per pixel."""
         return self._differentiated[1] * self.valid
 
     @Derived
-    def It(self) -> Any:
+    def It(self) -> Array:
         """Temporal difference, warped second frame minus first, ``(C, H, W)``."""
         return (self.frame1 - self.frame0) * self.valid
 
     @Derived
-    def Ixx(self) -> Any:
+    def Ixx(self) -> Array:
         """Second derivative along x, ``(C, H, W)``."""
         return derivative(self._differentiated[0], "x") * self.valid
 
     @Derived
-    def Ixy(self) -> Any:
+    def Ixy(self) -> Array:
         """Mixed second derivative, ``(C, H, W)``."""
         return derivative(self._differentiated[0], "y") * self.valid
 
     @Derived
-    def Iyy(self) -> Any:
+    def Iyy(self) -> Array:
         """Second derivative along y, ``(C, H, W)``."""
         return derivative(self._differentiated[1], "y") * self.valid
 
     @Derived
-    def Ixt(self) -> Any:
+    def Ixt(self) -> Array:
         """Derivative along x of the temporal difference, ``(C, H, W)``."""
         return derivative(self.frame1 - self.frame0, "x") * self.valid
 
     @Derived
-    def Iyt(self) -> Any:
+    def Iyt(self) -> Array:
         """Derivative along y of the temporal difference, ``(C, H, W)``."""
         return derivative(self.frame1 - self.frame0, "y") * self.valid
 
     @Derived
-    def mismatch(self) -> Any:
+    def mismatch(self) -> Array:
         """How far, in pixels, the flow is from where the gradients of both frames agree, ``(H, W)``; from 0 up.
 
         It is the difference of the gradients, divided by how fast they change, at least 6 / 255 per pixel; both over
@@ -134,7 +135,7 @@ class Linearisation:
         """
         return compute_mismatch(self, _core.mismatch_floor) * (self.weights > 0)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Array:
         """Raise an AttributeError that lists the parts that exist."""
         if hasattr(type(self), name):  # it exists, and raised an AttributeError of its own: raise that again
             return object.__getattribute__(self, name)
@@ -144,17 +145,17 @@ class Linearisation:
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise AttributeError(f"at has no {name!r}, wanted one of {', '.join(map(repr, parts))}{hint}")
 
-    def _part(self, part: Derived) -> Any:
+    def _part(self, part: Derived) -> Array:
         """Compute a part."""
         return part.function(self)
 
-    def with_planes(self, **planes: Any) -> Self:
+    def with_planes(self, **planes: Array) -> Self:
         """Return a copy with some parts, by name, replaced by given ones."""
         other = object.__new__(type(self))
         other._keep(**{**self.__dict__, **planes})
         return other
 
-    def _keep(self, **parts: Any) -> None:
+    def _keep(self, **parts: Array) -> None:
         """Keep parts by name; every part that is computed on demand is stored here."""
         self.__dict__.update(parts)
 
@@ -172,7 +173,7 @@ class Linearisation:
         return plain.with_planes(**{name: getattr(plain, name) for name in derived})
 
     @Derived
-    def _differentiated(self) -> tuple[Any, Any]:
+    def _differentiated(self) -> tuple[Array, Array]:
         """Derivatives along x and y, also where `valid` is False: second derivatives nearby need them."""
         if self.derivative == "average":
             image = 0.5 * (self.frame0 + self.frame1)
@@ -181,7 +182,7 @@ class Linearisation:
         return derivative(image, "x"), derivative(image, "y")
 
 
-def compute_mismatch(at: Linearisation, floor: float) -> Any:
+def compute_mismatch(at: Linearisation, floor: float) -> Array:
     """Return the difference of both frames' gradients, divided by how fast they change.
 
     It is ``sqrt(sum |grad It|^2 / (sum |Hessian|^2 + floor^2))``, with sums over channels; in pixels, ``(H, W)``.

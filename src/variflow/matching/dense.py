@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.base.brief import Brief
+from variflow.base.types import ArrayLike
 from variflow.frames.checking import prepare
 from variflow.frames.pyramid import Level, pyramid
 from variflow.images.resampling import Planes
@@ -34,7 +35,7 @@ _MEDIAN: dict[str, Any] = {"window": 15, "step": 2, "spatial": 5.0, "color": 5.0
 _WITHOUT_MATCH = 1.0
 
 
-def densify(matches: Matches, frame0: Any) -> NDArray[np.float32]:
+def densify(matches: Matches, frame0: ArrayLike) -> NDArray[np.float32]:
     """Return the flow ``(H, W, 2)`` that matches suggest, smooth except at edges of the first frame.
 
     At each point an affine motion is fitted to the matches around it. A match counts less the farther it is, the more

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from variflow.base.arrays import as_single
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
+from variflow.base.types import ArrayLike
 
 # A displacement of more than this many times the larger side of the frames is unknown. The second number is the mark
 # for an unknown displacement in .flo files.
@@ -88,7 +88,7 @@ def find_known_displacements(flow: NDArray[np.float32], shape: tuple[int, int], 
     return known
 
 
-def _check(array: Any, name: str) -> NDArray[np.float32]:
+def _check(array: ArrayLike, name: str) -> NDArray[np.float32]:
     values = as_single(array, name).copy()
     if not np.isfinite(values).all():
         raise ValueError(f"{name} has values that are not finite")

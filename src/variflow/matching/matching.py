@@ -7,11 +7,10 @@ if it returns to where it began, is distinct from the pixels beside it, and agre
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from variflow.base.choices import check_whole
+from variflow.base.types import ArrayLike
 from variflow.calling import explain_calls
 from variflow.frames.checking import prepare
 from variflow.frames.pyramid import pyramid
@@ -22,10 +21,10 @@ from variflow.matching.search import COARSEST, GridMatches, search
 
 @explain_calls
 def match(
-    frame0: Any,
-    frame1: Any,
+    frame0: ArrayLike,
+    frame1: ArrayLike,
     *,
-    mask: Any = None,
+    mask: ArrayLike = None,
     intensity_range: tuple[float, float] | None = None,
     spacing: int = SPACING,
 ) -> Matches:

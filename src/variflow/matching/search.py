@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.base.brief import Brief
+from variflow.base.types import Numbers
 from variflow.frames.frame import Frame
 from variflow.frames.pyramid import Level
 from variflow.images.resampling import Planes, box_sums, smooth
@@ -71,7 +71,7 @@ class Axis:
         return _interpolate(np.clip((self.positions + 0.5) * (size / self.size) - 0.5, 0, size - 1), size)
 
 
-def _interpolate(position: NDArray[Any], count: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def _interpolate(position: Numbers, count: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     first = np.clip(np.floor(position), 0, max(count - 2, 0))
     part = position - first if count > 1 else np.zeros_like(position)
     return first.astype(np.int32), np.stack([1 - part, part], axis=1).astype(np.float32)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from variflow.base.arrays import as_flow, as_pixels, check_same_shape
 from variflow.base.choices import check_number
+from variflow.base.types import Numbers
 from variflow.images.warping import warp
 
 Reals = npt.NDArray[np.float64]
@@ -140,7 +139,7 @@ def _leaves_frame(motion: Reals) -> Mask:
     return np.asarray((x < -0.5) | (x > width - 0.5) | (y < -0.5) | (y > height - 0.5))
 
 
-def _look_up_nearest(array: npt.NDArray[Any], motion: Reals) -> npt.NDArray[Any]:
+def _look_up_nearest(array: Numbers, motion: Reals) -> Numbers:
     """Look an array up along a motion, at the nearest pixel of the frame."""
     x, y = _find_targets(motion)
     height, width = motion.shape[:2]

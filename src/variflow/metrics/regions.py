@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from variflow.base.arrays import as_flow, as_mask
+from variflow.base.types import Numbers
 
 Mask = npt.NDArray[np.bool_]
 
@@ -91,5 +90,5 @@ def near(mask: npt.ArrayLike, distance: float = 10.0) -> Mask:
     marked = as_mask(mask, "mask", meaning="where it is marked")
     if not marked.any():
         return np.zeros(marked.shape, bool)
-    away: npt.NDArray[Any] = ndimage.distance_transform_edt(~marked)
+    away: Numbers = ndimage.distance_transform_edt(~marked)
     return np.asarray(away <= distance)

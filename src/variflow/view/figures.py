@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from variflow.base.arrays import as_flow, as_pixels
 from variflow.base.choices import check_number, check_whole
+from variflow.base.types import Numbers
 from variflow.io.atomic import atomic
 from variflow.io.errors import ImageFileError
 from variflow.io.images import write_image
@@ -273,7 +274,7 @@ def _new_figure(rows: int, columns: int, aspect: float, panel: float = 4.0) -> F
     return Figure(figsize=(panel * columns, (height + 0.6) * rows), layout="constrained")
 
 
-def _show(axes: Axes, picture: npt.NDArray[Any], title: str | None = None, **how: Any) -> None:
+def _show(axes: Axes, picture: Numbers, title: str | None = None, **how: Any) -> None:
     if picture.ndim == 2 and "cmap" not in how:
         how |= {"cmap": "gray", "vmin": 0, "vmax": 1}
     axes.imshow(picture, interpolation="nearest", **how)

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow.base.arrays import Image, as_image, check_same_shape
+from variflow.base.types import ArrayLike
 
 
 class DenseOpticalFlow(ABC):
     """The base of both objects."""
 
-    def calc(self, I0: Any, I1: Any, flow: Any) -> NDArray[np.float32]:
+    def calc(self, I0: ArrayLike, I1: ArrayLike, flow: ArrayLike) -> NDArray[np.float32]:
         """Estimate the flow from one frame to the next.
 
         Parameters

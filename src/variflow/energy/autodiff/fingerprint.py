@@ -25,6 +25,8 @@ from typing import Any
 
 import numpy as np
 
+from variflow.base.types import Numbers
+
 # Code in these packages does not change, as far as an energy is concerned. Nor does the standard library.
 # fmt: off
 _LIBRARIES = frozenset((
@@ -159,7 +161,7 @@ class Fingerprint:
             return array, self._read_object(value, kind)  # it may also hold a mask or a unit
         return self._read_object(value, kind)
 
-    def _read_array(self, array: np.ndarray[Any, Any]) -> Hashable:
+    def _read_array(self, array: Numbers) -> Hashable:
         self.shapes.append(array.shape)
         if array.dtype.hasobject:
             return "array", array.shape, *map(self.read, array.ravel().tolist())
