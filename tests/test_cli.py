@@ -80,7 +80,7 @@ def test_models_are_listed():
     [
         (["estimate", "missing.png", "b.png", "-o", "f.flo"], "missing.png: no such file"),
         (["estimate", "a.png", "alien.png", "-o", "f.flo"], "alien.png: is "),
-        (["estimate", "a.png", "cut.png", "-o", "f.flo"], "cut.png: cannot be read as an image"),
+        (["estimate", "a.png", "cut.png", "-o", "f.flo"], "cut.png: truncated"),
         (["estimate", "a.png", "small.png", "-o", "f.flo"], "small.png has shape (4, 4), wanted that of a.png"),
         (["estimate", "a.png", "b.png", "-o", "f.xyz"], "f.xyz: '.xyz' is no extension of a flow file"),
         (["estimate", "a.png", "b.png", "-o", "no/f.flo"], "no/f.flo: the folder"),

@@ -136,7 +136,7 @@ def test_the_limit_of_memory_is_checked():
 
 def test_releasing_forgets_programs():
     code = """
-from variflow.energy import jacobian, programs
+from variflow.energy.autodiff import jacobian, programs
 from variflow.solve.relaxation import Relaxation
 before = flow_of(Own() + 0.05 * Smoothness(), Relaxation())
 print(len(programs._programs) > 0, len(jacobian._answers) > 0)

@@ -24,6 +24,9 @@ _DIFFERENCE, _OF_GRADIENTS, _CONTRAST = 0.02, 0.01, 0.005
 # An energy falls without end if it falls further when the increment is extended to at least `_FAR` pixels: by more than
 # `_FALLS` times its size, and at more than the share `_RATE` of the rate so far.
 _FAR, _FALLS, _RATE = 1e5, 10.0, 0.1
+# Pixels have left the frame where they moved by more than its longer side, and by at least so many pixels: in frames as
+# small as that, noise moves them out.
+_LEAST_FAR = 16
 # A solver left off too early if the energy falls by more than the share `_NOISE` when the increment is extended to its
 # double, and to at least `_ON` pixels.
 _ON, _NOISE = 0.5, 1e-5
@@ -189,7 +192,7 @@ def find_fault(energy: Energy, increment: Any, at: Linearisation, before: float)
     if energy_at(far) < here.value - max(_FALLS * (abs(before) + abs(here.value)), _RATE * rate * (far - largest)):
         return NO_MINIMUM, False
     moved = float(np.median(np.hypot(at.flow[0] + increment[0], at.flow[1] + increment[1])))
-    if moved > max(sizes.shape):
+    if moved > max(*sizes.shape, _LEAST_FAR):
         return f"half of the pixels moved by more than {moved:.0f} pixels, out of the frame: {ASK}", False
     return "", energy_at(max(2 * largest, _ON)) >= falls
 
