@@ -204,7 +204,14 @@ def restored():
     ARRAY[0] = 0.003
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+# Each compiles several programs; these say most.
+OFTEN = (global_number, array_in_place, closure, class_attribute, plain_term)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=case.__name__, marks=() if case in OFTEN else pytest.mark.slow) for case in CASES],
+)
 def test_a_change_of_what_was_captured_is_seen(case, monkeypatch):
     energy, change = case()
     before = flow_of(energy)
@@ -313,6 +320,7 @@ def test_a_number_of_a_term_does_not_compile_anew():
     assert len(compiled_programs._programs) == number
 
 
+@pytest.mark.slow
 def test_only_the_latest_programs_are_kept(monkeypatch):
     monkeypatch.setattr(compiled_programs, "_MOST", 3)
     for k in range(5):
