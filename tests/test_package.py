@@ -108,6 +108,7 @@ def test_links_on_pages_lead_somewhere():
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+@pytest.mark.slow
 def test_first_flow_example(tmp_path):
     """Prints the reference tables and draws four pictures."""
     environment = {**os.environ, "MPLBACKEND": "agg"}

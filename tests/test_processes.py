@@ -94,6 +94,7 @@ for flow in (flow_of(energy), flow_of(double, optax.sgd(0.1)), flow_of(terms, op
 """
 
 
+@pytest.mark.slow
 def test_other_settings_of_jax_change_nothing():
     usual = run(SETTINGS)
     assert all(line.startswith("float32 ") for line in usual)
