@@ -220,42 +220,39 @@ def motion_tensor(data: list[tuple[DataTerm, float]], at: LevelLinearisation) ->
 
 def native_smoothness(smoothness: Smoothness, factor: float, at: LevelLinearisation) -> _core.Smoothness:
     """Return a smoothness for the core; where it does not know the penalty, with the weights at the flow so far."""
-    guide_x, guide_y = image_edges(smoothness, at)
-    penalty, per_pixel, weight = (
-        native_penalty(smoothness.penalty),
-        smoothness.per == "pixel",
-        factor * smoothness.weight,
-    )
-    native = _core.Smoothness(guide_x, guide_y, per_pixel, penalty or QUADRATIC, weight)
-    if penalty is not None:
+    native, (guide_x, guide_y) = _with_known_penalty(smoothness, factor, at)
+    if known_penalty(smoothness.penalty) is not None:
         return native
     weights = half_weights(smoothness.penalty, _core.squared_differences(*at.flow, native))
     along_x, along_y = weights[0], weights[-1]  # where edges are penalised together, the same
     if guide_x is not None and guide_y is not None:
         along_x, along_y = along_x * guide_x, along_y * guide_y
-    return _core.Smoothness(along_x, along_y, False, QUADRATIC, weight)
+    return _core.Smoothness(along_x, along_y, False, QUADRATIC, factor * smoothness.weight)
 
 
 def _smoothness_energy(
     smoothness: Smoothness, factor: float, at: LevelLinearisation, flow: tuple[Planes, Planes]
 ) -> float:
     """Return the energy of a smoothness at a flow."""
-    guide_x, guide_y = image_edges(smoothness, at)
-    penalty, per_pixel, weight = (
-        native_penalty(smoothness.penalty),
-        smoothness.per == "pixel",
-        factor * smoothness.weight,
-    )
-    native = _core.Smoothness(guide_x, guide_y, per_pixel, penalty or QUADRATIC, weight)
-    if penalty is not None:
+    native, (guide_x, guide_y) = _with_known_penalty(smoothness, factor, at)
+    if known_penalty(smoothness.penalty) is not None:
         return _core.smoothness_energy(*flow, native)
-    squared = _core.squared_differences(*flow, native)
-    if per_pixel:
+    weight, squared = factor * smoothness.weight, _core.squared_differences(*flow, native)
+    if smoothness.per == "pixel":
         return float(weight * np.sum(values(smoothness.penalty, squared), dtype=np.float64))
     along_x, along_y = (values(smoothness.penalty, edges) for edges in (squared[0, :, :-1], squared[1, :-1]))
     if guide_x is not None and guide_y is not None:
         along_x, along_y = along_x * guide_x[:, :-1], along_y * guide_y[:-1]
     return float(weight * (np.sum(along_x, dtype=np.float64) + np.sum(along_y, dtype=np.float64)))
+
+
+def _with_known_penalty(
+    smoothness: Smoothness, factor: float, at: LevelLinearisation
+) -> tuple[_core.Smoothness, tuple[Planes, Planes] | tuple[None, None]]:
+    """Return a smoothness for the core, quadratic where it does not know the penalty, and the weights of the edges."""
+    edges = along_x, along_y = image_edges(smoothness, at)
+    penalty, per_pixel = native_penalty(smoothness.penalty) or QUADRATIC, smoothness.per == "pixel"
+    return _core.Smoothness(along_x, along_y, per_pixel, penalty, factor * smoothness.weight), edges
 
 
 def native_energies(
