@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import variflow
-from variflow import metrics, models
+from variflow import _core, metrics, models
 from variflow.datasets import synthetic
 from variflow.energy import (
     BrightnessConstancy,
@@ -26,7 +26,7 @@ from variflow.frames.pyramid import pyramid
 from variflow.linearisation.level import linearise
 from variflow.solve import choose_solver
 from variflow.solve.lucas_kanade import LucasKanade
-from variflow.solve.native_penalties import half_weights
+from variflow.solve.native_penalties import native_penalty
 from variflow.solve.relaxation import Relaxation
 from variflow.solve.taking_apart import flat, motion_tensor, native_smoothness
 
@@ -62,6 +62,23 @@ class OwnNorm(Penalty):
 
     def of_squared(self, squared):
         return squared**0.5
+
+
+@dataclass(frozen=True)
+class Quartic(Penalty):
+    def of_squared(self, squared):
+        return squared**2
+
+
+@dataclass(frozen=True)
+class Exploding(Penalty):
+    """Whose values no float can hold."""
+
+    def of_squared(self, squared):
+        return squared.__array_namespace__().exp(squared) - 1
+
+    def weight_of_squared(self, squared):
+        return 2 + 0 * squared
 
 
 @dataclass(frozen=True)
@@ -202,7 +219,7 @@ def test_the_weight_follows_from_the_value(penalty):
     squared = np.linspace(0.01, 4, 50)
     step = 1e-4
     slope = (penalty.of_squared(squared + step) - penalty.of_squared(squared - step)) / (2 * step)
-    half = half_weights(penalty, squared.astype(np.float32).reshape(5, 10))
+    half = _core.half_weights(native_penalty(penalty), squared.astype(np.float32).reshape(5, 10))
     np.testing.assert_allclose(half.ravel(), slope, rtol=1e-3)
 
 
@@ -214,18 +231,51 @@ def test_the_public_weight_follows_from_the_value():
     assert float(penalty.weight(0.5)) == pytest.approx(float(given.weight(0.5)), rel=1e-5)
 
 
-def test_weights_are_compiled_once_a_size(monkeypatch):
-    level, flow = level_and_flow()
-    energy = BrightnessConstancy(GemanMcClure(0.41)) + Smoothness(GemanMcClure(0.41))
+@pytest.mark.parametrize(
+    ("penalty", "weight"),
+    [
+        (GemanMcClure(0.3), lambda s: 2 * 0.09 / (s**2 + 0.09) ** 2),
+        (OwnCharbonnier(0.001), Charbonnier(0.001).weight),
+        (OwnNorm(), lambda s: 1 / s),
+        (Quartic(), lambda s: 4 * s**2),
+    ],
+    ids=["Geman-McClure", "Charbonnier", "norm", "quartic"],
+)
+def test_a_table_is_that_of_the_penalty(penalty, weight):
+    s = np.geomspace(1e-5, 900, 3001)
+    half = _core.half_weights(native_penalty(penalty), (s**2).astype(np.float32)[None])[0, 0]
+    np.testing.assert_allclose(2 * half, weight(s), rtol=6e-5)
 
-    def step(energy, flow):
-        return Relaxation(2).minimise(energy, linearise(level, flow, derivative="average", interpolation="bicubic"))
 
-    moved = step(energy, flow).flow
-    before = set(programs._programs)
-    step(energy, moved)
-    step(BrightnessConstancy(GemanMcClure(0.37)) + Smoothness(GemanMcClure(0.37)), moved)  # a number is an input
-    assert set(programs._programs) == before
+def test_a_table_is_the_same_beyond_its_ends():
+    beyond = np.array([[0, 1e-30, 2.0**-40, 2.0**20, 1e20, np.inf]], np.float32)
+    half = _core.half_weights(native_penalty(OwnCharbonnier(0.1)), beyond)[0, 0]
+    np.testing.assert_allclose(half[:3], half[0])
+    np.testing.assert_allclose(half[3:], half[-1])
+
+
+def test_a_penalty_is_compiled_once():
+    def look(sigma):
+        native_penalty(GemanMcClure(sigma))
+        return set(programs._programs)
+
+    assert look(0.41) == look(0.37)  # a number is an input
+
+
+def test_a_table_is_made_once_for_a_penalty_and_anew_for_another():
+    class Plain(Penalty):
+        """No dataclass: all its objects are equal."""
+
+        def __init__(self, factor):
+            object.__setattr__(self, "factor", factor)
+
+        def of_squared(self, squared):
+            return self.factor * squared
+
+    once, twice = Plain(1.0), Plain(2.0)
+    assert native_penalty(once) is native_penalty(once)
+    squared = np.ones((1, 1), np.float32)
+    assert [_core.half_weights(native_penalty(one), squared).item() for one in (once, twice)] == [1, 2]
 
 
 def test_a_penalty_that_falls_leaves_the_energy_to_the_general_minimiser(at):
@@ -238,14 +288,17 @@ def test_a_penalty_that_falls_leaves_the_energy_to_the_general_minimiser(at):
         LucasKanade().check(BrightnessConstancy(Falling()), at)
 
 
-def test_constants_that_are_planes_weigh_each_pixel(at):
-    plane = np.full(SHAPE, 0.1, np.float32)
-    energy = BrightnessConstancy(Charbonnier(plane)) + Smoothness(Quadratic())
-    assert choose_solver(energy, Relaxation(5), at)[1] == ""
-    expected = Relaxation(5).minimise(BrightnessConstancy(Charbonnier(0.1)) + Smoothness(Quadratic()), at)
-    found = Relaxation(5).minimise(energy, at)
-    np.testing.assert_allclose(found.flow, expected.flow, atol=1e-4)
-    np.testing.assert_allclose(found.energies(), expected.energies(), rtol=1e-4)
+@pytest.mark.parametrize("penalty", [Charbonnier(np.full(SHAPE, 0.1)), GemanMcClure(np.full(SHAPE, 0.1))])
+def test_constants_that_are_planes_leave_the_energy_to_the_general_minimiser(at, penalty):
+    solver, reason = choose_solver(BrightnessConstancy(penalty) + Smoothness(Quadratic()), Relaxation(5), at)
+    assert solver is None
+    assert f"of {type(penalty).__name__} has shape (24, 31), wanted one number" in reason
+
+
+def test_a_penalty_without_values_leaves_the_energy_to_the_general_minimiser(at):
+    solver, reason = choose_solver(BrightnessConstancy(Exploding()) + Smoothness(), Relaxation(), at)
+    assert solver is None
+    assert "not finite, first at s = " in reason
 
 
 def test_a_term_without_residuals_says_so(at):

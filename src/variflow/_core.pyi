@@ -1,6 +1,6 @@
 import enum
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,10 +79,18 @@ class PenaltyKind(enum.Enum):
     HUBER = 3
     LORENTZIAN = 4
     L1 = 5
+    TABULATED = 6
 
-# `scale` is the penalty's epsilon, threshold, scale or smallest residual; what a kind does not have is ignored.
+# `scale` is the penalty's epsilon, threshold, scale or smallest residual; what a kind does not have is ignored. A table
+# holds values, and half the weights rho'(s) / s, at the squares s^2 of `penalty_knots`.
 class Penalty:
+    @overload
     def __init__(self, kind: PenaltyKind, scale: float = 0.0, exponent: float = 0.0) -> None: ...
+    @overload
+    def __init__(self, values: NDArray[np.float32], half_weights: NDArray[np.float32]) -> None: ...
+
+def penalty_knots() -> NDArray[np.float32]: ...
+def half_weights(penalty: Penalty, squared: NDArray[np.float32]) -> NDArray[np.float32]: ...
 
 class ConstancyKind(enum.Enum):
     BRIGHTNESS = 0
@@ -101,7 +109,6 @@ class FramePair:
         derivative: Literal["average", "first", "second", "warped"],
     ) -> None: ...
 
-# Where `weights` is None, the weights of its pixels are those of the frames.
 class Constancy:
     def __init__(
         self,
@@ -109,7 +116,6 @@ class Constancy:
         penalty: Penalty,
         normalisation: float,
         weight: float,
-        weights: NDArray[np.float32] | None = None,
     ) -> None: ...
 
 class DataTerm:
@@ -121,7 +127,6 @@ class DataTerm:
         penalty: Penalty,
         normalisation: float,
         weight: float,
-        weights: NDArray[np.float32] | None = None,
     ) -> None: ...
 
 class Smoothness:
@@ -141,7 +146,6 @@ class Step:
 
 def robust_step(step: Step, sweeps: int, omega: float, with_misfit: bool = False) -> _WithMisfit: ...
 def constancy_tensor(frames: FramePair, constancies: Sequence[Constancy], with_misfit: bool = False) -> _WithMisfit: ...
-def constancy_squares(frames: FramePair, constancies: Sequence[Constancy]) -> NDArray[np.float32]: ...
 def mismatch(frames: FramePair) -> NDArray[np.float32]: ...
 
 mismatch_floor: float

@@ -58,37 +58,41 @@ HeldFramePair::HeldFramePair(nb::handle first_argument, nb::handle second_argume
             checked_derivative(derivative)};
 }
 
-HeldConstancy::HeldConstancy(ConstancyKind kind, const Penalty& penalty, double normalisation, double weight,
-                             nb::handle weights_argument)
-    : weights(plane_or_none(weights_argument, "weights")),
-      term{kind, floats(weights), checked_penalisation(penalty, normalisation, weight)} {}
+HeldPenalty::HeldPenalty(PenaltyKind kind, double scale, double exponent)
+    : penalty{kind, static_cast<float>(scale), static_cast<float>(exponent)} {
+    if (kind == PenaltyKind::tabulated) refuse_value("`kind` must be another one: `tabulate` makes a table");
+    if (kind != PenaltyKind::quadratic) check_number(scale, "scale", 0.0, false);
+    if (kind == PenaltyKind::generalised_charbonnier) check_number(exponent, "exponent", 0.0, false);
+}
+
+HeldPenalty::HeldPenalty(nb::handle values_argument, nb::handle half_weights_argument)
+    : values(checked<float>(values_argument, "values", {PenaltyTable::knots})),
+      half_weights(checked<float>(half_weights_argument, "half_weights", {PenaltyTable::knots})),
+      penalty{PenaltyKind::tabulated, 0.0f, 0.0f, {bindings::floats(*values), bindings::floats(*half_weights)}} {}
+
+HeldConstancy::HeldConstancy(ConstancyKind kind, const HeldPenalty& penalty_argument, double normalisation,
+                             double weight)
+    : penalty(penalty_argument), term{kind, checked_penalisation(penalty.penalty, normalisation, weight)} {}
 
 HeldDataTerm::HeldDataTerm(nb::handle jx_argument, nb::handle jy_argument, nb::handle r_argument,
-                           const Penalty& penalty, double normalisation, double weight, nb::handle weights_argument)
-    : jx(checked<float>(jx_argument, "jx", {"residuals", "height", "width"})),
-      weights(plane_or_none(weights_argument, "weights")) {
+                           const HeldPenalty& penalty_argument, double normalisation, double weight)
+    : jx(checked<float>(jx_argument, "jx", {"residuals", "height", "width"})), penalty(penalty_argument) {
     const Shape shape = shape_of(jx);
     jy = checked<float>(jy_argument, "jy", {shape.channels, shape.height, shape.width});
     r = checked<float>(r_argument, "r", {shape.channels, shape.height, shape.width});
-    if (weights) check_shape(*weights, "weights", {shape.height, shape.width});
-    term = {bindings::floats(jx), bindings::floats(jy), bindings::floats(r),
-            shape.channels,       floats(weights),      checked_penalisation(penalty, normalisation, weight)};
-}
-
-DataTerm HeldDataTerm::with_weights(const Array& plane) const {
-    check_shape(plane, "weights", {height(), width()});
-    DataTerm weighted = term;
-    if (!weights) weighted.weights = bindings::floats(plane);
-    return weighted;
+    term = {bindings::floats(jx), bindings::floats(jy), bindings::floats(r), shape.channels,
+            checked_penalisation(penalty.penalty, normalisation, weight)};
 }
 
 HeldSmoothness::HeldSmoothness(nb::handle guide_x_argument, nb::handle guide_y_argument, bool per_pixel,
-                               const Penalty& penalty, double weight)
-    : guide_x(plane_or_none(guide_x_argument, "guide_x")), guide_y(plane_or_none(guide_y_argument, "guide_y")) {
+                               const HeldPenalty& penalty_argument, double weight)
+    : guide_x(plane_or_none(guide_x_argument, "guide_x")),
+      guide_y(plane_or_none(guide_y_argument, "guide_y")),
+      penalty(penalty_argument) {
     if (guide_x.has_value() != guide_y.has_value())
         refuse_type("`guide_x` and `guide_y` must be given both, or neither");
     check_number(weight, "weight", 0.0, true);
-    term = {floats(guide_x), floats(guide_y), per_pixel, penalty, static_cast<float>(weight)};
+    term = {floats(guide_x), floats(guide_y), per_pixel, penalty.penalty, static_cast<float>(weight)};
 }
 
 void HeldSmoothness::check(int64_t height, int64_t width) const {
@@ -105,10 +109,7 @@ HeldStep::HeldStep(const HeldFramePair& frames_argument, const std::vector<HeldC
       smoothness(smoothness_argument),
       step{frames.pair, {}, {}, smoothness.term} {
     const auto [channels, height, width] = frames.pair.shape;
-    for (const HeldConstancy& constancy : constancies) {
-        if (constancy.weights) check_shape(*constancy.weights, "weights", {height, width});
-        step.constancies.push_back(constancy.term);
-    }
+    for (const HeldConstancy& constancy : constancies) step.constancies.push_back(constancy.term);
     for (const HeldDataTerm& term : data) {
         check_shape(term.jx, "jx", {extent(term.jx, 0), height, width});
         step.data.push_back(term.term);

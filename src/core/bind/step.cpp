@@ -3,6 +3,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <memory>
 #include <tuple>
 #include <utility>
 
@@ -11,10 +12,21 @@
 namespace variflow::bindings {
 namespace {
 
-void make_penalty(Penalty* self, PenaltyKind kind, double scale, double exponent) {
-    if (kind != PenaltyKind::quadratic) check_number(scale, "scale", 0.0, false);
-    if (kind == PenaltyKind::generalised_charbonnier) check_number(exponent, "exponent", 0.0, false);
-    new (self) Penalty{kind, static_cast<float>(scale), static_cast<float>(exponent)};
+// Penalties
+
+nb::ndarray<nb::numpy, float> penalty_knots() {
+    auto knots = std::make_unique<float[]>(PenaltyTable::knots);
+    for (int i = 0; i < PenaltyTable::knots; ++i) knots[i] = PenaltyTable::knot(i);
+    nb::capsule owner(knots.get(), [](void* memory) noexcept { delete[] static_cast<float*>(memory); });
+    return {knots.release(), {PenaltyTable::knots}, owner};
+}
+
+Planes half_weights(const HeldPenalty& penalty, nb::handle squared_argument) {
+    const Array squared = checked<float>(squared_argument, "squared", {"height", "width"});
+    const int64_t height = extent(squared, 0), width = extent(squared, 1);
+    return run({1, height, width}, [&](float* out) {
+        variflow::half_weights(penalty.penalty, floats(squared), height * width, 1.0f, out);
+    });
 }
 
 // Terms of the frames
@@ -44,30 +56,20 @@ struct MisfitArrays {
     WithMisfit with(Planes&& result) { return {std::move(result), std::move(difference), std::move(mismatch)}; }
 };
 
-std::vector<Constancy> checked_terms(const std::vector<HeldConstancy>& constancies, Shape frames) {
+std::vector<Constancy> terms_of(const std::vector<HeldConstancy>& constancies) {
     std::vector<Constancy> terms;
-    for (const HeldConstancy& constancy : constancies) {
-        if (constancy.weights) check_shape(*constancy.weights, "weights", {frames.height, frames.width});
-        terms.push_back(constancy.term);
-    }
+    for (const HeldConstancy& constancy : constancies) terms.push_back(constancy.term);
     return terms;
 }
 
 WithMisfit constancy_tensor(const HeldFramePair& frames, const std::vector<HeldConstancy>& constancies,
                             bool with_misfit) {
     const Shape shape = frames.pair.shape;
-    const std::vector<Constancy> terms = checked_terms(constancies, shape);
+    const std::vector<Constancy> terms = terms_of(constancies);
     MisfitArrays misfit(shape, terms, with_misfit);
     Planes tensor = run({5, shape.height, shape.width},
                         [&](float* out) { variflow::constancy_tensor(frames.pair, terms, out, misfit.planes); });
     return misfit.with(std::move(tensor));
-}
-
-Planes constancy_squares(const HeldFramePair& frames, const std::vector<HeldConstancy>& constancies) {
-    const Shape shape = frames.pair.shape;
-    const std::vector<Constancy> terms = checked_terms(constancies, shape);
-    return run({static_cast<int64_t>(terms.size()), shape.height, shape.width},
-               [&](float* out) { variflow::mean_squares(frames.pair, terms, out); });
 }
 
 Planes mismatch(const HeldFramePair& frames) {
@@ -98,22 +100,20 @@ Planes frame_planes(const HeldFramePair& frames, const std::vector<std::string>&
 void add_data(nb::handle tensor_argument, const HeldDataTerm& term, nb::handle weights) {
     const int64_t height = term.height(), width = term.width();
     const Array plane = checked<float>(weights, "weights", {height, width});
-    const DataTerm weighted = term.with_weights(plane);
     checked<float>(tensor_argument, "tensor", {5, height, width});
     nb::ndarray<float, nb::device::cpu> tensor;
     if (!nb::try_cast(tensor_argument, tensor, false)) refuse_value("`tensor` is read-only, and is changed in place");
     const Unlocked unlocked;
-    variflow::add_data(weighted, height * width, tensor.data());
+    variflow::add_data(term.term, floats(plane), height * width, tensor.data());
 }
 
 double data_energy(const HeldDataTerm& term, nb::handle weights, nb::handle du_argument, nb::handle dv_argument) {
     const int64_t height = term.height(), width = term.width();
     const Array plane = checked<float>(weights, "weights", {height, width});
-    const DataTerm weighted = term.with_weights(plane);
     const Array du = checked<float>(du_argument, "du", {height, width});
     const Array dv = checked<float>(dv_argument, "dv", {height, width});
     const Unlocked unlocked;
-    return variflow::data_energy(weighted, height * width, {floats(du), floats(dv)});
+    return variflow::data_energy(term.term, floats(plane), height * width, {floats(du), floats(dv)});
 }
 
 Planes data_squares(const HeldDataTerm& term, nb::handle du_argument, nb::handle dv_argument) {
@@ -187,9 +187,13 @@ void add_classes(nb::module_& module) {
         .value("GENERALISED_CHARBONNIER", PenaltyKind::generalised_charbonnier)
         .value("HUBER", PenaltyKind::huber)
         .value("LORENTZIAN", PenaltyKind::lorentzian)
-        .value("L1", PenaltyKind::l1);
-    nb::class_<Penalty>(module, "Penalty", "A penalty: its kind, its scale (epsilon, threshold, ...) and its exponent.")
-        .def("__init__", &make_penalty, "kind"_a, "scale"_a = 0.0, "exponent"_a = 0.0);
+        .value("L1", PenaltyKind::l1)
+        .value("TABULATED", PenaltyKind::tabulated);
+    nb::class_<HeldPenalty>(module, "Penalty",
+                            "A penalty: its kind, its scale (epsilon, threshold, ...) and its exponent. Or a table of "
+                            "its values and half its weights rho'(s) / s at the squares s^2 of `penalty_knots`.")
+        .def(nb::init<PenaltyKind, double, double>(), "kind"_a, "scale"_a = 0.0, "exponent"_a = 0.0)
+        .def(nb::init<nb::handle, nb::handle>(), "values"_a.none(), "half_weights"_a.none());
     nb::enum_<ConstancyKind>(module, "ConstancyKind", "What of two frames stays the same along the flow.")
         .value("BRIGHTNESS", ConstancyKind::brightness)
         .value("GRADIENT", ConstancyKind::gradient);
@@ -199,14 +203,14 @@ void add_classes(nb::module_& module) {
              "first"_a.none(), "second"_a.none(), "samples"_a.none(), "u"_a.none(), "v"_a.none(), "weights"_a.none(),
              "interpolation"_a, "derivative"_a);
     nb::class_<HeldConstancy>(module, "Constancy", "A term that compares two frames, which the core linearises.")
-        .def(nb::init<ConstancyKind, const Penalty&, double, double, nb::handle>(), "kind"_a, "penalty"_a,
-             "normalisation"_a, "weight"_a, "weights"_a.none() = nb::none());
+        .def(nb::init<ConstancyKind, const HeldPenalty&, double, double>(), "kind"_a, "penalty"_a, "normalisation"_a,
+             "weight"_a);
     nb::class_<HeldDataTerm>(module, "DataTerm", "A data term, linearised: residuals jx du + jy dv + r.")
-        .def(nb::init<nb::handle, nb::handle, nb::handle, const Penalty&, double, double, nb::handle>(), "jx"_a.none(),
-             "jy"_a.none(), "r"_a.none(), "penalty"_a, "normalisation"_a, "weight"_a, "weights"_a.none() = nb::none());
+        .def(nb::init<nb::handle, nb::handle, nb::handle, const HeldPenalty&, double, double>(), "jx"_a.none(),
+             "jy"_a.none(), "r"_a.none(), "penalty"_a, "normalisation"_a, "weight"_a);
     nb::class_<HeldSmoothness>(module, "Smoothness", "A penalty of the differences of a flow.")
-        .def(nb::init<nb::handle, nb::handle, bool, const Penalty&, double>(), "guide_x"_a.none(), "guide_y"_a.none(),
-             "per_pixel"_a, "penalty"_a, "weight"_a);
+        .def(nb::init<nb::handle, nb::handle, bool, const HeldPenalty&, double>(), "guide_x"_a.none(),
+             "guide_y"_a.none(), "per_pixel"_a, "penalty"_a, "weight"_a);
     nb::class_<HeldStep>(module, "Step", "A robust step of data terms and a smoothness around the flow of two frames.")
         .def(nb::init<const HeldFramePair&, const std::vector<HeldConstancy>&, const std::vector<HeldDataTerm>&,
                       const HeldSmoothness&>(),
@@ -224,6 +228,9 @@ void check_sweeps(int sweeps, double omega) {
 
 void add_step(nb::module_& module) {
     add_classes(module);
+    module.def("penalty_knots", &penalty_knots, "The squares s^2 at which a table of a penalty holds its values.");
+    module.def("half_weights", &half_weights, "penalty"_a, "squared"_a.none(),
+               "Half the weights rho'(s) / s of a penalty at a plane of squares s^2.");
     module.def("inside", &inside, "u"_a.none(), "v"_a.none(),
                "1 where the target of the flow lies inside the frame, else 0.");
     module.def("frame_planes", &frame_planes, "frames"_a, "names"_a,
@@ -233,17 +240,15 @@ void add_step(nb::module_& module) {
         "The motion tensor (5, H, W) of terms linearised around the flow. And, if wanted, the warped second frame "
         "minus the first, times the weights, and with a term of the gradient the mismatch; None for what there is "
         "not.");
-    module.def("constancy_squares", &constancy_squares, "frames"_a, "constancies"_a,
-               "What each term penalises at the flow: the mean of its squared residuals, a plane a term.");
     module.def(
         "mismatch", &mismatch, "frames"_a,
         "How far, in pixels, the flow is from where the gradients of the frames agree, over all channels: "
         "sqrt(sum(Ixt^2 + Iyt^2) / (sum(Ixx^2 + 2 Ixy^2 + Iyy^2) + mismatch_floor^2)), 0 where the weights are.");
     module.attr("mismatch_floor") = mismatch_floor;
     module.def("add_data", &add_data, "tensor"_a.none(), "term"_a, "weights"_a.none(),
-               "Add a data term to the motion tensor, in place; the weights are those of a term without any.");
+               "Add a data term, times weights, to the motion tensor, in place.");
     module.def("data_energy", &data_energy, "term"_a, "weights"_a.none(), "du"_a.none(), "dv"_a.none(),
-               "The energy of a data term at an increment; the weights are those of a term without any.");
+               "The energy of a data term, times weights, at an increment.");
     module.def("data_squares", &data_squares, "term"_a, "du"_a.none(), "dv"_a.none(),
                "What a data term penalises at an increment: the mean of its squared residuals, one plane.");
     module.def("edge_weights", &edge_weights, "u"_a.none(), "v"_a.none(), "smoothness"_a,

@@ -22,36 +22,44 @@ struct HeldFramePair {
     FramePair pair;
 };
 
+// A penalty, one that the core knows or a table.
+struct HeldPenalty {
+    HeldPenalty(PenaltyKind kind, double scale, double exponent);
+    HeldPenalty(nb::handle values, nb::handle half_weights);
+
+    std::optional<Array> values, half_weights;
+    Penalty penalty;
+};
+
 // Constancy of the brightness or the gradient.
 struct HeldConstancy {
-    HeldConstancy(ConstancyKind kind, const Penalty& penalty, double normalisation, double weight, nb::handle weights);
+    HeldConstancy(ConstancyKind kind, const HeldPenalty& penalty, double normalisation, double weight);
 
-    std::optional<Array> weights;
+    HeldPenalty penalty;
     Constancy term;
 };
 
 // A data term, linearised.
 struct HeldDataTerm {
-    HeldDataTerm(nb::handle jx, nb::handle jy, nb::handle r, const Penalty& penalty, double normalisation,
-                 double weight, nb::handle weights);
+    HeldDataTerm(nb::handle jx, nb::handle jy, nb::handle r, const HeldPenalty& penalty, double normalisation,
+                 double weight);
 
-    // The same with weights in place of none.
-    DataTerm with_weights(const Array& plane) const;
     int64_t height() const { return static_cast<int64_t>(jx.shape(1)); }
     int64_t width() const { return static_cast<int64_t>(jx.shape(2)); }
 
     Array jx, jy, r;
-    std::optional<Array> weights;
+    HeldPenalty penalty;
     DataTerm term;
 };
 
 // The smoothness of a flow.
 struct HeldSmoothness {
-    HeldSmoothness(nb::handle guide_x, nb::handle guide_y, bool per_pixel, const Penalty& penalty, double weight);
+    HeldSmoothness(nb::handle guide_x, nb::handle guide_y, bool per_pixel, const HeldPenalty& penalty, double weight);
 
     void check(int64_t height, int64_t width) const;
 
     std::optional<Array> guide_x, guide_y;
+    HeldPenalty penalty;
     SmoothnessTerm term;
 };
 

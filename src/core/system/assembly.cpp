@@ -110,14 +110,6 @@ void multiply_by_plane(float* VARIFLOW_RESTRICT values, const float* VARIFLOW_RE
     for (int i = 0; i < count; ++i) values[i] *= factors[i];
 }
 
-VARIFLOW_CLONES
-void half_weights(Penalty penalty, const float* VARIFLOW_RESTRICT squared, int count, float factor,
-                  float* VARIFLOW_RESTRICT weights) {
-    with_penalty(penalty, [&](auto function) VARIFLOW_INLINE_LAMBDA {
-        for (int i = 0; i < count; ++i) weights[i] = factor * function.half_weight(squared[i]);
-    });
-}
-
 // The squared differences of a flow over `count` edges, from (u, v) to (u_next, v_next).
 VARIFLOW_CLONES
 void square_differences(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT u_next,
@@ -179,9 +171,9 @@ void add_block(const std::vector<Residual>& residuals, int count, const float* w
                const Tensor& tensor) {
     constexpr float least = 1e-3f;  // from here on products of n do not vanish in single precision
     const auto number = static_cast<float>(residuals.size());
-    if (term.normalisation >= least && residuals.size() == 1)
-        return add_one(residuals[0], weights, count, term, tensor);
-    if (term.normalisation >= least && residuals.size() == 2) {
+    const bool at_once = term.normalisation >= least && term.penalty.kind != PenaltyKind::tabulated;
+    if (at_once && residuals.size() == 1) return add_one(residuals[0], weights, count, term, tensor);
+    if (at_once && residuals.size() == 2) {
         return add_two({residuals[0], residuals[1]}, weights, count, term, tensor);
     }
     Block squared, factors;
@@ -201,13 +193,13 @@ void residuals_of(const DataTerm& term, int64_t pixels, int64_t first, std::vect
     }
 }
 
-void add_data(const DataTerm& term, int64_t pixels, float* tensor) {
+void add_data(const DataTerm& term, const float* weights, int64_t pixels, float* tensor) {
     parallel_for(pixels, chunk_size, [&](int64_t begin, int64_t end) {
         std::vector<Residual> residuals;
         for (int64_t first = begin; first < end; first += block_size) {
             const int count = static_cast<int>(std::min<int64_t>(block_size, end - first));
             residuals_of(term, pixels, first, residuals);
-            add_block(residuals, count, term.weights + first, term.penalisation, tensor_at(tensor, pixels, first));
+            add_block(residuals, count, weights + first, term.penalisation, tensor_at(tensor, pixels, first));
         }
     });
 }

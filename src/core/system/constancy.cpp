@@ -211,25 +211,12 @@ void ConstancyRows::gather(ConstancyKind kind, int64_t x) {
 }
 
 void ConstancyRows::add(const std::vector<Constancy>& terms, const Tensor& tensor) {
-    const int64_t at = y_ * frames_.shape.width + window_.begin;
     for (int64_t x = 0; x < window_.width(); x += block_size) {
         const int count = static_cast<int>(std::min<int64_t>(block_size, window_.width() - x));
         for (const Constancy& term : terms) {
             gather(term.kind, x);
-            add_block(residuals_, count, (term.weights ? term.weights + at : row_weights_) + x, term.penalisation,
-                      tensor_at(tensor, x));
+            add_block(residuals_, count, row_weights_ + x, term.penalisation, tensor_at(tensor, x));
         }
-    }
-}
-
-void ConstancyRows::mean_squares(const std::vector<Constancy>& terms, float* out, int64_t stride) {
-    for (const Constancy& term : terms) {
-        for (int64_t x = 0; x < window_.width(); x += block_size) {
-            const int count = static_cast<int>(std::min<int64_t>(block_size, window_.width() - x));
-            gather(term.kind, x);
-            mean_square(residuals_, count, term.penalisation.normalisation, out + x);
-        }
-        out += stride;
     }
 }
 
@@ -305,13 +292,6 @@ void constancy_tensor(const FramePair& frames, const std::vector<Constancy>& ter
     visit_rows(frames, detail_of(terms), [&](ConstancyRows& rows, int64_t y, const Window& window) {
         rows.add(terms, tensor_at(tensor, pixels, y * width));
         misfit_row(rows, frames.shape, y, window, misfit);
-    });
-}
-
-void mean_squares(const FramePair& frames, const std::vector<Constancy>& terms, float* out) {
-    const int64_t width = frames.shape.width, pixels = frames.shape.height * width;
-    visit_rows(frames, detail_of(terms), [&](ConstancyRows& rows, int64_t y, const Window&) {
-        rows.mean_squares(terms, out + y * width, pixels);
     });
 }
 

@@ -28,9 +28,6 @@ public:
     // Add that row of the motion tensor of some terms.
     void add(const std::vector<Constancy>& terms, const Tensor& tensor);
 
-    // What each of some terms penalises in that row: the mean of its squared residuals. The rows are `stride` floats apart.
-    void mean_squares(const std::vector<Constancy>& terms, float* out, int64_t stride);
-
 private:
     static constexpr int64_t derivative_reach = 2;
 

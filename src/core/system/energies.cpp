@@ -23,13 +23,6 @@ void add_increment(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_REST
     for (int i = 0; i < count; ++i) total[i] = r[i] + jx[i] * du[i] + jy[i] * dv[i];
 }
 
-VARIFLOW_CLONES
-void penalise(Penalty penalty, const float* VARIFLOW_RESTRICT squared, int count, float* VARIFLOW_RESTRICT values) {
-    with_penalty(penalty, [&](auto function) VARIFLOW_INLINE_LAMBDA {
-        for (int i = 0; i < count; ++i) values[i] = function.value(squared[i]);
-    });
-}
-
 // In as many running sums as vector instructions want.
 VARIFLOW_CLONES
 double sum(const float* VARIFLOW_RESTRICT values, int count) {
@@ -68,10 +61,10 @@ void mean_square(const DataTerm& term, int64_t pixels, int64_t first, int count,
 }
 
 // The sum over a block of pixels of the weighted penalties.
-double weighted_sum(const DataTerm& term, int64_t first, int count, const Block& squared) {
+double weighted_sum(const Penalty& penalty, const float* weights, int count, const Block& squared) {
     Block values;
-    penalise(term.penalisation.penalty, squared.value, count, values.value);
-    multiply(values.value, term.weights + first, count);
+    penalise(penalty, squared.value, count, values.value);
+    multiply(values.value, weights, count);
     return sum(values.value, count);
 }
 
@@ -102,13 +95,13 @@ void visit_blocks(int64_t begin, int64_t end, Visit&& visit) {
 
 }  // namespace
 
-double data_energy(const DataTerm& term, int64_t pixels, Field increment) {
+double data_energy(const DataTerm& term, const float* weights, int64_t pixels, Field increment) {
     return sum_over_chunks(pixels, chunk_size, term.penalisation.weight, [&](int64_t begin, int64_t end) {
         double energy = 0.0;
         visit_blocks(begin, end, [&](int64_t first, int count) {
             Block squared;
             mean_square(term, pixels, first, count, increment, squared.value);
-            energy += weighted_sum(term, first, count, squared);
+            energy += weighted_sum(term.penalisation.penalty, weights + first, count, squared);
         });
         return energy;
     });

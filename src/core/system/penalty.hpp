@@ -1,7 +1,9 @@
 // Penalties rho(s): the value, and half the weight rho'(s) / s, both as functions of s^2.
 #pragma once
 
+#include <bit>
 #include <cmath>
+#include <cstdint>
 
 #include "base/platform.hpp"
 #include "base/vector_math.hpp"
@@ -15,11 +17,31 @@ enum class PenaltyKind {
     huber,                    // s^2 / (2 scale), from the scale on |s| - scale / 2
     lorentzian,               // log(1 + s^2 / (2 scale^2))
     l1,                       // |s|, with the weight of the scale where |s| is smaller
+    tabulated,                // whatever a table says
+};
+
+// Functions of s^2 by their values at knots, straight in between and the same beyond them. The knots are the floats whose
+// mantissa ends after `mantissa_bits` bits, so that the bits of s^2 say between which two it lies: the relative error of
+// (s^2)^p is at most |p (p - 1)| / 2^17.
+struct PenaltyTable {
+    static constexpr int mantissa_bits = 7, lowest_exponent = -40, highest_exponent = 20;
+    static constexpr int knots = ((highest_exponent - lowest_exponent) << mantissa_bits) + 1;
+    static constexpr int bits_between = 23 - mantissa_bits;
+    static constexpr float lowest = std::bit_cast<float>((lowest_exponent + 127) << 23);
+    // The float before the last knot, so that a knot follows it.
+    static constexpr float highest = std::bit_cast<float>(((highest_exponent + 127) << 23) - 1);
+
+    static float knot(int number) {
+        return std::bit_cast<float>(std::bit_cast<int32_t>(lowest) + (number << bits_between));
+    }
+
+    const float *values = nullptr, *half_weights = nullptr;
 };
 
 struct Penalty {
     PenaltyKind kind;
     float scale, exponent;
+    PenaltyTable table = {};
 };
 
 // One kind of penalty with what it derives from its parameters, for use inside a loop.
@@ -62,7 +84,8 @@ struct PenaltyFunction {
     }
 };
 
-// Call function(PenaltyFunction<kind>) for the kind of `penalty`: one loop for each kind, none with a choice inside.
+// Call function(PenaltyFunction<kind>) for the kind of a penalty that has a formula: one loop for each kind, none with a
+// choice inside.
 template <typename Function>
 VARIFLOW_INLINE void with_penalty(Penalty penalty, Function&& function) {
     switch (penalty.kind) {
@@ -84,7 +107,13 @@ VARIFLOW_INLINE void with_penalty(Penalty penalty, Function&& function) {
         case PenaltyKind::l1:
             function(PenaltyFunction<PenaltyKind::l1>(penalty));
             break;
+        case PenaltyKind::tabulated:  // which has no formula
+            break;
     }
 }
+
+// system/penalty.cpp: what a penalty is at squares, and a factor times half its weights there.
+void penalise(const Penalty& penalty, const float* squared, int64_t count, float* values);
+void half_weights(const Penalty& penalty, const float* squared, int64_t count, float factor, float* weights);
 
 }  // namespace variflow

@@ -55,9 +55,8 @@ private:
         const int64_t pixels = step_.frames.shape.height * step_.frames.shape.width;
         for (int64_t x = 0; x < window_.width(); x += block_size) {
             const int count = static_cast<int>(std::min<int64_t>(block_size, window_.width() - x));
-            const float* const weights = term.weights ? term.weights + at : constancy_.weights();
             residuals_of(term, pixels, at + x, residuals_);
-            add_block(residuals_, count, weights + x, term.penalisation, tensor_at(tensor, x));
+            add_block(residuals_, count, constancy_.weights() + x, term.penalisation, tensor_at(tensor, x));
         }
     }
 

@@ -34,7 +34,6 @@ struct Penalisation {
 struct DataTerm {
     const float *jx, *jy, *r;
     int64_t residuals;
-    const float* weights;  // (H, W), at least 0, or null: those of the frames
     Penalisation penalisation;
 };
 
@@ -42,7 +41,6 @@ struct DataTerm {
 enum class ConstancyKind { brightness, gradient };
 struct Constancy {
     ConstancyKind kind;
-    const float* weights;  // (H, W), at least 0, or null: those of the frames
     Penalisation penalisation;
 };
 
@@ -90,25 +88,23 @@ struct Misfit {
 };
 
 // system/constancy.cpp: the motion tensor of terms that compare two frames, linearised around their flow, 5 planes, and
-// the misfit. What each term penalises there, a plane (H, W) a term. The mismatch alone. Planes of what the frames show,
-// each (C, H, W) and times the weights, one after the other. And 1 where the target of a flow lies inside the frame, 0
-// elsewhere.
+// the misfit. The mismatch alone. Planes of what the frames show, each (C, H, W) and times the weights, one after the
+// other. And 1 where the target of a flow lies inside the frame, 0 elsewhere.
 void inside(Field flow, int64_t height, int64_t width, float* out);
 void constancy_tensor(const FramePair& frames, const std::vector<Constancy>& terms, float* tensor,
                       const Misfit& misfit);
-void mean_squares(const FramePair& frames, const std::vector<Constancy>& terms, float* out);
 void mismatch(const FramePair& frames, float* out);
 void frame_planes(const FramePair& frames, const std::vector<FramePlane>& wanted, float* out);
 
-// system/assembly.cpp: what a data term with weights adds to the motion tensor, and the edges of a smoothness term.
-void add_data(const DataTerm& term, int64_t pixels, float* tensor);
+// system/assembly.cpp: what a data term adds to the motion tensor, and the edges of a smoothness term.
+void add_data(const DataTerm& term, const float* weights, int64_t pixels, float* tensor);
 void edge_weights(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow, float* edges);
 void image_edges(const float* guide, Shape shape, float contrast, float* edges);
 
-// system/energies.cpp: energies, summed in double precision; of a data term with weights. And what the terms penalise:
+// system/energies.cpp: energies, summed in double precision. And what the terms penalise:
 // the mean of the squared residuals of each pixel (H, W); the squared differences of each pixel's two edges, together
 // (H, W) or, if edges are penalised one by one, apart (2, H, W), where no guide weighs them.
-double data_energy(const DataTerm& term, int64_t pixels, Field increment);
+double data_energy(const DataTerm& term, const float* weights, int64_t pixels, Field increment);
 double smoothness_energy(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow);
 void mean_squares(const DataTerm& term, int64_t pixels, Field increment, float* out);
 void squared_differences(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow, float* out);

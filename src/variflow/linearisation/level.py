@@ -58,10 +58,6 @@ class LevelLinearisation(Linearisation):
         self._note(*misfit)
         return tensor
 
-    def constancy_squares(self, constancies: list[_core.Constancy]) -> Planes:
-        """Return the mean of the squared residuals of each term at the flow so far, one plane for each term."""
-        return _core.constancy_squares(self.pair, constancies)
-
     def robust_step(
         self,
         constancies: list[_core.Constancy],

@@ -12,7 +12,7 @@ from variflow.energy.term import Energy
 from variflow.images.resampling import Planes, smooth
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
-from variflow.solve.native_penalties import check_weights
+from variflow.solve.native_penalties import native_penalty
 from variflow.solve.taking_apart import check_data, data_and_smoothness, motion_tensor, native_energies
 
 __all__ = ["LucasKanade"]
@@ -75,7 +75,7 @@ class LucasKanade(NativeSolver):
             if smooth:
                 raise TypeError(f"energy holds {smooth[0][0]!r}, wanted data terms alone for LucasKanade")
             for term, _ in data:
-                check_weights(term.penalty)
+                native_penalty(term.penalty)
             check_data(data, at)
         except NotTakenApart as fault:  # nothing else can minimise it: without a window the data alone are too few
             raise ValueError(

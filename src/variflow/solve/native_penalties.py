@@ -1,18 +1,19 @@
-"""The penalties that the core knows, and what stands in for the others: their weights at the flow so far.
+"""Penalties as the core wants them: those that it knows by their constants, any other as a table of its values.
 
-Any penalty of squared residuals is minimised by least squares, reweighted at each warp. The core finds the weights of
-the penalties that it knows itself. Of any other it is given the weights, and minimises a quadratic penalty.
+Any penalty is minimised by least squares, reweighted at each warp. Of a penalty that the core does not know, it is
+given the values and the weights at many squared residuals, and takes them as straight in between.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.base.types import Array
 from variflow.energy.penalties import (
     L1,
     Charbonnier,
@@ -46,71 +47,71 @@ _NATIVE: dict[type[Penalty], Callable[[Any], _core.Penalty]] = {
 # A weight that is negative by less than this part of the highest is 0, and was rounded: single precision.
 _ROUNDING = 1e-5
 
-# Squared residuals at which the weights of a penalty are looked at before work starts.
-_SQUARES = np.concatenate([[0], np.geomspace(1e-12, 1e6, 63)]).astype(np.float32).reshape(8, 8)
+# The tables made last, each with its penalty, by the identity of that. Equality would not do: a class that is not a
+# dataclass of its own inherits one that knows nothing of its constants.
+_MOST_TABLES = 16
+_tables: dict[int, tuple[Penalty, _core.Penalty]] = {}
 
 
-def known_penalty(penalty: Any) -> type[Penalty] | None:
-    """Return which of the penalties that the core knows a penalty is, if it is one and its constants are numbers."""
-    for kind in _NATIVE:
-        if keeps(penalty, kind, "of_squared", "weight_of_squared"):
-            constants = [getattr(penalty, field.name) for field in fields(kind)]
-            return kind if all(np.ndim(value) == 0 for value in constants) else None
-    return None
-
-
-def native_penalty(penalty: Penalty) -> _core.Penalty | None:
-    """Return a penalty as the core wants it, or None if the core does not know it."""
-    kind = known_penalty(penalty)
-    return None if kind is None else _NATIVE[kind](penalty)
-
-
-def half_weights(penalty: Penalty, squared: Planes) -> Planes:
-    """Return half the weights rho'(s) / s of a penalty at squared residuals, which are written over.
-
-    With them a quadratic penalty stands in.
+def native_penalty(penalty: Penalty) -> _core.Penalty:
+    """Return a penalty as the core wants it.
 
     Raises
     ------
-    ValueError
-        If they are not finite numbers of at least 0, but for rounding.
+    NotTakenApart
+        If a penalty that the core does not know has no weights for least squares, or constants that are planes.
     """
-    if defines_weight(type(penalty)):
-        weights = penalty.weight_of_squared(squared)
-    else:
-        from variflow.energy.autodiff.weights import compiled_weights
+    for kind, native in _NATIVE.items():
+        if keeps(penalty, kind, "of_squared", "weight_of_squared"):
+            _check_constants(penalty)
+            return native(penalty)
+    known, table = _tables.pop(id(penalty), (None, None))
+    if known is not penalty or table is None:
+        table = _tabulate(penalty)
+    _tables[id(penalty)] = penalty, table
+    for oldest in list(_tables)[:-_MOST_TABLES]:
+        _tables.pop(oldest, None)
+    return table
 
-        weights = compiled_weights(penalty, squared)
-    half: Planes = np.multiply(weights, np.float32(0.5), out=squared, casting="same_kind")
-    lowest, highest = float(half.min()), float(half.max())
-    least = -_ROUNDING * highest
-    if not (lowest >= least and highest < np.inf):
-        wrong = np.count_nonzero(~((half >= least) & (half < np.inf)))
-        raise ValueError(
-            f"weights rho'(s) / s of the penalty {penalty!r} are negative or not finite at {wrong} of {half.size} "
-            "residuals, wanted one that never falls as the residual grows; where of_squared(s^2) has no derivative, "
-            "define weight_of_squared(s^2)"
+
+def _tabulate(penalty: Penalty) -> _core.Penalty:
+    """Return a table of the values of a penalty and half its weights, at the knots of the core."""
+    _check_constants(penalty)
+    knots = _core.penalty_knots().astype(np.float64)
+    with np.errstate(all="ignore"):  # what is not finite is looked for below
+        values = _spread(penalty.of_squared(knots), knots)
+        weights = penalty.weight_of_squared(knots) if defines_weight(type(penalty)) else _derive(penalty, knots)
+    half_weights = np.float32(0.5) * _spread(weights, knots)
+    least = -_ROUNDING * half_weights.max(initial=0, where=np.isfinite(half_weights))
+    wrong = ~((half_weights >= least) & (half_weights < np.inf))
+    if wrong.any():
+        raise NotTakenApart(
+            f"weights rho'(s) / s of the penalty {penalty!r} are negative or not finite, first at s = "
+            f"{np.sqrt(knots[wrong][0]):.3g}, wanted one that never falls as the residual grows; where of_squared(s^2) "
+            "has no derivative, define weight_of_squared(s^2)"
         )
-    return half if lowest >= 0 else np.maximum(half, 0, out=half)
+    if not np.isfinite(values).all():
+        raise NotTakenApart(
+            f"values rho(s) of the penalty {penalty!r} are not finite, first at s = "
+            f"{np.sqrt(knots[~np.isfinite(values)][0]):.3g}, wanted finite ones for all residuals up to 1000"
+        )
+    return _core.Penalty(values, np.maximum(half_weights, 0))
 
 
-def half_weights_of(penalties: list[Penalty], squared: Planes) -> Planes:
-    """Return the same of several penalties, each at a plane of squared residuals; at once if they are one."""
-    if all(penalty is penalties[0] for penalty in penalties):
-        return half_weights(penalties[0], squared)
-    return np.stack([half_weights(penalty, plane) for penalty, plane in zip(penalties, squared, strict=True)])
+def _derive(penalty: Penalty, knots: NDArray[np.float64]) -> Array:
+    from variflow.energy.autodiff.weights import compiled_weights
+
+    return compiled_weights(penalty, knots)
 
 
-def values(penalty: Penalty, squared: Planes) -> Planes:
-    """Return a penalty's values at squared residuals."""
-    return np.broadcast_to(np.asarray(penalty.of_squared(squared)), squared.shape)
+def _check_constants(penalty: Penalty) -> None:
+    for name, constant in vars(penalty).items():
+        if np.ndim(constant) > 0:
+            raise NotTakenApart(
+                f"{name} of {type(penalty).__name__} has shape {np.shape(constant)}, wanted one number for all pixels"
+            )
 
 
-def check_weights(penalty: Penalty) -> None:
-    """Raise NotTakenApart if a penalty that the core does not know has no weights for least squares."""
-    if known_penalty(penalty) is not None or any(np.ndim(value) for value in vars(penalty).values()):
-        return
-    try:
-        half_weights(penalty, _SQUARES.copy())
-    except ValueError as fault:
-        raise NotTakenApart(str(fault)) from None
+def _spread(values: Array, knots: NDArray[np.float64]) -> Planes:
+    """Return values at the knots, where a function may have returned one number for all."""
+    return np.broadcast_to(np.asarray(values, np.float32), knots.shape)

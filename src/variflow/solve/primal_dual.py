@@ -15,7 +15,7 @@ from variflow.energy.smoothness import Smoothness
 from variflow.energy.term import Energy
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
-from variflow.solve.native_penalties import QUADRATIC, check_weights, half_weights
+from variflow.solve.native_penalties import QUADRATIC, native_penalty
 from variflow.solve.taking_apart import Data, check_data, data_and_smoothness, image_edges, linearised, native_energies
 
 __all__ = ["PrimalDual"]
@@ -68,7 +68,7 @@ class PrimalDual(NativeSolver):
             )
         for penalty in (*(term.penalty for term, _ in data), smooth[0][0].penalty):
             if huber_of(penalty) is None:
-                check_weights(penalty)
+                native_penalty(penalty)
         check_data(data, at)
 
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
@@ -104,7 +104,8 @@ def _residuals(term: Data, at: LevelLinearisation, normalisation: float) -> _cor
     if huber is None:
         still = np.zeros_like(at.weights)
         squares = _core.data_squares(_core.DataTerm(jx, jy, r, QUADRATIC, normalisation, 1.0), still, still)[0]
-        huber, weights = Quadratic().as_huber(), half_weights(term.penalty, squares) * at.weights
+        weights = _core.half_weights(native_penalty(term.penalty), squares)[0] * at.weights
+        huber = Quadratic().as_huber()
     factor, threshold = huber
     return _core.Residuals(r, jx, jy, term.weight * factor / root, threshold * root, normalisation, weights)
 
@@ -118,19 +119,19 @@ def _variation(
     huber, largest = huber_of(smoothness.penalty), 1.0
     if huber is None:
         squares = _core.squared_differences(*at.flow, _core.Smoothness(*edges, True, QUADRATIC, 1.0))[0]
-        weights = half_weights(smoothness.penalty, squares)
+        weights = _core.half_weights(native_penalty(smoothness.penalty), squares)[0]
         largest = float(weights.max()) or 1.0
         weights = weights / np.float32(largest)
         edges = (weights, weights) if edges[0] is None else (edges[0] * weights, edges[1] * weights)
         huber = Quadratic().as_huber()
     scale, threshold = huber[0] * largest, huber[1]
     # The dual variables are rho' in units of this scale, which for L1 and Huber is its bound.
-    reach = 1.0 if scale == 1.0 else (_steepest(smoothness.penalty, at) or 1.0) / scale
+    reach = 1.0 if scale == 1.0 else (_steepest(smoothness.penalty) or 1.0) / scale
     weight = factor * smoothness.weight * scale
     return _core.Variation(weight, threshold, second, None if edges[0] is None else edges, reach)
 
 
-def _steepest(penalty: Penalty, at: LevelLinearisation) -> float:
+def _steepest(penalty: Penalty) -> float:
     """Return the largest derivative rho'(s) for differences s of up to a pixel."""
-    sizes = np.resize(np.geomspace(1e-3, 1, 64, dtype=np.float32), at.weights.shape)
-    return float((2 * half_weights(penalty, sizes**2) * sizes).max())
+    sizes = np.geomspace(1e-3, 1, 64, dtype=np.float32)[None]
+    return float((2 * _core.half_weights(native_penalty(penalty), sizes**2)[0] * sizes).max())

@@ -17,7 +17,7 @@ from variflow.energy.smoothness import Smoothness
 from variflow.energy.term import Energy
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
-from variflow.solve.native_penalties import check_weights, known_penalty
+from variflow.solve.native_penalties import native_penalty
 from variflow.solve.taking_apart import (
     check_data,
     constancies,
@@ -91,13 +91,13 @@ class Relaxation(NativeSolver):
         if len(smooth) != 1:
             raise TypeError(f"energy holds {len(smooth)} terms of smoothness, wanted one for Relaxation")
         for penalty in (*(term.penalty for term, _ in data), smooth[0][0].penalty):
-            check_weights(penalty)
+            native_penalty(penalty)
         check_data(data, at)
 
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Take one robust step from the flow so far."""
         parts = state = state or self._taken_apart(energy, at)
-        terms = [term.native(at) for term in linearised(parts.others, at)]
+        terms = [term.native() for term in linearised(parts.others, at)]
         flow = at.robust_step(parts.constancies, terms, parts.native_smoothness, self.sweeps, self.omega)
         return Minimum(
             at.flow,
@@ -108,12 +108,11 @@ class Relaxation(NativeSolver):
 
     def _taken_apart(self, energy: Energy, at: LevelLinearisation) -> _Parts:
         data, [(smoothness, factor)] = data_and_smoothness(energy)
-        penalties = [smoothness.penalty, *(term.penalty for term, _ in data)]
         return _Parts(
             data,
             (smoothness, factor),
             constancies(data, at),
             [part for part in data if not core_linearises(part[0])],
             native_smoothness(smoothness, factor, at),
-            edges_stay(smoothness) and None not in map(known_penalty, penalties),
+            edges_stay(smoothness),
         )

@@ -21,14 +21,7 @@ from variflow.energy.smoothness import Smoothness
 from variflow.energy.term import Energy, Sum, Term, keeps
 from variflow.images.resampling import Planes, stack
 from variflow.linearisation.level import LevelLinearisation
-from variflow.solve.native_penalties import (
-    QUADRATIC,
-    half_weights,
-    half_weights_of,
-    known_penalty,
-    native_penalty,
-    values,
-)
+from variflow.solve.native_penalties import native_penalty
 
 # Something can be seen to move where the gradient is more than this; the frames' range is [0, 1].
 _CONTRAST = 0.005
@@ -53,31 +46,10 @@ class Data(Brief):
     normalisation: float
     weight: float
 
-    def native(self, at: LevelLinearisation) -> _core.DataTerm:
-        """Return the term for the core; where that does not know the penalty, with the weights at the flow so far."""
-        penalty = native_penalty(self.penalty)
-        if penalty is not None:
-            return self._native(penalty)
-        still = np.zeros_like(at.weights)
-        squared = _core.data_squares(self._native(QUADRATIC), still, still)[0]
-        return self._native(QUADRATIC, half_weights(self.penalty, squared) * at.weights)
-
-    def _native(self, penalty: _core.Penalty, weights: Planes | None = None) -> _core.DataTerm:
+    def native(self) -> _core.DataTerm:
+        """Return the term for the core."""
         jx, jy, r = self.residuals
-        return _core.DataTerm(jx, jy, r, penalty, self.normalisation, self.weight, weights)
-
-    def add_to(self, tensor: Planes, at: LevelLinearisation) -> None:
-        """Add the term's share of the linear system, in place."""
-        _core.add_data(tensor, self.native(at), at.weights)
-
-    def energy(self, weights: Planes, increment: tuple[Planes, Planes]) -> float:
-        """Return the term's energy for an increment."""
-        du, dv = increment
-        penalty = native_penalty(self.penalty)
-        if penalty is not None:
-            return _core.data_energy(self._native(penalty), weights, du, dv)
-        squared = _core.data_squares(self._native(QUADRATIC), du, dv)[0]
-        return float(self.weight * np.sum(weights * values(self.penalty, squared), dtype=np.float64))
+        return _core.DataTerm(jx, jy, r, native_penalty(self.penalty), self.normalisation, self.weight)
 
 
 def data_and_smoothness(
@@ -187,72 +159,28 @@ def _zeta(term: DataTerm, at: LevelLinearisation) -> float:
 
 
 def constancies(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> list[_core.Constancy]:
-    """Return the terms that the core linearises itself, for the core, with weights where it does not know a penalty."""
-    parts = [
-        (term, _CONSTANCIES[known], _zeta(term, at), factor * term.weight)
+    """Return the terms that the core linearises itself, for the core."""
+    return [
+        _core.Constancy(_CONSTANCIES[known], native_penalty(term.penalty), _zeta(term, at), factor * term.weight)
         for term, factor in data
         if (known := _constancy(term)) is not None
     ]
-    native = [
-        _core.Constancy(kind, native_penalty(term.penalty) or QUADRATIC, zeta, weight)
-        for term, kind, zeta, weight in parts
-    ]
-    unknown = [i for i, (term, *_) in enumerate(parts) if known_penalty(term.penalty) is None]
-    if unknown:
-        squares = at.constancy_squares([native[i] for i in unknown])
-        weights = half_weights_of([parts[i][0].penalty for i in unknown], squares)
-        weights *= at.weights
-        for i, plane in zip(unknown, weights, strict=True):
-            _, kind, zeta, weight = parts[i]
-            native[i] = _core.Constancy(kind, QUADRATIC, zeta, weight, plane)
-    return native
 
 
 def motion_tensor(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> Planes:
     """Return the data terms' part of the linear system, (5, H, W), with the penalties' weights at the flow so far."""
     direct = constancies(data, at)
     tensor = at.constancy_tensor(direct) if direct else np.zeros((5, *at.flow[0].shape), np.float32)
-    rest = [part for part in data if not core_linearises(part[0])]
-    for term in linearised(rest, at):
-        term.add_to(tensor, at)
+    for term in linearised([part for part in data if not core_linearises(part[0])], at):
+        _core.add_data(tensor, term.native(), at.weights)
     return tensor
 
 
 def native_smoothness(smoothness: Smoothness, factor: float, at: LevelLinearisation) -> _core.Smoothness:
-    """Return a smoothness for the core; where it does not know the penalty, with the weights at the flow so far."""
-    native, (guide_x, guide_y) = _with_known_penalty(smoothness, factor, at)
-    if known_penalty(smoothness.penalty) is not None:
-        return native
-    weights = half_weights(smoothness.penalty, _core.squared_differences(*at.flow, native))
-    along_x, along_y = weights[0], weights[-1]  # where edges are penalised together, the same
-    if guide_x is not None and guide_y is not None:
-        along_x, along_y = along_x * guide_x, along_y * guide_y
-    return _core.Smoothness(along_x, along_y, False, QUADRATIC, factor * smoothness.weight)
-
-
-def _smoothness_energy(
-    smoothness: Smoothness, factor: float, at: LevelLinearisation, flow: tuple[Planes, Planes]
-) -> float:
-    """Return the energy of a smoothness at a flow."""
-    native, (guide_x, guide_y) = _with_known_penalty(smoothness, factor, at)
-    if known_penalty(smoothness.penalty) is not None:
-        return _core.smoothness_energy(*flow, native)
-    weight, squared = factor * smoothness.weight, _core.squared_differences(*flow, native)
-    if smoothness.per == "pixel":
-        return float(weight * np.sum(values(smoothness.penalty, squared), dtype=np.float64))
-    along_x, along_y = (values(smoothness.penalty, edges) for edges in (squared[0, :, :-1], squared[1, :-1]))
-    if guide_x is not None and guide_y is not None:
-        along_x, along_y = along_x * guide_x[:, :-1], along_y * guide_y[:-1]
-    return float(weight * (np.sum(along_x, dtype=np.float64) + np.sum(along_y, dtype=np.float64)))
-
-
-def _with_known_penalty(
-    smoothness: Smoothness, factor: float, at: LevelLinearisation
-) -> tuple[_core.Smoothness, tuple[Planes, Planes] | tuple[None, None]]:
-    """Return a smoothness for the core, quadratic where it does not know the penalty, and the weights of the edges."""
-    edges = along_x, along_y = image_edges(smoothness, at)
-    penalty, per_pixel = native_penalty(smoothness.penalty) or QUADRATIC, smoothness.per == "pixel"
-    return _core.Smoothness(along_x, along_y, per_pixel, penalty, factor * smoothness.weight), edges
+    """Return a smoothness for the core."""
+    along_x, along_y = image_edges(smoothness, at)
+    penalty, per_pixel = native_penalty(smoothness.penalty), smoothness.per == "pixel"
+    return _core.Smoothness(along_x, along_y, per_pixel, penalty, factor * smoothness.weight)
 
 
 def native_energies(
@@ -262,12 +190,13 @@ def native_energies(
     flow: tuple[Planes, Planes],
 ) -> tuple[float, float]:
     """Return the energy at the flow so far and at another; `smooth` is the smoothness and its factor, if any."""
-    terms = linearised(data, at)
+    terms = [term.native() for term in linearised(data, at)]
+    smoothness = None if smooth is None else native_smoothness(*smooth, at)
 
     def energy(flow: tuple[Planes, Planes]) -> float:
-        increment = flow[0] - at.flow[0], flow[1] - at.flow[1]
-        of_smoothness = _smoothness_energy(*smooth, at, flow) if smooth is not None else 0.0
-        return of_smoothness + sum(term.energy(at.weights, increment) for term in terms)
+        du, dv = flow[0] - at.flow[0], flow[1] - at.flow[1]
+        of_smoothness = 0.0 if smoothness is None else _core.smoothness_energy(*flow, smoothness)
+        return of_smoothness + sum(_core.data_energy(term, at.weights, du, dv) for term in terms)
 
     return energy(at.flow), energy(flow)
 
