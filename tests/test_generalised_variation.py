@@ -1,6 +1,7 @@
 """Total generalised variation: its value, its derivative, and its minimum with data."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from variflow.energy import (
     GradientConstancy,
     Huber,
     ImageEdges,
+    Penalty,
     Smoothness,
     TotalGeneralisedVariation,
 )
@@ -133,3 +135,20 @@ def test_arguments_are_checked():
         TotalGeneralisedVariation(second=0)
     with pytest.raises(ValueError, match="iterations of TotalGeneralisedVariation is 0"):
         TotalGeneralisedVariation(iterations=0)
+
+
+def test_a_penalty_of_ones_own_may_say_which_huber_it_is():
+    @dataclass(frozen=True)
+    class Own(Penalty):
+        def of_squared(self, squared):
+            return Huber(0.2).of_squared(squared)
+
+        def as_huber(self):
+            return 1.0, 0.2
+
+    at = SimpleNamespace(flow=tuple(np.random.default_rng(0).normal(size=(2, 7, 9))))
+    still = np.zeros((2, 7, 9))
+    own, known = (TotalGeneralisedVariation(penalty)(still, at) for penalty in (Own(), Huber(0.2)))
+    assert own == known
+    with pytest.raises(TypeError, match=r"is Charbonnier.*wanted L1 or Huber.*as_huber"):
+        TotalGeneralisedVariation(Charbonnier(0.1))

@@ -13,8 +13,8 @@ from variflow import _core
 from variflow.base.choices import check_constant, check_whole
 from variflow.base.types import Array
 from variflow.energy.edges import ImageEdges, check_edges
-from variflow.energy.penalties import L1, Huber, Penalty, check_penalty
-from variflow.energy.term import Increment, Term, check_weight, keeps
+from variflow.energy.penalties import L1, Penalty, check_penalty, huber_of
+from variflow.energy.term import Increment, Term, check_weight
 
 if TYPE_CHECKING:
     from variflow.linearisation.linearisation import Linearisation
@@ -77,8 +77,12 @@ class TotalGeneralisedVariation(Term):
 
     def __post_init__(self) -> None:
         check_penalty(self)
-        if not any(keeps(self.penalty, kind, "of_squared") for kind in (L1, Huber)):
-            raise TypeError(f"penalty of TotalGeneralisedVariation is {self.penalty!r}, wanted L1 or Huber")
+        huber = huber_of(self.penalty)
+        if huber is None or huber[0] != 1:
+            raise TypeError(
+                f"penalty of TotalGeneralisedVariation is {self.penalty!r}, wanted L1 or Huber, or one of your own "
+                "whose as_huber() returns (1.0, threshold)"
+            )
         check_weight(self)
         check_edges(self)
         check_constant("second of TotalGeneralisedVariation", self.second, above=0)
@@ -137,14 +141,14 @@ class TotalGeneralisedVariation(Term):
     def _find_slopes_in_core(self, u: Array, v: Array, edges: Array) -> Array:
         """Return the same slopes, found by the same steps in the native core."""
         squared_x, squared_y = (edges[:2] ** 2).astype(np.float32)
-        variation = _core.Variation(
-            1.0, float(_find_threshold(self.penalty)), float(self.second), (squared_x, squared_y)
-        )
+        threshold = _find_threshold(self.penalty)
+        variation = _core.Variation(1.0, float(threshold), float(self.second), (squared_x, squared_y))
         return _core.slopes(u.astype(np.float32), v.astype(np.float32), variation, int(self.iterations))
 
 
-def _find_threshold(penalty: Penalty) -> Array:
-    return penalty.threshold if isinstance(penalty, Huber) else 0.0
+def _find_threshold(penalty: Penalty) -> float:
+    huber = huber_of(penalty)
+    return 0.0 if huber is None else huber[1]
 
 
 def _compute_gradient(d: Increment, at: Linearisation) -> Array:
