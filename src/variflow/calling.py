@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from itertools import islice
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from variflow.base.choices import suggest
 from variflow.energy.autodiff.fingerprint import read_cell
@@ -37,7 +37,7 @@ def explain_calls(function: Callable[Arguments, Answer]) -> Callable[Arguments, 
     return call
 
 
-def refuse_traced(name: str, values: Iterable[Any]) -> None:
+def refuse_traced(name: str, values: Iterable[object]) -> None:
     """Raise TypeError if a function that runs outside JAX is given a value that JAX is tracing."""
     if "jax" in sys.modules and any(map(_is_traced, values)):
         raise TypeError(
@@ -46,11 +46,11 @@ def refuse_traced(name: str, values: Iterable[Any]) -> None:
         )
 
 
-def _is_traced(value: Any, seen: frozenset[int] = frozenset()) -> bool:
+def _is_traced(value: object, seen: frozenset[int] = frozenset()) -> bool:
     """Return whether JAX is tracing a value or something that it holds: a field, an item, a value in a closure."""
     if isinstance(value, sys.modules["jax"].core.Tracer):
         return True
-    parts: Iterable[Any] = ()
+    parts: Iterable[object] = ()
     if is_dataclass(value) and not isinstance(value, type):
         parts = [getattr(value, field.name) for field in fields(value)]
     elif isinstance(value, tuple | list):
@@ -69,7 +69,7 @@ def _is_traced(value: Any, seen: frozenset[int] = frozenset()) -> bool:
     return id(value) not in seen and any(_is_traced(part, seen | {id(value)}) for part in parts)
 
 
-def _explain_keyword(function: str, unknown: str, value: Any, signature: inspect.Signature, model: Any) -> str:
+def _explain_keyword(function: str, unknown: str, value: object, signature: inspect.Signature, model: object) -> str:
     """Return what to write in place of a keyword that a function does not know."""
     from variflow import models
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from variflow.base.choices import check_choice, check_number, check_whole, keep
 from variflow.energy import Energy
@@ -93,7 +93,7 @@ class Model:
     """
 
     energy: Energy
-    solver: Any = None
+    solver: object = None
     steps: int = 100
     warps: int | tuple[int, ...] = 5
     limit: float = math.inf
@@ -122,7 +122,7 @@ class Model:
         for field, least in (("steps", 1), ("coarsest", 1), ("finest", 0)):
             keep(self, **{field: check_whole(field, getattr(self, field), least)})
         keep(self, warps=_check_warps(self.warps))
-        choices: dict[str, tuple[Any, ...]] = {
+        choices: dict[str, tuple[str, ...]] = {
             "derivative": DERIVATIVES,
             "interpolation": INTERPOLATIONS,
             "channels": ("all", "gray"),
@@ -149,7 +149,7 @@ class Model:
         return self.warps[min(max(level - self.finest, 0), len(self.warps) - 1)]
 
 
-def _check_function(name: str, value: Any, wanted: str) -> None:
+def _check_function(name: str, value: object, wanted: str) -> None:
     """Raise TypeError, naming the field, if it is not a function or an object that is called like one."""
     if isinstance(value, type):
         raise TypeError(f"{name} is the class {value.__name__}, wanted one of its objects: {value.__name__}(...)")
@@ -165,7 +165,7 @@ def _check_function(name: str, value: Any, wanted: str) -> None:
         raise TypeError(f"{name} takes {signature}, wanted a function {wanted}") from None
 
 
-def _check_warps(warps: Any) -> int | tuple[int, ...]:
+def _check_warps(warps: object) -> int | tuple[int, ...]:
     counts = warps if isinstance(warps, tuple) else (warps,)
     try:
         checked = tuple(check_whole("warps", count, 1) for count in counts or (0,))

@@ -8,7 +8,7 @@ import operator
 import re
 from collections.abc import Collection
 from numbers import Integral, Real
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from variflow.base.types import ArrayLike
 Choice = TypeVar("Choice")
 
 
-def keep(settings: Any, **fields: Any) -> None:
+def keep(settings: object, **fields: object) -> None:
     """Set fields of a frozen dataclass to checked values, which are Python numbers as the core needs them."""
     for name, value in fields.items():
         object.__setattr__(settings, name, value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 
@@ -10,7 +10,7 @@ import numpy as np
 _REAL, _INTEGER = "biuf", "iu"
 
 
-def is_real(dtype: np.dtype[Any]) -> bool:
+def is_real(dtype: np.dtype[np.generic]) -> bool:
     """Return whether a type holds real numbers: bool, integers or floats.
 
     Examples
@@ -23,16 +23,16 @@ def is_real(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in _REAL
 
 
-def is_number(dtype: np.dtype[Any]) -> bool:
+def is_number(dtype: np.dtype[np.generic]) -> bool:
     """Return whether a type holds integers or floats; bool is none."""
     return is_integer(dtype) or is_float(dtype)
 
 
-def is_integer(dtype: np.dtype[Any]) -> bool:
+def is_integer(dtype: np.dtype[np.generic]) -> TypeGuard[np.dtype[np.integer]]:
     """Return whether a type holds integers, signed or not; bool is none."""
     return dtype.kind in _INTEGER
 
 
-def is_float(dtype: np.dtype[Any]) -> bool:
+def is_float(dtype: np.dtype[np.generic]) -> TypeGuard[np.dtype[np.floating]]:
     """Return whether a type holds floats, which can be NaN."""
     return dtype.kind == "f"

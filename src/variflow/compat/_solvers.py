@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -47,7 +46,7 @@ class Rounds(PrimalDual):
     rounds: int = 10
     still: float = 0.01
 
-    def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
+    def minimise(self, energy: Energy, at: LevelLinearisation, state: Planes | Minimum | None = None) -> Minimum:
         """Take the rounds, all around the same linearisation; the energies are those of the last one."""
         found = super().minimise(energy, at, state)
         for _ in range(self.rounds - 1):
@@ -79,11 +78,12 @@ class Warps(NativeSolver):
         """Raise TypeError or ValueError if the energy is not one that the solver can take apart."""
         self.solver.check(energy, at)
 
-    def minimise(self, energy: Energy, at: LevelLinearisation, state: Minimum | None = None) -> Minimum:
+    def minimise(self, energy: Energy, at: LevelLinearisation, state: Planes | Minimum | None = None) -> Minimum:
         """Return the solver's flow, filtered; or the one so far, once it last changed little enough."""
-        if state is not None and _average_square(state.increment) < self.still**2:
-            return replace(state, start=at.flow, flow=at.flow, state=state)
-        found = self.solver.minimise(energy, at, None if state is None else state.state)
+        before = state if isinstance(state, Minimum) else None
+        if before is not None and _average_square(before.increment) < self.still**2:
+            return replace(before, start=at.flow, flow=at.flow, state=before)
+        found = self.solver.minimise(energy, at, None if before is None else before.state)
         if self.filtered:
             found = replace(found, flow=median(found.flow, 3))
         return replace(found, state=found)
@@ -115,7 +115,7 @@ class Windows(NativeSolver):
         """Raise TypeError or ValueError if the energy holds anything but data terms."""
         LucasKanade().check(energy, at)
 
-    def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
+    def minimise(self, energy: Energy, at: LevelLinearisation, state: Planes | Minimum | None = None) -> Minimum:
         """Fit each window."""
         return _WholeFlow(regularisation=self.regularisation, windows=self, flow=at.flow).minimise(energy, at)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,17 +48,17 @@ def check_reversible(energy: Energy, finest: Level) -> None:
         )
 
 
-def _is_own(part: Any) -> bool:
+def _is_own(part: object) -> bool:
     return isinstance(part, FunctionType | MethodType) or not is_library(type(part).__module__)
 
 
-def _list_parts(energy: Energy) -> list[Any]:
+def _list_parts(energy: Energy) -> list[Energy]:
     if keeps(energy, Sum, "__call__") and not hasattr(energy, "reversed"):
         return [part for term in energy.terms for part in _list_parts(term)]
     return [energy]
 
 
-def _reverse(energy: Any, flow: NDArray[np.float32]) -> Energy:
+def _reverse(energy: Energy, flow: NDArray[np.float32]) -> Energy:
     if hasattr(energy, "reversed"):
         other: Energy = energy.reversed(flow)
         if not callable(other):
@@ -66,8 +66,7 @@ def _reverse(energy: Any, flow: NDArray[np.float32]) -> Energy:
         return other
     if keeps(energy, Sum, "__call__"):
         return replace(energy, terms=tuple(_reverse(term, flow) for term in energy.terms))
-    unchanged: Energy = energy
-    return unchanged
+    return energy
 
 
 def _depends_on_direction(energy: Energy, finest: Level) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from variflow import flowops
-from variflow.base.types import Numbers
-from variflow.energy.autodiff.fingerprint import attributes
+from variflow.base.kinds import is_float, is_number
+from variflow.base.types import Array, Numbers
+from variflow.energy.autodiff.fingerprint import list_attributes
 from variflow.energy.edges import ImageEdges
 from variflow.energy.penalties import Penalty
 from variflow.energy.term import Energy, Term
@@ -54,7 +55,7 @@ def bring_to_level(energy: Energy, shapes: Sequence[Shape], index: int) -> Energ
 
 def _bring(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
     if isinstance(value, Term | Penalty | ImageEdges):
-        inside = attributes(value)
+        inside = list_attributes(value)
         changed = {
             field: new
             for field, old in inside.items()
@@ -76,7 +77,7 @@ def _bring(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
     return value
 
 
-def _bring_array(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
+def _bring_array(value: Array, shapes: Sequence[Shape], index: int, name: str) -> Array:
     front, back = tuple(value.shape[:2]), tuple(value.shape[-2:])
     if shapes[0] not in (front, back):
         for level, shape in enumerate(shapes):
@@ -89,7 +90,7 @@ def _bring_array(value: Any, shapes: Sequence[Shape], index: int, name: str) -> 
     if index == 0:
         return value
     array, (height, width) = np.asarray(value), shapes[index]
-    if front == shapes[0] and array.shape[2:] == (2,) and array.dtype.kind in "iuf":
+    if front == shapes[0] and array.shape[2:] == (2,) and is_number(array.dtype):
         return flowops.resize(array, (height, width))
     if back == shapes[0]:
         return _resize(array.reshape(-1, *back), (height, width)).reshape(*array.shape[:-2], height, width)
@@ -99,7 +100,7 @@ def _bring_array(value: Any, shapes: Sequence[Shape], index: int, name: str) -> 
 
 def _resize(planes: Numbers, shape: Shape) -> Numbers:
     """Bring planes (K, H, W) to another size; a pixel is unknown if less than half of its area is known."""
-    if planes.dtype.kind != "f":
+    if not is_float(planes.dtype):
         rows, columns = (
             ((np.arange(new) + 0.5) * (old / new)).astype(int) for old, new in zip(planes.shape[1:], shape, strict=True)
         )

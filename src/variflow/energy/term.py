@@ -30,7 +30,7 @@ Energy = Callable[[Increment, "Linearisation"], Array]
 Kind = TypeVar("Kind")
 
 
-def keeps(value: Array, kind: type[Kind], *methods: str) -> TypeGuard[Kind]:
+def keeps(value: object, kind: type[Kind], *methods: str) -> TypeGuard[Kind]:
     """Return whether an object is of a class and does not override these methods of it."""
     return isinstance(value, kind) and all(getattr(type(value), name) is getattr(kind, name) for name in methods)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ _BESIDE, _SHARE_AROUND = 0.8, 0.01
 _LUMA = (0.299, 0.587, 0.114)
 
 # A function of the intensities of a channel that is applied before they are normalised.
-Tone = Callable[[Any, int], NDArray[np.float64]]
+Tone = Callable[[Numbers, int], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

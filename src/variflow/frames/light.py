@@ -9,17 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.base.brief import Brief
-from variflow.base.types import ArrayLike
+from variflow.base.types import ArrayLike, Numbers
 
 Planes = NDArray[np.float32]
-Numbers = NDArray[np.float64]
 
 # The smallest and the largest gain that is accepted.
 GAINS = (0.5, 2.0)
@@ -54,23 +52,23 @@ class Light(Brief):
         The least and the largest intensity that both frames show unsaturated, in the unit of the first frame.
     """
 
-    gain: Numbers
-    offset: Numbers
-    low: Numbers
-    high: Numbers
+    gain: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
 
-    def on_first(self, values: ArrayLike, channel: int) -> Numbers:
+    def on_first(self, values: ArrayLike, channel: int) -> NDArray[np.float64]:
         """Return values of a channel of the first frame, cut off at what both frames can show."""
-        clipped: Numbers = np.clip(np.asarray(values, np.float64), self.low[channel], self.high[channel])
+        clipped: NDArray[np.float64] = np.clip(np.asarray(values, np.float64), self.low[channel], self.high[channel])
         return clipped
 
-    def on_second(self, values: ArrayLike, channel: int) -> Numbers:
+    def on_second(self, values: ArrayLike, channel: int) -> NDArray[np.float64]:
         """Return values of a channel of the second frame as they would be in the light of the first one."""
         return self.on_first(np.asarray(values, np.float64) * self.gain[channel] + self.offset[channel], channel)
 
 
 def measure_light(
-    images: Sequence[NDArray[Any]], valids: Sequence[NDArray[np.bool_] | None], flow: tuple[Planes, Planes]
+    images: Sequence[Numbers], valids: Sequence[NDArray[np.bool_] | None], flow: tuple[Planes, Planes]
 ) -> Light:
     """Measure how the light of two frames differs along a flow, which may be of a smaller size.
 
@@ -116,9 +114,7 @@ def measure_light(
     return Light(gain, offset, low, high)
 
 
-def fit_light(
-    target: NDArray[Any], values: NDArray[Any], rounds: int = _ROUNDS
-) -> tuple[float, float, NDArray[np.bool_]]:
+def fit_light(target: Numbers, values: Numbers, rounds: int = _ROUNDS) -> tuple[float, float, NDArray[np.bool_]]:
     """Find the gain and offset that turn values into a target, and the values that they fit.
 
     They give both the same mean and spread. Least squares would not do: wherever the flow is wrong, it finds a gain
@@ -150,7 +146,7 @@ def fit_light(
     return gain, offset, np.array(kept)
 
 
-def _find_extremes(image: NDArray[Any], valid: NDArray[np.bool_] | None) -> tuple[Numbers, Numbers]:
+def _find_extremes(image: Numbers, valid: NDArray[np.bool_] | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the smallest and the largest usable value of each channel."""
     if valid is not None:
         image = np.where(valid[:, :, None], image, image[valid][0])
@@ -158,8 +154,8 @@ def _find_extremes(image: NDArray[Any], valid: NDArray[np.bool_] | None) -> tupl
 
 
 def _pair_pixels(
-    images: Sequence[NDArray[Any]], valids: Sequence[NDArray[np.bool_] | None], flow: tuple[Planes, Planes]
-) -> tuple[Numbers, Numbers]:
+    images: Sequence[Numbers], valids: Sequence[NDArray[np.bool_] | None], flow: tuple[Planes, Planes]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return usable pixels of the first frame, and those of the second nearest to where the flow leads, both (N, C)."""
     (height, width), shape = images[0].shape[:2], flow[0].shape
     every = math.ceil(math.sqrt(shape[0] * shape[1] / _TO_MEASURE))

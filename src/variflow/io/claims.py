@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +72,7 @@ def _is_too_dense(needed: int, stored: int) -> bool:
     return needed > max(_PLAUSIBLE * stored, _LARGE)
 
 
-def check_flow_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+def check_flow_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
     """Raise `FlowFileError` unless an array of this shape and type is a flow: real and (H, W, 2)."""
     if not is_number(dtype):
         raise FlowFileError(path, f"holds {dtype}, a flow is made of real numbers")

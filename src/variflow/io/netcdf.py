@@ -46,7 +46,7 @@ class _Place(NamedTuple):
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     axes: tuple[str, ...]
     attributes: dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ class _Header(NamedTuple):
     size: int | None
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> np.dtype[np.generic]:
         if self.kind in b"Ff":
             return np.dtype("<f4" if self.largest < 0 else ">f4")
         return np.dtype(np.uint8 if self.largest < 256 else ">u2")

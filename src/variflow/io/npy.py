@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from types import EllipsisType
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +40,7 @@ class Header(NamedTuple):
 
     shape: tuple[int, ...]
     fortran: bool
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
 
 
 def read(path: Path) -> npt.NDArray[np.float32]:

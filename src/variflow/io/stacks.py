@@ -139,7 +139,7 @@ def _write_npy(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) ->
         assert _write_header(file, (count, *shape), kind) == length  # NumPy leaves room for any number of frames
 
 
-def _write_header(file: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> int:
+def _write_header(file: Any, shape: tuple[int, ...], kind: np.dtype[np.generic]) -> int:
     description = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, description)
     return int(file.tell())

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.base.errors import warn
-from variflow.base.kinds import is_float, is_real
+from variflow.base.kinds import is_float, is_integer, is_real
 from variflow.base.types import Numbers
 
 _GRAY, _WHITE_ZERO, _RGB, _PALETTE, _INK, _YCBCR = 1, 0, 2, 3, 5, 6
@@ -114,7 +114,7 @@ def find_missing(path: Path, stored: Numbers, page: Any) -> npt.NDArray[np.bool_
         return np.asarray(np.isclose(stored, number, rtol=step, atol=0))
 
 
-def find_nodata(path: Path, page: Any, dtype: np.dtype[Any]) -> Any:
+def find_nodata(path: Path, page: Any, dtype: np.dtype[np.generic]) -> Any:
     """Return the number for missing data in the type of the samples, or None if no sample can hold it."""
     tag = page.tags.get(NODATA)
     if tag is None:
@@ -131,7 +131,7 @@ def find_nodata(path: Path, page: Any, dtype: np.dtype[Any]) -> Any:
     if is_float(dtype):
         limit = float(np.finfo(dtype).max)  # the largest number, written with few digits, may round to a larger one
         return dtype.type(number if "inf" in text.lower() else min(max(number, -limit), limit))
-    low, high = (0, 1) if dtype == np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if is_integer(dtype) else (0, 1)
     return dtype.type(number) if number.is_integer() and low <= number <= high else None
 
 

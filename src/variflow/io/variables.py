@@ -57,7 +57,7 @@ class Variable(NamedTuple):
     name: str
     shape: tuple[int, ...]
     axes: tuple[str, ...]
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     attributes: Mapping[str, Any]
     read: Callable[[tuple[Any, ...]], Numbers]
 
@@ -207,7 +207,7 @@ def decode(values: Numbers, attributes: Mapping[str, Any]) -> Numbers:
     return image.astype(values.dtype if is_float(values.dtype) else kind)
 
 
-def _read_valid_range(attributes: Mapping[str, Any], stored: np.dtype[Any]) -> tuple[float, float, bool]:
+def _read_valid_range(attributes: Mapping[str, Any], stored: np.dtype[np.generic]) -> tuple[float, float, bool]:
     """Return the bounds, and whether they apply to the stored numbers or to the decoded ones."""
     both = _read_numbers(attributes, "valid_range")
     low = both[:1] or _read_numbers(attributes, "valid_min") or [-np.inf]

@@ -12,19 +12,20 @@ from __future__ import annotations
 import importlib
 import math
 from dataclasses import replace
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
 from variflow.energy.residuals import NotTakenApart
 from variflow.energy.term import Energy
+from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
 
 __all__ = ["conjugate_gradient", "lucas_kanade", "primal_dual", "relaxation"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> ModuleType:
     if name in __all__:
         return importlib.import_module(f"variflow.solve.{name}")
     raise AttributeError(f"module 'variflow.solve' has no attribute {name!r}")
@@ -34,7 +35,7 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def choose_solver(energy: Energy, solver: Any, at: LevelLinearisation) -> tuple[Any, str]:
+def choose_solver(energy: Energy, solver: object, at: LevelLinearisation) -> tuple[object, str]:
     """Return the solver that minimises the energy, and why, if it is not the one wanted.
 
     L-BFGS replaces a native solver if residuals cannot be linearised pixel by pixel, or if a user's own term or penalty
@@ -54,7 +55,7 @@ def choose_solver(energy: Energy, solver: Any, at: LevelLinearisation) -> tuple[
         ) from fault
 
 
-def _choose_solver(energy: Energy, solver: Any, at: LevelLinearisation) -> tuple[Any, str]:
+def _choose_solver(energy: Energy, solver: object, at: LevelLinearisation) -> tuple[object, str]:
     reason = ""
     if isinstance(solver, NativeSolver):
         try:
@@ -70,7 +71,9 @@ def _choose_solver(energy: Energy, solver: Any, at: LevelLinearisation) -> tuple
     return solver, reason
 
 
-def minimise(energy: Energy, solver: Any, steps: int, at: LevelLinearisation, state: Any = None) -> Minimum:
+def minimise(
+    energy: Energy, solver: object, steps: int, at: LevelLinearisation, state: Planes | Minimum | None = None
+) -> Minimum:
     """Minimise ``energy(d, at)`` over the increment d, from zero; `state` is that of the level's previous warp."""
     if isinstance(solver, NativeSolver):
         return _check_flow(solver.minimise(energy, at, state), solver)

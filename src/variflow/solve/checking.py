@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from variflow.base.types import Array
 from variflow.energy.advice import NOT_FINITE, TO_COMPARE
 from variflow.energy.autodiff.programs import run, settings
 from variflow.energy.autodiff.tracing import explain_faults, name_of
-from variflow.energy.term import Energy, Sum
+from variflow.energy.term import Energy, Increment, Sum
+from variflow.images.resampling import Planes
 from variflow.linearisation.linearisation import Linearisation
 
 # Largest component, in pixels, of the small increment at which an energy is evaluated.
@@ -53,17 +54,17 @@ class Evaluation:
     value: float
     unknown: int
     moving: int
-    gradient: Any
+    gradient: Planes
 
     @classmethod
-    def at(cls, energy: Energy, increment: Any, at: Linearisation) -> Evaluation:
+    def at(cls, energy: Energy, increment: tuple[Planes, Planes], at: Linearisation) -> Evaluation:
         """Evaluate an energy and its gradient; `at` is plain."""
         with explain_faults(energy, at.valid.shape):
             seen = run(_evaluate, energy, increment, at)
         return cls(float(seen[0]), int(seen[1]), int(seen[2]), np.asarray(seen[3]))
 
 
-def _evaluate(energy: Energy, increment: Any, at: Linearisation) -> Any:
+def _evaluate(energy: Energy, increment: Increment, at: Linearisation) -> tuple[jax.Array, ...]:
     at = at.evaluated()
     value, gradient = jax.value_and_grad(lambda d: jnp.asarray(energy(d, at), jnp.float32))(increment)
     planes = jnp.stack(gradient)
@@ -123,13 +124,15 @@ def _evaluate_twice(energy: Energy, at: Linearisation) -> tuple[Evaluation, Eval
     return evaluations[0], evaluations[1]
 
 
-def explain_not_finite(energy: Energy, increment: Any, at: Linearisation, name: str, value: float) -> str:
+def explain_not_finite(
+    energy: Energy, increment: tuple[Planes, Planes], at: Linearisation, name: str, value: float
+) -> str:
     """Return the message about an energy whose value is not finite; `name` is that of the increment."""
     cause = _find_cause(energy, increment, at)
     return f"{name_of(cause)} returned {value} for {name}, wanted one finite float: {NOT_FINITE}"
 
 
-def _find_cause(energy: Energy, increment: Any, at: Linearisation) -> Energy:
+def _find_cause(energy: Energy, increment: tuple[Planes, Planes], at: Linearisation) -> Energy:
     """Return the first term of a sum that is not finite, or has no finite gradient, else the energy."""
     for part in energy.terms if isinstance(energy, Sum) else ():
         evaluation = Evaluation.at(part, increment, at)
@@ -138,11 +141,11 @@ def _find_cause(energy: Energy, increment: Any, at: Linearisation) -> Energy:
     return energy
 
 
-def _find_contrast(at: Linearisation) -> Any:
+def _find_contrast(at: Linearisation) -> Array:
     return ((abs(at.Ix) + abs(at.Iy)).max(axis=0) > _CONTRAST) & (at.weights > 0)
 
 
-def _find_differences(at: Linearisation) -> Any:
+def _find_differences(at: Linearisation) -> Array:
     """Return where every energy that compares frames finds a difference, even one that forgives a change of light."""
     gradients = (abs(at.Ixt) + abs(at.Iyt)).max(axis=0)
     return _find_contrast(at) & (abs(at.It).max(axis=0) > _DIFFERENCE) & (gradients > _OF_GRADIENTS)
@@ -162,7 +165,7 @@ def _explain_gradient(evaluation: Evaluation) -> str:
     )
 
 
-def find_fault(energy: Energy, increment: Any, at: Linearisation, before: float) -> tuple[str, bool]:
+def find_fault(energy: Energy, increment: tuple[Planes, Planes], at: Linearisation, before: float) -> tuple[str, bool]:
     """Return why an increment that a solver found is unusable (or an empty text), and whether the solver came to rest.
 
     Parameters
@@ -197,7 +200,7 @@ def find_fault(energy: Energy, increment: Any, at: Linearisation, before: float)
     return "", energy_at(max(2 * largest, _ON)) >= falls
 
 
-def _evaluate_along(energy: Energy, direction: Any, at: Linearisation, pixels: float) -> float:
+def _evaluate_along(energy: Energy, direction: Planes, at: Linearisation, pixels: float) -> float:
     """Return the energy at the increment along a direction (2, H, W) whose longest vector has a length in pixels."""
     u, v = direction * np.float32(pixels / np.hypot(*direction).max())
     return Evaluation.at(energy, (u, v), at).value

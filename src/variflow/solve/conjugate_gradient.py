@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -17,12 +17,17 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-class _State(eqx.Module):
-    gradient: Any  # of the previous step; zero before the first
-    direction: Any
+Y = TypeVar("Y")
+Aux = TypeVar("Aux")
+Function = Callable[[Y, object], tuple[jax.Array, Aux]]
 
 
-class ConjugateGradient(optimistix.AbstractMinimiser[Any, Any, _State]):
+class _State(eqx.Module, Generic[Y]):
+    gradient: Y  # of the previous step; zero before the first
+    direction: Y
+
+
+class ConjugateGradient(optimistix.AbstractMinimiser[Y, Aux, _State[Y]]):
     """Nonlinear conjugate gradients with Newton's step along each direction.
 
     With the gradient ``g`` and the Hessian ``H`` at ``y``, the direction ``p = -g + beta p`` (Polak-Ribiere, beta at
@@ -48,14 +53,16 @@ class ConjugateGradient(optimistix.AbstractMinimiser[Any, Any, _State]):
 
     rtol: float = 0.0
     atol: float = 0.0
-    norm: Callable[[Any], Any] = optimistix.max_norm
+    norm: Callable[[Y], jax.Array] = optimistix.max_norm
 
-    def init(self, fn: Any, y: Any, *_: Any) -> _State:
+    def init(self, fn: Function[Y, Aux], y: Y, *_: object) -> _State[Y]:
         """Return the state before the first step."""
         zero = jax.tree.map(jnp.zeros_like, y)
         return _State(gradient=zero, direction=zero)
 
-    def step(self, fn: Any, y: Any, args: Any, options: Any, state: _State, tags: Any) -> tuple[Any, _State, Any]:
+    def step(
+        self, fn: Function[Y, Aux], y: Y, args: object, options: object, state: _State[Y], tags: object
+    ) -> tuple[Y, _State[Y], Aux]:
         """Take one step; the auxiliary output is the one at `y`, before the step."""
         differentiate = jax.grad(lambda y: fn(y, args), has_aux=True)
         gradient, hessian_times, aux = jax.linearize(differentiate, y, has_aux=True)
@@ -66,20 +73,20 @@ class ConjugateGradient(optimistix.AbstractMinimiser[Any, Any, _State]):
         y = jax.tree.map(lambda y, p: y + length * p, y, direction)
         return y, _State(gradient=gradient, direction=direction), aux
 
-    def terminate(self, *_: Any) -> tuple[Any, Any]:
+    def terminate(self, *_: object) -> tuple[jax.Array, Any]:
         """Never stop early."""
         return jnp.array(False), optimistix.RESULTS.successful
 
-    def postprocess(self, fn: Any, y: Any, aux: Any, *_: Any) -> tuple[Any, Any, dict[str, Any]]:
+    def postprocess(self, fn: Function[Y, Aux], y: Y, aux: Aux, *_: object) -> tuple[Y, Aux, dict[str, object]]:
         """Return the minimiser as it is."""
         return y, aux, {}
 
 
-def _dot(a: Any, b: Any) -> Any:
-    return sum((p * q).sum() for p, q in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+def _dot(a: object, b: object) -> jax.Array:
+    return jnp.asarray(sum((p * q).sum() for p, q in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)))
 
 
-def _divide(numerator: Any, denominator: Any) -> Any:
+def _divide(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
     """Divide; a denominator of 0 gives 0, so that the step vanishes where the gradient does."""
     nothing = denominator == 0
     return jnp.where(nothing, 0, numerator / jnp.where(nothing, 1, denominator))

@@ -9,6 +9,7 @@ inside ``at``.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ import optimistix
 
 from variflow.energy.autodiff.programs import run, settings
 from variflow.energy.autodiff.tracing import explain_faults
-from variflow.energy.term import Energy
+from variflow.energy.term import Energy, Increment
 from variflow.linearisation.linearisation import Linearisation
 from variflow.solve.checking import ASK, NO_MINIMUM, explain_not_finite, find_fault, find_fault_at_start
 from variflow.solve.minimum import Minimum
@@ -30,6 +31,13 @@ from variflow.solve.minimum import Minimum
 _LARGEST_STATE_IN_FLOWS = 200
 # A state smaller than this many bytes is no trouble.
 _SMALL_STATE = 2**30
+
+# A minimiser over an increment, whose state is its own affair; the auxiliary output is the energy.
+Minimiser = optimistix.AbstractMinimiser[Increment, jax.Array, Any]
+_Function = Callable[[Increment, object], tuple[jax.Array, jax.Array]]
+# Between steps: the increment, the arrays of the solver's state, the number of steps taken, and whether it is done.
+_Carry = tuple[Increment, object, jax.Array]
+_CarryUnlessDone = tuple[Increment, object, jax.Array, jax.Array]
 
 _WANTED = (
     "wanted a minimiser of optimistix (LBFGS, NonlinearCG, GradientDescent, OptaxMinimiser, ...) or an optimiser of "
@@ -46,7 +54,7 @@ _FOR_OTHER_PROBLEMS = (
 _RISE, _ROUNDING, _FALL = 1e-2, 1e-4, 1e-3
 
 
-def as_minimiser(solver: Any) -> Any:
+def as_minimiser(solver: object) -> Minimiser:
     """Return a solver as a minimiser of optimistix.
 
     It is the solver itself, or an optimiser of optax that runs for a fixed number of steps. None becomes L-BFGS (Liu
@@ -77,7 +85,7 @@ def as_minimiser(solver: Any) -> Any:
 
 
 @settings()
-def check(energy: Energy, solver: Any, at: Linearisation) -> None:
+def check(energy: Energy, solver: object, at: Linearisation) -> None:
     """Check, before any work, that the energy returns one float and that the solver's state fits in memory.
 
     Raises
@@ -109,16 +117,16 @@ def check(energy: Energy, solver: Any, at: Linearisation) -> None:
 
 
 @settings()
-def minimise(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Minimum:
+def minimise(energy: Energy, solver: object, steps: int, at: Linearisation) -> Minimum:
     """Minimise ``energy(d, at)`` over the increment d, from zero, in at most `steps` steps of the solver."""
     at = at.plain()
     minimiser = as_minimiser(solver)
     with explain_faults(energy, at.valid.shape):
-        increment, *seen, energies, taken = run(_run_steps, energy, minimiser, steps, at)
+        increment, *seen, energies_of_steps, taken = run(_run_steps, energy, minimiser, steps, at)
     count = int(taken)
     u, v = (np.asarray(plane) for plane in increment)
     before, after = map(float, seen)
-    energies = np.asarray(energies)
+    energies = np.asarray(energies_of_steps)
     if not np.isfinite(before):
         zero = np.zeros_like(u), np.zeros_like(v)
         raise ValueError(explain_not_finite(energy, zero, at, "the zero increment", before))
@@ -134,7 +142,7 @@ def minimise(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Mini
         rose = after - before > _RISE * abs(before)
         finished = finished and after - before <= _ROUNDING * abs(before)
         if count == steps:
-            finished = finished and energies[count // 2] - after <= _FALL * max(abs(before), abs(after))
+            finished = finished and bool(energies[count // 2] - after <= _FALL * max(abs(before), abs(after)))
     start = at.flow
     return Minimum(
         start=start,
@@ -148,7 +156,7 @@ def minimise(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Mini
     )
 
 
-def _suggest_remedy(solver: Any) -> str:
+def _suggest_remedy(solver: object) -> str:
     if isinstance(solver, optax.GradientTransformation | optimistix.OptaxMinimiser):
         return "lower the learning rate of the optimiser of optax, or take LBFGS, which has none"
     if isinstance(solver, optimistix.GradientDescent):
@@ -156,31 +164,34 @@ def _suggest_remedy(solver: Any) -> str:
     return f"{ASK} If it has one, take another solver than {type(as_minimiser(solver)).__name__}"
 
 
-def _run_steps(energy: Energy, solver: Any, steps: int, at: Linearisation) -> Any:
+def _run_steps(
+    energy: Energy, solver: Minimiser, steps: int, at: Linearisation
+) -> tuple[Increment, jax.Array, jax.Array, jax.Array, jax.Array]:
     at = at.evaluated()  # once a warp, not once a step
     before = _evaluate(energy, _make_zero(at), at)
     function, y, state = _set_up(energy, solver, at)
     dynamic, static = eqx.partition(state, eqx.is_array)
     tags: frozenset[object] = frozenset()
 
-    def advance(y: Any, dynamic: Any) -> Any:
+    def advance(y: Increment, dynamic: object) -> tuple[Increment, object, jax.Array]:
         y, state, value = solver.step(function, y, None, {}, eqx.combine(dynamic, static), tags)
         return y, eqx.filter(state, eqx.is_array), value
 
-    def step(carry: Any, _: Any) -> Any:
+    def step(carry: _Carry, _: None) -> tuple[_Carry, jax.Array]:
         y, dynamic, taken = carry
         y, dynamic, value = advance(y, dynamic)
         return (y, dynamic, taken + 1), value
 
-    def step_unless_done(carry: Any, _: Any) -> Any:
+    def step_unless_done(carry: _CarryUnlessDone, _: None) -> tuple[_CarryUnlessDone, jax.Array]:
         y, dynamic, taken, done = carry
 
-        def active() -> Any:
+        def active() -> tuple[_CarryUnlessDone, jax.Array]:
             new_y, new_dynamic, value = advance(y, dynamic)
             stop, result = solver.terminate(function, new_y, None, {}, eqx.combine(new_dynamic, static), tags)
             return (new_y, new_dynamic, taken + 1, stop | (result != optimistix.RESULTS.successful)), value
 
-        return jax.lax.cond(done, lambda: (carry, before), active)
+        carried: tuple[_CarryUnlessDone, jax.Array] = jax.lax.cond(done, lambda: (carry, before), active)
+        return carried
 
     # A solver without tolerances is not asked after each step whether it is done; its norms would take as long as its
     # step.
@@ -192,10 +203,10 @@ def _run_steps(energy: Energy, solver: Any, steps: int, at: Linearisation) -> An
     return y, before, _evaluate(energy, y, at), energies, taken
 
 
-def _set_up(energy: Energy, solver: Any, at: Linearisation) -> Any:
+def _set_up(energy: Energy, solver: Minimiser, at: Linearisation) -> tuple[_Function, Increment, object]:
     """Return the function as optimistix wants it, the start, and the solver's first state."""
 
-    def function(y: Any, args: Any) -> Any:
+    def function(y: Increment, args: object) -> tuple[jax.Array, jax.Array]:
         value = _evaluate(energy, y, at)
         return value, value  # also as the auxiliary output, through which every solver returns the energy
 
@@ -204,17 +215,17 @@ def _set_up(energy: Energy, solver: Any, at: Linearisation) -> Any:
     return function, y, solver.init(function, y, None, {}, scalar, scalar, frozenset())
 
 
-def _make_first_state(energy: Energy, solver: Any, at: Linearisation) -> Any:
+def _make_first_state(energy: Energy, solver: Minimiser, at: Linearisation) -> object:
     return eqx.filter(_set_up(energy, solver, at)[2], eqx.is_array)
 
 
-def _evaluate(energy: Energy, d: Any, at: Linearisation) -> Any:
+def _evaluate(energy: Energy, d: Increment, at: Linearisation) -> jax.Array:
     return jnp.asarray(energy(d, at), jnp.float32)
 
 
-def _make_zero(at: Linearisation) -> Any:
+def _make_zero(at: Linearisation) -> tuple[jax.Array, jax.Array]:
     return jnp.zeros_like(at.flow[0]), jnp.zeros_like(at.flow[1])
 
 
-def _may_stop(solver: Any) -> bool:
+def _may_stop(solver: object) -> bool:
     return bool(getattr(solver, "rtol", 0.0) or getattr(solver, "atol", 0.0))

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +53,7 @@ class Minimum(Brief):
     rose: str = ""
     finished: bool = True
     failure: str = ""
-    state: Any = field(default=None, repr=False)
+    state: Planes | Minimum | None = field(default=None, repr=False)
 
     @cached_property
     def increment(self) -> tuple[Planes, Planes]:
@@ -74,7 +73,7 @@ class Minimum(Brief):
         start, flow = ((u.copy(), v.copy()) for u, v in (self.start, self.flow))
         return replace(self, start=start, flow=flow, steps=self.steps.copy(), state=None)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         # The function that computes the energies holds the linearisation, and functions that cannot be pickled.
         return {**self.__dict__, "energies": partial(tuple, self.energies()), "state": None}
 
@@ -90,5 +89,5 @@ class NativeSolver(ABC):
         """
 
     @abstractmethod
-    def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
+    def minimise(self, energy: Energy, at: LevelLinearisation, state: Planes | Minimum | None = None) -> Minimum:
         """Return the minimum around the flow so far; `state` is that of the previous warp of this level, if any."""

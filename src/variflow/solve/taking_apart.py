@@ -10,6 +10,7 @@ import numpy as np
 
 from variflow import _core
 from variflow.base.brief import Brief
+from variflow.base.types import Array
 from variflow.energy.advice import NOT_FINITE, TO_COMPARE
 from variflow.energy.census import CensusConstancy
 from variflow.energy.data import BrightnessConstancy, DataTerm, GradientConstancy, defines_residuals
@@ -124,8 +125,10 @@ def _residuals(terms: list[DataTerm], at: LevelLinearisation) -> list[tuple[Plan
     if own:
         from variflow.energy.autodiff import jacobian
 
-        of_own = iter(jacobian.stacked(own, at))
-    residuals = [next(of_own) if defines_residuals(type(term)) else _stacked(term.linearised(at)) for term in terms]
+        of_own = iter(jacobian.linearise_together(own, at))
+    residuals = [
+        next(of_own) if defines_residuals(type(term)) else _stack_triples(term.linearised(at)) for term in terms
+    ]
     for term, planes in zip(terms, residuals, strict=True):
         if not keeps(term, CensusConstancy, "linearised") and not core_linearises(term):
             _check_finite(term, planes)
@@ -235,6 +238,6 @@ def flat(energy: Energy, factor: float) -> Iterator[tuple[Any, float]]:
         yield energy, factor
 
 
-def _stacked(triples: list[tuple[Any, Any, Any]]) -> tuple[Planes, Planes, Planes]:
+def _stack_triples(triples: list[tuple[Array, Array, Array]]) -> tuple[Planes, Planes, Planes]:
     jx, jy, r = (stack([np.asarray(plane, np.float32) for plane in planes]) for planes in zip(*triples, strict=True))
     return jx, jy, r

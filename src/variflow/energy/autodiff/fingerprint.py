@@ -52,15 +52,18 @@ _NOT_CALLED = frozenset((
 # Once more objects than this have been read, the others are told apart by identity.
 _MOST = 2_000
 
+# What is held: by which holder, and under which name.
+_Place = tuple[Hashable, Hashable]
+
 # What energies wrote to themselves while they were traced, by holder and name. A counter, say, is no part of an energy.
-_excluded: set[tuple[Any, Any]] = set()
+_excluded: set[_Place] = set()
 
 
 @dataclass(frozen=True)
 class _Same:
     """Equal only to another one with the very same object, which it keeps alive."""
 
-    value: Any
+    value: object
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Same) and self.value is other.value
@@ -84,11 +87,11 @@ class Fingerprint:
     """
 
     top: Hashable = None
-    held: dict[tuple[Any, Any], list[Hashable]] = field(default_factory=dict)
+    held: dict[_Place, list[Hashable]] = field(default_factory=dict)
     shapes: list[tuple[int, ...]] = field(default_factory=list)
     _labels: dict[int, Hashable] = field(default_factory=dict)  # by the id of each object that was read
-    _alive: list[Any] = field(default_factory=list)
-    _place: Any = None  # the holder, name and number of what is being read
+    _alive: list[object] = field(default_factory=list)
+    _place: tuple[Hashable, Hashable, int] | None = None  # the holder, name and number of what is being read
     _count: int = 0  # how many objects were read there
 
     @property
@@ -104,14 +107,14 @@ class Fingerprint:
             if self.held.get(place, found) != found or (place not in self.held and self._is_new_entry(place))
         )
 
-    def _is_new_entry(self, place: tuple[Any, Any]) -> bool:
+    def _is_new_entry(self, place: _Place) -> bool:
         """Return whether a new place is an entry of a mapping that existed before."""
         match place[0]:
             case type(), (holder, name, _):
                 return (holder, name) in self.held
         return False
 
-    def read(self, value: Any) -> Hashable:
+    def read(self, value: object) -> Hashable:
         """Return what a value is, or where it was read before."""
         kind = type(value)
         if kind in _PLAIN:
@@ -129,7 +132,7 @@ class Fingerprint:
         self._alive.append(value)  # so that no other object gets its id meanwhile
         return self._describe(value, kind)
 
-    def _describe(self, value: Any, kind: type[Any]) -> Hashable:
+    def _describe(self, value: object, kind: type) -> Hashable:
         if isinstance(value, types.FunctionType):
             return self._read_function(value)
         if isinstance(value, types.MethodType):
@@ -175,7 +178,7 @@ class Fingerprint:
         self._hold(code, "(defaults)", function.__defaults__, function.__kwdefaults__, vars(function) or None)
         if not is_library(function.__module__):
             looked_up, imported, attributes = _find_names(code)
-            found = [sys.modules.get(name) for name in imported]
+            found: list[object] = [sys.modules.get(name) for name in imported]
             for name in looked_up:
                 if name in function.__globals__:
                     found.append(function.__globals__[name])
@@ -197,7 +200,7 @@ class Fingerprint:
             elif not (callable(value) and is_library(module.__name__)):
                 self._hold(module.__name__, name, value)
 
-    def _read_class(self, cls: type[Any]) -> Hashable:
+    def _read_class(self, cls: type) -> Hashable:
         for owner in cls.__mro__:
             if is_library(owner.__module__):
                 continue
@@ -208,13 +211,13 @@ class Fingerprint:
                 self._hold(owner, name, *_unwrap(value))
         return _Same(cls)
 
-    def _read_object(self, value: Any, kind: type[Any]) -> Hashable:
+    def _read_object(self, value: object, kind: type) -> Hashable:
         if isinstance(value, np.generic):
             return kind, value.tobytes()
         standard = kind.__module__.partition(".")[0] in sys.stdlib_module_names and kind.__module__ != "__main__"
         if standard and not isinstance(value, _HOLDERS) and not hasattr(value, "__wrapped__"):
             return _Same(value)
-        inside = attributes(value)
+        inside = list_attributes(value)
         if isinstance(value, functools.partial):
             inside.update(func=value.func, args=value.args, keywords=value.keywords)
         if hasattr(value, "__wrapped__"):
@@ -225,7 +228,7 @@ class Fingerprint:
             self._hold(kind, name, part)
         return "object", self.read(kind), tuple(inside)
 
-    def _hold(self, holder: Any, name: Any, *values: Any) -> None:
+    def _hold(self, holder: Hashable, name: Hashable, *values: object) -> None:
         held = self.held.setdefault((holder, name), [])
         around, self._place, self._count = (self._place, self._count), (holder, name, len(held)), 0
         held.append(())  # keeps its place while its parts are read
@@ -233,7 +236,7 @@ class Fingerprint:
         self._place, self._count = around
 
 
-def fingerprint(value: Any) -> Fingerprint:
+def fingerprint(value: object) -> Fingerprint:
     """Return the fingerprint of an energy, or of anything.
 
     Examples
@@ -252,9 +255,9 @@ def fingerprint(value: Any) -> Fingerprint:
     return found
 
 
-def attributes(value: Any) -> dict[str, Any]:
+def list_attributes(value: object) -> dict[str, Any]:
     """Return all that an object holds, by name."""
-    kind: Any = type(value)
+    kind: type = type(value)
     slots = {name: getattr(value, name) for name in _list_slots(kind) if hasattr(value, name)}
     return {**slots, **getattr(value, "__dict__", {})}
 
@@ -265,7 +268,7 @@ def is_library(module: str | None) -> bool:
     return root in _LIBRARIES or (root in sys.stdlib_module_names and root != "__main__")
 
 
-def read_cell(cell: Any) -> tuple[Any, ...]:
+def read_cell(cell: types.CellType) -> tuple[object, ...]:
     """Return the value in a cell of a closure, or an empty tuple."""
     try:
         return (cell.cell_contents,)
@@ -273,7 +276,7 @@ def read_cell(cell: Any) -> tuple[Any, ...]:
         return ()
 
 
-def _unwrap(attribute: Any) -> tuple[Any, ...]:
+def _unwrap(attribute: object) -> tuple[object, ...]:
     """Return the functions inside an attribute of a class, such as a property, or the attribute itself."""
     if isinstance(attribute, property):
         return attribute.fget, attribute.fset
@@ -283,7 +286,7 @@ def _unwrap(attribute: Any) -> tuple[Any, ...]:
 
 
 @functools.lru_cache(maxsize=256)
-def _list_slots(kind: type[Any]) -> tuple[str, ...]:
+def _list_slots(kind: type) -> tuple[str, ...]:
     """Return the names of a class's slots and of those of the classes above."""
     found = [vars(cls).get("__slots__", ()) for cls in kind.__mro__]
     names = [name for slots in found for name in ((slots,) if isinstance(slots, str) else slots)]
@@ -315,7 +318,7 @@ def _find_names(code: types.CodeType) -> tuple[tuple[str, ...], tuple[str, ...],
     return tuple(looked_up), tuple(imported), frozenset(attributes)
 
 
-def _find_strings(constant: Any) -> Iterator[str]:
+def _find_strings(constant: object) -> Iterator[str]:
     """Return the strings that a constant is or holds."""
     if isinstance(constant, str):
         yield constant

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from variflow.base.types import Array
 from variflow.energy.advice import TO_COMPARE
 from variflow.energy.autodiff.programs import find_or_make, run, settings
 from variflow.energy.autodiff.tracing import explain_faults
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
+# The derivatives of a residual along x and y, and the residual itself: planes (H, W).
+Triple = tuple[jax.Array, jax.Array, jax.Array]
+
 # The size of the small frames of noise on which terms are tried.
 _SMALL = (16, 16)
 
@@ -32,7 +36,7 @@ _FIELDS = tuple(field.name for field in fields(Linearisation) if field.name != "
 
 
 @settings()
-def linearise(term: HasResiduals, at: Linearisation) -> list[tuple[Any, Any, Any]]:
+def linearise(term: HasResiduals, at: Linearisation) -> list[Triple]:
     """Return ``(jx, jy, r)`` of each residual of a data term at d = 0.
 
     At each pixel a residual depends on the increment of that pixel only. So two products of its Jacobian with constant
@@ -43,7 +47,7 @@ def linearise(term: HasResiduals, at: Linearisation) -> list[tuple[Any, Any, Any
 
 
 @settings()
-def stacked(terms: Sequence[HasResiduals], at: LevelLinearisation) -> list[tuple[Planes, Planes, Planes]]:
+def linearise_together(terms: Sequence[HasResiduals], at: LevelLinearisation) -> list[tuple[Planes, Planes, Planes]]:
     """Return ``jx``, ``jy`` and ``r`` of several data terms at d = 0, each with its residuals (K, H, W).
 
     The core computes only the parts that the terms read. One program, compiled for each kind of terms and size of
@@ -93,7 +97,7 @@ def _try_on_noise(term: HasResiduals, at: LevelLinearisation) -> tuple[bool, boo
     return pixelwise, moves
 
 
-def _differentiate(term: HasResiduals, at: Linearisation, shape: tuple[int, int]) -> list[tuple[Any, Any, Any]]:
+def _differentiate(term: HasResiduals, at: Linearisation, shape: tuple[int, int]) -> list[Triple]:
     zero = jnp.zeros(shape, jnp.float32)
     one = jnp.ones_like(zero)
     values, product = jax.linearize(lambda u, v: check_residuals(term, (u, v), at), zero, zero)
@@ -102,14 +106,14 @@ def _differentiate(term: HasResiduals, at: Linearisation, shape: tuple[int, int]
 
 def _linearise_terms(
     terms: tuple[HasResiduals, ...],
-    planes: Any,
-    others: dict[str, Any],
+    planes: jax.Array | None,
+    others: dict[str, Array],
     names: tuple[str, ...],
     shape: tuple[int, int],
     derivative: Derivative,
-) -> list[Any]:
+) -> list[jax.Array]:
     at = Linearisation(**{**dict.fromkeys(_FIELDS), **others}, derivative=derivative)
-    at = at.with_planes(**dict(zip(names, jnp.split(planes, len(names)) if names else (), strict=True)))
+    at = at.with_planes(**dict(zip(names, jnp.split(planes, len(names)) if planes is not None else (), strict=True)))
     # For each term, jx of all residuals comes first, then jy, then r.
     return [
         jnp.stack([plane for part in zip(*_differentiate(term, at, shape), strict=True) for plane in part])
@@ -124,7 +128,7 @@ class _Recorder:
         self.at = at
         self.seen: set[str] = set()
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Array:
         self.seen.add(name)
         return getattr(self.at, name)
 

@@ -8,24 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import TypeGuard, TypeVar
 
 import jax
 import numpy as np
 from jax._src import config as jax_config
 
 from variflow.base.forks import check_not_forked
+from variflow.base.types import Numbers
 from variflow.energy.autodiff.fingerprint import fingerprint
 from variflow.energy.autodiff.pytrees import register
+
+Answer = TypeVar("Answer")
 
 # How many programs are kept: each is for one size of frames, and takes 5 to 10 MiB.
 _MOST = 64
 
 # The default scheduler runs independent operations at once and has a race (jax-ml/jax#39741). A program then returns
 # one of several results, which differ in their last digits, depending on the load of the machine.
-_OPTIONS: Any = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
+_OPTIONS: dict[str, str | bool] = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
 
-_programs: dict[Hashable, Any] = {}  # in the order of their last use
+_programs: dict[Hashable, jax.stages.Compiled] = {}  # in the order of their last use
 
 
 @contextmanager
@@ -47,7 +50,7 @@ def settings() -> Iterator[None]:
         yield
 
 
-def run(function: Callable[..., Any], *arguments: Any) -> Any:
+def run(function: Callable[..., Answer], *arguments: object) -> Answer:
     """Compile and call a function of this package; its arguments may be arrays or pytrees that hold some.
 
     It returns arrays.
@@ -57,8 +60,8 @@ def run(function: Callable[..., Any], *arguments: Any) -> Any:
     leaves, structure = jax.tree.flatten(arguments)
     inputs = [leaf for leaf in leaves if is_array(leaf)]
 
-    def compiled() -> Any:
-        def of_inputs(inputs: list[Any]) -> Any:
+    def compiled() -> jax.stages.Compiled:
+        def of_inputs(inputs: list[jax.Array]) -> Answer:
             given = iter(inputs)
             return function(
                 *jax.tree.unflatten(structure, [next(given) if is_array(leaf) else leaf for leaf in leaves])
@@ -66,10 +69,11 @@ def run(function: Callable[..., Any], *arguments: Any) -> Any:
 
         return jax.jit(of_inputs).lower(inputs).compile(compiler_options=_OPTIONS)
 
-    return find_or_make(_programs, _MOST, (function, *arguments), compiled)(inputs)
+    answer: Answer = find_or_make(_programs, _MOST, (function, *arguments), compiled)(inputs)
+    return answer
 
 
-def find_or_make(store: dict[Hashable, Any], most: int, about: Any, make: Callable[[], Any]) -> Any:
+def find_or_make(store: dict[Hashable, Answer], most: int, about: object, make: Callable[[], Answer]) -> Answer:
     """Return what was made for a subject that differs in the values of its arrays at most, or make it now.
 
     The store keeps the `most` entries that were used last, in the order of their last use.
@@ -91,7 +95,7 @@ def find_or_make(store: dict[Hashable, Any], most: int, about: Any, make: Callab
     return made
 
 
-def is_array(leaf: Any) -> bool:
+def is_array(leaf: object) -> TypeGuard[Numbers | jax.Array]:
     """Return whether a leaf is an input of a program."""
     return isinstance(leaf, np.ndarray | jax.Array)
 

@@ -7,29 +7,32 @@ the program, because they choose or count. It makes no difference whether a clas
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
-from typing import Any
+from typing import TypeVar
 
 import jax
 import numpy as np
 
-from variflow.energy.autodiff.fingerprint import attributes, fingerprint
+from variflow.energy.autodiff.fingerprint import fingerprint, list_attributes
 from variflow.energy.edges import ImageEdges
 from variflow.energy.penalties import Penalty
 from variflow.energy.term import Term
 from variflow.linearisation.linearisation import Linearisation
 
-_registered: set[type[Any]] = set()
+_registered: set[type] = set()
 _PARTS = tuple(field.name for field in fields(Linearisation))
 # Where a node keeps the names of its attributes that are inputs, once JAX has replaced these by its own objects.
 _INPUTS = "_inputs"
 
 
+Node = TypeVar("Node")
+
+
 def register() -> None:
     """Register every such class that exists now, including those that users derived."""
-    roots: tuple[type[Any], ...] = (Term, Penalty, ImageEdges)
-    linearisation: list[type[Any]] = [Linearisation]  # subclasses are turned into a plain one before
+    roots: tuple[type, ...] = (Term, Penalty, ImageEdges)
+    linearisation: list[type] = [Linearisation]  # subclasses are turned into a plain one before
     for classes in (linearisation, *map(_with_subclasses, roots)):
         for cls in classes:
             if cls not in _registered:
@@ -37,7 +40,7 @@ def register() -> None:
                 jax.tree_util.register_pytree_node(cls, _flatten, _unflatten(cls))
 
 
-def _with_subclasses(cls: type[Any]) -> Iterator[type[Any]]:
+def _with_subclasses(cls: type[object]) -> Iterator[type]:
     yield cls
     for subclass in cls.__subclasses__():
         yield from _with_subclasses(subclass)
@@ -46,7 +49,7 @@ def _with_subclasses(cls: type[Any]) -> Iterator[type[Any]]:
 class _Static:
     """The attributes that are part of a program, by name; equal if their fingerprints are."""
 
-    def __init__(self, values: dict[str, Any]) -> None:
+    def __init__(self, values: dict[str, object]) -> None:
         self.values = values
 
     def __eq__(self, other: object) -> bool:
@@ -56,9 +59,13 @@ class _Static:
         return hash(fingerprint(self.values).key)
 
 
-def _flatten(node: Any) -> tuple[tuple[Any, ...], tuple[tuple[str, ...], _Static]]:
-    values = attributes(node)
-    names = values.pop(_INPUTS, None)
+# The names of the inputs, and the rest.
+_Structure = tuple[tuple[str, ...], _Static]
+
+
+def _flatten(node: object) -> tuple[tuple[object, ...], _Structure]:
+    values = list_attributes(node)
+    names: tuple[str, ...] | None = values.pop(_INPUTS, None)
     if isinstance(node, Linearisation):  # drop parts that were computed from its fields
         values = {name: values[name] for name in _PARTS}
     if names is None:
@@ -67,7 +74,7 @@ def _flatten(node: Any) -> tuple[tuple[Any, ...], tuple[tuple[str, ...], _Static
     return inputs, (names, _Static(values))
 
 
-def _is_static(value: Any) -> bool:
+def _is_static(value: object) -> bool:
     if isinstance(value, int | str | bytes | np.integer | np.bool_):
         return True
     try:
@@ -77,7 +84,7 @@ def _is_static(value: Any) -> bool:
     return callable(value) and len(leaves) == 1 and leaves[0] is value
 
 
-def _as_input(value: Any) -> Any:
+def _as_input(value: object) -> object:
     if isinstance(value, float | np.floating):
         return np.asarray(value, np.float32)
     if isinstance(value, np.ndarray | jax.Array) and value.dtype == np.float64:
@@ -85,8 +92,8 @@ def _as_input(value: Any) -> Any:
     return value
 
 
-def _unflatten(cls: Any) -> Any:
-    def unflatten(structure: tuple[tuple[str, ...], _Static], inputs: tuple[Any, ...]) -> Any:
+def _unflatten(cls: type[Node]) -> Callable[[_Structure, Iterable[object]], Node]:
+    def unflatten(structure: _Structure, inputs: Iterable[object]) -> Node:
         names, static = structure
         node = object.__new__(cls)  # no checks: JAX also puts tracers and placeholders in place of numbers
         for name, value in (*static.values.items(), *zip(names, inputs, strict=True), (_INPUTS, names)):

@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import equinox
 import jax
@@ -55,7 +54,7 @@ _TEXTS = {
 
 
 @contextmanager
-def explain_faults(energy: Any, shape: tuple[int, int]) -> Iterator[None]:
+def explain_faults(energy: object, shape: tuple[int, int]) -> Iterator[None]:
     """Explain what goes wrong while JAX traces an energy or a term for frames of a shape.
 
     What JAX cannot trace becomes a TypeError that says where it is and what to write instead. Any other exception is
@@ -83,13 +82,13 @@ def _find_problem(fault: BaseException | None) -> str:
     return ""
 
 
-def name_of(energy: Any) -> str:
+def name_of(energy: object) -> str:
     """Return what a message calls an energy: "energy data_and_edges", "energy BrightnessConstancy + Smoothness"."""
     name = " + ".join(map(_name_term, energy.terms)) if isinstance(energy, Sum) else _name_term(energy)
     return "energy" if name == "<lambda>" else f"energy {name}"
 
 
-def _name_term(energy: Any) -> str:
+def _name_term(energy: object) -> str:
     return str(getattr(energy, "__name__", type(energy).__name__))
 
 

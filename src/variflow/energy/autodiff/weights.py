@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
 from variflow.energy.autodiff.programs import run, settings
 from variflow.energy.autodiff.tracing import explain_faults
-from variflow.energy.penalties import derived_weight
+from variflow.energy.penalties import Penalty, derived_weight
 
 
 @settings()
-def compiled_weights(penalty: Any, squared: NDArray[np.float64]) -> NDArray[np.float64]:
+def compiled_weights(penalty: Penalty, squared: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return rho'(s) / s of a penalty at values of s^2; one program serves all penalties of a kind."""
     # In double precision: a derivative at large s may be a small difference of large numbers.
     with explain_faults(penalty, squared.shape), jax.enable_x64(True):
