@@ -6,7 +6,6 @@ import inspect
 import math
 from collections.abc import Callable, Iterator
 from itertools import takewhile
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,9 +47,9 @@ def estimate(
     frame1: ArrayLike,
     model: str | Model | Energy = "balanced",
     *,
-    init: ArrayLike = None,
-    mask: ArrayLike = None,
-    weights: ArrayLike = None,
+    init: ArrayLike | Matches | None = None,
+    mask: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
     intensity_range: tuple[float, float] | None = None,
     verbose: bool = False,
     callback: Callable[[State], object] | None = None,
@@ -120,9 +119,9 @@ def iterate(
     frame1: ArrayLike,
     model: str | Model | Energy = "balanced",
     *,
-    init: ArrayLike = None,
-    mask: ArrayLike = None,
-    weights: ArrayLike = None,
+    init: ArrayLike | Matches | None = None,
+    mask: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
     intensity_range: tuple[float, float] | None = None,
 ) -> Iterator[State]:
     """Estimate a flow step by step: return an iterator over the states after each warp.
@@ -154,15 +153,15 @@ def _pose_problem(
     frame0: ArrayLike,
     frame1: ArrayLike,
     model: str | Model | Energy,
-    mask: ArrayLike,
-    weights: ArrayLike,
+    mask: ArrayLike | None,
+    weights: ArrayLike | None,
     intensity_range: tuple[float, float] | None,
 ) -> Problem:
     model = models.get(model)
     return Problem(check_frames(frame0, frame1, mask, weights, intensity_range), model)
 
 
-def _choose_initialiser(init: ArrayLike) -> Initialiser:
+def _choose_initialiser(init: ArrayLike | Matches | None) -> Initialiser:
     """Return the initialiser that an `init` asks for."""
     if init is None:
         return FromModel()
@@ -216,7 +215,7 @@ def run_to_end(
     )
 
 
-def _is_true(answer: Any) -> bool:
+def _is_true(answer: object) -> bool:
     """Return whether a callback's answer is true; raise TypeError if it is neither true nor false."""
     if inspect.iscoroutine(answer):
         answer.close()

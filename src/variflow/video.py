@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from variflow import models
 from variflow.base.arrays import Image, as_image, as_iterable, count_frame_axes
+from variflow.base.types import ArrayLike
 from variflow.calling import explain_calls
 from variflow.driver import run_to_end
 from variflow.energy import Energy
@@ -29,7 +29,7 @@ _FITS = 0.1
 
 @explain_calls
 def estimate_video(
-    frames: Iterable[Any],
+    frames: Iterable[ArrayLike],
     model: str | Model | Energy = "balanced",
     *,
     intensity_range: tuple[float, float] | None = None,
@@ -85,7 +85,7 @@ def estimate_video(
     return _yield_results(arrays, models.get(model), wanted)
 
 
-def _refuse_one_frame(frames: Any) -> None:
+def _refuse_one_frame(frames: object) -> None:
     """Raise ValueError if an array is one frame, not several; other objects may give the shape of a single frame."""
     shape = getattr(frames, "shape", None)
     if not hasattr(frames, "__array__") or not isinstance(shape, tuple) or len(shape) > count_frame_axes(shape):
@@ -98,7 +98,7 @@ def _refuse_one_frame(frames: Any) -> None:
 
 
 def _yield_results(
-    arrays: Iterator[Any], model: Model, intensity_range: tuple[float, float] | None
+    arrays: Iterator[ArrayLike], model: Model, intensity_range: tuple[float, float] | None
 ) -> Iterator[Result]:
     problem: Problem | None = None
     initialiser: Initialiser = FromModel()

@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -156,7 +155,7 @@ def _mark_gaps(array: Numbers, known: NDArray[np.bool_]) -> Numbers:
     return copy
 
 
-def as_iterable(values: ArrayLike, name: str, file: str) -> Iterable[Any]:
+def as_iterable(values: ArrayLike, name: str, file: str) -> Iterable[ArrayLike]:
     """Return an iterable of arrays, from an iterable or from one array that cannot be iterated over itself.
 
     Raises
@@ -171,7 +170,7 @@ def as_iterable(values: ArrayLike, name: str, file: str) -> Iterable[Any]:
         iter(values)
     except TypeError:
         raise TypeError(f"{name} is a {type(values).__name__}, wanted an iterable of arrays") from None
-    several: Iterable[Any] = values
+    several: Iterable[ArrayLike] = values
     return several
 
 

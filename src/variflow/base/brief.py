@@ -5,8 +5,6 @@ from __future__ import annotations
 import textwrap
 from dataclasses import fields
 
-from variflow.base.types import ArrayLike
-
 # The longest line that a value may take.
 _WIDTH = 100
 
@@ -40,9 +38,9 @@ def shorten(text: str, width: int = _WIDTH) -> str:
     return textwrap.shorten(text, width, placeholder="...")
 
 
-def _show(value: ArrayLike) -> str:
-    if getattr(value, "shape", ()) and hasattr(value, "dtype"):
-        return f"{value.dtype} {tuple(value.shape)}"
+def _show(value: object) -> str:
+    if (shape := getattr(value, "shape", ())) and hasattr(value, "dtype"):
+        return f"{value.dtype} {tuple(shape)}"
     if isinstance(value, tuple | list) and len(value) <= 4:
         return f"({', '.join(map(_show, value))})"
     return shorten(repr(value))

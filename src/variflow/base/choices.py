@@ -8,12 +8,11 @@ import operator
 import re
 from collections.abc import Collection
 from numbers import Integral, Real
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 import numpy as np
 
 from variflow.base.kinds import is_number
-from variflow.base.types import ArrayLike
 
 Choice = TypeVar("Choice")
 
@@ -24,7 +23,7 @@ def keep(settings: object, **fields: object) -> None:
         object.__setattr__(settings, name, value)
 
 
-def check_choice(name: str, value: ArrayLike, choices: Collection[Choice]) -> Choice:
+def check_choice(name: str, value: object, choices: Collection[Choice]) -> Choice:
     """Return the choice that equals a value; raise ValueError, naming the setting, if none does."""
     if isinstance(value, str | Integral) and not isinstance(value, bool):
         for choice in choices:
@@ -35,7 +34,7 @@ def check_choice(name: str, value: ArrayLike, choices: Collection[Choice]) -> Ch
 
 def check_number(
     name: str,
-    value: ArrayLike,
+    value: object,
     *,
     least: float = -math.inf,
     above: float = -math.inf,
@@ -80,7 +79,7 @@ def check_number(
 
 
 def check_whole(
-    name: str, value: ArrayLike, least: int, most: float = math.inf, what: str = "a whole number", otherwise: str = ""
+    name: str, value: object, least: int, most: float = math.inf, what: str = "a whole number", otherwise: str = ""
 ) -> int:
     """Return a whole number from `least` to `most` as an int; raise ValueError, naming it, for anything else."""
     if isinstance(value, Integral) and not isinstance(value, bool) and least <= operator.index(value) <= most:
@@ -90,7 +89,7 @@ def check_whole(
     )
 
 
-def check_constant(name: str, value: ArrayLike, *, least: float = -math.inf, above: float = -math.inf) -> None:
+def check_constant(name: str, value: object, *, least: float = -math.inf, above: float = -math.inf) -> None:
     """Raise ValueError, naming it, if a constant of an energy is out of bounds.
 
     A constant is a number or an array. What JAX traces or differentiates has no value yet, and passes.
@@ -108,11 +107,11 @@ def check_constant(name: str, value: ArrayLike, *, least: float = -math.inf, abo
     check_number(name, value, least=least, above=above)
 
 
-def _is_real(value: ArrayLike) -> bool:
+def _is_real(value: object) -> TypeGuard[Real]:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _show(value: ArrayLike) -> str:
+def _show(value: object) -> str:
     """Return a value as a message shows it, on one line."""
     text = f"the class {value.__name__}" if isinstance(value, type) else " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -13,6 +13,7 @@ from rich.progress import TimeElapsedColumn
 
 import variflow
 from variflow import io, models
+from variflow.base.types import ArrayLike, Numbers
 from variflow.cli.console import escape, make_progress_bar, report_errors, say
 from variflow.cli.masks import read_mask
 from variflow.cli.options import ModelName, Verbose
@@ -129,7 +130,7 @@ def list_models() -> None:
             say(f"{name:<14} {summary.removeprefix('Return ')}")
 
 
-def _estimate(frame0: Any, frame1: Any, model: str, verbose: bool, **options: Any) -> Result:
+def _estimate(frame0: Numbers, frame1: Numbers, model: str, verbose: bool, **options: Any) -> Result:
     """Estimate with a progress bar on standard error, in which levels count by the time they take."""
     chosen = models.get(model)
     with make_progress_bar(TimeElapsedColumn()) as progress:
@@ -149,13 +150,13 @@ def _estimate(frame0: Any, frame1: Any, model: str, verbose: bool, **options: An
     return result
 
 
-def _score(flow: Any, truth: Any, valid: Any = None) -> tuple[float, float]:
+def _score(flow: ArrayLike, truth: ArrayLike, valid: Numbers | None = None) -> tuple[float, float]:
     from variflow import metrics
 
     return metrics.endpoint_error(flow, truth, valid), metrics.angular_error(flow, truth, valid)
 
 
-def _save_picture(flow: Any, path: Path, scale: float | None = None) -> None:
+def _save_picture(flow: Numbers, path: Path, scale: float | None = None) -> None:
     from variflow import view
 
     view.save(path, view.color(flow, scale))

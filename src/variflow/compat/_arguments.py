@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import operator
+from typing import SupportsIndex
 
 from variflow.base.choices import check_whole
-from variflow.base.types import ArrayLike
 
 
-def check_count(value: ArrayLike, name: str, least: int = 1) -> int:
+def check_count(value: SupportsIndex, name: str, least: int = 1) -> int:
     """Return a whole number of at least `least`."""
     try:
         return check_whole(name, operator.index(value), least)

@@ -198,7 +198,7 @@ def _as_gray(image: ArrayLike, name: str) -> Numbers:
     return scaled if known is None else np.where(known, scaled, np.nan)
 
 
-def _check_flag(value: ArrayLike, name: str) -> bool:
+def _check_flag(value: object, name: str) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} is {value!r}, wanted True or False")
     return bool(value)

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from variflow.base.choices import suggest
 from variflow.io.atomic import name_errors
@@ -150,7 +150,7 @@ class _Resuming:
         self.part = part
         self.progress = progress
 
-    def __call__(self, url: str, output_file: Any, pooch: Any) -> None:
+    def __call__(self, url: str, output_file: str | os.PathLike[str], pooch: object) -> None:
         import requests
 
         have = self.part.stat().st_size if self.part.exists() else 0

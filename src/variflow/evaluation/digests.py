@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import inspect
+from collections.abc import Sequence
 from types import CodeType, FunctionType
-from typing import Any
 
 import numpy as np
 
-from variflow.base.types import ArrayLike
 from variflow.datasets import Sample
 
 
@@ -20,14 +19,14 @@ def digest_sample(sample: Sample) -> str:
     return digest_settings([getattr(sample, field) for field in fields])
 
 
-def digest_settings(settings: Any) -> str:
+def digest_settings(settings: object) -> str:
     """Return a digest of a value such as a model, including the numbers of its arrays and the code of its functions."""
     digest = hashlib.sha256()
     _feed(digest, settings, ())
     return digest.hexdigest()[:16]
 
 
-def _feed(digest: Any, value: ArrayLike, around: tuple[int, ...]) -> None:
+def _feed(digest: hashlib._Hash, value: object, around: tuple[int, ...]) -> None:
     # The type before each value keeps values apart that have the same bytes.
     digest.update(f"{type(value).__module__}.{type(value).__qualname__};".encode())
     if id(value) in around:  # a function that calls itself
@@ -46,14 +45,14 @@ def _feed(digest: Any, value: ArrayLike, around: tuple[int, ...]) -> None:
         _feed(digest, part, (*around, id(value)))
 
 
-def _is_own(value: ArrayLike, user: FunctionType) -> bool:
+def _is_own(value: object, user: FunctionType) -> bool:
     """Return whether a value that a function uses was written by its author, and is not part of a library."""
     if isinstance(value, FunctionType):
         return value.__module__ == user.__module__
     return isinstance(value, bool | int | float | str | tuple | np.ndarray)
 
 
-def _split(value: ArrayLike) -> list[Any] | None:
+def _split(value: object) -> Sequence[object] | None:
     """Return the parts of a value, None if it has none."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]

@@ -7,7 +7,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,7 @@ def _get_key(row: Row) -> Key:
     return row["dataset"], row["pair"], row["model"]
 
 
-def _format_cells(row: Mapping[str, Any]) -> list[str]:
+def _format_cells(row: Row) -> list[str]:
     if unknown := row.keys() - set(COLUMNS):
         raise ValueError(f"row has {', '.join(sorted(unknown))}, wanted columns of a table only")
     cells = [_escape(str(row.get(column, ""))) for column in _TEXTS]
@@ -156,7 +156,7 @@ def _unescape(text: str) -> str:
     return re.sub(r"\\.", lambda found: parts.get(found[0], found[0]), text.removeprefix("'"))
 
 
-def _average(rows: Sequence[Mapping[str, Any]], over: str) -> Iterable[tuple[str, float]]:
+def _average(rows: Sequence[Row], over: str) -> Iterable[tuple[str, float]]:
     for figure in ("seconds", *FIGURES):
         name, _, region = figure.partition("_")
         having = [row for row in rows if figure in row]

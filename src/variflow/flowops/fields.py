@@ -50,7 +50,7 @@ def check_known(flow: Flow, name: str = "flow") -> Flow:
     return flow
 
 
-def check_finite(name: str, value: ArrayLike, *, least: float = -math.inf, above: float = -math.inf) -> float:
+def check_finite(name: str, value: object, *, least: float = -math.inf, above: float = -math.inf) -> float:
     """Return a finite number of at least `least` and above `above`; raise ValueError, naming it, if it is none."""
     return check_number(name, value, least=least, above=above, what="a finite number")
 

@@ -18,7 +18,7 @@ _TOLERANCE, _CYCLES = 1e-6, 100
 _LEAST_EDGE = 1e-4
 
 
-def fill(flow: ArrayLike, image: ArrayLike = None, *, contrast: float = 5.0) -> Flow:
+def fill(flow: ArrayLike, image: ArrayLike | None = None, *, contrast: float = 5.0) -> Flow:
     """Fill in what is unknown in a flow, smoothly from what is known around it, and not across edges of an image.
 
     The filled flow minimises the sum of ``w |difference|^2`` over all pairs of neighbours, while the known flow stays

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from variflow.flowops.fields import Flow, check_finite, check_flow, sample
 _STILL = 1e-6
 
 
-def track(flows: Iterable[Any], points: ArrayLike) -> NDArray[np.float64]:
+def track(flows: Iterable[ArrayLike], points: ArrayLike) -> NDArray[np.float64]:
     """Follow points through a sequence of flows.
 
     Parameters

@@ -5,8 +5,6 @@ A flow with NaN is refused for libraries that have no mark for unknown pixels (I
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -180,7 +178,7 @@ def to_torch_grid(flow: ArrayLike, *, align_corners: bool = False) -> NDArray[np
     return grid[None].astype(np.float32)
 
 
-def from_torch_grid(grid: Any, *, align_corners: bool = False) -> Flow:
+def from_torch_grid(grid: ArrayLike, *, align_corners: bool = False) -> Flow:
     """Return the flow that a grid of ``torch.nn.functional.grid_sample`` stands for.
 
     Parameters
@@ -214,7 +212,9 @@ def from_torch_grid(grid: Any, *, align_corners: bool = False) -> Flow:
     return check_flow((positions.astype(float) + 1) * size / 2 - offset - _make_positions(positions.shape[:2]))
 
 
-def to_itk(flow: ArrayLike, *, spacing: tuple[float, float] = (1.0, 1.0), direction: Any = None) -> NDArray[np.float64]:
+def to_itk(
+    flow: ArrayLike, *, spacing: tuple[float, float] = (1.0, 1.0), direction: ArrayLike | None = None
+) -> NDArray[np.float64]:
     """Return a flow as a displacement field of ITK: ``(x, y)`` in physical units, double precision.
 
     ``SimpleITK.GetImageFromArray(field, isVector=True)``, given the geometry of the frames (``CopyInformation``), makes
@@ -249,7 +249,9 @@ def to_itk(flow: ArrayLike, *, spacing: tuple[float, float] = (1.0, 1.0), direct
     return field
 
 
-def from_itk(field: ArrayLike, *, spacing: tuple[float, float] = (1.0, 1.0), direction: Any = None) -> Flow:
+def from_itk(
+    field: ArrayLike, *, spacing: tuple[float, float] = (1.0, 1.0), direction: ArrayLike | None = None
+) -> Flow:
     """Return a displacement field of ITK as a flow in pixels.
 
     Parameters
@@ -308,7 +310,7 @@ def to_pysteps(flow: ArrayLike) -> NDArray[np.float64]:
     return to_torch(check_known(check_flow(flow))).astype(np.float64)
 
 
-def from_pysteps(velocity: Any) -> Flow:
+def from_pysteps(velocity: ArrayLike) -> Flow:
     """Return a motion field of pysteps, ``(2, H, W)`` with u first, as ours.
 
     Parameters
@@ -386,7 +388,7 @@ def _measure_grid(shape: tuple[int, ...], align_corners: bool) -> tuple[NDArray[
     return size, 0.0 if align_corners else 0.5
 
 
-def _check_geometry(spacing: tuple[float, float], direction: Any) -> NDArray[np.float64]:
+def _check_geometry(spacing: tuple[float, float], direction: ArrayLike | None) -> NDArray[np.float64]:
     """Return the matrix that takes pixels to physical units."""
     try:
         sizes = [check_finite("spacing", size, above=0) for size in spacing]

@@ -13,7 +13,7 @@ from variflow.flowops.fields import Flow, check_flow, find_targets
 _LEAST = 1e-3
 
 
-def splat(image: ArrayLike, flow: ArrayLike, weights: ArrayLike = None) -> NDArray[np.float32]:
+def splat(image: ArrayLike, flow: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float32]:
     """Carry an image along a flow: the value at ``(x, y)`` goes to ``(x + u, y + v)``.
 
     With the flow from the first frame to the second, splatting the *first* frame brings it onto the second; `warp`, the
@@ -68,7 +68,7 @@ def splat(image: ArrayLike, flow: ArrayLike, weights: ArrayLike = None) -> NDArr
     return out.reshape(pixels.shape)
 
 
-def coverage(flow: ArrayLike, weights: ArrayLike = None) -> NDArray[np.float32]:
+def coverage(flow: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float32]:
     """Return how many pixels arrive at each pixel of the second frame; 0 where something appears that was hidden.
 
     Parameters

@@ -97,8 +97,8 @@ class Images(Brief):
 def prepare(
     frame0: ArrayLike,
     frame1: ArrayLike,
-    mask: ArrayLike = None,
-    weights: ArrayLike = None,
+    mask: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
     intensity_range: tuple[float, float] | None = None,
     channels: Literal["all", "gray"] = "all",
 ) -> Frames:
@@ -109,8 +109,8 @@ def prepare(
 def check_frames(
     frame0: ArrayLike,
     frame1: ArrayLike,
-    mask: ArrayLike = None,
-    weights: ArrayLike = None,
+    mask: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
     intensity_range: tuple[float, float] | None = None,
 ) -> Images:
     """Check both frames, their masks and their weights.

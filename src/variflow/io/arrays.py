@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -31,7 +30,7 @@ class Array(Frames):
         If its axes are not those of frames.
     """
 
-    def __init__(self, path: Path, array: Any) -> None:
+    def __init__(self, path: Path, array: npy.Stored | zarr_array.Unreplaced) -> None:
         self._path, self._array = path, array
         self._many = is_stack(path, array.shape)
 

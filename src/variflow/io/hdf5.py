@@ -12,7 +12,7 @@ from variflow.base.types import Numbers
 from variflow.io import claims, extras
 from variflow.io.errors import FileFormatError, ImageFileError
 from variflow.io.opening import get_identity, get_size, open_steady
-from variflow.io.variables import MEANING, Variable, refuse_another
+from variflow.io.variables import MEANING, Part, Variable, refuse_another
 
 _MOST_LINKS = 16
 _RADAR = ("gain", "offset", "nodata", "undetect")
@@ -36,7 +36,7 @@ def list_variables(path: Path, linked: str | None = None) -> list[Variable]:
     h5py = extras.load("h5py")
     found: list[Variable] = []
 
-    def visit(name: str, item: Any) -> None:
+    def visit(name: str, item: object) -> None:
         # The axes of NetCDF without numbers are datasets too.
         if isinstance(item, h5py.Dataset) and item.shape:
             found.append(_make_variable(path, name, item))
@@ -64,7 +64,7 @@ def _follow_links(group: Any, name: str, links: int) -> Any:
 def _make_variable(path: Path, name: str, dataset: Any) -> Variable:
     shape, before = tuple(dataset.shape), get_identity(path)
 
-    def read(part: tuple[Any, ...]) -> Numbers:
+    def read(part: Part) -> Numbers:
         h5py = extras.load("h5py")
         with open_steady(path, ImageFileError) as stored, h5py.File(stored, "r") as file:
             dataset = file.get(name)
@@ -77,9 +77,9 @@ def _make_variable(path: Path, name: str, dataset: Any) -> Variable:
     return Variable(name, shape, axes, np.dtype(dataset.dtype), attributes, read)
 
 
-def _read_meaning(dataset: Any) -> dict[str, Any]:
+def _read_meaning(dataset: Any) -> dict[str, object]:
     """Return the attributes that ODIM keeps about a dataset, in the groups ``what`` beside it and one level up."""
-    said: dict[str, Any] = {}
+    said: dict[str, object] = {}
     if dataset.name.rsplit("/")[-1] == "data":
         for group in (dataset.parent.parent, dataset.parent):
             what = group.get("what")

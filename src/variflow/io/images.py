@@ -6,7 +6,7 @@ import functools
 import io
 import os
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from variflow.base.kinds import is_float
 from variflow.base.types import Numbers
 from variflow.io.atomic import atomic, find_destination
 from variflow.io.errors import ImageFileError
+
+if TYPE_CHECKING:
+    from tifffile import TiffWriter
 
 
 def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
@@ -71,7 +74,7 @@ def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
             file.write(imageio.imwrite("<bytes>", pixels, extension=".jpg", plugin="pillow", quality=95))
 
 
-def write_page(file: Any, pixels: Numbers) -> None:
+def write_page(file: TiffWriter | IO[bytes], pixels: Numbers) -> None:
     """Write pixels as one page of a TIFF, to a binary file or with a `tifffile.TiffWriter`."""
     import tifffile
 

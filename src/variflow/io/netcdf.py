@@ -13,7 +13,7 @@ import numpy as np
 from variflow.base.types import Numbers
 from variflow.io.errors import ImageFileError
 from variflow.io.opening import get_identity, get_size, open_steady
-from variflow.io.variables import MEANING, Variable, refuse_another
+from variflow.io.variables import MEANING, Part, Variable, refuse_another
 
 
 def list_variables(path: Path) -> list[Variable]:
@@ -48,7 +48,7 @@ class _Place(NamedTuple):
     strides: tuple[int, ...]
     dtype: np.dtype[np.generic]
     axes: tuple[str, ...]
-    attributes: dict[str, Any]
+    attributes: dict[str, object]
 
 
 class _Bounded(io.BufferedReader):
@@ -88,7 +88,7 @@ def _locate(variable: Any, start: int) -> _Place:
 def _make_variable(path: Path, name: str, place: _Place) -> Variable:
     before = get_identity(path)
 
-    def read(part: tuple[Any, ...]) -> Numbers:
+    def read(part: Part) -> Numbers:
         with open_steady(path, ImageFileError) as file:
             now = _locate_all(file).get(name)
             refuse_another(path, before, place.shape, None if now is None else now.shape)
@@ -97,7 +97,7 @@ def _make_variable(path: Path, name: str, place: _Place) -> Variable:
     return Variable(name, place.shape, place.axes, place.dtype, place.attributes, read)
 
 
-def _read_part(path: Path, file: BinaryIO, place: _Place, part: tuple[Any, ...]) -> Numbers:
+def _read_part(path: Path, file: BinaryIO, place: _Place, part: Part) -> Numbers:
     """Read a part of a variable: indices along its first axes, and everything along the others."""
     offset, shape, strides, dtype, *_ = place
     if part and isinstance(part[0], int):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import shutil
 import tempfile
@@ -11,14 +12,14 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from variflow.base.types import Numbers
 from variflow.io.errors import ImageFileError, explain_errors
 from variflow.io.opening import get_size, open_steady
 from variflow.io.sequences import Frames
 
-_OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
+_OPENERS: dict[bytes, Callable[[BinaryIO], io.BufferedIOBase]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
@@ -102,7 +103,6 @@ class Unpacked(Frames):
 
 
 def _unpack(path: Path, target: Path) -> None:
-    source: BinaryIO
     with open_steady(path, ImageFileError) as file, target.open("wb") as unpacked:
         most = max(_HARMLESS, _MOST * get_size(file))
         start = file.read(8)

@@ -6,7 +6,7 @@ import io
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -17,6 +17,11 @@ from variflow.io import claims
 from variflow.io.errors import ImageFileError, explain_errors
 from variflow.io.opening import get_size, hold_open
 from variflow.io.sequences import Frames, make_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL import Image
 
 _AS_STORED = ("L", "RGB", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
@@ -83,12 +88,12 @@ class Pictures(Frames):
             upright = file if file.format == "PNG" else ImageOps.exif_transpose(file)
             return _to_pixels(upright, several=len(self) > 1)
 
-    def _opened(self) -> Any:
+    def _opened(self) -> Image.Image:
         from PIL import Image
 
         return Image.open(self._file, formats=self._decoders)
 
-    def _check_size(self, file: Any) -> None:
+    def _check_size(self, file: Image.Image) -> None:
         """Refuse a size that no file of this length could hold."""
         width, height = file.size
         # Four bytes a pixel, because palettes and animations pass through RGB with alpha.
@@ -110,7 +115,7 @@ def begins_stream(path: Path) -> bool:
     return False
 
 
-def _find_deep_decoder(path: Path, file: BinaryIO) -> Any:
+def _find_deep_decoder(path: Path, file: BinaryIO) -> Callable[[bytes], Numbers] | None:
     """Return the decoder of a picture of more than eight bits, which Pillow would reduce to eight, or None."""
     file.seek(0)
     start = file.read(8192)
@@ -130,7 +135,7 @@ def _find_deep_decoder(path: Path, file: BinaryIO) -> Any:
     return None
 
 
-def _find_frames(path: Path, file: Any) -> list[int]:
+def _find_frames(path: Path, file: Image.Image) -> list[int]:
     """Return the numbers of the pictures that are frames."""
     places = list(range(int(getattr(file, "n_frames", 1))))
     if file.format == "PNG" and file.info.get("default_image"):  # shown by programs without support for animation
@@ -149,7 +154,7 @@ def _find_frames(path: Path, file: Any) -> list[int]:
     return alike
 
 
-def _to_pixels(picture: Any, several: bool) -> Numbers:
+def _to_pixels(picture: Image.Image, several: bool) -> Numbers:
     """Turn a picture into gray or RGB without alpha; bits below eight fill the range."""
     mode = picture.mode
     if several:

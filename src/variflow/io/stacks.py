@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -83,9 +83,9 @@ def write_frames(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) 
         )
 
 
-def _check_alike(frames: Iterable[npt.ArrayLike], convert: Callable[[Any, str], Numbers]) -> Iterator[Any]:
+def _check_alike(frames: Iterable[npt.ArrayLike], convert: Callable[[Numbers, str], Numbers]) -> Iterator[Numbers]:
     """Yield the frames as they are stored; raise if there are none, or one is not like the first."""
-    first: Any = None
+    first: tuple[tuple[int, ...], np.dtype[np.generic]] | None = None
     for number, frame in enumerate(frames):
         given, known = read(frame, f"frame {number}", INTENSITIES)
         kind = given.shape, given.dtype
@@ -139,7 +139,7 @@ def _write_npy(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) ->
         assert _write_header(file, (count, *shape), kind) == length  # NumPy leaves room for any number of frames
 
 
-def _write_header(file: Any, shape: tuple[int, ...], kind: np.dtype[np.generic]) -> int:
+def _write_header(file: IO[bytes], shape: tuple[int, ...], kind: np.dtype[np.generic]) -> int:
     description = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, description)
     return int(file.tell())

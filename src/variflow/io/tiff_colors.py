@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ import numpy.typing as npt
 from variflow.base.errors import warn
 from variflow.base.kinds import is_float, is_integer, is_real
 from variflow.base.types import Numbers
+
+if TYPE_CHECKING:
+    from tifffile import TiffPage
 
 _GRAY, _WHITE_ZERO, _RGB, _PALETTE, _INK, _YCBCR = 1, 0, 2, 3, 5, 6
 _BANDS = {_WHITE_ZERO: 1, _GRAY: 1, _RGB: 3, _PALETTE: 1, _INK: 4, _YCBCR: 3}
@@ -22,7 +25,11 @@ NODATA = 42113
 """The tag of GDAL that names the number which stands for missing data."""
 
 
-def find_problem(page: Any) -> str | None:
+Kind = tuple[tuple[int, ...], str, int, str]
+"""What the pages of one sequence have in common: shape, type, bits a sample, and what the samples are."""
+
+
+def find_problem(page: TiffPage) -> str | None:
     """Return why a page cannot be read as an image, or None."""
     photometric = int(page.photometric)
     if page.dtype is None or page.shape is None or 0 in page.shape or not page.shape:
@@ -46,19 +53,19 @@ def find_problem(page: Any) -> str | None:
     return None
 
 
-def _has_full_range(page: Any) -> bool:
+def _has_full_range(page: TiffPage) -> bool:
     """Return whether luma and chroma use the range 0 to 255, as they do unless a tag says otherwise."""
     tag = page.tags.get(532)
     ratios = (0, 1, 255, 1, 128, 1, 255, 1, 128, 1, 255, 1) if tag is None else tag.value
     return [top / bottom for top, bottom in zip(ratios[::2], ratios[1::2], strict=True)] == [0, 255, 128, 255, 128, 255]
 
 
-def count_alphas(page: Any) -> int:
+def count_alphas(page: TiffPage) -> int:
     """Return how many samples are alpha. An extra sample of no named kind is a further channel."""
     return sum(int(kind) in (1, 2) for kind in page.extrasamples)
 
 
-def describe_kind(page: Any, planes: int) -> tuple[Any, ...]:
+def describe_kind(page: TiffPage, planes: int) -> Kind:
     """Return what pages must have in common to be frames of one sequence: shape, type and meaning."""
     photometric = int(page.photometric)
     channels = page.samplesperpixel * planes - count_alphas(page)
@@ -71,17 +78,17 @@ def describe_kind(page: Any, planes: int) -> tuple[Any, ...]:
     return (*size, *((channels,) if channels > 1 else ())), str(page.dtype), bits, name
 
 
-def to_pixels(path: Path, stored: Numbers, page: Any) -> Numbers:
+def to_pixels(path: Path, stored: Numbers, page: TiffPage) -> Numbers:
     """Turn what a page stores, (H, W) or (H, W, S), into gray or RGB without alpha, NaN where it is missing."""
     photometric = int(page.photometric)
     if count_alphas(page) and stored.ndim == 3:
         stored = stored[..., : stored.shape[2] - count_alphas(page)]
     if stored.ndim == 3 and stored.shape[2] == 1:
         stored = stored[..., 0]
-    missing: Any = find_missing(path, stored, page)
+    missing = find_missing(path, stored, page)
     if stored.dtype == np.bool_:
         stored = stored.astype(np.uint8)
-    if photometric == _PALETTE:
+    if photometric == _PALETTE and page.colormap is not None:
         image = _paint(stored if stored.ndim == 2 else stored[..., 0], page.colormap)
     elif photometric == _INK:
         image = _mix_inks(stored)
@@ -92,14 +99,14 @@ def to_pixels(path: Path, stored: Numbers, page: Any) -> Numbers:
     if missing is None:
         return image
     if photometric not in (_GRAY, _WHITE_ZERO) and missing.ndim == 3:  # a colour is missing if all its samples are
-        missing = missing.all(axis=2)
+        missing = np.asarray(missing.all(axis=2))
     if not is_float(image.dtype):
         image = image.astype(np.float32 if image.dtype.itemsize < 4 else np.float64)
     image[missing] = np.nan
     return image
 
 
-def find_missing(path: Path, stored: Numbers, page: Any) -> npt.NDArray[np.bool_] | None:
+def find_missing(path: Path, stored: Numbers, page: TiffPage) -> npt.NDArray[np.bool_] | None:
     """Return which samples are missing, or None if the file has no number for missing data.
 
     The tag GDAL_NODATA holds it as text, often with fewer digits than the samples have.
@@ -114,7 +121,7 @@ def find_missing(path: Path, stored: Numbers, page: Any) -> npt.NDArray[np.bool_
         return np.asarray(np.isclose(stored, number, rtol=step, atol=0))
 
 
-def find_nodata(path: Path, page: Any, dtype: np.dtype[np.generic]) -> Any:
+def find_nodata(path: Path, page: TiffPage, dtype: np.dtype[np.generic]) -> Any:
     """Return the number for missing data in the type of the samples, or None if no sample can hold it."""
     tag = page.tags.get(NODATA)
     if tag is None:
@@ -135,7 +142,7 @@ def find_nodata(path: Path, page: Any, dtype: np.dtype[np.generic]) -> Any:
     return dtype.type(number) if number.is_integer() and low <= number <= high else None
 
 
-def _widen(stored: Numbers, bits: Any) -> Numbers:
+def _widen(stored: Numbers, bits: int | tuple[int, ...]) -> Numbers:
     """Scale numbers of fewer than eight bits to eight."""
     if not isinstance(bits, int) or bits >= 8:
         return stored

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,12 @@ from variflow.io.errors import FileFormatError, ImageFileError, explain_errors
 from variflow.io.opening import get_size, hold_open
 from variflow.io.sequences import Frames, make_plain
 
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries
+
+    # A page, an offset in the file, or the place of a plane in a series; None if the page is not in the file.
+    Plane = TiffPage | TiffFrame | int | tuple[TiffPageSeries, int] | None
+
 _REDUCED, _MASK = 1, 4
 _DESCRIPTION, _MOST_TAGS = 270, 1000
 _WANTED = "frames have one axis beside y, x and C. Choose one, as with tifffile.imread(path)[:, 0], and give the array"
@@ -27,12 +33,18 @@ _WANTED = "frames have one axis beside y, x and C. Choose one, as with tifffile.
 class _Place(NamedTuple):
     """Where the planes of one frame are: pages, or offsets in the file if only the first page is known."""
 
-    page: Any
-    planes: tuple[Any, ...]
+    page: TiffPage
+    planes: tuple[Plane, ...]
     shape: tuple[int, ...]
     samples_first: bool = False
-    transform: Any = None
+    transform: Callable[[Numbers], Numbers] | None = None
     group: int = -1
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """The type of its samples; a page of no known type is refused before."""
+        assert self.page.dtype is not None
+        return self.page.dtype
 
 
 class Pages(Frames):
@@ -70,7 +82,7 @@ class Pages(Frames):
         self._masks = _match_masks(path, masks, self._places)
         self._check_size(first)
         self._check_size(self._places[-1])  # the file may be cut off
-        self.stored_type = np.dtype(first.page.dtype)
+        self.stored_type = first.dtype
 
     def __len__(self) -> int:
         return len(self._places)
@@ -90,7 +102,7 @@ class Pages(Frames):
             samples[missing] = np.nan
         return make_plain(self._masked(samples, index))
 
-    def _tagged(self, place: _Place) -> Any:
+    def _tagged(self, place: _Place) -> TiffPage:
         """Return the page whose tags apply: the own one, or else the first page with a number for missing data."""
         page, speaker = place.page, self._speaker
         if page.tags.get(tiff_colors.NODATA) is not None or speaker is None or speaker.dtype != page.dtype:
@@ -105,18 +117,18 @@ class Pages(Frames):
             image = np.moveaxis(image, 0, -1)
         return np.array(image if place.transform is None else place.transform(image))
 
-    def _plane(self, place: _Place, plane: Any) -> Numbers:
+    def _plane(self, place: _Place, plane: Plane) -> Numbers:
         page = place.page
         if isinstance(plane, int):
-            kind = page.dtype.newbyteorder(self._file.byteorder)
+            kind = place.dtype.newbyteorder(self._file.byteorder)
             return np.asarray(self._file.filehandle.read_array(kind, math.prod(place.shape), plane)).reshape(
                 place.shape
             )
         if plane is None:
             raise self._error(self._path, "one of its images is not in the file")
         if isinstance(plane, tuple):
-            return np.asarray(plane[0].asarray()).reshape(-1, *place.shape)[plane[1]]
-        number = tiff_colors.find_nodata(self._path, self._tagged(place), page.dtype)
+            return np.asarray(plane[0].asarray().reshape(-1, *place.shape)[plane[1]])
+        number = tiff_colors.find_nodata(self._path, self._tagged(place), place.dtype)
         self._check_data(page, plane, sparse=number is not None)
         page.nodata = 0 if number is None else number  # the value of tifffile where no data are stored
         return np.asarray(plane.asarray()).reshape(place.shape)
@@ -132,7 +144,7 @@ class Pages(Frames):
 
     def _check_size(self, place: _Place) -> None:
         """Refuse a page that claims more pixels than the file could hold."""
-        page, size, item = place.page, get_size(self._stored_in), place.page.dtype.itemsize
+        page, size, item = place.page, get_size(self._stored_in), place.dtype.itemsize
         # Tiles are complete, so the last ones reach beyond the image, and a page may need more memory than its pixels.
         tile = max(1, page.tilewidth) * max(1, page.tilelength) * max(1, page.tiledepth)
         plane = math.prod(place.shape) * item
@@ -144,7 +156,7 @@ class Pages(Frames):
         if end > size:
             raise self._error(self._path, f"truncated: {size} bytes, its pages need {end}")
 
-    def _check_data(self, page: Any, plane: Any, sparse: bool) -> None:
+    def _check_data(self, page: TiffPage, plane: TiffPage | TiffFrame, sparse: bool) -> None:
         """Refuse a page whose data are not in the file: tifffile would fill in zeros."""
         size, wanted = get_size(self._stored_in), math.prod(page.chunked)
         parts = list(zip(plane.dataoffsets, plane.databytecounts, strict=False))
@@ -155,7 +167,7 @@ class Pages(Frames):
             raise self._error(self._path, f"truncated: its pages need more than its {size} bytes")
 
 
-def open_tiff(path: Path, file: BinaryIO, error: type[FileFormatError]) -> Any:
+def open_tiff(path: Path, file: BinaryIO, error: type[FileFormatError]) -> TiffFile:
     """Open a TIFF with tifffile, after checking that its chain of pages ends, and within the file.
 
     Tifffile may follow the chain forever, and silently ignores pages beyond the end.
@@ -213,7 +225,7 @@ def open_tiff(path: Path, file: BinaryIO, error: type[FileFormatError]) -> Any:
     return tifffile.TiffFile(file)
 
 
-def _find_places(path: Path, file: Any, error: type[FileFormatError]) -> tuple[list[_Place], list[_Place], str]:
+def _find_places(path: Path, file: TiffFile, error: type[FileFormatError]) -> tuple[list[_Place], list[_Place], str]:
     """Return where all images are, where all masks are, and what is wrong if there are no images."""
     file.is_uniform = False  # else tifffile looks at three pages and assumes that the others are alike
     series = file.series
@@ -242,7 +254,7 @@ def _find_places(path: Path, file: Any, error: type[FileFormatError]) -> tuple[l
     return places, masks, "a TIFF that holds reduced copies or masks alone"
 
 
-def _find_in_series(series: Any, number: int) -> tuple[list[_Place], str]:
+def _find_in_series(series: TiffPageSeries, number: int) -> tuple[list[_Place], str]:
     """Return where the frames of one series are, or why it has none."""
     page = series.keyframe
     axes = zip(series.get_axes(False), series.get_shape(False), strict=True)
@@ -263,9 +275,10 @@ def _find_in_series(series: Any, number: int) -> tuple[list[_Place], str]:
     order = np.arange(math.prod(length for _, length in outer)).reshape([length for _, length in outer])
     order = np.moveaxis(order, channel[0], -1) if channel else order[..., None]
     shape = tuple(length for _, length in lengths[inner.start() :])
-    planes: Sequence[Any]
+    planes: Sequence[Plane]
     if series.dataoffset is not None:  # one block, of which tifffile may know only the first page
-        size = math.prod(shape) * page.dtype.itemsize
+        item = 0 if page.dtype is None else page.dtype.itemsize  # of no known type, which is refused later
+        size = math.prod(shape) * item
         planes = [series.dataoffset + place * size for place in range(order.size)]
     elif math.prod(shape) != math.prod(page.shape):  # tifffile puts planes that are one pixel wide together
         planes = [(series, place) for place in range(order.size)]
@@ -282,7 +295,7 @@ def _find_in_series(series: Any, number: int) -> tuple[list[_Place], str]:
 
 def _choose(path: Path, places: list[_Place], fault: str, error: type[FileFormatError]) -> list[_Place]:
     """Return the images that are frames of one sequence, and warn of what is left out."""
-    groups: dict[Any, list[_Place]] = {}
+    groups: dict[tuple[str | None, tiff_colors.Kind, int], list[_Place]] = {}
     for place in places:
         problem = tiff_colors.find_problem(place.page)
         fault = fault or problem or ""
@@ -291,7 +304,7 @@ def _choose(path: Path, places: list[_Place], fault: str, error: type[FileFormat
         )
     fine = [key for key in groups if key[0] is None]
     if not fine:
-        raise error(path, next((key[0] for key in groups), fault or "a TIFF without images"))
+        raise error(path, next((key[0] for key in groups if key[0]), fault or "a TIFF without images"))
     best = max(fine, key=lambda key: (len(groups[key]), key[1][0][0] * key[1][0][1]))
     if len(groups) > 1:
         others = ", ".join(_describe(key, len(group)) for key, group in groups.items() if key != best)
@@ -299,7 +312,7 @@ def _choose(path: Path, places: list[_Place], fault: str, error: type[FileFormat
     return groups[best]
 
 
-def _describe(key: tuple[Any, ...], count: int) -> str:
+def _describe(key: tuple[str | None, tiff_colors.Kind, int], count: int) -> str:
     _, (shape, kind, _, name), _ = key
     return f"{count} x {shape} of {kind}, {name}"
 

@@ -13,7 +13,7 @@ import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,9 @@ MEANING = (
     "coordinates", "bounds",
 )  # fmt: skip
 """The attributes that say what numbers mean, and which variables hold no frames."""
+
+Part = tuple[int | slice, ...]
+"""A part of an array: an index, or all, along each of its axes."""
 
 _CHANNELS = re.compile(r"(?:c|s|bands?|channels?|rgba?|colou?rs?|components?|samples?)\d*", re.IGNORECASE)
 _NO_NAME = re.compile(r"(?:|phony_dim_\d+|dim_\d+)")
@@ -58,11 +61,11 @@ class Variable(NamedTuple):
     shape: tuple[int, ...]
     axes: tuple[str, ...]
     dtype: np.dtype[np.generic]
-    attributes: Mapping[str, Any]
-    read: Callable[[tuple[Any, ...]], Numbers]
+    attributes: Mapping[str, object]
+    read: Callable[[Part], Numbers]
 
 
-def refuse_another(path: Path, before: Any, shape: tuple[int, ...], now: tuple[int, ...] | None) -> None:
+def refuse_another(path: Path, before: object, shape: tuple[int, ...], now: tuple[int, ...] | None) -> None:
     """Raise `ImageFileError` if a file has been replaced, or its variable has another shape now."""
     if get_identity(path) != before or now != shape:
         raise ImageFileError(path, "another file has taken its place since it was opened")
@@ -105,7 +108,7 @@ class Measured(Frames):
         return self._variable.shape[self._places[0]] if self._many else 1
 
     def _frame(self, index: int) -> Numbers:
-        part: list[Any] = [0] * len(self._variable.shape)
+        part: list[int | slice] = [0] * len(self._variable.shape)
         for place in self._places:
             part[place] = slice(None)
         if self._many:
@@ -170,7 +173,7 @@ def _list_names(names: Sequence[str]) -> str:
     return ", ".join(names[:_LISTED]) + more or "none"
 
 
-def decode(values: Numbers, attributes: Mapping[str, Any]) -> Numbers:
+def decode(values: Numbers, attributes: Mapping[str, object]) -> Numbers:
     """Decode stored numbers by the conventions CF and ODIM; NaN where they are missing."""
     unsigned = _decode_text(attributes.get("_Unsigned")).lower()
     if unsigned in ("true", "false") and is_integer(values.dtype):
@@ -207,7 +210,7 @@ def decode(values: Numbers, attributes: Mapping[str, Any]) -> Numbers:
     return image.astype(values.dtype if is_float(values.dtype) else kind)
 
 
-def _read_valid_range(attributes: Mapping[str, Any], stored: np.dtype[np.generic]) -> tuple[float, float, bool]:
+def _read_valid_range(attributes: Mapping[str, object], stored: np.dtype[np.generic]) -> tuple[float, float, bool]:
     """Return the bounds, and whether they apply to the stored numbers or to the decoded ones."""
     both = _read_numbers(attributes, "valid_range")
     low = both[:1] or _read_numbers(attributes, "valid_min") or [-np.inf]
@@ -230,7 +233,7 @@ def _equals(values: Numbers, number: float) -> npt.NDArray[np.bool_]:
     return np.asarray(values == number)
 
 
-def _read_number(attributes: Mapping[str, Any], *names: str) -> float | None:
+def _read_number(attributes: Mapping[str, object], *names: str) -> float | None:
     """Return the number in the first of these attributes that exists, or None.
 
     Raises
@@ -247,7 +250,7 @@ def _read_number(attributes: Mapping[str, Any], *names: str) -> float | None:
     return None
 
 
-def _read_numbers(attributes: Mapping[str, Any], name: str) -> list[float]:
+def _read_numbers(attributes: Mapping[str, object], name: str) -> list[float]:
     """Return the numbers of an attribute, which may be text."""
     if name not in attributes:
         return []
@@ -265,5 +268,5 @@ def _read_numbers(attributes: Mapping[str, Any], name: str) -> list[float]:
         return []
 
 
-def _decode_text(value: Any) -> str:
+def _decode_text(value: object) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

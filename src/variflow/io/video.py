@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from variflow.io import claims, extras
 from variflow.io.errors import ImageFileError, explain_errors
 from variflow.io.opening import get_identity
 from variflow.io.sequences import Frames, make_plain
+
+if TYPE_CHECKING:
+    from av import VideoFrame, VideoStream
+    from av.container import InputContainer
 
 
 class Video(Frames):
@@ -85,7 +89,7 @@ class Video(Frames):
         self._next = 0
         self._recent: dict[int, Numbers] = {}
 
-    def _from_the_start(self) -> Iterator[Any]:
+    def _from_the_start(self) -> Iterator[VideoFrame]:
         if get_identity(self._path) != self._file:
             raise ImageFileError(self._path, "another video has taken its place since it was opened")
         return _decode(self._path, self._container)
@@ -111,7 +115,7 @@ class Video(Frames):
         return self._recent[index].copy()
 
 
-def _decode(path: Path, kind: str | None) -> Iterator[Any]:
+def _decode(path: Path, kind: str | None) -> Iterator[VideoFrame]:
     """Yield the frames that FFmpeg decodes."""
     av = extras.load("av")
     try:
@@ -130,19 +134,19 @@ def _decode(path: Path, kind: str | None) -> Iterator[Any]:
                         warn(f"{path}: a frame {frame.time or 0:.3g} s after the start is damaged, and may be wrong")
                     damaged += frame.is_corrupt
                     yield frame
-                if packet.pts is not None:
+                if packet.pts is not None and stream.time_base is not None:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * stream.time_base))
             _warn_if_short(path, container, stream, end)
     except av.error.MemoryError as error:  # FFmpeg raises it for any size in a file that it finds absurd
         raise ImageFileError(path, "asks for more memory than FFmpeg may take") from error
 
 
-def _warn_if_short(path: Path, container: Any, stream: Any, end: float) -> None:
+def _warn_if_short(path: Path, container: InputContainer, stream: VideoStream, end: float) -> None:
     """Warn if a file claims a longer video than it holds: its end was cut off then."""
     rate = float(stream.average_rate or 0)
     if container.format.name == "avi":  # FFmpeg takes its length from the size of the file
         said = stream.frames / rate if rate else 0.0
-    elif stream.duration is not None:
+    elif stream.duration is not None and stream.time_base is not None:
         said = float(stream.duration * stream.time_base)
     else:  # of the longest stream
         said = (container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0
@@ -151,12 +155,14 @@ def _warn_if_short(path: Path, container: Any, stream: Any, end: float) -> None:
         warn(f"{path}: it says that its video has {said:.3g} s, and ends after {end:.3g} s; it may be truncated")
 
 
-def _open(path: Path, kind: str | None) -> Any:
+def _open(path: Path, kind: str | None) -> InputContainer:
     # A playlist must not lead to other files or the network, and a name with a colon must not be taken for an address.
-    return extras.load("av").open(os.path.abspath(path), format=kind, options={"protocol_whitelist": "file"})
+    options = {"protocol_whitelist": "file"}
+    container: InputContainer = extras.load("av").open(os.path.abspath(path), format=kind, options=options)
+    return container
 
 
-def _to_pixels(frame: Any) -> Numbers:
+def _to_pixels(frame: VideoFrame) -> Numbers:
     """Return a decoded frame as gray or RGB of 8 or 16 bits, without alpha, rotated as a player would."""
     components = frame.format.components
     gray = not frame.format.is_rgb and all(component.is_luma or component.is_alpha for component in components)

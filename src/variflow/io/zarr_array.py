@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from variflow.io import claims, extras
 from variflow.io.atomic import atomic_folder
 from variflow.io.errors import FileFormatError, FlowFileError, explain_errors
 from variflow.io.opening import get_identity, watch_folder
+from variflow.io.variables import Part
 
 EXTENSIONS = (".zarr",)
 MAGICS: tuple[bytes, ...] = ()  # a folder
@@ -111,7 +113,7 @@ class Unreplaced:
         self._folder = get_identity(path)
         self.shape: tuple[int, ...] = array.shape
 
-    def __getitem__(self, index: Any) -> Numbers:
+    def __getitem__(self, index: int | EllipsisType | Part) -> Numbers:
         """Read a part, indexed as in NumPy."""
         part = np.asarray(self._array[index])
         if get_identity(self._path) != self._folder:

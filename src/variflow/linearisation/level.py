@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.base.caching import cached_property
+from variflow.base.types import Array
 from variflow.frames.pyramid import Level
 from variflow.images.resampling import Planes
 from variflow.images.warping import Interpolation, warp_planes, warp_prepared
@@ -85,7 +85,7 @@ class LevelLinearisation(Linearisation):
             planes = self.planes_of(unknown)
             self._keep(**dict(zip(unknown, planes.reshape(len(unknown), -1, *planes.shape[1:]), strict=True)))
 
-    def _part(self, part: Derived) -> Any:
+    def _part(self, part: Derived) -> Array:
         if part.name == "mismatch":
             return _core.mismatch(self.pair)[0]
         return self.planes_of((part.name,)) if part.name in FROM_FRAMES else super()._part(part)
@@ -168,18 +168,18 @@ class CopiedLinearisation(Linearisation):
     def __init__(self, at: Linearisation) -> None:
         self._keep(_at=at, derivative=at.derivative, noise=at.noise)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Array:
         if name not in (field.name for field in fields(self)):
             return super().__getattr__(name)
         copied = _copy(getattr(self._at, name))
         self._keep(**{name: copied})
         return copied
 
-    def _part(self, part: Derived) -> Any:
+    def _part(self, part: Derived) -> Array:
         return _copy(getattr(self._at, part.name))
 
 
-def _copy(arrays: Any) -> Any:
+def _copy(arrays: Array) -> Array:
     return tuple(map(_copy, arrays)) if isinstance(arrays, tuple) else np.array(arrays)
 
 

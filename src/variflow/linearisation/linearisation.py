@@ -31,7 +31,7 @@ class Derived:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, at: Array, owner: type | None = None) -> Array:
+    def __get__(self, at: Linearisation | None, owner: type | None = None) -> Array:
         if at is None:
             return self
         value = at._part(self)
@@ -82,7 +82,7 @@ class Linearisation:
         channels, height, width = self.frame0.shape
         return f"<Linearisation of {width} x {height}, {channels} channel{'s' if channels > 1 else ''}>"
 
-    def __reduce__(self) -> tuple[Array, ...]:
+    def __reduce__(self) -> tuple[type[Linearisation], tuple[object, ...]]:
         # A plain linearisation is pickled, because a level holds functions that cannot be.
         return Linearisation, tuple(getattr(self, field.name) for field in fields(self))
 
@@ -155,7 +155,7 @@ class Linearisation:
         other._keep(**{**self.__dict__, **planes})
         return other
 
-    def _keep(self, **parts: Array) -> None:
+    def _keep(self, **parts: object) -> None:
         """Keep parts by name; every part that is computed on demand is stored here."""
         self.__dict__.update(parts)
 

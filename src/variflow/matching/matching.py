@@ -24,7 +24,7 @@ def match(
     frame0: ArrayLike,
     frame1: ArrayLike,
     *,
-    mask: ArrayLike = None,
+    mask: ArrayLike | None = None,
     intensity_range: tuple[float, float] | None = None,
     spacing: int = SPACING,
 ) -> Matches:

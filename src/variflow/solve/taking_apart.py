@@ -70,7 +70,7 @@ def data_and_smoothness(
     data: list[tuple[DataTerm, float]] = []
     smooth: list[tuple[Any, float]] = []
     for term, factor in flat(energy, 1.0):
-        kind: Any = DataTerm
+        kind: type[Term] = DataTerm
         if isinstance(term, DataTerm):
             data.append((term, factor))
         elif isinstance(term, Smoothness) and term.of == "flow":
@@ -229,7 +229,7 @@ def edges_stay(smoothness: Smoothness | TotalGeneralisedVariation) -> bool:
     return smoothness.edges is None or keeps(smoothness.edges, ImageEdges, "__call__")
 
 
-def flat(energy: Energy, factor: float) -> Iterator[tuple[Any, float]]:
+def flat(energy: Energy, factor: float) -> Iterator[tuple[Energy, float]]:
     """Return the terms of an energy, each with the factors of the sums around it."""
     if keeps(energy, Sum, "__call__"):
         for term in energy.terms:

@@ -21,7 +21,7 @@ from variflow.view.colors import choose_scale, color, wheel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 
 def arrows(
@@ -286,7 +286,7 @@ def _show(axes: Axes, picture: Numbers, title: str | None = None, **how: Any) ->
 
 def _find_figure(axes: Axes) -> Figure:
     """Return the figure at the root of any nested sub-figures."""
-    owner: Any = axes.figure
+    owner: Figure | SubFigure = axes.figure
     while owner.figure is not owner:
         owner = owner.figure
     found: Figure = owner

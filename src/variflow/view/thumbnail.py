@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -31,5 +29,4 @@ def thumbnail(flow: npt.NDArray[np.float32]) -> bytes:
     picture = np.full((max(height, len(key)), width + len(key) + 4, 3), 255, np.uint8)
     picture[:height, :width] = colors
     picture[: len(key), -len(key) :] = key
-    png: Any = imagecodecs.png_encode(picture)
-    return bytes(png)
+    return bytes(imagecodecs.png_encode(picture))

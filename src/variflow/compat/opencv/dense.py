@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,14 +63,14 @@ class DenseOpticalFlow(ABC):
         """Return whether an estimate starts from a flow that is passed to `calc`."""
 
     @abstractmethod
-    def _estimate(self, frame0: Image, frame1: Image, start: Any) -> NDArray[np.float32]:
+    def _estimate(self, frame0: Image, frame1: Image, start: NDArray[np.float32] | None) -> NDArray[np.float32]:
         """Return the flow."""
 
 
-def refuse_setting(name: str, reason: str) -> Callable[..., Any]:
+def refuse_setting(name: str, reason: str) -> Callable[..., NoReturn]:
     """Return a method that raises NotImplementedError."""
 
-    def method(self: Any, *arguments: Any) -> Any:
+    def method(self: DenseOpticalFlow, *arguments: object) -> NoReturn:
         raise NotImplementedError(f"{type(self).__name__}.{name} means nothing in variflow: {reason}")
 
     method.__name__ = name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,7 +141,7 @@ class DISOpticalFlow(DenseOpticalFlow):
     def _starts_from_flow(self) -> bool:
         return True
 
-    def _estimate(self, frame0: Image, frame1: Image, start: Any) -> NDArray[np.float32]:
+    def _estimate(self, frame0: Image, frame1: Image, start: NDArray[np.float32] | None) -> NDArray[np.float32]:
         def finest_is_done(state: State) -> bool:
             return state.level <= self._finest and state.warp == self._iterations - 1
 

@@ -210,7 +210,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
     def _starts_from_flow(self) -> bool:
         return self._initial
 
-    def _estimate(self, frame0: Image, frame1: Image, start: Any) -> NDArray[np.float32]:
+    def _estimate(self, frame0: Image, frame1: Image, start: NDArray[np.float32] | None) -> NDArray[np.float32]:
         solver = Rounds(iterations=self._inner, rounds=self._outer, still=self._epsilon)
         smallest = math.floor(min(frame0.shape[:2]) * self._factor ** (self._scales - 1) + 0.5)
         filtering = {1: None, 3: Median(3), 5: Median(5)}[self._median]
