@@ -20,7 +20,7 @@ from scipy.optimize import minimize
 import variflow
 from variflow import datasets, flowops, metrics, occlusion
 from variflow.images.resampling import smooth
-from variflow.linearisation.level import inside
+from variflow.linearisation.level import find_inside
 
 AVERAGES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)  # px
 MATCHES, LEASTS = (0.6, 0.9, 1.2, 1.5, 1.8), (0.0, 0.02, 0.05, 0.1, 0.2)  # px
@@ -95,7 +95,7 @@ def main():
             confidence.append((miss, comparison.compared, errors, known))
         if pair.occlusion is not None:
             tolerance = occlusion._RELATIVE * (flow**2 + back**2).sum(axis=2) + occlusion._ABSOLUTE
-            leaves = ~inside((flow[..., 0], flow[..., 1]))
+            leaves = ~find_inside((flow[..., 0], flow[..., 1]))
             judged = np.ones(miss.shape, bool) if pair.valid is None else pair.valid
             planes = (miss**2, tolerance, comparison.mismatch, leaves, pair.occlusion)
             occlusions.append([plane[judged] for plane in planes])

@@ -33,7 +33,7 @@ def loop_by_hand(energy, at):
 
     @jax.jit
     def descend(d, at):
-        at = at.evaluated()
+        at = at.evaluate_derivatives()
 
         def step(d, _):
             value, gradient = jax.value_and_grad(energy)(d, at)

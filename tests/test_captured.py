@@ -19,7 +19,7 @@ import variflow
 from variflow.datasets import synthetic
 from variflow.energy import Charbonnier, DataTerm, Smoothness, Term
 from variflow.energy.autodiff import programs as compiled_programs
-from variflow.energy.autodiff.fingerprint import fingerprint
+from variflow.energy.autodiff.fingerprint import take_fingerprint
 from variflow.solve.relaxation import Relaxation
 
 PAIR = synthetic.translation((24, 32), shift=(0.8, -0.4), seed=4)
@@ -291,9 +291,9 @@ def test_what_grows_does_not_make_the_rest_seem_changed():
     def energy(d, at):
         return before_growing, other
 
-    before = fingerprint(energy)
+    before = take_fingerprint(energy)
     before_growing.log.append([1])
-    after = fingerprint(energy)
+    after = take_fingerprint(energy)
     changed = [name for (_, name), found in after.held.items() if before.held.get((_, name)) != found]
     assert changed == ["log"]
 
@@ -334,8 +334,8 @@ def test_a_fingerprint_ends_where_things_go_round():
     first, second = types.SimpleNamespace(), types.SimpleNamespace()
     first.other, second.other = second, first
     for thing in (ring, first, Holder):
-        assert fingerprint(thing).key == fingerprint(thing).key
-        hash(fingerprint(thing).key)
+        assert take_fingerprint(thing).key == take_fingerprint(thing).key
+        hash(take_fingerprint(thing).key)
 
 
 def by_the_name_of_an_attribute():
@@ -414,10 +414,10 @@ def helper_that_keeps_answers():
 )
 def test_a_change_of_what_is_rarely_captured_is_seen(case, monkeypatch):
     energy, change = case()
-    before = fingerprint(energy).key
-    assert fingerprint(energy).key == before
+    before = take_fingerprint(energy).key
+    assert take_fingerprint(energy).key == before
     change(monkeypatch)
-    assert fingerprint(energy).key != before
+    assert take_fingerprint(energy).key != before
 
 
 def test_a_counter_hides_nothing_beside_it_in_a_dict():
@@ -426,16 +426,16 @@ def test_a_counter_hides_nothing_beside_it_in_a_dict():
     def energy(d, at):
         return state
 
-    before = fingerprint(energy)
+    before = take_fingerprint(energy)
     state["calls"] += 1
     state["sizes"][24, 32] = state["calls"]
     state["last"] = 3
-    before.exclude_changes(fingerprint(energy))
-    known = fingerprint(energy).key
+    before.exclude_changes(take_fingerprint(energy))
+    known = take_fingerprint(energy).key
     state["calls"], state["sizes"][24, 32], state["last"] = 5, 5, 5
-    assert fingerprint(energy).key == known
+    assert take_fingerprint(energy).key == known
     state["weight"] = 0.3
-    assert fingerprint(energy).key != known
+    assert take_fingerprint(energy).key != known
 
 
 def test_a_change_beside_a_counter_in_a_dict_changes_the_flow(monkeypatch):

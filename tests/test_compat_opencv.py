@@ -5,7 +5,7 @@ import pytest
 
 import variflow
 from variflow.compat import opencv as door
-from variflow.compat._solvers import Rounds, tv_l1_energy
+from variflow.compat._solvers import Rounds, make_tv_l1_energy
 from variflow.datasets import synthetic
 from variflow.model import Model
 from variflow.solve.primal_dual import PrimalDual
@@ -205,7 +205,7 @@ def test_errors_are_smaller_than_theirs(cv2, middlebury):
         assert errors[0] < errors[1], name
 
 
-@pytest.mark.parametrize("energy", [tv_l1_energy(1.0, 0.1), tv_l1_energy(0.15, 0.3)])
+@pytest.mark.parametrize("energy", [make_tv_l1_energy(1.0, 0.1), make_tv_l1_energy(0.15, 0.3)])
 def test_rounds_of_iterations_are_one_long_round(energy):
     pair = synthetic.translation((40, 56), shift=(0.6, -0.4))
     short, long = (

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from variflow import _core, filters
 from variflow.filters import Median, WeightedMedian
-from variflow.images.color import lab
+from variflow.images.color import to_lab
 
 Array = NDArray[np.float32]
 CORE: Any = _core  # for calls that a type checker refuses
@@ -183,20 +183,20 @@ def test_lab_of_every_color() -> None:
     x, y, z = np.einsum("ij,jhw->ihw", matrix / matrix.sum(axis=1, keepdims=True), linear)
     f = [np.where(t > (6 / 29) ** 3, np.cbrt(t), t / (3 * (6 / 29) ** 2) + 4 / 29) for t in (x, y, z)]
     expected = [116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])]
-    np.testing.assert_allclose(lab(planes.astype(np.float32)), expected, atol=0.05)
+    np.testing.assert_allclose(to_lab(planes.astype(np.float32)), expected, atol=0.05)
 
 
 def test_lab_of_gray_and_of_many_channels() -> None:
     gray = np.linspace(-0.2, 1.2, 99, dtype=np.float32).reshape(1, 9, 11)
-    lightness = lab(gray)
+    lightness = to_lab(gray)
     assert (np.diff(lightness.ravel()) >= 0).all()
     assert lightness[0, 0, 0] == pytest.approx(0, abs=1e-3)
     assert lightness[0, -1, -1] == pytest.approx(100, abs=1e-3)
-    colors = lab(np.repeat(gray, 3, axis=0))
+    colors = to_lab(np.repeat(gray, 3, axis=0))
     np.testing.assert_allclose(colors[0], lightness[0], atol=1e-3)
     np.testing.assert_allclose(colors[1:], 0, atol=1e-3)
     for channels in (2, 5):
-        many = lab(np.repeat(gray, channels, axis=0))
+        many = to_lab(np.repeat(gray, channels, axis=0))
         np.testing.assert_allclose(np.sqrt((many**2).sum(axis=0)), lightness[0], atol=1e-3)
 
 

@@ -308,7 +308,7 @@ def test_filling_solves_its_equations(seed):
     image, flow = rng.random((12, 15)), rng.uniform(-5, 5, (12, 15, 2))
     flow[rng.random((12, 15)) < 0.8] = np.nan
     filled = flowops.fill(flow, image, contrast=20)
-    lightness = variflow.images.color.lab(((image - image.min()) / np.ptp(image)).astype(np.float32)[None])[0]
+    lightness = variflow.images.color.to_lab(((image - image.min()) / np.ptp(image)).astype(np.float32)[None])[0]
     total, weights = np.zeros_like(filled), np.zeros((12, 15, 1))
     for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
         near = np.exp(-abs(np.roll(lightness, step, axis) - lightness) / 20)[..., None]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from variflow.frames.checking import prepare
-from variflow.frames.intensity import robust_range
+from variflow.frames.intensity import find_robust_range
 from variflow.images.filling import fill_missing
 
 
@@ -51,7 +51,7 @@ def test_small_frames_use_minimum_and_maximum():
 def test_robust_range_ignores_few_outliers_and_clips_nothing():
     values = np.tile(np.linspace(0, 1, 1000), (10, 1))
     values[0, 0] = 1e3
-    low, high = robust_range([values[..., None]] * 2, [np.ones(values.shape, bool)] * 2)
+    low, high = find_robust_range([values[..., None]] * 2, [np.ones(values.shape, bool)] * 2)
     assert (low, high) == (pytest.approx(0.001, abs=2e-3), pytest.approx(1.0, abs=2e-3))
     assert planes(values)[0].max() > 900
 

@@ -8,7 +8,7 @@ import pytest
 import variflow
 from variflow.datasets import synthetic
 from variflow.frames.checking import check_frames, prepare
-from variflow.frames.intensity import robust_range
+from variflow.frames.intensity import find_robust_range
 
 SHIFT = (1.7, -0.8)
 
@@ -79,7 +79,7 @@ def test_a_fill_value_near_the_others_is_missing(pair, dtype, fill, share, both)
     masked = check_frames(*frames, mask=(~unusable, ~unusable if both else None))
     np.testing.assert_array_equal(images.valids[0], ~unusable)
     assert images.intensity_range == masked.intensity_range
-    for found, wanted in zip(images.prepared()[:2], masked.prepared()[:2], strict=True):
+    for found, wanted in zip(images.prepare()[:2], masked.prepare()[:2], strict=True):
         np.testing.assert_array_equal(found.planes, wanted.planes)
 
 
@@ -198,12 +198,12 @@ def test_no_pattern_hides_from_the_range(kind, shape, pattern):
     else:
         frame[0, : shape[1] // 2] = 250
     images = [KINDS[kind](frame)] * 2
-    low, high = robust_range(images, [None, None])
+    low, high = find_robust_range(images, [None, None])
     wanted = whole_range(images)
     assert max(abs(low - wanted[0]), abs(high - wanted[1])) < 0.11 * (wanted[1] - wanted[0])
     usable = np.ones(shape, bool)
     usable[0, 0] = False
-    masked = robust_range(images, [usable, usable])
+    masked = find_robust_range(images, [usable, usable])
     assert max(abs(masked[0] - wanted[0]), abs(masked[1] - wanted[1])) < 0.11 * (wanted[1] - wanted[0])
 
 
@@ -273,6 +273,6 @@ def test_ordinary_differences_are_not_told(pair):
 def test_a_range_that_was_given_is_kept(pair):
     with pytest.warns(variflow.VariflowWarning, match="frame0 .* and frame1 .* give both in one unit"):
         images = check_frames(pair[0] * 255, pair[1], intensity_range=(0, 255))
-    first, second, _ = images.prepared()
+    first, second, _ = images.prepare()
     np.testing.assert_allclose(first.planes[0], pair[0], atol=1e-5)
     np.testing.assert_allclose(second.planes[0], pair[1] / 255, atol=1e-5)

@@ -18,7 +18,7 @@ from variflow.calling import explain_calls
 from variflow.energy import Energy
 from variflow.filters import apply_filter
 from variflow.frames.checking import check_frames
-from variflow.frames.pyramid import Level, nearest
+from variflow.frames.pyramid import Level, find_nearest_level
 from variflow.images.resampling import Planes, resample_flow
 from variflow.lighting import match_light, warn_of_negatives, watch_light
 from variflow.linearisation.comparison import Comparison
@@ -234,10 +234,10 @@ def iterate_problem(problem: Problem, initialiser: Initialiser) -> Iterator[Stat
     start = initialiser.start(problem)
     problem.check_slope(start.level, start.planes)
     remarks = (*problem.images.remarks, *warn_of_negatives(problem))
-    return _coarse_to_fine(problem, initialiser, start, instead, remarks)
+    return _go_coarse_to_fine(problem, initialiser, start, instead, remarks)
 
 
-def _coarse_to_fine(
+def _go_coarse_to_fine(
     problem: Problem, initialiser: Initialiser, start: Start, instead: str, remarks: tuple[str, ...]
 ) -> Iterator[State]:
     model = problem.model
@@ -252,7 +252,7 @@ def _coarse_to_fine(
         elif watched and (remark := watch_light(problem, index, flow, begins=begins)):
             remarks, watched = (*remarks, remark), False  # one warning is enough
         level = problem.levels[index] if occlusion is None else mask_occluded(problem.levels[index], occlusion)
-        energy = problem.energy_at(index)
+        energy = problem.bring_energy(index)
         state = None
         warps = model.warps_at(index)
         for warp in range(warps):
@@ -272,7 +272,8 @@ def _coarse_to_fine(
             if failure:
                 warn(f"the estimate {failure}; the flow is that of the warp before")
                 return
-        if model.occlusion == "estimated" and index == nearest(problem.levels, _OCCLUSION_SCALE) > model.finest:
+        compared = find_nearest_level(problem.levels, _OCCLUSION_SCALE)
+        if model.occlusion == "estimated" and index == compared > model.finest:
             occlusion = _estimate_occlusion(problem, level, flow)
         again = initialiser.start_again(problem, index, flow)
         begins = again is not None

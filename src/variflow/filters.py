@@ -46,7 +46,7 @@ def apply_filter(
     if type(function) in (Median, WeightedMedian):
         return function(flow, at)
     u, v = flow
-    returned = function((u.copy(), v.copy()), at.copied())
+    returned = function((u.copy(), v.copy()), at.copy())
     what = f"filter returned {{}} at {where}, wanted the planes (u, v), each {u.shape}"
     try:
         planes = list(returned)

@@ -17,7 +17,7 @@ from variflow.frames.frame import Frame
 from variflow.frames.pyramid import Level
 from variflow.images.resampling import resample, smooth
 from variflow.linearisation.comparison import Comparison
-from variflow.linearisation.level import inside
+from variflow.linearisation.level import find_inside
 
 Flow = NDArray[np.float32]
 
@@ -59,7 +59,7 @@ def find_occlusion(flow: Flow, backward: Flow, comparison: Comparison) -> NDArra
     back = flowops.warp(backward, flow, "bilinear")
     tolerance = _RELATIVE * (flow**2 + back**2).sum(axis=2) + _ABSOLUTE
     excess = ((flow + back) ** 2).sum(axis=2) * ((comparison.mismatch + _LEAST) / _MATCH) ** 4
-    occlusion: NDArray[np.bool_] = (excess > tolerance) | ~inside((flow[..., 0], flow[..., 1]))
+    occlusion: NDArray[np.bool_] = (excess > tolerance) | ~find_inside((flow[..., 0], flow[..., 1]))
     return occlusion
 
 

@@ -52,12 +52,12 @@ class Problem(Brief):
     @cached_property
     def frames(self) -> Frames:
         """The frames in a common unit."""
-        return self.prepared[0] if self.prepared else self.images.prepared(self.model.channels, self.light)
+        return self.prepared[0] if self.prepared else self.images.prepare(self.model.channels, self.light)
 
     @cached_property
     def levels(self) -> list[Level]:
         """The pyramid, the finest level first."""
-        return self.prepared[1] if self.prepared else self._pyramid(self.frames)
+        return self.prepared[1] if self.prepared else self._build_pyramid(self.frames)
 
     def linearise(self, level: Level, flow: tuple[Planes, Planes], *, with_misfit: bool = False) -> LevelLinearisation:
         """Linearise the frames of a level around a flow ``(u, v)`` of its size."""
@@ -69,7 +69,7 @@ class Problem(Brief):
             with_misfit=with_misfit,
         )
 
-    def energy_at(self, index: int) -> Energy:
+    def bring_energy(self, index: int) -> Energy:
         """Return the energy at a level; arrays of the frames' size that it holds are resized to the level."""
         return bring_to_level(self.model.energy, [level.shape for level in self.levels], index)
 
@@ -89,10 +89,10 @@ class Problem(Brief):
         TypeError, ValueError, MemoryError
             Before any work, if the energy cannot be minimised.
         """
-        self.energy_at(0)  # raises an error if an array that it holds has a wrong size
+        self.bring_energy(0)  # raises an error if an array that it holds has a wrong size
         if self.model.occlusion == "estimated":
             check_reversible(self.model.energy, self.levels[0])
-        solver, instead = solve.choose_solver(self.model.energy, self.model.solver, self._at_rest())
+        solver, instead = solve.choose_solver(self.model.energy, self.model.solver, self._linearise_at_rest())
         return (self._with_model(replace(self.model, solver=solver)) if instead else self), instead
 
     def check_slope(self, index: int, flow: tuple[Planes, Planes]) -> None:
@@ -101,8 +101,8 @@ class Problem(Brief):
             return
         from variflow.solve.checking import check_slope  # which imports JAX
 
-        start = self.energy_at(index), self.linearise(self.levels[index], flow)
-        check_slope(start, (self.energy_at(0), self._at_rest()))
+        start = self.bring_energy(index), self.linearise(self.levels[index], flow)
+        check_slope(start, (self.bring_energy(0), self._linearise_at_rest()))
 
     def with_light(self, light: Light) -> Problem:
         """Return the problem with the light of its frames matched."""
@@ -124,15 +124,15 @@ class Problem(Brief):
         forward = np.stack(resample_flow((flow[..., 0], flow[..., 1]), finest.shape), axis=2)
         return back._with_model(replace(back.model, energy=reverse_energy(back.model.energy, forward, finest)))
 
-    def next_in_video(self, images: Images) -> Problem:
+    def continue_with(self, images: Images) -> Problem:
         """Return the problem of the next pair of a video, whose first frame is the second frame of this problem.
 
         What was prepared of that frame is used again.
         """
-        frames = images.prepared(self.model.channels, first=self.frames.second)
-        return Problem(images, self.model, prepared=(frames, self._pyramid(frames, before=self.levels)))
+        frames = images.prepare(self.model.channels, first=self.frames.second)
+        return Problem(images, self.model, prepared=(frames, self._build_pyramid(frames, before=self.levels)))
 
-    def _at_rest(self) -> LevelLinearisation:
+    def _linearise_at_rest(self) -> LevelLinearisation:
         """Return the linearisation of the finest level around zero flow."""
         still = np.zeros(self.levels[0].shape, np.float32)
         return self.linearise(self.levels[0], (still, still))
@@ -141,7 +141,7 @@ class Problem(Brief):
         """Return the problem with another model, which must have the same pyramid."""
         return replace(self, model=model, prepared=(self.frames, self.levels))
 
-    def _pyramid(self, frames: Frames, before: list[Level] | None = None) -> list[Level]:
+    def _build_pyramid(self, frames: Frames, before: list[Level] | None = None) -> list[Level]:
         return pyramid(
             frames,
             factor=self.model.factor,

@@ -68,9 +68,9 @@ class Result:
 
     def _repr_png_(self) -> bytes:
         """Return a picture of the flow, which a notebook shows."""
-        from variflow.view.thumbnail import thumbnail
+        from variflow.view.thumbnail import draw_thumbnail
 
-        return thumbnail(self.flow)
+        return draw_thumbnail(self.flow)
 
     @cached_property
     def energies(self) -> list[EnergyRecord]:

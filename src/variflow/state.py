@@ -86,7 +86,7 @@ class State:
     @cached_property
     def minimum(self) -> Minimum:
         """What the solver found."""
-        return self._minimum.copied()
+        return self._minimum.copy()
 
     @property
     def energy(self) -> EnergyRecord:
@@ -118,7 +118,7 @@ class State:
         """Whether the solver came to rest in this warp, which moved hardly any pixel (see `Result.converged`)."""
         return not self.failure and self._minimum.settled
 
-    def resampled(self, shape: tuple[int, int]) -> tuple[Planes, Planes]:
+    def resample(self, shape: tuple[int, int]) -> tuple[Planes, Planes]:
         """Return the flow so far, ``(u, v)``, at a size.
 
         At its own size this is the estimate's own memory, to be read only.
@@ -127,7 +127,7 @@ class State:
 
     def at_full_size(self, shape: tuple[int, int]) -> Flow:
         """Return the flow so far, brought to the size of the frames, ``(H, W, 2)``."""
-        u, v = self.resampled(shape)
+        u, v = self.resample(shape)
         return _core.interleave(u, v)
 
     def __repr__(self) -> str:

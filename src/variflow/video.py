@@ -122,7 +122,7 @@ def _pose_next(before: Problem, images: Images) -> Problem:
     if np.may_share_memory(images.images[0], before.images.images[1]):
         images = _keep_range(before.images, images)
         if images.intensity_range == before.images.intensity_range:
-            return before.next_in_video(images)
+            return before.continue_with(images)
     # The range differs, or the intensities were replaced by whole steps or another unit for this pair alone.
     return Problem(images, before.model)
 

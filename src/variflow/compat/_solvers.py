@@ -9,7 +9,7 @@ import numpy as np
 from variflow import _core
 from variflow.energy import L1, BrightnessConstancy, Energy, Huber, Smoothness
 from variflow.filters import median
-from variflow.images.resampling import Planes, box_means, smooth
+from variflow.images.resampling import Planes, average_boxes, smooth
 from variflow.linearisation.level import LevelLinearisation, linearise
 from variflow.models.published import GREY_LEVEL
 from variflow.solve.lucas_kanade import LucasKanade
@@ -17,7 +17,7 @@ from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.solve.primal_dual import PrimalDual
 
 
-def tv_l1_energy(data: float, tightness: float) -> Energy:
+def make_tv_l1_energy(data: float, tightness: float) -> Energy:
     """Return the TV-L1 energy whose flow is coupled to its data by a quadratic.
 
     Published solvers of TV-L1 let the data act on a copy of the flow, ``w``, and couple both by
@@ -119,11 +119,11 @@ class Windows(NativeSolver):
         """Fit each window."""
         return _WholeFlow(regularisation=self.regularisation, windows=self, flow=at.flow).minimise(energy, at)
 
-    def mean(self, planes: Planes) -> Planes:
+    def average(self, planes: Planes) -> Planes:
         """Return the mean over the window around each pixel, the border replicated."""
         if self.gaussian:
             return smooth(planes, (2 * self.radius + 1) / 4)
-        return box_means(planes, 2 * self.radius + 1)
+        return average_boxes(planes, 2 * self.radius + 1)
 
 
 @dataclass(frozen=True)
@@ -137,10 +137,10 @@ class _WholeFlow(LucasKanade):
         """Return what takes the flow to the one that fits the motion tensor best in each window."""
         a11, a12, a22, b1, b2 = tensor
         u, v = self.flow
-        mean_u, mean_v = self.windows.mean(np.stack(self.flow))
+        mean_u, mean_v = self.windows.average(np.stack(self.flow))
         # The tensor around zero flow, of which the mean makes sense; then around the mean flow of each window.
         around_zero = np.stack((a11, a12, a22, b1 - a11 * u - a12 * v, b2 - a12 * u - a22 * v))
-        mean = self.windows.mean(around_zero)
+        mean = self.windows.average(around_zero)
         mean[3] += mean[0] * mean_u + mean[1] * mean_v
         mean[4] += mean[1] * mean_u + mean[2] * mean_v
         du, dv = _core.lucas_kanade(mean, self.regularisation)

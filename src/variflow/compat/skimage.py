@@ -17,7 +17,7 @@ from variflow.base.choices import check_number
 from variflow.base.kinds import is_integer
 from variflow.base.types import ArrayLike, Numbers
 from variflow.compat._arguments import check_count
-from variflow.compat._solvers import Warps, Windows, tv_l1_energy
+from variflow.compat._solvers import Warps, Windows, make_tv_l1_energy
 from variflow.driver import estimate
 from variflow.flowops import to_skimage
 from variflow.model import Model
@@ -97,7 +97,7 @@ def optical_flow_tvl1(
     (True, True)
     """
     data = check_number("attachment", attachment, above=0) / _ATTACHMENT
-    energy = tv_l1_energy(data, check_number("tightness", tightness, above=0))
+    energy = make_tv_l1_energy(data, check_number("tightness", tightness, above=0))
     solver = PrimalDual(iterations=2 * check_count(num_iter, "num_iter"))
     model = Model(
         energy,

@@ -35,13 +35,13 @@ def middlebury(root: Root, split: Literal["other", "eval"] = "other") -> Dataset
     top = Path(root)
     frames = [*top.glob(f"{split}-data/*/frame10.png")] or [*top.glob("*/frame10.png")]
 
-    def pair(frame: Path) -> Pair:
+    def make_pair(frame: Path) -> Pair:
         name, beside = frame.parent.name, frame.parent
         flow = defer_flow(top / f"{split}-gt-flow" / name / "flow10.flo", beside / "flow10.flo")
         places = top / f"{split}-gt-interp" / name / "frame10i11.png", beside / "frame10i11.png"
         return Pair(name, frame, flow, between=defer(read_image, *places))
 
-    return Dataset("middlebury", root, f"{split}-data/NAME/frame10.png and frame11.png", frames, pair)
+    return Dataset("middlebury", root, f"{split}-data/NAME/frame10.png and frame11.png", frames, make_pair)
 
 
 def sintel(root: Root, rendering: Rendering = "clean", split: Literal["training", "test"] = "training") -> Dataset:
@@ -58,7 +58,7 @@ def sintel(root: Root, rendering: Rendering = "clean", split: Literal["training"
     check_choice("rendering", rendering, get_args(Rendering))
     top = Path(root) / split
 
-    def pair(frame: Path) -> Pair:
+    def make_pair(frame: Path) -> Pair:
         at = Path(frame.parent.name, frame.name)
         flow = defer_flow(top / "flow" / at.with_suffix(".flo"))
         return Pair(
@@ -70,7 +70,7 @@ def sintel(root: Root, rendering: Rendering = "clean", split: Literal["training"
         )
 
     layout = f"{split}/{rendering}/SCENE/frame_NNNN.png"
-    return Dataset(f"sintel-{rendering}", root, layout, (top / rendering).glob("*/frame_*.png"), pair)
+    return Dataset(f"sintel-{rendering}", root, layout, (top / rendering).glob("*/frame_*.png"), make_pair)
 
 
 def sintel_final(root: Root) -> Dataset:
@@ -114,7 +114,7 @@ def _open_kitti(name: str, root: Root, frames: str) -> Dataset:
         seen, known = (np.isfinite(read_flow(path)).all(axis=2) for path in (visible, everywhere))
         return np.asarray(known & ~seen)
 
-    def pair(frame: Path) -> Pair:
+    def make_pair(frame: Path) -> Pair:
         at = frame.name
         return Pair(
             frame.stem,
@@ -124,7 +124,7 @@ def _open_kitti(name: str, root: Root, frames: str) -> Dataset:
             foreground=defer_mask(split / "obj_map" / at),
         )
 
-    return Dataset(name, root, f"{frames}/NNNNNN_10.png and _11.png", folder.glob("*_10.png"), pair)
+    return Dataset(name, root, f"{frames}/NNNNNN_10.png and _11.png", folder.glob("*_10.png"), make_pair)
 
 
 def flyingchairs(root: Root) -> Dataset:
@@ -140,7 +140,7 @@ def flyingchairs(root: Root) -> Dataset:
     folders = ("FlyingChairs_release/data/", "data/", "")
     frames = (frame for folder in folders for frame in Path(root).glob(f"{folder}*_img1.ppm"))
     layout = "FlyingChairs_release/data/NNNNN_img1.ppm and NNNNN_img2.ppm"
-    return Dataset("flyingchairs", root, layout, frames, _pair_beside)
+    return Dataset("flyingchairs", root, layout, frames, _find_pair_beside)
 
 
 def piv(root: Root) -> Dataset:
@@ -153,10 +153,10 @@ def piv(root: Root) -> Dataset:
     S. Cai, S. Zhou, C. Xu, Q. Gao, "Dense motion estimation of particle images via a convolutional neural network",
     Experiments in Fluids 60, 2019.
     """
-    return Dataset("piv", root, "NAME_img1.tif and NAME_img2.tif", Path(root).rglob("*_img1.tif"), _pair_beside)
+    return Dataset("piv", root, "NAME_img1.tif and NAME_img2.tif", Path(root).rglob("*_img1.tif"), _find_pair_beside)
 
 
-def _pair_beside(frame: Path) -> Pair:
+def _find_pair_beside(frame: Path) -> Pair:
     name = frame.stem.removesuffix("_img1")
     return Pair(name, frame, defer_flow(frame.with_name(f"{name}_flow.flo")))
 
@@ -177,14 +177,14 @@ def flyingthings3d(
     check_choice("rendering", rendering, get_args(Rendering))
     top = Path(root) / f"frames_{rendering}pass"
 
-    def pair(frame: Path) -> Pair:
+    def make_pair(frame: Path) -> Pair:
         scene = frame.parent.parent.relative_to(top)
         file = f"OpticalFlowIntoFuture_{frame.stem}_{camera[0].upper()}.pfm"
         flow = defer_flow(Path(root) / "optical_flow" / scene / "into_future" / camera / file)
         return Pair((scene / camera / frame.stem).as_posix(), frame, flow)
 
     layout = f"frames_{rendering}pass/{split}/A/NNNN/{camera}/NNNN.png"
-    return Dataset(f"flyingthings3d-{rendering}", root, layout, top.glob(f"{split}/*/*/{camera}/*.*"), pair)
+    return Dataset(f"flyingthings3d-{rendering}", root, layout, top.glob(f"{split}/*/*/{camera}/*.*"), make_pair)
 
 
 def spring(root: Root, split: Literal["train", "test"] = "train", camera: str = "left") -> Dataset:
@@ -201,7 +201,7 @@ def spring(root: Root, split: Literal["train", "test"] = "train", camera: str = 
     """
     top = Path(root) / "spring" if (Path(root) / "spring").is_dir() else Path(root)
 
-    def pair(frame: Path) -> Pair:
+    def make_pair(frame: Path) -> Pair:
         scene, number = frame.parent.parent, frame.stem.rpartition("_")[2]
         kind = f"flow_FW_{camera}"
         return Pair(
@@ -215,7 +215,7 @@ def spring(root: Root, split: Literal["train", "test"] = "train", camera: str = 
 
     folder = f"frame_{camera}"
     layout = f"{split}/NNNN/{folder}/{folder}_NNNN.png"
-    return Dataset("spring", root, layout, (top / split).glob(f"*/{folder}/{folder}_*.png"), pair)
+    return Dataset("spring", root, layout, (top / split).glob(f"*/{folder}/{folder}_*.png"), make_pair)
 
 
 def hd1k(root: Root) -> Dataset:
@@ -230,11 +230,11 @@ def hd1k(root: Root) -> Dataset:
     """
     top = Path(root)
 
-    def pair(frame: Path) -> Pair:
+    def make_pair(frame: Path) -> Pair:
         return Pair(frame.stem, frame, defer_flow(top / "hd1k_flow_gt" / "flow_occ" / frame.name))
 
     frames = (top / "hd1k_input" / "image_2").glob("*_*.png")
-    return Dataset("hd1k", root, "hd1k_input/image_2/NNNNNN_NNNN.png", frames, pair)
+    return Dataset("hd1k", root, "hd1k_input/image_2/NNNNNN_NNNN.png", frames, make_pair)
 
 
 def viper(root: Root, split: Literal["train", "val"] = "val") -> Dataset:
@@ -252,12 +252,12 @@ def viper(root: Root, split: Literal["train", "val"] = "val") -> Dataset:
     def file(frame: Path) -> Path:
         return top / "flow" / frame.parent.name / f"{frame.stem}.npz"
 
-    def pair(frame: Path) -> Pair:
+    def make_pair(frame: Path) -> Pair:
         return Pair(f"{frame.parent.name}/{frame.stem}", frame, defer_flow(file(frame)))
 
     frames = (frame for frame in (top / "img").glob("*/*.*") if file(frame).exists())
     layout = f"{split}/img/NNN/NNN_NNNNN.png with {split}/flow/NNN/NNN_NNNNN.npz"
-    return Dataset("viper", root, layout, frames, pair)
+    return Dataset("viper", root, layout, frames, make_pair)
 
 
 BUILDERS: dict[str, Callable[[Root], Dataset]] = {

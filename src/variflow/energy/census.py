@@ -76,18 +76,18 @@ class CensusConstancy(DataTerm):
         if isinstance(at.frame0, np.ndarray):
             jx, jy, r = _core.census(at.frame0, at.frame1, self.radius, float(self.softness), float(self.noise))
             return list(zip(jx * at.valid, jy * at.valid, r * at.valid, strict=True))
-        from variflow.images.derivative import derivative
+        from variflow.images.derivative import differentiate
 
         xp = at.frame0.__array_namespace__()
         triples: list[tuple[Array, Array, Array]] = []
         for plane0, plane1 in zip(at.frame0, at.frame1, strict=True):
-            first, second = xp.stack(self._signs(plane0)), xp.stack(self._signs(plane1))
+            first, second = xp.stack(self._find_signs(plane0)), xp.stack(self._find_signs(plane1))
             mean = 0.5 * (first + second)
-            parts = derivative(mean, "x"), derivative(mean, "y"), second - first
+            parts = differentiate(mean, "x"), differentiate(mean, "y"), second - first
             triples += zip(*(part * at.valid for part in parts), strict=True)
         return triples
 
-    def _signs(self, plane: Array) -> list[Array]:
+    def _find_signs(self, plane: Array) -> list[Array]:
         """Return c for each neighbour, row by row."""
         xp = plane.__array_namespace__()
         (height, width), radius = plane.shape, self.radius

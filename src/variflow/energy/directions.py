@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.energy.autodiff.fingerprint import fingerprint, is_library
+from variflow.energy.autodiff.fingerprint import is_library, take_fingerprint
 from variflow.energy.term import Energy, Sum, keeps
 from variflow.linearisation.linearisation import Linearisation
 
@@ -35,7 +35,7 @@ def check_reversible(energy: Energy, finest: Level) -> None:
     for part in _list_parts(energy):
         if hasattr(part, "reversed"):
             continue
-        if any(finest.shape in (shape[:2], shape[-2:]) for shape in fingerprint(part).shapes):
+        if any(finest.shape in (shape[:2], shape[-2:]) for shape in take_fingerprint(part).shapes):
             fault = "holds an array of the frames' size, which lies over the first frame"
         elif _is_own(part) and _depends_on_direction(part, finest):
             fault = "tells a flow from the opposite one"
@@ -73,7 +73,7 @@ def _depends_on_direction(energy: Energy, finest: Level) -> bool:
     """Return whether a flow and the opposite flow have different energies in frames that show nothing."""
     import jax.numpy as jnp
 
-    from variflow.energy.autodiff.programs import settings
+    from variflow.energy.autodiff.programs import apply_settings
 
     # A flow to the lower right that grows and turns: neither it nor its differences equal any mirror image of
     # themselves.
@@ -88,6 +88,6 @@ def _depends_on_direction(energy: Energy, finest: Level) -> bool:
         at = Linearisation(frame, frame, frame, (u, v), jnp.ones(shape, bool), jnp.ones(shape), guide)
         return float(energy((du, dv), at))
 
-    with settings():
+    with apply_settings():
         there, back = cost(1.0), cost(-1.0)
     return abs(there - back) > _ROUNDING * (abs(there) + abs(back))

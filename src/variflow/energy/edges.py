@@ -40,7 +40,7 @@ class ImageEdges:
     def __call__(self, at: Linearisation) -> tuple[Array, Array]:
         """Return the weights of the horizontal ``(H, W - 1)`` and the vertical edges ``(H - 1, W)``."""
         xp = at.guide.__array_namespace__()
-        along_x, along_y = differences(at.guide)
+        along_x, along_y = compute_differences(at.guide)
 
         def weights(difference: Array) -> Array:
             return xp.exp(-xp.sqrt((difference * difference).mean(axis=0)) / self.contrast)
@@ -57,6 +57,6 @@ def check_edges(term: Array) -> None:
     raise TypeError(f"edges of {type(term).__name__} is {edges!r}, wanted edges such as {remedy}, or None")
 
 
-def differences(planes: Array) -> tuple[Array, Array]:
+def compute_differences(planes: Array) -> tuple[Array, Array]:
     """Return the differences between neighbours along x, the last axis, and along y, the one before it."""
     return planes[..., :, 1:] - planes[..., :, :-1], planes[..., 1:, :] - planes[..., :-1, :]

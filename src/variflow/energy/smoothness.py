@@ -11,7 +11,7 @@ from variflow.energy.penalties import Penalty, Quadratic, check_penalty
 if TYPE_CHECKING:
     from variflow.linearisation.linearisation import Linearisation
 from variflow.base.types import Array
-from variflow.energy.edges import ImageEdges, check_edges, differences
+from variflow.energy.edges import ImageEdges, check_edges, compute_differences
 from variflow.energy.term import Increment, Term, check_weight
 
 
@@ -93,10 +93,10 @@ class Smoothness(Term):
 
     def __call__(self, d: Increment, at: Linearisation) -> Array:
         """Return the penalised differences, summed over edges or pixels."""
-        (ux, uy), (vx, vy) = (differences(plane) for plane in d)
+        (ux, uy), (vx, vy) = (compute_differences(plane) for plane in d)
         if self.of == "flow":
             # Differences are added, because XLA compiles differences of sums to a program that is several times slower.
-            (flow_ux, flow_uy), (flow_vx, flow_vy) = (differences(plane) for plane in at.flow)
+            (flow_ux, flow_uy), (flow_vx, flow_vy) = (compute_differences(plane) for plane in at.flow)
             ux, uy, vx, vy = ux + flow_ux, uy + flow_uy, vx + flow_vx, vy + flow_vy
         along_x, along_y = ux**2 + vx**2, uy**2 + vy**2
         weights_x, weights_y = self.edges(at) if self.edges is not None else (1.0, 1.0)

@@ -134,12 +134,13 @@ def write(folder: Path, table: Table) -> None:
     ]
     text = ["# Evaluation", "", explanation, ""]
     for title, heading, rows, pictures in _make_tables(table):
-        page += [f"<h2>{html.escape(title)}</h2>", "<table>", _html_row(heading, "th")]
-        text += [f"## {_escape_markdown(title)}", "", _markdown_row(heading), f"|{' --- |' * len(heading)}"]
+        page += [f"<h2>{html.escape(title)}</h2>", "<table>", _write_html_row(heading, "th")]
+        text += [f"## {_escape_markdown(title)}", "", _write_markdown_row(heading), f"|{' --- |' * len(heading)}"]
         for cells, paths in zip(rows, pictures, strict=True):
             shown = [path for path in paths if (folder / path).exists()]
-            page.append(_html_row(cells, "td", [f'<img loading="lazy" src="{quote(path)}" alt="">' for path in shown]))
-            text.append(_markdown_row(cells, [f"![]({quote(path)})" for path in shown]))
+            images = [f'<img loading="lazy" src="{quote(path)}" alt="">' for path in shown]
+            page.append(_write_html_row(cells, "td", images))
+            text.append(_write_markdown_row(cells, [f"![]({quote(path)})" for path in shown]))
         page.append("</table>")
         text.append("")
     page.append("</body></html>")
@@ -198,13 +199,13 @@ def _format(value: float | None) -> str:
     return f"{value:.{min(3, max(0, 2 - math.floor(math.log10(abs(value)))))}f}"
 
 
-def _html_row(cells: Sequence[str], tag: str, pictures: Sequence[str] = ()) -> str:
+def _write_html_row(cells: Sequence[str], tag: str, pictures: Sequence[str] = ()) -> str:
     kinds = [' class="text"' if column < 2 else "" for column in range(len(cells))]
     texts = (f"<{tag}{kind}>{html.escape(cell)}</{tag}>" for cell, kind in zip(cells, kinds, strict=True))
     return f"<tr>{''.join(texts)}{''.join(f'<{tag}>{picture}</{tag}>' for picture in pictures)}</tr>"
 
 
-def _markdown_row(cells: Sequence[str], pictures: Sequence[str] = ()) -> str:
+def _write_markdown_row(cells: Sequence[str], pictures: Sequence[str] = ()) -> str:
     return f"| {' | '.join([*map(_escape_markdown, cells), *pictures])} |"
 
 

@@ -38,7 +38,7 @@ class Results:
         if folder is not None:
             make_folder(folder)
             with lock_folder(folder):
-                self.table = self._stored(folder)
+                self.table = self._read_stored(folder)
         self._saved = time.monotonic()
 
     def expect(self, key: Key, inputs: str) -> None:
@@ -69,7 +69,7 @@ class Results:
         if self._folder is None:
             return
         with lock_folder(self._folder):
-            self.table = self._stored(self._folder)
+            self.table = self._read_stored(self._folder)
             for row in self._own.values():
                 self.table.add(row)
             for key, row in list(self.table.rows.items()):
@@ -85,7 +85,7 @@ class Results:
             warn(f"{self._folder}: {len(gone)} rows are left out because their files have changed since: {said}")
         self._saved = time.monotonic()
 
-    def _stored(self, folder: Path) -> Table:
+    def _read_stored(self, folder: Path) -> Table:
         """Return the rows that are intact; a file with damaged rows is kept under another name."""
         path = folder / "results.csv"
         if not path.exists():

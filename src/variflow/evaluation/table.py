@@ -122,7 +122,7 @@ def _format_cells(row: Row) -> list[str]:
         raise ValueError(f"row has {', '.join(sorted(unknown))}, wanted columns of a table only")
     cells = [_escape(str(row.get(column, ""))) for column in _TEXTS]
     cells += [repr(float(row[column])) if column in row else "" for column in _NUMBERS]
-    return [*cells, _checksum(cells)]
+    return [*cells, _compute_checksum(cells)]
 
 
 def _split(line: str) -> list[str]:
@@ -134,14 +134,14 @@ def _split(line: str) -> list[str]:
 
 def _parse_row(cells: list[str]) -> Row | None:
     """Return a row, None if it is not intact."""
-    if len(cells) != len(COLUMNS) or _checksum(cells[:-1]) != cells[-1]:
+    if len(cells) != len(COLUMNS) or _compute_checksum(cells[:-1]) != cells[-1]:
         return None
     texts = {name: _unescape(cell) for name, cell in zip(_TEXTS, cells, strict=False) if cell or name in _KEY}
     numbers = zip(_NUMBERS, cells[len(_TEXTS) :], strict=False)
     return texts | {name: float(cell) for name, cell in numbers if cell}
 
 
-def _checksum(cells: Sequence[str]) -> str:
+def _compute_checksum(cells: Sequence[str]) -> str:
     return hashlib.sha256("\x1f".join(cells).encode(errors="surrogateescape")).hexdigest()[:12]
 
 

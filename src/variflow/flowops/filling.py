@@ -78,7 +78,7 @@ def fill(flow: ArrayLike, image: ArrayLike | None = None, *, contrast: float = 5
 
 def _weigh_edges(image: ArrayLike, shape: tuple[int, ...], contrast: float) -> NDArray[np.float32]:
     """Return the weights of the edges to the right and below of each pixel."""
-    from variflow.images.color import lab
+    from variflow.images.color import to_lab
     from variflow.images.filling import fill_missing
 
     planes = np.moveaxis(np.atleast_3d(as_pixels(image, "image", shape).astype(np.float64)), 2, 0)
@@ -89,4 +89,4 @@ def _weigh_edges(image: ArrayLike, shape: tuple[int, ...], contrast: float) -> N
     with np.errstate(invalid="ignore", over="ignore"):  # missing pixels, which are filled below
         scaled = ((planes - low) / (high - low if high > low else 1)).astype(np.float32)
     scaled = fill_missing(scaled, present)
-    return np.maximum(_core.image_edges(lab(scaled), contrast), np.float32(_LEAST_EDGE))
+    return np.maximum(_core.image_edges(to_lab(scaled), contrast), np.float32(_LEAST_EDGE))

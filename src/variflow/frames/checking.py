@@ -64,7 +64,7 @@ class Images(Brief):
             names=self.names[::-1],
         )
 
-    def prepared(
+    def prepare(
         self, channels: Literal["all", "gray"] = "all", light: Light | None = None, first: Frame | None = None
     ) -> Frames:
         """Bring the frames to a common unit, and to the light of the first frame where `light` is given.
@@ -102,8 +102,8 @@ def prepare(
     intensity_range: tuple[float, float] | None = None,
     channels: Literal["all", "gray"] = "all",
 ) -> Frames:
-    """Check both frames and bring them to a common unit: `check_frames` and `Images.prepared` in one."""
-    return check_frames(frame0, frame1, mask, weights, intensity_range).prepared(channels)
+    """Check both frames and bring them to a common unit: `check_frames` and `Images.prepare` in one."""
+    return check_frames(frame0, frame1, mask, weights, intensity_range).prepare(channels)
 
 
 def check_frames(
@@ -124,7 +124,7 @@ def check_frames(
     weights : array or pair of arrays, optional
         ``(H, W)``, from 0 to a million; one for the first frame, or one for each.
     intensity_range : (low, high), optional
-        The intensities that become 0 and 1; by default the joint robust range (see `robust_range`).
+        The intensities that become 0 and 1; by default the joint robust range (see `find_robust_range`).
 
     Raises
     ------

@@ -16,8 +16,8 @@ from variflow.frames.sampling import (
     Samples,
     Valid,
     find_extremes,
+    is_dust,
     marks_missing,
-    seen_above_dust,
     take_usable,
 )
 
@@ -68,7 +68,7 @@ def bring_to_one_unit(
         remarks += check_fits(wanted, images, valids)
     images, unit = round_to_whole_steps(images, valids, wanted)
     if unit is None:
-        unit = robust_range(images, valids, samples if images is as_they_came else None)
+        unit = find_robust_range(images, valids, samples if images is as_they_came else None)
     low, high = unit
     if not (low == high or _FINEST < high - low < np.inf):
         raise ValueError(f"{names[0]} and {names[1]} hold intensities from {low:g} to {high:g}, wanted a usable range")
@@ -77,7 +77,7 @@ def bring_to_one_unit(
     return images, valids, unit, remarks
 
 
-def robust_range(images: list[Numbers], valids: list[Valid], samples: Samples | None = None) -> Range:
+def find_robust_range(images: list[Numbers], valids: list[Valid], samples: Samples | None = None) -> Range:
     """Return the 0.1 and 99.9 percentiles of all valid intensities of both frames, rounded outwards.
 
     Each end is an intensity that occurs, the next one outwards, so small frames use their minimum and maximum. Large
@@ -85,9 +85,9 @@ def robust_range(images: list[Numbers], valids: list[Valid], samples: Samples | 
     those rows differ from the rest. Give `samples` if they have been taken already.
     """
     rows, scattered, all_told = samples or Samples.of(images, valids)
-    low, high = rows.between(_OUTSIDE)
+    low, high = rows.find_range(_OUTSIDE)
     if not all_told:
-        fair = scattered[0].joined(scattered[1]).between(_OUTSIDE)
+        fair = scattered[0].join(scattered[1]).find_range(_OUTSIDE)
         if max(abs(low - fair[0]), abs(high - fair[1])) > _FAIR * (fair[1] - fair[0]):
             low, high = fair
     all_bytes = all(image.dtype == np.uint8 for image in images)
@@ -112,7 +112,7 @@ def drop_outliers(
     kept, remarks = list(valids), list[str]()
     if all(image.dtype.itemsize == 1 for image in images):
         return kept, remarks
-    bulks = [sample.bulk() for sample in samples.scattered]
+    bulks = [sample.find_bulk() for sample in samples.scattered]
     found = [bulk.marks(_OUTSIDE) for bulk in bulks]
     pictures = [bulk.without(marks) for bulk, marks in zip(bulks, found, strict=True)]
     ranges = [_find_range_of_bulk(*each) for each in zip(images, valids, pictures, strict=True)]
@@ -133,7 +133,7 @@ def drop_outliers(
         if valid is not None:
             far &= valid
         values = image[outlying & far[:, :, None]]
-        if not far.any() or seen_above_dust((low, high), values):
+        if not far.any() or is_dust((low, high), values):
             continue
         kept[number] = ~far if valid is None else valid & ~far
         count = f"{np.count_nonzero(far)} pixels" if np.count_nonzero(far) > 1 else "a pixel"
@@ -145,10 +145,10 @@ def drop_outliers(
 
 
 def _find_range_of_bulk(image: Numbers, valid: Valid, bulk: Sample) -> Range:
-    low, high = bulk.between(_OUTSIDE)
+    low, high = bulk.find_range(_OUTSIDE)
     if low == high:  # the sample may have missed the few other values
         values = take_usable(image, valid)
-        values = Sample.of(np.append(values[values != low], low)).bulk().values
+        values = Sample.of(np.append(values[values != low], low)).find_bulk().values
         low, high = float(values[0]), float(values[-1])
     return low, high
 
@@ -162,7 +162,7 @@ def bring_together(
     user gave an intensity range, both stay as they are.
     """
     first, second = samples.scattered
-    together = _measure_spreads(first.joined(second))
+    together = _measure_spreads(first.join(second))
     if not together.any():
         return images, [], []
     some = together > 0
@@ -203,13 +203,13 @@ def _map_to_range(image: Numbers, ends: Range) -> NDArray[np.float64]:
 
 def _measure_spreads(sample: Sample) -> NDArray[np.float64]:
     with np.errstate(over="ignore"):
-        ends = sample.ends(_SPREADS)
+        ends = sample.find_ends(_SPREADS)
         spreads: NDArray[np.float64] = ends[:, 1] - ends[:, 0]
     return spreads
 
 
 def _find_own_range(image: Numbers, valid: Valid, sample: Sample) -> Range:
-    low, high = sample.between(_OUTSIDE)
+    low, high = sample.find_range(_OUTSIDE)
     least, most = find_extremes(image, valid)
     return (least, most) if most - least > FAR * (high - low) else (low, high)
 

@@ -12,7 +12,7 @@ from variflow import _core
 from variflow.base.brief import Brief
 from variflow.base.caching import cached_property
 from variflow.frames.frame import Frame, Frames
-from variflow.images.color import lab
+from variflow.images.color import to_lab
 from variflow.images.resampling import Planes, resample, smooth
 
 # A pixel of a coarse level is missing if less than this share of its area is known. Its share is also compared with
@@ -62,9 +62,9 @@ class Level(Brief):
         """The first frame in CIE Lab, slightly smoothed; weights that follow image edges use it."""
         if isinstance(self.finer, Level):
             return resample(self.finer.guide, self.shape, kernel="linear", blur=_GUIDE_SMOOTHING)
-        return lab(smooth(self.finer(), _GUIDE_SMOOTHING))
+        return to_lab(smooth(self.finer(), _GUIDE_SMOOTHING))
 
-    def image_edges(self, contrast: float) -> Planes:
+    def compute_image_edges(self, contrast: float) -> Planes:
         """Weights of the edges to the right and below of each pixel, (2, H, W); see `variflow.energy.ImageEdges`."""
         if contrast not in self._image_edges:
             self._image_edges[contrast] = _core.image_edges(self.guide, contrast)
@@ -102,7 +102,7 @@ def pyramid(
     return levels
 
 
-def nearest(levels: list[Level], scale: float) -> int:
+def find_nearest_level(levels: list[Level], scale: float) -> int:
     """Return the index of the level nearest to a size, relative to the finest, by the ratio of widths."""
     widths = np.array([level.shape[1] for level in levels])
     return int(np.argmin(np.abs(np.log(widths / (widths[0] * scale)))))

@@ -64,7 +64,7 @@ class Sample(Brief):
         (values,) = np.nonzero(counts)
         return cls(values.astype(np.float64), np.cumsum(counts[values]))
 
-    def joined(self, other: Sample) -> Sample:
+    def join(self, other: Sample) -> Sample:
         """Return the sample that holds this one and another."""
         values = np.concatenate([self.values, other.values])
         if values.size == self.upto[-1] + other.upto[-1]:  # each occurs once
@@ -76,19 +76,19 @@ class Sample(Brief):
     def _counts(self) -> NDArray[np.int64]:
         return np.diff(self.upto, prepend=0)
 
-    def between(self, outside: float) -> Range:
+    def find_range(self, outside: float) -> Range:
         """Return the values below and above which this share lies, rounded outwards so that both occur."""
-        (low, high), *_ = self.ends((outside,))
+        (low, high), *_ = self.find_ends((outside,))
         return float(low), float(high)
 
-    def ends(self, outside: tuple[float, ...]) -> NDArray[np.float64]:
+    def find_ends(self, outside: tuple[float, ...]) -> NDArray[np.float64]:
         """Return, for each of these shares, the values below and above which it lies, (N, 2)."""
         last = self.upto[-1] - 1
         below = [int(part * last) for part in outside]
         ranks = [(number, last - number) for number in below]
         return self.values[np.searchsorted(self.upto, ranks, side="right")]
 
-    def bulk(self) -> Sample:
+    def find_bulk(self) -> Sample:
         """Return the sample without values too far from the others to be intensities.
 
         It starts with the shortest range that holds half of the different values. Values are added on both sides, one
@@ -116,7 +116,7 @@ class Sample(Brief):
                     break
                 first, last = first - fewer, last + more
         others = np.concatenate([values[:first], values[last + 1 :]])
-        if not others.size or seen_above_dust((values[first], values[last]), others):
+        if not others.size or is_dust((values[first], values[last]), others):
             return self
         kept = (self.values >= values[first]) & (self.values <= values[last])
         return Sample(self.values[kept], np.cumsum(self._counts[kept]))
@@ -156,7 +156,7 @@ def marks_missing(values: NDArray[np.float64], others: Range) -> NDArray[np.bool
     return marks
 
 
-def seen_above_dust(bulk: Range, others: Numbers) -> bool:
+def is_dust(bulk: Range, others: Numbers) -> bool:
     """Return whether the bulk of the values is only noise or rounding errors, and the others are the picture."""
     return bulk[1] - bulk[0] < _DUST and others.min() >= _USUAL[0] and others.max() <= _USUAL[1]
 

@@ -7,7 +7,7 @@ from variflow.base.arrays import INTENSITIES, as_single
 from variflow.images.resampling import Planes
 
 
-def lab(planes: Planes) -> Planes:
+def to_lab(planes: Planes) -> Planes:
     """Return CIE L*a*b* of planes in [0, 1]; the lightness L* is in [0, 100].
 
     Weights that follow image edges use it: 10 units separate surfaces, 1 unit is just visible.
@@ -35,11 +35,11 @@ def lab(planes: Planes) -> Planes:
     Examples
     --------
     >>> import numpy as np
-    >>> from variflow.images.color import lab
+    >>> from variflow.images.color import to_lab
     >>> red = np.array([1, 0, 0], np.float32).reshape(3, 1, 1)
-    >>> lab(red).round().ravel().tolist()
+    >>> to_lab(red).round().ravel().tolist()
     [53.0, 80.0, 67.0]
-    >>> lab(np.ones((1, 1, 1), np.float32)).round().ravel().tolist()
+    >>> to_lab(np.ones((1, 1, 1), np.float32)).round().ravel().tolist()
     [100.0]
     """
     return _core.lab(as_single(planes, "planes", INTENSITIES))

@@ -11,7 +11,7 @@ from variflow.base.arrays import is_jax
 from variflow.base.types import Array
 
 
-def derivative(planes: Array, axis: Literal["x", "y"]) -> Array:
+def differentiate(planes: Array, axis: Literal["x", "y"]) -> Array:
     """Differentiate planes ``(C, H, W)`` along axis "x" or "y" with the mask [1, -8, 0, 8, -1] / 12, border replicated.
 
     NumPy arrays go through the core, JAX arrays through JAX.
@@ -20,4 +20,4 @@ def derivative(planes: Array, axis: Literal["x", "y"]) -> Array:
         return _core.derivative(np.ascontiguousarray(planes, np.float32), axis)
     from variflow.images import in_jax
 
-    return in_jax.derivative(planes, axis)
+    return in_jax.differentiate(planes, axis)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from variflow.base.choices import check_choice
 from variflow.images.filling import LEAST_SHARE, SPLINE_FILLING
 
-__all__ = ["derivative", "spline_coefficients", "warp"]
+__all__ = ["compute_spline_coefficients", "differentiate", "warp"]
 
 
 def __dir__() -> list[str]:
@@ -52,7 +52,7 @@ def warp(planes: ArrayLike, flow: tuple[ArrayLike, ArrayLike], interpolation: st
     Parameters
     ----------
     planes : array, (C, H, W) or (H, W)
-        What to sample; for ``"spline"``, its `spline_coefficients`.
+        What to sample; for ``"spline"``, its `compute_spline_coefficients`.
     flow : pair of arrays, each (H, W)
         Displacements ``(u, v)`` in pixels, of any size. Where one is NaN, the result is NaN.
     interpolation : {"bilinear", "bicubic", "spline"}
@@ -109,7 +109,7 @@ def warp(planes: ArrayLike, flow: tuple[ArrayLike, ArrayLike], interpolation: st
     return sample(planes) if planes.ndim == 2 else jnp.stack([sample(plane) for plane in planes])
 
 
-def spline_coefficients(planes: ArrayLike) -> jax.Array:
+def compute_spline_coefficients(planes: ArrayLike) -> jax.Array:
     r"""Coefficients of the cubic B-spline through the samples of each plane, mirrored at the first and last pixel.
 
     Along each axis :math:`(c_{k-1} + 4 c_k + c_{k+1}) / 6 = s_k` [1]_. The native kernel solves this by recursions;
@@ -139,7 +139,7 @@ def spline_coefficients(planes: ArrayLike) -> jax.Array:
     Examples
     --------
     >>> import numpy as np
-    >>> constant = spline_coefficients(np.full((3, 4), 2, np.float32))
+    >>> constant = compute_spline_coefficients(np.full((3, 4), 2, np.float32))
     >>> bool(np.allclose(constant, 2))
     True
     """
@@ -174,7 +174,7 @@ def _convolve(planes: jax.Array, kernel: NDArray[np.float32]) -> jax.Array:
     return images.reshape(planes.shape)
 
 
-def derivative(planes: ArrayLike, axis: str) -> jax.Array:
+def differentiate(planes: ArrayLike, axis: str) -> jax.Array:
     r"""First derivative along one axis, borders replicated, exact for polynomials up to degree 4.
 
     .. math:: f'(x) = \frac{f(x-2) - 8 f(x-1) + 8 f(x+1) - f(x+2)}{12}
@@ -200,7 +200,7 @@ def derivative(planes: ArrayLike, axis: str) -> jax.Array:
     --------
     >>> import numpy as np
     >>> row = np.arange(7, dtype=np.float32)[None] ** 2
-    >>> bool(np.allclose(derivative(row, "x")[0, 2:5], [4, 6, 8]))
+    >>> bool(np.allclose(differentiate(row, "x")[0, 2:5], [4, 6, 8]))
     True
     """
     check_choice("axis", axis, ("x", "y"))
@@ -210,10 +210,10 @@ def derivative(planes: ArrayLike, axis: str) -> jax.Array:
     padding = [(2, 2) if i == dimension else (0, 0) for i in range(planes.ndim)]
     padded = jnp.pad(planes, padding, mode="edge")
 
-    def shifted(offset: int) -> jax.Array:
+    def shift(offset: int) -> jax.Array:
         return jax.lax.slice_in_dim(padded, 2 + offset, 2 + offset + size, axis=dimension)
 
-    return (8 * (shifted(1) - shifted(-1)) - (shifted(2) - shifted(-2))) * (1 / 12)
+    return (8 * (shift(1) - shift(-1)) - (shift(2) - shift(-2))) * (1 / 12)
 
 
 def _as_planes(planes: ArrayLike) -> jax.Array:

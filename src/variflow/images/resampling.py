@@ -29,8 +29,8 @@ def resample(planes: Planes, shape: tuple[int, int], *, kernel: str, blur: float
     planes with a blur of this many pixels have the same blur on the new grid.
     """
     height, width = planes.shape[1:]
-    first_y, weights_y = _taps(height, shape[0], _added_blur(height, shape[0], blur), kernel)
-    first_x, weights_x = _taps(width, shape[1], _added_blur(width, shape[1], blur), kernel)
+    first_y, weights_y = _make_taps(height, shape[0], _find_added_blur(height, shape[0], blur), kernel)
+    first_x, weights_x = _make_taps(width, shape[1], _find_added_blur(width, shape[1], blur), kernel)
     return _core.resample(np.ascontiguousarray(planes, np.float32), first_y, weights_y, first_x, weights_x)
 
 
@@ -42,8 +42,8 @@ def resample_flow(flow: tuple[Planes, Planes], shape: tuple[int, int]) -> tuple[
     height, width = flow[0].shape
     if (height, width) == shape:
         return np.ascontiguousarray(flow[0]), np.ascontiguousarray(flow[1])
-    first_y, weights_y = _taps(height, shape[0], _added_blur(height, shape[0]), "linear")
-    first_x, weights_x = _taps(width, shape[1], _added_blur(width, shape[1]), "linear")
+    first_y, weights_y = _make_taps(height, shape[0], _find_added_blur(height, shape[0]), "linear")
+    first_x, weights_x = _make_taps(width, shape[1], _find_added_blur(width, shape[1]), "linear")
     scales = np.float32(shape[1] / width), np.float32(shape[0] / height)
     u, v = (
         _core.resample(np.ascontiguousarray(plane)[None], first_y, scale * weights_y, first_x, weights_x)[0]
@@ -55,17 +55,18 @@ def resample_flow(flow: tuple[Planes, Planes], shape: tuple[int, int]) -> tuple[
 def smooth(planes: Planes, sigma: float) -> Planes:
     """Smooth planes ``(C, H, W)`` with a Gaussian of standard deviation `sigma` in pixels."""
     height, width = planes.shape[1:]
-    return _core.resample(planes, *_taps(height, height, sigma, "linear"), *_taps(width, width, sigma, "linear"))
+    along_y, along_x = (_make_taps(length, length, sigma, "linear") for length in (height, width))
+    return _core.resample(planes, *along_y, *along_x)
 
 
-def box_sums(planes: Planes, window: int) -> Planes:
+def sum_boxes(planes: Planes, window: int) -> Planes:
     """Sum planes ``(C, H, W)`` over a window around each pixel, an odd number of pixels wide; beyond the rim is 0."""
     (first_y, inside_y), (first_x, inside_x) = (_place_windows(size, window) for size in planes.shape[1:])
     weights_y, weights_x = inside_y.astype(np.float32), inside_x.astype(np.float32)
     return _core.resample(np.ascontiguousarray(planes, np.float32), first_y, weights_y, first_x, weights_x)
 
 
-def box_means(planes: Planes, window: int) -> Planes:
+def average_boxes(planes: Planes, window: int) -> Planes:
     """Average planes ``(C, H, W)`` over a window around each pixel, an odd number of pixels wide; the rim repeats."""
     (first_y, inside_y), (first_x, inside_x) = (_place_windows(size, window) for size in planes.shape[1:])
     weights_y, weights_x = (np.full(inside.shape, 1 / window, np.float32) for inside in (inside_y, inside_x))
@@ -97,12 +98,12 @@ def _get_address(planes: Planes) -> int:
     return address
 
 
-def _added_blur(size: int, new_size: int, blur: float = _ANTI_ALIAS) -> float:
+def _find_added_blur(size: int, new_size: int, blur: float = _ANTI_ALIAS) -> float:
     return blur * math.sqrt((size / new_size) ** 2 - 1) if new_size < size else 0.0
 
 
 @lru_cache(maxsize=256)
-def _taps(size: int, new_size: int, sigma: float, kernel: str) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def _make_taps(size: int, new_size: int, sigma: float, kernel: str) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Return, for each new pixel, the first old pixel it looks at and the weights of that one and the following.
 
     New pixel j lies at ``(j + 1/2) size / new_size - 1/2`` of the old grid. Its weights are those of the interpolating

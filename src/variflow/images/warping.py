@@ -72,10 +72,10 @@ def prepare(planes: Array, interpolation: Interpolation) -> Array:
     if interpolation != "spline":
         return planes
     if not is_jax(planes):
-        return _spline_coefficients(as_single(planes, "planes", INTENSITIES))
+        return _compute_spline_coefficients(as_single(planes, "planes", INTENSITIES))
     from variflow.images import in_jax
 
-    return in_jax.spline_coefficients(planes)
+    return in_jax.compute_spline_coefficients(planes)
 
 
 def warp_prepared(planes: Array, flow: tuple[Array, Array], interpolation: Interpolation) -> Array:
@@ -91,7 +91,7 @@ def warp_prepared(planes: Array, flow: tuple[Array, Array], interpolation: Inter
     return in_jax.warp(planes, (u, v), interpolation)
 
 
-def _spline_coefficients(planes: Planes) -> Planes:
+def _compute_spline_coefficients(planes: Planes) -> Planes:
     """Return the coefficients of the spline through the finite samples; at the others they are NaN.
 
     So a pixel that is not finite reaches no further than the kernel, as with the other interpolations. To compute the

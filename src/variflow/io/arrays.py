@@ -45,7 +45,7 @@ class Array(Frames):
                 self._path, f"an array of frames, of shape {shape}, wanted one image; variflow.read_frames reads them"
             )
 
-    def _frame(self, index: int) -> Numbers:
+    def _read_frame(self, index: int) -> Numbers:
         with explain_errors(self._path, ImageFileError, f"frame {index} cannot be read"):
             return make_plain(np.array(self._array[index] if self._many else self._array[...]))
 

@@ -69,7 +69,7 @@ class Netpbm(Frames):
     def __len__(self) -> int:
         return len(self._headers)
 
-    def _frame(self, index: int) -> Numbers:
+    def _read_frame(self, index: int) -> Numbers:
         header = self._headers[index]
         with explain_errors(self._path, ImageFileError, f"frame {index} cannot be read"):
             # A digit takes at least one byte. The file must be this long before memory is allocated.

@@ -62,23 +62,23 @@ class Unpacked(Frames):
             _unpack(path, file)
         if is_packed(file):
             raise ImageFileError(path, "packed twice; unpack it once")
-        with self._named():
+        with self._name_errors():
             self._frames = read(file)
 
     def __len__(self) -> int:
-        with self._named():
+        with self._name_errors():
             return len(self._frames)
 
     @property
     def fps(self) -> float | None:
         """The mean number of frames per second; None if it is unknown."""
-        with self._named():
+        with self._name_errors():
             return self._frames.fps
 
     @property
     def times(self) -> list[float] | None:
         """When each frame is shown, in seconds after the first; None if that is unknown."""
-        with self._named():
+        with self._name_errors():
             return self._frames.times
 
     @property
@@ -86,15 +86,15 @@ class Unpacked(Frames):
         return self._frames._known_length
 
     def _reaches(self, index: int) -> bool:
-        with self._named():
+        with self._name_errors():
             return self._frames._reaches(index)
 
-    def _frame(self, index: int) -> Numbers:
-        with self._named():
-            return self._frames._frame(index)
+    def _read_frame(self, index: int) -> Numbers:
+        with self._name_errors():
+            return self._frames._read_frame(index)
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def _name_errors(self) -> Iterator[None]:
         """Let errors name the compressed file."""
         try:
             yield

@@ -44,7 +44,7 @@ class Pictures(Frames):
 
     def __init__(self, path: Path, decoders: tuple[str, ...]) -> None:
         self._path, self._decoders, self._file = path, decoders, hold_open(path, self)
-        with explain_errors(path, ImageFileError, "cannot be read as an image"), self._opened() as file:
+        with explain_errors(path, ImageFileError, "cannot be read as an image"), self._open() as file:
             self._check_size(file)
             self._places = _find_frames(path, file)
 
@@ -66,17 +66,17 @@ class Pictures(Frames):
     def _durations(self) -> list[float]:
         """How many seconds each frame is shown; empty if the file does not say."""
         durations = []
-        with explain_errors(self._path, ImageFileError, "cannot be read as an image"), self._opened() as file:
+        with explain_errors(self._path, ImageFileError, "cannot be read as an image"), self._open() as file:
             for place in self._places if len(self) > 1 else ():
                 file.seek(place)
                 durations.append(float(file.info.get("duration", 0)) / 1000)
         return durations if all(durations) else []
 
-    def _frame(self, index: int) -> Numbers:
+    def _read_frame(self, index: int) -> Numbers:
         from PIL import ImageOps
 
         what = f"frame {index} cannot be read" if len(self) > 1 else "cannot be read as an image"
-        with explain_errors(self._path, ImageFileError, what), self._opened() as file:
+        with explain_errors(self._path, ImageFileError, what), self._open() as file:
             if (deep := _find_deep_decoder(self._path, self._file)) is not None:
                 self._file.seek(0)
                 image = np.asarray(deep(self._file.read()))
@@ -88,7 +88,7 @@ class Pictures(Frames):
             upright = file if file.format == "PNG" else ImageOps.exif_transpose(file)
             return _to_pixels(upright, several=len(self) > 1)
 
-    def _opened(self) -> Image.Image:
+    def _open(self) -> Image.Image:
         from PIL import Image
 
         return Image.open(self._file, formats=self._decoders)

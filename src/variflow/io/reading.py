@@ -230,7 +230,7 @@ class Files(Frames):
         first, last = (_split_name(path)[0].name for path in (self._paths[0], self._paths[-1]))
         return repr(first) + (f" to {last!r}" if len(self) > 1 else "")
 
-    def _frame(self, index: int) -> Numbers:
+    def _read_frame(self, index: int) -> Numbers:
         return read_image(self._paths[index])
 
 

@@ -66,7 +66,7 @@ class Frames(Sequence[Numbers]):
         return len(self)
 
     @abstractmethod
-    def _frame(self, index: int) -> Numbers:
+    def _read_frame(self, index: int) -> Numbers:
         """Read the frame `index`, which exists."""
 
     def _reaches(self, index: int) -> bool:
@@ -88,7 +88,7 @@ class Frames(Sequence[Numbers]):
         wanted += len(self) if wanted < 0 else 0
         if wanted < 0 or not self._reaches(wanted):
             raise IndexError(f"index is {index}, wanted one of the {len(self)} frames of {self._source}")
-        return self._frame(wanted)
+        return self._read_frame(wanted)
 
 
 class Part(Frames):
@@ -121,7 +121,7 @@ class Part(Frames):
     def _source(self) -> str:
         return self._whole._source
 
-    def _frame(self, index: int) -> Numbers:
+    def _read_frame(self, index: int) -> Numbers:
         return self._whole[self._places[index]]
 
 
@@ -142,7 +142,7 @@ class One(Frames):
     def __len__(self) -> int:
         return 1
 
-    def _frame(self, index: int) -> Numbers:
+    def _read_frame(self, index: int) -> Numbers:
         with explain_errors(self._path, ImageFileError, "cannot be read as an image"):
             return make_plain(self._read(self._path))
 

@@ -28,7 +28,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
         If it is a picture, or damaged.
     """
     pages = tiff_pages.Pages(path, FlowFileError, "a flow is two planes of float")
-    planes = [pages.stored(index) for index in range(min(len(pages), 3))]
+    planes = [pages.read_stored(index) for index in range(min(len(pages), 3))]
     if len(planes) == 2 and planes[0].ndim == 2:
         planes = [np.stack(planes, axis=-1)]
     if len(planes) != 1 or planes[0].shape[2:] != (2,) or not is_float(pages.stored_type):

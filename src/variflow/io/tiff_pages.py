@@ -87,37 +87,37 @@ class Pages(Frames):
     def __len__(self) -> int:
         return len(self._places)
 
-    def _frame(self, index: int) -> Numbers:
+    def _read_frame(self, index: int) -> Numbers:
         with explain_errors(self._path, self._error, f"frame {index} cannot be read"):
             place = self._places[index]
-            image = tiff_colors.to_pixels(self._path, self._stored(place), self._tagged(place))
-            return make_plain(self._masked(image, index))
+            image = tiff_colors.to_pixels(self._path, self._read_stored(place), self._find_tagged(place))
+            return make_plain(self._mask_out(image, index))
 
-    def stored(self, index: int) -> Numbers:
+    def read_stored(self, index: int) -> Numbers:
         """Return the samples of a frame as numbers, (H, W) or (H, W, S), NaN where they are missing."""
         place = self._places[index]
-        samples = self._stored(place)
-        missing = tiff_colors.find_missing(self._path, samples, self._tagged(place))
+        samples = self._read_stored(place)
+        missing = tiff_colors.find_missing(self._path, samples, self._find_tagged(place))
         if missing is not None:
             samples[missing] = np.nan
-        return make_plain(self._masked(samples, index))
+        return make_plain(self._mask_out(samples, index))
 
-    def _tagged(self, place: _Place) -> TiffPage:
+    def _find_tagged(self, place: _Place) -> TiffPage:
         """Return the page whose tags apply: the own one, or else the first page with a number for missing data."""
         page, speaker = place.page, self._speaker
         if page.tags.get(tiff_colors.NODATA) is not None or speaker is None or speaker.dtype != page.dtype:
             return page
         return speaker
 
-    def _stored(self, place: _Place) -> Numbers:
+    def _read_stored(self, place: _Place) -> Numbers:
         self._check_size(place)
-        planes = [self._plane(place, plane) for plane in place.planes]
+        planes = [self._read_plane(place, plane) for plane in place.planes]
         image = planes[0] if len(planes) == 1 else np.stack(planes, axis=-1)
         if place.samples_first:
             image = np.moveaxis(image, 0, -1)
         return np.array(image if place.transform is None else place.transform(image))
 
-    def _plane(self, place: _Place, plane: Plane) -> Numbers:
+    def _read_plane(self, place: _Place, plane: Plane) -> Numbers:
         page = place.page
         if isinstance(plane, int):
             kind = place.dtype.newbyteorder(self._file.byteorder)
@@ -128,15 +128,15 @@ class Pages(Frames):
             raise self._error(self._path, "one of its images is not in the file")
         if isinstance(plane, tuple):
             return np.asarray(plane[0].asarray().reshape(-1, *place.shape)[plane[1]])
-        number = tiff_colors.find_nodata(self._path, self._tagged(place), place.dtype)
+        number = tiff_colors.find_nodata(self._path, self._find_tagged(place), place.dtype)
         self._check_data(page, plane, sparse=number is not None)
         page.nodata = 0 if number is None else number  # the value of tifffile where no data are stored
         return np.asarray(plane.asarray()).reshape(place.shape)
 
-    def _masked(self, image: Numbers, index: int) -> Numbers:
+    def _mask_out(self, image: Numbers, index: int) -> Numbers:
         if not self._masks:
             return image
-        usable = self._stored(self._masks[index]) != 0
+        usable = self._read_stored(self._masks[index]) != 0
         if not is_float(image.dtype):
             image = image.astype(np.float32 if image.dtype.itemsize < 4 else np.float64)
         image[~usable] = np.nan

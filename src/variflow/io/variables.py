@@ -107,7 +107,7 @@ class Measured(Frames):
     def __len__(self) -> int:
         return self._variable.shape[self._places[0]] if self._many else 1
 
-    def _frame(self, index: int) -> Numbers:
+    def _read_frame(self, index: int) -> Numbers:
         part: list[int | slice] = [0] * len(self._variable.shape)
         for place in self._places:
             part[place] = slice(None)

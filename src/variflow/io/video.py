@@ -108,7 +108,7 @@ class Video(Frames):
             self._next += 1
         return True
 
-    def _frame(self, index: int) -> Numbers:
+    def _read_frame(self, index: int) -> Numbers:
         if index not in self._recent:
             self._restart()
             self._reaches(index)

@@ -48,11 +48,11 @@ class LevelLinearisation(Linearisation):
             noise=level.noise,
         )
 
-    def copied(self) -> CopiedLinearisation:
+    def copy(self) -> CopiedLinearisation:
         """Return a linearisation of copies, for a user's function, which may write into them."""
         return CopiedLinearisation(self)
 
-    def constancy_tensor(self, constancies: list[_core.Constancy]) -> Planes:
+    def compute_constancy_tensor(self, constancies: list[_core.Constancy]) -> Planes:
         """Return the motion tensor (5, H, W) of terms that the core linearises itself."""
         tensor, *misfit = _core.constancy_tensor(self.pair, constancies, self.with_misfit)
         self._note(*misfit)
@@ -72,9 +72,9 @@ class LevelLinearisation(Linearisation):
         self._note(*misfit)
         return u, v
 
-    def planes_of(self, names: tuple[str, ...]) -> Planes:
+    def compute_planes(self, names: tuple[str, ...]) -> Planes:
         """Return parts that are derivatives of the frames, by their names: C planes of each, in one array."""
-        pair = self.pair if self.complete else self._pair(self.valid.astype(np.float32))
+        pair = self.pair if self.complete else self._make_pair(self.valid.astype(np.float32))
         planes: Planes = _core.frame_planes(pair, names)
         return planes
 
@@ -82,20 +82,20 @@ class LevelLinearisation(Linearisation):
         """Compute several parts at once, by their names, except those that are known."""
         unknown = tuple(name for name in names if name not in self.__dict__)
         if unknown:
-            planes = self.planes_of(unknown)
+            planes = self.compute_planes(unknown)
             self._keep(**dict(zip(unknown, planes.reshape(len(unknown), -1, *planes.shape[1:]), strict=True)))
 
-    def _part(self, part: Derived) -> Array:
+    def _compute_part(self, part: Derived) -> Array:
         if part.name == "mismatch":
             return _core.mismatch(self.pair)[0]
-        return self.planes_of((part.name,)) if part.name in FROM_FRAMES else super()._part(part)
+        return self.compute_planes((part.name,)) if part.name in FROM_FRAMES else super()._compute_part(part)
 
     @property
     def pair(self) -> _core.FramePair:
         """The frames, the flow along which the core compares them, and the weights of the data."""
-        return self._pair(None if self.complete else self.weights)
+        return self._make_pair(None if self.complete else self.weights)
 
-    def _pair(self, weights: Planes | None) -> _core.FramePair:
+    def _make_pair(self, weights: Planes | None) -> _core.FramePair:
         u, v = self.flow
         return _core.FramePair(
             self.frame0, self.second, self.samples, u, v, weights, self.interpolation, self.derivative
@@ -131,24 +131,24 @@ class LevelLinearisation(Linearisation):
     def valid(self) -> NDArray[np.bool_]:
         """Where the pixel is usable, and its target lies inside the second frame and is usable there."""
         first, second = self.level.frame0, self.level.frame1
-        valid = inside(self.flow)
+        valid = find_inside(self.flow)
         if not first.complete:
             valid &= first.valid
         if not second.complete:
-            valid &= self._at_target(second.valid.astype(np.float32)) > 0.999
+            valid &= self._look_up_at_target(second.valid.astype(np.float32)) > 0.999
         return valid
 
     @cached_property
     def weights(self) -> Planes:
         """How much the data at each pixel count."""
         if self.complete:
-            return _inside(self.flow)
+            return _mark_inside(self.flow)
         first, second = self.level.frame0, self.level.frame1
         weights = self.valid.astype(np.float32)
         if not first.complete:
             weights *= first.weights
         if not second.complete:
-            weights *= self._at_target(second.weights)
+            weights *= self._look_up_at_target(second.weights)
         return weights
 
     @cached_property
@@ -156,7 +156,7 @@ class LevelLinearisation(Linearisation):
         """The first frame in CIE Lab."""
         return self.level.guide
 
-    def _at_target(self, plane: Planes) -> Planes:
+    def _look_up_at_target(self, plane: Planes) -> Planes:
         """Return a plane of the second frame at the targets of the flow."""
         looked_up: Planes = warp_planes(plane[None], self.flow, "bilinear")[0]
         return looked_up
@@ -175,7 +175,7 @@ class CopiedLinearisation(Linearisation):
         self._keep(**{name: copied})
         return copied
 
-    def _part(self, part: Derived) -> Array:
+    def _compute_part(self, part: Derived) -> Array:
         return _copy(getattr(self._at, part.name))
 
 
@@ -199,13 +199,13 @@ def linearise(
     return LevelLinearisation(level, flow, derivative, interpolation, with_misfit)
 
 
-def inside(flow: tuple[Planes, Planes]) -> NDArray[np.bool_]:
+def find_inside(flow: tuple[Planes, Planes]) -> NDArray[np.bool_]:
     """Return where the target of a flow ``(u, v)`` lies within the frame, (H, W)."""
-    within: NDArray[np.bool_] = _inside(flow) != 0
+    within: NDArray[np.bool_] = _mark_inside(flow) != 0
     return within
 
 
-def _inside(flow: tuple[Planes, Planes]) -> Planes:
+def _mark_inside(flow: tuple[Planes, Planes]) -> Planes:
     u, v = map(np.ascontiguousarray, flow)
     plane: Planes = _core.inside(u, v)[0]
     return plane

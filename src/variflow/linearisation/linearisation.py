@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, get_args
 from variflow import _core
 from variflow.base.arrays import is_jax
 from variflow.base.types import Array
-from variflow.images.derivative import derivative
+from variflow.images.derivative import differentiate
 
 Derivative = Literal["average", "first", "second", "warped"]
 
@@ -21,7 +21,8 @@ class Derived:
     """A property that is computed from the frames, and kept where that is safe.
 
     Arrays of NumPy are kept. A value of JAX is not: it may belong to a trace, of the body of a loop say, that has ended
-    when the property is read again. `Linearisation.evaluated` keeps the values of the trace in which it is called.
+    when the property is read again. `Linearisation.evaluate_derivatives` keeps the values of the trace in which it is
+    called.
     """
 
     def __init__(self, function: Callable[[Any], Array]) -> None:
@@ -34,7 +35,7 @@ class Derived:
     def __get__(self, at: Linearisation | None, owner: type | None = None) -> Array:
         if at is None:
             return self
-        value = at._part(self)
+        value = at._compute_part(self)
         if not is_jax(value[0] if isinstance(value, tuple) else value):
             at._keep(**{self.name: value})
         return value
@@ -104,27 +105,27 @@ class Linearisation:
     @Derived
     def Ixx(self) -> Array:
         """Second derivative along x, ``(C, H, W)``."""
-        return derivative(self._differentiated[0], "x") * self.valid
+        return differentiate(self._differentiated[0], "x") * self.valid
 
     @Derived
     def Ixy(self) -> Array:
         """Mixed second derivative, ``(C, H, W)``."""
-        return derivative(self._differentiated[0], "y") * self.valid
+        return differentiate(self._differentiated[0], "y") * self.valid
 
     @Derived
     def Iyy(self) -> Array:
         """Second derivative along y, ``(C, H, W)``."""
-        return derivative(self._differentiated[1], "y") * self.valid
+        return differentiate(self._differentiated[1], "y") * self.valid
 
     @Derived
     def Ixt(self) -> Array:
         """Derivative along x of the temporal difference, ``(C, H, W)``."""
-        return derivative(self.frame1 - self.frame0, "x") * self.valid
+        return differentiate(self.frame1 - self.frame0, "x") * self.valid
 
     @Derived
     def Iyt(self) -> Array:
         """Derivative along y of the temporal difference, ``(C, H, W)``."""
-        return derivative(self.frame1 - self.frame0, "y") * self.valid
+        return differentiate(self.frame1 - self.frame0, "y") * self.valid
 
     @Derived
     def mismatch(self) -> Array:
@@ -145,7 +146,7 @@ class Linearisation:
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise AttributeError(f"at has no {name!r}, wanted one of {', '.join(map(repr, parts))}{hint}")
 
-    def _part(self, part: Derived) -> Array:
+    def _compute_part(self, part: Derived) -> Array:
         """Compute a part."""
         return part.function(self)
 
@@ -163,7 +164,7 @@ class Linearisation:
         """Return a copy with every field computed, as JAX wants it."""
         return Linearisation(**{field.name: getattr(self, field.name) for field in fields(self)})
 
-    def evaluated(self) -> Linearisation:
+    def evaluate_derivatives(self) -> Linearisation:
         """Return a copy with every derivative computed now, for use inside a loop of this trace.
 
         Derivatives that the loop does not use cost nothing, because the compiler drops them.
@@ -179,7 +180,7 @@ class Linearisation:
             image = 0.5 * (self.frame0 + self.frame1)
         else:
             image = {"first": self.frame0, "second": self.second, "warped": self.frame1}[self.derivative]
-        return derivative(image, "x"), derivative(image, "y")
+        return differentiate(image, "x"), differentiate(image, "y")
 
 
 def compute_mismatch(at: Linearisation, floor: float) -> Array:

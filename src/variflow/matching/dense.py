@@ -62,7 +62,7 @@ def densify(matches: Matches, frame0: ArrayLike) -> NDArray[np.float32]:
     ((48, 64, 2), [1.0, 0.0])
     """
     levels = pyramid(prepare(frame0, frame0), factor=0.5, coarsest=COARSEST)
-    u, v = make_dense_flow_from_matches(matches, levels).at(levels[0].shape)
+    u, v = make_dense_flow_from_matches(matches, levels).resample(levels[0].shape)
     return np.stack((u, v), axis=-1)
 
 
@@ -74,7 +74,7 @@ class DenseFlow(Brief):
     rows: Axis
     columns: Axis
 
-    def at(self, shape: tuple[int, int]) -> tuple[Planes, Planes]:
+    def resample(self, shape: tuple[int, int]) -> tuple[Planes, Planes]:
         """Return the flow at a size, in pixels of that size."""
         height, width = shape
         u, v = _core.resample(self.flow, *self.rows.to_pixels(height), *self.columns.to_pixels(width))

@@ -14,7 +14,7 @@ from variflow.base.brief import Brief
 from variflow.base.types import Numbers
 from variflow.frames.frame import Frame
 from variflow.frames.pyramid import Level
-from variflow.images.resampling import Planes, box_sums, smooth
+from variflow.images.resampling import Planes, smooth, sum_boxes
 
 # Frames with more pixels are matched at a smaller size: a descriptor takes 64 bytes a pixel.
 _MOST_PIXELS = 1_000_000
@@ -105,7 +105,7 @@ class GridMatches(Brief):
         height, width = self.shape
         return Axis(height, self.spacing), Axis(width, self.spacing)
 
-    def roughness(self) -> float:
+    def measure_roughness(self) -> float:
         """Return how far things move against their surroundings, relative to the size of these.
 
         That is the 95th percentile of the differences between matches and their mean over a window, in widths of the
@@ -113,7 +113,7 @@ class GridMatches(Brief):
         """
         known = self.confidence > 0.5
         u, v, count = np.where(known, np.concatenate([self.found[0][:2], np.ones_like(known)]), np.float32(0))
-        sums = box_sums(np.stack([u, v, count]), _WINDOW)
+        sums = sum_boxes(np.stack([u, v, count]), _WINDOW)
         differences = np.hypot(*(np.stack([u, v]) - sums[:2] / np.maximum(sums[2], 1)))[known[0]]
         return float(np.percentile(differences, 95)) / (_WINDOW * self.spacing)
 

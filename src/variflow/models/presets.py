@@ -9,7 +9,7 @@ from __future__ import annotations
 from variflow.energy import Charbonnier, ImageEdges, Smoothness
 from variflow.filters import WeightedMedian
 from variflow.model import Model
-from variflow.models.published import GREY_LEVEL, constancy
+from variflow.models.published import GREY_LEVEL, make_constancies
 from variflow.solve.relaxation import Relaxation
 
 
@@ -23,7 +23,7 @@ def realtime() -> Model:
     1
     """
     return Model(
-        constancy(0.3, 2.0, Charbonnier(0.4)) + 0.5 * Smoothness(Charbonnier(0.03)),
+        make_constancies(0.3, 2.0, Charbonnier(0.4)) + 0.5 * Smoothness(Charbonnier(0.03)),
         solver=Relaxation(sweeps=4),
         warps=(1, 2),
         finest=1,
@@ -43,7 +43,8 @@ def fast() -> Model:
     (1, 3, 4)
     """
     return Model(
-        constancy(0.3, 2.0, Charbonnier(0.2)) + 0.8 * Smoothness(Charbonnier(0.01), edges=ImageEdges(contrast=4.6)),
+        make_constancies(0.3, 2.0, Charbonnier(0.2))
+        + 0.8 * Smoothness(Charbonnier(0.01), edges=ImageEdges(contrast=4.6)),
         solver=Relaxation(sweeps=5),
         warps=(1, 3, 4),
         interpolation="spline",
@@ -66,7 +67,8 @@ def balanced() -> Model:
     'balanced'
     """
     return Model(
-        constancy(0.3, 2.0, Charbonnier(0.2)) + 0.8 * Smoothness(Charbonnier(0.005), edges=ImageEdges(contrast=4.6)),
+        make_constancies(0.3, 2.0, Charbonnier(0.2))
+        + 0.8 * Smoothness(Charbonnier(0.005), edges=ImageEdges(contrast=4.6)),
         solver=Relaxation(sweeps=8),
         warps=(1, 3, 5),
         factor=0.75,
@@ -91,7 +93,7 @@ def accurate() -> Model:
     8
     """
     return Model(
-        constancy(0.3, 2.0, Charbonnier(0.2)) + Smoothness(Charbonnier(0.002), edges=ImageEdges(contrast=4.6)),
+        make_constancies(0.3, 2.0, Charbonnier(0.2)) + Smoothness(Charbonnier(0.002), edges=ImageEdges(contrast=4.6)),
         solver=Relaxation(sweeps=20),
         warps=8,
         factor=0.8,
@@ -120,7 +122,7 @@ def smooth() -> Model:
     True
     """
     return Model(
-        constancy(0.3, 2.0, Charbonnier(0.5), normalisation=4 * GREY_LEVEL) + Smoothness(Charbonnier(0.3)),
+        make_constancies(0.3, 2.0, Charbonnier(0.5), normalisation=4 * GREY_LEVEL) + Smoothness(Charbonnier(0.3)),
         solver=Relaxation(sweeps=30),
         warps=3,
         interpolation="spline",

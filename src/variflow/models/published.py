@@ -108,7 +108,7 @@ def brox(*, smoothness: float = 0.75, gradient: float = 2.0, brightness: float =
     check_constant("smoothness of brox", smoothness, least=0)
     _check_constancies("brox", brightness, gradient)
     return Model(
-        constancy(brightness, gradient, Charbonnier(0.3)) + smoothness * Smoothness(Charbonnier(0.01)),
+        make_constancies(brightness, gradient, Charbonnier(0.3)) + smoothness * Smoothness(Charbonnier(0.01)),
         solver=Relaxation(sweeps=10),
         factor=0.6,
         interpolation="spline",
@@ -152,7 +152,7 @@ def classic_nl(*, smoothness: float = 0.8, gradient: float = 2.0, brightness: fl
     _check_constancies("classic_nl", brightness, gradient)
     smooth = Smoothness(Charbonnier(0.005), edges=ImageEdges(contrast=4.6))
     return Model(
-        constancy(brightness, gradient, Charbonnier(0.2)) + smoothness * smooth,
+        make_constancies(brightness, gradient, Charbonnier(0.2)) + smoothness * smooth,
         solver=Relaxation(sweeps=15),
         warps=3,
         factor=0.75,
@@ -195,7 +195,7 @@ def lucas_kanade(*, window: float = 4.0, gradient: float = 1.0, brightness: floa
     _check_constancies("lucas_kanade", brightness, gradient)
     check_number("window of lucas_kanade", window, least=0, most=1000, what="a number of pixels")
     return Model(
-        constancy(brightness, gradient, Charbonnier(0.5)),
+        make_constancies(brightness, gradient, Charbonnier(0.5)),
         solver=LucasKanade(window=window),
         warps=3,
         presmoothing=0.7,
@@ -286,7 +286,7 @@ def huber_l1(
     check_constant("threshold of huber_l1", threshold, above=0)
     edges = _make_edges("huber_l1", contrast)
     return Model(
-        data * constancy(1.0, gradient, L1()) + Smoothness(Huber(threshold), per="pixel", edges=edges),
+        data * make_constancies(1.0, gradient, L1()) + Smoothness(Huber(threshold), per="pixel", edges=edges),
         solver=PrimalDual(iterations=20),
         presmoothing=0.7,
         filter=Median(5),
@@ -338,7 +338,7 @@ def tgv_l1(*, data: float = 0.35, gradient: float = 2.0, second: float = 4.0, co
     check_constant("second of tgv_l1", second, above=0)
     smooth = TotalGeneralisedVariation(second=second, edges=_make_edges("tgv_l1", contrast))
     return Model(
-        data * constancy(1.0, gradient, L1()) + smooth,
+        data * make_constancies(1.0, gradient, L1()) + smooth,
         solver=PrimalDual(iterations=10),
         presmoothing=0.7,
         filter=Median(5),
@@ -367,7 +367,9 @@ def _check_constancies(model: str, brightness: float, gradient: float) -> None:
         raise ValueError(f"brightness and gradient of {model} are 0, wanted one of them above 0")
 
 
-def constancy(brightness: float, gradient: float, penalty: Penalty, normalisation: float = 0.7 * GREY_LEVEL) -> Sum:
+def make_constancies(
+    brightness: float, gradient: float, penalty: Penalty, normalisation: float = 0.7 * GREY_LEVEL
+) -> Sum:
     """Return brightness and gradient constancy with residuals in pixels, each with the penalty."""
     return brightness * BrightnessConstancy(penalty, normalisation=normalisation) + gradient * GradientConstancy(
         penalty, normalisation=normalisation

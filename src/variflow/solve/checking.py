@@ -11,7 +11,7 @@ import numpy as np
 
 from variflow.base.types import Array
 from variflow.energy.advice import NOT_FINITE, TO_COMPARE
-from variflow.energy.autodiff.programs import run, settings
+from variflow.energy.autodiff.programs import apply_settings, run
 from variflow.energy.autodiff.tracing import explain_faults, name_of
 from variflow.energy.term import Energy, Increment, Sum
 from variflow.images.resampling import Planes
@@ -65,13 +65,13 @@ class Evaluation:
 
 
 def _evaluate(energy: Energy, increment: Increment, at: Linearisation) -> tuple[jax.Array, ...]:
-    at = at.evaluated()
+    at = at.evaluate_derivatives()
     value, gradient = jax.value_and_grad(lambda d: jnp.asarray(energy(d, at), jnp.float32))(increment)
     planes = jnp.stack(gradient)
     return value, (~jnp.isfinite(planes)).sum(), (planes != 0).sum(), planes
 
 
-@settings()
+@apply_settings()
 def check_slope(start: tuple[Energy, Linearisation], finest: tuple[Energy, Linearisation]) -> None:
     """Check that an energy has a finite slope where the estimate starts, and that it depends on the frames.
 

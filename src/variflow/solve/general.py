@@ -20,7 +20,7 @@ import numpy as np
 import optax
 import optimistix
 
-from variflow.energy.autodiff.programs import run, settings
+from variflow.energy.autodiff.programs import apply_settings, run
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.term import Energy, Increment
 from variflow.linearisation.linearisation import Linearisation
@@ -84,7 +84,7 @@ def as_minimiser(solver: object) -> Minimiser:
     raise TypeError(f"solver is a {kind}, {_WANTED}")
 
 
-@settings()
+@apply_settings()
 def check(energy: Energy, solver: object, at: Linearisation) -> None:
     """Check, before any work, that the energy returns one float and that the solver's state fits in memory.
 
@@ -116,7 +116,7 @@ def check(energy: Energy, solver: object, at: Linearisation) -> None:
         )
 
 
-@settings()
+@apply_settings()
 def minimise(energy: Energy, solver: object, steps: int, at: Linearisation) -> Minimum:
     """Minimise ``energy(d, at)`` over the increment d, from zero, in at most `steps` steps of the solver."""
     at = at.plain()
@@ -167,7 +167,7 @@ def _suggest_remedy(solver: object) -> str:
 def _run_steps(
     energy: Energy, solver: Minimiser, steps: int, at: Linearisation
 ) -> tuple[Increment, jax.Array, jax.Array, jax.Array, jax.Array]:
-    at = at.evaluated()  # once a warp, not once a step
+    at = at.evaluate_derivatives()  # once a warp, not once a step
     before = _evaluate(energy, _make_zero(at), at)
     function, y, state = _set_up(energy, solver, at)
     dynamic, static = eqx.partition(state, eqx.is_array)

@@ -68,7 +68,7 @@ class Minimum(Brief):
         du, dv = self.increment
         return bool(np.count_nonzero(du * du + dv * dv > _STILL**2) <= _FEW * du.size)
 
-    def copied(self) -> Minimum:
+    def copy(self) -> Minimum:
         """Return a copy with arrays of its own, into which a user may write."""
         start, flow = ((u.copy(), v.copy()) for u, v in (self.start, self.flow))
         return replace(self, start=start, flow=flow, steps=self.steps.copy(), state=None)

@@ -173,7 +173,7 @@ def constancies(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> l
 def motion_tensor(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> Planes:
     """Return the data terms' part of the linear system, (5, H, W), with the penalties' weights at the flow so far."""
     direct = constancies(data, at)
-    tensor = at.constancy_tensor(direct) if direct else np.zeros((5, *at.flow[0].shape), np.float32)
+    tensor = at.compute_constancy_tensor(direct) if direct else np.zeros((5, *at.flow[0].shape), np.float32)
     for term in linearised([part for part in data if not core_linearises(part[0])], at):
         _core.add_data(tensor, term.native(), at.weights)
     return tensor
@@ -212,7 +212,7 @@ def image_edges(
     if edges is None:
         return None, None
     if edges_stay(smoothness):
-        along_x, along_y = at.level.image_edges(float(edges.contrast))
+        along_x, along_y = at.level.compute_image_edges(float(edges.contrast))
         return along_x, along_y
     own_x, own_y = (np.asarray(plane, np.float32) for plane in edges(at))
     height, width = at.flow[0].shape

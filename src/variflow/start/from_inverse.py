@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from variflow import flowops
 from variflow.base.brief import Brief
-from variflow.frames.pyramid import nearest
+from variflow.frames.pyramid import find_nearest_level
 from variflow.images.filling import fill_missing
 from variflow.images.resampling import resample_flow
 from variflow.problem import Problem
@@ -33,7 +33,7 @@ class FromInverse(Brief, Initialiser):
 
     def start(self, problem: Problem) -> Start:
         """Return the inverse of the forward flow, filled in where no forward flow arrives."""
-        index = nearest(problem.levels, _BEGINS)
+        index = find_nearest_level(problem.levels, _BEGINS)
         height, width = problem.levels[index].shape
         u, v = np.moveaxis(self.forward, 2, 0)
         # Half the size of that level is as good a start, in a quarter of the time.

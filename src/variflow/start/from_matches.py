@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from variflow.base.brief import Brief
-from variflow.frames.pyramid import Level, nearest
+from variflow.frames.pyramid import Level, find_nearest_level
 from variflow.matching.dense import DenseFlow, make_dense_flow_from_matches
 from variflow.matching.matches import Matches
 from variflow.problem import Problem
@@ -31,5 +31,5 @@ class FromMatches(Brief, Initialiser):
 
 def start_from_dense_flow(dense: DenseFlow, levels: list[Level]) -> Start:
     """Return a start from a dense flow of matches."""
-    index = nearest(levels, MATCHES_SCALE)
-    return Start(index, dense.at(levels[index].shape))
+    index = find_nearest_level(levels, MATCHES_SCALE)
+    return Start(index, dense.resample(levels[index].shape))

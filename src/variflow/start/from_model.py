@@ -50,7 +50,7 @@ def _start_from_matches(levels: list[Level]) -> Start | None:
         if not decided:
             size = grid.shape[1] / shape[1]
             decided = size > 0.2
-            if grid.roughness() * (0.25 / size) ** _DETAIL < (_LARGE if decided else _MAYBE_LARGE):
+            if grid.measure_roughness() * (0.25 / size) ** _DETAIL < (_LARGE if decided else _MAYBE_LARGE):
                 return None
     rows, columns = grid.axes
     return start_from_dense_flow(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from variflow.base.brief import Brief
-from variflow.frames.pyramid import Level, nearest
-from variflow.images.resampling import Planes, box_sums, resample_flow
+from variflow.frames.pyramid import Level, find_nearest_level
+from variflow.images.resampling import Planes, resample_flow, sum_boxes
 from variflow.images.warping import warp_planes
 from variflow.linearisation.comparison import Comparison
 from variflow.problem import Problem
@@ -47,7 +47,7 @@ class FromPairBefore(Brief, Initialiser):
     @classmethod
     def of(cls, state: State, levels: list[Level]) -> FromPairBefore:
         """Keep the flow at the end of an estimate, for the estimate of the next pair."""
-        return cls(state.resampled(levels[nearest(levels, _GOES_ON)].shape))
+        return cls(state.resample(levels[find_nearest_level(levels, _GOES_ON)].shape))
 
     def start(self, problem: Problem) -> Start:
         """Return the start that the model says; the carried flow must prove itself first."""
@@ -59,11 +59,11 @@ class FromPairBefore(Brief, Initialiser):
         They do not where the motion has changed, where another scene begins, and where neither can be known.
         """
         levels = problem.levels
-        if index != nearest(levels, _JUDGED):
+        if index != find_nearest_level(levels, _JUDGED):
             return None
         # At least one level is solved, which removes noise that was carried.
-        goes_on = max(nearest(levels, _GOES_ON), problem.model.finest + 1)
-        compared = nearest(levels, _COMPARED)
+        goes_on = max(find_nearest_level(levels, _GOES_ON), problem.model.finest + 1)
+        compared = find_nearest_level(levels, _COMPARED)
         if not goes_on < compared < index:
             return None  # it would not save a level
         if np.array_equal(levels[index].frame0.planes, levels[index].frame1.planes):
@@ -84,7 +84,7 @@ class FromPairBefore(Brief, Initialiser):
         wrong = apart > _APART * level.shape[1] / problem.levels[0].shape[1]
         wrong &= ~along.compared | (along.mismatch > _BETTER * along_afresh.mismatch)
         wrong |= along.compared & (along.mismatch > _UNEXPLAINED)
-        return bool(box_sums(wrong[None].astype(np.float32), _WINDOW).max() <= _FULL * _WINDOW**2)
+        return bool(sum_boxes(wrong[None].astype(np.float32), _WINDOW).max() <= _FULL * _WINDOW**2)
 
     def _flow_at(self, level: Level) -> tuple[Planes, Planes]:
         """Return the flow at a level, moved along itself: each pixel takes the flow at the place that it came from."""

@@ -64,7 +64,7 @@ def arrows(
     check_whole("step", step, 1)
     check_number("magnify", magnify, above=0, what="a finite number")
     if axes is None:
-        axes = _new_figure(1, 1, height / width, panel=6).add_subplot()
+        axes = _make_figure(1, 1, height / width, panel=6).add_subplot()
     _show(axes, below)
     y, x = np.mgrid[step // 2 : height : step, step // 2 : width : step]
     sparse = field[y, x]
@@ -110,13 +110,13 @@ def figure(
     first, second = _normalise_frames((height, width), frame0=frame0, frame1=frame1)
     if truth is None:
         speed = choose_scale(field, scale)
-        drawn = _new_figure(1, 4, height / width)
+        drawn = _make_figure(1, 4, height / width)
         panels = drawn.subplots(1, 4, width_ratios=(1, 1, 1, 0.45), squeeze=False)
         (of_first, of_second, of_flow, of_key) = panels[0]
     else:
         error = endpoint_error_map(field, truth)
         speed = choose_scale(as_flow(truth, "truth", np.float64), scale)
-        drawn = _new_figure(2, 3, height / width)
+        drawn = _make_figure(2, 3, height / width)
         (of_first, of_second, of_key), (of_flow, of_truth, of_error) = drawn.subplots(2, 3)
         _show(of_truth, color(truth, speed), "true flow")
         _show(of_error, error, cmap="magma", vmin=0)
@@ -177,7 +177,7 @@ def warping(
         raise ValueError(f"flow is unknown at the point ({x}, {y}), wanted known there")
     back = np.clip(np.nan_to_num(np.asarray(warp(second, field.astype(np.float32)))), 0, 1)
 
-    drawn = _new_figure(1, 3, 1.0)
+    drawn = _make_figure(1, 3, 1.0)
     of_first, of_second, of_back = drawn.subplots(1, 3)
     _show(of_first, first, "first frame: a point at x")
     _show(of_second, second, "second frame: it is at x + flow(x)")
@@ -267,7 +267,7 @@ def _find_fastest(field: npt.NDArray[np.float64]) -> tuple[int, int]:
     return int(column), int(row)
 
 
-def _new_figure(rows: int, columns: int, aspect: float, panel: float = 4.0) -> Figure:
+def _make_figure(rows: int, columns: int, aspect: float, panel: float = 4.0) -> Figure:
     from matplotlib.figure import Figure
 
     height = panel * min(max(aspect, 0.3), 3.0)

@@ -11,14 +11,14 @@ from variflow import flowops, view
 _LARGEST, _KEY = 480, 101
 
 
-def thumbnail(flow: npt.NDArray[np.float32]) -> bytes:
+def draw_thumbnail(flow: npt.NDArray[np.float32]) -> bytes:
     """Return a PNG of the flow in the colours of `variflow.view.color` with their key; a large flow is shrunk.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from variflow.view.thumbnail import thumbnail
-    >>> thumbnail(np.zeros((20, 30, 2), np.float32))[1:4]
+    >>> from variflow.view.thumbnail import draw_thumbnail
+    >>> draw_thumbnail(np.zeros((20, 30, 2), np.float32))[1:4]
     b'PNG'
     """
     import imagecodecs

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from variflow.base.arrays import Image
 from variflow.base.choices import check_number
 from variflow.compat._arguments import check_count
-from variflow.compat._solvers import Rounds, tv_l1_energy
+from variflow.compat._solvers import Rounds, make_tv_l1_energy
 from variflow.compat.opencv.dense import DenseOpticalFlow, refuse_setting
 from variflow.driver import estimate
 from variflow.filters import Median
@@ -215,7 +215,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
         smallest = math.floor(min(frame0.shape[:2]) * self._factor ** (self._scales - 1) + 0.5)
         filtering = {1: None, 3: Median(3), 5: Median(5)}[self._median]
         model = Model(
-            tv_l1_energy(self._lambda / _LAMBDA, self._theta),
+            make_tv_l1_energy(self._lambda / _LAMBDA, self._theta),
             solver=solver,
             warps=self._warps,
             factor=self._factor,

@@ -236,18 +236,18 @@ class Fingerprint:
         self._place, self._count = around
 
 
-def fingerprint(value: object) -> Fingerprint:
+def take_fingerprint(value: object) -> Fingerprint:
     """Return the fingerprint of an energy, or of anything.
 
     Examples
     --------
     >>> def energy(d, at, weights={"smooth": 0.1}):
     ...     return weights["smooth"]
-    >>> before = fingerprint(energy).key
-    >>> fingerprint(energy).key == before
+    >>> before = take_fingerprint(energy).key
+    >>> take_fingerprint(energy).key == before
     True
     >>> energy.__defaults__[0]["smooth"] = 0.2
-    >>> fingerprint(energy).key == before
+    >>> take_fingerprint(energy).key == before
     False
     """
     found = Fingerprint()

@@ -12,7 +12,7 @@ import numpy as np
 
 from variflow.base.types import Array
 from variflow.energy.advice import TO_COMPARE
-from variflow.energy.autodiff.programs import find_or_make, run, settings
+from variflow.energy.autodiff.programs import apply_settings, find_or_make, run
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.levels import bring_to_level
 from variflow.energy.residuals import NotTakenApart, check_residuals
@@ -35,7 +35,7 @@ _SMALL = (16, 16)
 _FIELDS = tuple(field.name for field in fields(Linearisation) if field.name != "derivative")
 
 
-@settings()
+@apply_settings()
 def linearise(term: HasResiduals, at: Linearisation) -> list[Triple]:
     """Return ``(jx, jy, r)`` of each residual of a data term at d = 0.
 
@@ -43,10 +43,10 @@ def linearise(term: HasResiduals, at: Linearisation) -> list[Triple]:
     tangents, one along u and one along v, give all of it.
     """
     at = at.plain()
-    return _differentiate(term, at.evaluated(), at.valid.shape)
+    return _differentiate(term, at.evaluate_derivatives(), at.valid.shape)
 
 
-@settings()
+@apply_settings()
 def linearise_together(terms: Sequence[HasResiduals], at: LevelLinearisation) -> list[tuple[Planes, Planes, Planes]]:
     """Return ``jx``, ``jy`` and ``r`` of several data terms at d = 0, each with its residuals (K, H, W).
 
@@ -57,14 +57,14 @@ def linearise_together(terms: Sequence[HasResiduals], at: LevelLinearisation) ->
         seen = set().union(*(_find_parts_read(term, at) for term in terms))
     names = tuple(name for name in FROM_FRAMES if name in seen)
     others = {name: getattr(at, name) for name in _FIELDS if name in seen}
-    planes = jax.dlpack.from_dlpack(at.planes_of(names)) if names else None  # shares the memory
+    planes = jax.dlpack.from_dlpack(at.compute_planes(names)) if names else None  # shares the memory
     shape = at.flow[0].shape
     with explain_faults(Sum(tuple(terms)), shape):
         results = run(_linearise_terms, tuple(terms), planes, others, names, shape, at.derivative)
     return [tuple(np.asarray(result).reshape(3, -1, *shape)) for result in results]
 
 
-@settings()
+@apply_settings()
 def check_pixelwise(term: HasResiduals, at: LevelLinearisation) -> None:
     """Raise NotTakenApart if a residual depends on the increments of other pixels; small frames of noise tell."""
     name = type(term).__name__

@@ -16,7 +16,7 @@ from jax._src import config as jax_config
 
 from variflow.base.forks import check_not_forked
 from variflow.base.types import Numbers
-from variflow.energy.autodiff.fingerprint import fingerprint
+from variflow.energy.autodiff.fingerprint import take_fingerprint
 from variflow.energy.autodiff.pytrees import register
 
 Answer = TypeVar("Answer")
@@ -32,7 +32,7 @@ _programs: dict[Hashable, jax.stages.Compiled] = {}  # in the order of their las
 
 
 @contextmanager
-def settings() -> Iterator[None]:
+def apply_settings() -> Iterator[None]:
     """Set JAX as this package needs it, whatever the user has set for other work.
 
     It computes in single precision, except where a user's own arrays are in double precision. Types and shapes are
@@ -81,14 +81,14 @@ def find_or_make(store: dict[Hashable, Answer], most: int, about: object, make: 
     leaves, structure = jax.tree.flatten(about)
     forms = tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves if is_array(leaf))
     others = jax.tree.unflatten(structure, ["an array" if is_array(leaf) else leaf for leaf in leaves])
-    before = fingerprint(others)
+    before = take_fingerprint(others)
     made = store.pop((forms, before.key), None)
     if made is None:
         made = make()
-        after = fingerprint(others)
+        after = take_fingerprint(others)
         if after.key != before.key:  # such as by a counter of calls
             before.exclude_changes(after)
-            before = fingerprint(others)
+            before = take_fingerprint(others)
     store[forms, before.key] = made
     for oldest in list(store)[:-most]:
         store.pop(oldest, None)

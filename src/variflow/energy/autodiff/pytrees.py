@@ -14,7 +14,7 @@ from typing import TypeVar
 import jax
 import numpy as np
 
-from variflow.energy.autodiff.fingerprint import fingerprint, list_attributes
+from variflow.energy.autodiff.fingerprint import list_attributes, take_fingerprint
 from variflow.energy.edges import ImageEdges
 from variflow.energy.penalties import Penalty
 from variflow.energy.term import Term
@@ -53,10 +53,10 @@ class _Static:
         self.values = values
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Static) and fingerprint(self.values).key == fingerprint(other.values).key
+        return isinstance(other, _Static) and take_fingerprint(self.values).key == take_fingerprint(other.values).key
 
     def __hash__(self) -> int:
-        return hash(fingerprint(self.values).key)
+        return hash(take_fingerprint(self.values).key)
 
 
 # The names of the inputs, and the rest.

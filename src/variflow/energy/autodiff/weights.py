@@ -6,12 +6,12 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.energy.autodiff.programs import run, settings
+from variflow.energy.autodiff.programs import apply_settings, run
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.penalties import Penalty, derived_weight
 
 
-@settings()
+@apply_settings()
 def compiled_weights(penalty: Penalty, squared: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return rho'(s) / s of a penalty at values of s^2; one program serves all penalties of a kind."""
     # In double precision: a derivative at large s may be a small difference of large numbers.
