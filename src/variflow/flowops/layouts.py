@@ -13,6 +13,8 @@ from variflow.base.choices import check_whole
 from variflow.base.types import ArrayLike, Numbers
 from variflow.flowops.fields import Flow, check_finite, check_flow, check_known
 
+Spacing = tuple[float, float]  # the size of a pixel along x and along y
+
 
 def to_skimage(flow: ArrayLike) -> NDArray[np.float32]:
     """Return a flow as scikit-image has it: ``(2, H, W)``, the displacement along rows first.
@@ -213,7 +215,7 @@ def from_torch_grid(grid: ArrayLike, *, align_corners: bool = False) -> Flow:
 
 
 def to_itk(
-    flow: ArrayLike, *, spacing: tuple[float, float] = (1.0, 1.0), direction: ArrayLike | None = None
+    flow: ArrayLike, *, spacing: Spacing = (1.0, 1.0), direction: ArrayLike | None = None
 ) -> NDArray[np.float64]:
     """Return a flow as a displacement field of ITK: ``(x, y)`` in physical units, double precision.
 
@@ -245,13 +247,10 @@ def to_itk(
     >>> flowops.to_itk(np.ones((1, 1, 2)), spacing=(0.5, 2.0)).ravel().tolist()
     [0.5, 2.0]
     """
-    field: NDArray[np.float64] = check_known(check_flow(flow)) @ _check_geometry(spacing, direction).T
-    return field
+    return np.asarray(check_known(check_flow(flow)) @ _check_geometry(spacing, direction).T)
 
 
-def from_itk(
-    field: ArrayLike, *, spacing: tuple[float, float] = (1.0, 1.0), direction: ArrayLike | None = None
-) -> Flow:
+def from_itk(field: ArrayLike, *, spacing: Spacing = (1.0, 1.0), direction: ArrayLike | None = None) -> Flow:
     """Return a displacement field of ITK as a flow in pixels.
 
     Parameters
@@ -388,7 +387,7 @@ def _measure_grid(shape: tuple[int, ...], align_corners: bool) -> tuple[NDArray[
     return size, 0.0 if align_corners else 0.5
 
 
-def _check_geometry(spacing: tuple[float, float], direction: ArrayLike | None) -> NDArray[np.float64]:
+def _check_geometry(spacing: Spacing, direction: ArrayLike | None) -> NDArray[np.float64]:
     """Return the matrix that takes pixels to physical units."""
     try:
         sizes = [check_finite("spacing", size, above=0) for size in spacing]
@@ -397,5 +396,4 @@ def _check_geometry(spacing: tuple[float, float], direction: ArrayLike | None) -
         raise ValueError(f"spacing or direction is not a geometry of two dimensions: {error}") from error
     if len(sizes) != 2 or not abs(np.linalg.det(cosines)) > 1e-12:
         raise ValueError(f"spacing is {spacing!r} and direction {direction!r}, wanted two sizes and a regular matrix")
-    to_physical: NDArray[np.float64] = cosines * np.array(sizes)
-    return to_physical
+    return np.asarray(cosines * np.array(sizes))
