@@ -40,11 +40,11 @@ PRESETS = ("realtime", "fast", "balanced", "accurate", "smooth")
 REST = "rest"
 # Each step, and the functions that are it: an object and the name of its attribute.
 STEPS = {
-    "prepare": ((driver, "check_frames"), (Images, "prepared")),
+    "prepare": ((driver, "check_frames"), (Images, "prepare")),
     "pyramid": ((problem, "pyramid"),),
     "light": ((driver, "match_light"), (driver, "watch_light")),
     "matching": ((FromModel, "start"), (Start, "continue_outside")),
-    "guide, edges": ((vars(Level)["guide"], "function"), (Level, "image_edges")),
+    "guide, edges": ((vars(Level)["guide"], "function"), (Level, "compute_image_edges")),
     "spline": ((vars(Level)["spline"], "function"),),
     "robust steps": ((solve, "minimise"),),
     "filter": ((filters.Median, "__call__"), (filters.WeightedMedian, "__call__")),

@@ -234,7 +234,7 @@ def test_derivative_matches_reference_and_twin(size: tuple[int, int], axis: Lite
     expected = expected if axis == "x" else expected.swapaxes(1, 2)
     native = _core.derivative(planes, axis)
     np.testing.assert_allclose(native, expected, atol=1e-6)
-    twin = jax.jit(_twins.derivative, static_argnames="axis")
+    twin = jax.jit(_twins.differentiate, static_argnames="axis")
     np.testing.assert_allclose(native, twin(planes, axis=axis), atol=1e-6)
     np.testing.assert_allclose(native[1], twin(planes[1], axis=axis), atol=1e-6)
 
@@ -528,6 +528,6 @@ def test_twin_errors_name_the_argument() -> None:
     with pytest.raises(ValueError, match=r"^flow has .*\(6, 8\).*\(5, 8\)"):
         _twins.warp(PLANES, (FLOW, FLOW[:5]))
     with pytest.raises(ValueError, match=r"^axis is 'z'"):
-        _twins.derivative(PLANES, "z")
+        _twins.differentiate(PLANES, "z")
     with pytest.raises(ValueError, match=r"^planes has shape"):
-        _twins.derivative(PLANES[0, 0], "x")
+        _twins.differentiate(PLANES[0, 0], "x")

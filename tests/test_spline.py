@@ -15,7 +15,7 @@ from variflow.images.warping import warp_planes
 
 Array = NDArray[np.float32]
 # Compiled whole: operation by operation they would be compiled many times.
-twin_coefficients = jax.jit(_twins.spline_coefficients)
+twin_coefficients = jax.jit(_twins.compute_spline_coefficients)
 twin_warp = jax.jit(_twins.warp, static_argnames="interpolation")
 SIZES = [(1, 1), (1, 2), (2, 3), (1, 9), (7, 1), (5, 18), (33, 47)]
 
@@ -141,4 +141,4 @@ def test_errors_name_the_argument() -> None:
     with pytest.raises(ValueError, match=r"`planes`.*\(6, 7\)"):
         _core.spline_coefficients(np.zeros((6, 7), np.float32))
     with pytest.raises(ValueError, match=r"^planes has shape"):
-        _twins.spline_coefficients(np.zeros(7, np.float32))
+        _twins.compute_spline_coefficients(np.zeros(7, np.float32))
