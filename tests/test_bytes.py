@@ -29,20 +29,20 @@ def test_bytes_are_counted_in_rows_and_at_places(shape, step):
     parts = [image[::step] for image in images] + [image.reshape(-1, shape[2])[places] for image in images]
     for found, part in zip(counts, parts, strict=True):
         assert found == np.bincount(part.ravel(), minlength=256).tolist()
-    with pytest.raises(ValueError, match="`places`"):
+    with pytest.raises(ValueError, match=r"^places "):
         _core.byte_counts(*images, step, places + np.int32(10_000))
 
 
 def test_arguments_are_checked():
     image, tables = np.zeros((2, 3, 3), np.uint8), np.zeros((3, 256), np.float32)
-    with pytest.raises(ValueError, match=r"`tables`.*256.*\(2, 256\)"):
+    with pytest.raises(ValueError, match=r"tables has shape \(2, 256\), wanted .*256"):
         _core.look_up(image, tables[:2], False)
-    with pytest.raises(TypeError, match=r"`image`.*uint8.*float32"):
+    with pytest.raises(TypeError, match=r"image has dtype float32, wanted .*uint8"):
         _core.look_up(image.astype(np.float32), tables, False)  # type: ignore[arg-type]
 
 
 def test_planes_become_pairs():
     u, v = np.random.default_rng(3).random((2, 37, 501)).astype(np.float32)
     np.testing.assert_array_equal(_core.interleave(u, v), np.stack((u, v), axis=-1))
-    with pytest.raises(ValueError, match=r"`v`.*\(37, 501\).*\(2, 501\)"):
+    with pytest.raises(ValueError, match=r"v has shape \(2, 501\), wanted \(37, 501\)"):
         _core.interleave(u, v[:2])

@@ -132,7 +132,7 @@ def test_the_limit_of_memory_is_checked():
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "VARIFLOW_MEMORY": wrong}
         )
-        assert "VARIFLOW_MEMORY must be a number of MiB from 0 to 1048576, not '" + wrong in done.stderr
+        assert "VARIFLOW_MEMORY is '" + wrong + "', wanted a number of MiB from 0 to 1048576" in done.stderr
 
 
 def test_releasing_forgets_programs():

@@ -25,6 +25,7 @@ using namespace nb::literals;
 using Array = nb::ndarray<nb::ro, nb::device::cpu>;
 using Planes = nb::ndarray<nb::numpy, float, nb::ndim<3>, nb::c_contig>;
 
+// Every refusal has the words of the library: what an argument is, and what is wanted.
 [[noreturn]] inline void refuse_type(const std::string& message) { throw nb::type_error(message.c_str()); }
 [[noreturn]] inline void refuse_value(const std::string& message) { throw nb::value_error(message.c_str()); }
 
@@ -68,8 +69,8 @@ inline void check_shape(const Array& array, const char* name, std::initializer_l
     }
     if (fits) return;
     wanted += axes.size() == 1 ? ",)" : ")";
-    refuse_value(std::string("`") + name + "` must have the shape " + wanted + (any ? ", all at least 1" : "") +
-                 ", not " + describe(array));
+    refuse_value(std::string(name) + " has shape " + describe(array) + ", wanted " + wanted +
+                 (any ? ", all at least 1" : ""));
 }
 
 // The argument as a contiguous array of `Scalar` of this shape: (2, "height", "width") for any height and width.
@@ -77,16 +78,16 @@ template <typename Scalar>
 Array checked(nb::handle argument, const char* name, std::initializer_list<Extent> axes) {
     Array array;
     if (!nb::try_cast(argument, array, false) || array.dtype() != nb::dtype<Scalar>()) {
-        const nb::object given = nb::hasattr(argument, "dtype") ? nb::object(argument.attr("dtype"))
-                                                                : nb::object(argument.type().attr("__name__"));
-        refuse_type(std::string("`") + name + "` must be a CPU array of " + type_name<Scalar>() + ", not of " +
-                    nb::str(given).c_str());
+        const bool array_like = nb::hasattr(argument, "dtype");
+        const nb::object given = array_like ? argument.attr("dtype") : argument.type().attr("__name__");
+        refuse_type(std::string(name) + (array_like ? " has dtype " : " is a ") + nb::str(given).c_str() +
+                    ", wanted a CPU array of " + type_name<Scalar>());
     }
     check_shape(array, name, axes);
     int64_t expected = 1;
     for (size_t i = array.ndim(); i-- > 0;) {
         if (array.shape(i) != 1 && array.stride(i) != expected)
-            refuse_value(std::string("`") + name + "` must be C-contiguous");
+            refuse_value(std::string(name) + " is not contiguous, wanted rows one after the other (C-contiguous)");
         expected *= static_cast<int64_t>(array.shape(i));
     }
     return array;
@@ -101,22 +102,26 @@ std::string written(Number number) {
 }
 
 template <typename Number>
+[[noreturn]] void refuse_number(const char* name, Number value, const std::string& wanted) {
+    refuse_value(std::string(name) + " is " + written(value) + ", wanted " + wanted);
+}
+
+template <typename Number>
 void at_least(const char* name, Number value, std::type_identity_t<Number> least) {
     if (value >= least) return;
-    refuse_value(std::string("`") + name + "` must be at least " + written(least) + ", not " + written(value));
+    refuse_number(name, value, "a number of at least " + written(least));
 }
 
 template <typename Number>
 void above(const char* name, Number value, std::type_identity_t<Number> least) {
     if (value > least) return;
-    refuse_value(std::string("`") + name + "` must be above " + written(least) + ", not " + written(value));
+    refuse_number(name, value, "a number above " + written(least));
 }
 
 template <typename Number>
 void from_to(const char* name, Number value, std::type_identity_t<Number> low, std::type_identity_t<Number> high) {
     if (value >= low && value <= high) return;
-    refuse_value(std::string("`") + name + "` must be from " + written(low) + " to " + written(high) + ", not " +
-                 written(value));
+    refuse_number(name, value, "a number from " + written(low) + " to " + written(high));
 }
 
 // A whole number of pixels up to here is far beyond any use and far from any overflow.
@@ -136,7 +141,7 @@ inline Interpolation checked_interpolation(const std::string& name) {
     if (name == "bilinear") return Interpolation::bilinear;
     if (name == "bicubic") return Interpolation::bicubic;
     if (name == "spline") return Interpolation::spline;
-    refuse_value("`interpolation` must be 'bilinear', 'bicubic' or 'spline', not '" + name + "'");
+    refuse_value("interpolation is '" + name + "', wanted 'bilinear', 'bicubic' or 'spline'");
 }
 
 // Displacements are float32, which is exact for whole numbers up to here; positions in a plane are int32.
@@ -144,8 +149,8 @@ inline void check_warpable(const Array& planes, const std::string& name) {
     constexpr int64_t most = 1 << 24;
     const Shape shape = shape_of(planes);
     if (shape.height > most || shape.width > most || shape.height * shape.width > std::numeric_limits<int32_t>::max()) {
-        refuse_value("`" + name + "` must have at most 2^24 rows, 2^24 columns and 2^31 - 1 pixels, not " +
-                     describe(planes));
+        refuse_value(name + " has shape " + describe(planes) +
+                     ", wanted at most 2^24 rows, 2^24 columns and 2^31 - 1 pixels");
     }
 }
 

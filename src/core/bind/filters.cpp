@@ -14,7 +14,7 @@ Array checked_flow(nb::handle argument) { return checked<float>(argument, "flow"
 
 void odd(const char* name, int64_t value) {
     from_to(name, value, 1, most_pixels);
-    if (value % 2 == 0) refuse_value(std::string("`") + name + "` must be odd, not " + std::to_string(value));
+    if (value % 2 == 0) refuse_number(name, value, "an odd number");
 }
 
 Planes motion_edges(nb::handle flow_argument, float edge, float ratio, int64_t window, int64_t dilation) {

@@ -11,7 +11,7 @@ Derivative checked_derivative(const std::string& name) {
     if (name == "first") return Derivative::first;
     if (name == "second") return Derivative::second;
     if (name == "warped") return Derivative::warped;
-    refuse_value("`derivative` must be 'average', 'first', 'second' or 'warped', not '" + name + "'");
+    refuse_value("derivative is '" + name + "', wanted 'average', 'first', 'second' or 'warped'");
 }
 
 Penalisation checked_penalisation(const Penalty& penalty, double normalisation, double weight) {
@@ -32,8 +32,8 @@ const float* floats(const std::optional<Array>& plane) { return plane ? bindings
 
 void check_number(double value, const char* name, double smallest, bool or_equal) {
     if (std::isfinite(value) && (or_equal ? value >= smallest : value > smallest)) return;
-    refuse_value(std::string("`") + name + "` must be a finite number " + (or_equal ? "of at least " : "above ") +
-                 std::to_string(smallest) + ", not " + std::to_string(value));
+    refuse_number(name, value,
+                  (or_equal ? "a finite number of at least " : "a finite number above ") + written(smallest));
 }
 
 HeldFramePair::HeldFramePair(nb::handle first_argument, nb::handle second_argument, nb::handle samples_argument,
@@ -60,7 +60,8 @@ HeldFramePair::HeldFramePair(nb::handle first_argument, nb::handle second_argume
 
 HeldPenalty::HeldPenalty(PenaltyKind kind, double scale, double exponent)
     : penalty{kind, static_cast<float>(scale), static_cast<float>(exponent)} {
-    if (kind == PenaltyKind::tabulated) refuse_value("`kind` must be another one: `tabulate` makes a table");
+    if (kind == PenaltyKind::tabulated)
+        refuse_value("kind is tabulated, wanted another one: values and weights make a table");
     if (kind != PenaltyKind::quadratic) check_number(scale, "scale", 0.0, false);
     if (kind == PenaltyKind::generalised_charbonnier) check_number(exponent, "exponent", 0.0, false);
 }
@@ -90,7 +91,7 @@ HeldSmoothness::HeldSmoothness(nb::handle guide_x_argument, nb::handle guide_y_a
       guide_y(plane_or_none(guide_y_argument, "guide_y")),
       penalty(penalty_argument) {
     if (guide_x.has_value() != guide_y.has_value())
-        refuse_type("`guide_x` and `guide_y` must be given both, or neither");
+        refuse_type("one of guide_x and guide_y is None, wanted both or neither");
     check_number(weight, "weight", 0.0, true);
     term = {floats(guide_x), floats(guide_y), per_pixel, penalty.penalty, static_cast<float>(weight)};
 }

@@ -59,9 +59,9 @@ std::vector<std::vector<int64_t>> byte_counts(nb::handle first_argument, nb::han
     const int64_t number = extent(places, 0);
     for (const Array& image : {first, second}) {
         const int64_t pixels = extent(image, 0) * extent(image, 1);
-        if (std::any_of(at, at + number, [=](int32_t place) { return place < 0 || place >= pixels; })) {
-            refuse_value("`places` must be from 0 to the number of pixels");
-        }
+        const auto* beyond = std::find_if(at, at + number, [=](int32_t place) { return place < 0 || place >= pixels; });
+        if (beyond != at + number)
+            refuse_number("places", *beyond, "numbers of pixels, from 0 to " + std::to_string(pixels - 1));
     }
     std::vector<std::vector<int64_t>> counts(4, std::vector<int64_t>(256));
     const Unlocked unlocked;
@@ -80,7 +80,7 @@ std::vector<std::vector<int64_t>> byte_counts(nb::handle first_argument, nb::han
 }
 
 Planes derivative(nb::handle planes_argument, const std::string& axis) {
-    if (axis != "x" && axis != "y") refuse_value("`axis` must be 'x' or 'y', not '" + axis + "'");
+    if (axis != "x" && axis != "y") refuse_value("axis is '" + axis + "', wanted 'x' or 'y'");
     const Array planes = checked_planes(planes_argument);
     const Shape shape = shape_of(planes);
     const auto along = axis == "x" ? variflow::Axis::x : variflow::Axis::y;
@@ -135,7 +135,7 @@ Planes resample(nb::handle planes_argument, nb::handle first_y_argument, nb::han
 }
 
 Planes median(nb::handle planes_argument, int size) {
-    if (size != 3 && size != 5) refuse_value("`size` must be 3 or 5, not " + std::to_string(size));
+    if (size != 3 && size != 5) refuse_number("size", size, "3 or 5");
     const Array planes = checked_planes(planes_argument);
     const Shape shape = shape_of(planes);
     return run(shape, [&](float* out) { variflow::median(floats(planes), shape, size, out); });

@@ -13,14 +13,12 @@ using namespace variflow::bindings;
 using variflow::most_threads;
 
 void set_threads(int count) {
-    if (count < 1 || count > most_threads) {
-        refuse_value("`n` must be from 1 to " + std::to_string(most_threads) + ", not " + std::to_string(count));
-    }
+    from_to("n", count, 1, static_cast<int>(most_threads));
     variflow::set_threads(count);
 }
 
 void limit_threads(int count, bool within_affinity) {
-    if (count < 1) refuse_value("`n` must be at least 1, not " + std::to_string(count));
+    at_least("n", count, 1);
     variflow::limit_threads(count, within_affinity);
 }
 
@@ -36,8 +34,8 @@ void from_environment(const char* name, const char* what, long long least, long 
         take(count);
         return;
     }
-    const std::string message = std::string("the environment variable ") + name + " must be " + what + " from " +
-                                std::to_string(least) + " to " + std::to_string(most) + ", not '" + text + "'; using " +
+    const std::string message = std::string("the environment variable ") + name + " is '" + text + "', wanted " + what +
+                                " from " + std::to_string(least) + " to " + std::to_string(most) + "; using " +
                                 instead();
     if (PyErr_WarnEx(PyExc_RuntimeWarning, message.c_str(), 1) != 0) throw nb::python_error();
 }

@@ -91,7 +91,7 @@ std::pair<Planes, Planes> primal_dual(nb::handle u, nb::handle v, const std::vec
     const Array weights = checked<float>(weights_argument, "weights", {height, width});
     std::vector<variflow::Residuals> data;
     for (const ResidualArrays* arrays : residuals) {
-        if (!arrays) refuse_type("`residuals` must hold objects of Residuals, not None");
+        if (!arrays) refuse_type("residuals holds None, wanted objects of Residuals");
         data.push_back(arrays->of(height, width));
     }
     const variflow::Variation& variation = variation_arrays.of(height, width);

@@ -51,7 +51,7 @@ Planes relax(nb::handle tensor, nb::handle edges, nb::handle u0, nb::handle v0, 
 Planes multigrid(nb::handle tensor, nb::handle edges, nb::handle u0, nb::handle v0, nb::handle u_start,
                  nb::handle v_start, int cycles, double tolerance) {
     const SystemArrays arrays(tensor, edges, u0, v0, u_start, v_start, "u_start", "v_start");
-    if (cycles < 0) refuse_value("`cycles` must be at least 0, not " + std::to_string(cycles));
+    at_least("cycles", cycles, 0);
     check_number(tolerance, "tolerance", 0.0, true);
     return run(arrays.shape(), [&](float* out) {
         variflow::multigrid(arrays.system(), arrays.field(), cycles, static_cast<float>(tolerance), out);

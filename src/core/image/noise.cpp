@@ -20,7 +20,8 @@ namespace {
 constexpr int64_t side = 8, outer = side + 2;  // of a block, and with what its differences look at
 constexpr int64_t most_blocks = 1024, fewest_blocks = 16;
 constexpr double percentile = 0.05;
-constexpr double to_white_noise = 1.336;  // by which that percentile is too low for white noise, found by simulation
+// By how much that percentile is too low for white noise, found by simulation (benchmarks/fit_noise.py).
+constexpr double to_white_noise = 1.336;
 
 struct BlockStatistics {
     float mean_square, least, most;

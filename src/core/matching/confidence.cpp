@@ -16,7 +16,8 @@ constexpr float farthest_miss = 2.5f;
 constexpr float alike = 3.0f;
 
 // The odds that a match is right within 3 pixels: those of a distinct one that returns exactly, and their decline with
-// each pixel missed and with the ambiguity, by logistic regression over pairs with known flow.
+// each pixel missed and with the ambiguity, by logistic regression over pairs with known flow
+// (benchmarks/fit_matching.py).
 constexpr float log_odds = 4.1f, decline_by_miss = 0.9f, decline_by_ambiguity = 3.1f;
 
 constexpr int64_t rows_at_once = 16;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from variflow.base.choices import check_constant
 from variflow.base.types import Array
@@ -48,7 +48,12 @@ class ImageEdges:
         return weights(along_x), weights(along_y)
 
 
-def check_edges(term: Array) -> None:
+class _HasEdges(Protocol):
+    @property
+    def edges(self) -> object: ...
+
+
+def check_edges(term: _HasEdges) -> None:
     """Raise TypeError if the `edges` of a term are neither None nor a callable such as ImageEdges."""
     edges = term.edges
     if edges is None or (callable(edges) and not isinstance(edges, type)):

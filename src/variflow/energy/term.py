@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import TYPE_CHECKING, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeGuard, TypeVar
 
 from variflow.base.choices import check_constant
 from variflow.base.types import Array
@@ -93,7 +93,12 @@ class Sum(Term):
         return self.weight * sum(term(d, at) for term in self.terms)
 
 
-def check_weight(term: Array) -> None:
+class _HasWeight(Protocol):
+    @property
+    def weight(self) -> float: ...
+
+
+def check_weight(term: _HasWeight) -> None:
     """Raise ValueError, naming it, if the weight of a term is below 0, where the energy may have no minimum."""
     check_constant(f"weight of {type(term).__name__}", term.weight, least=0)
 
