@@ -7,6 +7,8 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +26,7 @@ Interpolation = Literal["bilinear", "bicubic"]
 
 SIZES = [(1, 1), (1, 7), (5, 1), (2, 2), (3, 4), (33, 47)]
 INTERPOLATIONS: list[Interpolation] = ["bilinear", "bicubic"]
+CPUINFO = Path("/proc/cpuinfo")
 
 
 @pytest.fixture(autouse=True)
@@ -438,6 +441,16 @@ def run_python(code: str, **environment: str) -> "subprocess.CompletedProcess[st
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, env={**os.environ, **environment}
     )
+
+
+@pytest.mark.skipif(
+    find_spec("variflow._core_v1") is None or not CPUINFO.exists(), reason="one module is for all processors"
+)
+def test_the_core_is_that_for_this_processor() -> None:
+    flags = set(CPUINFO.read_text().partition("\nflags")[2].partition("\n")[0].split())
+    v3 = flags >= {"avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
+    v4 = v3 and flags >= {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
+    assert _core.__name__ == f"variflow._core_v{4 if v4 else 3 if v3 else 1}"
 
 
 def test_environment_variable_sets_the_threads() -> None:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(variflow.__path__, "variflow.")
-    if not module.name.endswith(("__main__", "_core"))
+    if not module.name.endswith("__main__") and "._core" not in module.name
 )
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 

@@ -4,10 +4,10 @@
 
 #include <cstring>
 
-// A function marked VARIFLOW_CLONES is compiled for several vector widths; the loader picks the best the CPU has. GCC
-// keeps the promise of VARIFLOW_RESTRICT in the copies only for parameters, not for local pointers.
-#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12 && defined(__x86_64__) && defined(__ELF__) && \
-    !defined(VARIFLOW_BASELINE)
+// A function marked VARIFLOW_CLONES is compiled for several vector widths; the loader picks the best the CPU has. Where the
+// compiler cannot do that, the whole core is compiled several times instead (CMakeLists.txt). GCC keeps the promise of
+// VARIFLOW_RESTRICT in the copies only for parameters, not for local pointers.
+#if defined(VARIFLOW_HAS_CLONES)
 #define VARIFLOW_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define VARIFLOW_CLONES

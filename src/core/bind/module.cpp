@@ -54,7 +54,7 @@ void set_defaults() {
 
 }  // namespace
 
-NB_MODULE(_core, module) {
+NB_MODULE(VARIFLOW_MODULE, module) {
     module.doc() = "Native kernels of variflow: float32 planes (channels, height, width) in, new planes out.";
     set_defaults();
     module.def(

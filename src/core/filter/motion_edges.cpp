@@ -52,7 +52,7 @@ VARIFLOW_CLONES
 void mark_edges(const float* VARIFLOW_RESTRICT size, float edge, float ratio, int64_t width,
                 float* VARIFLOW_RESTRICT mean_then_mark) {
     for (int64_t x = 0; x < width; ++x) {
-        mean_then_mark[x] = (size[x] > edge) & (size[x] > ratio * mean_then_mark[x]) ? 1.0f : 0.0f;
+        mean_then_mark[x] = ((size[x] > edge) & (size[x] > ratio * mean_then_mark[x])) ? 1.0f : 0.0f;
     }
 }
 

@@ -186,7 +186,7 @@ void mean_between(const float* VARIFLOW_RESTRICT values, const float* VARIFLOW_R
             for (int j = 0; j < group; ++j) {
                 const float above = z[j * lanes + i] - low[i];
                 const float all = w[j * lanes + i];
-                const float weight = (above >= 0.0f) & (z[j * lanes + i] <= high[i]) ? all : 0.0f;
+                const float weight = ((above >= 0.0f) & (z[j * lanes + i] <= high[i])) ? all : 0.0f;
                 of_weight += weight;
                 of_value += weight * above;
             }

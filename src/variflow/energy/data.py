@@ -60,13 +60,13 @@ class DataTerm(Term):
             import jax.numpy as jnp
 
             zeta = jnp.maximum(self.normalisation, at.noise)
-            scales = [jx**2 + jy**2 + zeta**2 for jx, jy, _ in linearise_term(self, at)]
+            scales = [jx**2 + jy**2 + zeta**2 for jx, jy, _ in linearised(self, at)]
             squared = [one / scale for one, scale in zip(squared, scales, strict=True)]
         # A Python sum, because XLA fuses it, and does not fuse the sum of a stacked array.
         return self.weight * (at.weights * self.penalty.of_squared(sum(squared) / len(squared))).sum()
 
 
-def linearise_term(term: DataTerm, at: Linearisation) -> list[tuple[Array, Array, Array]]:
+def linearised(term: DataTerm, at: Linearisation) -> list[tuple[Array, Array, Array]]:
     """Return the residuals of a term around d = 0: its own `linearised`, or the derivative of its `residuals`."""
     return DataTerm.linearised(term, at) if defines_residuals(type(term)) else term.linearised(at)
 

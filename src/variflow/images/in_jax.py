@@ -99,11 +99,11 @@ def warp(planes: ArrayLike, flow: tuple[ArrayLike, ArrayLike], interpolation: st
     def sample(plane: jax.Array) -> jax.Array:
         pixels = plane.reshape(-1)
 
-        def interpolate_along_y(column: jax.Array) -> jax.Array:
+        def along_y(column: jax.Array) -> jax.Array:
             samples = [pixels.at[start + column].get(mode="promise_in_bounds") for start in row_starts]
             return interpolate(samples, rest_y)
 
-        return interpolate([interpolate_along_y(column) for column in columns], rest_x)
+        return interpolate([along_y(column) for column in columns], rest_x)
 
     # One gather a plane and corner: of several planes at once, XLA transposes it many times more slowly.
     return sample(planes) if planes.ndim == 2 else jnp.stack([sample(plane) for plane in planes])

@@ -187,17 +187,17 @@ def find_fault(energy: Energy, increment: tuple[Planes, Planes], at: Linearisati
     if not largest:
         return "", not here.moving or all(_evaluate_along(energy, -here.gradient, at, size) >= falls for size in _STEPS)
 
-    def evaluate_at(pixels: float) -> float:
+    def energy_at(pixels: float) -> float:
         return _evaluate_along(energy, np.stack(increment), at, pixels)
 
     far = max(_FAR, 100 * largest)
     rate = max(before - here.value, 0.0) / largest
-    if evaluate_at(far) < here.value - max(_FALLS * (abs(before) + abs(here.value)), _RATE * rate * (far - largest)):
+    if energy_at(far) < here.value - max(_FALLS * (abs(before) + abs(here.value)), _RATE * rate * (far - largest)):
         return NO_MINIMUM, False
     moved = float(np.median(np.hypot(at.flow[0] + increment[0], at.flow[1] + increment[1])))
     if moved > max(*sizes.shape, _LEAST_FAR):
         return f"half of the pixels moved by more than {moved:.0f} pixels, out of the frame: {ASK}", False
-    return "", evaluate_at(max(2 * largest, _ON)) >= falls
+    return "", energy_at(max(2 * largest, _ON)) >= falls
 
 
 def _evaluate_along(energy: Energy, direction: Planes, at: Linearisation, pixels: float) -> float:

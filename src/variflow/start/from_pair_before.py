@@ -70,11 +70,11 @@ class FromPairBefore(Brief, Initialiser):
             return None  # equal frames have exactly zero flow if they start from zero
         if not self._is_right(problem, levels[compared], flow):
             return None
-        return Start(goes_on, self._carry_flow(levels[goes_on]), matched=False)
+        return Start(goes_on, self._flow_at(levels[goes_on]), matched=False)
 
     def _is_right(self, problem: Problem, level: Level, afresh: tuple[Planes, Planes]) -> bool:
         """Return whether the frames match along the carried flow as well as along a new one, everywhere."""
-        carried, afresh = self._carry_flow(level), resample_flow(afresh, level.shape)
+        carried, afresh = self._flow_at(level), resample_flow(afresh, level.shape)
         along, along_afresh = (Comparison.around(problem.linearise(level, flow)) for flow in (carried, afresh))
         both = along.compared & along_afresh.compared
         missed, missed_afresh = (np.minimum(each.mismatch, 1)[both].sum() for each in (along, along_afresh))
@@ -86,7 +86,7 @@ class FromPairBefore(Brief, Initialiser):
         wrong |= along.compared & (along.mismatch > _UNEXPLAINED)
         return bool(sum_boxes(wrong[None].astype(np.float32), _WINDOW).max() <= _FULL * _WINDOW**2)
 
-    def _carry_flow(self, level: Level) -> tuple[Planes, Planes]:
+    def _flow_at(self, level: Level) -> tuple[Planes, Planes]:
         """Return the flow at a level, moved along itself: each pixel takes the flow at the place that it came from."""
         u, v = resample_flow(self.planes, level.shape)
         u, v = warp_planes(np.stack((u, v)), (-u, -v), "bilinear")
