@@ -506,7 +506,7 @@ def core_step(frames=PAIR, constancies=(), data=(), smoothness=SMOOTH):
         (lambda: CORE.Penalty(KIND.CHARBONNIER), ValueError, "^scale .*above 0"),
         (lambda: CORE.Penalty(KIND.GENERALISED_CHARBONNIER, 0.5, -1), ValueError, "^exponent .*-1"),
         (lambda: CORE.Penalty(KIND.TABULATED), ValueError, "^kind "),
-        (lambda: CORE.Penalty(PLANE, PLANE), ValueError, r"^values .*\(7681,\)"),
+        (lambda: CORE.tabulate_penalty(PLANE, PLANE), ValueError, r"^values .*\(7681,\)"),
         (lambda: CORE.half_weights(QUADRATIC, STACK), ValueError, "^squared "),
         (lambda: CORE.Smoothness(PLANE, None, False, QUADRATIC, 1.0), TypeError, "guide_x and guide_y"),
         (lambda: CORE.Smoothness(None, None, False, QUADRATIC, -1.0), ValueError, "^weight .*-1"),

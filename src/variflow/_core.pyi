@@ -1,6 +1,6 @@
 import enum
 from collections.abc import Sequence
-from typing import Literal, overload
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,15 +81,13 @@ class PenaltyKind(enum.Enum):
     L1 = 5
     TABULATED = 6
 
-# `scale` is the penalty's epsilon, threshold, scale or smallest residual; what a kind does not have is ignored. A table
-# holds values, and half the weights rho'(s) / s, at the squares s^2 of `penalty_knots`.
+# `scale` is the penalty's epsilon, threshold, scale or smallest residual; what a kind does not have is ignored.
 class Penalty:
-    @overload
     def __init__(self, kind: PenaltyKind, scale: float = 0.0, exponent: float = 0.0) -> None: ...
-    @overload
-    def __init__(self, values: NDArray[np.float32], half_weights: NDArray[np.float32]) -> None: ...
 
+# A table holds values, and half the weights rho'(s) / s, at the squares s^2 of the knots.
 def penalty_knots() -> NDArray[np.float32]: ...
+def tabulate_penalty(values: NDArray[np.float32], half_weights: NDArray[np.float32]) -> Penalty: ...
 def half_weights(penalty: Penalty, squared: NDArray[np.float32]) -> NDArray[np.float32]: ...
 
 class ConstancyKind(enum.Enum):
@@ -144,6 +142,38 @@ class Step:
         self, frames: FramePair, constancies: Sequence[Constancy], data: Sequence[DataTerm], smoothness: Smoothness
     ) -> None: ...
 
+# Least squares whose residuals look at a neighbourhood: `src/core/stencil/stencil.hpp`. Planes are (depth, height,
+# width), and offsets along these three.
+class Tap:
+    def __init__(
+        self, unknown: int, offset: tuple[int, int, int], factor: float, plane: NDArray[np.float32] | None = None
+    ) -> None: ...
+
+class LocalResidual:
+    def __init__(
+        self, taps: Sequence[Tap], value: NDArray[np.float32] | None = None, at_start: bool = False
+    ) -> None: ...
+
+class LocalTerm:
+    def __init__(
+        self,
+        residuals: Sequence[LocalResidual],
+        jointly: bool,
+        penalty: Penalty,
+        weight: float,
+        weights: NDArray[np.float32] | None = None,
+    ) -> None: ...
+
+class LocalProblem:
+    def __init__(
+        self,
+        start: NDArray[np.float32],
+        terms: Sequence[LocalTerm],
+        tensor: NDArray[np.float32] | None = None,
+    ) -> None: ...
+
+def solve_local(problem: LocalProblem, tolerance: float, iterations: int) -> tuple[NDArray[np.float32], int, float]: ...
+def local_energy(problem: LocalProblem, unknowns: NDArray[np.float32]) -> float: ...
 def robust_step(step: Step, sweeps: int, omega: float, with_misfit: bool = False) -> _WithMisfit: ...
 def constancy_tensor(frames: FramePair, constancies: Sequence[Constancy], with_misfit: bool = False) -> _WithMisfit: ...
 def mismatch(frames: FramePair) -> NDArray[np.float32]: ...

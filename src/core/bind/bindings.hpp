@@ -199,6 +199,7 @@ void add_images(nb::module_& module);  // bind/images.cpp
 void add_filters(nb::module_& module);  // bind/filters.cpp
 void add_local(nb::module_& module);  // bind/local.cpp
 void add_step(nb::module_& module);  // bind/step.cpp
+void add_stencil(nb::module_& module);  // bind/stencil.cpp
 void add_system(nb::module_& module);  // bind/system.cpp
 void add_primal_dual(nb::module_& module);  // bind/primal_dual.cpp
 void add_matching(nb::module_& module);  // bind/matching.cpp

@@ -75,6 +75,7 @@ NB_MODULE(VARIFLOW_MODULE, module) {
                "Give back to the system the memory that is kept for further planes; return how many bytes that was.");
     add_images(module);
     add_step(module);
+    add_stencil(module);
     add_system(module);
     add_filters(module);
     add_local(module);

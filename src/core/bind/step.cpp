@@ -190,10 +190,8 @@ void add_classes(nb::module_& module) {
         .value("L1", PenaltyKind::l1)
         .value("TABULATED", PenaltyKind::tabulated);
     nb::class_<HeldPenalty>(module, "Penalty",
-                            "A penalty: its kind, its scale (epsilon, threshold, ...) and its exponent. Or a table of "
-                            "its values and half its weights rho'(s) / s at the squares s^2 of `penalty_knots`.")
-        .def(nb::init<PenaltyKind, double, double>(), "kind"_a, "scale"_a = 0.0, "exponent"_a = 0.0)
-        .def(nb::init<nb::handle, nb::handle>(), "values"_a.none(), "half_weights"_a.none());
+                            "A penalty: its kind, its scale (epsilon, threshold, ...) and its exponent.")
+        .def(nb::init<PenaltyKind, double, double>(), "kind"_a, "scale"_a = 0.0, "exponent"_a = 0.0);
     nb::enum_<ConstancyKind>(module, "ConstancyKind", "What of two frames stays the same along the flow.")
         .value("BRIGHTNESS", ConstancyKind::brightness)
         .value("GRADIENT", ConstancyKind::gradient);
@@ -229,6 +227,10 @@ void check_sweeps(int sweeps, double omega) {
 void add_step(nb::module_& module) {
     add_classes(module);
     module.def("penalty_knots", &penalty_knots, "The squares s^2 at which a table of a penalty holds its values.");
+    module.def(
+        "tabulate_penalty", [](nb::handle values, nb::handle halves) { return HeldPenalty(values, halves); },
+        "values"_a.none(), "half_weights"_a.none(),
+        "A penalty by its values, and half its weights rho'(s) / s, at the knots.");
     module.def("half_weights", &half_weights, "penalty"_a, "squared"_a.none(),
                "Half the weights rho'(s) / s of a penalty at a plane of squares s^2.");
     module.def("inside", &inside, "u"_a.none(), "v"_a.none(),

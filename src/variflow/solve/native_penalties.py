@@ -95,7 +95,7 @@ def _tabulate(penalty: Penalty) -> _core.Penalty:
             f"values rho(s) of the penalty {penalty!r} are not finite, first at s = "
             f"{np.sqrt(knots[~np.isfinite(values)][0]):.3g}, wanted finite ones for all residuals up to 1000"
         )
-    return _core.Penalty(values, np.maximum(half_weights, 0))
+    return _core.tabulate_penalty(values, np.maximum(half_weights, 0))
 
 
 def _derive(penalty: Penalty, knots: NDArray[np.float64]) -> Array:

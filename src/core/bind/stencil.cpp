@@ -1,0 +1,161 @@
+// Bindings of least squares whose residuals depend on a small neighbourhood each.
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <array>
+#include <optional>
+#include <tuple>
+
+#include "bind/system.hpp"
+#include "stencil/stencil.hpp"
+
+namespace variflow::bindings {
+namespace {
+
+using stencil::Grid;
+
+// Taps further away than this would make a matrix that is no longer local.
+constexpr int farthest = 64;
+
+std::optional<Array> plane_or_none(nb::handle argument, const char* name) {
+    if (argument.is_none()) return std::nullopt;
+    return checked<float>(argument, name, {"depth", "height", "width"});
+}
+
+const float* floats(const std::optional<Array>& plane) { return plane ? bindings::floats(*plane) : nullptr; }
+
+void check_size(const std::optional<Array>& plane, const char* name, const Grid& grid) {
+    if (plane) check_shape(*plane, name, {grid.depth, grid.height, grid.width});
+}
+
+struct HeldTap {
+    HeldTap(int unknown, std::array<int, 3> offset, double factor, nb::handle plane_argument)
+        : plane(plane_or_none(plane_argument, "plane")),
+          tap{unknown, {offset[0], offset[1], offset[2]}, static_cast<float>(factor), floats(plane)} {
+        at_least("unknown", unknown, 0);
+        for (const int distance : offset) from_to("offset", distance, -farthest, farthest);
+    }
+
+    std::optional<Array> plane;
+    stencil::Tap tap;
+};
+
+struct HeldResidual {
+    HeldResidual(const std::vector<HeldTap>& taps_argument, nb::handle value_argument, bool at_start)
+        : taps(taps_argument), value(plane_or_none(value_argument, "value")) {
+        for (const HeldTap& tap : taps) residual.taps.push_back(tap.tap);
+        residual.value = floats(value);
+        residual.at_start = at_start;
+    }
+
+    std::vector<HeldTap> taps;
+    std::optional<Array> value;
+    stencil::Residual residual;
+};
+
+struct HeldTerm {
+    HeldTerm(const std::vector<HeldResidual>& residuals_argument, bool jointly, const HeldPenalty& penalty_argument,
+             double weight, nb::handle weights_argument)
+        : residuals(residuals_argument),
+          penalty(penalty_argument),
+          weights(plane_or_none(weights_argument, "weights")) {
+        check_number(weight, "weight", 0.0, true);
+        term = {{}, jointly, penalty.penalty, static_cast<float>(weight), floats(weights)};
+        for (const HeldResidual& residual : residuals) term.residuals.push_back(residual.residual);
+    }
+
+    void check(const Grid& grid, int unknowns) const {
+        check_size(weights, "weights", grid);
+        for (const HeldResidual& residual : residuals) {
+            check_size(residual.value, "value", grid);
+            for (const HeldTap& tap : residual.taps) {
+                check_size(tap.plane, "plane", grid);
+                from_to("unknown", tap.tap.unknown, 0, unknowns - 1);
+            }
+        }
+    }
+
+    std::vector<HeldResidual> residuals;
+    HeldPenalty penalty;
+    std::optional<Array> weights;
+    stencil::Term term;
+};
+
+using Unknowns = nb::ndarray<nb::numpy, float, nb::ndim<4>, nb::c_contig>;
+
+struct HeldProblem {
+    HeldProblem(nb::handle start_argument, const std::vector<HeldTerm>& terms_argument, nb::handle tensor_argument)
+        : start(checked<float>(start_argument, "start", {"unknowns", "depth", "height", "width"})),
+          terms(terms_argument) {
+        const Grid grid{extent(start, 1), extent(start, 2), extent(start, 3)};
+        const int unknowns = static_cast<int>(extent(start, 0));
+        from_to("unknowns of `start`", unknowns, 1, stencil::most_unknowns);
+        problem = {grid, unknowns, {}, nullptr, bindings::floats(start)};
+        for (const HeldTerm& term : terms) {
+            term.check(grid, unknowns);
+            problem.terms.push_back(term.term);
+        }
+        if (tensor_argument.is_none()) return;
+        if (unknowns < 2) refuse_value("`tensor` must be None where `start` has fewer than two unknowns");
+        tensor = checked<float>(tensor_argument, "tensor", {5 * grid.depth, grid.height, grid.width});
+        problem.tensor = floats(tensor);
+    }
+
+    Array start;
+    std::vector<HeldTerm> terms;
+    std::optional<Array> tensor;
+    stencil::Problem problem;
+};
+
+std::tuple<Unknowns, int, double> solve(const HeldProblem& held, double tolerance, int iterations) {
+    check_number(tolerance, "tolerance", 0.0, true);
+    at_least("iterations", iterations, 0);
+    size_t shape[4];
+    size_t count = 1;
+    for (size_t axis = 0; axis < 4; ++axis) count *= shape[axis] = held.start.shape(axis);
+    auto* const data = static_cast<float*>(allocate(count * sizeof(float)));
+    const nb::capsule owner(data, &release);
+    stencil::Report report;
+    {
+        const Unlocked unlocked;
+        report = stencil::solve(held.problem, tolerance, iterations, data);
+    }
+    return {Unknowns(data, 4, shape, owner), report.iterations, report.residual};
+}
+
+double energy(const HeldProblem& held, nb::handle unknowns_argument) {
+    const Grid& grid = held.problem.grid;
+    const Array unknowns =
+        checked<float>(unknowns_argument, "unknowns", {held.problem.unknowns, grid.depth, grid.height, grid.width});
+    const Unlocked unlocked;
+    return stencil::energy(held.problem, bindings::floats(unknowns));
+}
+
+}  // namespace
+
+void add_stencil(nb::module_& module) {
+    nb::class_<HeldTap>(module, "Tap",
+                        "What a residual depends on: an unknown at an offset, times a factor and a plane.")
+        .def(nb::init<int, std::array<int, 3>, double, nb::handle>(), "unknown"_a, "offset"_a, "factor"_a,
+             "plane"_a.none() = nb::none());
+    nb::class_<HeldResidual>(module, "LocalResidual",
+                             "The sum of taps and a value; or of the value at the start and what the taps change.")
+        .def(nb::init<const std::vector<HeldTap>&, nb::handle, bool>(), "taps"_a, "value"_a.none() = nb::none(),
+             "at_start"_a = false);
+    nb::class_<HeldTerm>(module, "LocalTerm", "Residuals that are penalised, jointly or each on its own.")
+        .def(nb::init<const std::vector<HeldResidual>&, bool, const HeldPenalty&, double, nb::handle>(), "residuals"_a,
+             "jointly"_a, "penalty"_a, "weight"_a, "weights"_a.none() = nb::none());
+    nb::class_<HeldProblem>(module, "LocalProblem",
+                            "Terms around a start (unknowns, depth, height, width), and the motion tensor of its first "
+                            "two unknowns.")
+        .def(nb::init<nb::handle, const std::vector<HeldTerm>&, nb::handle>(), "start"_a.none(), "terms"_a,
+             "tensor"_a.none() = nb::none());
+    module.def("solve_local", &solve, "problem"_a, "tolerance"_a, "iterations"_a,
+               "The unknowns after a reweighted step, the iterations it took, and how large the residual of its linear "
+               "system is beside that of the start.");
+    module.def("local_energy", &energy, "problem"_a, "unknowns"_a.none(),
+               "The energy of the terms of a problem, without that of its tensor.");
+}
+
+}  // namespace variflow::bindings

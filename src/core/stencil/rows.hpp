@@ -1,0 +1,42 @@
+// Loops over the rows of a grid, and over the pixels of a row.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "base/threads.hpp"
+#include "stencil/stencil.hpp"
+
+namespace variflow::stencil {
+
+// The columns from `first` on and before `last` whose pixels at an offset along x are in the row, too.
+struct Columns {
+    int64_t first, last;
+};
+inline Columns inside(int64_t width, int64_t offset) {
+    return {std::clamp<int64_t>(-offset, 0, width), std::clamp<int64_t>(width - offset, 0, width)};
+}
+
+// Call function(row) for all rows.
+template <typename Function>
+void for_rows(const Grid& grid, Function&& function) {
+    parallel_for(grid.rows(), rows_per_chunk(grid.width), [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) function(row);
+    });
+}
+
+// Call function(row, workspace) for all rows, with room for `count` floats that a row need not leave as it found them.
+template <typename Function>
+void for_chunks(const Grid& grid, int64_t count, Function&& function) {
+    parallel_for(grid.rows(), rows_per_chunk(grid.width), [&](int64_t begin, int64_t end) {
+        Workspace workspace(count);
+        for (int64_t row = begin; row < end; ++row) function(row, workspace);
+    });
+}
+
+// In double precision and a fixed order.
+double sum(const float* values, int64_t count);
+double dot(const float* a, const float* b, int64_t count);
+
+}  // namespace variflow::stencil

@@ -1,0 +1,312 @@
+// Conjugate gradients, each step preconditioned by one multigrid cycle.
+//
+// On each grid one step of Jacobi's method before the coarser grid's correction and as many after make the cycle
+// symmetric. A step divides by the blocks of each pixel, to which the moduli of its couplings with others are added: no
+// eigenvalue of the quotient is above 1 then, whatever the penalties, and `relaxation` may be nearly 2.
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <numeric>
+
+#include "base/platform.hpp"
+#include "stencil/rows.hpp"
+
+namespace variflow::stencil {
+namespace {
+
+constexpr float relaxation = 1.4f;
+constexpr int steps_on_coarsest = 16;
+constexpr int most_levels = 32;
+
+// to += factor * from
+VARIFLOW_CLONES
+void add(const float* VARIFLOW_RESTRICT from, float factor, int64_t count, float* VARIFLOW_RESTRICT to) {
+    for (int64_t i = 0; i < count; ++i) to[i] += factor * from[i];
+}
+
+// to = from + factor * to
+VARIFLOW_CLONES
+void add_to_scaled(const float* VARIFLOW_RESTRICT from, float factor, int64_t count, float* VARIFLOW_RESTRICT to) {
+    for (int64_t i = 0; i < count; ++i) to[i] = from[i] + factor * to[i];
+}
+
+// x = start + the inverse times rest, of two unknowns; 0 where nothing determines an unknown.
+VARIFLOW_CLONES
+void add_inverse_of_two(const float* VARIFLOW_RESTRICT a11, const float* VARIFLOW_RESTRICT a12,
+                        const float* VARIFLOW_RESTRICT a22, const float* rest1, const float* rest2, const float* start1,
+                        const float* start2, int64_t count, float* VARIFLOW_RESTRICT x1, float* VARIFLOW_RESTRICT x2) {
+    for (int64_t i = 0; i < count; ++i) {
+        const float from1 = a11[i] > 0.0f ? start1[i] : 0.0f, from2 = a22[i] > 0.0f ? start2[i] : 0.0f;
+        x1[i] = from1 + (a11[i] * rest1[i] + a12[i] * rest2[i]);
+        x2[i] = from2 + (a12[i] * rest1[i] + a22[i] * rest2[i]);
+    }
+}
+
+VARIFLOW_CLONES
+void keep_determined(const float* VARIFLOW_RESTRICT inverse, const float* VARIFLOW_RESTRICT from, int64_t count,
+                     float* VARIFLOW_RESTRICT to) {
+    for (int64_t i = 0; i < count; ++i) to[i] = inverse[i] > 0.0f ? from[i] : 0.0f;
+}
+
+VARIFLOW_CLONES
+void subtract_from(const float* VARIFLOW_RESTRICT from, int64_t count, float* VARIFLOW_RESTRICT to) {
+    for (int64_t i = 0; i < count; ++i) to[i] = from[i] - to[i];
+}
+
+VARIFLOW_CLONES
+void add_product(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT x, int64_t count,
+                 float* VARIFLOW_RESTRICT out) {
+    for (int64_t i = 0; i < count; ++i) out[i] += a[i] * x[i];
+}
+
+// The inverse of the blocks of one pixel, times `relaxation`, in place: by Gauss-Jordan elimination without pivots, which
+// positive matrices do not need. An unknown that nothing determines stays what it was.
+void invert(float* const* planes, int unknowns, int64_t i) {
+    constexpr double least = 1e-30;
+    std::vector<double> matrix(static_cast<size_t>(unknowns * unknowns));
+    auto at = [&](int k, int l) -> double& { return matrix[static_cast<size_t>(k * unknowns + l)]; };
+    for (int k = 0; k < unknowns; ++k) {
+        for (int l = 0; l < unknowns; ++l) {
+            at(k, l) = static_cast<double>(planes[triangle(std::min(k, l), std::max(k, l), unknowns)][i]);
+        }
+    }
+    for (int pivot = 0; pivot < unknowns; ++pivot) {
+        const bool free = at(pivot, pivot) <= least;
+        const double inverse = free ? 0.0 : 1.0 / at(pivot, pivot);
+        at(pivot, pivot) = free ? 0.0 : 1.0;
+        for (int l = 0; l < unknowns; ++l) at(pivot, l) *= inverse;
+        for (int k = 0; k < unknowns; ++k) {
+            if (k == pivot) continue;
+            const double factor = at(k, pivot);
+            at(k, pivot) = 0.0;
+            for (int l = 0; l < unknowns; ++l) at(k, l) -= factor * at(pivot, l);
+        }
+    }
+    for (int k = 0; k < unknowns; ++k) {
+        for (int l = k; l < unknowns; ++l) {
+            planes[triangle(k, l, unknowns)][i] = relaxation * static_cast<float>(at(k, l));
+        }
+    }
+}
+
+VARIFLOW_CLONES
+void invert_two(float* VARIFLOW_RESTRICT a11, float* VARIFLOW_RESTRICT a12, float* VARIFLOW_RESTRICT a22,
+                int64_t count) {
+    constexpr float least = 1e-30f;
+    for (int64_t i = 0; i < count; ++i) {
+        // The second pivot by a quotient that does not overflow or vanish; it is positive where the matrix is.
+        const float inverse1 = a11[i] > least ? 1.0f / a11[i] : 0.0f;
+        const float ratio = a12[i] * inverse1, pivot = a22[i] - ratio * a12[i];
+        const float inverse2 = pivot > least ? 1.0f / pivot : 0.0f;
+        a11[i] = relaxation * (inverse1 + ratio * ratio * inverse2);
+        a12[i] = -relaxation * ratio * inverse2;
+        a22[i] = relaxation * inverse2;
+    }
+}
+
+class Level {
+public:
+    Level(Operator&& a, Planes& memory)
+        : a_(std::move(a)),
+          inverse_(memory.take(triangle_size(a_.unknowns) * size())),
+          right_side_(memory.take(a_.unknowns * size())),
+          solution_(memory.take(a_.unknowns * size())),
+          rest_(memory.take(a_.unknowns * size())),
+          between_(memory.take(a_.unknowns * size())) {
+        sum_moduli(a_, rest_);
+        for_rows(a_.grid, [&](int64_t row) { invert_row(row); });
+    }
+
+    const Operator& a() const { return a_; }
+    int64_t size() const { return a_.grid.size(); }
+    float* right_side() const { return right_side_; }
+    float* solution() const { return solution_; }
+    float* rest() const { return rest_; }
+    float* between() const { return between_; }
+
+    // x = the inverse times b
+    void begin(const float* b, float* x) const {
+        for_rows(a_.grid, [&](int64_t row) {
+            ConstPointers zero;
+            zero.fill(a_.zero_row);
+            add_inverse(row, rows_of(b, row), zero, x);
+        });
+    }
+
+    // rest = b - A x
+    void subtract_product(const float* b, const float* x) const {
+        for_rows(a_.grid, [&](int64_t row) { subtract_product_row(b, x, row, rows_of(rest_, row)); });
+    }
+
+    // out = x + the inverse times (b - A x), 0 where nothing determines an unknown
+    void step(const float* b, const float* x, float* out) const {
+        for_chunks(a_.grid, a_.unknowns * a_.grid.width, [&](int64_t row, Workspace& workspace) {
+            Pointers rest{};
+            for (int k = 0; k < a_.unknowns; ++k) {
+                rest[static_cast<size_t>(k)] = workspace.data() + k * a_.grid.width;
+            }
+            subtract_product_row(b, x, row, rest);
+            ConstPointers from{};
+            std::copy(rest.begin(), rest.end(), from.begin());
+            add_inverse(row, from, rows_of(x, row), out);
+        });
+    }
+
+private:
+    int64_t place(int k, int64_t row) const { return k * size() + row * a_.grid.width; }
+
+    template <typename Pointer>
+    std::array<Pointer, most_unknowns> rows_of(Pointer planes, int64_t row) const {
+        std::array<Pointer, most_unknowns> rows{};
+        for (int k = 0; k < a_.unknowns; ++k) rows[static_cast<size_t>(k)] = planes + place(k, row);
+        return rows;
+    }
+
+    void subtract_product_row(const float* b, const float* x, int64_t row, const Pointers& out) const {
+        multiply_row(a_, x, row, out);
+        for (int k = 0; k < a_.unknowns; ++k) {
+            subtract_from(b + place(k, row), a_.grid.width, out[static_cast<size_t>(k)]);
+        }
+    }
+
+    void add_inverse(int64_t row, const ConstPointers& rest, const ConstPointers& start, float* x) const {
+        const int64_t width = a_.grid.width;
+        auto inverse = [&](int k, int l) {
+            return inverse_ + place(triangle(std::min(k, l), std::max(k, l), a_.unknowns), row);
+        };
+        if (a_.unknowns == 2) {
+            return add_inverse_of_two(inverse(0, 0), inverse(0, 1), inverse(1, 1), rest[0], rest[1], start[0], start[1],
+                                      width, x + place(0, row), x + place(1, row));
+        }
+        for (int k = 0; k < a_.unknowns; ++k) {
+            keep_determined(inverse(k, k), start[static_cast<size_t>(k)], width, x + place(k, row));
+            for (int l = 0; l < a_.unknowns; ++l) {
+                add_product(inverse(k, l), rest[static_cast<size_t>(l)], width, x + place(k, row));
+            }
+        }
+    }
+
+    void invert_row(int64_t row) {
+        const int64_t width = a_.grid.width;
+        std::vector<float*> planes;
+        for (int block = 0; block < triangle_size(a_.unknowns); ++block) {
+            planes.push_back(inverse_ + place(block, row));
+            std::copy_n(a_.blocks + place(block, row), width, planes.back());
+        }
+        for (int k = 0; k < a_.unknowns; ++k) {
+            add(rest_ + place(k, row), 1.0f, width, planes[static_cast<size_t>(triangle(k, k, a_.unknowns))]);
+        }
+        if (a_.unknowns == 2) return invert_two(planes[0], planes[1], planes[2], width);
+        for (int64_t i = 0; i < width; ++i) invert(planes.data(), a_.unknowns, i);
+    }
+
+    Operator a_;
+    float *inverse_, *right_side_, *solution_, *rest_, *between_;
+};
+
+class Hierarchy {
+public:
+    explicit Hierarchy(Operator&& finest) {
+        levels_.push_back(std::make_unique<Level>(std::move(finest), memory_));
+        while (levels_.size() < most_levels) {
+            const Operator& a = levels_.back()->a();
+            if (std::max({a.grid.depth, a.grid.height, a.grid.width}) <= 2) break;
+            levels_.push_back(std::make_unique<Level>(coarsen(a, memory_), memory_));
+        }
+    }
+
+    const Level& finest() const { return *levels_.front(); }
+
+    // x = an approximation of the inverse of A, times b.
+    void cycle(const float* b, float* x) const { cycle(0, b, x); }
+
+private:
+    void cycle(size_t number, const float* b, float* x) const {
+        const Level& level = *levels_[number];
+        float* const between = level.between();
+        if (number + 1 == levels_.size()) {
+            level.begin(b, x);
+            for (int i = 0; i < steps_on_coarsest; i += 2) {
+                level.step(b, x, between);
+                level.step(b, between, x);
+            }
+            return;
+        }
+        const Level& coarser = *levels_[number + 1];
+        const Grid &fine = level.a().grid, &coarse = coarser.a().grid;
+        const int unknowns = level.a().unknowns;
+        level.begin(b, between);
+        level.subtract_product(b, between);
+        restrict_to(coarse, fine, unknowns, level.rest(), coarser.right_side());
+        cycle(number + 1, coarser.right_side(), coarser.solution());
+        add_interpolated(coarse, fine, unknowns, coarser.solution(), between);
+        level.step(b, between, x);
+    }
+
+    Planes memory_;
+    std::vector<std::unique_ptr<Level>> levels_;
+};
+
+// Sums over whole planes, row by row, so that they are the same for any number of threads.
+double dot_of_planes(const Grid& grid, int unknowns, const float* a, const float* b) {
+    std::vector<double> sums(static_cast<size_t>(grid.rows()));
+    for_rows(grid, [&](int64_t row) {
+        double total = 0.0;
+        for (int k = 0; k < unknowns; ++k) {
+            const int64_t at = k * grid.size() + row * grid.width;
+            total += dot(a + at, b + at, grid.width);
+        }
+        sums[static_cast<size_t>(row)] = total;
+    });
+    return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+}  // namespace
+
+Report solve(const Problem& problem, double tolerance, int most, float* out) {
+    const Grid& grid = problem.grid;
+    const int unknowns = problem.unknowns;
+    const int64_t count = unknowns * grid.size();
+    Planes memory;
+    float *rest = memory.take(count), *direction = memory.zeros(count), *product = memory.take(count);
+    float* const preconditioned = memory.take(count);
+    const Hierarchy hierarchy(assemble(problem, memory, rest));
+    const Operator& a = hierarchy.finest().a();
+    auto dot = [&](const float* x, const float* y) { return dot_of_planes(grid, unknowns, x, y); };
+    auto combine = [&](auto&& function) {
+        for_rows(grid, [&](int64_t row) {
+            for (int k = 0; k < unknowns; ++k) function(k * grid.size() + row * grid.width);
+        });
+    };
+    std::copy_n(problem.start, count, out);
+    const double before = dot(rest, rest);
+    Report report{0, before > 0.0 ? 1.0 : 0.0};
+    double power = 0.0;
+    while (report.iterations < most && report.residual > tolerance) {
+        hierarchy.cycle(rest, preconditioned);
+        const double new_power = dot(rest, preconditioned);
+        if (!(new_power > 0.0)) break;
+        const auto beta = static_cast<float>(power > 0.0 ? new_power / power : 0.0);
+        power = new_power;
+        combine([&](int64_t at) { add_to_scaled(preconditioned + at, beta, grid.width, direction + at); });
+        for_rows(grid, [&](int64_t row) {
+            Pointers rows{};
+            for (int k = 0; k < unknowns; ++k) {
+                rows[static_cast<size_t>(k)] = product + k * grid.size() + row * grid.width;
+            }
+            multiply_row(a, direction, row, rows);
+        });
+        const double curvature = dot(direction, product);
+        if (!(curvature > 0.0)) break;
+        const auto alpha = static_cast<float>(power / curvature);
+        combine([&](int64_t at) {
+            add(direction + at, alpha, grid.width, out + at);
+            add(product + at, -alpha, grid.width, rest + at);
+        });
+        ++report.iterations;
+        report.residual = std::sqrt(dot(rest, rest) / before);
+    }
+    return report;
+}
+
+}  // namespace variflow::stencil

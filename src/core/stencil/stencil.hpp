@@ -1,0 +1,150 @@
+// Least squares whose residuals depend on a small neighbourhood each: the linear system, and its solution.
+//
+//     sum over terms and pixels p of weight(p) rho(residuals(p)),  residual(p) = value(p) + sum of taps c(p) x_k(p + offset)
+//
+// for K planes of unknowns x_k on a grid of up to three dimensions. One step reweights: with half the weights w of the
+// penalties at a start, the increment d minimises the sum of w (residual(start) + C d)^2, so that A d = b with
+// A = sum C^T w C and b = -sum C^T w residual(start). Row p of A holds the unknowns of a neighbourhood of p: it is kept as
+// planes, one for each offset, and those that two unknowns share are kept once.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "base/memory.hpp"
+#include "system/penalty.hpp"
+
+namespace variflow::stencil {
+
+// More planes of unknowns than this are refused.
+constexpr int most_unknowns = 16;
+
+// One pointer for each unknown.
+using Pointers = std::array<float*, most_unknowns>;
+using ConstPointers = std::array<const float*, most_unknowns>;
+
+// The pixels of a picture have the depth 1. A row is all pixels of one z and y.
+struct Grid {
+    int64_t depth, height, width;
+
+    int64_t rows() const { return depth * height; }
+    int64_t size() const { return rows() * width; }
+    bool operator==(const Grid&) const = default;
+};
+
+struct Offset {
+    int z = 0, y = 0, x = 0;
+
+    auto operator<=>(const Offset&) const = default;
+    Offset operator-() const { return {-z, -y, -x}; }
+    Offset operator-(const Offset& other) const { return {z - other.z, y - other.y, x - other.x}; }
+};
+
+// The row that lies an offset from another, or -1 if it is outside.
+inline int64_t moved(const Grid& grid, int64_t row, const Offset& offset) {
+    const int64_t z = row / grid.height + offset.z, y = row % grid.height + offset.y;
+    return z >= 0 && z < grid.depth && y >= 0 && y < grid.height ? z * grid.height + y : -1;
+}
+
+// What a residual depends on: an unknown of the pixel at an offset, times a factor and, unless null, a plane.
+struct Tap {
+    int unknown;
+    Offset offset;
+    float factor;
+    const float* plane;
+};
+
+// The sum of its taps and a value; or, if that is the value at the start, of it and what its taps change since then.
+struct Residual {
+    std::vector<Tap> taps;
+    const float* value;  // null for 0
+    bool at_start;
+};
+
+// Residuals that are penalised: jointly, by the sum of their squares, or each on its own.
+struct Term {
+    std::vector<Residual> residuals;
+    bool jointly;
+    Penalty penalty;
+    float weight;
+    const float* weights;  // of the pixels, or null for 1; 0 where a residual reaches beyond the grid
+};
+
+// What is to be solved around a start. Of the first two unknowns there may be a motion tensor, 5 planes.
+struct Problem {
+    Grid grid;
+    int unknowns;
+    std::vector<Term> terms;
+    const float* tensor;
+    const float* start;  // (K, size)
+};
+
+// Planes that live as long as this. Before the first and behind the last there are a few zeros: a row may be read from a
+// few columns to the left or to the right, where the operator has zeros.
+class Planes {
+public:
+    static constexpr int64_t margin = 128;
+
+    float* zeros(int64_t count);
+
+    // The same with any content.
+    float* take(int64_t count);
+
+private:
+    std::vector<Workspace> kept_;
+};
+
+// The coupling of one pair of unknowns k <= l: a plane for each offset. That of an offset o holds, at p, how x_k(p) and
+// x_l(p + o) are coupled, and 0 where p + o is outside. If k = l, -o has the plane of o moved, and only offsets of at least
+// 0 are kept. The first is the offset 0.
+struct Stencil {
+    bool symmetric;
+    std::vector<Offset> offsets;
+    std::vector<const float*> planes;
+};
+
+struct Coupling {
+    int first, second, stencil;
+};
+
+// Where the upper triangle of a symmetric K x K matrix keeps an entry, i <= j.
+inline int triangle(int i, int j, int size) { return i * size - i * (i - 1) / 2 + j - i; }
+inline int triangle_size(int size) { return size * (size + 1) / 2; }
+
+struct Operator {
+    Grid grid;
+    int unknowns;
+    std::vector<Stencil> stencils;
+    std::vector<Coupling> couplings;
+    const float* zero_row;
+    float* pointwise;  // the blocks of what couples the unknowns of one pixel alone, (triangle_size, size)
+    float* blocks;  // those and the stencils' offsets 0
+};
+
+// stencil/assembly.cpp: the operator of a problem and its right side b, K planes; and the energy at K planes of unknowns,
+// without that of the tensor.
+Operator assemble(const Problem& problem, Planes& memory, float* right_side);
+double energy(const Problem& problem, const float* unknowns);
+
+// stencil/operator.cpp: row `row` of A x, where x lies in Planes; for each unknown the sum of the moduli of its couplings with other pixels; and
+// the operator of a grid with half as many pixels along each axis that has more than two, P^T A P with linear
+// interpolation P. Blocks must be filled in by `sum_blocks` after a change.
+void multiply_row(const Operator& a, const float* x, int64_t row, const Pointers& out);
+void sum_moduli(const Operator& a, float* out);
+void sum_blocks(Operator& a);
+Operator coarsen(const Operator& a, Planes& memory);
+void restrict_to(const Grid& coarse, const Grid& fine, int unknowns, const float* from, float* to);
+void add_interpolated(const Grid& coarse, const Grid& fine, int unknowns, const float* from, float* to);
+
+// stencil/solver.cpp: the unknowns after one step, by conjugate gradients preconditioned with a multigrid cycle, which end
+// once the residual is `tolerance` times what it was.
+struct Report {
+    int iterations;
+    double residual;  // relative to that of the start
+};
+Report solve(const Problem& problem, double tolerance, int most, float* out);
+
+}  // namespace variflow::stencil
