@@ -423,7 +423,7 @@ def test_residuals_that_see_nothing_in_the_frames_are_refused() -> None:
 
 def test_the_term_whose_gradient_is_not_finite_is_named() -> None:
     root = Own(made=lambda d, at: [jnp.sqrt(residual(d, at) ** 2)])
-    with pytest.raises(ValueError, match="the gradient of energy Own for the zero increment is not finite"):
+    with pytest.raises(ValueError, match="the derivatives of the residuals of Own are not finite"):
         run(BrightnessConstancy() + root + Smoothness())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ class Rounds(PrimalDual):
     rounds: int = 10
     still: float = 0.01
 
-    def minimise(self, energy: Energy, at: LevelLinearisation, state: Planes | Minimum | None = None) -> Minimum:
+    def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Take the rounds, all around the same linearisation; the energies are those of the last one."""
         found = super().minimise(energy, at, state)
         for _ in range(self.rounds - 1):
@@ -78,7 +79,7 @@ class Warps(NativeSolver):
         """Raise TypeError or ValueError if the energy is not one that the solver can take apart."""
         self.solver.check(energy, at)
 
-    def minimise(self, energy: Energy, at: LevelLinearisation, state: Planes | Minimum | None = None) -> Minimum:
+    def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Return the solver's flow, filtered; or the one so far, once it last changed little enough."""
         before = state if isinstance(state, Minimum) else None
         if before is not None and _average_square(before.increment) < self.still**2:
@@ -115,7 +116,7 @@ class Windows(NativeSolver):
         """Raise TypeError or ValueError if the energy holds anything but data terms."""
         LucasKanade().check(energy, at)
 
-    def minimise(self, energy: Energy, at: LevelLinearisation, state: Planes | Minimum | None = None) -> Minimum:
+    def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Fit each window."""
         return _WholeFlow(regularisation=self.regularisation, windows=self, flow=at.flow).minimise(energy, at)
 

@@ -6,6 +6,7 @@
 from variflow.energy.census import CensusConstancy
 from variflow.energy.data import BrightnessConstancy, DataTerm, GradientConstancy
 from variflow.energy.edges import ImageEdges
+from variflow.energy.flow_term import FlowTerm
 from variflow.energy.generalised_variation import TotalGeneralisedVariation
 from variflow.energy.penalties import L1, Charbonnier, GeneralisedCharbonnier, Huber, Lorentzian, Penalty, Quadratic
 from variflow.energy.smoothness import Magnitude, Smoothness
@@ -18,6 +19,7 @@ __all__ = [
     "Charbonnier",
     "DataTerm",
     "Energy",
+    "FlowTerm",
     "GeneralisedCharbonnier",
     "GradientConstancy",
     "Huber",

@@ -3,8 +3,9 @@
 A native solver takes the energy apart. Any other solver is one for the general minimiser, which differentiates the
 energy. The general minimiser also replaces a native solver that cannot take an energy apart.
 
-The solvers are `relaxation.Relaxation`, `primal_dual.PrimalDual`, `lucas_kanade.LucasKanade` and, in JAX,
-`conjugate_gradient.ConjugateGradient`; their modules are imported when they are first used.
+The solvers are `relaxation.Relaxation`, `local_system.LocalSystem`, `primal_dual.PrimalDual`,
+`lucas_kanade.LucasKanade` and, in JAX, `conjugate_gradient.ConjugateGradient`; their modules are imported when they are
+first used.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ import numpy as np
 
 from variflow.energy.residuals import NotTakenApart
 from variflow.energy.term import Energy
-from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
 
-__all__ = ["conjugate_gradient", "lucas_kanade", "primal_dual", "relaxation"]
+__all__ = ["conjugate_gradient", "local_system", "lucas_kanade", "primal_dual", "relaxation"]
 
 
 def __getattr__(name: str) -> ModuleType:
@@ -38,8 +38,9 @@ def __dir__() -> list[str]:
 def choose_solver(energy: Energy, solver: object, at: LevelLinearisation) -> tuple[object, str]:
     """Return the solver that minimises the energy, and why, if it is not the one wanted.
 
-    L-BFGS replaces a native solver if residuals cannot be linearised pixel by pixel, or if a user's own term or penalty
-    overrides what the core would compute.
+    Where none is wanted, it is `LocalSystem` if the energy can be taken apart into residuals. That also replaces a
+    native solver that cannot take the energy apart. The general minimiser does what is left: residuals that are not
+    local, and terms or penalties that override what the core would compute.
 
     Raises
     ------
@@ -61,19 +62,33 @@ def _choose_solver(energy: Energy, solver: object, at: LevelLinearisation) -> tu
         try:
             solver.check(energy, at)
         except NotTakenApart as fault:
+            if local := _find_local_system(energy, at):
+                return local, f"{fault}, so LocalSystem minimised the energy in place of {type(solver).__name__}"
             reason = f"{fault}, so L-BFGS minimised the energy in place of {type(solver).__name__}"
             solver = None
         else:
             return solver, ""
+    elif solver is None and (local := _find_local_system(energy, at)):
+        return local, "LocalSystem minimised the energy, whose residuals look at a neighbourhood each"
     from variflow.solve import general  # which imports JAX
 
     general.check(energy, solver, at)
     return solver, reason
 
 
-def minimise(
-    energy: Energy, solver: object, steps: int, at: LevelLinearisation, state: Planes | Minimum | None = None
-) -> Minimum:
+def _find_local_system(energy: Energy, at: LevelLinearisation) -> NativeSolver | None:
+    """Return the solver of local residuals if the energy is made of nothing else, and the core knows its terms."""
+    from variflow.solve.local_system import LocalSystem
+
+    local = LocalSystem()
+    try:
+        local.check(energy, at)
+    except (TypeError, NotTakenApart):  # what is wrong with a term is found by the general minimiser, too
+        return None
+    return local
+
+
+def minimise(energy: Energy, solver: object, steps: int, at: LevelLinearisation, state: object = None) -> Minimum:
     """Minimise ``energy(d, at)`` over the increment d, from zero; `state` is that of the level's previous warp."""
     if isinstance(solver, NativeSolver):
         return _check_flow(solver.minimise(energy, at, state), solver)

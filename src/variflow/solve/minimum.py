@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ class Minimum(Brief):
     rose: str = ""
     finished: bool = True
     failure: str = ""
-    state: Planes | Minimum | None = field(default=None, repr=False)
+    state: object = field(default=None, repr=False)
 
     @cached_property
     def increment(self) -> tuple[Planes, Planes]:
@@ -89,5 +90,5 @@ class NativeSolver(ABC):
         """
 
     @abstractmethod
-    def minimise(self, energy: Energy, at: LevelLinearisation, state: Planes | Minimum | None = None) -> Minimum:
+    def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Return the minimum around the flow so far; `state` is that of the previous warp of this level, if any."""

@@ -15,6 +15,7 @@ from variflow.energy.advice import NOT_FINITE, TO_COMPARE
 from variflow.energy.census import CensusConstancy
 from variflow.energy.data import BrightnessConstancy, DataTerm, GradientConstancy, defines_residuals
 from variflow.energy.edges import ImageEdges
+from variflow.energy.flow_term import FlowTerm
 from variflow.energy.generalised_variation import TotalGeneralisedVariation
 from variflow.energy.penalties import Penalty
 from variflow.energy.residuals import NotTakenApart
@@ -79,6 +80,8 @@ def data_and_smoothness(
         elif isinstance(term, also):
             kind = next(kind for kind in also if isinstance(term, kind))
             smooth.append((term, factor))
+        elif isinstance(term, FlowTerm):
+            raise NotTakenApart(f"energy holds {term!r}, a term of the flow that looks at a neighbourhood")
         else:
             raise TypeError(f"energy holds {term!r}, wanted data terms and a Smoothness of the flow for this solver")
         if not keeps(term, kind, "__call__"):

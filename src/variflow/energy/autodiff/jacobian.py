@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,9 @@ import numpy as np
 
 from variflow.base.types import Array
 from variflow.energy.advice import TO_COMPARE
-from variflow.energy.autodiff.programs import apply_settings, find_or_make, run
+from variflow.energy.autodiff.noise import find_parts_read, make_noise, remember, shrink
+from variflow.energy.autodiff.programs import apply_settings, run
 from variflow.energy.autodiff.tracing import explain_faults
-from variflow.energy.levels import bring_to_level
 from variflow.energy.residuals import NotTakenApart, check_residuals
 from variflow.energy.term import Sum
 from variflow.linearisation.level import FROM_FRAMES, LevelLinearisation
@@ -23,8 +23,6 @@ from variflow.linearisation.linearisation import Derivative, Linearisation
 if TYPE_CHECKING:
     from variflow.energy.residuals import HasResiduals
     from variflow.images.resampling import Planes
-
-Answer = TypeVar("Answer")
 
 # The derivatives of a residual along x and y, and the residual itself: planes (H, W).
 Triple = tuple[jax.Array, jax.Array, jax.Array]
@@ -54,7 +52,7 @@ def linearise_together(terms: Sequence[HasResiduals], at: LevelLinearisation) ->
     frames, does the rest.
     """
     with explain_faults(Sum(tuple(terms)), _SMALL):
-        seen = set().union(*(_find_parts_read(term, at) for term in terms))
+        seen = set().union(*(find_parts_read(term, at, _SMALL, check_residuals) for term in terms))
     names = tuple(name for name in FROM_FRAMES if name in seen)
     others = {name: getattr(at, name) for name in _FIELDS if name in seen}
     planes = jax.dlpack.from_dlpack(at.compute_planes(names)) if names else None  # shares the memory
@@ -69,8 +67,9 @@ def check_pixelwise(term: HasResiduals, at: LevelLinearisation) -> None:
     """Raise NotTakenApart if a residual depends on the increments of other pixels; small frames of noise tell."""
     name = type(term).__name__
     with explain_faults(term, _SMALL):
-        _find_parts_read(term, at)  # traces the term as a whole, and so explains what cannot be traced
-        is_pixelwise, moves = _remember(_try_on_noise, term, at)
+        # Traces the term as a whole, and so explains what cannot be traced.
+        find_parts_read(term, at, _SMALL, check_residuals)
+        is_pixelwise, moves = remember(_try_on_noise, term, at, "pixelwise")
     if not moves:
         raise ValueError(f"the residuals of {name} do not depend on d. Do they round, or {TO_COMPARE}")
     if not is_pixelwise:
@@ -82,7 +81,7 @@ def _try_on_noise(term: HasResiduals, at: LevelLinearisation) -> tuple[bool, boo
 
     Values that are not finite are left out; they are refused when the real frames give some.
     """
-    noise, term = _make_noise(at), _shrink(term, at)
+    noise, term = make_noise(at, _SMALL), shrink(term, at, _SMALL)
     tangent = tuple(np.random.default_rng(0).normal(size=(2, *noise.valid.shape)).astype(np.float32))
     triples = linearise(term, noise)
     zero = tuple(map(jnp.zeros_like, tangent))
@@ -119,64 +118,3 @@ def _linearise_terms(
         jnp.stack([plane for part in zip(*_differentiate(term, at, shape), strict=True) for plane in part])
         for term in terms
     ]
-
-
-class _Recorder:
-    """A linearisation that records which of its parts are read."""
-
-    def __init__(self, at: Linearisation) -> None:
-        self.at = at
-        self.seen: set[str] = set()
-
-    def __getattr__(self, name: str) -> Array:
-        self.seen.add(name)
-        return getattr(self.at, name)
-
-
-def _find_parts_read(term: HasResiduals, at: LevelLinearisation) -> frozenset[str]:
-    """Return the names of the parts of a linearisation that a term reads."""
-    return _remember(_record_parts_read, term, at)
-
-
-def _record_parts_read(term: HasResiduals, at: LevelLinearisation) -> frozenset[str]:
-    recorder: Any = _Recorder(_make_noise(at))
-    term = _shrink(term, at)
-    zero = jnp.zeros(recorder.at.valid.shape, jnp.float32)
-    jax.eval_shape(lambda u, v: check_residuals(term, (u, v), recorder), zero, zero)
-    return frozenset(recorder.seen)
-
-
-def _shrink(term: HasResiduals, at: LevelLinearisation) -> HasResiduals:
-    """Return a term whose arrays have the size of the small frames of noise."""
-    return cast("HasResiduals", bring_to_level(term, (at.flow[0].shape, _SMALL), 1))
-
-
-def _make_noise(at: LevelLinearisation) -> Linearisation:
-    """Return a linearisation of small frames of noise, with the channels of another one."""
-    rng = np.random.default_rng(0)
-    size = _SMALL
-    channels, guides = len(at.frame0), len(at.guide)
-    frame0, frame1, second = rng.random((3, channels, *size), np.float32)
-    flow = tuple(rng.random((2, *size), np.float32))
-    return Linearisation(
-        frame0, frame1, second, flow, np.ones(size, bool), np.ones(size, np.float32),
-        rng.random((guides, *size), np.float32), at.derivative,
-    )  # fmt: skip
-
-
-_answers: dict[Hashable, Any] = {}
-_MOST_ANSWERS = 256
-
-
-def _remember(
-    function: Callable[[HasResiduals, LevelLinearisation], Answer], term: HasResiduals, at: LevelLinearisation
-) -> Answer:
-    """Return what a function finds out about a term, and remember it for all frames of as many channels."""
-    about = function, term, len(at.frame0), len(at.guide), at.derivative
-    answer: Answer = find_or_make(_answers, _MOST_ANSWERS, about, lambda: function(term, at))
-    return answer
-
-
-def release() -> None:
-    """Forget every answer."""
-    _answers.clear()

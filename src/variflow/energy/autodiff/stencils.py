@@ -1,0 +1,326 @@
+"""Find out, with JAX, which pixels the residuals of a term depend on, and how.
+
+A linear residual is a sum of taps: an unknown of a pixel nearby, times a coefficient. All coefficients are read from
+products of the Jacobian with coloured patterns: every so many pixels at once, so that each residual sees one of them.
+Small frames of noise tell how far a term looks, and what of its coefficients is the same everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from variflow.energy.autodiff.noise import find_parts_read, make_noise, remember, shrink
+from variflow.energy.autodiff.programs import apply_settings, run
+from variflow.energy.autodiff.tracing import explain_faults
+from variflow.energy.flow_term import FlowTerm, find_residuals
+from variflow.energy.residuals import NotTakenApart
+
+if TYPE_CHECKING:
+    from variflow.images.resampling import Planes
+    from variflow.linearisation.level import LevelLinearisation
+    from variflow.linearisation.linearisation import Linearisation
+
+# How far a residual may look, in pixels. The frames on which terms are tried hold a neighbourhood of that size.
+_FARTHEST = 8
+_SMALL = (2 * _FARTHEST + 7, 2 * _FARTHEST + 9)
+
+# Coefficients below this share of the largest are rounding errors.
+_NOTHING = 1e-6
+
+# The parts of a linearisation that are the same at each warp of a level.
+_SAME_AT_A_LEVEL = frozenset({"guide", "second", "frame0", "noise", "derivative"})
+
+
+@dataclass(frozen=True)
+class Tap:
+    """An unknown (0 is u, 1 is v) at an offset (y, x), times a factor and, if there is one, a plane."""
+
+    unknown: int
+    offset: tuple[int, int]
+    factor: float
+    plane: Planes | None = None
+
+
+@dataclass(frozen=True)
+class LocalResidual:
+    """A residual of each pixel, as the sum of taps and a value; `at_start` says that of which flow the value is.
+
+    Attributes
+    ----------
+    taps : list of Tap
+        Their planes are (H, W).
+    value : (H, W) float32, optional
+        The residual of the flow 0 or, if `at_start`, of the flow so far; None for 0.
+    shape : (height, width)
+        Where there are residuals: in so many first rows and columns.
+    """
+
+    taps: list[Tap]
+    value: Planes | None
+    at_start: bool
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What small frames of noise tell of a term.
+
+    Attributes
+    ----------
+    taps : list of list of Tap
+        For each residual, what it depends on; the factors are those of one pixel if they are not the same everywhere.
+    smaller : list of (rows, columns)
+        By how much the plane of each residual is smaller than the flow.
+    constant, weighted, linear, homogeneous : bool
+        Whether the factors are the same everywhere; whether they are but for a weight of each pixel; whether residuals
+        are linear in the flow; whether the flow 0 has the residual 0.
+    stays : bool
+        Whether coefficients are the same at each warp of a level.
+    """
+
+    taps: list[list[Tap]]
+    smaller: list[tuple[int, int]]
+    constant: bool
+    weighted: bool
+    linear: bool
+    homogeneous: bool
+    stays: bool
+
+    @property
+    def reach(self) -> tuple[int, int, int, int]:
+        """The lowest and highest offset along y, and along x."""
+        y, x = zip(*(tap.offset for taps in self.taps for tap in taps), strict=True)
+        return min(y), max(y), min(x), max(x)
+
+    @property
+    def smallest(self) -> tuple[int, int]:
+        """How many rows and columns a flow must have more than, for a residual to exist."""
+        rows, columns = zip(*self.smaller, strict=True)
+        return max(rows), max(columns)
+
+
+@apply_settings()
+def study(term: FlowTerm, at: LevelLinearisation) -> Structure:
+    """Return the structure of a term; raise NotTakenApart if its residuals look too far."""
+    with explain_faults(term, _SMALL):
+        find_parts_read(
+            term, at, _SMALL, find_residuals
+        )  # traces the term as a whole, and so explains what cannot be traced
+        structure = remember(_study, term, at, "structure")
+    if structure is None:
+        raise NotTakenApart(
+            f"the residuals of {type(term).__name__} at a pixel depend on the flow more than {_FARTHEST} pixels away"
+        )
+    return structure
+
+
+@apply_settings()
+def find_taps(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> list[LocalResidual]:
+    """Return the residuals of a term around the flow so far."""
+    height, width = shape = at.flow[0].shape
+    if height <= structure.smallest[0] or width <= structure.smallest[1]:
+        return []
+    with explain_faults(term, shape):
+        values = None
+        if not (structure.linear and structure.homogeneous):
+            flow = tuple(map(np.zeros_like, at.flow)) if structure.linear else at.flow
+            values = run(_evaluate, term, at.plain(), flow)
+        if structure.constant:
+            taps = structure.taps
+        elif structure.weighted:
+            taps = _weigh(term, at, structure)
+        else:
+            taps = _read_coefficients(term, at, structure)
+    padded = [None] * len(taps) if values is None else [_pad(value, shape) for value in values]
+    return [
+        LocalResidual(one, value, not structure.linear, (height - rows, width - columns))
+        for one, value, (rows, columns) in zip(taps, padded, structure.smaller, strict=True)
+    ]
+
+
+def _evaluate(term: FlowTerm, at: Linearisation, flow: Any) -> tuple[Any, ...]:
+    return tuple(jnp.asarray(plane, jnp.float32) for plane in find_residuals(term, flow, at))
+
+
+def _differentiate(term: FlowTerm, at: Linearisation, flow: Any, tangent: Any) -> tuple[Any, ...]:
+    along: tuple[Any, ...] = jax.jvp(lambda *flow: _evaluate(term, at, flow), flow, tangent)[1]
+    return along
+
+
+def _probe(term: FlowTerm, at: Linearisation, flow: Any, reach: tuple[int, int, int, int]) -> tuple[Any, ...]:
+    """Return the residuals' changes along coloured patterns, (2, colours along y, along x, h, w) each."""
+    at = at.evaluate_derivatives()
+    height, width = flow[0].shape
+    period_y, period_x = reach[1] - reach[0] + 1, reach[3] - reach[2] + 1
+    _, along = jax.linearize(lambda *flow: _evaluate(term, at, flow), *flow)
+    rows, columns = jnp.arange(height)[:, None] % period_y, jnp.arange(width)[None] % period_x
+
+    def color(number: Any) -> Any:
+        unknown, rest = number // (period_y * period_x), number % (period_y * period_x)
+        pattern = ((rows == rest // period_x) & (columns == rest % period_x)).astype(jnp.float32)
+        return along(pattern * (unknown == 0), pattern * (unknown == 1))
+
+    changes = jax.lax.map(color, jnp.arange(2 * period_y * period_x))
+    return tuple(plane.reshape(2, period_y, period_x, *plane.shape[1:]) for plane in changes)
+
+
+def _sort_by_offset(changes: Planes, reach: tuple[int, int, int, int]) -> Planes:
+    """Return coefficients by unknown and offset from changes by unknown and colour, (2, offsets y, x, h, w)."""
+    _, period_y, period_x, height, width = changes.shape
+    y, x = np.arange(height)[:, None], np.arange(width)[None]
+    offsets_y, offsets_x = range(reach[0], reach[1] + 1), range(reach[2], reach[3] + 1)
+    return np.stack(
+        [
+            changes[:, (y + offset_y) % period_y, (x + offset_x) % period_x, y, x]
+            for offset_y, offset_x in product(offsets_y, offsets_x)
+        ],
+        axis=1,
+    ).reshape(2, period_y, period_x, height, width)
+
+
+def _apply(coefficients: Planes, reach: tuple[int, int, int, int], flow: Any) -> Planes:
+    """Return the sum of coefficients times a flow at their offsets."""
+    _, count_y, count_x, height, width = coefficients.shape
+    margin = 2 * _FARTHEST
+    total = np.zeros((height, width), np.float32)
+    for unknown, plane in enumerate(flow):
+        padded = np.pad(plane, margin)
+        for i, j in product(range(count_y), range(count_x)):
+            top, left = margin + reach[0] + i, margin + reach[2] + j
+            total += coefficients[unknown, i, j] * padded[top : top + height, left : left + width]
+    return total
+
+
+def _study(term: FlowTerm, at: LevelLinearisation) -> Structure | None:
+    small = shrink(term, at, _SMALL)
+    reach = (-_FARTHEST, _FARTHEST, -_FARTHEST, _FARTHEST)
+    drawn, again = (_try_on_noise(small, make_noise(at, _SMALL, seed), reach) for seed in (0, 1))
+    if drawn is None or again is None:
+        return None
+    (first, linear, homogeneous), (second, *_) = drawn, again
+    taps, constant, weighted = [], True, True
+    smaller = [(_SMALL[0] - one.shape[-2], _SMALL[1] - one.shape[-1]) for one in first]
+    for one, other in zip(first, second, strict=True):
+        found, is_constant, is_weighted = _compare(one, other)
+        taps.append(found)
+        constant, weighted = constant and is_constant, weighted and is_weighted
+    if not any(taps):
+        raise ValueError(f"the residuals of {type(term).__name__} do not depend on the flow. Do they round?")
+    read = find_parts_read(term, at, _SMALL, find_residuals)
+    return Structure(taps, smaller, constant, weighted, linear, homogeneous, linear and read <= _SAME_AT_A_LEVEL)
+
+
+def _try_on_noise(
+    term: FlowTerm, at: Linearisation, reach: tuple[int, int, int, int]
+) -> tuple[list[Planes], bool, bool] | None:
+    """Return the coefficients of each residual, and whether it is linear and homogeneous; None if it looks too far."""
+    rng = np.random.default_rng(2)
+    step = tuple(rng.normal(size=(2, *_SMALL)).astype(np.float32))
+    moved = tuple(a + b for a, b in zip(at.flow, step, strict=True))
+    values, values_moved = (run(_evaluate, term, at, flow) for flow in (at.flow, moved))
+    along = run(_differentiate, term, at, at.flow, step)
+    coefficients, linear, homogeneous = [], True, True
+    drawn = run(_probe, term, at, at.flow, reach), values, along, values_moved
+    for changes, value, change, other in zip(*drawn, strict=True):
+        sorted_changes = _sort_by_offset(np.asarray(changes), reach)
+        coefficients.append(sorted_changes)
+        size = float(np.abs(change).max())
+        if not np.allclose(_apply(sorted_changes, reach, step), change, rtol=1e-3, atol=1e-4 * size):
+            return None
+        linear &= np.allclose(other - value, change, rtol=1e-3, atol=1e-4 * size)
+        homogeneous &= np.allclose(_apply(sorted_changes, reach, at.flow), value, rtol=1e-3, atol=1e-4 * size)
+    return coefficients, linear, linear and homogeneous
+
+
+def _compare(first: Planes, second: Planes) -> tuple[list[Tap], bool, bool]:
+    """Return the taps that two draws of noise share, and whether they are constant, or so but for weights."""
+    largest = max(float(np.abs(first).max()), float(np.abs(second).max()))
+    seen = np.maximum(np.abs(first), np.abs(second)).max(axis=(-2, -1)) > _NOTHING * largest
+    places = np.argwhere(seen)
+    if not len(places):
+        return [], True, True
+    both = np.concatenate([one[seen].reshape(len(places), -1) for one in (first, second)], axis=1)
+    factors = both[
+        :, np.argmax(np.abs(both).min(axis=0) if np.abs(both).min(axis=0).any() else np.abs(both).max(axis=0))
+    ]
+    constant = bool(np.allclose(both, factors[:, None], rtol=1e-4, atol=1e-5 * largest))
+    reference = int(np.argmax(np.abs(factors)))
+    weights = both[reference] / factors[reference]
+    weighted = bool(np.allclose(both, factors[:, None] * weights, rtol=1e-3, atol=1e-5 * largest))
+    taps = [
+        Tap(int(unknown), (int(y) - _FARTHEST, int(x) - _FARTHEST), float(factor))
+        for (unknown, y, x), factor in zip(places, factors, strict=True)
+    ]
+    return taps, constant, weighted
+
+
+def _weigh(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> list[list[Tap]]:
+    """Return taps whose planes are the weights of the pixels.
+
+    A weight is the change of the residual along some pattern, divided by what the taps alone make of that pattern.
+    """
+    shape = at.flow[0].shape
+    low_y, high_y, low_x, high_x = structure.reach
+    period = 2 * (high_y - low_y) + 1, 2 * (high_x - low_x) + 1
+
+    def respond(pattern: Planes) -> Planes:
+        return np.stack(
+            [
+                sum(
+                    tap.factor * np.roll(pattern[tap.unknown], (-tap.offset[0], -tap.offset[1]), (0, 1)) for tap in taps
+                )
+                for taps in structure.taps
+            ]
+        )
+
+    # Of some random patterns, that which no residual is blind to at any pixel.
+    patterns = np.random.default_rng(0).uniform(-1, 1, (200, 2, *period))
+    pattern = max(patterns, key=lambda one: float(np.abs(respond(one)).min()))
+    repeats = [-(-length // step) for length, step in zip(shape, period, strict=True)]
+    tangent, responses = (
+        np.tile(planes, (1, *repeats))[:, : shape[0], : shape[1]].astype(np.float32)
+        for planes in (pattern, respond(pattern))
+    )
+    along = run(_differentiate, term, at.plain(), at.flow, tuple(tangent))
+    kept: list[Planes] = []
+    out = []
+    for taps, change, response in zip(structure.taps, along, responses, strict=True):
+        height, width = change.shape
+        weights = _pad(np.asarray(change) / response[:height, :width], shape)
+        same = next((one for one in kept if np.allclose(one, weights, rtol=1e-4, atol=1e-7)), None)
+        if same is None:
+            kept.append(weights)
+        plane = weights if same is None else same  # residuals of the same weights share their part of the system
+        out.append([Tap(tap.unknown, tap.offset, tap.factor, plane) for tap in taps])
+    return out
+
+
+def _read_coefficients(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> list[list[Tap]]:
+    """Return taps whose planes are all coefficients."""
+    shape, reach = at.flow[0].shape, structure.reach
+    out = []
+    for taps, changes in zip(structure.taps, run(_probe, term, at.plain(), at.flow, reach), strict=True):
+        coefficients = _sort_by_offset(np.asarray(changes), reach)
+        out.append(
+            [
+                Tap(
+                    tap.unknown,
+                    tap.offset,
+                    1.0,
+                    _pad(coefficients[tap.unknown, tap.offset[0] - reach[0], tap.offset[1] - reach[2]], shape),
+                )
+                for tap in taps
+            ]
+        )
+    return out
+
+
+def _pad(plane: Any, shape: tuple[int, int]) -> Planes:
+    array = np.asarray(plane, np.float32)
+    return np.pad(array, [(0, whole - part) for whole, part in zip(shape, array.shape, strict=True)])

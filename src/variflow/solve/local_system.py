@@ -1,0 +1,205 @@
+"""The native solver of energies whose residuals look at a neighbourhood: any smoothness, any physics of the motion.
+
+One reweighted Gauss-Newton step a warp. JAX tells which pixels each residual depends on; the core makes the linear
+system of that, and solves it by conjugate gradients, preconditioned with a multigrid cycle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from variflow import _core
+from variflow.base.brief import Brief
+from variflow.base.choices import check_number, check_whole, keep
+from variflow.energy.data import DataTerm
+from variflow.energy.flow_term import FlowTerm
+from variflow.energy.residuals import NotTakenApart
+from variflow.energy.smoothness import Smoothness
+from variflow.energy.term import Energy
+from variflow.images.resampling import Planes
+from variflow.linearisation.level import LevelLinearisation
+from variflow.solve.minimum import Minimum, NativeSolver
+from variflow.solve.native_penalties import native_penalty
+from variflow.solve.taking_apart import (
+    check_data,
+    data_and_smoothness,
+    edges_stay,
+    image_edges,
+    linearised,
+    motion_tensor,
+)
+
+if TYPE_CHECKING:
+    from variflow.energy.autodiff.stencils import Structure
+
+__all__ = ["LocalSystem"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Parts(Brief):
+    """An energy taken apart; `kept` are the terms of the flow for the core that stay for a level."""
+
+    data: list[tuple[DataTerm, float]]
+    smooth: list[tuple[Smoothness | FlowTerm, float]]
+    kept: dict[int, list[_core.LocalTerm]]
+
+
+@dataclass(frozen=True)
+class LocalSystem(NativeSolver):
+    """Reweighted Gauss-Newton steps in the native core, for residuals that look at a neighbourhood.
+
+    For sums of data terms and of any number of terms of the flow, `Smoothness` and those derived from `FlowTerm`, with
+    any penalties.
+
+    Parameters
+    ----------
+    iterations : int
+        The most iterations of conjugate gradients at each warp; typically 3 to 50.
+    tolerance : float
+        They end once the residual of the linear system is this part of what it was; typically 0.3 to 0.001. Each
+        warp begins where the last one ended, so that more of them come closer, too.
+
+    References
+    ----------
+    U. Trottenberg, C. W. Oosterlee and A. Schueller, Multigrid, 2001, chapters 7 and A.
+
+    Examples
+    --------
+    >>> from variflow.energy import BrightnessConstancy, Charbonnier, FlowTerm, Smoothness
+    >>> from variflow.models import Model
+    >>> from variflow.solve.local_system import LocalSystem
+    >>> class Divergence(FlowTerm):
+    ...     def residuals(self, flow, at):
+    ...         u, v = flow
+    ...         return [u[:-1, 1:] - u[:-1, :-1] + v[1:, :-1] - v[:-1, :-1]]
+    >>> energy = BrightnessConstancy(Charbonnier(0.01)) + 0.1 * Divergence() + 0.01 * Smoothness()
+    >>> model = Model(energy, solver=LocalSystem())
+    """
+
+    iterations: int = 20
+    tolerance: float = 0.1
+
+    def __post_init__(self) -> None:
+        keep(
+            self,
+            iterations=check_whole("iterations of LocalSystem", self.iterations, 1),
+            tolerance=check_number("tolerance of LocalSystem", self.tolerance, above=0, below=1),
+        )
+
+    def check(self, energy: Energy, at: LevelLinearisation) -> None:
+        """Raise TypeError or ValueError if the energy is not one that this solver can take apart."""
+        data, smooth = data_and_smoothness(energy, FlowTerm)
+        if not any(factor * term.weight > 0 for term, factor in data):
+            raise NotTakenApart("all data terms have the weight 0")
+        for term, _ in (*data, *smooth):
+            native_penalty(term.penalty)
+        check_data(data, at)
+        for term, _ in smooth:
+            if isinstance(term, FlowTerm):
+                from variflow.energy.autodiff.stencils import study
+
+                study(term, at)
+
+    def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
+        """Take one reweighted step from the flow so far."""
+        parts = state or _Parts(*data_and_smoothness(energy, FlowTerm), {})
+        terms = [term for number in range(len(parts.smooth)) for term in _find_terms(parts, number, at)]
+        start = np.stack(at.flow)[:, None]
+        problem = _core.LocalProblem(start, terms, motion_tensor(parts.data, at))
+        unknowns, _, _ = _core.solve_local(problem, self.tolerance, self.iterations)
+        u, v = unknowns[:, 0]
+
+        def energies() -> tuple[float, float]:
+            still, data = np.zeros_like(u), [term.native() for term in linearised(parts.data, at)]
+            increments = (still, still), (u - at.flow[0], v - at.flow[1])
+            of_data = (sum(_core.data_energy(term, at.weights, *d) for term in data) for d in increments)
+            of_flow = (_core.local_energy(problem, flow) for flow in (start, unknowns))
+            before, after = map(sum, zip(of_data, of_flow, strict=True))
+            return before, after
+
+        return Minimum(at.flow, (u, v), energies, state=parts)
+
+
+def _find_terms(parts: _Parts, number: int, at: LevelLinearisation) -> list[_core.LocalTerm]:
+    """Return one of the terms of the flow for the core, and keep it if it stays for the level."""
+    if number in parts.kept:
+        return parts.kept[number]
+    term, factor = parts.smooth[number]
+    if isinstance(term, Smoothness):
+        terms, stays = _smoothness_terms(term, factor, at), edges_stay(term)
+    else:
+        from variflow.energy.autodiff.stencils import study
+
+        structure = study(term, at)
+        terms, stays = _flow_terms(term, factor, at, structure), structure.stays
+    if stays:
+        parts.kept[number] = terms
+    return terms
+
+
+def _flow_terms(term: FlowTerm, factor: float, at: LevelLinearisation, structure: Structure) -> list[_core.LocalTerm]:
+    from variflow.energy.autodiff.stencils import find_taps
+
+    shape = at.flow[0].shape
+    residuals = find_taps(term, at, structure)
+    penalty, weight = native_penalty(term.penalty), factor * term.weight
+    if term.per == "pixel" and residuals:
+        groups = [residuals]
+    else:
+        sizes = dict.fromkeys(residual.shape for residual in residuals)
+        groups = [[residual for residual in residuals if residual.shape == size] for size in sizes]
+    return [
+        _core.LocalTerm(
+            [
+                _core.LocalResidual(
+                    [_tap(tap.unknown, tap.offset, tap.factor, tap.plane) for tap in residual.taps],
+                    None if residual.value is None else residual.value[None],
+                    residual.at_start,
+                )
+                for residual in group
+            ],
+            term.per == "pixel",
+            penalty,
+            weight,
+            _mark(group[0].shape, shape),
+        )
+        for group in groups
+    ]
+
+
+def _smoothness_terms(term: Smoothness, factor: float, at: LevelLinearisation) -> list[_core.LocalTerm]:
+    """Return first differences over the edges to the right and below."""
+    height, width = shape = at.flow[0].shape
+    penalty, weight = native_penalty(term.penalty), factor * term.weight
+    jointly = term.per == "pixel"
+    terms, residuals = [], []
+    parts = (height, width - 1), (height - 1, width)
+    for guide, part, offset in zip(image_edges(term, at), parts, ((0, 1), (1, 0)), strict=True):
+        marked = _mark(part, shape)
+        weights = marked if guide is None else guide.reshape(marked.shape) * marked
+        inside = np.sqrt(weights) if jointly else None
+        differences = [
+            _core.LocalResidual([_tap(unknown, offset, 1.0, inside), _tap(unknown, (0, 0), -1.0, inside)])
+            for unknown in (0, 1)
+        ]
+        residuals += differences
+        terms.append(_core.LocalTerm(differences, True, penalty, weight, weights))
+    return [_core.LocalTerm(residuals, True, penalty, weight)] if jointly else terms
+
+
+def _tap(unknown: int, offset: tuple[int, int], factor: float, plane: Planes | None) -> _core.Tap:
+    return _core.Tap(unknown, (0, *offset), factor, None if plane is None else plane.reshape(1, *plane.shape[-2:]))
+
+
+def _mark(part: tuple[int, int], shape: tuple[int, int]) -> Planes:
+    """Return 1 in so many first rows and columns and 0 elsewhere, (1, H, W)."""
+    marked = np.zeros((1, *shape), np.float32)
+    marked[0, : part[0], : part[1]] = 1
+    return marked

@@ -1,0 +1,343 @@
+"""Least squares of residuals that look at a neighbourhood: the core against dense matrices, and the solver of it."""
+
+from dataclasses import dataclass, replace
+from itertools import product
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import variflow
+from variflow import _core, metrics, models
+from variflow.datasets import synthetic
+from variflow.energy import (
+    BrightnessConstancy,
+    Charbonnier,
+    FlowTerm,
+    GradientConstancy,
+    ImageEdges,
+    Quadratic,
+    Smoothness,
+)
+from variflow.energy.autodiff.stencils import find_taps, study
+from variflow.frames.checking import prepare
+from variflow.frames.pyramid import pyramid
+from variflow.linearisation.level import linearise
+from variflow.solve import choose_solver
+from variflow.solve.local_system import LocalSystem
+from variflow.solve.relaxation import Relaxation
+
+SHAPE = (24, 31)
+QUADRATIC = _core.Penalty(_core.PenaltyKind.QUADRATIC)
+
+
+# The core
+
+
+def random_term(rng, shape, unknowns, *, planes):
+    """Return a term of one residual with random taps, as the core wants it, and its taps, value and weights."""
+    reach = [range(-2, 3) if length > 1 else range(1) for length in shape]
+    offsets = list(product(range(unknowns), *reach))
+    chosen = rng.choice(len(offsets), size=min(5, len(offsets)), replace=False)
+
+    def plane():
+        return rng.normal(size=shape).astype(np.float32)
+
+    taps = [(*offsets[i], float(rng.normal()), plane() if planes else None) for i in chosen]
+    value, weights = plane(), rng.random(shape).astype(np.float32)
+    held = [_core.Tap(k, offset, factor, coefficient) for k, *offset, factor, coefficient in taps]
+    term = _core.LocalTerm([_core.LocalResidual(held, value)], True, QUADRATIC, 1.0, weights)
+    return term, (taps, value, weights)
+
+
+def dense_rows(taps, shape, unknowns):
+    """Return the matrix of a residual, (pixels, unknowns x pixels); what is outside does not count."""
+    pixels = int(np.prod(shape))
+    matrix, numbers = np.zeros((pixels, unknowns * pixels)), np.arange(pixels).reshape(shape)
+    for unknown, *offset, factor, plane in taps:
+        for place in np.ndindex(shape):
+            other = tuple(np.add(place, offset))
+            if all(0 <= i < length for i, length in zip(other, shape, strict=True)):
+                coefficient = factor * (1 if plane is None else float(plane[place]))
+                matrix[numbers[place], unknown * pixels + numbers[other]] += coefficient
+    return matrix
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 7), (1, 6, 1), (1, 9, 11), (3, 4, 5)])
+@pytest.mark.parametrize("unknowns", [1, 2, 3])
+@pytest.mark.parametrize("planes", [False, True])
+def test_the_core_solves_what_a_dense_solve_does(shape, unknowns, planes):
+    rng = np.random.default_rng(unknowns)
+    start = rng.normal(size=(unknowns, *shape)).astype(np.float32)
+    drawn = [random_term(rng, shape, unknowns, planes=planes) for _ in range(3)]
+    pull = [
+        (_core.LocalTerm([_core.LocalResidual([_core.Tap(k, (0, 0, 0), 1.0)])], True, QUADRATIC, 0.5), k)
+        for k in range(unknowns)
+    ]
+    problem = _core.LocalProblem(start, [term for term, _ in (*drawn, *pull)])
+    found, _, residual = _core.solve_local(problem, 1e-6, 500)
+    pixels = int(np.prod(shape))
+    matrix, right = 0.5 * np.eye(unknowns * pixels), np.zeros(unknowns * pixels)
+    for _, (taps, value, weights) in drawn:
+        rows, factors = dense_rows(taps, shape, unknowns), weights.ravel().astype(float)
+        matrix += rows.T @ (factors[:, None] * rows)
+        right -= rows.T @ (factors * value.ravel())
+    expected = np.linalg.solve(matrix, right).reshape(found.shape)
+    assert residual <= 1e-6
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def bending_problem(size):
+    """Return second-order smoothness with a robust penalty and data at a third of the pixels."""
+    rng = np.random.default_rng(0)
+    shape = (1, size, size)
+    terms = []
+    for offset in ((0, 0, 1), (0, 1, 0)):
+        inside = np.zeros(shape, np.float32)
+        inside[:, offset[1] : size - offset[1], offset[2] : size - offset[2]] = 1
+        back = tuple(-length for length in offset)
+        residuals = [
+            _core.LocalResidual([_core.Tap(k, offset, 1.0), _core.Tap(k, (0, 0, 0), -2.0), _core.Tap(k, back, 1.0)])
+            for k in (0, 1)
+        ]
+        penalty = _core.Penalty(_core.PenaltyKind.CHARBONNIER, 0.01)
+        terms.append(_core.LocalTerm(residuals, True, penalty, 1.0, inside))
+    jx, jy = (rng.random((size, size)) < 0.3) * rng.normal(size=(2, size, size))
+    tensor = np.stack([jx * jx, jx * jy, jy * jy, 0.3 * jx, 0.3 * jy]).astype(np.float32)
+    start = (0.02 * rng.normal(size=(2, *shape))).astype(np.float32)
+    return _core.LocalProblem(start, terms, tensor)
+
+
+def test_iterations_do_not_grow_with_the_frame():
+    (_, few, _), (_, many, residual) = (_core.solve_local(bending_problem(size), 1e-3, 100) for size in (96, 512))
+    assert residual <= 1e-3
+    assert many <= 1.3 * few
+
+
+def test_the_result_is_the_same_for_any_number_of_threads():
+    problem, before = bending_problem(90), variflow.get_threads()
+    try:
+        results = []
+        for threads in (1, 2, 3):
+            variflow.set_threads(threads)
+            results.append(_core.solve_local(problem, 1e-3, 100))
+    finally:
+        variflow.set_threads(before)
+    for flow, *report in results[1:]:
+        np.testing.assert_array_equal(flow, results[0][0])
+        assert report == list(results[0][1:])
+
+
+def test_pixels_that_nothing_determines_stay():
+    shape = (1, 5, 6)
+    start = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+    weights = np.zeros(shape, np.float32)
+    weights[0, 2, 3] = 1
+    taps = [_core.Tap(0, (0, 0, 0), 1.0)]
+    term = _core.LocalTerm([_core.LocalResidual(taps)], True, QUADRATIC, 1.0, weights)
+    found, _, _ = _core.solve_local(_core.LocalProblem(start, [term]), 1e-6, 50)
+    expected = start.copy()
+    expected[0, 0, 2, 3] = 0
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+# Terms of the flow
+
+
+def first(plane, axis):
+    return plane[:, 1:] - plane[:, :-1] if axis else plane[1:] - plane[:-1]
+
+
+@dataclass(frozen=True)
+class Along(FlowTerm):
+    """First differences along one axis: half of a smoothness per edge."""
+
+    axis: int = 0
+
+    def residuals(self, flow, at):
+        return [first(plane, self.axis) for plane in flow]
+
+
+class Divergence(FlowTerm):
+    def residuals(self, flow, at):
+        u, v = flow
+        return [u[:-1, 1:] - u[:-1, :-1] + v[1:, :-1] - v[:-1, :-1]]
+
+
+class Weighted(FlowTerm):
+    """Second differences that count less where the picture changes."""
+
+    def residuals(self, flow, at):
+        weight = jnp.exp(-abs(at.guide[0][1:-1] - at.guide[0][2:]))
+        return [weight * (plane[2:] - 2 * plane[1:-1] + plane[:-2]) for plane in flow]
+
+
+class Padded(FlowTerm):
+    """Which is another one at the border."""
+
+    def residuals(self, flow, at):
+        return [plane - jnp.pad(plane, ((1, 0), (0, 0)))[:-1] + 0.3 for plane in flow]
+
+
+class Curved(FlowTerm):
+    """Which is not linear."""
+
+    def residuals(self, flow, at):
+        u, v = flow
+        return [(u[1:] - v[:-1]) ** 2 + u[1:]]
+
+
+class Far(FlowTerm):
+    def residuals(self, flow, at):
+        return [flow[0][:, 12:] - flow[0][:, :-12]]
+
+
+class Whole(FlowTerm):
+    def residuals(self, flow, at):
+        return [flow[0] - flow[0].mean()]
+
+
+@pytest.fixture(scope="module")
+def at():
+    pair = synthetic.translation(SHAPE, shift=(0.8, -0.4), seed=4)
+    level = pyramid(prepare(pair.frame0, pair.frame1), factor=0.5, coarsest=64)[0]
+    flow = tuple(np.random.default_rng(3).normal(0, 0.5, (2, *SHAPE)).astype(np.float32))
+    return linearise(level, flow, derivative="average", interpolation="bicubic")
+
+
+@pytest.mark.parametrize(
+    ("term", "constant", "weighted", "linear"),
+    [
+        (Along(axis=1), True, True, True),
+        (Divergence(), True, True, True),
+        (Weighted(), False, True, True),
+        (Padded(), False, False, True),
+        (Curved(), False, False, False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, FlowTerm) else None,
+)
+def test_taps_are_found(at, term, constant, weighted, linear):
+    structure = study(term, at)
+    assert (structure.constant, structure.weighted, structure.linear) == (constant, weighted, linear)
+    change = np.random.default_rng(1).normal(0, 1e-3, (2, *SHAPE)).astype(np.float32)
+    plain = at.plain()
+    before, after = (term.residuals(flow, plain) for flow in (at.flow, tuple(np.add(at.flow, change))))
+    for residual, one, other in zip(find_taps(term, at, structure), before, after, strict=True):
+        assert residual.shape == one.shape
+        expected = np.zeros(SHAPE)
+        for tap in residual.taps:
+            padded = np.pad(change[tap.unknown], 9)
+            top, left = 9 + tap.offset[0], 9 + tap.offset[1]
+            plane = 1.0 if tap.plane is None else tap.plane
+            expected += tap.factor * plane * padded[top : top + SHAPE[0], left : left + SHAPE[1]]
+        height, width = one.shape
+        np.testing.assert_allclose(expected[:height, :width], other - one, atol=5e-3 * np.abs(other - one).max())
+
+
+@pytest.mark.parametrize("term", [Far(), Whole()], ids=["far", "whole"])
+def test_a_term_that_looks_too_far_is_left_to_the_general_minimiser(at, term):
+    energy = BrightnessConstancy() + term + Smoothness()
+    solver, reason = choose_solver(energy, LocalSystem(), at)
+    assert not isinstance(solver, LocalSystem)
+    assert f"the residuals of {type(term).__name__} at a pixel depend on the flow more than 8 pixels away" in reason
+
+
+@pytest.mark.parametrize(
+    "smooth",
+    [
+        Smoothness(Charbonnier(0.1), 0.3),
+        Smoothness(Charbonnier(0.1), 0.3, per="pixel", edges=ImageEdges(5.0)),
+        Smoothness(Charbonnier(0.1), 0.3, edges=ImageEdges(5.0)),
+        Smoothness(Quadratic(), 0.3, per="pixel"),
+    ],
+    ids=["edge", "pixel guided", "edge guided", "quadratic"],
+)
+def test_it_goes_where_relaxation_goes(at, smooth):
+    energy = BrightnessConstancy(Charbonnier(0.1), normalisation=0.02) + 0.5 * GradientConstancy() + smooth
+    found = LocalSystem(100, 1e-5).minimise(energy, at)
+    expected = Relaxation(500).minimise(energy, at)
+    np.testing.assert_allclose(found.flow, expected.flow, atol=1e-3)
+    np.testing.assert_allclose(found.energies(), expected.energies(), rtol=1e-4)
+
+
+def test_a_smoothness_by_hand_is_the_built_in_one(at):
+    data = BrightnessConstancy(Charbonnier(0.1), normalisation=0.02)
+    built_in = data + Smoothness(Charbonnier(0.1), 0.3)
+    by_hand = data + 0.3 * Along(Charbonnier(0.1), axis=0) + Along(Charbonnier(0.1), 0.3, axis=1)
+    found, expected = (LocalSystem(50, 1e-4).minimise(energy, at) for energy in (by_hand, built_in))
+    np.testing.assert_allclose(found.flow, expected.flow, atol=1e-5)
+    plain = at.plain()
+    zero = np.zeros((2, *SHAPE), np.float32)
+    assert found.energies()[0] == pytest.approx(float(by_hand(tuple(zero), plain)), rel=1e-4)
+
+
+@pytest.mark.parametrize("term", [Divergence(Charbonnier(0.1)), Weighted(per="residual"), Padded(), Curved()])
+def test_a_step_lowers_the_energy_of_jax(at, term):
+    energy = BrightnessConstancy(Charbonnier(0.1), normalisation=0.05) + 0.1 * term + 0.01 * Smoothness()
+    minimum = LocalSystem().minimise(energy, at)
+    plain = at.plain()
+    zero = np.zeros((2, *SHAPE), np.float32)
+    before, after = (float(energy(tuple(d), plain)) for d in (zero, minimum.increment))
+    assert after < before
+    assert minimum.energies()[0] == pytest.approx(before, rel=1e-4)
+
+
+def test_a_number_in_a_term_is_not_remembered_wrongly(at):
+    @dataclass(frozen=True)
+    class Scaled(FlowTerm):
+        scale: float = 1.0
+
+        def residuals(self, flow, at):
+            return [self.scale * first(plane, 0) for plane in flow]
+
+    factors = [study(Scaled(scale=scale), at).taps[0][0].factor for scale in (2.0, 3.0)]
+    np.testing.assert_allclose(np.abs(factors), [2, 3], rtol=1e-6)
+
+
+# Whole estimates
+
+
+def test_terms_without_a_solver_are_minimised_natively():
+    pair = synthetic.translation((48, 64), shift=(1.7, -0.9), seed=2)
+    energy = BrightnessConstancy(Charbonnier(0.01)) + 0.002 * Along() + 0.002 * Along(axis=1)
+    result = variflow.estimate(pair.frame0, pair.frame1, energy)
+    assert "LocalSystem minimised the energy" in result.reason
+    assert metrics.endpoint_error(result.flow, pair.flow) < 0.1
+
+
+def test_a_solver_of_first_differences_leaves_others_to_this_one():
+    pair = synthetic.translation((48, 64), shift=(1.7, -0.9), seed=2)
+    brox = models.brox()
+    model = replace(brox, energy=brox.energy + 0.5 * Divergence(Charbonnier(0.1)))
+    result = variflow.estimate(pair.frame0, pair.frame1, model)
+    assert "LocalSystem minimised the energy in place of Relaxation" in result.reason
+    assert metrics.endpoint_error(result.flow, pair.flow) < 0.1
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 1), (2, 3)])
+def test_tiny_frames(shape):
+    frame0, frame1 = np.random.default_rng(0).random((2, *shape))
+    energy = BrightnessConstancy(Charbonnier(0.01)) + Weighted() + 0.1 * Smoothness()
+    flow = variflow.estimate(frame0, frame1, energy).flow
+    assert flow.shape == (*shape, 2)
+    assert np.isfinite(flow).all()
+
+
+@pytest.mark.parametrize(
+    ("returned", "error", "message"),
+    [
+        (lambda u, v: u, TypeError, r"an array of shape .*wanted a list of planes"),
+        (lambda u, v: [], ValueError, "an empty list"),
+        (lambda u, v: None, TypeError, "a NoneType"),
+        (lambda u, v: [u[0]], ValueError, r"a plane of shape \(\d+,\)"),
+        (lambda u, v: [u[1:], v[:, 1:]], ValueError, "wanted one shape.*per='residual'"),
+        (lambda u, v: [jnp.round(u)], ValueError, "do not depend on the flow"),
+    ],
+)
+def test_wrong_residuals_are_named(at, returned, error, message):
+    class Wrong(FlowTerm):
+        def residuals(self, flow, at):
+            return returned(*flow)
+
+    with pytest.raises(error, match=message):
+        choose_solver(BrightnessConstancy() + Wrong(), None, at)
