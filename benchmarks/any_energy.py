@@ -22,11 +22,19 @@ import machine
 THREADS = 2
 machine.limit(THREADS)
 
+import jax.numpy as jnp  # noqa: E402
 from report import table  # noqa: E402
 
 import variflow  # noqa: E402
 from variflow import datasets, metrics, models  # noqa: E402
-from variflow.energy import BrightnessConstancy, GradientConstancy, Penalty, Smoothness  # noqa: E402
+from variflow.energy import (  # noqa: E402
+    BrightnessConstancy,
+    Charbonnier,
+    FlowTerm,
+    GradientConstancy,
+    Penalty,
+    Smoothness,
+)
 from variflow.models import Model  # noqa: E402
 
 ROUNDS = 9
@@ -54,6 +62,61 @@ def brox_with(of_data, of_flow):
     return replace(brox, energy=energy)
 
 
+class DifferenceAlongX(FlowTerm):
+    def residuals(self, flow, at):
+        return [plane[:, 1:] - plane[:, :-1] for plane in flow]
+
+
+class DifferenceAlongY(FlowTerm):
+    def residuals(self, flow, at):
+        return [plane[1:] - plane[:-1] for plane in flow]
+
+
+class Bending(FlowTerm):
+    """The second derivatives of both components."""
+
+    def residuals(self, flow, at):
+        return [second for plane in flow for second in second_differences(plane)]
+
+
+class WeightedBending(FlowTerm):
+    """The same, less where the first frame changes."""
+
+    def residuals(self, flow, at):
+        luminance = at.guide[0]
+        change = abs(luminance[1:-1, 2:] - luminance[1:-1, :-2]) + abs(luminance[2:, 1:-1] - luminance[:-2, 1:-1])
+        return [jnp.exp(-change / 20) * second for plane in flow for second in second_differences(plane)]
+
+
+class DivergenceAndCurl(FlowTerm):
+    def residuals(self, flow, at):
+        u, v = flow
+        divergence = u[:-1, 1:] - u[:-1, :-1] + v[1:, :-1] - v[:-1, :-1]
+        curl = v[:-1, 1:] - v[:-1, :-1] - u[1:, :-1] + u[:-1, :-1]
+        return [divergence, curl]
+
+
+def second_differences(plane):
+    middle = plane[1:-1, 1:-1]
+    along_x = plane[1:-1, 2:] - 2 * middle + plane[1:-1, :-2]
+    along_y = plane[2:, 1:-1] - 2 * middle + plane[:-2, 1:-1]
+    mixed = plane[2:, 2:] - plane[2:, 1:-1] - plane[1:-1, 2:] + middle
+    return along_x, along_y, 2**0.5 * mixed
+
+
+def brox_of_flow(*terms):
+    """Return `brox` with other terms in place of its smoothness."""
+    brox = models.brox()
+    brightness, gradient, _ = brox.energy.terms
+    return replace(brox, energy=sum((brightness, gradient, *terms)), solver=None)
+
+
+def brox_by_hand():
+    smoothness = models.brox().energy.terms[2]
+    kinds = DifferenceAlongX, DifferenceAlongY
+    return brox_of_flow(*(kind(smoothness.penalty, smoothness.weight) for kind in kinds))
+
+
 @dataclass(frozen=True)
 class Energy:
     """An energy, and how many times as long as `brox` it may take."""
@@ -69,6 +132,10 @@ ENERGIES = [
     Energy(
         "a penalty of one's own for data and smoothness", lambda: brox_with(GemanMcClure(0.05), GemanMcClure(0.3)), 1.6
     ),
+    Energy("the smoothness of brox by hand", brox_by_hand, 2.0),
+    Energy("second order", lambda: brox_of_flow(Bending(Charbonnier(0.01), 2.0)), 4.0),
+    Energy("second order, weighted by the image", lambda: brox_of_flow(WeightedBending(Charbonnier(0.01), 3.0)), 4.0),
+    Energy("divergence and curl", lambda: brox_of_flow(DivergenceAndCurl(Charbonnier(0.01), 0.75)), 4.0),
 ]
 
 

@@ -137,12 +137,12 @@ def test_the_limit_of_memory_is_checked():
 
 def test_releasing_forgets_programs():
     code = """
-from variflow.energy.autodiff import jacobian, programs
+from variflow.energy.autodiff import noise, programs
 from variflow.solve.relaxation import Relaxation
 before = flow_of(Own() + 0.05 * Smoothness(), Relaxation())
-print(len(programs._programs) > 0, len(jacobian._answers) > 0)
+print(len(programs._programs) > 0, len(noise._answers) > 0)
 variflow.release_memory()
-print(len(programs._programs), len(jacobian._answers))
+print(len(programs._programs), len(noise._answers))
 print((flow_of(Own() + 0.05 * Smoothness(), Relaxation()) == before).all())
 """
     assert run(code) == ["True True", "0 0", "True"]

@@ -27,7 +27,7 @@ def release_memory() -> None:
     >>> import variflow
     >>> variflow.release_memory()
     """
-    for name in ("variflow.energy.autodiff.programs", "variflow.energy.autodiff.jacobian"):
+    for name in ("variflow.energy.autodiff.programs", "variflow.energy.autodiff.noise"):
         if name in sys.modules:
             sys.modules[name].release()
     gc.collect()
