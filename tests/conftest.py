@@ -14,6 +14,12 @@ from variflow.datasets import Sample
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _no_programs_on_disk() -> None:
+    """Compile anew: no test may depend on what one before it has left in the user's cache folder."""
+    os.environ["VARIFLOW_CACHE"] = "0"
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _more_threads_than_cpus() -> None:
     """Let tests ask for more threads than there are CPUs, and get them: results must not depend on their number."""
     threads = _core.get_threads()

@@ -160,7 +160,7 @@ def test_increments_that_raise_the_energy_are_dropped() -> None:
     assert "the energy rose in 2 of 2 solves" in result.reason
 
 
-@pytest.mark.parametrize("solver", [None, optax.adam(0.05)], ids=["LBFGS", "adam"])
+@pytest.mark.parametrize("solver", [None, optax.adam(0.05)], ids=["Newton", "adam"])
 def test_a_gradient_that_ends_later_ends_the_estimate_there(solver: Any) -> None:
     def later(d: Any, at: Any) -> Any:
         far = jnp.abs(at.flow[0]).max() > 0.3

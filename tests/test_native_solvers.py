@@ -247,10 +247,10 @@ def test_residuals_of_several_pixels_are_left_to_the_general_minimiser(own, mode
     assert np.abs(result.flow - pair.flow)[6:-6, 6:-6].mean() < 0.05
     solver = type(model.solver).__name__
     assert (
-        "the residuals of Averaged at a pixel depend on the increments of other pixels, so L-BFGS minimised the "
-        f"energy in place of {solver}"
+        "the residuals of Averaged at a pixel depend on the increments of other pixels, so the general "
+        f"minimiser took the place of {solver}"
     ) in result.reason
-    assert len(result.energies[-1].steps) > 1
+    assert sum(len(record.steps) for record in result.energies) > 1
     assert all(state.instead for state in variflow.iterate(pair.frame0, pair.frame1, model))
     # What a person asks for by name is the same, but for the reason.
     general = variflow.estimate(pair.frame0, pair.frame1, replace(model, solver=None))

@@ -31,7 +31,7 @@ from variflow.solve.relaxation import Relaxation
 from variflow.solve.taking_apart import flat, motion_tensor, native_smoothness
 
 SHAPE = (24, 31)
-SOLVED_BY_OTHERS = "L-BFGS"
+SOLVED_BY_OTHERS = "general minimiser"
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def test_tv_l1_with_geman_mcclure_runs_natively_and_finds_the_flow(of_flow):
     result = variflow.estimate(
         pair.frame0, pair.frame1, with_penalties(models.tv_l1(), GemanMcClure(), of_flow), verbose=False
     )
-    assert "L-BFGS" not in result.reason
+    assert "general minimiser" not in result.reason
     assert metrics.endpoint_error(result.flow, pair.flow) < 0.03
 
 
@@ -103,7 +103,7 @@ def test_huber_written_again_gives_nearly_the_flow_of_the_built_in_one(of_data, 
         with_penalties(model, of_data and kind(of_data), of_flow and kind(of_flow)) for kind in (OwnHuber, Huber)
     )
     found, expected = (variflow.estimate(pair.frame0, pair.frame1, one) for one in (own, known))
-    assert "L-BFGS" not in found.reason
+    assert "general minimiser" not in found.reason
     assert metrics.endpoint_error(found.flow, expected.flow) < 0.02
 
 

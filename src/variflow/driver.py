@@ -64,7 +64,7 @@ def estimate(
         its surroundings.
     model : str, Model or callable
         A name (`variflow.models.names`), a `Model`, or an energy ``energy(d, at) -> scalar`` of your own, which is
-        then minimised by L-BFGS, 100 steps a warp, on a pyramid of factor 0.5.
+        then minimised by truncated Newton steps, five warps a level, on a pyramid of factor 0.5.
     init : (H, W, 2) array or Matches, optional
         A flow to start from, in pixels of the frames. It is unknown where it is not finite or longer than four times
         the larger side of the frames. It is resampled to the coarsest level, so it guides large motion; the details are

@@ -89,7 +89,7 @@ def builder(name: str) -> Callable[[], Model]:
 
 
 def get(model: str | Model | Energy) -> Model:
-    """Return a model by its name, a model as it is, or an energy as a model with L-BFGS and the default schedule.
+    """Return a model by its name, a model as it is, or an energy as a model with the default solver and schedule.
 
     Raises
     ------

@@ -4,8 +4,8 @@ A native solver takes the energy apart. Any other solver is one for the general 
 energy. The general minimiser also replaces a native solver that cannot take an energy apart.
 
 The solvers are `relaxation.Relaxation`, `local_system.LocalSystem`, `primal_dual.PrimalDual`,
-`lucas_kanade.LucasKanade` and, in JAX, `conjugate_gradient.ConjugateGradient`; their modules are imported when they are
-first used.
+`lucas_kanade.LucasKanade` and, in JAX, `newton.TruncatedNewton`, the general minimiser unless a model names another,
+and `conjugate_gradient.ConjugateGradient`; their modules are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from variflow.energy.term import Energy
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
 
-__all__ = ["conjugate_gradient", "local_system", "lucas_kanade", "primal_dual", "relaxation"]
+__all__ = ["conjugate_gradient", "local_system", "lucas_kanade", "newton", "primal_dual", "relaxation"]
 
 
 def __getattr__(name: str) -> ModuleType:
@@ -64,7 +64,7 @@ def _choose_solver(energy: Energy, solver: object, at: LevelLinearisation) -> tu
         except NotTakenApart as fault:
             if local := _find_local_system(energy, at):
                 return local, f"{fault}, so LocalSystem minimised the energy in place of {type(solver).__name__}"
-            reason = f"{fault}, so L-BFGS minimised the energy in place of {type(solver).__name__}"
+            reason = f"{fault}, so the general minimiser took the place of {type(solver).__name__}"
             solver = None
         else:
             return solver, ""
@@ -73,7 +73,10 @@ def _choose_solver(energy: Energy, solver: object, at: LevelLinearisation) -> tu
     from variflow.solve import general  # which imports JAX
 
     general.check(energy, solver, at)
-    return solver, reason
+    if solver is not None:
+        return solver, ""
+    solver, other = general.choose(energy, at)
+    return solver, "; ".join(filter(None, (reason, other)))
 
 
 def _find_local_system(energy: Energy, at: LevelLinearisation) -> NativeSolver | None:
@@ -94,7 +97,7 @@ def minimise(energy: Energy, solver: object, steps: int, at: LevelLinearisation,
         return _check_flow(solver.minimise(energy, at, state), solver)
     from variflow.solve import general
 
-    return general.minimise(energy, solver, steps, at)
+    return general.minimise(energy, solver, steps, at, state)
 
 
 def _check_flow(minimum: Minimum, solver: NativeSolver) -> Minimum:

@@ -194,10 +194,17 @@ def find_fault(energy: Energy, increment: tuple[Planes, Planes], at: Linearisati
     rate = max(before - here.value, 0.0) / largest
     if energy_at(far) < here.value - max(_FALLS * (abs(before) + abs(here.value)), _RATE * rate * (far - largest)):
         return NO_MINIMUM, False
-    moved = float(np.median(np.hypot(at.flow[0] + increment[0], at.flow[1] + increment[1])))
-    if moved > max(*sizes.shape, _LEAST_FAR):
-        return f"half of the pixels moved by more than {moved:.0f} pixels, out of the frame: {ASK}", False
+    if fault := find_departure(increment, at):
+        return fault, False
     return "", energy_at(max(2 * largest, _ON)) >= falls
+
+
+def find_departure(increment: tuple[Planes, Planes], at: Linearisation) -> str:
+    """Return a message if half of the pixels left the frame, else an empty text."""
+    moved = float(np.median(np.hypot(at.flow[0] + increment[0], at.flow[1] + increment[1])))
+    if moved > max(*increment[0].shape, _LEAST_FAR):
+        return f"half of the pixels moved by more than {moved:.0f} pixels, out of the frame: {ASK}"
+    return ""
 
 
 def _evaluate_along(energy: Energy, direction: Planes, at: Linearisation, pixels: float) -> float:

@@ -34,7 +34,7 @@ class ConjugateGradient(optimistix.AbstractMinimiser[Y, Aux, _State[Y]]):
     least 0) and the step ``-(g . p) / |p . H p| p``. On a quadratic energy this is the method of conjugate gradients,
     the fastest that needs only gradients. There is no line search, so nothing is decided by comparing energies, whose
     last digits are lost in a sum over a million pixels. So the result depends smoothly on the frames. If an energy is
-    far from quadratic, it may rise; L-BFGS is better there.
+    far from quadratic, it may rise; `newton.TruncatedNewton` is better there.
 
     Each step takes about as long as two gradients. The method does not stop early: it takes the number of steps given.
 

@@ -1,9 +1,9 @@
-"""Minimise any energy that JAX can differentiate, by any minimiser of optimistix.
+"""Minimise any energy that JAX can differentiate: by Newton's method, or by any minimiser of optimistix or optax.
 
-All steps of one warp are one compiled program: a scan over the solver's own step, which also yields the energy of every
-step. The program is compiled once for each combination of energy, solver, number of steps and frame size (see
-`variflow.energy.autodiff.programs`). Its inputs are the numbers inside an energy (weights and constants of terms) and
-inside ``at``.
+All steps of one warp are one compiled program. For a minimiser of optimistix it is a scan over the minimiser's own
+step, which also yields the energy of every step. The program is compiled once for each combination of energy, solver,
+number of steps and frame size (see `variflow.energy.autodiff.programs`). Its inputs are the numbers inside an energy
+(weights and constants of terms) and inside ``at``.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from variflow.energy.autodiff.programs import apply_settings, run
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.term import Energy, Increment
 from variflow.linearisation.linearisation import Linearisation
-from variflow.solve.checking import ASK, NO_MINIMUM, explain_not_finite, find_fault, find_fault_at_start
+from variflow.solve import newton
+from variflow.solve.checking import ASK, NO_MINIMUM, explain_not_finite, find_departure, find_fault, find_fault_at_start
 from variflow.solve.minimum import Minimum
+from variflow.solve.newton import Found, TruncatedNewton
 
 # A solver whose state is larger than this many flows stores a matrix, not only a few vectors.
 _LARGEST_STATE_IN_FLOWS = 200
@@ -54,14 +56,15 @@ _FOR_OTHER_PROBLEMS = (
 _RISE, _ROUNDING, _FALL = 1e-2, 1e-4, 1e-3
 
 
-def as_minimiser(solver: object) -> Minimiser:
-    """Return a solver as a minimiser of optimistix.
+def as_minimiser(solver: object) -> Minimiser | TruncatedNewton:
+    """Return a solver as a minimiser: Newton's method for None, or a minimiser of optimistix.
 
-    It is the solver itself, or an optimiser of optax that runs for a fixed number of steps. None becomes L-BFGS (Liu
-    and Nocedal, 1989), which scales to images and has no learning rate to choose.
+    An optimiser of optax becomes one that runs for a fixed number of steps.
     """
     if solver is None:
-        return optimistix.LBFGS(rtol=1e-5, atol=1e-5)
+        return TruncatedNewton()
+    if isinstance(solver, TruncatedNewton):
+        return solver
     if isinstance(solver, optimistix.NelderMead):
         raise TypeError(f"solver is a NelderMead, which keeps a point more than there are unknowns: {_WANTED}")
     if isinstance(solver, optimistix.AbstractMinimiser):
@@ -105,7 +108,10 @@ def check(energy: Energy, solver: object, at: Linearisation) -> None:
         raise TypeError(f"energy returned {out.dtype}, wanted one float: a sum over pixels")
     if isinstance(out, jax.ShapeDtypeStruct) and out.shape != ():
         raise ValueError(f"energy returned an array of shape {out.shape}, wanted one float: a sum over pixels")
-    state = eqx.filter_eval_shape(_make_first_state, energy, as_minimiser(solver), at)
+    minimiser = as_minimiser(solver)
+    if isinstance(minimiser, TruncatedNewton):
+        return
+    state = eqx.filter_eval_shape(_make_first_state, energy, minimiser, at)
     size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     flow = sum(plane.nbytes for plane in at.flow)
     if size > max(_SMALL_STATE, _LARGEST_STATE_IN_FLOWS * flow):
@@ -117,16 +123,29 @@ def check(energy: Energy, solver: object, at: Linearisation) -> None:
 
 
 @apply_settings()
-def minimise(energy: Energy, solver: object, steps: int, at: Linearisation) -> Minimum:
+def choose(energy: Energy, at: Linearisation) -> tuple[object, str]:
+    """Return the solver for an energy whose model names none, and why, if it is not Newton's method."""
+    at = at.plain()
+    try:
+        newton.check(energy, at)
+    except Exception as fault:  # it has been differentiated once without one
+        lines = str(fault).strip().splitlines() or [type(fault).__name__]
+        reason = f"L-BFGS minimised the energy, which JAX cannot differentiate twice ({lines[0]})"
+        return optimistix.LBFGS(rtol=1e-5, atol=1e-5), reason
+    return None, ""
+
+
+@apply_settings()
+def minimise(energy: Energy, solver: object, steps: int, at: Linearisation, state: object = None) -> Minimum:
     """Minimise ``energy(d, at)`` over the increment d, from zero, in at most `steps` steps of the solver."""
     at = at.plain()
     minimiser = as_minimiser(solver)
     with explain_faults(energy, at.valid.shape):
-        increment, *seen, energies_of_steps, taken = run(_run_steps, energy, minimiser, steps, at)
-    count = int(taken)
-    u, v = (np.asarray(plane) for plane in increment)
-    before, after = map(float, seen)
-    energies = np.asarray(energies_of_steps)
+        if isinstance(minimiser, TruncatedNewton):
+            found = newton.minimise(energy, minimiser, steps, at, state)
+        else:
+            found = _iterate(energy, minimiser, steps, at)
+    (u, v), before, after = found.increment, found.before, found.after
     if not np.isfinite(before):
         zero = np.zeros_like(u), np.zeros_like(v)
         raise ValueError(explain_not_finite(energy, zero, at, "the zero increment", before))
@@ -137,23 +156,32 @@ def minimise(energy: Energy, solver: object, steps: int, at: Linearisation) -> M
             fault = (
                 NO_MINIMUM if after == -np.inf else f"the solver diverged (energy {after}): {_suggest_remedy(solver)}"
             )
+    elif found.met:
+        fault, finished = find_departure((u, v), at), True
     else:
         fault, finished = find_fault(energy, (u, v), at, before)
         rose = after - before > _RISE * abs(before)
         finished = finished and after - before <= _ROUNDING * abs(before)
-        if count == steps:
-            finished = finished and bool(energies[count // 2] - after <= _FALL * max(abs(before), abs(after)))
+        if found.steps.size == steps:
+            finished = finished and bool(found.steps[steps // 2] - after <= _FALL * max(abs(before), abs(after)))
     start = at.flow
     return Minimum(
         start=start,
         flow=start if fault or rose else (start[0] + u, start[1] + v),
         energies=lambda: (before, after),
-        steps=energies[:count],
-        exhausted=_may_stop(minimiser) and count == steps,
+        steps=found.steps,
+        exhausted=_may_stop(minimiser) and not found.met and found.steps.size == steps,
         rose=_suggest_remedy(solver) if rose and not fault else "",
-        finished=finished,
+        finished=finished and not fault,
         failure=f"stopped because {fault}" if fault else "",
+        state=found.state,
     )
+
+
+def _iterate(energy: Energy, minimiser: Minimiser, steps: int, at: Linearisation) -> Found:
+    """Run a minimiser of optimistix."""
+    (u, v), before, after, energies, taken = run(_run_steps, energy, minimiser, steps, at)
+    return Found((np.asarray(u), np.asarray(v)), float(before), float(after), np.asarray(energies)[: int(taken)])
 
 
 def _suggest_remedy(solver: object) -> str:

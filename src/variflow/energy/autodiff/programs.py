@@ -17,6 +17,7 @@ from jax._src import config as jax_config
 from variflow.base.forks import check_not_forked
 from variflow.base.types import Numbers
 from variflow.energy.autodiff.fingerprint import take_fingerprint
+from variflow.energy.autodiff.keeping import keep_programs
 from variflow.energy.autodiff.pytrees import register
 
 Answer = TypeVar("Answer")
@@ -67,7 +68,9 @@ def run(function: Callable[..., Answer], *arguments: object) -> Answer:
                 *jax.tree.unflatten(structure, [next(given) if is_array(leaf) else leaf for leaf in leaves])
             )
 
-        return jax.jit(of_inputs).lower(inputs).compile(compiler_options=_OPTIONS)
+        lowered = jax.jit(of_inputs).lower(inputs)
+        with keep_programs():
+            return lowered.compile(compiler_options=_OPTIONS)
 
     answer: Answer = find_or_make(_programs, _MOST, (function, *arguments), compiled)(inputs)
     return answer
