@@ -24,8 +24,9 @@ class Model:
     energy : callable
         ``energy(d, at) -> scalar``, see `variflow.energy`.
     solver : optimistix minimiser or optax optimiser, optional
-        What minimises the energy at each warp; None is chosen by the energy. An optax optimiser
-        (``optax.sgd(0.1)``) runs for exactly `steps` steps; a minimiser of optimistix also stops at its own tolerance.
+        What minimises the energy at each warp. None is `solve.local_system.LocalSystem` for a sum of terms that it can
+        take, and `solve.newton.TruncatedNewton` for any other energy. An optax optimiser (``optax.sgd(0.1)``) runs for
+        exactly `steps` steps; a minimiser of optimistix also stops at its own tolerance.
     steps : int
         The most steps of the solver per warp; typically 20 to 500.
     warps : int or tuple of int
