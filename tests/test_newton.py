@@ -41,7 +41,7 @@ def run(energy: Any, frames: Any = PAIR, **settings: Any) -> Any:
     return variflow.estimate(frames.frame0, frames.frame1, variflow.Model(energy, **{"coarsest": 32, **settings}))
 
 
-@pytest.mark.parametrize("energy", [robust, mean_energy])
+@pytest.mark.parametrize("energy", [pytest.param(robust, marks=pytest.mark.slow), mean_energy])
 def test_the_flow_does_not_depend_on_the_unit_of_the_energy(energy: Any) -> None:
     flow = run(energy).flow
     assert np.abs(flow - PAIR.flow)[6:-6, 6:-6].mean() < 0.1
@@ -89,19 +89,21 @@ def warped(d: Any, at: Any) -> Any:
     return (difference**2).sum() + 0.01 * Smoothness()(d, at)
 
 
-def curved_first(d: Any, at: Any) -> Any:
+def bent(d: Any, at: Any) -> Any:
     second = [jnp.diff(at.flow[k] + d[k], n=2, axis=axis) for k in (0, 1) for axis in (0, 1)]
     data = (at.weights * (at.Ix * d[0] + at.Iy * d[1] + at.It) ** 2).sum()
     return data + 0.1 * sum((plane**2).sum() for plane in second)
 
 
-@pytest.mark.parametrize("energy", [absolute, quotient, truncated, warped, curved_first])
+@pytest.mark.slow
+@pytest.mark.parametrize("energy", [absolute, quotient, truncated, warped, bent])
 def test_energies_of_every_kind_find_the_flow(energy: Any) -> None:
     """Kinks, ratios, parts that are flat, without linearisation, and of second order."""
     flow = run(energy).flow
     assert np.abs(flow - PAIR.flow)[6:-6, 6:-6].mean() < 0.25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (1, 17), (33, 5)])
 def test_frames_of_any_size(shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
