@@ -14,7 +14,7 @@
 namespace variflow::stencil {
 namespace {
 
-constexpr float relaxation = 1.4f;
+constexpr float relaxation = 1.6f;
 constexpr int steps_on_coarsest = 16;
 constexpr int most_levels = 32;
 

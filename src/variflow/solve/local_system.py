@@ -84,7 +84,7 @@ class LocalSystem(NativeSolver):
     """
 
     iterations: int = 20
-    tolerance: float = 0.1
+    tolerance: float = 0.2
 
     def __post_init__(self) -> None:
         keep(
