@@ -341,3 +341,9 @@ def test_wrong_residuals_are_named(at, returned, error, message):
 
     with pytest.raises(error, match=message):
         choose_solver(BrightnessConstancy() + Wrong(), None, at)
+
+
+def test_a_solve_that_misses_its_tolerance_says_so():
+    pair = synthetic.translation((48, 64), shift=(1.7, -0.9), seed=2)
+    model = replace(models.brox(), solver=LocalSystem(iterations=1, tolerance=1e-3))
+    assert "solves used all their steps" in variflow.estimate(pair.frame0, pair.frame1, model).reason

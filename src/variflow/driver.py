@@ -27,7 +27,7 @@ from variflow.model import Model
 from variflow.occlusion import find_occlusion, mask_occluded
 from variflow.problem import Problem
 from variflow.result import Result
-from variflow.solve.minimum import Minimum, NativeSolver
+from variflow.solve.minimum import Minimum
 from variflow.start.from_flow import FromFlow
 from variflow.start.from_inverse import FromInverse
 from variflow.start.from_matches import FromMatches
@@ -177,14 +177,13 @@ def run_to_end(
 ) -> Result:
     """Run an estimate to its end and return the result."""
     model = problem.model
-    native = isinstance(model.solver, NativeSolver)
     energies: list[EnergyRecord] = []
     count = exhausted = 0
     reason, stopped = "finished every warp", False
     for state in iterate_problem(problem, initialiser):
         count += 1
         exhausted += state.exhausted
-        if verbose or not native or state.instead:  # the general minimiser computes them anyway
+        if verbose or state.knows_energy:
             energies.append(state.energy)
         if verbose:
             print(state)
@@ -195,7 +194,7 @@ def run_to_end(
             stopped = True
             break
     if exhausted:
-        reason += f"; {exhausted} of {count} solves used all {model.steps} steps"
+        reason += f"; {exhausted} of {count} solves used all their steps"
     for remark in (state.instead, *state.remarks):
         reason += f"; {remark}" if remark else ""
     rose = sum(record.after > record.before for record in energies)

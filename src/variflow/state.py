@@ -72,6 +72,11 @@ class State:
     light: Light | None = None
 
     @property
+    def knows_energy(self) -> bool:
+        """Whether the solver computed the energy on its way, so that `energy` costs nothing."""
+        return self._minimum.steps.size > 0
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Height and width of the level."""
         height, width = self._planes[0].shape

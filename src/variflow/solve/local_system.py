@@ -113,7 +113,7 @@ class LocalSystem(NativeSolver):
         terms = [term for number in range(len(parts.smooth)) for term in _find_terms(parts, number, at)]
         start = np.stack(at.flow)[:, None]
         problem = _core.LocalProblem(start, terms, motion_tensor(parts.data, at))
-        unknowns, _, _ = _core.solve_local(problem, self.tolerance, self.iterations)
+        unknowns, _, residual = _core.solve_local(problem, self.tolerance, self.iterations)
         u, v = unknowns[:, 0]
 
         def energies() -> tuple[float, float]:
@@ -124,7 +124,7 @@ class LocalSystem(NativeSolver):
             before, after = map(sum, zip(of_data, of_flow, strict=True))
             return before, after
 
-        return Minimum(at.flow, (u, v), energies, state=parts)
+        return Minimum(at.flow, (u, v), energies, exhausted=residual > self.tolerance, state=parts)
 
 
 def _find_terms(parts: _Parts, number: int, at: LevelLinearisation) -> list[_core.LocalTerm]:

@@ -269,23 +269,19 @@ def _weigh(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> list
     low_y, high_y, low_x, high_x = structure.reach
     period = 2 * (high_y - low_y) + 1, 2 * (high_x - low_x) + 1
 
-    def respond(pattern: Planes) -> Planes:
-        return np.stack(
-            [
-                sum(
-                    tap.factor * np.roll(pattern[tap.unknown], (-tap.offset[0], -tap.offset[1]), (0, 1)) for tap in taps
-                )
-                for taps in structure.taps
-            ]
-        )
-
     # Of some random patterns, that which no residual is blind to at any pixel.
-    patterns = np.random.default_rng(0).uniform(-1, 1, (200, 2, *period))
-    pattern = max(patterns, key=lambda one: float(np.abs(respond(one)).min()))
+    patterns = np.random.default_rng(0).uniform(-1, 1, (2, 200, *period))
+    all_responses = np.stack(
+        [
+            sum(tap.factor * np.roll(patterns[tap.unknown], (-tap.offset[0], -tap.offset[1]), (-2, -1)) for tap in taps)
+            for taps in structure.taps
+        ]
+    )
+    best = int(np.argmax(np.abs(all_responses).min(axis=(0, 2, 3))))
     repeats = [-(-length // step) for length, step in zip(shape, period, strict=True)]
     tangent, responses = (
         np.tile(planes, (1, *repeats))[:, : shape[0], : shape[1]].astype(np.float32)
-        for planes in (pattern, respond(pattern))
+        for planes in (patterns[:, best], all_responses[:, best])
     )
     along = run(_differentiate, term, at.plain(), at.flow, tuple(tangent))
     kept: list[Planes] = []
