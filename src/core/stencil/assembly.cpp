@@ -35,17 +35,6 @@ struct Plan {
 };
 
 VARIFLOW_CLONES
-void add_tap(const float* VARIFLOW_RESTRICT from, float factor, int64_t count, float* VARIFLOW_RESTRICT to) {
-    for (int64_t i = 0; i < count; ++i) to[i] += factor * from[i];
-}
-
-VARIFLOW_CLONES
-void add_product(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b, float factor, int64_t count,
-                 float* VARIFLOW_RESTRICT to) {
-    for (int64_t i = 0; i < count; ++i) to[i] += factor * (a[i] * b[i]);
-}
-
-VARIFLOW_CLONES
 void add_product_of_three(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b,
                           const float* VARIFLOW_RESTRICT c, float factor, int64_t count, float* VARIFLOW_RESTRICT to) {
     for (int64_t i = 0; i < count; ++i) to[i] += factor * (a[i] * b[i] * c[i]);
@@ -72,7 +61,7 @@ void add_taps_row(const Residual& residual, const Grid& grid, const float* unkno
         if (tap.plane) {
             add_product(tap.plane + row * grid.width + first, x, factor * tap.factor, last - first, out + first);
         } else {
-            add_tap(x, factor * tap.factor, last - first, out + first);
+            add_scaled(x, factor * tap.factor, last - first, out + first);
         }
     }
 }
@@ -154,7 +143,7 @@ void add_products_row(const Products& products, const Numbered& planes, const Gr
         } else if (product.second >= 0) {
             add_product(weights, plane(product.second), product.factor, count, out + first);
         } else {
-            add_tap(weights, product.factor, count, out + first);
+            add_scaled(weights, product.factor, count, out + first);
         }
     }
 }
@@ -190,7 +179,7 @@ void add_to_right_side(const Term& term, const Weighted& weighted, const Grid& g
                 if (tap.plane) {
                     add_product(weighted.residuals[i] + at, tap.plane + at, -tap.factor, last - first, to);
                 } else {
-                    add_tap(weighted.residuals[i] + at, -tap.factor, last - first, to);
+                    add_scaled(weighted.residuals[i] + at, -tap.factor, last - first, to);
                 }
             }
         }
@@ -202,10 +191,10 @@ void add_tensor(const float* tensor, const Grid& grid, int unknowns, float* poin
     for_rows(grid, [&](int64_t row) {
         const int64_t at = row * grid.width;
         for (int i = 0; i < 3; ++i) {
-            add_tap(tensor + i * grid.size() + at, 1.0f, grid.width, pointwise + places[i] * grid.size() + at);
+            add_scaled(tensor + i * grid.size() + at, 1.0f, grid.width, pointwise + places[i] * grid.size() + at);
         }
         for (int i = 0; i < 2; ++i) {
-            add_tap(tensor + (3 + i) * grid.size() + at, -1.0f, grid.width, right_side + i * grid.size() + at);
+            add_scaled(tensor + (3 + i) * grid.size() + at, -1.0f, grid.width, right_side + i * grid.size() + at);
         }
     });
 }

@@ -10,19 +10,8 @@ namespace variflow::stencil {
 namespace {
 
 VARIFLOW_CLONES
-void add_product(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT x, int64_t count,
-                 float* VARIFLOW_RESTRICT out) {
-    for (int64_t i = 0; i < count; ++i) out[i] += a[i] * x[i];
-}
-
-VARIFLOW_CLONES
 void add_modulus(const float* VARIFLOW_RESTRICT a, int64_t count, float* VARIFLOW_RESTRICT out) {
     for (int64_t i = 0; i < count; ++i) out[i] += std::abs(a[i]);
-}
-
-VARIFLOW_CLONES
-void add_scaled(const float* VARIFLOW_RESTRICT from, float factor, int64_t count, float* VARIFLOW_RESTRICT out) {
-    for (int64_t i = 0; i < count; ++i) out[i] += factor * from[i];
 }
 
 // out[i] += factor * from[2 i]
@@ -270,32 +259,6 @@ void interpolate_row(const Grid& coarse, const Grid& fine, const float* from, in
 
 }  // namespace
 
-VARIFLOW_CLONES
-double sum(const float* values, int64_t count) {
-    constexpr int64_t lanes = 16;
-    double sums[lanes] = {};
-    int64_t i = 0;
-    for (; i + lanes <= count; i += lanes) {
-        for (int64_t lane = 0; lane < lanes; ++lane) sums[lane] += static_cast<double>(values[i + lane]);
-    }
-    for (; i < count; ++i) sums[0] += static_cast<double>(values[i]);
-    return std::accumulate(sums, sums + lanes, 0.0);
-}
-
-VARIFLOW_CLONES
-double dot(const float* a, const float* b, int64_t count) {
-    constexpr int64_t lanes = 16;
-    double sums[lanes] = {};
-    int64_t i = 0;
-    for (; i + lanes <= count; i += lanes) {
-        for (int64_t lane = 0; lane < lanes; ++lane) {
-            sums[lane] += static_cast<double>(a[i + lane]) * static_cast<double>(b[i + lane]);
-        }
-    }
-    for (; i < count; ++i) sums[0] += static_cast<double>(a[i]) * static_cast<double>(b[i]);
-    return std::accumulate(sums, sums + lanes, 0.0);
-}
-
 void multiply_row(const Operator& a, const float* x, int64_t row, const Pointers& to) {
     const Grid& grid = a.grid;
     auto out = [&](int k) { return to[static_cast<size_t>(k)]; };
@@ -306,7 +269,7 @@ void multiply_row(const Operator& a, const float* x, int64_t row, const Pointers
     for (int k = 0; k < a.unknowns; ++k) {
         const float* const second = a.unknowns > 1 ? block(k, 1) : a.zero_row;
         set_products(block(k, 0), x + at, second, a.unknowns > 1 ? x + size + at : x + at, width, out(k));
-        for (int l = 2; l < a.unknowns; ++l) add_product(block(k, l), x + l * size + at, width, out(k));
+        for (int l = 2; l < a.unknowns; ++l) add_product(block(k, l), x + l * size + at, 1.0f, width, out(k));
     }
     for (size_t i = 0; i < a.couplings.size(); ++i) {
         const auto [k, l, number] = a.couplings[i];
@@ -323,8 +286,8 @@ void multiply_row(const Operator& a, const float* x, int64_t row, const Pointers
             } else if (stencil.symmetric) {
                 add_products(forth.plane, xk + forth.pixels, back.plane, xk + back.pixels, width, out(k));
             } else {
-                add_product(forth.plane, xl + forth.pixels, width, out(k));
-                add_product(back.plane, xk + back.pixels, width, out(l));
+                add_product(forth.plane, xl + forth.pixels, 1.0f, width, out(k));
+                add_product(back.plane, xk + back.pixels, 1.0f, width, out(l));
             }
         }
         if (two) ++i;

@@ -18,12 +18,6 @@ constexpr float relaxation = 1.6f;
 constexpr int steps_on_coarsest = 16;
 constexpr int most_levels = 32;
 
-// to += factor * from
-VARIFLOW_CLONES
-void add(const float* VARIFLOW_RESTRICT from, float factor, int64_t count, float* VARIFLOW_RESTRICT to) {
-    for (int64_t i = 0; i < count; ++i) to[i] += factor * from[i];
-}
-
 // to = from + factor * to
 VARIFLOW_CLONES
 void add_to_scaled(const float* VARIFLOW_RESTRICT from, float factor, int64_t count, float* VARIFLOW_RESTRICT to) {
@@ -51,12 +45,6 @@ void keep_determined(const float* VARIFLOW_RESTRICT inverse, const float* VARIFL
 VARIFLOW_CLONES
 void subtract_from(const float* VARIFLOW_RESTRICT from, int64_t count, float* VARIFLOW_RESTRICT to) {
     for (int64_t i = 0; i < count; ++i) to[i] = from[i] - to[i];
-}
-
-VARIFLOW_CLONES
-void add_product(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT x, int64_t count,
-                 float* VARIFLOW_RESTRICT out) {
-    for (int64_t i = 0; i < count; ++i) out[i] += a[i] * x[i];
 }
 
 // The inverse of the blocks of one pixel, times `relaxation`, in place: by Gauss-Jordan elimination without pivots, which
@@ -181,7 +169,7 @@ private:
         for (int k = 0; k < a_.unknowns; ++k) {
             keep_determined(inverse(k, k), start[static_cast<size_t>(k)], width, x + place(k, row));
             for (int l = 0; l < a_.unknowns; ++l) {
-                add_product(inverse(k, l), rest[static_cast<size_t>(l)], width, x + place(k, row));
+                add_product(inverse(k, l), rest[static_cast<size_t>(l)], 1.0f, width, x + place(k, row));
             }
         }
     }
@@ -194,7 +182,7 @@ private:
             std::copy_n(a_.blocks + place(block, row), width, planes.back());
         }
         for (int k = 0; k < a_.unknowns; ++k) {
-            add(rest_ + place(k, row), 1.0f, width, planes[static_cast<size_t>(triangle(k, k, a_.unknowns))]);
+            add_scaled(rest_ + place(k, row), 1.0f, width, planes[static_cast<size_t>(triangle(k, k, a_.unknowns))]);
         }
         if (a_.unknowns == 2) return invert_two(planes[0], planes[1], planes[2], width);
         for (int64_t i = 0; i < width; ++i) invert(planes.data(), a_.unknowns, i);
@@ -300,8 +288,8 @@ Report solve(const Problem& problem, double tolerance, int most, float* out) {
         if (!(curvature > 0.0)) break;
         const auto alpha = static_cast<float>(power / curvature);
         combine([&](int64_t at) {
-            add(direction + at, alpha, grid.width, out + at);
-            add(product + at, -alpha, grid.width, rest + at);
+            add_scaled(direction + at, alpha, grid.width, out + at);
+            add_scaled(product + at, -alpha, grid.width, rest + at);
         });
         ++report.iterations;
         report.residual = std::sqrt(dot(rest, rest) / before);
