@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from variflow.base.brief import Brief
 from variflow.energy.autodiff.noise import find_parts_read, make_noise, remember, shrink
 from variflow.energy.autodiff.programs import apply_settings, run
 from variflow.energy.autodiff.tracing import explain_faults
@@ -37,8 +38,8 @@ _NOTHING = 1e-6
 _SAME_AT_A_LEVEL = frozenset({"guide", "second", "frame0", "noise", "derivative"})
 
 
-@dataclass(frozen=True)
-class Tap:
+@dataclass(frozen=True, eq=False, repr=False)
+class Tap(Brief):
     """An unknown (0 is u, 1 is v) at an offset (y, x), times a factor and, if there is one, a plane."""
 
     unknown: int
@@ -47,8 +48,8 @@ class Tap:
     plane: Planes | None = None
 
 
-@dataclass(frozen=True)
-class LocalResidual:
+@dataclass(frozen=True, eq=False, repr=False)
+class LocalResidual(Brief):
     """A residual of each pixel, as the sum of taps and a value; `at_start` says that of which flow the value is.
 
     Attributes
