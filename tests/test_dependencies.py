@@ -29,10 +29,14 @@ OPTIONAL = {extra: names(wanted) for extra, wanted in PROJECT["optional-dependen
 
 
 def imported():
-    """Return the packages that modules of the library import, anywhere in them."""
+    """Return the packages that modules of the library import, anywhere in them but for the type checker alone."""
     found = set()
     for path in (ROOT / "src").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        tree = ast.parse(path.read_text())
+        tree.body = [
+            node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+        ]
+        for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 found.update(alias.name.partition(".")[0] for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and not node.level and node.module:

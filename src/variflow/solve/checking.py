@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from variflow.base.brief import Brief
 from variflow.base.types import Array
 from variflow.energy.advice import NOT_FINITE, TO_COMPARE
 from variflow.energy.autodiff.programs import apply_settings, run
@@ -38,8 +39,8 @@ ASK = "does the energy have a minimum, or is it, or a part of it, negated?"
 NO_MINIMUM = "the energy falls without end: it has no minimum. Is it, or a part of it, negated?"
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Brief):
     """An energy and its gradient at one increment.
 
     Attributes
