@@ -61,7 +61,7 @@ def test_it_goes_as_low_as_other_minimisers_and_never_up() -> None:
 
 def test_steps_and_tolerances_are_reported() -> None:
     short = run(robust, steps=1, solver=TruncatedNewton(1e-4), warps=1)
-    assert "1 of 1 solves used all 1 steps" in short.reason
+    assert "1 of 1 solves used all their steps" in short.reason
     assert len(short.energies[0].steps) == 1
     assert run(robust, warps=1).reason == "finished every warp"
     with pytest.raises(ValueError, match="rtol is 0, wanted"):
