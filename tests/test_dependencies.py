@@ -28,14 +28,17 @@ DECLARED = names(PROJECT["dependencies"])
 OPTIONAL = {extra: names(wanted) for extra, wanted in PROJECT["optional-dependencies"].items()}
 
 
-def imported():
-    """Return the packages that modules of the library import, anywhere in them but for the type checker alone."""
+def is_for_types(node):
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+
+
+def imported(*, for_types):
+    """Return the packages that modules of the library import, anywhere in them; with those for types alone or not."""
     found = set()
     for path in (ROOT / "src").rglob("*.py"):
         tree = ast.parse(path.read_text())
-        tree.body = [
-            node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
-        ]
+        if not for_types:
+            tree.body = [node for node in tree.body if not is_for_types(node)]
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 found.update(alias.name.partition(".")[0] for alias in node.names)
@@ -44,10 +47,16 @@ def imported():
     return found - sys.stdlib_module_names - {"variflow"}
 
 
-@pytest.mark.parametrize("package", sorted(imported()))
+@pytest.mark.parametrize("package", sorted(imported(for_types=False)))
 def test_what_is_imported_is_declared(package):
     distributions = {plain(name) for name in packages_distributions().get(package, [package])}
     assert distributions & (DECLARED | OPTIONAL["download"]), f"{package} is imported, and not in pyproject.toml"
+
+
+@pytest.mark.parametrize("package", sorted(imported(for_types=True)))
+def test_what_is_imported_for_types_is_declared_too(package):
+    distributions = {plain(name) for name in packages_distributions().get(package, [package])}
+    assert distributions & DECLARED.union(*OPTIONAL.values()), f"{package} is imported, and not in pyproject.toml"
 
 
 @pytest.mark.parametrize(("module", "extra"), [(module, extra) for module, (_, extra) in extras._EXTRAS.items()])

@@ -505,7 +505,6 @@ def core_step(frames=PAIR, constancies=(), data=(), smoothness=SMOOTH):
         (lambda: core_data(weight=float("nan")), ValueError, "^weight .*nan"),
         (lambda: CORE.Penalty(KIND.CHARBONNIER), ValueError, "^scale .*above 0"),
         (lambda: CORE.Penalty(KIND.GENERALISED_CHARBONNIER, 0.5, -1), ValueError, "^exponent .*-1"),
-        (lambda: CORE.Penalty(KIND.TABULATED), ValueError, "^kind "),
         (lambda: CORE.tabulate_penalty(PLANE, PLANE), ValueError, r"^values .*\(7681,\)"),
         (lambda: CORE.half_weights(QUADRATIC, STACK), ValueError, "^squared "),
         (lambda: CORE.Smoothness(PLANE, None, False, QUADRATIC, 1.0), TypeError, "guide_x and guide_y"),

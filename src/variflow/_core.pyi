@@ -79,7 +79,6 @@ class PenaltyKind(enum.Enum):
     HUBER = 3
     LORENTZIAN = 4
     L1 = 5
-    TABULATED = 6
 
 # `scale` is the penalty's epsilon, threshold, scale or smallest residual; what a kind does not have is ignored.
 class Penalty:

@@ -60,8 +60,6 @@ HeldFramePair::HeldFramePair(nb::handle first_argument, nb::handle second_argume
 
 HeldPenalty::HeldPenalty(PenaltyKind kind, double scale, double exponent)
     : penalty{kind, static_cast<float>(scale), static_cast<float>(exponent)} {
-    if (kind == PenaltyKind::tabulated)
-        refuse_value("kind is tabulated, wanted another one: values and weights make a table");
     if (kind != PenaltyKind::quadratic) check_number(scale, "scale", 0.0, false);
     if (kind == PenaltyKind::generalised_charbonnier) check_number(exponent, "exponent", 0.0, false);
 }

@@ -187,8 +187,7 @@ void add_classes(nb::module_& module) {
         .value("GENERALISED_CHARBONNIER", PenaltyKind::generalised_charbonnier)
         .value("HUBER", PenaltyKind::huber)
         .value("LORENTZIAN", PenaltyKind::lorentzian)
-        .value("L1", PenaltyKind::l1)
-        .value("TABULATED", PenaltyKind::tabulated);
+        .value("L1", PenaltyKind::l1);
     nb::class_<HeldPenalty>(module, "Penalty",
                             "A penalty: its kind, its scale (epsilon, threshold, ...) and its exponent.")
         .def(nb::init<PenaltyKind, double, double>(), "kind"_a, "scale"_a = 0.0, "exponent"_a = 0.0);

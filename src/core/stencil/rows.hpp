@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/sums.hpp"
 #include "base/threads.hpp"
 #include "stencil/stencil.hpp"
 
@@ -38,9 +39,5 @@ void for_chunks(const Grid& grid, int64_t count, Function&& function) {
 // to += factor * from, and to += factor * a * b
 void add_scaled(const float* from, float factor, int64_t count, float* to);
 void add_product(const float* a, const float* b, float factor, int64_t count, float* to);
-
-// In double precision and a fixed order.
-double sum(const float* values, int64_t count);
-double dot(const float* a, const float* b, int64_t count);
 
 }  // namespace variflow::stencil

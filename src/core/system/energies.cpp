@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/platform.hpp"
+#include "base/sums.hpp"
 #include "base/threads.hpp"
 #include "system/assembly.hpp"
 
@@ -21,21 +22,6 @@ void add_increment(const float* VARIFLOW_RESTRICT jx, const float* VARIFLOW_REST
                    const float* VARIFLOW_RESTRICT r, const float* VARIFLOW_RESTRICT du,
                    const float* VARIFLOW_RESTRICT dv, int count, float* VARIFLOW_RESTRICT total) {
     for (int i = 0; i < count; ++i) total[i] = r[i] + jx[i] * du[i] + jy[i] * dv[i];
-}
-
-// In as many running sums as vector instructions want.
-VARIFLOW_CLONES
-double sum(const float* VARIFLOW_RESTRICT values, int count) {
-    constexpr int lanes = 16;
-    double sums[lanes] = {};
-    int i = 0;
-    for (; i + lanes <= count; i += lanes) {
-        for (int lane = 0; lane < lanes; ++lane) sums[lane] += static_cast<double>(values[i + lane]);
-    }
-    for (; i < count; ++i) sums[0] += static_cast<double>(values[i]);
-    double total = 0.0;
-    for (const double part : sums) total += part;
-    return total;
 }
 
 // factor * sum over chunks of body(begin, end).

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from variflow.base.choices import check_choice
 from variflow.base.types import Array
 from variflow.energy.penalties import Penalty, Quadratic, check_penalty
+from variflow.energy.residuals import check_list
 from variflow.energy.term import Increment, Term, check_weight
 
 if TYPE_CHECKING:
@@ -74,14 +75,8 @@ class FlowTerm(Term):
 
 def find_residuals(term: FlowTerm, flow: Increment, at: Linearisation) -> list[Array]:
     """Return the residuals of a term; raise TypeError or ValueError, naming it, if they are not planes in a list."""
-    planes: Array = term.residuals(flow, at)
+    planes = check_list(term, term.residuals(flow, at), "a list of planes")
     returned = f"residuals of {type(term).__name__} returned"
-    if hasattr(planes, "shape"):
-        raise TypeError(f"{returned} an array of shape {tuple(planes.shape)}, wanted a list of planes")
-    if not isinstance(planes, list | tuple):
-        raise TypeError(f"{returned} a {type(planes).__name__}, wanted a list of planes")
-    if not planes:
-        raise ValueError(f"{returned} an empty list, wanted a list of planes")
     height, width = flow[0].shape
     for plane in planes:
         shape = getattr(plane, "shape", None)

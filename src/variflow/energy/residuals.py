@@ -27,14 +27,8 @@ class NotTakenApart(ValueError):
 
 def check_residuals(term: HasResiduals, d: Increment, at: Linearisation) -> list[Array] | tuple[Array, ...]:
     """Return the residuals of a term; raise TypeError or ValueError, naming it, if they are not planes in a list."""
-    planes: Array = term.residuals(d, at)
+    planes = check_list(term, term.residuals(d, at), "a list of planes (H, W)")
     returned = f"residuals of {type(term).__name__} returned"
-    if hasattr(planes, "shape"):
-        raise TypeError(f"{returned} an array of shape {tuple(planes.shape)}, wanted a list of planes (H, W)")
-    if not isinstance(planes, list | tuple):
-        raise TypeError(f"{returned} a {type(planes).__name__}, wanted a list of planes (H, W)")
-    if not planes:
-        raise ValueError(f"{returned} an empty list, wanted a list of planes (H, W)")
     height, width = d[0].shape
     for plane in planes:
         if getattr(plane, "shape", None) != (height, width):
@@ -42,4 +36,16 @@ def check_residuals(term: HasResiduals, d: Increment, at: Linearisation) -> list
             raise ValueError(
                 f"{returned} {kind} in its list for frames of {height} x {width}, wanted planes (H, W), one a channel"
             )
+    return planes
+
+
+def check_list(term: object, planes: Array, wanted: str) -> list[Array] | tuple[Array, ...]:
+    """Return what the residuals of a term returned; raise TypeError or ValueError if it is no list, or an empty one."""
+    returned = f"residuals of {type(term).__name__} returned"
+    if hasattr(planes, "shape"):
+        raise TypeError(f"{returned} an array of shape {tuple(planes.shape)}, wanted {wanted}")
+    if not isinstance(planes, list | tuple):
+        raise TypeError(f"{returned} a {type(planes).__name__}, wanted {wanted}")
+    if not planes:
+        raise ValueError(f"{returned} an empty list, wanted {wanted}")
     return planes

@@ -150,11 +150,8 @@ def _flow_terms(term: FlowTerm, factor: float, at: LevelLinearisation, structure
     shape = at.flow[0].shape
     residuals = find_taps(term, at, structure)
     penalty, weight = native_penalty(term.penalty), factor * term.weight
-    if term.per == "pixel" and residuals:
-        groups = [residuals]
-    else:
-        sizes = dict.fromkeys(residual.shape for residual in residuals)
-        groups = [[residual for residual in residuals if residual.shape == size] for size in sizes]
+    sizes = dict.fromkeys(residual.shape for residual in residuals)  # one, if they are penalised jointly
+    groups = [[residual for residual in residuals if residual.shape == size] for size in sizes]
     return [
         _core.LocalTerm(
             [

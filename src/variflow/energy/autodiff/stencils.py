@@ -110,9 +110,8 @@ class Structure:
 def study(term: FlowTerm, at: LevelLinearisation) -> Structure:
     """Return the structure of a term; raise NotTakenApart if its residuals look too far."""
     with explain_faults(term, _SMALL):
-        find_parts_read(
-            term, at, _SMALL, find_residuals
-        )  # traces the term as a whole, and so explains what cannot be traced
+        # Traces the term as a whole, and so explains what cannot be traced.
+        find_parts_read(term, at, _SMALL, find_residuals)
         structure = remember(_study, term, at, "structure")
     if structure is None:
         raise NotTakenApart(
@@ -247,9 +246,10 @@ def _compare(first: Planes, second: Planes) -> tuple[list[Tap], bool, bool]:
     if not len(places):
         return [], True, True
     both = np.concatenate([one[seen].reshape(len(places), -1) for one in (first, second)], axis=1)
-    factors = both[
-        :, np.argmax(np.abs(both).min(axis=0) if np.abs(both).min(axis=0).any() else np.abs(both).max(axis=0))
-    ]
+    # The factors of the pixel where the least of them stands out most; where each pixel lacks one, the largest.
+    sizes = np.abs(both)
+    standing_out = sizes.min(axis=0)
+    factors = both[:, np.argmax(standing_out if standing_out.any() else sizes.max(axis=0))]
     constant = bool(np.allclose(both, factors[:, None], rtol=1e-4, atol=1e-5 * largest))
     reference = int(np.argmax(np.abs(factors)))
     weights = both[reference] / factors[reference]
