@@ -271,8 +271,7 @@ def _go_coarse_to_fine(
             if failure:
                 warn(f"the estimate {failure}; the flow is that of the warp before")
                 return
-        compared = find_nearest_level(problem.levels, _OCCLUSION_SCALE)
-        if model.occlusion == "estimated" and index == compared > model.finest:
+        if model.occlusion == "estimated" and _is_compared(problem, index):
             occlusion = _estimate_occlusion(problem, level, flow)
         again = initialiser.start_again(problem, index, flow)
         begins = again is not None
@@ -286,6 +285,11 @@ def _warn_of_rising_energy(rises: list[tuple[int, str]]) -> None:
     at_end = any(why for level, why in rises if level == rises[-1][0])
     if at_end or len(risen) > _MANY * len(rises):
         warn(f"the energy rose in {len(risen)} of {len(rises)} solves, whose increments were dropped: {risen[-1]}")
+
+
+def _is_compared(problem: Problem, index: int) -> bool:
+    """Return whether an estimate finds at this level what is occluded: never at the last."""
+    return index == find_nearest_level(problem.levels, _OCCLUSION_SCALE) > problem.model.finest
 
 
 def _estimate_occlusion(problem: Problem, level: Level, flow: tuple[Planes, Planes]) -> NDArray[np.bool_]:

@@ -19,6 +19,9 @@ from variflow.images.resampling import resample
 
 Shape = tuple[int, int]
 
+# Most of what a term holds is of these types. To know them first saves time.
+_PLAIN = frozenset({float, int, bool, str, type(None)})
+
 
 def bring_to_level(energy: Energy, shapes: Sequence[Shape], index: int) -> Energy:
     """Return an energy as it is at a level of a pyramid, or the energy itself if nothing changes.
@@ -54,6 +57,8 @@ def bring_to_level(energy: Energy, shapes: Sequence[Shape], index: int) -> Energ
 
 
 def _bring(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Term | Penalty | ImageEdges):
         inside = list_attributes(value)
         changed = {

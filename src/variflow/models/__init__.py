@@ -7,6 +7,7 @@ The constants of an energy live in its terms; ``models.horn_schunck(smoothness=.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from variflow.base.choices import suggest
 from variflow.energy import Energy
@@ -107,7 +108,7 @@ def get(model: str | Model | Energy) -> Model:
     if isinstance(model, Model):
         return model
     if isinstance(model, str):
-        return builder(model)()
+        return _build(model)
     function = getattr(model, "__name__", "")
     if id(model) in map(id, _MODELS.values()):
         raise TypeError(f"model is the function {function}, wanted what it returns: models.{function}()")
@@ -115,3 +116,9 @@ def get(model: str | Model | Energy) -> Model:
         return Model(model, name=function or type(model).__name__)
     kind = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
     raise TypeError(f"model is {kind}, wanted a name, a Model or a function energy(d, at) -> scalar")
+
+
+@lru_cache(maxsize=len(_MODELS))
+def _build(name: str) -> Model:
+    """Return a named model. It is built once, because that takes a tenth of the time of `realtime`."""
+    return builder(name)()
