@@ -39,15 +39,18 @@ class DataTerm(Term):
             check_constant(f"normalisation of {type(self).__name__}", self.normalisation, above=0)
 
     def residuals(self, d: Increment, at: Linearisation) -> list[Array]:
-        """Return the residuals, planes ``(H, W)`` penalised jointly; each pixel depends on its own d only."""
+        """Return the residuals, planes ``(H, W)`` penalised jointly; each pixel depends on its own d only.
+
+        The increments of further planes of the model follow, as in ``u, v, gain = d`` (see `variflow.unknowns`).
+        """
         if type(self).linearised is DataTerm.linearised:
             raise TypeError(
                 f"{type(self).__name__} defines neither residuals(d, at) nor linearised(at), wanted one of them"
             )
-        u, v = d
+        u, v = d[:2]
         return [jx * u + jy * v + r for jx, jy, r in self.linearised(at)]
 
-    def linearised(self, at: Linearisation) -> list[tuple[Array, Array, Array]]:
+    def linearised(self, at: Linearisation) -> list[tuple[Array, ...]]:
         """Return the residuals around d = 0 as triples of planes: ``(jx, jy, r)`` stands for ``jx du + jy dv + r``."""
         from variflow.energy.autodiff.jacobian import linearise
 
@@ -60,13 +63,13 @@ class DataTerm(Term):
             import jax.numpy as jnp
 
             zeta = jnp.maximum(self.normalisation, at.noise)
-            scales = [jx**2 + jy**2 + zeta**2 for jx, jy, _ in linearised(self, at)]
+            scales = [jx**2 + jy**2 + zeta**2 for jx, jy, *_ in linearised(self, at)]
             squared = [one / scale for one, scale in zip(squared, scales, strict=True)]
         # A Python sum, because XLA fuses it, and does not fuse the sum of a stacked array.
         return self.weight * (at.weights * self.penalty.of_squared(sum(squared) / len(squared))).sum()
 
 
-def linearised(term: DataTerm, at: Linearisation) -> list[tuple[Array, Array, Array]]:
+def linearised(term: DataTerm, at: Linearisation) -> list[tuple[Array, ...]]:
     """Return the residuals of a term around d = 0: its own `linearised`, or the derivative of its `residuals`."""
     return DataTerm.linearised(term, at) if defines_residuals(type(term)) else term.linearised(at)
 

@@ -61,12 +61,17 @@ class FlowTerm(Term):
         check_choice("per", self.per, ("pixel", "residual"))
 
     def residuals(self, flow: Increment, at: Linearisation) -> list[Array]:
-        """Return the residuals of a flow ``(u, v)``: planes of any height and width up to that of the flow."""
+        """Return the residuals of a flow ``(u, v)``: planes of any height and width up to that of the flow.
+
+        Further planes of the model follow, as in ``u, v, gain = flow`` (see `variflow.unknowns`).
+        """
         raise TypeError(f"{type(self).__name__} does not define residuals(flow, at)")
 
     def __call__(self, d: Increment, at: Linearisation) -> Array:
         """Return the penalised residuals, summed over pixels."""
-        squared = [plane**2 for plane in find_residuals(self, (at.flow[0] + d[0], at.flow[1] + d[1]), at)]
+        squared = [
+            plane**2 for plane in find_residuals(self, tuple(a + b for a, b in zip(at.planes, d, strict=True)), at)
+        ]
         rho = self.penalty.of_squared
         return self.weight * (
             rho(sum(squared)).sum() if self.per == "pixel" else sum(rho(one).sum() for one in squared)

@@ -158,7 +158,7 @@ def _compute_gradient(d: Increment, at: Linearisation) -> Array:
     return xp.stack(
         [
             _differentiate(u, axis) + _differentiate(du, axis)
-            for u, du in zip(at.flow, d, strict=True)
+            for u, du in zip(at.flow, d[:2], strict=True)
             for axis in (1, 0)
         ]
     )

@@ -47,7 +47,7 @@ class Magnitude(Term):
 
     def __call__(self, d: Increment, at: Linearisation) -> Array:
         """Return the penalised lengths, summed over pixels."""
-        u, v = d if self.of == "increment" else (at.flow[0] + d[0], at.flow[1] + d[1])
+        u, v = d[:2] if self.of == "increment" else (at.flow[0] + d[0], at.flow[1] + d[1])
         return self.weight * self.penalty.of_squared(u**2 + v**2).sum()
 
 
@@ -93,7 +93,7 @@ class Smoothness(Term):
 
     def __call__(self, d: Increment, at: Linearisation) -> Array:
         """Return the penalised differences, summed over edges or pixels."""
-        (ux, uy), (vx, vy) = (compute_differences(plane) for plane in d)
+        (ux, uy), (vx, vy) = (compute_differences(plane) for plane in d[:2])
         if self.of == "flow":
             # Differences are added, because XLA compiles differences of sums to a program that is several times slower.
             (flow_ux, flow_uy), (flow_vx, flow_vy) = (compute_differences(plane) for plane in at.flow)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from variflow.linearisation.linearisation import Linearisation
 
 
-Increment = tuple[Array, Array]
+# The planes (u, v), and further ones of models that have some.
+Increment = tuple[Array, ...]
 
 
 Energy = Callable[[Increment, "Linearisation"], Array]

@@ -36,8 +36,10 @@ class LevelLinearisation(Linearisation):
         derivative: Derivative,
         interpolation: Interpolation,
         with_misfit: bool,
+        further: tuple[Planes, ...] = (),
     ) -> None:
         self._keep(
+            further=further,
             level=level,
             with_misfit=with_misfit,
             frame0=level.frame0.planes,
@@ -166,7 +168,7 @@ class CopiedLinearisation(Linearisation):
     """A linearisation whose parts are copies, each made when it is first read."""
 
     def __init__(self, at: Linearisation) -> None:
-        self._keep(_at=at, derivative=at.derivative, noise=at.noise)
+        self._keep(_at=at, derivative=at.derivative, noise=at.noise, further=_copy(at.further))
 
     def __getattr__(self, name: str) -> Array:
         if name not in (field.name for field in fields(self)):

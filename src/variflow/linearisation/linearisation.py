@@ -67,6 +67,8 @@ class Linearisation:
         ``"warped"``, or the ``"average"`` of the first and the warped.
     noise : float
         The standard deviation of the frames' noise at this level; 0 if it was not estimated.
+    further : tuple of (H, W) float32
+        The further planes so far, of models whose unknowns are more than the flow (see `variflow.unknowns`).
     """
 
     frame0: Array
@@ -78,6 +80,12 @@ class Linearisation:
     guide: Array
     derivative: Derivative = "average"
     noise: float = 0.0
+    further: tuple[Array, ...] = ()
+
+    @property
+    def planes(self) -> tuple[Array, ...]:
+        """All planes so far, in the order of the increments: the flow ``(u, v)`` and the further ones."""
+        return *self.flow, *self.further
 
     def __repr__(self) -> str:
         channels, height, width = self.frame0.shape

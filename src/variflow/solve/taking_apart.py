@@ -41,9 +41,12 @@ _LOOKED_AT: dict[type[DataTerm], tuple[str, ...]] = {
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Data(Brief):
-    """A data term, linearised: ``jx du + jy dv + r``, planes ``(K, H, W)``, and how those are penalised."""
+    """A data term, linearised: ``jx du + jy dv + r``, planes ``(K, H, W)``, and how those are penalised.
 
-    residuals: tuple[Planes, Planes, Planes]
+    The derivatives by further planes follow jx and jy, if a term that a person wrote may depend on some.
+    """
+
+    residuals: tuple[Planes, ...]
     penalty: Penalty
     normalisation: float
     weight: float
@@ -106,7 +109,7 @@ def check_data(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> No
         return
     if not (abs(at.Ix) + abs(at.Iy)).max(axis=0)[at.weights > 0].max(initial=0) > _CONTRAST:
         return
-    if not any(plane.any() for part in linearised(data, at) for plane in part.residuals[:2]):
+    if not any(plane.any() for part in linearised(data, at) for plane in part.residuals[:-1]):
         names = " and ".join(type(term).__name__ for term in terms)
         raise ValueError(f"no residual of {names} depends on d in these frames. Do they round, or {TO_COMPARE}")
 
@@ -119,12 +122,12 @@ def linearised(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> li
     ]
 
 
-def _residuals(terms: list[DataTerm], at: LevelLinearisation) -> list[tuple[Planes, Planes, Planes]]:
+def _residuals(terms: list[DataTerm], at: LevelLinearisation) -> list[tuple[Planes, ...]]:
     kinds = set(map(_constancy, terms))
     if names := tuple(name for kind, names in _LOOKED_AT.items() for name in names if kind in kinds):
         at.compute(names)
     own = [term for term in terms if defines_residuals(type(term))]
-    of_own: Iterator[tuple[Planes, Planes, Planes]] = iter(())
+    of_own: Iterator[tuple[Planes, ...]] = iter(())
     if own:
         from variflow.energy.autodiff import jacobian
 
@@ -138,10 +141,10 @@ def _residuals(terms: list[DataTerm], at: LevelLinearisation) -> list[tuple[Plan
     return residuals
 
 
-def _check_finite(term: DataTerm, planes: tuple[Planes, Planes, Planes]) -> None:
+def _check_finite(term: DataTerm, planes: tuple[Planes, ...]) -> None:
     """Raise ValueError, naming the term, if its residuals or their derivatives (K, H, W) are not finite."""
     *derivatives, values = (~np.isfinite(part).all(axis=0) for part in planes)
-    for what, wrong in (("residuals", values), ("derivatives of the residuals", derivatives[0] | derivatives[1])):
+    for what, wrong in (("residuals", values), ("derivatives of the residuals", np.logical_or.reduce(derivatives))):
         if wrong.any():
             height, width = wrong.shape
             raise ValueError(
@@ -241,6 +244,5 @@ def flat(energy: Energy, factor: float) -> Iterator[tuple[Energy, float]]:
         yield energy, factor
 
 
-def _stack_triples(triples: list[tuple[Array, Array, Array]]) -> tuple[Planes, Planes, Planes]:
-    jx, jy, r = (stack([np.asarray(plane, np.float32) for plane in planes]) for planes in zip(*triples, strict=True))
-    return jx, jy, r
+def _stack_triples(triples: list[tuple[Array, ...]]) -> tuple[Planes, ...]:
+    return tuple(stack([np.asarray(plane, np.float32) for plane in planes]) for planes in zip(*triples, strict=True))

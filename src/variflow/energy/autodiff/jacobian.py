@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from variflow.energy.residuals import HasResiduals
     from variflow.images.resampling import Planes
 
-# The derivatives of a residual along x and y, and the residual itself: planes (H, W).
-Triple = tuple[jax.Array, jax.Array, jax.Array]
+# The derivatives of a residual by each increment, along x and y first, and the residual itself: planes (H, W).
+Linear = tuple[jax.Array, ...]
 
 # The size of the small frames of noise on which terms are tried.
 _SMALL = (16, 16)
@@ -34,19 +34,19 @@ _FIELDS = tuple(field.name for field in fields(Linearisation) if field.name != "
 
 
 @apply_settings()
-def linearise(term: HasResiduals, at: Linearisation) -> list[Triple]:
+def linearise(term: HasResiduals, at: Linearisation) -> list[Linear]:
     """Return ``(jx, jy, r)`` of each residual of a data term at d = 0.
 
     At each pixel a residual depends on the increment of that pixel only. So two products of its Jacobian with constant
-    tangents, one along u and one along v, give all of it.
+    tangents, one along u and one along v, give all of it. The derivatives by further planes follow those by u and v.
     """
     at = at.plain()
-    return _differentiate(term, at.evaluate_derivatives(), at.valid.shape)
+    return _differentiate(term, at.evaluate_derivatives(), at.valid.shape, len(at.planes))
 
 
 @apply_settings()
-def linearise_together(terms: Sequence[HasResiduals], at: LevelLinearisation) -> list[tuple[Planes, Planes, Planes]]:
-    """Return ``jx``, ``jy`` and ``r`` of several data terms at d = 0, each with its residuals (K, H, W).
+def linearise_together(terms: Sequence[HasResiduals], at: LevelLinearisation) -> list[tuple[Planes, ...]]:
+    """Return ``jx``, ``jy`` and ``r`` of several data terms at d = 0, as `linearise` does, each (residuals, H, W).
 
     The core computes only the parts that the terms read. One program, compiled for each kind of terms and size of
     frames, does the rest.
@@ -56,10 +56,10 @@ def linearise_together(terms: Sequence[HasResiduals], at: LevelLinearisation) ->
     names = tuple(name for name in FROM_FRAMES if name in seen)
     others = {name: getattr(at, name) for name in _FIELDS if name in seen}
     planes = jax.dlpack.from_dlpack(at.compute_planes(names)) if names else None  # shares the memory
-    shape = at.flow[0].shape
+    shape, count = at.flow[0].shape, len(at.planes)
     with explain_faults(Sum(tuple(terms)), shape):
-        results = run(_linearise_terms, tuple(terms), planes, others, names, shape, at.derivative)
-    return [tuple(np.asarray(result).reshape(3, -1, *shape)) for result in results]
+        results = run(_linearise_terms, tuple(terms), planes, others, names, shape, count, at.derivative)
+    return [tuple(np.asarray(result).reshape(count + 1, -1, *shape)) for result in results]
 
 
 @apply_settings()
@@ -82,13 +82,13 @@ def _try_on_noise(term: HasResiduals, at: LevelLinearisation) -> tuple[bool, boo
     Values that are not finite are left out; they are refused when the real frames give some.
     """
     noise, term = make_noise(at, _SMALL), shrink(term, at, _SMALL)
-    tangent = tuple(np.random.default_rng(0).normal(size=(2, *noise.valid.shape)).astype(np.float32))
-    triples = linearise(term, noise)
+    tangent = tuple(np.random.default_rng(0).normal(size=(len(noise.planes), *noise.valid.shape)).astype(np.float32))
+    linear = linearise(term, noise)
     zero = tuple(map(jnp.zeros_like, tangent))
-    _, along = jax.jvp(lambda u, v: check_residuals(term, (u, v), noise), zero, tangent)
+    _, along = jax.jvp(lambda *d: check_residuals(term, d, noise), zero, tangent)
     pixelwise, moves = True, False
-    for (jx, jy, _), change in zip(triples, along, strict=True):
-        expected = np.asarray(jx * tangent[0] + jy * tangent[1])
+    for (*derivatives, _), change in zip(linear, along, strict=True):
+        expected = np.asarray(sum(j * part for j, part in zip(derivatives, tangent, strict=True)))
         known = np.isfinite(expected) & np.isfinite(change)
         most = 1e-4 * float(np.abs(expected[known]).max(initial=0))
         pixelwise &= np.allclose(np.asarray(change)[known], expected[known], rtol=1e-3, atol=most)
@@ -96,11 +96,12 @@ def _try_on_noise(term: HasResiduals, at: LevelLinearisation) -> tuple[bool, boo
     return pixelwise, moves
 
 
-def _differentiate(term: HasResiduals, at: Linearisation, shape: tuple[int, int]) -> list[Triple]:
+def _differentiate(term: HasResiduals, at: Linearisation, shape: tuple[int, int], count: int) -> list[Linear]:
     zero = jnp.zeros(shape, jnp.float32)
     one = jnp.ones_like(zero)
-    values, product = jax.linearize(lambda u, v: check_residuals(term, (u, v), at), zero, zero)
-    return list(zip(product(one, zero), product(zero, one), values, strict=True))
+    values, product = jax.linearize(lambda *d: check_residuals(term, d, at), *[zero] * count)
+    products = [product(*(one if other == unknown else zero for other in range(count))) for unknown in range(count)]
+    return list(zip(*products, values, strict=True))
 
 
 def _linearise_terms(
@@ -109,12 +110,13 @@ def _linearise_terms(
     others: dict[str, Array],
     names: tuple[str, ...],
     shape: tuple[int, int],
+    count: int,
     derivative: Derivative,
 ) -> list[jax.Array]:
     at = Linearisation(**{**dict.fromkeys(_FIELDS), **others}, derivative=derivative)
     at = at.with_planes(**dict(zip(names, jnp.split(planes, len(names)) if planes is not None else (), strict=True)))
     # For each term, jx of all residuals comes first, then jy, then r.
     return [
-        jnp.stack([plane for part in zip(*_differentiate(term, at, shape), strict=True) for plane in part])
+        jnp.stack([plane for part in zip(*_differentiate(term, at, shape, count), strict=True) for plane in part])
         for term in terms
     ]

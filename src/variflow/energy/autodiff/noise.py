@@ -25,32 +25,33 @@ _MOST_ANSWERS = 256
 
 
 def make_noise(at: LevelLinearisation, size: tuple[int, int], seed: int = 0) -> Linearisation:
-    """Return a linearisation of small frames of noise, with the channels of another one."""
+    """Return a linearisation of small frames of noise, with the channels and the planes of another one."""
     rng = np.random.default_rng(seed)
     channels, guides = len(at.frame0), len(at.guide)
     frame0, frame1, second = rng.random((3, channels, *size), np.float32)
-    flow = tuple(rng.random((2, *size), np.float32))
-    return Linearisation(
-        frame0, frame1, second, flow, np.ones(size, bool), np.ones(size, np.float32),
-        rng.random((guides, *size), np.float32), at.derivative,
-    )  # fmt: skip
+    grid = size[0] + _margin(at)[0], size[1] + _margin(at)[1]
+    flow = tuple(rng.random((len(at.flow), *grid), np.float32))
+    guide = rng.random((guides, *size), np.float32)
+    further = tuple(rng.random((len(at.further), *grid), np.float32))
+    valid, weights = np.ones(size, bool), np.ones(size, np.float32)
+    return Linearisation(frame0, frame1, second, flow, valid, weights, guide, at.derivative, further=further)
 
 
 def shrink(term: Kind, at: LevelLinearisation, size: tuple[int, int]) -> Kind:
     """Return a term whose arrays have the size of small frames of noise."""
-    return cast("Kind", bring_to_level(term, (at.flow[0].shape, size), 1))
+    return cast("Kind", bring_to_level(term, (at.frame0.shape[-2:], size), 1))
 
 
 def find_parts_read(
     term: Kind, at: LevelLinearisation, size: tuple[int, int], evaluate: Callable[[Kind, Any, Linearisation], Any]
 ) -> frozenset[str]:
-    """Return the names of the parts of a linearisation that a function ``evaluate(term, (u, v), at)`` reads."""
+    """Return the names of the parts of a linearisation that a function ``evaluate(term, planes, at)`` reads."""
 
     def record(term: Kind, at: LevelLinearisation) -> frozenset[str]:
-        recorder: Any = _Recorder(make_noise(at, size))
+        noise = make_noise(at, size)
+        recorder: Any = _Recorder(noise)
         small = shrink(term, at, size)
-        zero = jnp.zeros(size, jnp.float32)
-        jax.eval_shape(lambda: evaluate(small, (zero, zero), recorder))
+        jax.eval_shape(lambda: evaluate(small, tuple(map(jnp.zeros_like, noise.planes)), recorder))
         return frozenset(recorder.seen)
 
     return remember(record, term, at, "parts", size)
@@ -59,12 +60,18 @@ def find_parts_read(
 def remember(
     function: Callable[[Kind, LevelLinearisation], Answer], term: Kind, at: LevelLinearisation, *about: Hashable
 ) -> Answer:
-    """Return what a function finds out about a term, and remember it for all frames of as many channels."""
+    """Return what a function finds out about a term, and remember it for all frames of as many channels and planes."""
     arrays = [leaf for leaf in jax.tree.leaves(term) if is_array(leaf)]
     values = hashlib.blake2b(b"".join(np.asarray(array).tobytes() for array in arrays)).hexdigest()
-    subject = *about, values, term, len(at.frame0), len(at.guide), at.derivative
+    subject = *about, values, term, len(at.frame0), len(at.guide), at.derivative, len(at.planes), _margin(at)
     answer: Answer = find_or_make(_answers, _MOST_ANSWERS, subject, lambda: function(term, at))
     return answer
+
+
+def _margin(at: Linearisation) -> tuple[int, int]:
+    """Return how many rows and columns more than the frames the planes have; unknowns of a flow may have some."""
+    (height, width), (rows, columns) = at.planes[0].shape, at.frame0.shape[-2:]
+    return height - rows, width - columns
 
 
 def release() -> None:
@@ -80,5 +87,5 @@ class _Recorder:
         self.seen: set[str] = set()
 
     def __getattr__(self, name: str) -> Array:
-        self.seen.add(name)
+        self.seen.update(("flow", "further") if name == "planes" else (name,))
         return getattr(self.at, name)

@@ -40,7 +40,7 @@ _SAME_AT_A_LEVEL = frozenset({"guide", "second", "frame0", "noise", "derivative"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tap(Brief):
-    """An unknown (0 is u, 1 is v) at an offset (y, x), times a factor and, if there is one, a plane."""
+    """An unknown plane by its number (0 is u, 1 is v) at an offset (y, x), times a factor and, if any, a plane."""
 
     unknown: int
     offset: tuple[int, int]
@@ -50,14 +50,14 @@ class Tap(Brief):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LocalResidual(Brief):
-    """A residual of each pixel, as the sum of taps and a value; `at_start` says that of which flow the value is.
+    """A residual of each pixel, as the sum of taps and a value; `at_start` says of which planes the value is.
 
     Attributes
     ----------
     taps : list of Tap
         Their planes are (H, W).
     value : (H, W) float32, optional
-        The residual of the flow 0 or, if `at_start`, of the flow so far; None for 0.
+        The residual of the planes 0 or, if `at_start`, of those so far; None for 0.
     shape : (height, width)
         Where there are residuals: in so many first rows and columns.
     """
@@ -77,10 +77,10 @@ class Structure:
     taps : list of list of Tap
         For each residual, what it depends on; the factors are those of one pixel if they are not the same everywhere.
     smaller : list of (rows, columns)
-        By how much the plane of each residual is smaller than the flow.
+        By how much the plane of each residual is smaller than those of the unknowns.
     constant, weighted, linear, homogeneous : bool
         Whether the factors are the same everywhere; whether they are but for a weight of each pixel; whether residuals
-        are linear in the flow; whether the flow 0 has the residual 0.
+        are linear in the unknowns; whether the unknowns 0 have the residual 0.
     stays : bool
         Whether coefficients are the same at each warp of a level.
     """
@@ -101,7 +101,7 @@ class Structure:
 
     @property
     def smallest(self) -> tuple[int, int]:
-        """How many rows and columns a flow must have more than, for a residual to exist."""
+        """How many rows and columns the unknowns must have more than, for a residual to exist."""
         rows, columns = zip(*self.smaller, strict=True)
         return max(rows), max(columns)
 
@@ -109,13 +109,15 @@ class Structure:
 @apply_settings()
 def study(term: FlowTerm, at: LevelLinearisation) -> Structure:
     """Return the structure of a term; raise NotTakenApart if its residuals look too far."""
+    count = len(at.planes)
     with explain_faults(term, _SMALL):
         # Traces the term as a whole, and so explains what cannot be traced.
         find_parts_read(term, at, _SMALL, find_residuals)
         structure = remember(_study, term, at, "structure")
     if structure is None:
         raise NotTakenApart(
-            f"the residuals of {type(term).__name__} at a pixel depend on the flow more than {_FARTHEST} pixels away"
+            f"the residuals of {type(term).__name__} at a pixel depend on {_name_planes(count)} more than {_FARTHEST} "
+            "pixels away"
         )
     return structure
 
@@ -123,14 +125,14 @@ def study(term: FlowTerm, at: LevelLinearisation) -> Structure:
 @apply_settings()
 def find_taps(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> list[LocalResidual]:
     """Return the residuals of a term around the flow so far."""
-    height, width = shape = at.flow[0].shape
+    height, width = shape = at.planes[0].shape
     if height <= structure.smallest[0] or width <= structure.smallest[1]:
         return []
     with explain_faults(term, shape):
         values = None
         if not (structure.linear and structure.homogeneous):
-            flow = tuple(map(np.zeros_like, at.flow)) if structure.linear else at.flow
-            values = run(_evaluate, term, at.plain(), flow)
+            planes = tuple(map(np.zeros_like, at.planes)) if structure.linear else at.planes
+            values = run(_evaluate, term, at.plain(), planes)
         if structure.constant:
             taps = structure.taps
         elif structure.weighted:
@@ -144,35 +146,39 @@ def find_taps(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> l
     ]
 
 
-def _evaluate(term: FlowTerm, at: Linearisation, flow: Any) -> tuple[Any, ...]:
-    return tuple(jnp.asarray(plane, jnp.float32) for plane in find_residuals(term, flow, at))
+def _name_planes(count: int) -> str:
+    return "the flow" if count == 2 else f"the {count} planes"
 
 
-def _differentiate(term: FlowTerm, at: Linearisation, flow: Any, tangent: Any) -> tuple[Any, ...]:
-    along: tuple[Any, ...] = jax.jvp(lambda *flow: _evaluate(term, at, flow), flow, tangent)[1]
+def _evaluate(term: FlowTerm, at: Linearisation, planes: Any) -> tuple[Any, ...]:
+    return tuple(jnp.asarray(plane, jnp.float32) for plane in find_residuals(term, planes, at))
+
+
+def _differentiate(term: FlowTerm, at: Linearisation, planes: Any, tangent: Any) -> tuple[Any, ...]:
+    along: tuple[Any, ...] = jax.jvp(lambda *planes: _evaluate(term, at, planes), planes, tangent)[1]
     return along
 
 
-def _probe(term: FlowTerm, at: Linearisation, flow: Any, reach: tuple[int, int, int, int]) -> tuple[Any, ...]:
-    """Return the residuals' changes along coloured patterns, (2, colours along y, along x, h, w) each."""
+def _probe(term: FlowTerm, at: Linearisation, planes: Any, reach: tuple[int, int, int, int]) -> tuple[Any, ...]:
+    """Return the residuals' changes along coloured patterns, (unknowns, colours along y, along x, h, w) each."""
     at = at.evaluate_derivatives()
-    height, width = flow[0].shape
+    height, width = planes[0].shape
     period_y, period_x = reach[1] - reach[0] + 1, reach[3] - reach[2] + 1
-    _, along = jax.linearize(lambda *flow: _evaluate(term, at, flow), *flow)
+    _, along = jax.linearize(lambda *planes: _evaluate(term, at, planes), *planes)
     rows, columns = jnp.arange(height)[:, None] % period_y, jnp.arange(width)[None] % period_x
 
     def color(number: Any) -> Any:
         unknown, rest = number // (period_y * period_x), number % (period_y * period_x)
         pattern = ((rows == rest // period_x) & (columns == rest % period_x)).astype(jnp.float32)
-        return along(pattern * (unknown == 0), pattern * (unknown == 1))
+        return along(*(pattern * (unknown == k) for k in range(len(planes))))
 
-    changes = jax.lax.map(color, jnp.arange(2 * period_y * period_x))
-    return tuple(plane.reshape(2, period_y, period_x, *plane.shape[1:]) for plane in changes)
+    changes = jax.lax.map(color, jnp.arange(len(planes) * period_y * period_x))
+    return tuple(plane.reshape(len(planes), period_y, period_x, *plane.shape[1:]) for plane in changes)
 
 
 def _sort_by_offset(changes: Planes, reach: tuple[int, int, int, int]) -> Planes:
-    """Return coefficients by unknown and offset from changes by unknown and colour, (2, offsets y, x, h, w)."""
-    _, period_y, period_x, height, width = changes.shape
+    """Return coefficients by unknown and offset from changes by unknown and colour, (unknowns, offsets y, x, h, w)."""
+    unknowns, period_y, period_x, height, width = changes.shape
     y, x = np.arange(height)[:, None], np.arange(width)[None]
     offsets_y, offsets_x = range(reach[0], reach[1] + 1), range(reach[2], reach[3] + 1)
     return np.stack(
@@ -181,15 +187,15 @@ def _sort_by_offset(changes: Planes, reach: tuple[int, int, int, int]) -> Planes
             for offset_y, offset_x in product(offsets_y, offsets_x)
         ],
         axis=1,
-    ).reshape(2, period_y, period_x, height, width)
+    ).reshape(unknowns, period_y, period_x, height, width)
 
 
-def _apply(coefficients: Planes, reach: tuple[int, int, int, int], flow: Any) -> Planes:
-    """Return the sum of coefficients times a flow at their offsets."""
+def _apply(coefficients: Planes, reach: tuple[int, int, int, int], planes: Any) -> Planes:
+    """Return the sum of coefficients times the unknowns at their offsets."""
     _, count_y, count_x, height, width = coefficients.shape
     margin = 2 * _FARTHEST
     total = np.zeros((height, width), np.float32)
-    for unknown, plane in enumerate(flow):
+    for unknown, plane in enumerate(planes):
         padded = np.pad(plane, margin)
         for i, j in product(range(count_y), range(count_x)):
             top, left = margin + reach[0] + i, margin + reach[2] + j
@@ -200,18 +206,23 @@ def _apply(coefficients: Planes, reach: tuple[int, int, int, int], flow: Any) ->
 def _study(term: FlowTerm, at: LevelLinearisation) -> Structure | None:
     small = shrink(term, at, _SMALL)
     reach = (-_FARTHEST, _FARTHEST, -_FARTHEST, _FARTHEST)
-    drawn, again = (_try_on_noise(small, make_noise(at, _SMALL, seed), reach) for seed in (0, 1))
+    noise = [make_noise(at, _SMALL, seed) for seed in (0, 1)]
+    small_shape = noise[0].planes[0].shape
+    drawn, again = (_try_on_noise(small, one, reach) for one in noise)
     if drawn is None or again is None:
         return None
     (first, linear, homogeneous), (second, *_) = drawn, again
     taps, constant, weighted = [], True, True
-    smaller = [(_SMALL[0] - one.shape[-2], _SMALL[1] - one.shape[-1]) for one in first]
+    height, width = small_shape
+    smaller = [(height - one.shape[-2], width - one.shape[-1]) for one in first]
     for one, other in zip(first, second, strict=True):
         found, is_constant, is_weighted = _compare(one, other)
         taps.append(found)
         constant, weighted = constant and is_constant, weighted and is_weighted
     if not any(taps):
-        raise ValueError(f"the residuals of {type(term).__name__} do not depend on the flow. Do they round?")
+        raise ValueError(
+            f"the residuals of {type(term).__name__} do not depend on {_name_planes(len(at.planes))}. Do they round?"
+        )
     read = find_parts_read(term, at, _SMALL, find_residuals)
     return Structure(taps, smaller, constant, weighted, linear, homogeneous, linear and read <= _SAME_AT_A_LEVEL)
 
@@ -221,12 +232,12 @@ def _try_on_noise(
 ) -> tuple[list[Planes], bool, bool] | None:
     """Return the coefficients of each residual, and whether it is linear and homogeneous; None if it looks too far."""
     rng = np.random.default_rng(2)
-    step = tuple(rng.normal(size=(2, *_SMALL)).astype(np.float32))
-    moved = tuple(a + b for a, b in zip(at.flow, step, strict=True))
-    values, values_moved = (run(_evaluate, term, at, flow) for flow in (at.flow, moved))
-    along = run(_differentiate, term, at, at.flow, step)
+    step = tuple(rng.normal(size=(len(at.planes), *at.planes[0].shape)).astype(np.float32))
+    moved = tuple(a + b for a, b in zip(at.planes, step, strict=True))
+    values, values_moved = (run(_evaluate, term, at, planes) for planes in (at.planes, moved))
+    along = run(_differentiate, term, at, at.planes, step)
     coefficients, linear, homogeneous = [], True, True
-    drawn = run(_probe, term, at, at.flow, reach), values, along, values_moved
+    drawn = run(_probe, term, at, at.planes, reach), values, along, values_moved
     for changes, value, change, other in zip(*drawn, strict=True):
         sorted_changes = _sort_by_offset(np.asarray(changes), reach)
         coefficients.append(sorted_changes)
@@ -234,7 +245,7 @@ def _try_on_noise(
         if not np.allclose(_apply(sorted_changes, reach, step), change, rtol=1e-3, atol=1e-4 * size):
             return None
         linear &= np.allclose(other - value, change, rtol=1e-3, atol=1e-4 * size)
-        homogeneous &= np.allclose(_apply(sorted_changes, reach, at.flow), value, rtol=1e-3, atol=1e-4 * size)
+        homogeneous &= np.allclose(_apply(sorted_changes, reach, at.planes), value, rtol=1e-3, atol=1e-4 * size)
     return coefficients, linear, linear and homogeneous
 
 
@@ -266,12 +277,12 @@ def _weigh(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> list
 
     A weight is the change of the residual along some pattern, divided by what the taps alone make of that pattern.
     """
-    shape = at.flow[0].shape
+    shape = at.planes[0].shape
     low_y, high_y, low_x, high_x = structure.reach
     period = 2 * (high_y - low_y) + 1, 2 * (high_x - low_x) + 1
 
     # Of some random patterns, that which no residual is blind to at any pixel.
-    patterns = np.random.default_rng(0).uniform(-1, 1, (2, 200, *period))
+    patterns = np.random.default_rng(0).uniform(-1, 1, (len(at.planes), 200, *period))
     all_responses = np.stack(
         [
             sum(tap.factor * np.roll(patterns[tap.unknown], (-tap.offset[0], -tap.offset[1]), (-2, -1)) for tap in taps)
@@ -284,7 +295,7 @@ def _weigh(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> list
         np.tile(planes, (1, *repeats))[:, : shape[0], : shape[1]].astype(np.float32)
         for planes in (patterns[:, best], all_responses[:, best])
     )
-    along = run(_differentiate, term, at.plain(), at.flow, tuple(tangent))
+    along = run(_differentiate, term, at.plain(), at.planes, tuple(tangent))
     kept: list[Planes] = []
     out = []
     for taps, change, response in zip(structure.taps, along, responses, strict=True):
@@ -300,9 +311,9 @@ def _weigh(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> list
 
 def _read_coefficients(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> list[list[Tap]]:
     """Return taps whose planes are all coefficients."""
-    shape, reach = at.flow[0].shape, structure.reach
+    shape, reach = at.planes[0].shape, structure.reach
     out = []
-    for taps, changes in zip(structure.taps, run(_probe, term, at.plain(), at.flow, reach), strict=True):
+    for taps, changes in zip(structure.taps, run(_probe, term, at.plain(), at.planes, reach), strict=True):
         coefficients = _sort_by_offset(np.asarray(changes), reach)
         out.append(
             [
