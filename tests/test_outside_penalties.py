@@ -19,6 +19,8 @@ from variflow.energy import (
     Quadratic,
     Smoothness,
     Sum,
+    Tukey,
+    Welsch,
 )
 from variflow.energy.autodiff import programs
 from variflow.frames.checking import prepare
@@ -198,8 +200,9 @@ def test_energies_and_weights_are_those_of_the_energy(at, penalty, per):
     assert -2 * float((missing * direction).sum()) == pytest.approx(slope, rel=5e-3, abs=5e-3)
 
 
-def test_a_reweighted_step_lowers_the_energy(at):
-    energy = BrightnessConstancy(GemanMcClure(0.3), normalisation=0.05) + 0.05 * Smoothness(GemanMcClure(0.5))
+@pytest.mark.parametrize("kind", [GemanMcClure, Welsch, Tukey])
+def test_a_reweighted_step_lowers_the_energy(at, kind):
+    energy = BrightnessConstancy(kind(0.3), normalisation=0.05) + 0.05 * Smoothness(kind(0.5))
     before, after = Relaxation(50).minimise(energy, at).energies()
     assert after < before
 

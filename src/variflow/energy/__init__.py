@@ -9,6 +9,7 @@ from variflow.energy.edges import ImageEdges
 from variflow.energy.flow_term import FlowTerm
 from variflow.energy.generalised_variation import TotalGeneralisedVariation
 from variflow.energy.penalties import L1, Charbonnier, GeneralisedCharbonnier, Huber, Lorentzian, Penalty, Quadratic
+from variflow.energy.redescending import GemanMcClure, Tukey, Welsch
 from variflow.energy.smoothness import Magnitude, Smoothness
 from variflow.energy.term import Energy, Sum, Term
 
@@ -20,6 +21,7 @@ __all__ = [
     "DataTerm",
     "Energy",
     "FlowTerm",
+    "GemanMcClure",
     "GeneralisedCharbonnier",
     "GradientConstancy",
     "Huber",
@@ -32,6 +34,8 @@ __all__ = [
     "Sum",
     "Term",
     "TotalGeneralisedVariation",
+    "Tukey",
+    "Welsch",
 ]
 
 

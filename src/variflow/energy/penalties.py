@@ -36,13 +36,14 @@ class Penalty:
     >>> from dataclasses import dataclass
     >>> from variflow.energy import Penalty
     >>> @dataclass(frozen=True)
-    ... class GemanMcClure(Penalty):
-    ...     sigma: float = 0.1
+    ... class Barron(Penalty):
+    ...     shape: float = 1.0
     ...
     ...     def of_squared(self, squared):
-    ...         return squared / (squared + self.sigma**2)
-    >>> round(float(GemanMcClure(0.5).value(0.5)), 6), round(float(GemanMcClure(0.5).weight(0.5)), 6)
-    (0.5, 2.0)
+    ...         distance = 2 - self.shape
+    ...         return distance / self.shape * ((squared / distance + 1) ** (self.shape / 2) - 1)
+    >>> round(float(Barron(1.0).value(3**0.5)), 6), round(float(Barron(1.0).weight(3**0.5)), 6)
+    (1.0, 0.5)
     """
 
     def __post_init__(self) -> None:
