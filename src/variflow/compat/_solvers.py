@@ -151,7 +151,7 @@ class _WholeFlow(LucasKanade):
 def _move(at: LevelLinearisation, flow: tuple[Planes, Planes]) -> LevelLinearisation:
     """Return the same linearisation, seen from another flow."""
     du, dv = flow[0] - at.flow[0], flow[1] - at.flow[1]
-    moved = linearise(at.level, flow, derivative=at.derivative, interpolation=at.interpolation)
+    moved = linearise(at.pyramid_level, flow, derivative=at.derivative, interpolation=at.interpolation)
     difference = at.It + at.Ix * du + at.Iy * dv
     return moved.with_planes(Ix=at.Ix, Iy=at.Iy, It=difference, valid=at.valid, weights=at.weights)
 

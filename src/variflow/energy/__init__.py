@@ -12,14 +12,28 @@ from variflow.energy.penalties import L1, Charbonnier, GeneralisedCharbonnier, H
 from variflow.energy.redescending import GemanMcClure, Tukey, Welsch
 from variflow.energy.smoothness import Magnitude, Smoothness
 from variflow.energy.term import Energy, Sum, Term
+from variflow.energy.terms.anisotropic import DirectionalSmoothness, NagelEnkelmann
+from variflow.energy.terms.boundary import BoundaryMotion
+from variflow.energy.terms.div_curl import Curl, Divergence
+from variflow.energy.terms.epipolar import EpipolarLine
+from variflow.energy.terms.non_local import NonLocalSmoothness
+from variflow.energy.terms.prior_flow import PriorFlow
+from variflow.energy.terms.rigidity import Rigidity
+from variflow.energy.terms.second_order import SecondOrderSmoothness
+from variflow.energy.terms.sparse_matches import SparseMatches
 
 __all__ = [
     "L1",
+    "BoundaryMotion",
     "BrightnessConstancy",
     "CensusConstancy",
     "Charbonnier",
+    "Curl",
     "DataTerm",
+    "DirectionalSmoothness",
+    "Divergence",
     "Energy",
+    "EpipolarLine",
     "FlowTerm",
     "GemanMcClure",
     "GeneralisedCharbonnier",
@@ -28,9 +42,15 @@ __all__ = [
     "ImageEdges",
     "Lorentzian",
     "Magnitude",
+    "NagelEnkelmann",
+    "NonLocalSmoothness",
     "Penalty",
+    "PriorFlow",
     "Quadratic",
+    "Rigidity",
+    "SecondOrderSmoothness",
     "Smoothness",
+    "SparseMatches",
     "Sum",
     "Term",
     "TotalGeneralisedVariation",

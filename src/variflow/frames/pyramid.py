@@ -52,6 +52,14 @@ class Level(Brief):
         height, width = self.frame0.valid.shape
         return height, width
 
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Width and height, each divided by that of the finest level."""
+        finest = self
+        while isinstance(finest.finer, Level):
+            finest = finest.finer
+        return self.shape[1] / finest.shape[1], self.shape[0] / finest.shape[0]
+
     @cached_property
     def spline(self) -> Planes:
         """The coefficients of the cubic B-spline through the second frame, (C, H, W)."""

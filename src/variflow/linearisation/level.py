@@ -25,7 +25,7 @@ class LevelLinearisation(Linearisation):
     Few parts are read: the core computes the terms that it knows straight from the frames, and filters need little.
     """
 
-    level: Level
+    pyramid_level: Level
     interpolation: Interpolation
     with_misfit: bool
 
@@ -40,7 +40,7 @@ class LevelLinearisation(Linearisation):
     ) -> None:
         self._keep(
             further=further,
-            level=level,
+            pyramid_level=level,
             with_misfit=with_misfit,
             frame0=level.frame0.planes,
             second=level.frame1.planes,
@@ -48,6 +48,8 @@ class LevelLinearisation(Linearisation):
             derivative=derivative,
             interpolation=interpolation,
             noise=level.noise,
+            level=level.index,
+            scale=level.scale,
         )
 
     def copy(self) -> CopiedLinearisation:
@@ -113,12 +115,12 @@ class LevelLinearisation(Linearisation):
     @property
     def samples(self) -> Planes:
         """The samples to interpolate when the second frame is warped, (C, H, W)."""
-        return self.level.spline if self.interpolation == "spline" else self.second
+        return self.pyramid_level.spline if self.interpolation == "spline" else self.second
 
     @property
     def complete(self) -> bool:
         """Whether every pixel of both frames is usable and counts 1."""
-        return self.level.frame0.complete and self.level.frame1.complete
+        return self.pyramid_level.frame0.complete and self.pyramid_level.frame1.complete
 
     @cached_property
     def frame1(self) -> Planes:
@@ -132,7 +134,7 @@ class LevelLinearisation(Linearisation):
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
         """Where the pixel is usable, and its target lies inside the second frame and is usable there."""
-        first, second = self.level.frame0, self.level.frame1
+        first, second = self.pyramid_level.frame0, self.pyramid_level.frame1
         valid = find_inside(self.flow)
         if not first.complete:
             valid &= first.valid
@@ -145,7 +147,7 @@ class LevelLinearisation(Linearisation):
         """How much the data at each pixel count."""
         if self.complete:
             return _mark_inside(self.flow)
-        first, second = self.level.frame0, self.level.frame1
+        first, second = self.pyramid_level.frame0, self.pyramid_level.frame1
         weights = self.valid.astype(np.float32)
         if not first.complete:
             weights *= first.weights
@@ -156,7 +158,7 @@ class LevelLinearisation(Linearisation):
     @cached_property
     def guide(self) -> Planes:
         """The first frame in CIE Lab."""
-        return self.level.guide
+        return self.pyramid_level.guide
 
     def _look_up_at_target(self, plane: Planes) -> Planes:
         """Return a plane of the second frame at the targets of the flow."""
@@ -168,7 +170,8 @@ class CopiedLinearisation(Linearisation):
     """A linearisation whose parts are copies, each made when it is first read."""
 
     def __init__(self, at: Linearisation) -> None:
-        self._keep(_at=at, derivative=at.derivative, noise=at.noise, further=_copy(at.further))
+        self._keep(_at=at, derivative=at.derivative, noise=at.noise, level=at.level, scale=at.scale)
+        self._keep(further=_copy(at.further))
 
     def __getattr__(self, name: str) -> Array:
         if name not in (field.name for field in fields(self)):
@@ -182,7 +185,9 @@ class CopiedLinearisation(Linearisation):
 
 
 def _copy(arrays: Array) -> Array:
-    return tuple(map(_copy, arrays)) if isinstance(arrays, tuple) else np.array(arrays)
+    if isinstance(arrays, tuple):
+        return tuple(map(_copy, arrays))
+    return arrays if isinstance(arrays, int) else np.array(arrays)
 
 
 def linearise(

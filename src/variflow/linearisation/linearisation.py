@@ -69,6 +69,11 @@ class Linearisation:
         The standard deviation of the frames' noise at this level; 0 if it was not estimated.
     further : tuple of (H, W) float32
         The further planes so far, of models whose unknowns are more than the flow (see `variflow.unknowns`).
+    level : int
+        The number of the level; 0 is the finest.
+    scale : (float, float)
+        The width and the height of this level, each divided by that of the frames: a displacement ``(u, v)`` in pixels
+        of the frames is ``(scale[0] * u, scale[1] * v)`` here.
     """
 
     frame0: Array
@@ -81,6 +86,8 @@ class Linearisation:
     derivative: Derivative = "average"
     noise: float = 0.0
     further: tuple[Array, ...] = ()
+    level: int = 0
+    scale: tuple[float, float] = (1.0, 1.0)
 
     @property
     def planes(self) -> tuple[Array, ...]:
@@ -94,6 +101,11 @@ class Linearisation:
     def __reduce__(self) -> tuple[type[Linearisation], tuple[object, ...]]:
         # A plain linearisation is pickled, because a level holds functions that cannot be.
         return Linearisation, tuple(getattr(self, field.name) for field in fields(self))
+
+    @Derived
+    def shape(self) -> Array:
+        """Height and width of this level."""
+        return tuple(self.frame0.shape[-2:])
 
     @Derived
     def Ix(self) -> Array:

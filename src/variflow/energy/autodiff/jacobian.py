@@ -12,7 +12,7 @@ import numpy as np
 
 from variflow.base.types import Array
 from variflow.energy.advice import TO_COMPARE
-from variflow.energy.autodiff.noise import find_parts_read, make_noise, remember, shrink
+from variflow.energy.autodiff.noise import find_parts_read, find_place, make_noise, remember, shrink
 from variflow.energy.autodiff.programs import apply_settings, run
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.residuals import NotTakenApart, check_residuals
@@ -68,8 +68,8 @@ def check_pixelwise(term: HasResiduals, at: LevelLinearisation) -> None:
     name = type(term).__name__
     with explain_faults(term, _SMALL):
         # Traces the term as a whole, and so explains what cannot be traced.
-        find_parts_read(term, at, _SMALL, check_residuals)
-        is_pixelwise, moves = remember(_try_on_noise, term, at, "pixelwise")
+        read = find_parts_read(term, at, _SMALL, check_residuals)
+        is_pixelwise, moves = remember(_try_on_noise, term, at, "pixelwise", find_place(read, at))
     if not moves:
         raise ValueError(f"the residuals of {name} do not depend on d. Do they round, or {TO_COMPARE}")
     if not is_pixelwise:
@@ -114,7 +114,8 @@ def _linearise_terms(
     derivative: Derivative,
 ) -> list[jax.Array]:
     at = Linearisation(**{**dict.fromkeys(_FIELDS), **others}, derivative=derivative)
-    at = at.with_planes(**dict(zip(names, jnp.split(planes, len(names)) if planes is not None else (), strict=True)))
+    given = dict(zip(names, jnp.split(planes, len(names)) if planes is not None else (), strict=True))
+    at = at.with_planes(**given, shape=shape)
     # For each term, jx of all residuals comes first, then jy, then r.
     return [
         jnp.stack([plane for part in zip(*_differentiate(term, at, shape, count), strict=True) for plane in part])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from variflow.base.kinds import is_float
 from variflow.base.types import Array
 from variflow.energy.autodiff.programs import find_or_make, is_array
 from variflow.energy.levels import bring_to_level
@@ -34,12 +36,41 @@ def make_noise(at: LevelLinearisation, size: tuple[int, int], seed: int = 0) -> 
     guide = rng.random((guides, *size), np.float32)
     further = tuple(rng.random((len(at.further), *grid), np.float32))
     valid, weights = np.ones(size, bool), np.ones(size, np.float32)
-    return Linearisation(frame0, frame1, second, flow, valid, weights, guide, at.derivative, further=further)
+    scale = at.scale[0] * size[1] / at.shape[1], at.scale[1] * size[0] / at.shape[0]
+    return Linearisation(
+        frame0, frame1, second, flow, valid, weights, guide, at.derivative, 0.0, further, at.level, scale
+    )
 
 
 def shrink(term: Kind, at: LevelLinearisation, size: tuple[int, int]) -> Kind:
     """Return a term whose arrays have the size of small frames of noise."""
-    return cast("Kind", bring_to_level(term, (at.frame0.shape[-2:], size), 1))
+    shape = at.shape
+    small = bring_to_level(term, (shape, size), 1)
+    return cast("Kind", jax.tree.map(partial(_keep_variety, shape), small, term))
+
+
+def _keep_variety(shape: tuple[int, int], small: Array, whole: Array) -> Array:
+    """Return a small array that varies as the whole one does, also where that does so at a few pixels alone."""
+    if small is whole or not is_array(whole) or _describe(small) == _describe(whole):
+        return small
+    array, front = np.asarray(whole), tuple(whole.shape[:2]) == shape
+    pixels = (array if front else np.moveaxis(array, (-2, -1), (0, 1))).reshape(shape[0] * shape[1], -1)
+    first = pixels[:, 0].astype(float)
+    unknown = np.isnan(first)
+    places = [np.argmin(np.where(unknown, np.inf, first)), np.argmax(np.where(unknown, -np.inf, first))]
+    size = small.shape[:2] if front else small.shape[-2:]
+    drawn = pixels[np.random.default_rng(0).choice([*places, *np.flatnonzero(unknown)[:1]], size)]
+    if front:
+        return drawn.reshape(small.shape)
+    return np.moveaxis(drawn.reshape(*size, *array.shape[:-2]), (0, 1), (-2, -1))
+
+
+def _describe(array: Array) -> tuple[bool, bool, bool]:
+    """Return whether any values are unknown, whether any are known, and whether these differ."""
+    values = np.asarray(array).ravel()
+    unknown = np.isnan(values) if is_float(values.dtype) else np.zeros(values.shape, bool)
+    known = values[~unknown]
+    return bool(unknown.any()), bool(known.size), bool(known.size and known.min() != known.max())
 
 
 def find_parts_read(
@@ -79,6 +110,11 @@ def release() -> None:
     _answers.clear()
 
 
+def find_place(parts_read: frozenset[str], at: LevelLinearisation) -> Hashable:
+    """Return which level this is, if a term that reads these parts of a linearisation asks for it, else None."""
+    return (at.level, at.scale, at.shape) if parts_read & {"level", "scale", "shape"} else None
+
+
 class _Recorder:
     """A linearisation that records which of its parts are read."""
 
@@ -88,4 +124,4 @@ class _Recorder:
 
     def __getattr__(self, name: str) -> Array:
         self.seen.update(("flow", "further") if name == "planes" else (name,))
-        return getattr(self.at, name)
+        return Linearisation.mismatch.function(self) if name == "mismatch" else getattr(self.at, name)

@@ -19,6 +19,7 @@ from variflow.energy.edges import ImageEdges
 from variflow.energy.penalties import Penalty
 from variflow.energy.term import Term
 from variflow.linearisation.linearisation import Linearisation
+from variflow.matching.matches import Matches
 
 _registered: set[type] = set()
 _PARTS = tuple(field.name for field in fields(Linearisation))
@@ -31,7 +32,7 @@ Node = TypeVar("Node")
 
 def register() -> None:
     """Register every such class that exists now, including those that users derived."""
-    roots: tuple[type, ...] = (Term, Penalty, ImageEdges)
+    roots: tuple[type, ...] = (Term, Penalty, ImageEdges, Matches)
     linearisation: list[type] = [Linearisation]  # subclasses are turned into a plain one before
     for classes in (linearisation, *map(_with_subclasses, roots)):
         for cls in classes:
@@ -76,6 +77,8 @@ def _flatten(node: object) -> tuple[tuple[object, ...], _Structure]:
 
 def _is_static(value: object) -> bool:
     if isinstance(value, int | str | bytes | np.integer | np.bool_):
+        return True
+    if isinstance(value, tuple) and all(isinstance(item, int | float) for item in value):
         return True
     try:
         leaves = jax.tree.leaves(value)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from variflow.base.brief import Brief
-from variflow.energy.autodiff.noise import find_parts_read, make_noise, remember, shrink
+from variflow.energy.autodiff.noise import find_parts_read, find_place, make_noise, remember, shrink
 from variflow.energy.autodiff.programs import apply_settings, run
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.flow_term import FlowTerm, find_residuals
@@ -35,7 +35,7 @@ _SMALL = (2 * _FARTHEST + 7, 2 * _FARTHEST + 9)
 _NOTHING = 1e-6
 
 # The parts of a linearisation that are the same at each warp of a level.
-_SAME_AT_A_LEVEL = frozenset({"guide", "second", "frame0", "noise", "derivative"})
+_SAME_AT_A_LEVEL = frozenset({"guide", "second", "frame0", "noise", "derivative", "level", "scale", "shape"})
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -112,8 +112,8 @@ def study(term: FlowTerm, at: LevelLinearisation) -> Structure:
     count = len(at.planes)
     with explain_faults(term, _SMALL):
         # Traces the term as a whole, and so explains what cannot be traced.
-        find_parts_read(term, at, _SMALL, find_residuals)
-        structure = remember(_study, term, at, "structure")
+        read = find_parts_read(term, at, _SMALL, find_residuals)
+        structure = remember(_study, term, at, "structure", find_place(read, at))
     if structure is None:
         raise NotTakenApart(
             f"the residuals of {type(term).__name__} at a pixel depend on {_name_planes(count)} more than {_FARTHEST} "
