@@ -67,7 +67,9 @@ class PriorFlow(FlowTerm):
         xp = self.flow.__array_namespace__()
         known = ~xp.isnan(self.flow[..., 0])
         strength = known if self.confidence is None else known * self.confidence
-        return [strength * (plane - xp.where(known, self.flow[..., number], 0.0)) for number, plane in enumerate(flow[:2])]
+        return [
+            strength * (plane - xp.where(known, self.flow[..., number], 0.0)) for number, plane in enumerate(flow[:2])
+        ]
 
     def reversed(self, flow: Array) -> PriorFlow:
         """Return the term for the frames swapped: the known flow from where it leads to, and what is sure there."""
