@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+import variflow
 from variflow import view
 from variflow.io import ImageFileError, read_image
 
@@ -177,6 +180,26 @@ def test_warping_shows_the_second_frame_back_on_the_first():
     assert np.abs(shown[2] - shown[0])[4:-4, 4:-4].max() < 1e-5
     tip = drawn.axes[1].texts[0]
     assert (tip.xy, tip.get_position()) == ((23.0, 18.0), (20, 20))
+
+
+def test_energies_are_drawn_through_their_steps_and_level_by_level():
+    frames = np.random.default_rng(0).random((2, 36, 48))
+    result = variflow.estimate(*frames, "horn-schunck")
+    (axes,) = view.energies(result).axes
+    marked = [line.get_ydata() for line in axes.lines if line.get_marker() == "o"]
+    np.testing.assert_array_equal(marked, [(record.before, record.after) for record in result.energies])
+    assert [text.get_text() for text in axes.texts] == ["1", "0"]
+    assert axes.get_yscale() == "log"
+
+    steps = np.array([3, 1, -1], np.float32)
+    (axes,) = view.energies(replace(result, _energies=[variflow.EnergyRecord(0, 0, 4.0, -1.0, steps)])).axes
+    assert axes.lines[0].get_ydata().tolist() == [4, 3, 1, -1, -1]
+    assert axes.get_yscale() == "linear"
+
+
+def test_energies_of_what_is_no_result_are_refused():
+    with pytest.raises(TypeError, match="result is a ndarray, wanted the Result of an estimate"):
+        view.energies(np.zeros((3, 4, 2)))
 
 
 def test_a_failing_picture_leaves_nothing(tmp_path, monkeypatch):

@@ -267,7 +267,7 @@ def _go_coarse_to_fine(
                 flow = start.continue_outside(flow)
             failure = f"{minimum.failure} (level {index}, warp {warp})" if minimum.failure else ""
             rises.append((index, minimum.rose))
-            yield State(index, warp, flow, minimum, failure, instead, remarks, problem.light)
+            yield State(index, warp, flow, minimum, at, failure, instead, remarks, problem.light)
             if failure:
                 warn(f"the estimate {failure}; the flow is that of the warp before")
                 return

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from variflow import _core
 from variflow.base.brief import Brief, shorten
 from variflow.base.caching import cached_property
+from variflow.base.choices import check_whole
 from variflow.frames.light import Light
 from variflow.images.resampling import Planes, resample_flow
+from variflow.linearisation.level import CopiedLinearisation
+from variflow.linearisation.linearisation import Linearisation
 from variflow.solve.minimum import Minimum
 
 Flow = NDArray[np.float32]
@@ -66,6 +69,7 @@ class State:
     warp: int
     _planes: tuple[Planes, Planes]
     _minimum: Minimum
+    _at: Linearisation
     failure: str = ""
     instead: str = ""
     remarks: tuple[str, ...] = ()
@@ -93,6 +97,14 @@ class State:
         """What the solver found."""
         return self._minimum.copy()
 
+    @cached_property
+    def at(self) -> Linearisation:
+        """What this warp minimised around: ``at.frame1`` is the second frame warped by ``at.flow``, the flow before it.
+
+        Its parts are computed when they are first read; they stay the same, also after later warps.
+        """
+        return CopiedLinearisation(self._at)
+
     @property
     def energy(self) -> EnergyRecord:
         """The energy before and after this warp, computed when it is first looked at."""
@@ -117,6 +129,44 @@ class State:
     def flow(self) -> Flow:
         """The flow so far, ``(H, W, 2)`` at this level's size and in its pixels."""
         return np.stack(self._planes, axis=-1)
+
+    def flow_after(self, steps: int) -> Flow:
+        """Return the flow after so many steps of the solver in this warp, ``(H, W, 2)``, before any filter.
+
+        The solver runs so far once more.
+
+        Parameters
+        ----------
+        steps : int
+            From 0, the flow before this warp, to the number of steps taken, ``len(state.energy.steps)``.
+
+        Raises
+        ------
+        ValueError
+            If the solver takes no steps one by one, as native ones, or not so many.
+
+        Examples
+        --------
+        >>> import optax
+        >>> import variflow
+        >>> from variflow.datasets import synthetic
+        >>> from variflow.energy import BrightnessConstancy, Smoothness
+        >>> pair = synthetic.translation((16, 16), shift=(1, 0))
+        >>> descent = variflow.Model(BrightnessConstancy() + Smoothness(), solver=optax.sgd(0.1), steps=30, warps=1)
+        >>> state = next(variflow.iterate(pair.frame0, pair.frame1, descent))
+        >>> state.flow_after(10).shape
+        (16, 16, 2)
+        """
+        retrace = self._minimum.retrace
+        if retrace is None:
+            raise ValueError(
+                "this state knows no single steps, wanted one of a solver that takes them, such as an optimiser of "
+                "optax, that was not pickled"
+            )
+        count = check_whole("steps", steps, 0, self._minimum.steps.size, "a number of steps that were taken,")
+        start = self._minimum.start
+        u, v = retrace(count) if count else (0.0, 0.0)
+        return np.stack((start[0] + u, start[1] + v), axis=-1)
 
     @property
     def settled(self) -> bool:

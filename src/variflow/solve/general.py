@@ -23,6 +23,7 @@ import optimistix
 from variflow.energy.autodiff.programs import apply_settings, run
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.term import Energy, Increment
+from variflow.images.resampling import Planes
 from variflow.linearisation.linearisation import Linearisation
 from variflow.solve import newton
 from variflow.solve.checking import ASK, NO_MINIMUM, explain_not_finite, find_departure, find_fault, find_fault_at_start
@@ -175,7 +176,20 @@ def minimise(energy: Energy, solver: object, steps: int, at: Linearisation, stat
         finished=finished and not fault,
         failure=f"stopped because {fault}" if fault else "",
         state=found.state,
+        retrace=partial(_retrace, energy, minimiser, steps, at, state),
     )
+
+
+@apply_settings()
+def _retrace(
+    energy: Energy, minimiser: Minimiser | TruncatedNewton, steps: int, at: Linearisation, state: object, count: int
+) -> tuple[Planes, Planes]:
+    """Return the increment after some of the steps that were taken."""
+    if isinstance(minimiser, TruncatedNewton):
+        u, v = newton.minimise(energy, minimiser, steps, at, state, until=count).increment
+    else:
+        u, v = run(_run_some_steps, energy, minimiser, np.asarray(count), at)
+    return np.asarray(u), np.asarray(v)
 
 
 def _iterate(energy: Energy, minimiser: Minimiser, steps: int, at: Linearisation) -> Found:
@@ -199,11 +213,7 @@ def _run_steps(
     before = _evaluate(energy, _make_zero(at), at)
     function, y, state = _set_up(energy, solver, at)
     dynamic, static = eqx.partition(state, eqx.is_array)
-    tags: frozenset[object] = frozenset()
-
-    def advance(y: Increment, dynamic: object) -> tuple[Increment, object, jax.Array]:
-        y, state, value = solver.step(function, y, None, {}, eqx.combine(dynamic, static), tags)
-        return y, eqx.filter(state, eqx.is_array), value
+    advance = partial(_advance, solver, function, static)
 
     def step(carry: _Carry, _: None) -> tuple[_Carry, jax.Array]:
         y, dynamic, taken = carry
@@ -215,7 +225,7 @@ def _run_steps(
 
         def active() -> tuple[_CarryUnlessDone, jax.Array]:
             new_y, new_dynamic, value = advance(y, dynamic)
-            stop, result = solver.terminate(function, new_y, None, {}, eqx.combine(new_dynamic, static), tags)
+            stop, result = solver.terminate(function, new_y, None, {}, eqx.combine(new_dynamic, static), frozenset())
             return (new_y, new_dynamic, taken + 1, stop | (result != optimistix.RESULTS.successful)), value
 
         carried: tuple[_CarryUnlessDone, jax.Array] = jax.lax.cond(done, lambda: (carry, before), active)
@@ -229,6 +239,26 @@ def _run_steps(
     else:
         (y, _, taken), energies = jax.lax.scan(step, (y, dynamic, jnp.array(0)), length=steps)
     return y, before, _evaluate(energy, y, at), energies, taken
+
+
+def _run_some_steps(energy: Energy, solver: Minimiser, count: jax.Array, at: Linearisation) -> Increment:
+    """Return the increment after so many steps, which the solver has been found to take."""
+    function, y, state = _set_up(energy, solver, at.evaluate_derivatives())
+    dynamic, static = eqx.partition(state, eqx.is_array)
+
+    def step(_: jax.Array, carry: tuple[Increment, object]) -> tuple[Increment, object]:
+        return _advance(solver, function, static, *carry)[:2]
+
+    reached: tuple[Increment, object] = jax.lax.fori_loop(0, count, step, (y, dynamic))
+    return reached[0]
+
+
+def _advance(
+    solver: Minimiser, function: _Function, static: object, y: Increment, dynamic: object
+) -> tuple[Increment, object, jax.Array]:
+    """Take a step: return the increment, the arrays of the solver's state, and the energy."""
+    y, state, value = solver.step(function, y, None, {}, eqx.combine(dynamic, static), frozenset())
+    return y, eqx.filter(state, eqx.is_array), value
 
 
 def _set_up(energy: Energy, solver: Minimiser, at: Linearisation) -> tuple[_Function, Increment, object]:

@@ -44,6 +44,8 @@ class Minimum(Brief):
         Why `flow` is unusable; empty if it is not.
     state : optional
         What the solver takes over into the next warp of the same level.
+    retrace : callable, optional
+        ``retrace(count)`` returns the increment after so many steps, computed anew, if the solver takes steps.
     """
 
     start: tuple[Planes, Planes]
@@ -55,6 +57,7 @@ class Minimum(Brief):
     finished: bool = True
     failure: str = ""
     state: object = field(default=None, repr=False)
+    retrace: Callable[[int], tuple[Planes, Planes]] | None = field(default=None, repr=False)
 
     @cached_property
     def increment(self) -> tuple[Planes, Planes]:
@@ -75,8 +78,8 @@ class Minimum(Brief):
         return replace(self, start=start, flow=flow, steps=self.steps.copy(), state=None)
 
     def __getstate__(self) -> dict[str, object]:
-        # The function that computes the energies holds the linearisation, and functions that cannot be pickled.
-        return {**self.__dict__, "energies": partial(tuple, self.energies()), "state": None}
+        # The functions here hold the linearisation, and functions that cannot be pickled.
+        return {**self.__dict__, "energies": partial(tuple, self.energies()), "state": None, "retrace": None}
 
 
 class NativeSolver(ABC):

@@ -120,12 +120,19 @@ class _Iterate(NamedTuple):
     met: Any
 
 
-def minimise(energy: Energy, solver: TruncatedNewton, steps: int, at: Linearisation, state: Any = None) -> Found:
-    """Minimise an energy from the zero increment; `state` is that of the level's previous warp, and `at` is plain."""
+def minimise(
+    energy: Energy, solver: TruncatedNewton, steps: int, at: Linearisation, state: Any = None, until: int | None = None
+) -> Found:
+    """Minimise an energy from the zero increment.
+
+    `state` is that of the level's previous warp, and `at` is plain. It may stop after fewer steps, `until`, by the same
+    program.
+    """
     shape = at.valid.shape
     levels, first = (multilevel.make_zero(shape), np.zeros((), np.float32)) if state is None else state
     rtol, fresh = np.asarray(solver.rtol, np.float32), np.asarray(state is None)
-    last: _Iterate = run(_minimise, energy, steps, rtol, fresh, levels, first, at)
+    limit = np.asarray(steps if until is None else until, np.int32)
+    last: _Iterate = run(_minimise, energy, steps, limit, rtol, fresh, levels, first, at)
     energies = np.asarray(last.energies)[: int(last.count)]
     return Found(
         increment=(np.asarray(last.increment[0]), np.asarray(last.increment[1])),
@@ -152,7 +159,7 @@ def _make_function(energy: Energy, at: Linearisation) -> Any:
 
 
 def _minimise(
-    energy: Energy, steps: int, rtol: Any, fresh: Any, levels: Any, first: Any, at: Linearisation
+    energy: Energy, steps: int, limit: Any, rtol: Any, fresh: Any, levels: Any, first: Any, at: Linearisation
 ) -> _Iterate:
     function = _make_function(energy, at.evaluate_derivatives())
     none, plane = jnp.zeros((), jnp.float32), jnp.zeros(at.valid.shape, jnp.float32)
@@ -172,12 +179,12 @@ def _minimise(
     )
 
     def goes_on(at: _Iterate) -> Any:
-        return (at.count <= steps) & ~at.met & (at.trials < _TRIALS) & (at.energy > -jnp.inf)
+        return (at.count <= limit) & ~at.met & (at.trials < _TRIALS) & (at.energy > -jnp.inf)
 
-    return jax.lax.while_loop(goes_on, partial(_advance, jax.value_and_grad(function), rtol, fresh, steps), start)
+    return jax.lax.while_loop(goes_on, partial(_advance, jax.value_and_grad(function), rtol, fresh, limit), start)
 
 
-def _advance(differentiate: Any, rtol: Any, fresh: Any, steps: int, best: _Iterate) -> _Iterate:
+def _advance(differentiate: Any, rtol: Any, fresh: Any, limit: Any, best: _Iterate) -> _Iterate:
     """Evaluate the increment that is tried, and go on from there if it is better; else try a shorter step."""
     tried = _add(best.increment, best.length, best.step)
     (energy, gradient), derivative = jax.linearize(differentiate, tried)
@@ -196,7 +203,7 @@ def _advance(differentiate: Any, rtol: Any, fresh: Any, steps: int, best: _Itera
     make = partial(multilevel.make, multiply, gradient[0].shape)
     levels = jax.lax.cond(begins & fresh, make, lambda: best.levels)
     least = jnp.where(begins & fresh, 0.0, rtol**2 * best.first)
-    step, size, met, falls = _solve(multiply, gradient, levels, better & (best.count < steps), least)
+    step, size, met, falls = _solve(multiply, gradient, levels, better & (best.count < limit), least)
     longest = jnp.sqrt((step[0] ** 2 + step[1] ** 2).max())
     length = jnp.where(falls, best.reach / jnp.where(longest > 0, longest, 1.0), 1.0)
 

@@ -9,9 +9,9 @@ S. Baker et al., "A Database and Evaluation Methodology for Optical Flow", IJCV 
 """
 
 from variflow.view.colors import color, error_map, wheel
-from variflow.view.figures import arrows, figure, save, warping
+from variflow.view.figures import arrows, energies, figure, save, warping
 
-__all__ = ["arrows", "color", "error_map", "figure", "save", "warping", "wheel"]
+__all__ = ["arrows", "color", "energies", "error_map", "figure", "save", "warping", "wheel"]
 
 
 def __dir__() -> list[str]:

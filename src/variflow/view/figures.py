@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,17 @@ from variflow.view.colors import choose_scale, color, wheel
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
+
+    from variflow.state import EnergyRecord
+
+
+class HasEnergies(Protocol):
+    """A `Result`."""
+
+    @property
+    def energies(self) -> list[EnergyRecord]:
+        """The energy at each warp."""
+        ...
 
 
 def arrows(
@@ -192,6 +203,55 @@ def warping(
         arrow = {"arrowstyle": "-|>", "color": ink, "linewidth": thickness, "shrinkA": 0, "shrinkB": 0}
         of_second.annotate("", (x + u, y + v), (x, y), arrowprops=arrow | {"mutation_scale": 16})
     return drawn
+
+
+def energies(result: HasEnergies, *, axes: Axes | None = None) -> Figure:
+    """Draw how the energy falls: within each warp, and from warp to warp, level by level.
+
+    A level has fewer pixels than the next, so that energies can be compared within a level only. They jump between
+    warps, because the frames are linearised anew.
+
+    Parameters
+    ----------
+    result : Result
+        What `estimate` returned; see `Result.energies`.
+    axes : matplotlib.axes.Axes, optional
+        Where to draw. Default: a new figure.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+        The figure that holds the drawing. A line leads from the energy before each warp to that after it, through its
+        steps if the solver knows them; the scale is logarithmic if all are above 0.
+
+    Examples
+    --------
+    >>> import variflow
+    >>> frames = np.random.default_rng(0).random((2, 20, 30))
+    >>> drawn = energies(variflow.estimate(*frames, "horn-schunck"))
+    """
+    records = getattr(result, "energies", None)
+    if not isinstance(records, list):
+        raise TypeError(f"result is a {type(result).__name__}, wanted the Result of an estimate")
+    if axes is None:
+        axes = _make_figure(1, 1, 0.5, panel=8).add_subplot()
+    levels = [record.level for record in records]
+    for begin, record in enumerate(records):
+        falling = np.array([record.before, *record.steps, record.after])
+        axes.plot(np.linspace(begin, begin + 1, len(falling)), falling, color="#1f4e79", linewidth=1.5)
+        axes.plot([begin, begin + 1], falling[[0, -1]], "o", color="#1f4e79", markersize=3)
+    if all(np.min([record.before, record.after, *record.steps]) > 0 for record in records):
+        axes.set_yscale("log")
+    for number, level in enumerate(dict.fromkeys(levels)):
+        begin, end = levels.index(level), len(levels) - levels[::-1].index(level)
+        axes.axvspan(begin, end, color="#e8e8e8" if number % 2 else "#f8f8f8", zorder=0)
+        axes.text((begin + end) / 2, 1.01, str(level), ha="center", va="bottom", transform=axes.get_xaxis_transform())
+    axes.set_xlim(0, len(levels))
+    axes.locator_params("x", integer=True)
+    axes.set_title("level", pad=20, size="medium")
+    axes.set_xlabel("warps, coarse to fine")
+    axes.set_ylabel("energy")
+    return _find_figure(axes)
 
 
 def save(path: str | os.PathLike[str], picture: npt.ArrayLike | Figure, *, dpi: float = 150.0) -> None:
