@@ -172,6 +172,22 @@ def test_callback_stops_and_the_flow_is_whole(pair):
     np.testing.assert_allclose(inner(result.flow, 16).mean(axis=(0, 1)), (1.3, -0.6), atol=0.2)
 
 
+def test_verbose_2_also_prints_what_is_minimised_and_how(pair, capsys):
+    result = variflow.estimate(pair.frame0, pair.frame1, "horn-schunck", verbose=2)
+    printed = capsys.readouterr().out
+    assert printed.startswith(variflow.explain("horn-schunck", pair.frame0, pair.frame1))
+    assert printed.count("of the pixels compared") == len(result.energies)
+    assert printed.count(" warp 0: energy ") == len({record.level for record in result.energies})
+
+
+@pytest.mark.parametrize("verbose", [3, -1, "yes", None, 1.5, [1]])
+def test_other_values_of_verbose_are_refused(pair, verbose):
+    with pytest.raises(
+        ValueError, match=r"verbose is .*, wanted True for a line after each warp, 2 for more, or False"
+    ):
+        variflow.estimate(pair.frame0, pair.frame1, verbose=verbose)
+
+
 def test_verbose_prints_each_warp(pair, capsys):
     variflow.estimate(pair.frame0, pair.frame1, QUICK, verbose=True)
     lines = capsys.readouterr().out.splitlines()

@@ -149,6 +149,16 @@ def test_edges_are_none_or_what_makes_weights() -> None:
         Smoothness(edges=energy.ImageEdges)  # type: ignore[arg-type]
 
 
+def test_a_weight_is_one_number() -> None:
+    for build in (
+        lambda: Smoothness(weight=np.ones((3, 4))),  # type: ignore[arg-type]
+        lambda: energy.BrightnessConstancy(weight=np.ones(4)),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(ValueError, match=r"weight of \w+ is an array of shape \(.*\), wanted one number"):
+            build()
+    assert float(Smoothness(weight=np.float32(2)).weight) == 2
+
+
 def test_a_negative_factor_is_refused() -> None:
     for build in (lambda: -1 * Smoothness(), lambda: (Smoothness() + still) * -0.5):
         with pytest.raises(ValueError, match=r"weight of (Smoothness|Sum) is -[0-9.]+, wanted a number of at least 0"):

@@ -4,6 +4,7 @@ from .base.cpus import set_threads
 from .base.errors import VariflowWarning
 from .base.memory import release_memory
 from .driver import estimate, iterate
+from .explaining import explain
 from .images.warping import warp
 from .io import FlowFileError, read_flow, read_frames, read_image, write_flow, write_frames, write_image
 from .linearisation.linearisation import Linearisation
@@ -30,6 +31,7 @@ __all__ = [
     "estimate",
     "estimate_video",
     "evaluation",
+    "explain",
     "filters",
     "flowops",
     "get_threads",

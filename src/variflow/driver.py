@@ -6,6 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator
 from itertools import takewhile
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from variflow.base.errors import mute_warnings, warn
 from variflow.base.types import ArrayLike
 from variflow.calling import explain_calls
 from variflow.energy import Energy
+from variflow.explaining import explain_problem, explain_warp
 from variflow.filters import apply_filter
 from variflow.frames.checking import check_frames
 from variflow.frames.pyramid import Level, find_nearest_level
@@ -51,7 +53,7 @@ def estimate(
     mask: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     intensity_range: tuple[float, float] | None = None,
-    verbose: bool = False,
+    verbose: bool | int = False,
     callback: Callable[[State], object] | None = None,
 ) -> Result:
     """Estimate the dense flow from one frame to another.
@@ -79,8 +81,9 @@ def estimate(
     intensity_range : (low, high), optional
         The intensities that become 0 and 1; the constants of models refer to that range. By default the 0.1 and 99.9
         percentiles of both frames together, so the unit of intensity does not matter.
-    verbose : bool
-        Print a line after each warp.
+    verbose : bool or 2
+        Print a line after each warp. With 2, also print beforehand what is minimised, and which solver does it and why
+        (`explain`), and at each warp how many pixels are compared.
     callback : callable, optional
         Called with the `State` after each warp. The estimate ends there if it returns a true value, such as True or 1.
 
@@ -109,6 +112,8 @@ def estimate(
     """
     if callback is not None and not callable(callback):
         raise TypeError(f"callback is a {type(callback).__name__}, wanted a function of the State after each warp")
+    if not isinstance(verbose, bool | np.bool_ | Integral) or verbose not in (0, 1, 2):
+        raise ValueError(f"verbose is {verbose!r}, wanted True for a line after each warp, 2 for more, or False")
     problem = _pose_problem(frame0, frame1, model, mask, weights, intensity_range)
     return run_to_end(problem, _choose_initialiser(init), verbose=verbose, callback=callback)
 
@@ -172,7 +177,7 @@ def run_to_end(
     problem: Problem,
     initialiser: Initialiser,
     *,
-    verbose: bool = False,
+    verbose: bool | int = False,
     callback: Callable[[State], object] | None = None,
 ) -> Result:
     """Run an estimate to its end and return the result."""
@@ -180,13 +185,15 @@ def run_to_end(
     energies: list[EnergyRecord] = []
     count = exhausted = 0
     reason, stopped = "finished every warp", False
+    if verbose > 1:
+        print(explain_problem(problem))
     for state in iterate_problem(problem, initialiser):
         count += 1
         exhausted += state.exhausted
         if verbose or state.knows_energy:
             energies.append(state.energy)
         if verbose:
-            print(state)
+            print(state if verbose < 2 else explain_warp(state))
         if state.failure:
             reason = state.failure
         elif callback is not None and _is_true(callback(state)):

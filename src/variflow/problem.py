@@ -92,7 +92,7 @@ class Problem(Brief):
         self.bring_energy(0)  # raises an error if an array that it holds has a wrong size
         if self.model.occlusion == "estimated":
             check_reversible(self.model.energy, self.levels[0])
-        solver, instead = solve.choose_solver(self.model.energy, self.model.solver, self._linearise_at_rest())
+        solver, instead = solve.choose_solver(self.model.energy, self.model.solver, self.linearise_at_rest())
         return (self._with_model(replace(self.model, solver=solver)) if instead else self), instead
 
     def check_slope(self, index: int, flow: tuple[Planes, Planes]) -> None:
@@ -102,7 +102,7 @@ class Problem(Brief):
         from variflow.solve.checking import check_slope  # which imports JAX
 
         start = self.bring_energy(index), self.linearise(self.levels[index], flow)
-        check_slope(start, (self.bring_energy(0), self._linearise_at_rest()))
+        check_slope(start, (self.bring_energy(0), self.linearise_at_rest()))
 
     def with_light(self, light: Light) -> Problem:
         """Return the problem with the light of its frames matched."""
@@ -132,7 +132,7 @@ class Problem(Brief):
         frames = images.prepare(self.model.channels, first=self.frames.second)
         return Problem(images, self.model, prepared=(frames, self._build_pyramid(frames, before=self.levels)))
 
-    def _linearise_at_rest(self) -> LevelLinearisation:
+    def linearise_at_rest(self) -> LevelLinearisation:
         """Return the linearisation of the finest level around zero flow."""
         still = np.zeros(self.levels[0].shape, np.float32)
         return self.linearise(self.levels[0], (still, still))

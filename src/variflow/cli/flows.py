@@ -1,4 +1,4 @@
-"""The commands ``variflow demo``, ``estimate``, ``score``, ``show`` and ``models``."""
+"""The commands ``variflow demo``, ``estimate``, ``explain``, ``score``, ``show`` and ``models``."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ import variflow
 from variflow import io, models
 from variflow.base.types import ArrayLike, Numbers
 from variflow.cli.console import escape, make_progress_bar, report_errors, say
+from variflow.cli.energies import choose_model, explain_faults
 from variflow.cli.masks import read_mask
-from variflow.cli.options import ModelName, Verbose
+from variflow.cli.options import EnergyInFile, ModelName, Verbose, complete_model
 from variflow.cli.outputs import check_outputs
 
 if TYPE_CHECKING:
+    from variflow.model import Model
     from variflow.result import Result
     from variflow.state import State
 
@@ -27,7 +29,7 @@ app = typer.Typer()
 
 
 @app.command()
-def demo(model: ModelName = "balanced", verbose: Verbose = False) -> None:
+def demo(model: ModelName = "balanced", verbose: Verbose = 0) -> None:
     """Estimate the flow of a pair that comes with variflow, and write flow.flo and flow.png here."""
     with report_errors({"model": "--model"}):
         from variflow import datasets
@@ -35,7 +37,7 @@ def demo(model: ModelName = "balanced", verbose: Verbose = False) -> None:
         flow, picture = Path("flow.flo"), Path("flow.png")
         check_outputs({"the flow": flow, "the picture": picture}, {})
         pair = datasets.demo()
-        result = _estimate(pair.frame0, pair.frame1, model, verbose)
+        result = _estimate(pair.frame0, pair.frame1, models.get(model), verbose)
         visible = ~np.asarray(pair.occlusion)
         result.save(flow)
         _save_picture(result.flow, picture)
@@ -54,7 +56,16 @@ def estimate(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The file for the flow; its extension sets the format.")
     ],
-    model: ModelName = "balanced",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A model (default: balanced); `variflow models` lists them.",
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    energy: EnergyInFile = None,
     show: Annotated[
         Path | None, typer.Option(help="Also write a picture of the flow; masked pixels are black.")
     ] = None,
@@ -65,7 +76,7 @@ def estimate(
     mask_second: Annotated[
         Path | None, typer.Option(help="The same for the second frame; --mask is then for the first only.")
     ] = None,
-    verbose: Verbose = False,
+    verbose: Verbose = 0,
 ) -> None:
     """Estimate the flow from one image to another."""
     names = {"frame0": frame0, "frame1": frame1, "init": "--init", "model": "--model", "mask": "--mask"}
@@ -75,18 +86,32 @@ def estimate(
             io.check_image_path(show)
         inputs = {"FRAME0": frame0, "FRAME1": frame1, "--init": init, "--mask": mask, "--mask-second": mask_second}
         check_outputs({"--output": output, "--show": show}, inputs)
-        models.get(model)  # a wrong name is reported before anything is read
+        chosen = choose_model(model, energy, default="balanced")  # what is wrong is reported before anything is read
         images = io.read_image(frame0), io.read_image(frame1)
         first = None if mask is None else read_mask(mask, "--mask", images[0].shape)
         second = first if mask_second is None else read_mask(mask_second, "--mask-second", images[1].shape)
         start = None if init is None else io.read_flow(init)
-        result = _estimate(*images, model, verbose, init=start, mask=(first, second))
+        with explain_faults(energy):
+            result = _estimate(*images, chosen, verbose, init=start, mask=(first, second))
         result.save(output)
         say(f"wrote {escape(output)}")
         if show is not None:
             usable = True if first is None else first[..., None]
             _save_picture(np.where(usable, result.flow, np.float32(np.nan)), show)
             say(f"wrote {escape(show)}")
+
+
+@app.command()
+def explain(
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="[MODEL]", help="A model; `variflow models` lists them.", autocompletion=complete_model),
+    ] = None,
+    energy: EnergyInFile = None,
+) -> None:
+    """Say what a model minimises, on which schedule, and which solver does it and why."""
+    with report_errors({"model": "MODEL"}), explain_faults(energy):
+        say(variflow.explain(choose_model(model, energy)))
 
 
 @app.command()
@@ -130,9 +155,10 @@ def list_models() -> None:
             say(f"{name:<14} {summary.removeprefix('Return ')}")
 
 
-def _estimate(frame0: Numbers, frame1: Numbers, model: str, verbose: bool, **options: Any) -> Result:
+def _estimate(frame0: Numbers, frame1: Numbers, chosen: Model, verbose: int, **options: Any) -> Result:
     """Estimate with a progress bar on standard error, in which levels count by the time they take."""
-    chosen = models.get(model)
+    if verbose > 1:
+        print(variflow.explain(chosen, frame0, frame1), file=sys.stderr)
     with make_progress_bar(TimeElapsedColumn()) as progress:
         task = progress.add_task(chosen.name, total=None)
 

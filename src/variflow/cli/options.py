@@ -18,4 +18,15 @@ ModelName = Annotated[
     str,
     typer.Option("--model", "-m", help="A model; `variflow models` lists them.", autocompletion=complete_model),
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print the energy at every warp.")]
+EnergyInFile = Annotated[
+    str | None,
+    typer.Option(
+        "--energy", metavar="FILE.py:NAME", help="An energy, a term or a Model of your own in place of a model."
+    ),
+]
+Verbose = Annotated[
+    int,
+    typer.Option(
+        "--verbose", "-v", count=True, help="Print the energy at every warp; -vv also what is minimised and how."
+    ),
+]

@@ -100,8 +100,14 @@ class _HasWeight(Protocol):
 
 
 def check_weight(term: _HasWeight) -> None:
-    """Raise ValueError, naming it, if the weight of a term is below 0, where the energy may have no minimum."""
-    check_constant(f"weight of {type(term).__name__}", term.weight, least=0)
+    """Raise ValueError, naming it, if the weight of a term is no number, or below 0: there may be no minimum then."""
+    name = f"weight of {type(term).__name__}"
+    if shape := getattr(term.weight, "shape", ()):
+        raise ValueError(
+            f"{name} is an array of shape {tuple(shape)}, wanted one number (for weights of pixels, weigh "
+            "the residuals, or give estimate weights=)"
+        )
+    check_constant(name, term.weight, least=0)
 
 
 def _list_terms(energy: Energy) -> tuple[Energy, ...]:
