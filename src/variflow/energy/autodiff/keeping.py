@@ -35,6 +35,11 @@ def keep_programs() -> Iterator[None]:
         yield
 
 
+def are_kept() -> bool:
+    """Return whether programs are kept on disk."""
+    return bool(jax_config.compilation_cache_dir.value) or _find_folder() is not None
+
+
 def _find_folder() -> Path | None:
     """Return the folder of compiled programs, or None if there is none that can be written."""
     named = os.environ.get(_VARIABLE, "")

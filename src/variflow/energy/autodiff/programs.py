@@ -19,6 +19,7 @@ from variflow.base.types import Numbers
 from variflow.energy.autodiff.fingerprint import take_fingerprint
 from variflow.energy.autodiff.keeping import keep_programs
 from variflow.energy.autodiff.pytrees import register
+from variflow.energy.autodiff.telling import tell_of_compiling
 
 Answer = TypeVar("Answer")
 
@@ -68,9 +69,10 @@ def run(function: Callable[..., Answer], *arguments: object) -> Answer:
                 *jax.tree.unflatten(structure, [next(given) if is_array(leaf) else leaf for leaf in leaves])
             )
 
-        lowered = jax.jit(of_inputs).lower(inputs)
-        with keep_programs():
-            return lowered.compile(compiler_options=_OPTIONS)
+        with tell_of_compiling(arguments):
+            lowered = jax.jit(of_inputs).lower(inputs)
+            with keep_programs():
+                return lowered.compile(compiler_options=_OPTIONS)
 
     answer: Answer = find_or_make(_programs, _MOST, (function, *arguments), compiled)(inputs)
     return answer
