@@ -231,10 +231,8 @@ def test_converged_is_honest_for_general_solvers(solver: Any, steps: int, conver
     ("solver", "message"),
     [
         (optimistix.NelderMead(1e-3, 1e-3), "NelderMead, which keeps a point more than there are unknowns: .*LBFGS"),
-        (optimistix.LevenbergMarquardt(1e-3, 1e-3), "LevenbergMarquardt, which solves for residuals or roots.*LBFGS"),
-        (optimistix.GaussNewton(1e-3, 1e-3), "GaussNewton, which solves for residuals.*Relaxation"),
-        (optimistix.Dogleg(1e-3, 1e-3), "Dogleg, which solves for residuals"),
-        (optimistix.Newton(1e-3, 1e-3), "Newton, which solves for residuals or roots"),
+        (optimistix.Newton(1e-3, 1e-3), "Newton, which solves for roots or fixed points.*LBFGS"),
+        (optimistix.FixedPointIteration(1e-3, 1e-3), "FixedPointIteration, which solves for roots or fixed points"),
         (optimistix.LBFGS, r"the class LBFGS, wanted one of its objects: LBFGS\(...\)"),
         (optax.sgd, "the function sgd, wanted what an optimiser's function returns"),
         ("L-BFGS-B", "a str, wanted a minimiser of optimistix"),

@@ -60,13 +60,18 @@ class DataTerm(Term):
         """Return the penalised residuals, summed over pixels."""
         squared = [residual**2 for residual in check_residuals(self, d, at)]
         if self.normalisation is not None:
-            import jax.numpy as jnp
-
-            zeta = jnp.maximum(self.normalisation, at.noise)
-            scales = [jx**2 + jy**2 + zeta**2 for jx, jy, *_ in linearised(self, at)]
+            scales = find_scales(self, self.normalisation, at)
             squared = [one / scale for one, scale in zip(squared, scales, strict=True)]
         # A Python sum, because XLA fuses it, and does not fuse the sum of a stacked array.
         return self.weight * (at.weights * self.penalty.of_squared(sum(squared) / len(squared))).sum()
+
+
+def find_scales(term: DataTerm, normalisation: float, at: Linearisation) -> list[Array]:
+    """Return what divides the squared residuals of a term with a normalisation."""
+    import jax.numpy as jnp
+
+    zeta = jnp.maximum(normalisation, at.noise)
+    return [jx**2 + jy**2 + zeta**2 for jx, jy, *_ in linearised(term, at)]
 
 
 def linearised(term: DataTerm, at: Linearisation) -> list[tuple[Array, ...]]:

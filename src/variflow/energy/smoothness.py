@@ -93,11 +93,7 @@ class Smoothness(Term):
 
     def __call__(self, d: Increment, at: Linearisation) -> Array:
         """Return the penalised differences, summed over edges or pixels."""
-        (ux, uy), (vx, vy) = (compute_differences(plane) for plane in d[:2])
-        if self.of == "flow":
-            # Differences are added, because XLA compiles differences of sums to a program that is several times slower.
-            (flow_ux, flow_uy), (flow_vx, flow_vy) = (compute_differences(plane) for plane in at.flow)
-            ux, uy, vx, vy = ux + flow_ux, uy + flow_uy, vx + flow_vx, vy + flow_vy
+        ux, uy, vx, vy = find_differences(self, d, at)
         along_x, along_y = ux**2 + vx**2, uy**2 + vy**2
         weights_x, weights_y = self.edges(at) if self.edges is not None else (1.0, 1.0)
         rho = self.penalty.of_squared
@@ -107,3 +103,13 @@ class Smoothness(Term):
         # The last column and row have no next neighbour, so no difference.
         squared = xp.pad(weights_x * along_x, ((0, 0), (0, 1))) + xp.pad(weights_y * along_y, ((0, 1), (0, 0)))
         return self.weight * rho(squared).sum()
+
+
+def find_differences(term: Smoothness, d: Increment, at: Linearisation) -> tuple[Array, Array, Array, Array]:
+    """Return the differences that a term penalises: of u along x and y, and of v along x and y."""
+    (ux, uy), (vx, vy) = (compute_differences(plane) for plane in d[:2])
+    if term.of == "flow":
+        # Differences are added, because XLA compiles differences of sums to a program that is several times slower.
+        (flow_ux, flow_uy), (flow_vx, flow_vy) = (compute_differences(plane) for plane in at.flow)
+        ux, uy, vx, vy = ux + flow_ux, uy + flow_uy, vx + flow_vx, vy + flow_vy
+    return ux, uy, vx, vy

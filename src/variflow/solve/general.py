@@ -25,7 +25,7 @@ from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.term import Energy, Increment
 from variflow.images.resampling import Planes
 from variflow.linearisation.linearisation import Linearisation
-from variflow.solve import newton
+from variflow.solve import least_squares, newton
 from variflow.solve.checking import ASK, NO_MINIMUM, explain_not_finite, find_departure, find_fault, find_fault_at_start
 from variflow.solve.minimum import Minimum
 from variflow.solve.newton import Found, TruncatedNewton
@@ -36,8 +36,12 @@ _LARGEST_STATE_IN_FLOWS = 200
 _SMALL_STATE = 2**30
 
 # A minimiser over an increment, whose state is its own affair; the auxiliary output is the energy.
-Minimiser = optimistix.AbstractMinimiser[Increment, jax.Array, Any]
-_Function = Callable[[Increment, object], tuple[jax.Array, jax.Array]]
+# One of least squares is given planes whose squares add up to the energy.
+Minimiser = (
+    optimistix.AbstractMinimiser[Increment, jax.Array, Any]
+    | optimistix.AbstractLeastSquaresSolver[Increment, Any, jax.Array, Any]
+)
+_Function = Callable[[Increment, object], tuple[Any, jax.Array]]
 # Between steps: the increment, the arrays of the solver's state, the number of steps taken, and whether it is done.
 _Carry = tuple[Increment, object, jax.Array]
 _CarryUnlessDone = tuple[Increment, object, jax.Array, jax.Array]
@@ -46,11 +50,7 @@ _WANTED = (
     "wanted a minimiser of optimistix (LBFGS, NonlinearCG, GradientDescent, OptaxMinimiser, ...) or an optimiser of "
     "optax (sgd, adam, ...)"
 )
-_FOR_OTHER_PROBLEMS = (
-    optimistix.AbstractLeastSquaresSolver,
-    optimistix.AbstractRootFinder,
-    optimistix.AbstractFixedPointSolver,
-)
+_FOR_OTHER_PROBLEMS = optimistix.AbstractRootFinder, optimistix.AbstractFixedPointSolver
 # An energy has risen if it ends higher than it began by the share `_RISE`; less may come from steps around a minimum. A
 # solver came to rest if it raised the energy by at most `_ROUNDING` and, if it took all its steps, lowered it by at
 # most `_FALL` in the last half of them.
@@ -68,7 +68,7 @@ def as_minimiser(solver: object) -> Minimiser | TruncatedNewton:
         return solver
     if isinstance(solver, optimistix.NelderMead):
         raise TypeError(f"solver is a NelderMead, which keeps a point more than there are unknowns: {_WANTED}")
-    if isinstance(solver, optimistix.AbstractMinimiser):
+    if isinstance(solver, optimistix.AbstractMinimiser | optimistix.AbstractLeastSquaresSolver):
         return solver
     if isinstance(solver, optax.GradientTransformation):
         # Optimistix looks into the closures of functions, and fails at an empty one, as in the schedules of optax.
@@ -77,8 +77,7 @@ def as_minimiser(solver: object) -> Minimiser | TruncatedNewton:
     kind = type(solver).__name__
     if isinstance(solver, _FOR_OTHER_PROBLEMS):
         raise TypeError(
-            f"solver is a {kind}, which solves for residuals or roots, not for the minimum of an energy: {_WANTED}; "
-            "for data terms by their residuals there is variflow.solve.relaxation.Relaxation()"
+            f"solver is a {kind}, which solves for roots or fixed points, not for the minimum of an energy: {_WANTED}"
         )
     if isinstance(solver, type):
         raise TypeError(f"solver is the class {solver.__name__}, wanted one of its objects: {solver.__name__}(...)")
@@ -114,12 +113,14 @@ def check(energy: Energy, solver: object, at: Linearisation) -> None:
         return
     state = eqx.filter_eval_shape(_make_first_state, energy, minimiser, at)
     size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    if isinstance(minimiser, optimistix.AbstractLeastSquaresSolver) and not _is_iterative(minimiser):
+        size += least_squares.measure_jacobian(energy, _make_zero(at), at)
     flow = sum(plane.nbytes for plane in at.flow)
     if size > max(_SMALL_STATE, _LARGEST_STATE_IN_FLOWS * flow):
         height, width = at.valid.shape
         raise MemoryError(
             f"solver {type(solver).__name__} would need {size / 2**30:.1f} GiB for frames of {height} x {width}: it "
-            "stores a dense Hessian; take LBFGS, NonlinearCG or an optax optimiser, or smaller frames"
+            "stores a dense matrix; take LBFGS, NonlinearCG or an optax optimiser, or smaller frames"
         )
 
 
@@ -264,13 +265,15 @@ def _advance(
 def _set_up(energy: Energy, solver: Minimiser, at: Linearisation) -> tuple[_Function, Increment, object]:
     """Return the function as optimistix wants it, the start, and the solver's first state."""
 
-    def function(y: Increment, args: object) -> tuple[jax.Array, jax.Array]:
+    def function(y: Increment, args: object) -> tuple[Any, jax.Array]:
         value = _evaluate(energy, y, at)
+        if isinstance(solver, optimistix.AbstractLeastSquaresSolver):
+            return least_squares.find_squares(energy, y, at), value
         return value, value  # also as the auxiliary output, through which every solver returns the energy
 
     y = _make_zero(at)
-    scalar = jax.eval_shape(lambda: jnp.zeros((), jnp.float32))
-    return function, y, solver.init(function, y, None, {}, scalar, scalar, frozenset())
+    out, aux = jax.eval_shape(lambda: function(y, None))
+    return function, y, solver.init(function, y, None, {}, out, aux, frozenset())
 
 
 def _make_first_state(energy: Energy, solver: Minimiser, at: Linearisation) -> object:
@@ -283,6 +286,11 @@ def _evaluate(energy: Energy, d: Increment, at: Linearisation) -> jax.Array:
 
 def _make_zero(at: Linearisation) -> tuple[jax.Array, jax.Array]:
     return jnp.zeros_like(at.flow[0]), jnp.zeros_like(at.flow[1])
+
+
+def _is_iterative(solver: Minimiser) -> bool:
+    """Return whether a solver of least squares solves its linear systems to a tolerance, without a matrix."""
+    return hasattr(getattr(getattr(solver, "descent", None), "linear_solver", None), "rtol")
 
 
 def _may_stop(solver: object) -> bool:
