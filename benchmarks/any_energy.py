@@ -30,12 +30,14 @@ from variflow import datasets, metrics, models  # noqa: E402
 from variflow.energy import (  # noqa: E402
     BrightnessConstancy,
     Charbonnier,
+    DataTerm,
     FlowTerm,
     GradientConstancy,
     Penalty,
     Smoothness,
 )
 from variflow.models import Model  # noqa: E402
+from variflow.unknowns import FlowAndPlanes, StreamFunction  # noqa: E402
 
 ROUNDS = 9
 DATA = Path(os.environ.get("VARIFLOW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -111,6 +113,31 @@ def brox_of_flow(*terms):
     return replace(brox, energy=sum((brightness, gradient, *terms)), solver=None)
 
 
+class BrightnessWithGain(DataTerm):
+    """Brightness times a gain of each pixel is constant."""
+
+    def residuals(self, d, at):
+        u, v, gain = d
+        return [at.Ix[0] * u + at.Iy[0] * v + at.It[0] - (at.planes[2] + gain) * at.frame0[0]]
+
+
+class SmoothGain(FlowTerm):
+    def residuals(self, flow, at):
+        gain = flow[2]
+        return [gain[:-1, 1:] - gain[:-1, :-1], gain[1:, :-1] - gain[:-1, :-1]]
+
+
+def brox_with_gain():
+    brox = models.brox()
+    brightness, gradient, smoothness = brox.energy.terms
+    data = BrightnessWithGain(brightness.penalty, brightness.weight, brightness.normalisation)
+    return replace(brox, energy=data + gradient + smoothness + 30.0 * SmoothGain(), unknowns=FlowAndPlanes("gain"))
+
+
+def brox_of_stream_function():
+    return replace(models.brox(), unknowns=StreamFunction(), filter=None)
+
+
 def brox_by_hand():
     smoothness = models.brox().energy.terms[2]
     kinds = DifferenceAlongX, DifferenceAlongY
@@ -136,6 +163,8 @@ ENERGIES = [
     Energy("second order", lambda: brox_of_flow(Bending(Charbonnier(0.01), 2.0)), 4.0),
     Energy("second order, weighted by the image", lambda: brox_of_flow(WeightedBending(Charbonnier(0.01), 3.0)), 4.0),
     Energy("divergence and curl", lambda: brox_of_flow(DivergenceAndCurl(Charbonnier(0.01), 0.75)), 4.0),
+    Energy("a gain as an additional plane", brox_with_gain, 8.0),
+    Energy("a stream function in place of the flow", brox_of_stream_function, 8.0),
 ]
 
 

@@ -63,6 +63,7 @@ PUBLIC = [
     "variflow.solve.lucas_kanade",
     "variflow.solve.primal_dual",
     "variflow.solve.relaxation",
+    "variflow.unknowns",
     "variflow.view",
 ]
 

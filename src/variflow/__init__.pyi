@@ -1,4 +1,4 @@
-from . import compat, datasets, energy, evaluation, filters, flowops, io, metrics, models, solve, view
+from . import compat, datasets, energy, evaluation, filters, flowops, io, metrics, models, solve, unknowns, view
 from ._core import get_threads
 from .base.cpus import set_threads
 from .base.errors import VariflowWarning
@@ -46,6 +46,7 @@ __all__ = [
     "release_memory",
     "set_threads",
     "solve",
+    "unknowns",
     "view",
     "warp",
     "write_flow",

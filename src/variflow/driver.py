@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import takewhile
 from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow import models, solve
+from variflow import _core, models, solve
 from variflow.base.arrays import as_flow
 from variflow.base.errors import mute_warnings, warn
 from variflow.base.types import ArrayLike
@@ -21,7 +22,7 @@ from variflow.explaining import explain_problem, explain_warp
 from variflow.filters import apply_filter
 from variflow.frames.checking import check_frames
 from variflow.frames.pyramid import Level, find_nearest_level
-from variflow.images.resampling import Planes, resample_flow
+from variflow.images.resampling import Planes
 from variflow.lighting import match_light, warn_of_negatives, watch_light
 from variflow.linearisation.comparison import Comparison
 from variflow.matching.matches import Matches
@@ -36,6 +37,8 @@ from variflow.start.from_matches import FromMatches
 from variflow.start.from_model import FromModel
 from variflow.start.start import Initialiser, Start
 from variflow.state import EnergyRecord, State
+from variflow.unknowns.position import Position
+from variflow.unknowns.unknowns import allows_any_flow
 
 # An estimate finds what is occluded at the level nearest to this size, relative to the frames.
 _OCCLUSION_SCALE = 0.5
@@ -207,8 +210,9 @@ def run_to_end(
     rose = sum(record.after > record.before for record in energies)
     if rose:
         reason += f"; the energy rose in {rose} of {count} solves"
+    position = problem.bring(state.position, 0)
     return Result(
-        flow=state.at_full_size(problem.images.shape),
+        flow=_core.interleave(*position.flow),
         reason=reason,
         converged=state.settled and not stopped,
         model=model,
@@ -218,6 +222,7 @@ def run_to_end(
         _warps=count,
         _light=state.light,
         _energies=energies,
+        _values=position.values,
     )
 
 
@@ -238,7 +243,7 @@ def iterate_problem(problem: Problem, initialiser: Initialiser) -> Iterator[Stat
     """Solve a problem step by step, as `iterate` does; its frames have been checked."""
     problem, instead = problem.with_solver()
     start = initialiser.start(problem)
-    problem.check_slope(start.level, start.planes)
+    problem.check_slope(Position(start.level, start.planes))
     remarks = (*problem.images.remarks, *warn_of_negatives(problem))
     return _go_coarse_to_fine(problem, initialiser, start, instead, remarks)
 
@@ -247,12 +252,14 @@ def _go_coarse_to_fine(
     problem: Problem, initialiser: Initialiser, start: Start, instead: str, remarks: tuple[str, ...]
 ) -> Iterator[State]:
     model = problem.model
-    index, flow, begins = start.level, start.planes, True
+    index, begins = start.level, True
+    position = Position(index, start.planes)
     watched = model.light == "same"
     occlusion = None
     rises: list[tuple[int, str]] = []  # for each warp its level, and why the energy rose; empty if it did not
     while index >= min(model.finest, start.level):
-        flow = resample_flow(flow, problem.levels[index].shape)
+        position = problem.bring(position, index)
+        flow = position.flow
         if model.light == "matched":
             problem = match_light(problem, index, flow, begins=begins)
         elif watched and (remark := watch_light(problem, index, flow, begins=begins)):
@@ -263,18 +270,20 @@ def _go_coarse_to_fine(
         warps = model.warps_at(index)
         for warp in range(warps):
             last = warp == warps - 1
-            at = problem.linearise(level, flow, with_misfit=last and model.filter is not None)
+            at = problem.linearise(level, position, with_misfit=last and model.filter is not None)
             minimum = solve.minimise(energy, model.solver, model.steps, at, state)
             state = minimum.state
             if not minimum.failure:
-                flow = _limit(minimum, model.limit)
+                position = _advance(problem, position, minimum)
             if last and model.filter is not None:
-                flow = apply_filter(model.filter, flow, at, f"level {index}")
-            if last:
-                flow = start.continue_outside(flow)
+                filtered = apply_filter(model.filter, position.flow, at, f"level {index}")
+                position = problem.change_flow(position, filtered)
+            if last and start.matched and allows_any_flow(model.unknowns):
+                position = problem.change_flow(position, start.continue_outside(position.flow))
+            flow = position.flow
             failure = f"{minimum.failure} (level {index}, warp {warp})" if minimum.failure else ""
             rises.append((index, minimum.rose))
-            yield State(index, warp, flow, minimum, at, failure, instead, remarks, problem.light)
+            yield State(index, warp, flow, minimum, at, failure, instead, remarks, problem.light, position.values)
             if failure:
                 warn(f"the estimate {failure}; the flow is that of the warp before")
                 return
@@ -282,7 +291,7 @@ def _go_coarse_to_fine(
             occlusion = _estimate_occlusion(problem, level, flow)
         again = initialiser.start_again(problem, index, flow)
         begins = again is not None
-        index, flow = (index - 1, flow) if again is None else (again.level, again.planes)
+        index, position = (index - 1, position) if again is None else (again.level, Position(again.level, again.planes))
     _warn_of_rising_energy(rises)
 
 
@@ -306,6 +315,25 @@ def _estimate_occlusion(problem: Problem, level: Level, flow: tuple[Planes, Plan
         states = iterate_problem(problem.reverse(forward), FromInverse(forward))
         backward = [state.flow for state in takewhile(lambda state: state.level >= level.index, states)]
     return find_occlusion(forward, backward[-1], Comparison.around(problem.linearise(level, flow)))
+
+
+def _advance(problem: Problem, position: Position, minimum: Minimum) -> Position:
+    """Return where an estimate stands after a warp; an increment beyond the limit of the model is made shorter.
+
+    The components of a flow are cut off, each on its own. Other unknowns move as far as the longest component allows.
+    """
+    limit = problem.model.limit
+    if position.values is None or minimum.values is None:
+        return replace(position, flow=_limit(minimum, limit))
+    longest = max(float(np.abs(component).max()) for component in minimum.increment)
+    share = np.float32(min(1.0, limit / longest) if longest else 1.0)
+    if share == 1:
+        return problem.stand(minimum.values, position.level)
+    if allows_any_flow(problem.model.unknowns):
+        return problem.change_flow(problem.stand(minimum.values, position.level), _limit(minimum, limit))
+    before = position.values
+    values = {name: before[name] + share * (after - before[name]) for name, after in minimum.values.items()}
+    return problem.stand(values, position.level)
 
 
 def _limit(minimum: Minimum, limit: float) -> tuple[Planes, Planes]:

@@ -13,6 +13,7 @@ from variflow.filters import Filter
 from variflow.images.warping import INTERPOLATIONS, Interpolation
 from variflow.linearisation.linearisation import DERIVATIVES, Derivative
 from variflow.solve.minimum import NativeSolver
+from variflow.unknowns.unknowns import Unknowns, allows_any_flow
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ class Model:
         estimated too, once half the size is reached. At finer levels, points that are occluded (see `Result.occlusion`)
         count nothing in the data terms, and their flow follows their surroundings. Motion edges are more accurate, for
         a fifth to a third more time.
+    unknowns : Unknowns, optional
+        What is sought in place of the flow: the flow and further planes, a stream function, a few numbers (see
+        `variflow.unknowns`). By default it is the flow itself.
     name : str
         Name of the model.
 
@@ -110,6 +114,7 @@ class Model:
     light: Literal["same", "matched"] = "same"
     noise: Literal["ignored", "estimated"] = "ignored"
     occlusion: Literal["unknown", "estimated"] = "unknown"
+    unknowns: Unknowns | None = None
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -120,6 +125,7 @@ class Model:
             from variflow.solve import general  # which imports JAX
 
             general.as_minimiser(self.solver)
+        _check_unknowns(self.unknowns, self.filter)
         for field, least in (("steps", 1), ("coarsest", 1), ("finest", 0)):
             keep(self, **{field: check_whole(field, getattr(self, field), least)})
         keep(self, warps=_check_warps(self.warps))
@@ -164,6 +170,19 @@ def _check_function(name: str, value: object, wanted: str) -> None:
         signature.bind(None, None)
     except TypeError:
         raise TypeError(f"{name} takes {signature}, wanted a function {wanted}") from None
+
+
+def _check_unknowns(unknowns: object, flow_filter: Filter | None) -> None:
+    if isinstance(unknowns, type):
+        raise TypeError(f"unknowns is the class {unknowns.__name__}, wanted one of its objects: {unknowns.__name__}()")
+    if unknowns is not None and not isinstance(unknowns, Unknowns):
+        raise TypeError(
+            f"unknowns is a {type(unknowns).__name__}, wanted one of variflow.unknowns, or None for the flow"
+        )
+    if flow_filter is not None and not allows_any_flow(unknowns):
+        raise ValueError(
+            f"filter is {flow_filter!r}, whose flows {type(unknowns).__name__} cannot stand for, wanted None: no filter"
+        )
 
 
 def _check_warps(warps: object) -> int | tuple[int, ...]:

@@ -12,7 +12,12 @@ from variflow import solve
 from variflow.base.brief import Brief
 from variflow.base.caching import cached_property
 from variflow.energy import Energy
-from variflow.energy.directions import check_reversible, reverse_energy
+from variflow.energy.directions import (
+    check_reversible,
+    check_reversible_unknowns,
+    reverse_energy,
+    reverse_unknowns,
+)
 from variflow.energy.levels import bring_to_level
 from variflow.frames.checking import Images
 from variflow.frames.frame import Frames
@@ -23,6 +28,8 @@ from variflow.linearisation.comparison import Comparison
 from variflow.linearisation.level import LevelLinearisation, linearise
 from variflow.model import Model
 from variflow.solve.minimum import NativeSolver
+from variflow.unknowns.position import Position
+from variflow.unknowns.unknowns import Place, Unknowns, Values, carry_values, make_planes, start_values
 
 # The backward estimate starts from a flow that is nearly right, so this share of the warps is enough.
 _SHARE_OF_WARPS = 1 / 3
@@ -59,19 +66,63 @@ class Problem(Brief):
         """The pyramid, the finest level first."""
         return self.prepared[1] if self.prepared else self._build_pyramid(self.frames)
 
-    def linearise(self, level: Level, flow: tuple[Planes, Planes], *, with_misfit: bool = False) -> LevelLinearisation:
-        """Linearise the frames of a level around a flow ``(u, v)`` of its size."""
+    def linearise(
+        self, level: Level, flow: tuple[Planes, Planes] | Position, *, with_misfit: bool = False
+    ) -> LevelLinearisation:
+        """Linearise the frames of a level around a flow ``(u, v)`` of its size, or where an estimate stands."""
+        position = flow if isinstance(flow, Position) else Position(level.index, flow)
         return linearise(
             level,
-            flow,
+            position.flow,
             derivative=self.model.derivative,
             interpolation=self.model.interpolation,
             with_misfit=with_misfit,
+            further=position.further,
+            unknowns=None if position.values is None else self._bring_unknowns(level.index),
+            values=position.values,
         )
+
+    def bring(self, position: Position, index: int) -> Position:
+        """Return where an estimate stands at another level; what has no values yet starts from its flow."""
+        shape = self.levels[index].shape
+        unknowns = self._bring_unknowns(index)
+        if unknowns is None:
+            return Position(index, resample_flow(position.flow, shape))
+        at = self._find_place(index)
+        if position.values is None:
+            values = start_values(unknowns, resample_flow(position.flow, shape), at)
+        elif position.level == index:
+            return position
+        else:
+            values = carry_values(unknowns, position.values, position.flow, self._find_place(position.level), at)
+        return self.stand(values, index)
+
+    def stand(self, values: Values, index: int) -> Position:
+        """Return where an estimate stands with some values at a level."""
+        unknowns = self._bring_unknowns(index)
+        if unknowns is None:
+            return Position(index, (values["u"], values["v"]))
+        u, v, *further = make_planes(unknowns, values, self._find_place(index))
+        return Position(index, (u, v), values, tuple(further))
+
+    def change_flow(self, position: Position, flow: tuple[Planes, Planes]) -> Position:
+        """Return where an estimate stands once its flow has been changed; only where any flow is possible."""
+        if self.model.unknowns is None or position.values is None:
+            return replace(position, flow=flow)
+        return self.stand(self.model.unknowns.replace_flow(position.values, flow), position.level)
+
+    def _bring_unknowns(self, index: int) -> Unknowns | None:
+        brought: Unknowns | None = bring_to_level(self.model.unknowns, [level.shape for level in self.levels], index)
+        return brought
+
+    def _find_place(self, index: int) -> Place:
+        still = np.zeros(self.levels[index].shape, np.float32)
+        return Place(self.linearise(self.levels[index], (still, still)))
 
     def bring_energy(self, index: int) -> Energy:
         """Return the energy at a level; arrays of the frames' size that it holds are resized to the level."""
-        return bring_to_level(self.model.energy, [level.shape for level in self.levels], index)
+        energy: Energy = bring_to_level(self.model.energy, [level.shape for level in self.levels], index)
+        return energy
 
     def compare(self, flow: NDArray[np.float32]) -> Comparison:
         """Compare the frames along a flow ``(H, W, 2)`` of their size."""
@@ -92,16 +143,18 @@ class Problem(Brief):
         self.bring_energy(0)  # raises an error if an array that it holds has a wrong size
         if self.model.occlusion == "estimated":
             check_reversible(self.model.energy, self.levels[0])
+            check_reversible_unknowns(self.model.unknowns, self.levels[0])
         solver, instead = solve.choose_solver(self.model.energy, self.model.solver, self.linearise_at_rest())
         return (self._with_model(replace(self.model, solver=solver)) if instead else self), instead
 
-    def check_slope(self, index: int, flow: tuple[Planes, Planes]) -> None:
-        """Raise ValueError if a general solver finds no slope to follow, around a flow at a level."""
+    def check_slope(self, position: Position) -> None:
+        """Raise ValueError if a general solver finds no slope to follow from where an estimate stands."""
         if isinstance(self.model.solver, NativeSolver):
             return
         from variflow.solve.checking import check_slope  # which imports JAX
 
-        start = self.bring_energy(index), self.linearise(self.levels[index], flow)
+        index = position.level
+        start = self.bring_energy(index), self.linearise(self.levels[index], self.bring(position, index))
         check_slope(start, (self.bring_energy(0), self.linearise_at_rest()))
 
     def with_light(self, light: Light) -> Problem:
@@ -122,7 +175,9 @@ class Problem(Brief):
         back = Problem(self.images.swap(), replace(self.model, warps=warps, occlusion="unknown"))
         finest = back.levels[0]
         forward = np.stack(resample_flow((flow[..., 0], flow[..., 1]), finest.shape), axis=2)
-        return back._with_model(replace(back.model, energy=reverse_energy(back.model.energy, forward, finest)))
+        energy = reverse_energy(back.model.energy, forward, finest)
+        unknowns = reverse_unknowns(back.model.unknowns, forward, finest)
+        return back._with_model(replace(back.model, energy=energy, unknowns=unknowns))
 
     def continue_with(self, images: Images) -> Problem:
         """Return the problem of the next pair of a video, whose first frame is the second frame of this problem.
@@ -135,7 +190,7 @@ class Problem(Brief):
     def linearise_at_rest(self) -> LevelLinearisation:
         """Return the linearisation of the finest level around zero flow."""
         still = np.zeros(self.levels[0].shape, np.float32)
-        return self.linearise(self.levels[0], (still, still))
+        return self.linearise(self.levels[0], self.bring(Position(0, (still, still)), 0))
 
     def _with_model(self, model: Model) -> Problem:
         """Return the problem with another model, which must have the same pyramid."""

@@ -10,6 +10,7 @@ from os import PathLike
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow import _core
 from variflow.base.brief import shorten
 from variflow.base.caching import cached_property
 from variflow.base.errors import mute_warnings
@@ -21,6 +22,8 @@ from variflow.problem import Problem
 from variflow.start.from_inverse import FromInverse
 from variflow.start.start import Initialiser
 from variflow.state import EnergyRecord, State
+from variflow.unknowns.position import name_unknowns
+from variflow.unknowns.unknowns import Values
 
 Flow = NDArray[np.float32]
 
@@ -57,6 +60,7 @@ class Result:
     _warps: int
     _light: Light | None
     _energies: list[EnergyRecord]
+    _values: Values | None = None
 
     def __repr__(self) -> str:
         height, width = self.flow.shape[:2]
@@ -85,6 +89,15 @@ class Result:
             return [state.energy for state in islice(self._iterate(self._problem, self._initialiser), self._warps)]
 
     @cached_property
+    def unknowns(self) -> Values:
+        """What was sought, at the size of the frames: arrays by name (see `variflow.unknowns`).
+
+        It is the flow, as ``u`` and ``v``, unless the model names other unknowns.
+        """
+        u, v = np.moveaxis(self.flow, 2, 0)
+        return name_unknowns((u, v), self._values)
+
+    @cached_property
     def backward(self) -> Flow:
         """The flow from the second frame to the first, ``(H, W, 2)``, finite everywhere.
 
@@ -92,8 +105,9 @@ class Result:
         the size, with a third of the warps. It takes about half the time of the flow itself.
         """
         with mute_warnings():
-            *_, state = self._iterate(self._problem.reverse(self.flow), FromInverse(self.flow))
-        return state.at_full_size(self.flow.shape[:2])
+            reverse = self._problem.reverse(self.flow)
+            *_, state = self._iterate(reverse, FromInverse(self.flow))
+        return _core.interleave(*reverse.bring(state.position, 0).flow)
 
     @cached_property
     def occlusion(self) -> NDArray[np.bool_]:

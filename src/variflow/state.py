@@ -16,6 +16,8 @@ from variflow.images.resampling import Planes, resample_flow
 from variflow.linearisation.level import CopiedLinearisation
 from variflow.linearisation.linearisation import Linearisation
 from variflow.solve.minimum import Minimum
+from variflow.unknowns.position import Position, name_unknowns
+from variflow.unknowns.unknowns import Values
 
 Flow = NDArray[np.float32]
 
@@ -74,6 +76,7 @@ class State:
     instead: str = ""
     remarks: tuple[str, ...] = ()
     light: Light | None = None
+    _values: Values | None = None
 
     @property
     def knows_energy(self) -> bool:
@@ -91,6 +94,16 @@ class State:
         """The flow ``(u, v)`` at this level, in its pixels; after the last warp of a level it has been filtered."""
         u, v = self._planes
         return u.copy(), v.copy()
+
+    @cached_property
+    def unknowns(self) -> Values:
+        """What is sought at this level, arrays by name: the flow as ``u`` and ``v`` unless the model says otherwise."""
+        return name_unknowns(self._planes, self._values)
+
+    @property
+    def position(self) -> Position:
+        """Where the estimate stands: this is its own memory, to be read only."""
+        return Position(self.level, self._planes, self._values)
 
     @cached_property
     def minimum(self) -> Minimum:

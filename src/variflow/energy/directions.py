@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from variflow.energy.autodiff.fingerprint import is_library, take_fingerprint
 from variflow.energy.term import Energy, Sum, keeps
 from variflow.linearisation.linearisation import Linearisation
+from variflow.unknowns.unknowns import Unknowns
 
 if TYPE_CHECKING:
     from variflow.frames.pyramid import Level
@@ -35,7 +36,7 @@ def check_reversible(energy: Energy, finest: Level) -> None:
     for part in _list_parts(energy):
         if hasattr(part, "reversed"):
             continue
-        if any(finest.shape in (shape[:2], shape[-2:]) for shape in take_fingerprint(part).shapes):
+        if _lies_over_frame(part, finest):
             fault = "holds an array of the frames' size, which lies over the first frame"
         elif _is_own(part) and _depends_on_direction(part, finest):
             fault = "tells a flow from the opposite one"
@@ -46,6 +47,31 @@ def check_reversible(energy: Energy, finest: Level) -> None:
             f"{name} {fault}, so the way back (backward, occlusion, confidence) has another energy: give it a method "
             "reversed(flow) that returns the energy for the frames swapped, itself if it is the same"
         )
+
+
+def reverse_unknowns(unknowns: Unknowns | None, flow: NDArray[np.float32], finest: Level) -> Unknowns | None:
+    """Return what is sought for the frames swapped, given the flow ``(H, W, 2)`` from the first frame to the second."""
+    check_reversible_unknowns(unknowns, finest)
+    if unknowns is None or not hasattr(unknowns, "reversed"):
+        return unknowns
+    other: Unknowns = unknowns.reversed(flow)
+    return other
+
+
+def check_reversible_unknowns(unknowns: Unknowns | None, finest: Level) -> None:
+    """Raise TypeError if unknowns need a method `reversed` and have none."""
+    if hasattr(unknowns, "reversed") or not _lies_over_frame(unknowns, finest):
+        return
+    raise TypeError(
+        f"{type(unknowns).__name__} holds an array of the frames' size, which lies over the first frame, so the way "
+        "back (backward, occlusion, confidence) has other unknowns: give it a method reversed(flow) that returns those "
+        "for the frames swapped"
+    )
+
+
+def _lies_over_frame(part: object, finest: Level) -> bool:
+    """Return whether a part of a model holds an array of the frames' size."""
+    return any(finest.shape in (shape[:2], shape[-2:]) for shape in take_fingerprint(part).shapes)
 
 
 def _is_own(part: object) -> bool:

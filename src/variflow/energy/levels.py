@@ -14,8 +14,9 @@ from variflow.base.types import Array, Numbers
 from variflow.energy.autodiff.fingerprint import list_attributes
 from variflow.energy.edges import ImageEdges
 from variflow.energy.penalties import Penalty
-from variflow.energy.term import Energy, Term
+from variflow.energy.term import Term
 from variflow.images.resampling import resample
+from variflow.unknowns.unknowns import Unknowns
 
 Shape = tuple[int, int]
 
@@ -23,17 +24,17 @@ Shape = tuple[int, int]
 _PLAIN = frozenset({float, int, bool, str, type(None)})
 
 
-def bring_to_level(energy: Energy, shapes: Sequence[Shape], index: int) -> Energy:
-    """Return an energy as it is at a level of a pyramid, or the energy itself if nothing changes.
+def bring_to_level(energy: Any, shapes: Sequence[Shape], index: int) -> Any:
+    """Return an energy or unknowns as they are at a level of a pyramid, or themselves if nothing changes.
 
-    Arrays that its terms hold are resized to the level if their height and width are those of the frames. ``(H, W, 2)``
+    Arrays that they hold are resized to the level if their height and width are those of the frames. ``(H, W, 2)``
     is a flow, whose displacements become those in pixels of the level. Any other, ``(..., H, W)`` or ``(H, W, C)``, is
     a picture. Whole numbers and truth values are those of the nearest pixel; NaN is unknown. Other arrays stay.
 
     Parameters
     ----------
-    energy : callable
-        A term or a function; arrays that a function holds stay as they are.
+    energy : callable or Unknowns
+        A term, a function or unknowns; arrays that a function holds stay as they are.
     shapes : sequence of (height, width)
         The sizes of all levels; the first is that of the frames.
     index : int
@@ -52,14 +53,13 @@ def bring_to_level(energy: Energy, shapes: Sequence[Shape], index: int) -> Energ
     >>> bring_to_level(Smoothness(Charbonnier(np.full((4, 6), 0.5))), sizes, 1).penalty.epsilon.shape
     (2, 3)
     """
-    brought: Energy = _bring(energy, shapes, index, "energy")
-    return brought
+    return _bring(energy, shapes, index, "unknowns" if isinstance(energy, Unknowns) else "energy")
 
 
 def _bring(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
     if type(value) in _PLAIN:
         return value
-    if isinstance(value, Term | Penalty | ImageEdges):
+    if isinstance(value, Term | Penalty | ImageEdges | Unknowns):
         inside = list_attributes(value)
         changed = {
             field: new

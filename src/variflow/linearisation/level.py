@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ class LevelLinearisation(Linearisation):
     pyramid_level: Level
     interpolation: Interpolation
     with_misfit: bool
+    unknowns: Any
+    values: dict[str, Any] | None
 
     def __init__(
         self,
@@ -37,9 +40,13 @@ class LevelLinearisation(Linearisation):
         interpolation: Interpolation,
         with_misfit: bool,
         further: tuple[Planes, ...] = (),
+        unknowns: Any = None,
+        values: dict[str, Any] | None = None,
     ) -> None:
         self._keep(
             further=further,
+            unknowns=unknowns,
+            values=values,
             pyramid_level=level,
             with_misfit=with_misfit,
             frame0=level.frame0.planes,
@@ -197,13 +204,16 @@ def linearise(
     derivative: Derivative,
     interpolation: Interpolation,
     with_misfit: bool = False,
+    further: tuple[Planes, ...] = (),
+    unknowns: Any = None,
+    values: dict[str, Any] | None = None,
 ) -> LevelLinearisation:
     """Return the linearisation of a level around the flow so far.
 
     With `with_misfit`, a native step also computes ``It`` and ``mismatch``, which takes less time than to compute
-    them afterwards.
+    them afterwards. For solvers it holds the `unknowns` that are sought in place of the flow, and their `values`.
     """
-    return LevelLinearisation(level, flow, derivative, interpolation, with_misfit)
+    return LevelLinearisation(level, flow, derivative, interpolation, with_misfit, further, unknowns, values)
 
 
 def find_inside(flow: tuple[Planes, Planes]) -> NDArray[np.bool_]:

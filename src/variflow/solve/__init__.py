@@ -58,6 +58,8 @@ def choose_solver(energy: Energy, solver: object, at: LevelLinearisation) -> tup
 
 def _choose_solver(energy: Energy, solver: object, at: LevelLinearisation) -> tuple[object, str]:
     reason = ""
+    if at.unknowns is not None:
+        return _choose_for_unknowns(energy, solver, at)
     if isinstance(solver, NativeSolver):
         try:
             solver.check(energy, at)
@@ -79,6 +81,26 @@ def _choose_solver(energy: Energy, solver: object, at: LevelLinearisation) -> tu
     return solver, "; ".join(filter(None, (reason, other)))
 
 
+def _choose_for_unknowns(energy: Energy, solver: object, at: LevelLinearisation) -> tuple[object, str]:
+    """Return the solver of unknowns other than the flow: `LocalSystem` if it can, or else a general one."""
+    from variflow.solve import general  # which imports JAX
+    from variflow.solve.local_system import LocalSystem
+
+    name = type(at.unknowns).__name__
+    native = solver if isinstance(solver, LocalSystem) else LocalSystem()
+    reason = ""
+    if solver is None or isinstance(solver, NativeSolver):
+        try:
+            native.check(energy, at)
+        except (TypeError, NotTakenApart) as fault:
+            reason = f"Newton's method in JAX minimised the energy over the unknowns of {name}: {fault}"
+            solver = None
+        else:
+            return native, "" if native is solver else f"LocalSystem minimised the energy over the planes of {name}"
+    general.check(energy, solver, at)
+    return solver, reason
+
+
 def _find_local_system(energy: Energy, at: LevelLinearisation) -> NativeSolver | None:
     """Return the solver of local residuals if the energy is made of nothing else, and the core knows its terms."""
     from variflow.solve.local_system import LocalSystem
@@ -95,15 +117,18 @@ def minimise(energy: Energy, solver: object, steps: int, at: LevelLinearisation,
     """Minimise ``energy(d, at)`` over the increment d, from zero; `state` is that of the level's previous warp."""
     if isinstance(solver, NativeSolver):
         return _check_flow(solver.minimise(energy, at, state), solver)
-    from variflow.solve import general
+    from variflow.solve import general, values
 
+    if at.unknowns is not None:
+        return values.minimise(energy, solver, steps, at, state)
     return general.minimise(energy, solver, steps, at, state)
 
 
 def _check_flow(minimum: Minimum, solver: NativeSolver) -> Minimum:
     """Return what a solver found, or a failure if the flow is not finite."""
+    found = minimum.flow if minimum.values is None else tuple(minimum.values.values())
     with np.errstate(invalid="ignore", over="ignore"):
-        total = sum(float(plane.sum()) for plane in minimum.flow)  # the fastest test of all pixels
+        total = sum(float(plane.sum()) for plane in found)  # the fastest test of all pixels
     if math.isfinite(total):
         return minimum
     failure = f"stopped because {type(solver).__name__} returned a flow that is not finite, which was dropped"

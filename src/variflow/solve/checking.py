@@ -58,7 +58,7 @@ class Evaluation(Brief):
     gradient: Planes
 
     @classmethod
-    def at(cls, energy: Energy, increment: tuple[Planes, Planes], at: Linearisation) -> Evaluation:
+    def at(cls, energy: Energy, increment: tuple[Planes, ...], at: Linearisation) -> Evaluation:
         """Evaluate an energy and its gradient; `at` is plain."""
         with explain_faults(energy, at.valid.shape):
             seen = run(_evaluate, energy, increment, at)
@@ -109,14 +109,15 @@ def _evaluate_twice(energy: Energy, at: Linearisation) -> tuple[Evaluation, Eval
     """Evaluate an energy at the zero increment and at a small one; raise ValueError if either is not finite."""
     at = at.plain()
     shape = at.valid.shape
-    small = np.random.default_rng(0).uniform(-_SMALL, _SMALL, (2, *shape)).astype(np.float32)
+    small = np.random.default_rng(0).uniform(-_SMALL, _SMALL, (len(at.planes), *shape)).astype(np.float32)
     evaluations = []
-    for name, (u, v) in (("the zero increment", np.zeros_like(small)), ("a small increment", small)):
-        evaluation = Evaluation.at(energy, (u, v), at)
+    for name, planes in (("the zero increment", np.zeros_like(small)), ("a small increment", small)):
+        increment = tuple(planes)
+        evaluation = Evaluation.at(energy, increment, at)
         if not math.isfinite(evaluation.value):
-            raise ValueError(explain_not_finite(energy, (u, v), at, name, evaluation.value))
+            raise ValueError(explain_not_finite(energy, increment, at, name, evaluation.value))
         if evaluation.unknown:
-            cause = name_of(_find_cause(energy, (u, v), at))
+            cause = name_of(_find_cause(energy, increment, at))
             raise ValueError(
                 f"the gradient of {cause} for {name} is not finite at {evaluation.unknown} of {small.size} places "
                 f"(frames of {shape[0]} x {shape[1]}): {NOT_FINITE}"
@@ -126,14 +127,14 @@ def _evaluate_twice(energy: Energy, at: Linearisation) -> tuple[Evaluation, Eval
 
 
 def explain_not_finite(
-    energy: Energy, increment: tuple[Planes, Planes], at: Linearisation, name: str, value: float
+    energy: Energy, increment: tuple[Planes, ...], at: Linearisation, name: str, value: float
 ) -> str:
     """Return the message about an energy whose value is not finite; `name` is that of the increment."""
     cause = _find_cause(energy, increment, at)
     return f"{name_of(cause)} returned {value} for {name}, wanted one finite float: {NOT_FINITE}"
 
 
-def _find_cause(energy: Energy, increment: tuple[Planes, Planes], at: Linearisation) -> Energy:
+def _find_cause(energy: Energy, increment: tuple[Planes, ...], at: Linearisation) -> Energy:
     """Return the first term of a sum that is not finite, or has no finite gradient, else the energy."""
     for part in energy.terms if isinstance(energy, Sum) else ():
         evaluation = Evaluation.at(part, increment, at)

@@ -29,6 +29,7 @@ from variflow.solve import least_squares, newton
 from variflow.solve.checking import ASK, NO_MINIMUM, explain_not_finite, find_departure, find_fault, find_fault_at_start
 from variflow.solve.minimum import Minimum
 from variflow.solve.newton import Found, TruncatedNewton
+from variflow.solve.of_values import EnergyOfValues
 
 # A solver whose state is larger than this many flows stores a matrix, not only a few vectors.
 _LARGEST_STATE_IN_FLOWS = 200
@@ -51,10 +52,10 @@ _WANTED = (
     "optax (sgd, adam, ...)"
 )
 _FOR_OTHER_PROBLEMS = optimistix.AbstractRootFinder, optimistix.AbstractFixedPointSolver
-# An energy has risen if it ends higher than it began by the share `_RISE`; less may come from steps around a minimum. A
+# An energy has risen if it ends higher than it began by the share `RISE`; less may come from steps around a minimum. A
 # solver came to rest if it raised the energy by at most `_ROUNDING` and, if it took all its steps, lowered it by at
 # most `_FALL` in the last half of them.
-_RISE, _ROUNDING, _FALL = 1e-2, 1e-4, 1e-3
+RISE, _ROUNDING, _FALL = 1e-2, 1e-4, 1e-3
 
 
 def as_minimiser(solver: object) -> Minimiser | TruncatedNewton:
@@ -100,7 +101,7 @@ def check(energy: Energy, solver: object, at: Linearisation) -> None:
     """
     at = at.plain()
     with explain_faults(energy, at.valid.shape):
-        out = eqx.filter_eval_shape(energy, _make_zero(at), at)
+        out = eqx.filter_eval_shape(energy, _make_zero(energy, at), at)
     if not isinstance(out, jax.ShapeDtypeStruct | float):
         hint = "; does it lack a return?" if out is None else ""
         raise TypeError(f"energy returned a {type(out).__name__}, wanted one float: a sum over pixels{hint}")
@@ -114,7 +115,7 @@ def check(energy: Energy, solver: object, at: Linearisation) -> None:
     state = eqx.filter_eval_shape(_make_first_state, energy, minimiser, at)
     size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     if isinstance(minimiser, optimistix.AbstractLeastSquaresSolver) and not _is_iterative(minimiser):
-        size += least_squares.measure_jacobian(energy, _make_zero(at), at)
+        size += least_squares.measure_jacobian(energy, _make_zero(energy, at), at)
     flow = sum(plane.nbytes for plane in at.flow)
     if size > max(_SMALL_STATE, _LARGEST_STATE_IN_FLOWS * flow):
         height, width = at.valid.shape
@@ -146,7 +147,7 @@ def minimise(energy: Energy, solver: object, steps: int, at: Linearisation, stat
         if isinstance(minimiser, TruncatedNewton):
             found = newton.minimise(energy, minimiser, steps, at, state)
         else:
-            found = _iterate(energy, minimiser, steps, at)
+            found = iterate(energy, minimiser, steps, at)
     (u, v), before, after = found.increment, found.before, found.after
     if not np.isfinite(before):
         zero = np.zeros_like(u), np.zeros_like(v)
@@ -156,13 +157,13 @@ def minimise(energy: Energy, solver: object, steps: int, at: Linearisation, stat
         fault = find_fault_at_start(energy, at)
         if not fault:
             fault = (
-                NO_MINIMUM if after == -np.inf else f"the solver diverged (energy {after}): {_suggest_remedy(solver)}"
+                NO_MINIMUM if after == -np.inf else f"the solver diverged (energy {after}): {suggest_remedy(solver)}"
             )
     elif found.met:
         fault, finished = find_departure((u, v), at), True
     else:
         fault, finished = find_fault(energy, (u, v), at, before)
-        rose = after - before > _RISE * abs(before)
+        rose = after - before > RISE * abs(before)
         finished = finished and after - before <= _ROUNDING * abs(before)
         if found.steps.size == steps:
             finished = finished and bool(found.steps[steps // 2] - after <= _FALL * max(abs(before), abs(after)))
@@ -173,7 +174,7 @@ def minimise(energy: Energy, solver: object, steps: int, at: Linearisation, stat
         energies=lambda: (before, after),
         steps=found.steps,
         exhausted=_may_stop(minimiser) and not found.met and found.steps.size == steps,
-        rose=_suggest_remedy(solver) if rose and not fault else "",
+        rose=suggest_remedy(solver) if rose and not fault else "",
         finished=finished and not fault,
         failure=f"stopped because {fault}" if fault else "",
         state=found.state,
@@ -193,13 +194,15 @@ def _retrace(
     return np.asarray(u), np.asarray(v)
 
 
-def _iterate(energy: Energy, minimiser: Minimiser, steps: int, at: Linearisation) -> Found:
-    """Run a minimiser of optimistix."""
-    (u, v), before, after, energies, taken = run(_run_steps, energy, minimiser, steps, at)
-    return Found((np.asarray(u), np.asarray(v)), float(before), float(after), np.asarray(energies)[: int(taken)])
+def iterate(energy: Energy, minimiser: Minimiser, steps: int, at: Linearisation) -> Found:
+    """Run a minimiser of optimistix; `at` is plain."""
+    found, before, after, energies, taken = run(_run_steps, energy, minimiser, steps, at)
+    increment = jax.tree.map(np.asarray, found)
+    return Found(increment, float(before), float(after), np.asarray(energies)[: int(taken)])
 
 
-def _suggest_remedy(solver: object) -> str:
+def suggest_remedy(solver: object) -> str:
+    """Return what to do where a solver raised the energy."""
     if isinstance(solver, optax.GradientTransformation | optimistix.OptaxMinimiser):
         return "lower the learning rate of the optimiser of optax, or take LBFGS, which has none"
     if isinstance(solver, optimistix.GradientDescent):
@@ -211,7 +214,7 @@ def _run_steps(
     energy: Energy, solver: Minimiser, steps: int, at: Linearisation
 ) -> tuple[Increment, jax.Array, jax.Array, jax.Array, jax.Array]:
     at = at.evaluate_derivatives()  # once a warp, not once a step
-    before = _evaluate(energy, _make_zero(at), at)
+    before = _evaluate(energy, _make_zero(energy, at), at)
     function, y, state = _set_up(energy, solver, at)
     dynamic, static = eqx.partition(state, eqx.is_array)
     advance = partial(_advance, solver, function, static)
@@ -271,7 +274,7 @@ def _set_up(energy: Energy, solver: Minimiser, at: Linearisation) -> tuple[_Func
             return least_squares.find_squares(energy, y, at), value
         return value, value  # also as the auxiliary output, through which every solver returns the energy
 
-    y = _make_zero(at)
+    y = _make_zero(energy, at)
     out, aux = jax.eval_shape(lambda: function(y, None))
     return function, y, solver.init(function, y, None, {}, out, aux, frozenset())
 
@@ -284,8 +287,9 @@ def _evaluate(energy: Energy, d: Increment, at: Linearisation) -> jax.Array:
     return jnp.asarray(energy(d, at), jnp.float32)
 
 
-def _make_zero(at: Linearisation) -> tuple[jax.Array, jax.Array]:
-    return jnp.zeros_like(at.flow[0]), jnp.zeros_like(at.flow[1])
+def _make_zero(energy: Energy, at: Linearisation) -> Any:
+    """Return the zero increment: planes or, where an energy is one of values, those."""
+    return jax.tree.map(jnp.zeros_like, energy.values if isinstance(energy, EnergyOfValues) else at.planes)
 
 
 def _is_iterative(solver: Minimiser) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from variflow.energy.residuals import check_residuals
 from variflow.energy.smoothness import Magnitude, Smoothness, find_differences
 from variflow.energy.term import Energy, Increment, keeps
 from variflow.linearisation.linearisation import Linearisation
+from variflow.solve.of_values import EnergyOfValues
 from variflow.solve.taking_apart import flat
 
 # Below this squared residual, the value of a penalty is rounded; its weight is not.
@@ -24,7 +26,7 @@ _ROUNDED = 1e-10
 _LEAST = 1e-30
 
 
-def find_squares(energy: Energy, d: Increment, at: Linearisation) -> tuple[Array, ...]:
+def find_squares(energy: Energy, d: Any, at: Linearisation) -> tuple[Array, ...]:
     """Return planes whose squares add up to the energy, and which are smooth where the energy is.
 
     Raises
@@ -32,6 +34,9 @@ def find_squares(energy: Energy, d: Increment, at: Linearisation) -> tuple[Array
     TypeError
         If the energy holds what is no penalty of residuals.
     """
+    if isinstance(energy, EnergyOfValues):
+        d = energy.find_increment(d, at)
+        energy = energy.energy
     return tuple(plane for term, factor in flat(energy, 1.0) for plane in _find_squares_of_term(term, factor, d, at))
 
 

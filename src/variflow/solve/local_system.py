@@ -14,13 +14,16 @@ import numpy as np
 from variflow import _core
 from variflow.base.brief import Brief
 from variflow.base.choices import check_number, check_whole, keep
-from variflow.energy.data import DataTerm
+from variflow.energy.data import DataTerm, defines_residuals
 from variflow.energy.flow_term import FlowTerm
+from variflow.energy.penalties import Quadratic
 from variflow.energy.residuals import NotTakenApart
 from variflow.energy.smoothness import Smoothness
+from variflow.energy.taps import Tap
 from variflow.energy.term import Energy
 from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
+from variflow.solve.making import Making, check_making, find_making
 from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.solve.native_penalties import native_penalty
 from variflow.solve.taking_apart import (
@@ -31,6 +34,7 @@ from variflow.solve.taking_apart import (
     linearised,
     motion_tensor,
 )
+from variflow.unknowns.unknowns import Place, make_planes
 
 if TYPE_CHECKING:
     from variflow.energy.autodiff.stencils import Structure
@@ -44,11 +48,22 @@ def __dir__() -> list[str]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class _Parts(Brief):
-    """An energy taken apart; `kept` are the terms of the flow for the core that stay for a level."""
+    """An energy taken apart; `kept` are the terms of the flow for the core that stay for a level.
+
+    Data terms `of_more` depend on further planes than the flow.
+    """
 
     data: list[tuple[DataTerm, float]]
+    of_more: list[tuple[DataTerm, float]]
     smooth: list[tuple[Smoothness | FlowTerm, float]]
+    making: Making
     kept: dict[int, list[_core.LocalTerm]]
+
+    @classmethod
+    def of(cls, energy: Energy, at: LevelLinearisation) -> _Parts:
+        data, smooth = data_and_smoothness(energy, FlowTerm)
+        of_more = [part for part in data if at.further and defines_residuals(type(part[0]))]
+        return cls([part for part in data if part not in of_more], of_more, smooth, find_making(at), {})
 
 
 @dataclass(frozen=True)
@@ -56,7 +71,7 @@ class LocalSystem(NativeSolver):
     """Reweighted Gauss-Newton steps in the native core, for residuals that look at a neighbourhood.
 
     For sums of data terms and of any number of terms of the flow, `Smoothness` and those derived from `FlowTerm`, with
-    any penalties.
+    any penalties. It also finds other unknowns than the flow, if they are planes (see `variflow.unknowns`).
 
     Parameters
     ----------
@@ -100,6 +115,7 @@ class LocalSystem(NativeSolver):
             raise NotTakenApart("all data terms have the weight 0")
         for term, _ in (*data, *smooth):
             native_penalty(term.penalty)
+        check_making(at)
         check_data(data, at)
         for term, _ in smooth:
             if isinstance(term, FlowTerm):
@@ -109,22 +125,30 @@ class LocalSystem(NativeSolver):
 
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Take one reweighted step from the flow so far."""
-        parts = state or _Parts(*data_and_smoothness(energy, FlowTerm), {})
+        parts = state or _Parts.of(energy, at)
         terms = [term for number in range(len(parts.smooth)) for term in _find_terms(parts, number, at)]
-        start = np.stack(at.flow)[:, None]
-        problem = _core.LocalProblem(start, terms, motion_tensor(parts.data, at))
+        terms += _data_terms(parts, at)
+        start = np.stack(at.flow if at.values is None else tuple(at.values.values()))[:, None]
+        tensor = motion_tensor(parts.data, at)
+        if parts.making.residuals is None:
+            problem = _core.LocalProblem(start, terms, tensor)
+        else:
+            problem = _core.LocalProblem(start, [*terms, _tensor_term(tensor, parts.making)])
         unknowns, _, residual = _core.solve_local(problem, self.tolerance, self.iterations)
-        u, v = unknowns[:, 0]
+        values = None if at.values is None else dict(zip(at.values, unknowns[:, 0], strict=True))
+        u, v = unknowns[:, 0] if values is None else make_planes(at.unknowns, values, Place(at))[:2]
 
         def energies() -> tuple[float, float]:
             still, data = np.zeros_like(u), [term.native() for term in linearised(parts.data, at)]
             increments = (still, still), (u - at.flow[0], v - at.flow[1])
             of_data = (sum(_core.data_energy(term, at.weights, *d) for term in data) for d in increments)
-            of_flow = (_core.local_energy(problem, flow) for flow in (start, unknowns))
+            seen = _core.LocalProblem(start, terms) if parts.making.residuals is not None else problem
+            of_flow = (_core.local_energy(seen, flow) for flow in (start, unknowns))
             before, after = map(sum, zip(of_data, of_flow, strict=True))
             return before, after
 
-        return Minimum(at.flow, (u, v), energies, exhausted=residual > self.tolerance, state=parts)
+        exhausted = residual > self.tolerance
+        return Minimum(at.flow, (u, v), energies, exhausted=exhausted, state=parts, values=values)
 
 
 def _find_terms(parts: _Parts, number: int, at: LevelLinearisation) -> list[_core.LocalTerm]:
@@ -133,66 +157,113 @@ def _find_terms(parts: _Parts, number: int, at: LevelLinearisation) -> list[_cor
         return parts.kept[number]
     term, factor = parts.smooth[number]
     if isinstance(term, Smoothness):
-        terms, stays = _smoothness_terms(term, factor, at), edges_stay(term)
+        terms, stays = _smoothness_terms(term, factor, at, parts.making), edges_stay(term)
     else:
         from variflow.energy.autodiff.stencils import study
 
         structure = study(term, at)
-        terms, stays = _flow_terms(term, factor, at, structure), structure.stays
+        terms, stays = _flow_terms(term, factor, at, structure, parts.making), structure.stays
     if stays:
         parts.kept[number] = terms
     return terms
 
 
-def _flow_terms(term: FlowTerm, factor: float, at: LevelLinearisation, structure: Structure) -> list[_core.LocalTerm]:
+def _flow_terms(
+    term: FlowTerm, factor: float, at: LevelLinearisation, structure: Structure, making: Making
+) -> list[_core.LocalTerm]:
     from variflow.energy.autodiff.stencils import find_taps
 
-    shape = at.flow[0].shape
     residuals = find_taps(term, at, structure)
     penalty, weight = native_penalty(term.penalty), factor * term.weight
     sizes = dict.fromkeys(residual.shape for residual in residuals)  # one, if they are penalised jointly
     groups = [[residual for residual in residuals if residual.shape == size] for size in sizes]
     return [
         _core.LocalTerm(
-            [
-                _core.LocalResidual(
-                    [_tap(tap.unknown, tap.offset, tap.factor, tap.plane) for tap in residual.taps],
-                    None if residual.value is None else residual.value[None],
-                    residual.at_start,
-                )
-                for residual in group
-            ],
+            [_hold(residual.taps, making, residual.value, at_start=residual.at_start) for residual in group],
             term.per == "pixel",
             penalty,
             weight,
-            _mark(group[0].shape, shape),
+            _mark(group[0].shape, making.grid),
         )
         for group in groups
     ]
 
 
-def _smoothness_terms(term: Smoothness, factor: float, at: LevelLinearisation) -> list[_core.LocalTerm]:
+def _smoothness_terms(term: Smoothness, factor: float, at: LevelLinearisation, making: Making) -> list[_core.LocalTerm]:
     """Return first differences over the edges to the right and below."""
-    height, width = shape = at.flow[0].shape
+    height, width = at.flow[0].shape
     penalty, weight = native_penalty(term.penalty), factor * term.weight
     jointly = term.per == "pixel"
     terms, residuals = [], []
     parts = (height, width - 1), (height - 1, width)
     for guide, part, offset in zip(image_edges(term, at), parts, ((0, 1), (1, 0)), strict=True):
-        marked = _mark(part, shape)
-        weights = marked if guide is None else guide.reshape(marked.shape) * marked
+        weights = _mark(part, making.grid)
+        if guide is not None:
+            weights *= making.spread(guide)
         inside = np.sqrt(weights) if jointly else None
         differences = [
-            _core.LocalResidual([_tap(unknown, offset, 1.0, inside), _tap(unknown, (0, 0), -1.0, inside)])
-            for unknown in (0, 1)
+            _hold([Tap(unknown, offset, 1.0, inside), Tap(unknown, (0, 0), -1.0, inside)], making) for unknown in (0, 1)
         ]
         residuals += differences
         terms.append(_core.LocalTerm(differences, True, penalty, weight, weights))
     return [_core.LocalTerm(residuals, True, penalty, weight)] if jointly else terms
 
 
-def _tap(unknown: int, offset: tuple[int, int], factor: float, plane: Planes | None) -> _core.Tap:
-    return _core.Tap(unknown, (0, *offset), factor, None if plane is None else plane.reshape(1, *plane.shape[-2:]))
+def _data_terms(parts: _Parts, at: LevelLinearisation) -> list[_core.LocalTerm]:
+    """Return the data terms that depend on further planes than the flow."""
+    terms = []
+    for data in linearised(parts.of_more, at):
+        *derivatives, values = data.residuals
+        scale = len(values) ** -0.5  # residuals are penalised by the mean of their squares
+        residuals = []
+        for number, value in enumerate(values):
+            slopes = [planes[number] for planes in derivatives]
+            if data.normalisation:
+                size = np.sqrt(slopes[0] ** 2 + slopes[1] ** 2 + data.normalisation**2)
+                slopes, value = [slope / size for slope in slopes], value / size
+            taps = [Tap(unknown, (0, 0), scale, slope) for unknown, slope in enumerate(slopes) if slope.any()]
+            residuals.append(_hold(taps, parts.making, scale * value, at_start=True))
+        weights = parts.making.spread(at.weights)[None]
+        terms.append(_core.LocalTerm(residuals, True, native_penalty(data.penalty), data.weight, weights))
+    return terms
+
+
+def _tensor_term(tensor: Planes, making: Making) -> _core.LocalTerm:
+    """Return a motion tensor as two residuals of each pixel: its root by Cholesky, for unknowns other than the flow."""
+    uu, uv, vv, u, v = tensor
+
+    def divide(plane: Planes, root: Planes, least: Planes) -> Planes:
+        known = root > least
+        return np.where(known, plane / np.where(known, root, 1), 0).astype(np.float32)
+
+    first = np.sqrt(uu)
+    mixed = divide(uv, first, 0 * uu)
+    second = np.sqrt(np.maximum(vv - mixed**2, 0))
+    least = 1e-3 * np.sqrt(vv)
+    second = np.where(second > least, second, 0).astype(np.float32)
+    of_first = divide(u, first, 0 * uu)
+    of_second = divide(v - mixed * of_first, second, least)
+    residuals = [
+        _hold([Tap(0, (0, 0), 1.0, first), Tap(1, (0, 0), 1.0, mixed)], making, of_first, at_start=True),
+        _hold([Tap(1, (0, 0), 1.0, second)], making, of_second, at_start=True),
+    ]
+    return _core.LocalTerm(residuals, False, native_penalty(Quadratic()), 1.0)
+
+
+def _hold(
+    taps: list[Tap], making: Making, value: Planes | None = None, *, at_start: bool = False
+) -> _core.LocalResidual:
+    """Return a residual for the core, by the unknowns."""
+    held = [
+        _core.Tap(
+            tap.unknown,
+            (0, *tap.offset),
+            tap.factor,
+            None if tap.plane is None else making.spread(tap.plane).reshape(1, *making.grid),
+        )
+        for tap in making.compose(taps)
+    ]
+    return _core.LocalResidual(held, None if value is None else making.spread(value).reshape(1, *making.grid), at_start)
 
 
 def _mark(part: tuple[int, int], shape: tuple[int, int]) -> Planes:

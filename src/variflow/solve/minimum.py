@@ -16,6 +16,7 @@ from variflow.base.caching import cached_property
 from variflow.energy.term import Energy
 from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
+from variflow.unknowns.unknowns import Values
 
 # An increment moves hardly any pixel if at most the share `_FEW` of them moves by more than `_STILL` pixels.
 _FEW, _STILL = 0.05, 0.1
@@ -46,6 +47,8 @@ class Minimum(Brief):
         What the solver takes over into the next warp of the same level.
     retrace : callable, optional
         ``retrace(count)`` returns the increment after so many steps, computed anew, if the solver takes steps.
+    values : dict, optional
+        What the flow found is made of, if other unknowns than the flow are sought.
     """
 
     start: tuple[Planes, Planes]
@@ -58,6 +61,7 @@ class Minimum(Brief):
     failure: str = ""
     state: object = field(default=None, repr=False)
     retrace: Callable[[int], tuple[Planes, Planes]] | None = field(default=None, repr=False)
+    values: Values | None = None
 
     @cached_property
     def increment(self) -> tuple[Planes, Planes]:

@@ -1,4 +1,4 @@
-"""Register linearisations, terms and penalties as pytrees of JAX.
+"""Register linearisations, terms, penalties and unknowns as pytrees of JAX.
 
 Their classes do not know JAX, so a model can be named, and a flow can be computed natively, without importing it.
 Floats and arrays are the inputs of a compiled program. Whole numbers, truth values, strings and functions are part of
@@ -20,6 +20,7 @@ from variflow.energy.penalties import Penalty
 from variflow.energy.term import Term
 from variflow.linearisation.linearisation import Linearisation
 from variflow.matching.matches import Matches
+from variflow.unknowns.unknowns import Unknowns
 
 _registered: set[type] = set()
 _PARTS = tuple(field.name for field in fields(Linearisation))
@@ -32,7 +33,7 @@ Node = TypeVar("Node")
 
 def register() -> None:
     """Register every such class that exists now, including those that users derived."""
-    roots: tuple[type, ...] = (Term, Penalty, ImageEdges, Matches)
+    roots: tuple[type, ...] = (Term, Penalty, ImageEdges, Matches, Unknowns)
     linearisation: list[type] = [Linearisation]  # subclasses are turned into a plain one before
     for classes in (linearisation, *map(_with_subclasses, roots)):
         for cls in classes:

@@ -15,12 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from variflow.base.brief import Brief
 from variflow.energy.autodiff.noise import find_parts_read, find_place, make_noise, remember, shrink
 from variflow.energy.autodiff.programs import apply_settings, run
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.flow_term import FlowTerm, find_residuals
 from variflow.energy.residuals import NotTakenApart
+from variflow.energy.taps import LocalResidual, Tap
 
 if TYPE_CHECKING:
     from variflow.images.resampling import Planes
@@ -38,34 +38,8 @@ _NOTHING = 1e-6
 _SAME_AT_A_LEVEL = frozenset({"guide", "second", "frame0", "noise", "derivative", "level", "scale", "shape"})
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Tap(Brief):
-    """An unknown plane by its number (0 is u, 1 is v) at an offset (y, x), times a factor and, if any, a plane."""
-
-    unknown: int
-    offset: tuple[int, int]
-    factor: float
-    plane: Planes | None = None
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class LocalResidual(Brief):
-    """A residual of each pixel, as the sum of taps and a value; `at_start` says of which planes the value is.
-
-    Attributes
-    ----------
-    taps : list of Tap
-        Their planes are (H, W).
-    value : (H, W) float32, optional
-        The residual of the planes 0 or, if `at_start`, of those so far; None for 0.
-    shape : (height, width)
-        Where there are residuals: in so many first rows and columns.
-    """
-
-    taps: list[Tap]
-    value: Planes | None
-    at_start: bool
-    shape: tuple[int, int]
+# Those that small frames do not share with large ones.
+_OF_SIZE = frozenset({"level", "scale", "shape"})
 
 
 @dataclass(frozen=True)
@@ -224,7 +198,15 @@ def _study(term: FlowTerm, at: LevelLinearisation) -> Structure | None:
             f"the residuals of {type(term).__name__} do not depend on {_name_planes(len(at.planes))}. Do they round?"
         )
     read = find_parts_read(term, at, _SMALL, find_residuals)
+    # What depends on the size of the frames is not what it is in small ones.
+    constant = constant and not (read & _OF_SIZE or _holds_pictures(term, small))
     return Structure(taps, smaller, constant, weighted, linear, homogeneous, linear and read <= _SAME_AT_A_LEVEL)
+
+
+def _holds_pictures(term: FlowTerm, small: FlowTerm) -> bool:
+    """Return whether a term holds arrays that are smaller in small frames."""
+    leaves = zip(jax.tree.leaves(term), jax.tree.leaves(small), strict=True)
+    return any(np.shape(whole) != np.shape(part) for whole, part in leaves)
 
 
 def _try_on_noise(
