@@ -108,20 +108,62 @@ struct HeldProblem {
     stencil::Problem problem;
 };
 
-std::tuple<Unknowns, int, double> solve(const HeldProblem& held, double tolerance, int iterations) {
+// A symmetric matrix that is known by its products with patterns.
+struct HeldMatrix {
+    HeldMatrix(nb::handle products_argument, std::array<int, 3> steps,
+               const std::vector<std::tuple<int, int, std::array<int, 3>>>& entries)
+        : products(checked<float>(products_argument, "products", {"patterns", "unknowns", "depth", "height", "width"})) {
+        const int patterns = static_cast<int>(extent(products, 0)), unknowns = static_cast<int>(extent(products, 1));
+        from_to("unknowns of `products`", unknowns, 1, stencil::most_unknowns);
+        for (const int step : steps) from_to("step", step, 0, patterns - 1);
+        const Grid grid{extent(products, 2), extent(products, 3), extent(products, 4)};
+        probed = {grid, unknowns, patterns, steps[0], steps[1], steps[2], {}, bindings::floats(products)};
+        for (const auto& [first, second, offset] : entries) {
+            from_to("unknown", first, 0, second);
+            from_to("unknown", second, first, unknowns - 1);
+            for (const int distance : offset) from_to("offset", distance, -farthest, farthest);
+            probed.entries.push_back({first, second, {offset[0], offset[1], offset[2]}});
+        }
+    }
+
+    Array products;
+    stencil::Probed probed;
+};
+
+// Solve for planes of unknowns of the shape of `like`: solve(out) fills them in.
+template <typename Solve>
+std::pair<Unknowns, stencil::Report> solve_for(const Array& like, double tolerance, int iterations, Solve&& solve) {
     check_number(tolerance, "tolerance", 0.0, true);
     at_least("iterations", iterations, 0);
     size_t shape[4];
     size_t count = 1;
-    for (size_t axis = 0; axis < 4; ++axis) count *= shape[axis] = held.start.shape(axis);
+    for (size_t axis = 0; axis < 4; ++axis) count *= shape[axis] = like.shape(axis);
     auto* const data = static_cast<float*>(allocate(count * sizeof(float)));
     const nb::capsule owner(data, &release);
     stencil::Report report;
     {
         const Unlocked unlocked;
-        report = stencil::solve(held.problem, tolerance, iterations, data);
+        report = solve(data);
     }
-    return {Unknowns(data, 4, shape, owner), report.iterations, report.residual};
+    return {Unknowns(data, 4, shape, owner), report};
+}
+
+std::tuple<Unknowns, int, double> solve(const HeldProblem& held, double tolerance, int iterations) {
+    const auto [unknowns, report] = solve_for(held.start, tolerance, iterations, [&](float* out) {
+        return stencil::solve(held.problem, tolerance, iterations, out);
+    });
+    return {unknowns, report.iterations, report.residual};
+}
+
+std::tuple<Unknowns, int, bool> solve_matrix(const HeldMatrix& held, nb::handle gradient_argument, double tolerance,
+                                             int iterations) {
+    const Grid& grid = held.probed.grid;
+    const Array gradient =
+        checked<float>(gradient_argument, "gradient", {held.probed.unknowns, grid.depth, grid.height, grid.width});
+    const auto [step, report] = solve_for(gradient, tolerance, iterations, [&](float* out) {
+        return stencil::solve(held.probed, bindings::floats(gradient), tolerance, iterations, out);
+    });
+    return {step, report.iterations, report.positive};
 }
 
 double energy(const HeldProblem& held, nb::handle unknowns_argument) {
@@ -154,6 +196,16 @@ void add_stencil(nb::module_& module) {
     module.def("solve_local", &solve, "problem"_a, "tolerance"_a, "iterations"_a,
                "The unknowns after a reweighted step, the iterations it took, and how large the residual of its linear "
                "system is beside that of the start.");
+    nb::class_<HeldMatrix>(
+        module, "LocalMatrix",
+        "A symmetric matrix, known by its products (patterns, unknowns, depth, height, width) with patterns.\n\n"
+        "With `steps` (b, c, e), pattern n is 1 in unknown k of the pixel (z, y, x) where x + b y + c z + e k is n, modulo "
+        "the number of patterns. `entries` (k, l, offset) say which unknowns k <= l are coupled.")
+        .def(nb::init<nb::handle, std::array<int, 3>, const std::vector<std::tuple<int, int, std::array<int, 3>>>&>(),
+             "products"_a.none(), "steps"_a, "entries"_a);
+    module.def("solve_matrix", &solve_matrix, "matrix"_a, "gradient"_a.none(), "tolerance"_a, "iterations"_a,
+               "The step from a gradient to the minimum of a quadratic function, the iterations it took, and whether the "
+               "matrix was positive in all of them.");
     module.def("local_energy", &energy, "problem"_a, "unknowns"_a.none(),
                "The energy of the terms of a problem, without that of its tensor.");
 }

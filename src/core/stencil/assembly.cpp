@@ -219,16 +219,15 @@ float* Planes::zeros(int64_t count) {
     return data;
 }
 
+Operator make_operator(const Grid& grid, int unknowns, Planes& memory) {
+    const int64_t blocks = triangle_size(unknowns) * grid.size();
+    return {grid, unknowns, {}, {}, memory.zeros(grid.width), memory.zeros(blocks), memory.take(blocks)};
+}
+
 Operator assemble(const Problem& problem, Planes& memory, float* right_side) {
     const Grid& grid = problem.grid;
-    const int unknowns = problem.unknowns, blocks = triangle_size(unknowns);
-    Operator a{grid,
-               unknowns,
-               {},
-               {},
-               memory.zeros(grid.width),
-               memory.zeros(blocks * grid.size()),
-               memory.take(blocks * grid.size())};
+    const int unknowns = problem.unknowns;
+    Operator a = make_operator(grid, unknowns, memory);
     std::fill_n(right_side, unknowns * grid.size(), 0.0f);
     Plan plan;
     for (const Term& term : problem.terms) {

@@ -249,31 +249,29 @@ double dot_of_planes(const Grid& grid, int unknowns, const float* a, const float
     return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
-}  // namespace
-
-Report solve(const Problem& problem, double tolerance, int most, float* out) {
-    const Grid& grid = problem.grid;
-    const int unknowns = problem.unknowns;
-    const int64_t count = unknowns * grid.size();
-    Planes memory;
-    float *rest = memory.take(count), *direction = memory.zeros(count), *product = memory.take(count);
-    float* const preconditioned = memory.take(count);
-    const Hierarchy hierarchy(assemble(problem, memory, rest));
+// Add the solution d of A d = rest to `out`; `rest` becomes what remains of it.
+Report add_solution(Operator&& finest, float* rest, double tolerance, int most, Planes& memory, float* out) {
+    const Hierarchy hierarchy(std::move(finest));
     const Operator& a = hierarchy.finest().a();
+    const Grid& grid = a.grid;
+    const int unknowns = a.unknowns;
+    const int64_t count = unknowns * grid.size();
+    float *const direction = memory.zeros(count), *const product = memory.take(count);
+    float* const preconditioned = memory.take(count);
     auto dot = [&](const float* x, const float* y) { return dot_of_planes(grid, unknowns, x, y); };
     auto combine = [&](auto&& function) {
         for_rows(grid, [&](int64_t row) {
             for (int k = 0; k < unknowns; ++k) function(k * grid.size() + row * grid.width);
         });
     };
-    std::copy_n(problem.start, count, out);
     const double before = dot(rest, rest);
-    Report report{0, before > 0.0 ? 1.0 : 0.0};
+    Report report{0, before > 0.0 ? 1.0 : 0.0, true};
     double power = 0.0;
     while (report.iterations < most && report.residual > tolerance) {
         hierarchy.cycle(rest, preconditioned);
         const double new_power = dot(rest, preconditioned);
-        if (!(new_power > 0.0)) break;
+        report.positive = new_power > 0.0;
+        if (!report.positive) break;
         const auto beta = static_cast<float>(power > 0.0 ? new_power / power : 0.0);
         power = new_power;
         combine([&](int64_t at) { add_to_scaled(preconditioned + at, beta, grid.width, direction + at); });
@@ -285,7 +283,8 @@ Report solve(const Problem& problem, double tolerance, int most, float* out) {
             multiply_row(a, direction, row, rows);
         });
         const double curvature = dot(direction, product);
-        if (!(curvature > 0.0)) break;
+        report.positive = curvature > 0.0;
+        if (!report.positive) break;
         const auto alpha = static_cast<float>(power / curvature);
         combine([&](int64_t at) {
             add_scaled(direction + at, alpha, grid.width, out + at);
@@ -295,6 +294,26 @@ Report solve(const Problem& problem, double tolerance, int most, float* out) {
         report.residual = std::sqrt(dot(rest, rest) / before);
     }
     return report;
+}
+
+}  // namespace
+
+Report solve(const Problem& problem, double tolerance, int most, float* out) {
+    const int64_t count = problem.unknowns * problem.grid.size();
+    Planes memory;
+    float* const rest = memory.take(count);
+    Operator a = assemble(problem, memory, rest);
+    std::copy_n(problem.start, count, out);
+    return add_solution(std::move(a), rest, tolerance, most, memory, out);
+}
+
+Report solve(const Probed& probed, const float* gradient, double tolerance, int most, float* out) {
+    const int64_t count = probed.unknowns * probed.grid.size();
+    Planes memory;
+    float* const rest = memory.take(count);
+    std::transform(gradient, gradient + count, rest, [](float slope) { return -slope; });
+    std::fill_n(out, count, 0.0f);
+    return add_solution(read_operator(probed, memory), rest, tolerance, most, memory, out);
 }
 
 }  // namespace variflow::stencil

@@ -82,6 +82,23 @@ struct Problem {
     const float* start;  // (K, size)
 };
 
+// Where a symmetric matrix is not 0: it couples unknown `first` of a pixel with unknown `second` of the pixel at an offset.
+struct Entry {
+    int first, second;
+    Offset offset;
+};
+
+// A symmetric matrix that is known by its products with patterns. Pattern c is 1 in unknown k of the pixel (z, y, x) where
+// x + by_y y + by_z z + by_unknown k is c modulo the number of patterns, and 0 elsewhere. The entries of one row meet
+// different patterns. They are given for first < second, and for first = second at offsets of at least 0.
+struct Probed {
+    Grid grid;
+    int unknowns, patterns;
+    int by_y, by_z, by_unknown;
+    std::vector<Entry> entries;
+    const float* products;  // (patterns, unknowns, size)
+};
+
 // Planes that live as long as this. Before the first and behind the last there are a few zeros: a row may be read from a
 // few columns to the left or to the right, where the operator has zeros.
 class Planes {
@@ -124,10 +141,14 @@ struct Operator {
     float* blocks;  // those and the stencils' offsets 0
 };
 
-// stencil/assembly.cpp: the operator of a problem and its right side b, K planes; and the energy at K planes of unknowns,
-// without that of the tensor.
+// stencil/assembly.cpp: the operator of a problem and its right side b, K planes; one without any couplings; and the energy
+// at K planes of unknowns, without that of the tensor.
 Operator assemble(const Problem& problem, Planes& memory, float* right_side);
+Operator make_operator(const Grid& grid, int unknowns, Planes& memory);
 double energy(const Problem& problem, const float* unknowns);
+
+// stencil/probing.cpp: the operator that products show.
+Operator read_operator(const Probed& probed, Planes& memory);
 
 // stencil/operator.cpp: row `row` of A x, where x lies in Planes; for each unknown the sum of the moduli of its couplings with other pixels; and
 // the operator of a grid with half as many pixels along each axis that has more than two, P^T A P with linear
@@ -144,7 +165,11 @@ void add_interpolated(const Grid& coarse, const Grid& fine, int unknowns, const 
 struct Report {
     int iterations;
     double residual;  // relative to that of the start
+    bool positive;  // whether all iterations found the operator to be so
 };
 Report solve(const Problem& problem, double tolerance, int most, float* out);
+
+// The same for the solution of A d = -gradient. It is 0 if A is not positive along the very first direction.
+Report solve(const Probed& probed, const float* gradient, double tolerance, int most, float* out);
 
 }  // namespace variflow::stencil

@@ -24,11 +24,13 @@ from variflow.energy.autodiff.programs import apply_settings, run
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.term import Energy, Increment
 from variflow.images.resampling import Planes
+from variflow.linearisation.level import LevelLinearisation
 from variflow.linearisation.linearisation import Linearisation
 from variflow.solve import least_squares, newton
 from variflow.solve.checking import ASK, NO_MINIMUM, explain_not_finite, find_departure, find_fault, find_fault_at_start
+from variflow.solve.descent import Found
 from variflow.solve.minimum import Minimum
-from variflow.solve.newton import Found, TruncatedNewton
+from variflow.solve.newton import TruncatedNewton
 from variflow.solve.of_values import EnergyOfValues
 
 # A solver whose state is larger than this many flows stores a matrix, not only a few vectors.
@@ -139,13 +141,13 @@ def choose(energy: Energy, at: Linearisation) -> tuple[object, str]:
 
 
 @apply_settings()
-def minimise(energy: Energy, solver: object, steps: int, at: Linearisation, state: object = None) -> Minimum:
+def minimise(energy: Energy, solver: object, steps: int, given: LevelLinearisation, state: object = None) -> Minimum:
     """Minimise ``energy(d, at)`` over the increment d, from zero, in at most `steps` steps of the solver."""
-    at = at.plain()
+    at = given.plain()
     minimiser = as_minimiser(solver)
     with explain_faults(energy, at.valid.shape):
         if isinstance(minimiser, TruncatedNewton):
-            found = newton.minimise(energy, minimiser, steps, at, state)
+            found = newton.minimise(energy, minimiser, steps, given, state)
         else:
             found = iterate(energy, minimiser, steps, at)
     (u, v), before, after = found.increment, found.before, found.after
@@ -178,19 +180,24 @@ def minimise(energy: Energy, solver: object, steps: int, at: Linearisation, stat
         finished=finished and not fault,
         failure=f"stopped because {fault}" if fault else "",
         state=found.state,
-        retrace=partial(_retrace, energy, minimiser, steps, at, state),
+        retrace=partial(_retrace, energy, minimiser, steps, given, state),
     )
 
 
 @apply_settings()
 def _retrace(
-    energy: Energy, minimiser: Minimiser | TruncatedNewton, steps: int, at: Linearisation, state: object, count: int
+    energy: Energy,
+    minimiser: Minimiser | TruncatedNewton,
+    steps: int,
+    at: LevelLinearisation,
+    state: object,
+    count: int,
 ) -> tuple[Planes, Planes]:
     """Return the increment after some of the steps that were taken."""
     if isinstance(minimiser, TruncatedNewton):
         u, v = newton.minimise(energy, minimiser, steps, at, state, until=count).increment
     else:
-        u, v = run(_run_some_steps, energy, minimiser, np.asarray(count), at)
+        u, v = run(_run_some_steps, energy, minimiser, np.asarray(count), at.plain())
     return np.asarray(u), np.asarray(v)
 
 

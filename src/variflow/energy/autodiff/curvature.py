@@ -17,6 +17,9 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
+from variflow.energy.term import Energy
+from variflow.linearisation.linearisation import Linearisation
+
 # Elementary functions of one array, element by element, that are concave somewhere.
 _BENT = {
     *("log", "log1p", "sqrt", "rsqrt", "cbrt", "exp", "exp2", "expm1", "logistic", "tanh", "sinh", "cosh"),
@@ -31,6 +34,11 @@ _FEW_PLANES = 16
 _KINK = 1e-3
 
 Function = Callable[..., Any]
+
+
+def make_function(energy: Energy, at: Linearisation) -> Function:
+    """Return an energy as a function of the increment alone, whose second derivative is safe."""
+    return with_safe_curvature(lambda d: jnp.asarray(energy(d, at), jnp.float32))
 
 
 def with_safe_curvature(function: Function) -> Function:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from variflow.base.types import Array
 from variflow.energy.advice import TO_COMPARE
 from variflow.energy.autodiff.noise import find_parts_read, find_place, make_noise, remember, shrink
+from variflow.energy.autodiff.parts import Parts
 from variflow.energy.autodiff.programs import apply_settings, run
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.residuals import NotTakenApart, check_residuals
 from variflow.energy.term import Sum
-from variflow.linearisation.level import FROM_FRAMES, LevelLinearisation
-from variflow.linearisation.linearisation import Derivative, Linearisation
+from variflow.linearisation.level import LevelLinearisation
+from variflow.linearisation.linearisation import Linearisation
 
 if TYPE_CHECKING:
     from variflow.energy.residuals import HasResiduals
@@ -29,8 +28,6 @@ Linear = tuple[jax.Array, ...]
 
 # The size of the small frames of noise on which terms are tried.
 _SMALL = (16, 16)
-
-_FIELDS = tuple(field.name for field in fields(Linearisation) if field.name != "derivative")
 
 
 @apply_settings()
@@ -53,12 +50,10 @@ def linearise_together(terms: Sequence[HasResiduals], at: LevelLinearisation) ->
     """
     with explain_faults(Sum(tuple(terms)), _SMALL):
         seen = set().union(*(find_parts_read(term, at, _SMALL, check_residuals) for term in terms))
-    names = tuple(name for name in FROM_FRAMES if name in seen)
-    others = {name: getattr(at, name) for name in _FIELDS if name in seen}
-    planes = jax.dlpack.from_dlpack(at.compute_planes(names)) if names else None  # shares the memory
-    shape, count = at.flow[0].shape, len(at.planes)
+    parts, count = Parts.take(at, seen), len(at.planes)
+    shape = parts.shape
     with explain_faults(Sum(tuple(terms)), shape):
-        results = run(_linearise_terms, tuple(terms), planes, others, names, shape, count, at.derivative)
+        results = run(_linearise_terms, tuple(terms), parts, count)
     return [tuple(np.asarray(result).reshape(count + 1, -1, *shape)) for result in results]
 
 
@@ -104,20 +99,10 @@ def _differentiate(term: HasResiduals, at: Linearisation, shape: tuple[int, int]
     return list(zip(*products, values, strict=True))
 
 
-def _linearise_terms(
-    terms: tuple[HasResiduals, ...],
-    planes: jax.Array | None,
-    others: dict[str, Array],
-    names: tuple[str, ...],
-    shape: tuple[int, int],
-    count: int,
-    derivative: Derivative,
-) -> list[jax.Array]:
-    at = Linearisation(**{**dict.fromkeys(_FIELDS), **others}, derivative=derivative)
-    given = dict(zip(names, jnp.split(planes, len(names)) if planes is not None else (), strict=True))
-    at = at.with_planes(**given, shape=shape)
+def _linearise_terms(terms: tuple[HasResiduals, ...], parts: Parts, count: int) -> list[jax.Array]:
+    at = parts.assemble()
     # For each term, jx of all residuals comes first, then jy, then r.
     return [
-        jnp.stack([plane for part in zip(*_differentiate(term, at, shape, count), strict=True) for plane in part])
+        jnp.stack([plane for part in zip(*_differentiate(term, at, parts.shape, count), strict=True) for plane in part])
         for term in terms
     ]

@@ -16,17 +16,17 @@ from variflow.base.types import Array
 from variflow.energy.autodiff.programs import find_or_make, is_array
 from variflow.energy.levels import bring_to_level
 from variflow.energy.term import Energy
-from variflow.linearisation.level import LevelLinearisation
 from variflow.linearisation.linearisation import Linearisation
 
 Answer = TypeVar("Answer")
 Kind = TypeVar("Kind", bound=Energy)
+At = TypeVar("At", bound=Linearisation)
 
 _answers: dict[Hashable, Any] = {}
 _MOST_ANSWERS = 256
 
 
-def make_noise(at: LevelLinearisation, size: tuple[int, int], seed: int = 0) -> Linearisation:
+def make_noise(at: Linearisation, size: tuple[int, int], seed: int = 0) -> Linearisation:
     """Return a linearisation of small frames of noise, with the channels and the planes of another one."""
     rng = np.random.default_rng(seed)
     channels, guides = len(at.frame0), len(at.guide)
@@ -42,7 +42,7 @@ def make_noise(at: LevelLinearisation, size: tuple[int, int], seed: int = 0) -> 
     )
 
 
-def shrink(term: Kind, at: LevelLinearisation, size: tuple[int, int]) -> Kind:
+def shrink(term: Kind, at: Linearisation, size: tuple[int, int]) -> Kind:
     """Return a term whose arrays have the size of small frames of noise."""
     shape = at.shape
     small = bring_to_level(term, (shape, size), 1)
@@ -74,11 +74,11 @@ def _describe(array: Array) -> tuple[bool, bool, bool]:
 
 
 def find_parts_read(
-    term: Kind, at: LevelLinearisation, size: tuple[int, int], evaluate: Callable[[Kind, Any, Linearisation], Any]
+    term: Kind, at: Linearisation, size: tuple[int, int], evaluate: Callable[[Kind, Any, Linearisation], Any]
 ) -> frozenset[str]:
     """Return the names of the parts of a linearisation that a function ``evaluate(term, planes, at)`` reads."""
 
-    def record(term: Kind, at: LevelLinearisation) -> frozenset[str]:
+    def record(term: Kind, at: Linearisation) -> frozenset[str]:
         noise = make_noise(at, size)
         recorder: Any = _Recorder(noise)
         small = shrink(term, at, size)
@@ -88,9 +88,7 @@ def find_parts_read(
     return remember(record, term, at, "parts", size)
 
 
-def remember(
-    function: Callable[[Kind, LevelLinearisation], Answer], term: Kind, at: LevelLinearisation, *about: Hashable
-) -> Answer:
+def remember(function: Callable[[Kind, At], Answer], term: Kind, at: At, *about: Hashable) -> Answer:
     """Return what a function finds out about a term, and remember it for all frames of as many channels and planes."""
     arrays = [leaf for leaf in jax.tree.leaves(term) if is_array(leaf)]
     values = hashlib.blake2b(b"".join(np.asarray(array).tobytes() for array in arrays)).hexdigest()
@@ -110,7 +108,7 @@ def release() -> None:
     _answers.clear()
 
 
-def find_place(parts_read: frozenset[str], at: LevelLinearisation) -> Hashable:
+def find_place(parts_read: frozenset[str], at: Linearisation) -> Hashable:
     """Return which level this is, if a term that reads these parts of a linearisation asks for it, else None."""
     return (at.level, at.scale, at.shape) if parts_read & {"level", "scale", "shape"} else None
 

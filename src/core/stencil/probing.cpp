@@ -1,0 +1,59 @@
+// The operator of a matrix that is known by its products with patterns.
+#include <map>
+#include <utility>
+
+#include "stencil/rows.hpp"
+
+namespace variflow::stencil {
+namespace {
+
+// One row of an entry's plane: each pixel takes it from the product with the pattern that is 1 at the pixel it is coupled
+// with.
+void read_row(const Probed& probed, const Entry& entry, int64_t row, float* out) {
+    const Grid& grid = probed.grid;
+    std::fill_n(out, grid.width, 0.0f);
+    const int64_t other = moved(grid, row, entry.offset);
+    if (other < 0) return;
+    const auto [first, last] = inside(grid.width, entry.offset.x);
+    const int64_t z = other / grid.height, y = other % grid.height, patterns = probed.patterns;
+    const int64_t place = first + entry.offset.x + probed.by_y * y + probed.by_z * z + probed.by_unknown * entry.second;
+    const int64_t stride = probed.unknowns * grid.size();
+    const float* const products = probed.products + entry.first * grid.size() + row * grid.width;
+    int64_t pattern = place % patterns;
+    for (int64_t i = first; i < last; ++i) {
+        out[i] = products[pattern * stride + i];
+        if (++pattern == patterns) pattern = 0;
+    }
+}
+
+}  // namespace
+
+Operator read_operator(const Probed& probed, Planes& memory) {
+    const Grid& grid = probed.grid;
+    Operator a = make_operator(grid, probed.unknowns, memory);
+    std::map<std::pair<int, int>, std::map<Offset, const Entry*>> entries;
+    for (const Entry& entry : probed.entries) entries[{entry.first, entry.second}][entry.offset] = &entry;
+    for (const auto& [pair, at_offsets] : entries) {
+        const auto [first, second] = pair;
+        Stencil stencil{first == second, {Offset{}}, {memory.zeros(grid.size())}};
+        std::vector<std::pair<const Entry*, float*>> planes;
+        for (const auto& [offset, entry] : at_offsets) {
+            float* plane = const_cast<float*>(stencil.planes.front());
+            if (offset != Offset{}) {
+                plane = memory.take(grid.size());
+                stencil.offsets.push_back(offset);
+                stencil.planes.push_back(plane);
+            }
+            planes.emplace_back(entry, plane);
+        }
+        for_rows(grid, [&](int64_t row) {
+            for (const auto& [entry, plane] : planes) read_row(probed, *entry, row, plane + row * grid.width);
+        });
+        a.couplings.push_back({first, second, static_cast<int>(a.stencils.size())});
+        a.stencils.push_back(stencil);
+    }
+    sum_blocks(a);
+    return a;
+}
+
+}  // namespace variflow::stencil

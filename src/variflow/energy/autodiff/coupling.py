@@ -1,0 +1,159 @@
+"""Find out which pixels the second derivative of an energy couples, and read all of it from a few products.
+
+A small frame of noise shows where the Hessian is not zero. Where each pixel is coupled with near ones only, a product
+with a coloured pattern, which is 1 at every so many pixels and 0 elsewhere, shows an entry of each row at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow.energy.autodiff.curvature import make_function
+from variflow.energy.autodiff.noise import find_parts_read, make_noise, remember, shrink
+from variflow.energy.autodiff.parts import Parts
+from variflow.energy.autodiff.programs import run
+from variflow.energy.term import Energy
+from variflow.images.resampling import Planes
+from variflow.linearisation.level import LevelLinearisation
+from variflow.linearisation.linearisation import Linearisation
+
+# How far pixels may be coupled, and the size of the frames of noise, which show what is coupled farther, too.
+_FARTHEST = 4
+_SMALL = (2 * _FARTHEST + 3, 2 * _FARTHEST + 4)
+# More patterns than this take more time than the steps save.
+_MOST_PATTERNS = 48
+# Entries below this share of the largest are rounding errors.
+_NOTHING = 1e-6
+# The noise on which an energy is tried has increments of this standard deviation, in pixels.
+_MOVED = 0.5
+
+Increments = tuple[Any, ...]
+Entry = tuple[int, int, tuple[int, int, int]]
+
+_HERE = (0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """Where a Hessian is not zero, and the patterns that show its entries.
+
+    Attributes
+    ----------
+    entries : tuple of (unknown, unknown, (0, y, x))
+        Which unknown (0 is u, 1 is v) of a pixel is coupled with which unknown of the pixel at an offset. Of two that
+        follow from each other by symmetry there is one.
+    patterns : int
+        How many patterns there are.
+    steps : (int, int)
+        Pattern n is 1 in the unknown k of a pixel where ``x + steps[0] y + steps[1] k`` is n, modulo their number.
+    """
+
+    entries: tuple[Entry, ...]
+    patterns: int
+    steps: tuple[int, int]
+
+
+def find_coupling(energy: Energy, at: Linearisation) -> Coupling | None:
+    """Return which pixels an energy couples; None if it couples many, or pixels far apart, or cannot be tried."""
+    found: Coupling | None = remember(_find_coupling, energy, at, "coupling")
+    return found
+
+
+def take_parts(energy: Energy, at: LevelLinearisation) -> Parts:
+    """Return the parts of a linearisation that an energy reads."""
+    return Parts.take(at, find_parts_read(energy, at, _SMALL, _call))
+
+
+def evaluate(energy: Energy, parts: Parts, increments: Planes) -> tuple[float, Planes]:
+    """Return the energy at increments (K, 1, H, W), and its gradient."""
+    value, gradient = run(_evaluate, energy, parts, tuple(increments[:, 0]))
+    return float(value), np.asarray(gradient)
+
+
+def multiply_patterns(energy: Energy, coupling: Coupling, parts: Parts, increments: Planes) -> Planes:
+    """Return the products of the Hessian at increments (K, 1, H, W) with all patterns, (patterns, K, 1, H, W)."""
+    numbers = _number_patterns(coupling, (len(increments), *parts.shape))
+    return np.asarray(run(_multiply_patterns, energy, coupling.patterns, parts, tuple(increments[:, 0]), numbers))
+
+
+@lru_cache(maxsize=4)
+def _number_patterns(coupling: Coupling, shape: tuple[int, int, int]) -> NDArray[np.int32]:
+    """Return the number of the pattern that is 1 in each unknown of each pixel, (K, H, W)."""
+    by_y, by_unknown = coupling.steps
+    unknown, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    numbers: NDArray[np.int32] = ((x + by_y * y + by_unknown * unknown) % coupling.patterns).astype(np.int32)
+    return numbers
+
+
+def _call(energy: Energy, d: Increments, at: Linearisation) -> Any:
+    return energy(d, at)
+
+
+def _evaluate(energy: Energy, parts: Parts, increments: Increments) -> Any:
+    value, gradient = jax.value_and_grad(_make(energy, parts))(increments)
+    return value, jnp.stack(gradient)[:, None]
+
+
+def _multiply_patterns(energy: Energy, patterns: int, parts: Parts, increments: Increments, numbers: Any) -> Any:
+    _, multiply = jax.linearize(jax.grad(_make(energy, parts)), increments)
+
+    def multiply_pattern(number: Any) -> Any:
+        return jnp.stack(multiply(tuple((numbers == number).astype(jnp.float32))))[:, None]
+
+    return jax.lax.map(multiply_pattern, jnp.arange(patterns, dtype=numbers.dtype))
+
+
+def _make(energy: Energy, parts: Parts) -> Any:
+    return make_function(energy, parts.assemble())
+
+
+def _find_coupling(energy: Energy, at: Linearisation) -> Coupling | None:
+    seen, count = set[Entry](), len(at.planes)
+    for seed in (0, 1):
+        noise = make_noise(at, _SMALL, seed)
+        increments = _MOVED * np.random.default_rng(seed).standard_normal((count, *_SMALL)).astype(np.float32)
+        try:
+            hessian = np.asarray(run(_multiply_all, shrink(energy, at, _SMALL), noise, tuple(increments)))
+        except Exception:  # such as of an energy that holds arrays of the size of the frames
+            return None
+        seen |= _list_entries(hessian)
+    if not seen or max(abs(distance) for _, _, offset in seen for distance in offset) > _FARTHEST:
+        return None
+    return _choose_patterns(seen, count)
+
+
+def _multiply_all(energy: Energy, at: Linearisation, increments: Increments) -> Any:
+    """Return the Hessian at increments, (K, H, W, K, H, W)."""
+    _, multiply = jax.linearize(jax.grad(make_function(energy, at.evaluate_derivatives())), increments)
+    shape = (len(increments), *increments[0].shape)
+    units = jnp.eye(np.prod(shape), dtype=jnp.float32).reshape(-1, *shape)
+    return jax.vmap(lambda unit: jnp.stack(multiply(tuple(unit))))(units).reshape(*shape, *shape)
+
+
+def _list_entries(hessian: Planes) -> set[Entry]:
+    places = np.argwhere(np.abs(hessian) > _NOTHING * np.abs(hessian).max())
+    entries = np.unique(np.column_stack([places[:, 0], places[:, 3], places[:, 4:] - places[:, 1:3]]), axis=0)
+    return {(first, second, (0, y, x)) for first, second, y, x in entries.tolist()}
+
+
+def _choose_patterns(seen: set[Entry], count: int) -> Coupling | None:
+    """Return the fewest patterns of which each row of the matrix meets a different one with each of its entries."""
+    both = seen | {(second, first, (-z, -y, -x)) for first, second, (z, y, x) in seen}
+    rows = [[(second, y, x) for first, second, (_, y, x) in both if first == unknown] for unknown in range(count)]
+    entries = tuple(
+        sorted(entry for entry in both if entry[0] < entry[1] or (entry[0] == entry[1] and entry[2] >= _HERE))
+    )
+    for patterns in range(max(map(len, rows)), _MOST_PATTERNS + 1):
+        for by_y, by_unknown in product(range(patterns), repeat=2):
+            met = [{(x + by_y * y + by_unknown * unknown) % patterns for unknown, y, x in row} for row in rows]
+            if all(len(numbers) == len(row) for numbers, row in zip(met, rows, strict=True)):
+                return Coupling(entries, patterns, (by_y, by_unknown))
+    return None
