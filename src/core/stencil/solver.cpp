@@ -235,17 +235,11 @@ private:
     std::vector<std::unique_ptr<Level>> levels_;
 };
 
-// Sums over whole planes, row by row, so that they are the same for any number of threads.
-double dot_of_planes(const Grid& grid, int unknowns, const float* a, const float* b) {
+// The sum of what function(row) returns, row by row, so that it is the same for any number of threads.
+template <typename Function>
+double sum_rows(const Grid& grid, Function&& function) {
     std::vector<double> sums(static_cast<size_t>(grid.rows()));
-    for_rows(grid, [&](int64_t row) {
-        double total = 0.0;
-        for (int k = 0; k < unknowns; ++k) {
-            const int64_t at = k * grid.size() + row * grid.width;
-            total += dot(a + at, b + at, grid.width);
-        }
-        sums[static_cast<size_t>(row)] = total;
-    });
+    for_rows(grid, [&](int64_t row) { sums[static_cast<size_t>(row)] = function(row); });
     return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
@@ -258,40 +252,57 @@ Report add_solution(Operator&& finest, float* rest, double tolerance, int most, 
     const int64_t count = unknowns * grid.size();
     float *const direction = memory.zeros(count), *const product = memory.take(count);
     float* const preconditioned = memory.take(count);
-    auto dot = [&](const float* x, const float* y) { return dot_of_planes(grid, unknowns, x, y); };
-    auto combine = [&](auto&& function) {
-        for_rows(grid, [&](int64_t row) {
-            for (int k = 0; k < unknowns; ++k) function(k * grid.size() + row * grid.width);
+    // Work on one row of all unknowns, and return the sum of the products of two of its rows.
+    auto sum_products = [&](auto&& work, const float* x, const float* y) {
+        return sum_rows(grid, [&](int64_t row) {
+            work(row);
+            double total = 0.0;
+            for (int k = 0; k < unknowns; ++k) {
+                const int64_t at = k * grid.size() + row * grid.width;
+                total += dot(x + at, y + at, grid.width);
+            }
+            return total;
         });
     };
-    const double before = dot(rest, rest);
+    auto each = [&](int64_t row, auto&& function) {
+        for (int k = 0; k < unknowns; ++k) function(k * grid.size() + row * grid.width);
+    };
+    auto nothing = [](int64_t) {};
+    const double before = sum_products(nothing, rest, rest);
     Report report{0, before > 0.0 ? 1.0 : 0.0, true};
     double power = 0.0;
     while (report.iterations < most && report.residual > tolerance) {
         hierarchy.cycle(rest, preconditioned);
-        const double new_power = dot(rest, preconditioned);
+        const double new_power = sum_products(nothing, rest, preconditioned);
         report.positive = new_power > 0.0;
         if (!report.positive) break;
         const auto beta = static_cast<float>(power > 0.0 ? new_power / power : 0.0);
         power = new_power;
-        combine([&](int64_t at) { add_to_scaled(preconditioned + at, beta, grid.width, direction + at); });
         for_rows(grid, [&](int64_t row) {
-            Pointers rows{};
-            for (int k = 0; k < unknowns; ++k) {
-                rows[static_cast<size_t>(k)] = product + k * grid.size() + row * grid.width;
-            }
-            multiply_row(a, direction, row, rows);
+            each(row, [&](int64_t at) { add_to_scaled(preconditioned + at, beta, grid.width, direction + at); });
         });
-        const double curvature = dot(direction, product);
+        const double curvature = sum_products(
+            [&](int64_t row) {
+                Pointers rows{};
+                for (int k = 0; k < unknowns; ++k) {
+                    rows[static_cast<size_t>(k)] = product + k * grid.size() + row * grid.width;
+                }
+                multiply_row(a, direction, row, rows);
+            },
+            direction, product);
         report.positive = curvature > 0.0;
         if (!report.positive) break;
         const auto alpha = static_cast<float>(power / curvature);
-        combine([&](int64_t at) {
-            add_scaled(direction + at, alpha, grid.width, out + at);
-            add_scaled(product + at, -alpha, grid.width, rest + at);
-        });
+        const double remains = sum_products(
+            [&](int64_t row) {
+                each(row, [&](int64_t at) {
+                    add_scaled(direction + at, alpha, grid.width, out + at);
+                    add_scaled(product + at, -alpha, grid.width, rest + at);
+                });
+            },
+            rest, rest);
         ++report.iterations;
-        report.residual = std::sqrt(dot(rest, rest) / before);
+        report.residual = std::sqrt(remains / before);
     }
     return report;
 }

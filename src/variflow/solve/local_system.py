@@ -99,7 +99,7 @@ class LocalSystem(NativeSolver):
     """
 
     iterations: int = 20
-    tolerance: float = 0.2
+    tolerance: float = 0.3
 
     def __post_init__(self) -> None:
         keep(
