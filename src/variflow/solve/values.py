@@ -23,8 +23,9 @@ from variflow.linearisation.level import LevelLinearisation
 from variflow.linearisation.linearisation import Linearisation
 from variflow.solve import general
 from variflow.solve.checking import explain_not_finite
+from variflow.solve.descent import Found
 from variflow.solve.minimum import Minimum
-from variflow.solve.newton import Found, TruncatedNewton
+from variflow.solve.newton import TruncatedNewton
 from variflow.solve.of_values import EnergyOfValues
 from variflow.unknowns.unknowns import Place, make_planes
 
