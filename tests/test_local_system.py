@@ -347,3 +347,18 @@ def test_a_solve_that_misses_its_tolerance_says_so():
     pair = synthetic.translation((48, 64), shift=(1.7, -0.9), seed=2)
     model = replace(models.brox(), solver=LocalSystem(iterations=1, tolerance=1e-3))
     assert "solves used all their steps" in variflow.estimate(pair.frame0, pair.frame1, model).reason
+
+
+def test_terms_that_leave_the_flow_undetermined_are_told():
+    class AlongX(FlowTerm):
+        def residuals(self, flow, at):
+            return [plane[1:-1, 2:] - 2 * plane[1:-1, 1:-1] + plane[1:-1, :-2] for plane in flow]
+
+    frames = np.random.default_rng(0).random((2, 16, 16))
+    model = variflow.Model(BrightnessConstancy() + AlongX(), warps=2)
+    with pytest.warns(
+        variflow.VariflowWarning, match=r"leave some of the flow undetermined: add a little Smoothness\(\)"
+    ):
+        result = variflow.estimate(*frames, model)
+    assert not result.converged
+    assert np.abs(variflow.estimate(*frames, BrightnessConstancy() + AlongX() + 0.001 * Smoothness()).flow).max() > 0

@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalSystem"]
 
+_UNDETERMINED = (
+    "stopped because the terms leave some of the flow undetermined: add a little Smoothness(), as 0.001 times it"
+)
+
 
 def __dir__() -> list[str]:
     return sorted(__all__)
@@ -134,7 +138,7 @@ class LocalSystem(NativeSolver):
             problem = _core.LocalProblem(start, terms, tensor)
         else:
             problem = _core.LocalProblem(start, [*terms, _tensor_term(tensor, parts.making)])
-        unknowns, _, residual = _core.solve_local(problem, self.tolerance, self.iterations)
+        unknowns, iterations, residual = _core.solve_local(problem, self.tolerance, self.iterations)
         values = None if at.values is None else dict(zip(at.values, unknowns[:, 0], strict=True))
         u, v = unknowns[:, 0] if values is None else make_planes(at.unknowns, values, Place(at))[:2]
 
@@ -148,7 +152,8 @@ class LocalSystem(NativeSolver):
             return before, after
 
         exhausted = residual > self.tolerance
-        return Minimum(at.flow, (u, v), energies, exhausted=exhausted, state=parts, values=values)
+        failure = _UNDETERMINED if exhausted and not iterations else ""
+        return Minimum(at.flow, (u, v), energies, exhausted=exhausted, failure=failure, state=parts, values=values)
 
 
 def _find_terms(parts: _Parts, number: int, at: LevelLinearisation) -> list[_core.LocalTerm]:

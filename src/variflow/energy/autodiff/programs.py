@@ -74,7 +74,8 @@ def run(function: Callable[..., Answer], *arguments: object) -> Answer:
             with keep_programs():
                 return lowered.compile(compiler_options=_OPTIONS)
 
-    answer: Answer = find_or_make(_programs, _MOST, (function, *arguments), compiled)(inputs)
+    about = function, str(jax_config.default_device.value), *arguments
+    answer: Answer = find_or_make(_programs, _MOST, about, compiled)(inputs)
     return answer
 
 
@@ -84,7 +85,7 @@ def find_or_make(store: dict[Hashable, Answer], most: int, about: object, make: 
     The store keeps the `most` entries that were used last, in the order of their last use.
     """
     leaves, structure = jax.tree.flatten(about)
-    forms = tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves if is_array(leaf))
+    forms = tuple((leaf.shape, str(leaf.dtype), _find_device(leaf)) for leaf in leaves if is_array(leaf))
     others = jax.tree.unflatten(structure, ["an array" if is_array(leaf) else leaf for leaf in leaves])
     before = take_fingerprint(others)
     made = store.pop((forms, before.key), None)
@@ -98,6 +99,11 @@ def find_or_make(store: dict[Hashable, Answer], most: int, about: object, make: 
     for oldest in list(store)[:-most]:
         store.pop(oldest, None)
     return made
+
+
+def _find_device(leaf: Numbers | jax.Array) -> object:
+    """Return where a user has put an array; None if it may lie on any device."""
+    return leaf.sharding if isinstance(leaf, jax.Array) and getattr(leaf, "committed", False) else None
 
 
 def is_array(leaf: object) -> TypeGuard[Numbers | jax.Array]:
