@@ -6,7 +6,7 @@ system of that, and solves it by conjugate gradients, preconditioned with a mult
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from variflow.solve.taking_apart import (
     data_and_smoothness,
     edges_stay,
     image_edges,
+    is_pixelwise,
     linearised,
     motion_tensor,
 )
@@ -50,24 +51,36 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
+# Where the energy rises, the matrices of data terms of neighbourhoods are taken so many times, and that so often.
+_STIFFER, _TRIALS = 4.0, 5
+# The energy, a sum in single precision, may seem to rise by this share of it.
+_ROUNDING = 1e-5
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class _Parts(Brief):
     """An energy taken apart; `kept` are the terms of the flow for the core that stay for a level.
 
-    Data terms `of_more` depend on further planes than the flow.
+    Data terms `of_more` depend on further planes than the flow. The residuals of `around` depend on a neighbourhood
+    each; their matrices are taken `stiffness` times.
     """
 
     data: list[tuple[DataTerm, float]]
     of_more: list[tuple[DataTerm, float]]
+    around: list[tuple[DataTerm, float]]
     smooth: list[tuple[Smoothness | FlowTerm, float]]
     making: Making
     kept: dict[int, list[_core.LocalTerm]]
+    stiffness: float = 1.0
 
     @classmethod
     def of(cls, energy: Energy, at: LevelLinearisation) -> _Parts:
+        """Take an energy apart."""
         data, smooth = data_and_smoothness(energy, FlowTerm)
         of_more = [part for part in data if at.further and defines_residuals(type(part[0]))]
-        return cls([part for part in data if part not in of_more], of_more, smooth, find_making(at), {})
+        around = [part for part in data if not is_pixelwise(part[0], at)]
+        of_pixels = [part for part in data if part not in of_more and part not in around]
+        return cls(of_pixels, of_more, around, smooth, find_making(at), {})
 
 
 @dataclass(frozen=True)
@@ -120,7 +133,10 @@ class LocalSystem(NativeSolver):
         for term, _ in (*data, *smooth):
             native_penalty(term.penalty)
         check_making(at)
-        check_data(data, at)
+        if all(is_pixelwise(term, at) for term, _ in data):
+            check_data(data, at)
+        elif at.unknowns is not None:
+            raise NotTakenApart("a data term looks at a neighbourhood, and the unknowns are not the flow")
         for term, _ in smooth:
             if isinstance(term, FlowTerm):
                 from variflow.energy.autodiff.stencils import study
@@ -134,6 +150,8 @@ class LocalSystem(NativeSolver):
         terms += _data_terms(parts, at)
         start = np.stack(at.flow if at.values is None else tuple(at.values.values()))[:, None]
         tensor = motion_tensor(parts.data, at)
+        if parts.around:
+            return self._minimise_around(parts, start, terms, tensor, at)
         if parts.making.residuals is None:
             problem = _core.LocalProblem(start, terms, tensor)
         else:
@@ -154,6 +172,48 @@ class LocalSystem(NativeSolver):
         exhausted = residual > self.tolerance
         failure = _UNDETERMINED if exhausted and not iterations else ""
         return Minimum(at.flow, (u, v), energies, exhausted=exhausted, failure=failure, state=parts, values=values)
+
+    def _minimise_around(
+        self, parts: _Parts, start: Planes, terms: list[_core.LocalTerm], tensor: Planes, at: LevelLinearisation
+    ) -> Minimum:
+        """Take a step of an energy with data terms of neighbourhoods, stiffened until the energy falls."""
+        from variflow.energy.autodiff import neighbourhood
+
+        expanded = [(factor, *neighbourhood.expand(term, at)) for term, factor in parts.around]
+        data = [term.native() for term in linearised(parts.data, at)]
+
+        def evaluate(problem: _core.LocalProblem, unknowns: Planes) -> float:
+            d = unknowns[0, 0] - at.flow[0], unknowns[1, 0] - at.flow[1]
+            of_pixels = sum(_core.data_energy(term, at.weights, *d) for term in data)
+            of_around = (
+                sum(factor * value for factor, value, *_ in expanded)
+                if unknowns is start
+                else sum(factor * neighbourhood.evaluate(term, d, at) for term, factor in parts.around)
+            )
+            return float(_core.local_energy(problem, unknowns) + of_pixels + of_around)
+
+        stiffness, before = parts.stiffness, evaluate(_core.LocalProblem(start, terms), start)
+        for _ in range(_TRIALS):
+            whole = tensor.copy()
+            for factor, _, matrix, slope in expanded:
+                whole[:3] += factor * stiffness * matrix
+                whole[3:] += factor * slope
+            problem = _core.LocalProblem(start, terms, whole)
+            unknowns, _, residual = _core.solve_local(problem, self.tolerance, self.iterations)
+            after = evaluate(problem, unknowns)
+            if after <= before + _ROUNDING * abs(before):
+                break
+            stiffness *= _STIFFER
+        fell = after <= before + _ROUNDING * abs(before)
+        state = replace(parts, stiffness=max(1.0, stiffness / _STIFFER**0.5))
+        return Minimum(
+            at.flow,
+            (unknowns[0, 0], unknowns[1, 0]) if fell else at.flow,
+            lambda: (before, after if fell else before),
+            exhausted=residual > self.tolerance,
+            rose="" if fell else "the step did not lower the energy, however short it was",
+            state=state,
+        )
 
 
 def _find_terms(parts: _Parts, number: int, at: LevelLinearisation) -> list[_core.LocalTerm]:

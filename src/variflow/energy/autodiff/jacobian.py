@@ -14,7 +14,7 @@ from variflow.energy.autodiff.noise import find_parts_read, find_place, make_noi
 from variflow.energy.autodiff.parts import Parts
 from variflow.energy.autodiff.programs import apply_settings, run
 from variflow.energy.autodiff.tracing import explain_faults
-from variflow.energy.residuals import NotTakenApart, check_residuals
+from variflow.energy.residuals import check_residuals
 from variflow.energy.term import Sum
 from variflow.linearisation.level import LevelLinearisation
 from variflow.linearisation.linearisation import Linearisation
@@ -58,17 +58,16 @@ def linearise_together(terms: Sequence[HasResiduals], at: LevelLinearisation) ->
 
 
 @apply_settings()
-def check_pixelwise(term: HasResiduals, at: LevelLinearisation) -> None:
-    """Raise NotTakenApart if a residual depends on the increments of other pixels; small frames of noise tell."""
+def is_pixelwise(term: HasResiduals, at: LevelLinearisation) -> bool:
+    """Return whether residuals do not depend on the increments of other pixels; small frames of noise tell."""
     name = type(term).__name__
     with explain_faults(term, _SMALL):
         # Traces the term as a whole, and so explains what cannot be traced.
         read = find_parts_read(term, at, _SMALL, check_residuals)
-        is_pixelwise, moves = remember(_try_on_noise, term, at, "pixelwise", find_place(read, at))
+        alone, moves = remember(_try_on_noise, term, at, "pixelwise", find_place(read, at))
     if not moves:
         raise ValueError(f"the residuals of {name} do not depend on d. Do they round, or {TO_COMPARE}")
-    if not is_pixelwise:
-        raise NotTakenApart(f"the residuals of {name} at a pixel depend on the increments of other pixels")
+    return alone
 
 
 def _try_on_noise(term: HasResiduals, at: LevelLinearisation) -> tuple[bool, bool]:
@@ -78,9 +77,7 @@ def _try_on_noise(term: HasResiduals, at: LevelLinearisation) -> tuple[bool, boo
     """
     noise, term = make_noise(at, _SMALL), shrink(term, at, _SMALL)
     tangent = tuple(np.random.default_rng(0).normal(size=(len(noise.planes), *noise.valid.shape)).astype(np.float32))
-    linear = linearise(term, noise)
-    zero = tuple(map(jnp.zeros_like, tangent))
-    _, along = jax.jvp(lambda *d: check_residuals(term, d, noise), zero, tangent)
+    linear, along = run(_differentiate_along, term, noise, tangent, fused=False)
     pixelwise, moves = True, False
     for (*derivatives, _), change in zip(linear, along, strict=True):
         expected = np.asarray(sum(j * part for j, part in zip(derivatives, tangent, strict=True)))
@@ -89,6 +86,15 @@ def _try_on_noise(term: HasResiduals, at: LevelLinearisation) -> tuple[bool, boo
         pixelwise &= np.allclose(np.asarray(change)[known], expected[known], rtol=1e-3, atol=most)
         moves |= bool(np.any(change))
     return pixelwise, moves
+
+
+def _differentiate_along(
+    term: HasResiduals, at: Linearisation, tangent: tuple[jax.Array, ...]
+) -> tuple[list[Linear], list[jax.Array]]:
+    at = at.evaluate_derivatives()
+    zero = tuple(map(jnp.zeros_like, tangent))
+    _, along = jax.jvp(lambda *d: list(check_residuals(term, d, at)), zero, tangent)
+    return _differentiate(term, at, at.shape, len(tangent)), along
 
 
 def _differentiate(term: HasResiduals, at: Linearisation, shape: tuple[int, int], count: int) -> list[Linear]:

@@ -30,6 +30,8 @@ _MOST = 64
 # one of several results, which differ in their last digits, depending on the load of the machine.
 _OPTIONS: dict[str, str | bool] = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
 
+_NOT_FUSED: dict[str, str | bool] = {"xla_disable_hlo_passes": "fusion"}
+
 _programs: dict[Hashable, jax.stages.Compiled] = {}  # in the order of their last use
 
 
@@ -52,10 +54,11 @@ def apply_settings() -> Iterator[None]:
         yield
 
 
-def run(function: Callable[..., Answer], *arguments: object) -> Answer:
+def run(function: Callable[..., Answer], *arguments: object, fused: bool = True) -> Answer:
     """Compile and call a function of this package; its arguments may be arrays or pytrees that hold some.
 
-    It returns arrays.
+    It returns arrays. With `fused`, XLA joins operations to loops that compute a value anew for each of its readers.
+    That is fast where each pixel has one; sums over windows, of what was interpolated, take many times as long.
     """
     if jax_config.disable_jit.value:
         return function(*arguments)
@@ -72,7 +75,7 @@ def run(function: Callable[..., Answer], *arguments: object) -> Answer:
         with tell_of_compiling(arguments):
             lowered = jax.jit(of_inputs).lower(inputs)
             with keep_programs():
-                return lowered.compile(compiler_options=_OPTIONS)
+                return lowered.compile(compiler_options=_OPTIONS if fused else _OPTIONS | _NOT_FUSED)
 
     about = function, str(jax_config.default_device.value), *arguments
     answer: Answer = find_or_make(_programs, _MOST, about, compiled)(inputs)
