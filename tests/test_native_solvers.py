@@ -237,7 +237,11 @@ OWN_SMOOTH = 0.05 * Smoothness(Charbonnier(0.05))
     ("own", "model"),
     [
         (Averaged(Charbonnier(0.01)) + OWN_SMOOTH, variflow.Model(OWN_SMOOTH, solver=Relaxation(), warps=2)),
-        (10 * Averaged(L1()) + Smoothness(L1(), per="pixel"), variflow.Model(OWN_SMOOTH, solver=PrimalDual(), warps=2)),
+        pytest.param(
+            10 * Averaged(L1()) + Smoothness(L1(), per="pixel"),
+            variflow.Model(OWN_SMOOTH, solver=PrimalDual(), warps=2),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["Relaxation", "PrimalDual"],
 )

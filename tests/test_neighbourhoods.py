@@ -62,7 +62,11 @@ def at():
     return linearise(level, flow, derivative="average", interpolation="bicubic")
 
 
-@pytest.mark.parametrize("term", [Patch(Charbonnier(0.1), 3.0, 0.02), Correlation()], ids=["patch", "correlation"])
+@pytest.mark.parametrize(
+    "term",
+    [Patch(Charbonnier(0.1), 3.0, 0.02), pytest.param(Correlation(), marks=pytest.mark.slow)],
+    ids=["patch", "correlation"],
+)
 def test_slope_and_row_sums_are_those_of_jax(at, term):
     assert not is_pixelwise(term, at)
     value, matrix, slope = neighbourhood.expand(term, at)
@@ -76,6 +80,7 @@ def test_slope_and_row_sums_are_those_of_jax(at, term):
     assert (uu * vv >= uv**2).all()
 
 
+@pytest.mark.slow
 def test_a_lost_pixel_adds_nothing(at):
     term = replace(Correlation(), weight=1.0)
     value = neighbourhood.expand(term, at)[0]
