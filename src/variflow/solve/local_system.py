@@ -77,9 +77,10 @@ class _Parts(Brief):
     def of(cls, energy: Energy, at: LevelLinearisation) -> _Parts:
         """Take an energy apart."""
         data, smooth = data_and_smoothness(energy, FlowTerm)
-        of_more = [part for part in data if at.further and defines_residuals(type(part[0]))]
-        around = [part for part in data if not is_pixelwise(part[0], at)]
-        of_pixels = [part for part in data if part not in of_more and part not in around]
+        of_pixels, of_more, around = [], [], []
+        for term, factor in data:
+            more = at.further and defines_residuals(type(term))
+            (of_more if more else of_pixels if is_pixelwise(term, at) else around).append((term, factor))
         return cls(of_pixels, of_more, around, smooth, find_making(at), {})
 
 
