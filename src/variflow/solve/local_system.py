@@ -77,7 +77,8 @@ class _Parts(Brief):
     def of(cls, energy: Energy, at: LevelLinearisation) -> _Parts:
         """Take an energy apart."""
         data, smooth = data_and_smoothness(energy, FlowTerm)
-        of_pixels, of_more, around = [], [], []
+        parts: tuple[list[tuple[DataTerm, float]], ...] = [], [], []
+        of_pixels, of_more, around = parts
         for term, factor in data:
             more = at.further and defines_residuals(type(term))
             (of_more if more else of_pixels if is_pixelwise(term, at) else around).append((term, factor))
