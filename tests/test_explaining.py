@@ -43,7 +43,11 @@ def test_weights_are_those_within_the_whole_sum():
     [
         (energy, "TruncatedNewton(), at most 100 steps a warp, through JAX", "the energy holds the function energy"),
         (BrightnessConstancy() + Magnitude(), "TruncatedNewton()", "energy holds Magnitude"),
-        (variflow.Model(energy, optax.sgd(0.1)), "GradientTransformation", "the model names it"),
+        (
+            variflow.Model(energy, optax.sgd(0.1)),
+            "an optimiser of optax, at most 100 steps a warp, through JAX",
+            "the model names it",
+        ),
         (BrightnessConstancy() + Bending(), "LocalSystem(", "whose residuals look at a neighbourhood each"),
         (
             replace(models.brox(), energy=BrightnessConstancy() + Bending()),
@@ -58,12 +62,17 @@ def test_the_solver_is_named_and_why(model, solver, why):
     assert why in text.rpartition("why: ")[2]
 
 
+def test_the_unknowns_are_named():
+    model = variflow.Model(BrightnessConstancy() + Smoothness(), unknowns=variflow.unknowns.StreamFunction())
+    assert "\nover the unknowns of StreamFunction()\n" in variflow.explain(model)
+
+
 def test_arrays_are_named_by_their_shape_and_tried_on_frames_of_their_size():
     frames = np.random.default_rng(0).random((2, 30, 20))
     own = BrightnessConstancy(Charbonnier(np.ones((30, 20), np.float32))) + Smoothness()
     text = variflow.explain(own, *frames)
     assert "1 BrightnessConstancy(penalty=Charbonnier(epsilon=float32 (30, 20)))" in text
-    assert "for frames of 20 x 30 1 levels: 20 x 30" in text
+    assert "for frames of 20 x 30 1 level: 20 x 30" in text
 
 
 def test_what_cannot_be_explained_is_refused():

@@ -77,6 +77,17 @@ def test_the_flow_after_some_steps_is_not_filtered():
     np.testing.assert_array_equal(state.flow_after(20), np.stack(state.minimum.flow, axis=-1))
 
 
+@pytest.mark.parametrize("solver", [optax.sgd(1e-5), pytest.param(None, marks=pytest.mark.slow)])
+def test_the_flow_after_some_steps_is_made_of_the_unknowns(solver):
+    model = replace(DESCENT, solver=solver, unknowns=variflow.unknowns.Affine(), warps=1)
+    state = next(variflow.iterate(*FRAMES, model))
+    taken = len(state.energy.steps)
+    np.testing.assert_allclose(state.flow_after(taken), state.flow, atol=1e-6)
+    assert (
+        0 < np.abs(state.flow_after(taken - 1) - state.flow).mean() <= np.abs(state.flow_after(0) - state.flow).mean()
+    )
+
+
 @pytest.mark.slow
 def test_the_flow_after_each_step_of_newtons_method_comes_closer():
     _, state, *_ = variflow.iterate(*FRAMES, variflow.Model(lambda d, at: ENERGY(d, at), warps=2, coarsest=16))

@@ -73,6 +73,8 @@ def explain_problem(problem: Problem) -> str:
     lines = [f"{name} minimises the sum of"]
     for term, factor in flat(model.energy, 1.0):
         lines += [f"  {_name_term(term, factor)}", *(f"    {line}" for line in _summarise(term))]
+    if model.unknowns is not None:
+        lines.append(f"over the unknowns of {_show(model.unknowns)}")
     lines += ["coarse to fine:", *(f"  {line}" for line in _list_schedule(problem))]
     return "\n".join([*lines, *_explain_solver(problem)])
 
@@ -128,7 +130,8 @@ def _summarise(term: Energy) -> Iterator[str]:
 def _list_schedule(problem: Problem) -> Iterator[str]:
     model, (finest, *_) = problem.model, problem.levels
     sizes = ", ".join(f"{width} x {height}" for height, width in (level.shape for level in problem.levels[::-1]))
-    yield f"for frames of {finest.shape[1]} x {finest.shape[0]} {len(problem.levels)} levels: {sizes}"
+    count = f"{len(problem.levels)} level{'s' if len(problem.levels) > 1 else ''}"
+    yield f"for frames of {finest.shape[1]} x {finest.shape[0]} {count}: {sizes}"
     yield f"each {model.factor:g} times as large as the next, with a shorter side of at least {model.coarsest} pixels"
     if model.finest:
         yield f"without the finest {model.finest}, to whose size the flow is enlarged"
@@ -154,9 +157,11 @@ def _explain_solver(problem: Problem) -> list[str]:
         kind, why = f"{_show(solver)}, in the native core", instead or "the model names it"
     elif solver is None:
         kind = f"TruncatedNewton(), at most {problem.model.steps} steps a warp, through JAX"
-        why = "; ".join(filter(None, (instead, _find_obstacle(chosen))))
+        why = instead or _find_obstacle(chosen)
     else:
-        kind = f"{type(solver).__name__}, at most {problem.model.steps} steps a warp, through JAX"
+        of_optax = type(solver).__module__.startswith("optax")
+        name = "an optimiser of optax" if of_optax else type(solver).__name__
+        kind = f"{name}, at most {problem.model.steps} steps a warp, through JAX"
         why = instead or ("the model names it" if given is not None else "")
     return [f"solver: {kind}", f"  why: {why}"]
 

@@ -19,6 +19,7 @@ from variflow.energy.autodiff.curvature import with_safe_curvature
 from variflow.energy.autodiff.programs import apply_settings, run
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.term import Energy
+from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
 from variflow.linearisation.linearisation import Linearisation
 from variflow.solve import general
@@ -27,7 +28,7 @@ from variflow.solve.descent import Found
 from variflow.solve.minimum import Minimum
 from variflow.solve.newton import TruncatedNewton
 from variflow.solve.of_values import EnergyOfValues
-from variflow.unknowns.unknowns import Place, make_planes
+from variflow.unknowns.unknowns import Place, Values, make_planes
 
 # So many numbers have a matrix of their own.
 _FEW = 64
@@ -56,17 +57,27 @@ def minimise(energy: Energy, solver: object, steps: int, at: LevelLinearisation,
     plain, values = at.plain(), at.values
     composed = EnergyOfValues(energy, at.unknowns, values)
     minimiser = general.as_minimiser(solver)
-    with explain_faults(energy, at.flow[0].shape):
-        if isinstance(minimiser, TruncatedNewton):
-            found = _take_newton_steps(composed, minimiser.rtol, steps, plain, state)
-        else:
-            found = general.iterate(composed, minimiser, steps, plain)
+
+    @apply_settings()
+    def find(steps: int) -> Found:
+        with explain_faults(energy, at.flow[0].shape):
+            if isinstance(minimiser, TruncatedNewton):
+                return _take_newton_steps(composed, minimiser.rtol, steps, plain, state)
+            return general.iterate(composed, minimiser, steps, plain)
+
+    def add(increment: Any) -> Values:
+        return {name: value + np.asarray(increment[name]) for name, value in values.items()}
+
+    def retrace(count: int) -> tuple[Planes, Planes]:
+        u, v = make_planes(at.unknowns, add(find(count).increment), Place(at))[:2]
+        return u - at.flow[0], v - at.flow[1]
+
+    found = find(steps)
     before, after = found.before, found.after
     if not np.isfinite(before):
         zero = np.zeros((len(at.planes), *at.flow[0].shape), np.float32)
         raise ValueError(explain_not_finite(energy, tuple(zero), plain, "the zero increment", before))
-    increment: Any = found.increment
-    changed = {name: value + np.asarray(increment[name]) for name, value in values.items()}
+    changed = add(found.increment)
     finite = np.isfinite(after) and all(np.isfinite(value).all() for value in changed.values())
     fault = "" if finite else f"the solver diverged (energy {after}): {general.suggest_remedy(solver)}"
     rose = finite and after > before + general.RISE * abs(before)
@@ -83,6 +94,7 @@ def minimise(energy: Energy, solver: object, steps: int, at: LevelLinearisation,
         failure=f"stopped because {fault}" if fault else "",
         values=kept,
         state=found.state,
+        retrace=retrace,
     )
 
 
