@@ -283,7 +283,7 @@ def _weigh(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> list
     for taps, change, response in zip(structure.taps, along, responses, strict=True):
         height, width = change.shape
         weights = _pad(np.asarray(change) / response[:height, :width], shape)
-        same = next((one for one in kept if np.allclose(one, weights, rtol=1e-4, atol=1e-7)), None)
+        same = next((one for one in kept if _are_alike(one, weights)), None)
         if same is None:
             kept.append(weights)
         plane = weights if same is None else same  # residuals of the same weights share their part of the system
@@ -296,19 +296,24 @@ def _read_coefficients(term: FlowTerm, at: LevelLinearisation, structure: Struct
     shape, reach = at.planes[0].shape, structure.reach
     out = []
     for taps, changes in zip(structure.taps, run(_probe, term, at.plain(), at.planes, reach), strict=True):
-        coefficients = _sort_by_offset(np.asarray(changes), reach)
-        out.append(
-            [
-                Tap(
-                    tap.unknown,
-                    tap.offset,
-                    1.0,
-                    _pad(coefficients[tap.unknown, tap.offset[0] - reach[0], tap.offset[1] - reach[2]], shape),
-                )
-                for tap in taps
-            ]
-        )
+        by_color = np.asarray(changes)
+        out.append([Tap(tap.unknown, tap.offset, 1.0, _pick(by_color[tap.unknown], tap.offset, shape)) for tap in taps])
     return out
+
+
+def _pick(by_color: Planes, offset: tuple[int, int], shape: tuple[int, int]) -> Planes:
+    """Return the coefficients at an offset from changes by colour, (colours along y, along x, h, w), padded by 0."""
+    period_y, period_x, height, width = by_color.shape
+    plane = np.zeros(shape, np.float32)
+    for y, x in product(range(period_y), range(period_x)):
+        color = (y + offset[0]) % period_y, (x + offset[1]) % period_x
+        plane[y:height:period_y, x:width:period_x] = by_color[color][y::period_y, x::period_x]
+    return plane
+
+
+def _are_alike(one: Planes, other: Planes) -> bool:
+    """Return whether two planes are equal but for rounding; most that are not differ in a few of their pixels."""
+    return all(np.allclose(one[part], other[part], rtol=1e-4, atol=1e-7) for part in (np.s_[::16, ::16], np.s_[:]))
 
 
 def _pad(plane: Any, shape: tuple[int, int]) -> Planes:
