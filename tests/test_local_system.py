@@ -17,6 +17,7 @@ from variflow.energy import (
     GradientConstancy,
     ImageEdges,
     Quadratic,
+    SecondOrderSmoothness,
     Smoothness,
 )
 from variflow.energy.autodiff.stencils import find_taps, study
@@ -362,3 +363,56 @@ def test_terms_that_leave_the_flow_undetermined_are_told():
         result = variflow.estimate(*frames, model)
     assert not result.converged
     assert np.abs(variflow.estimate(*frames, BrightnessConstancy() + AlongX() + 0.001 * Smoothness()).flow).max() > 0
+
+
+# What is wrong with an energy
+
+
+class Upper(FlowTerm):
+    """Differences in the upper half of the frames alone."""
+
+    def residuals(self, flow, at):
+        return [first(plane[: plane.shape[0] // 2], axis=1) for plane in flow]
+
+
+@dataclass(frozen=True)
+class Where(FlowTerm):
+    """Differences where a plane is not 0."""
+
+    plane: np.ndarray = None
+
+    def residuals(self, flow, at):
+        return [self.plane[:, 1:] * first(plane, axis=1) for plane in flow]
+
+
+def test_pixels_that_nothing_determines_are_named():
+    pair = synthetic.translation((32, 32), shift=(0.8, -0.4), seed=2)
+    mask = np.ones((32, 32), bool)
+    mask[20:, 12:] = False
+    marked = np.zeros((32, 32), np.float32)
+    marked[:, :8] = 1
+    for term in (Upper(), Where(plane=marked)):
+        model = variflow.Model(BrightnessConstancy() + term, warps=1, coarsest=32)
+        with pytest.warns(variflow.VariflowWarning, match=r"nothing determines .* first at row 22, column 14"):
+            variflow.estimate(pair.frame0, pair.frame1, model, mask=mask)
+    held = replace(model, energy=model.energy + 0.01 * Smoothness())
+    variflow.estimate(pair.frame0, pair.frame1, held, mask=mask)
+
+
+def test_corners_that_differences_leave_out_are_no_fault():
+    pair = synthetic.translation((32, 32), shift=(0.8, -0.4), seed=2)
+    frames = [np.pad(frame[4:-4, 4:-4], [(4, 4), (4, 4), (0, 0)]) for frame in (pair.frame0, pair.frame1)]
+    model = variflow.Model(BrightnessConstancy() + SecondOrderSmoothness(), warps=1, coarsest=32)
+    variflow.estimate(*frames, model)
+
+
+@pytest.mark.parametrize("at_fault", ["residuals", "derivatives of the residuals"])
+def test_residuals_that_are_not_finite_are_named(at_fault):
+    class Root(FlowTerm):
+        def residuals(self, flow, at):
+            weight = jnp.sqrt(at.frame0[0] - (0 if at.shape == (23, 25) else 0.5))
+            return [first(flow[0], 0) + weight[1:]] if at_fault == "residuals" else [weight[1:] * first(flow[0], 0)]
+
+    pair = synthetic.translation((32, 32), shift=(0.8, -0.4), seed=2)
+    with pytest.raises(ValueError, match=rf"the {at_fault} of Root are not finite at .* first at row"):
+        variflow.estimate(pair.frame0, pair.frame1, BrightnessConstancy() + Root() + Smoothness())

@@ -23,6 +23,7 @@ from variflow.energy.taps import Tap
 from variflow.energy.term import Energy
 from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
+from variflow.solve.determined import warn_of_undetermined
 from variflow.solve.making import Making, check_making, find_making
 from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.solve.native_penalties import native_penalty
@@ -144,6 +145,8 @@ class LocalSystem(NativeSolver):
                 from variflow.energy.autodiff.stencils import study
 
                 study(term, at)
+        if at.unknowns is None and all(is_pixelwise(term, at) for term, _ in data):
+            warn_of_undetermined(data, smooth, at)
 
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Take one reweighted step from the flow so far."""

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from variflow.energy.advice import NOT_FINITE
 from variflow.energy.autodiff.noise import find_parts_read, find_place, make_noise, remember, shrink
 from variflow.energy.autodiff.programs import apply_settings, run
 from variflow.energy.autodiff.tracing import explain_faults
@@ -113,11 +114,26 @@ def find_taps(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> l
             taps = _weigh(term, at, structure)
         else:
             taps = _read_coefficients(term, at, structure)
+    _check_finite(term, values or (), taps)
     padded = [None] * len(taps) if values is None else [_pad(value, shape) for value in values]
     return [
         LocalResidual(one, value, not structure.linear, (height - rows, width - columns))
         for one, value, (rows, columns) in zip(taps, padded, structure.smaller, strict=True)
     ]
+
+
+def _check_finite(term: FlowTerm, values: tuple[Any, ...], taps: list[list[Tap]]) -> None:
+    """Raise ValueError, naming the term, if its residuals or their derivatives are not finite."""
+    derivatives = {id(tap.plane): tap.plane for one in taps for tap in one if tap.plane is not None}
+    for what, planes in (("residuals", values), ("derivatives of the residuals", derivatives.values())):
+        for plane in planes:
+            wrong = ~np.isfinite(plane)
+            if wrong.any():
+                row, column = np.argwhere(wrong)[0]
+                raise ValueError(
+                    f"the {what} of {type(term).__name__} are not finite at {wrong.sum()} of {wrong.size} pixels, "
+                    f"first at row {row}, column {column}: {NOT_FINITE}"
+                )
 
 
 def _name_planes(count: int) -> str:
@@ -218,6 +234,8 @@ def _try_on_noise(
     moved = tuple(a + b for a, b in zip(at.planes, step, strict=True))
     values, values_moved = (run(_evaluate, term, at, planes) for planes in (at.planes, moved))
     along = run(_differentiate, term, at, at.planes, step)
+    if not all(np.isfinite(plane).all() for plane in (*values, *values_moved, *along)):
+        raise NotTakenApart(f"the residuals of {type(term).__name__} are not finite for small frames of noise")
     coefficients, linear, homogeneous = [], True, True
     drawn = run(_probe, term, at, at.planes, reach), values, along, values_moved
     for changes, value, change, other in zip(*drawn, strict=True):

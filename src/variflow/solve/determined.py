@@ -1,0 +1,64 @@
+"""Find pixels whose flow nothing determines: no data term sees them, and no term of the flow."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow.base.errors import warn
+from variflow.energy.data import DataTerm
+from variflow.energy.flow_term import FlowTerm
+from variflow.energy.smoothness import Smoothness
+from variflow.linearisation.level import LevelLinearisation
+from variflow.solve.taking_apart import motion_tensor
+
+# Pixels at most so far from a determined one are left in peace: differences do not reach into the corners of frames.
+_NEAR = 2
+
+
+def warn_of_undetermined(
+    data: list[tuple[DataTerm, float]], smooth: list[tuple[Smoothness | FlowTerm, float]], at: LevelLinearisation
+) -> None:
+    """Warn, naming the first, of pixels that keep the flow that they start with."""
+    reached = np.zeros(at.shape, bool)
+    for term, factor in smooth:
+        if factor * term.weight > 0:
+            reached |= True if isinstance(term, Smoothness) else _find_reach(term, at)
+        if reached.all():
+            return
+    uu, _, vv, *_ = motion_tensor(data, at)
+    lost = ~_widen(reached | (uu + vv > 0))
+    if lost.any():
+        row, column = np.argwhere(lost)[0]
+        warn(
+            f"nothing determines the flow at {lost.sum()} of {lost.size} pixels, first at row {row}, column {column}: "
+            "no data term sees anything near them, and no term of the flow reaches them, so they keep the flow that "
+            "they start with. Add a smoothness, such as 0.01 * Smoothness()"
+        )
+
+
+def _find_reach(term: FlowTerm, at: LevelLinearisation) -> NDArray[np.bool_]:
+    """Return which pixels the residuals of a term depend on."""
+    from variflow.energy.autodiff.stencils import find_taps, study
+
+    structure = study(term, at)
+    low_y, high_y, low_x, high_x = structure.reach
+    top, left = max(0, -low_y), max(0, -low_x)
+    height, width = at.shape
+    reached = np.zeros((top + height + max(0, high_y), left + width + max(0, high_x)), bool)
+    for residual in find_taps(term, at, structure):
+        rows, columns = residual.shape
+        for tap in residual.taps:
+            y, x = top + tap.offset[0], left + tap.offset[1]
+            there = reached[y : y + rows, x : x + columns]
+            there |= True if tap.plane is None else tap.plane[:rows, :columns] != 0
+    return reached[top : top + height, left : left + width]
+
+
+def _widen(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which pixels are near marked ones."""
+    for axis in (0, 1):
+        padded = np.pad(marked, [(_NEAR, _NEAR) if axis == number else (0, 0) for number in (0, 1)])
+        around = np.lib.stride_tricks.sliding_window_view(padded, 2 * _NEAR + 1, axis=axis)
+        marked = np.asarray(around.any(axis=-1))
+    return marked
