@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import machine
@@ -30,11 +30,15 @@ from variflow import datasets, metrics, models  # noqa: E402
 from variflow.energy import (  # noqa: E402
     BrightnessConstancy,
     Charbonnier,
+    CrossCorrelation,
     DataTerm,
+    EpipolarLine,
     FlowTerm,
     GradientConstancy,
+    NonLocalSmoothness,
     Penalty,
     Smoothness,
+    SparseMatches,
 )
 from variflow.models import Model  # noqa: E402
 from variflow.unknowns import FlowAndPlanes, StreamFunction  # noqa: E402
@@ -52,7 +56,7 @@ class GemanMcClure(Penalty):
         return squared / (squared + self.sigma**2)
 
 
-def brox_with(of_data, of_flow):
+def brox_of_penalties(of_data, of_flow):
     """Return `brox` with other penalties."""
     brox = models.brox()
     brightness, gradient, smoothness = brox.energy.terms
@@ -144,6 +148,46 @@ def brox_by_hand():
     return brox_of_flow(*(kind(smoothness.penalty, smoothness.weight) for kind in kinds))
 
 
+class Correlation(DataTerm):
+    """How far the patches of 5 x 5 around a pixel and around its target are from equal up to light."""
+
+    def residuals(self, d, at):
+        first = at.frame0[0]
+        second = variflow.warp(at.second, (at.flow[0] + d[0], at.flow[1] + d[1]))[0]
+        covariance = mean_around(first * second) - mean_around(first) * mean_around(second)
+        variances = [jnp.maximum(mean_around(plane**2) - mean_around(plane) ** 2, 0) for plane in (first, second)]
+        return [1 - covariance / jnp.sqrt((variances[0] + 1e-4) * (variances[1] + 1e-4))]
+
+
+def mean_around(plane):
+    """Return the mean of the 5 x 5 pixels around each."""
+    height, width = plane.shape
+    padded = jnp.pad(plane, 2, mode="edge")
+    rows = sum(padded[k : k + height] for k in range(5))
+    return sum(rows[:, k : k + width] for k in range(5)) / 25
+
+
+def of_data(term):
+    """Return `brox` with another data term."""
+    return replace(models.brox(), energy=term + 0.1 * Smoothness(Charbonnier(0.05)), solver=None)
+
+
+@cache
+def find_pair():
+    return next(sample for sample in datasets.middlebury(DATA / "middlebury") if sample.name == PAIR)
+
+
+def brox_with(term):
+    """Return `brox` with a further term."""
+    brox = models.brox()
+    return replace(brox, energy=brox.energy + term, solver=None)
+
+
+def brox_with_matches():
+    pair = find_pair()
+    return brox_with(SparseMatches(Charbonnier(0.5), 0.1, matches=variflow.match(pair.frame0, pair.frame1)))
+
+
 @dataclass(frozen=True)
 class Energy:
     """An energy, and how many times as long as `brox` it may take."""
@@ -155,9 +199,11 @@ class Energy:
 
 ENERGIES = [
     Energy("brox", models.brox, 1.0),
-    Energy("a penalty of one's own for the data", lambda: brox_with(GemanMcClure(0.05), None), 1.6),
+    Energy("a penalty of one's own for the data", lambda: brox_of_penalties(GemanMcClure(0.05), None), 1.6),
     Energy(
-        "a penalty of one's own for data and smoothness", lambda: brox_with(GemanMcClure(0.05), GemanMcClure(0.3)), 1.6
+        "a penalty of one's own for data and smoothness",
+        lambda: brox_of_penalties(GemanMcClure(0.05), GemanMcClure(0.3)),
+        1.6,
     ),
     Energy("the smoothness of brox by hand", brox_by_hand, 2.0),
     Energy("second order", lambda: brox_of_flow(Bending(Charbonnier(0.01), 2.0)), 4.0),
@@ -165,6 +211,19 @@ ENERGIES = [
     Energy("divergence and curl", lambda: brox_of_flow(DivergenceAndCurl(Charbonnier(0.01), 0.75)), 4.0),
     Energy("a gain as an additional plane", brox_with_gain, 8.0),
     Energy("a stream function in place of the flow", brox_of_stream_function, 8.0),
+    Energy(
+        "a non-local window of 5 x 5",
+        lambda: brox_of_flow(NonLocalSmoothness(Charbonnier(0.01), 0.05, window="5x5")),
+        8.0,
+    ),
+    Energy("sparse matches", brox_with_matches, 8.0),
+    Energy(
+        "the epipolar line",
+        lambda: brox_with(EpipolarLine(Charbonnier(0.5), 0.01, fundamental=[[0, 0, 0.1], [0, 0, -1], [-0.1, 1, 0]])),
+        8.0,
+    ),
+    Energy("correlation of 5 x 5 by hand", lambda: of_data(Correlation(Charbonnier(0.1))), 25.0),
+    Energy("correlation of 5 x 5 of the library", lambda: of_data(CrossCorrelation(Charbonnier(0.1))), 25.0),
 ]
 
 
@@ -187,7 +246,7 @@ def main():
     parser.add_argument("--check", action="store_true", help="exit with 1 if an energy takes longer than is wanted")
     arguments = parser.parse_args()
     variflow.set_threads(THREADS)
-    pair = next(sample for sample in datasets.middlebury(DATA / "middlebury") if sample.name == PAIR)
+    pair = find_pair()
     seconds, results = measure([(energy.name, energy.model()) for energy in ENERGIES], pair)
     rows, missed = [], []
     for energy in ENERGIES:

@@ -4,6 +4,7 @@
 """
 
 from variflow.energy.census import CensusConstancy
+from variflow.energy.correlation import CrossCorrelation
 from variflow.energy.data import BrightnessConstancy, DataTerm, GradientConstancy
 from variflow.energy.edges import ImageEdges
 from variflow.energy.flow_term import FlowTerm
@@ -28,6 +29,7 @@ __all__ = [
     "BrightnessConstancy",
     "CensusConstancy",
     "Charbonnier",
+    "CrossCorrelation",
     "Curl",
     "DataTerm",
     "DirectionalSmoothness",
