@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -293,6 +294,30 @@ def test_a_number_in_a_term_is_not_remembered_wrongly(at):
 
     factors = [study(Scaled(scale=scale), at).taps[0][0].factor for scale in (2.0, 3.0)]
     np.testing.assert_allclose(np.abs(factors), [2, 3], rtol=1e-6)
+
+
+def test_a_flow_in_a_term_keeps_its_length(at):
+    @dataclass(frozen=True)
+    class Along(FlowTerm):
+        held: Any = None
+
+        def residuals(self, flow, at):
+            return [self.held[..., 0] * flow[0] + self.held[..., 1] * flow[1]]
+
+    term = Along(held=np.full((*SHAPE, 2), 3, np.float32))
+    (residual,) = find_taps(term, at, study(term, at))
+    for tap in residual.taps:
+        np.testing.assert_allclose(tap.factor * tap.plane, 3, rtol=1e-5)
+
+
+def test_a_term_that_asks_for_the_scale_sees_that_of_the_level(at):
+    class InPixelsOfTheFrames(FlowTerm):
+        def residuals(self, flow, at):
+            return [plane / at.scale[0] for plane in flow]
+
+    term = InPixelsOfTheFrames()
+    for residual in find_taps(term, at, study(term, at)):
+        np.testing.assert_allclose(residual.taps[0].factor * residual.taps[0].plane, 1 / at.scale[0], rtol=1e-5)
 
 
 # Whole estimates

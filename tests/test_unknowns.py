@@ -103,6 +103,7 @@ def test_a_gain_that_varies_is_found_with_the_flow():
     assert "LocalSystem" in result.reason
 
 
+@pytest.mark.slow
 def test_a_plain_function_may_have_further_planes():
     model = Model(lambda d, at: WITH_GAIN(d, at), unknowns=FlowAndPlanes("gain"), coarsest=20)
     result = estimate(BRIGHTENED, model)
@@ -202,6 +203,7 @@ SOLVERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
 def test_other_solvers_find_numbers_too(solver):
     model = Model(BrightnessConstancy(), solver=solver, unknowns=Affine(), coarsest=20, warps=3)
@@ -297,6 +299,7 @@ def test_planes_along_lines_follow_the_pyramid(bend):
         _ = result.backward
 
 
+@pytest.mark.slow
 def test_a_flow_that_is_not_linear_in_the_unknowns_is_left_to_newton():
     pair = make_pair(0.8, 0)
     result = estimate(pair, Model(ENERGY, unknowns=Exponential(), coarsest=20, warps=3))
@@ -364,6 +367,23 @@ def test_values_reach_the_size_of_the_frames():
     result = estimate(VORTEX, Model(ENERGY, unknowns=StreamFunction(), finest=1, coarsest=12))
     assert result.unknowns["stream"].shape == SHAPE
     assert np.abs(flowops.divergence(result.flow)).max() < 1e-6
+
+
+@pytest.mark.parametrize("unknowns", [StreamFunction(), OneComponent(), FlowAndPlanes("gain")])
+def test_identical_frames_do_not_move(unknowns):
+    frame = SHIFTED.frame0
+    result = variflow.estimate(frame, frame, Model(ENERGY, unknowns=unknowns, warps=1, coarsest=20))
+    assert not result.flow.any()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (2, 3)])
+@pytest.mark.filterwarnings("ignore::variflow.VariflowWarning")
+def test_frames_of_any_size_will_do(shape):
+    frame = np.random.default_rng(0).random(shape)
+    for unknowns in (StreamFunction(), OneComponent(), FlowAndPlanes("gain")):
+        result = variflow.estimate(frame, frame[::-1, ::-1], Model(ENERGY, unknowns=unknowns, warps=1))
+        assert result.flow.shape == (*shape, 2)
+        assert np.isfinite(result.flow).all()
 
 
 # What is refused
