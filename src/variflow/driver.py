@@ -189,7 +189,8 @@ def run_to_end(
     count = exhausted = 0
     reason, stopped = "finished every warp", False
     if verbose > 1:
-        print(explain_problem(problem))
+        with mute_warnings():
+            print(explain_problem(problem))
     for state in iterate_problem(problem, initialiser):
         count += 1
         exhausted += state.exhausted

@@ -1,4 +1,4 @@
-"""Find pixels whose flow nothing determines: no data term sees them, and no term of the flow."""
+"""Find what leaves a flow undetermined: pixels that no term sees, and a weight beside which the data are lost."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from variflow.solve.taking_apart import motion_tensor
 
 # Pixels at most so far from a determined one are left in peace: differences do not reach into the corners of frames.
 _NEAR = 2
+# Beside a term whose part in the linear system is larger than the data's largest by the factor `_LOST`, the data are
+# lost in single precision. It is not looked at below `_LARGE`. Penalties count as at residuals of `_SMALL`.
+_LOST, _LARGE, _SMALL = 3e6, 1e4, 0.01
 
 
 def warn_of_undetermined(
@@ -35,6 +38,28 @@ def warn_of_undetermined(
             "no data term sees anything near them, and no term of the flow reaches them, so they keep the flow that "
             "they start with. Add a smoothness, such as 0.01 * Smoothness()"
         )
+
+
+def warn_of_lost_data(
+    data: list[tuple[DataTerm, float]], smooth: list[tuple[Smoothness | FlowTerm, float]], at: LevelLinearisation
+) -> None:
+    """Warn if the part of a term in the linear system is so large that single precision loses that of the data."""
+    from variflow.energy.autodiff.stencils import study
+
+    for term, factor in smooth:
+        if not isinstance(term, FlowTerm):
+            continue
+        weight = factor * term.weight
+        taps = sum(tap.factor**2 for one in study(term, at).taps for tap in one)
+        size = weight * float(np.max(term.penalty.weight(np.array(_SMALL)))) * taps
+        if not size > _LARGE:  # which costs less to find out than the size of the data
+            continue
+        uu, _, vv, *_ = motion_tensor(data, at)
+        if size > (enough := _LOST * max(uu.max(), vv.max())) > 0:
+            warn(
+                f"the weight of {type(term).__name__} is so large that single precision loses the data beside it, and "
+                f"the flow may be wrong: it is {weight:g}, and {weight * enough / size / 10:.0e} is strict enough"
+            )
 
 
 def _find_reach(term: FlowTerm, at: LevelLinearisation) -> NDArray[np.bool_]:

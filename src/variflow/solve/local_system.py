@@ -23,7 +23,7 @@ from variflow.energy.taps import Tap
 from variflow.energy.term import Energy
 from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
-from variflow.solve.determined import warn_of_undetermined
+from variflow.solve.determined import warn_of_lost_data, warn_of_undetermined
 from variflow.solve.making import Making, check_making, find_making
 from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.solve.native_penalties import native_penalty
@@ -147,6 +147,7 @@ class LocalSystem(NativeSolver):
                 study(term, at)
         if at.unknowns is None and all(is_pixelwise(term, at) for term, _ in data):
             warn_of_undetermined(data, smooth, at)
+            warn_of_lost_data(data, smooth, at)
 
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Take one reweighted step from the flow so far."""
@@ -176,7 +177,16 @@ class LocalSystem(NativeSolver):
 
         exhausted = residual > self.tolerance
         failure = _UNDETERMINED if exhausted and not iterations else ""
-        return Minimum(at.flow, (u, v), energies, exhausted=exhausted, failure=failure, state=parts, values=values)
+        return Minimum(
+            at.flow,
+            (u, v),
+            energies,
+            exhausted=exhausted,
+            finished=not exhausted,
+            failure=failure,
+            state=parts,
+            values=values,
+        )
 
     def _minimise_around(
         self, parts: _Parts, start: Planes, terms: list[_core.LocalTerm], tensor: Planes, at: LevelLinearisation

@@ -82,7 +82,10 @@ def find_parts_read(
         noise = make_noise(at, size)
         recorder: Any = _Recorder(noise)
         small = shrink(term, at, size)
-        jax.eval_shape(lambda: evaluate(small, tuple(map(jnp.zeros_like, noise.planes)), recorder))
+        try:
+            jax.eval_shape(lambda: evaluate(small, tuple(map(jnp.zeros_like, noise.planes)), recorder))
+        except TypeError:  # a function under jax.jit takes nothing that records
+            return _ALL_PARTS
         return frozenset(recorder.seen)
 
     return remember(record, term, at, "parts", size)
@@ -111,6 +114,9 @@ def release() -> None:
 def find_place(parts_read: frozenset[str], at: Linearisation) -> Hashable:
     """Return which level this is, if a term that reads these parts of a linearisation asks for it, else None."""
     return (at.level, at.scale, at.shape) if parts_read & {"level", "scale", "shape"} else None
+
+
+_ALL_PARTS = frozenset((*vars(Linearisation), *Linearisation.__dataclass_fields__))
 
 
 class _Recorder:

@@ -242,7 +242,7 @@ def _try_on_noise(
         sorted_changes = _sort_by_offset(np.asarray(changes), reach)
         coefficients.append(sorted_changes)
         size = float(np.abs(change).max())
-        if not np.allclose(_apply(sorted_changes, reach, step), change, rtol=1e-3, atol=1e-4 * size):
+        if not (np.isfinite(size) and np.allclose(_apply(sorted_changes, reach, step), change, 1e-3, 1e-4 * size)):
             return None
         linear &= np.allclose(other - value, change, rtol=1e-3, atol=1e-4 * size)
         homogeneous &= np.allclose(_apply(sorted_changes, reach, at.planes), value, rtol=1e-3, atol=1e-4 * size)

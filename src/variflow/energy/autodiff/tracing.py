@@ -25,6 +25,10 @@ _PACKAGES = (
 )
 
 _KEPT = "uses a value that was kept from another call of it: compute it from d and at, each time anew"
+_OF_ANOTHER_SIZE = (
+    "an array that a function takes from outside has the same size at every level of the pyramid; one of the frames' "
+    "size that is an attribute of a term is brought to the size of each"
+)
 _INDEX = "uses a value as an index or a size: these must be known beforehand"
 # Subclasses come before their base classes.
 _FAULTS: tuple[tuple[type[Exception], str], ...] = (
@@ -70,6 +74,8 @@ def explain_faults(energy: object, shape: tuple[int, int]) -> Iterator[None]:
         note = f"raised while JAX traced {name_of(energy)}"
         if not any(text.startswith(note) for text in getattr(fault, "__notes__", [])):
             fault.add_note(f"{note} for frames of {shape[0]} x {shape[1]}{_find_place(fault)}")
+            if "broadcast" in str(fault):
+                fault.add_note(_OF_ANOTHER_SIZE)
         raise
 
 

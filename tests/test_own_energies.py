@@ -1,0 +1,104 @@
+"""What a stranger may write for an energy: it works, or what is wrong is said."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import variflow
+from variflow.datasets import synthetic
+from variflow.energy import L1, BrightnessConstancy, Charbonnier, FlowTerm, Quadratic, Smoothness
+
+PAIR = synthetic.translation((20, 24), shift=(1.0, 0.5))
+FRAMES = PAIR.frame0, PAIR.frame1
+SMOOTH = 0.05 * Smoothness(Charbonnier(0.01))
+
+
+def run(energy, **settings):
+    return variflow.estimate(*FRAMES, variflow.Model(energy, **{"warps": 2, "coarsest": 20, **settings}))
+
+
+@pytest.mark.slow
+def test_an_energy_under_jit_is_minimised():
+    def energy(d, at):
+        return ((at.Ix * d[0] + at.Iy * d[1] + at.It) ** 2).sum() + 0.01 * Smoothness()(d, at)
+
+    flow = run(jax.jit(energy)).flow
+    np.testing.assert_allclose(flow, run(energy).flow, atol=0.02)
+
+
+class UnderJit(FlowTerm):
+    @staticmethod
+    @jax.jit
+    def differences(planes, at):
+        return [(plane[:, 1:] - plane[:, :-1]) * at.valid[:, 1:] for plane in planes]
+
+    def residuals(self, flow, at):
+        return self.differences(flow, at)
+
+
+def test_residuals_under_jit_are_minimised_natively():
+    result = run(BrightnessConstancy() + 0.01 * UnderJit() + 0.01 * Smoothness())
+    assert "LocalSystem minimised the energy" in result.reason
+    assert np.abs(result.flow - PAIR.flow).mean() < 0.1
+
+
+class Length(FlowTerm):
+    def residuals(self, flow, at):
+        return [jnp.sqrt(flow[0] ** 2 + flow[1] ** 2)]
+
+
+class Angle(FlowTerm):
+    def residuals(self, flow, at):
+        return [jnp.arctan2(flow[1], flow[0])]
+
+
+class ShareOfLength(FlowTerm):
+    def residuals(self, flow, at):
+        return [flow[0] / jnp.sqrt(flow[0] ** 2 + flow[1] ** 2)]
+
+
+@pytest.mark.parametrize("term", [Length(), Angle(), ShareOfLength()])
+def test_residuals_without_a_derivative_are_named_with_what_to_write(term):
+    name = type(term).__name__
+    with pytest.raises(
+        ValueError, match=rf"esiduals of {name} are not finite at 480 of 480 .* write jnp.sqrt\(x \+ 1e-6"
+    ):
+        run(BrightnessConstancy() + 0.01 * term + SMOOTH)
+
+
+class NotANumber(FlowTerm):
+    def residuals(self, flow, at):
+        return [flow[0] * jnp.nan]
+
+
+def test_residuals_that_are_no_numbers_are_named():
+    with pytest.raises(ValueError, match="energy NotANumber returned nan for the zero increment"):
+        run(BrightnessConstancy() + NotANumber() + SMOOTH)
+
+
+class Still(FlowTerm):
+    def residuals(self, flow, at):
+        return [flow[0][:, 1:] - flow[0][:, :-1], flow[1][:, 1:] - flow[1][:, :-1]]
+
+
+def test_a_weight_beside_which_the_data_are_lost_is_told():
+    energy = BrightnessConstancy() + 1e6 * Still(per="residual") + 0.01 * Smoothness()
+    with pytest.warns(
+        variflow.VariflowWarning, match="the weight of Still is so large that single precision loses"
+    ) as caught:
+        run(energy)
+    assert len(caught) == 1
+    for weight, penalty in ((1e3, Quadratic()), (10.0, L1()), (1.0, Charbonnier(1e-4))):
+        run(BrightnessConstancy() + weight * Still(penalty, per="residual") + 0.01 * Smoothness())
+
+
+def test_an_array_of_another_size_is_explained():
+    weights = np.ones((20, 24), np.float32)
+
+    def energy(d, at):
+        return (weights * (at.Ix * d[0] + at.Iy * d[1] + at.It) ** 2).sum() + SMOOTH(d, at)
+
+    with pytest.raises(ValueError, match="broadcasting") as caught:
+        run(energy, coarsest=8)
+    assert "an array that a function takes from outside has the same size at every level" in caught.value.__notes__[-1]
