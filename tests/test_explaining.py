@@ -1,6 +1,6 @@
 """What a model minimises, on which schedule, and which solver does it and why, in plain words."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import optax
@@ -8,7 +8,7 @@ import pytest
 
 import variflow
 from variflow import models
-from variflow.energy import BrightnessConstancy, Charbonnier, FlowTerm, Magnitude, Smoothness
+from variflow.energy import BrightnessConstancy, Charbonnier, DataTerm, FlowTerm, Magnitude, Smoothness
 
 
 def energy(d, at):
@@ -73,6 +73,26 @@ def test_arrays_are_named_by_their_shape_and_tried_on_frames_of_their_size():
     text = variflow.explain(own, *frames)
     assert "1 BrightnessConstancy(penalty=Charbonnier(epsilon=float32 (30, 20)))" in text
     assert "for frames of 20 x 30 1 level: 20 x 30" in text
+
+
+@dataclass(frozen=True)
+class Near(DataTerm):
+    prior: object = None
+
+    def residuals(self, d, at):
+        return [at.flow[k] + d[k] - self.prior[..., k] for k in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        Near(prior=np.zeros((30, 20, 2), np.float32)),
+        BrightnessConstancy(Charbonnier(np.full((30, 20), 0.1, np.float32))),
+        Near(prior=np.zeros((30, 20, 2), np.float32)) + BrightnessConstancy(Charbonnier(np.ones((3, 3))[:1, :1])),
+    ],
+)
+def test_arrays_that_a_term_holds_say_which_frames_it_is_tried_on(own):
+    assert "for frames of 20 x 30 1 level: 20 x 30" in variflow.explain(own + Smoothness())
 
 
 def test_what_cannot_be_explained_is_refused():

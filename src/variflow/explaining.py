@@ -16,6 +16,7 @@ from variflow.base.errors import mute_warnings
 from variflow.base.types import ArrayLike
 from variflow.calling import explain_calls
 from variflow.energy import Energy
+from variflow.energy.levels import find_shape
 from variflow.energy.residuals import NotTakenApart
 from variflow.energy.term import Term
 from variflow.frames.checking import check_frames
@@ -42,8 +43,8 @@ def explain(
     model : str, Model or callable
         As for `estimate`.
     frame0, frame1 : array, optional
-        Frames to try it on. By default it is tried on small colour frames of noise. Give frames if the energy holds
-        arrays of their size.
+        Frames to try it on. By default it is tried on colour frames of noise, small ones unless a term holds arrays of
+        their size. Give frames if a function takes such arrays from outside.
 
     Returns
     -------
@@ -61,7 +62,8 @@ def explain(
     if (frame0 is None) != (frame1 is None):
         raise ValueError(f"{'frame0' if frame0 is None else 'frame1'} is missing, wanted both frames or none")
     if frame0 is None or frame1 is None:
-        frame0, frame1 = np.random.default_rng(0).integers(0, 256, (2, *_SHAPE, 3), np.uint8)
+        shape = find_shape(models.get(model).energy) or _SHAPE
+        frame0, frame1 = np.random.default_rng(0).integers(0, 256, (2, *shape, 3), np.uint8)
     with mute_warnings():
         return explain_problem(Problem(check_frames(frame0, frame1), models.get(model)))
 

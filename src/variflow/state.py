@@ -205,7 +205,8 @@ class State:
 
     def __str__(self) -> str:
         height, width = self.shape
-        steps = f" in {len(self.energy.steps)} steps" if self.energy.steps.size else ""
+        count = self._minimum.steps.size
+        steps = f" in {count} step{'s' if count > 1 else ''}" if count else ""
         return (
             f"level {self.level} ({width} x {height}) warp {self.warp}: energy {self.energy.before:.6g} -> "
             f"{self.energy.after:.6g}{steps}, largest increment {self.largest_increment:.3g} px"

@@ -56,6 +56,22 @@ def bring_to_level(energy: Any, shapes: Sequence[Shape], index: int) -> Any:
     return _bring(energy, shapes, index, "unknowns" if isinstance(energy, Unknowns) else "energy")
 
 
+def find_shape(energy: object) -> Shape | None:
+    """Return the height and width of the first array that a term holds and that looks like one of the frames' size."""
+    values: list[Any] = [energy]
+    while values:
+        value = values.pop(0)
+        if isinstance(value, Term | Penalty | ImageEdges):
+            values += list_attributes(value).values()
+        elif type(value) in (tuple, list, dict):
+            values += value.values() if isinstance(value, dict) else value
+        elif hasattr(value, "__array__") and len(shape := tuple(getattr(value, "shape", ()))) >= 2:
+            height, width = shape[:2] if len(shape) == 3 and shape[2] <= 4 else shape[-2:]
+            if min(height, width) > 4:  # not a small matrix or a list of points
+                return height, width
+    return None
+
+
 def _bring(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
     if type(value) in _PLAIN:
         return value
