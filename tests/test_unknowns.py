@@ -110,6 +110,7 @@ def test_a_plain_function_may_have_further_planes():
     assert find_error(result, BRIGHTENED) < 0.1
     assert np.abs(result.unknowns["gain"] - GAIN)[4:-4, 4:-4].mean() < 0.03
     assert "Newton's method" in result.reason
+    assert "the energy is no sum of data terms and terms of the flow" in result.reason
 
 
 def test_planes_that_an_energy_leaves_alone_stay_and_change_nothing():

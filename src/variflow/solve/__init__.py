@@ -93,7 +93,12 @@ def _choose_for_unknowns(energy: Energy, solver: object, at: LevelLinearisation)
         try:
             native.check(energy, at)
         except (TypeError, NotTakenApart) as fault:
-            reason = f"Newton's method in JAX minimised the energy over the unknowns of {name}: {fault}"
+            why = (
+                fault
+                if isinstance(fault, NotTakenApart)
+                else "the energy is no sum of data terms and terms of the flow"
+            )
+            reason = f"Newton's method in JAX minimised the energy over the unknowns of {name}: {why}"
             solver = None
         else:
             return native, "" if native is solver else f"LocalSystem minimised the energy over the planes of {name}"
