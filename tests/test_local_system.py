@@ -273,6 +273,21 @@ def test_a_smoothness_by_hand_is_the_built_in_one(at):
     assert found.energies()[0] == pytest.approx(float(by_hand(tuple(zero), plain)), rel=1e-4)
 
 
+def test_a_residual_that_does_not_depend_on_the_flow_is_a_constant(at):
+    class Half(FlowTerm):
+        def residuals(self, flow, at):
+            weight = jnp.exp(-abs(at.guide[0][1:]))
+            return [weight * first(flow[0], 0), 0 * flow[1][1:] + 0.5]
+
+    class Alone(Half):
+        def residuals(self, flow, at):
+            return super().residuals(flow, at)[:1]
+
+    found, expected = (LocalSystem().minimise(BrightnessConstancy() + t + Smoothness(), at) for t in (Half(), Alone()))
+    np.testing.assert_allclose(found.flow, expected.flow, atol=1e-5)
+    assert found.energies()[0] == pytest.approx(expected.energies()[0] + 0.25 * (SHAPE[0] - 1) * SHAPE[1], rel=1e-5)
+
+
 @pytest.mark.parametrize("term", [Divergence(Charbonnier(0.1)), Weighted(per="residual"), Padded(), Curved()])
 def test_a_step_lowers_the_energy_of_jax(at, term):
     energy = BrightnessConstancy(Charbonnier(0.1), normalisation=0.05) + 0.1 * term + 0.01 * Smoothness()

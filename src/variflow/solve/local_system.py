@@ -220,7 +220,9 @@ class LocalSystem(NativeSolver):
                 break
             stiffness *= _STIFFER
         fell = after <= before + _ROUNDING * abs(before)
-        state = replace(parts, stiffness=max(1.0, stiffness / _STIFFER**0.5))
+        if stiffness == parts.stiffness:
+            stiffness = max(1.0, stiffness / _STIFFER**0.5)
+        state = replace(parts, stiffness=stiffness)
         return Minimum(
             at.flow,
             (unknowns[0, 0], unknowns[1, 0]) if fell else at.flow,

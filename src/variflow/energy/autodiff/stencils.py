@@ -211,7 +211,8 @@ def _study(term: FlowTerm, at: LevelLinearisation) -> Structure | None:
         constant, weighted = constant and is_constant, weighted and is_weighted
     if not any(taps):
         raise ValueError(
-            f"the residuals of {type(term).__name__} do not depend on {_name_planes(len(at.planes))}. Do they round?"
+            f"the residuals of {type(term).__name__} do not depend on {_name_planes(len(at.planes))}. Do they round, "
+            "or lies what they hold outside of the frames?"
         )
     read = find_parts_read(term, at, _SMALL, find_residuals)
     # What depends on the size of the frames is not what it is in small ones.
@@ -287,6 +288,7 @@ def _weigh(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> list
         [
             sum(tap.factor * np.roll(patterns[tap.unknown], (-tap.offset[0], -tap.offset[1]), (-2, -1)) for tap in taps)
             for taps in structure.taps
+            if taps
         ]
     )
     best = int(np.argmax(np.abs(all_responses).min(axis=(0, 2, 3))))
@@ -297,8 +299,13 @@ def _weigh(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> list
     )
     along = run(_differentiate, term, at.plain(), at.planes, tuple(tangent))
     kept: list[Planes] = []
-    out = []
-    for taps, change, response in zip(structure.taps, along, responses, strict=True):
+    out: list[list[Tap]] = []
+    remaining = iter(responses)
+    for taps, change in zip(structure.taps, along, strict=True):
+        if not taps:  # a residual that does not depend on the flow
+            out.append([])
+            continue
+        response = next(remaining)
         height, width = change.shape
         weights = _pad(np.asarray(change) / response[:height, :width], shape)
         same = next((one for one in kept if _are_alike(one, weights)), None)
