@@ -155,13 +155,14 @@ std::tuple<Unknowns, int, double> solve(const HeldProblem& held, double toleranc
     return {unknowns, report.iterations, report.residual};
 }
 
-std::tuple<Unknowns, int, bool> solve_matrix(const HeldMatrix& held, nb::handle gradient_argument, double tolerance,
-                                             int iterations) {
+std::tuple<Unknowns, int, bool> solve_matrix(const HeldMatrix& held, nb::handle gradient_argument, double damping,
+                                             double tolerance, int iterations) {
+    check_number(damping, "damping", 0.0, true);
     const Grid& grid = held.probed.grid;
     const Array gradient =
         checked<float>(gradient_argument, "gradient", {held.probed.unknowns, grid.depth, grid.height, grid.width});
     const auto [step, report] = solve_for(gradient, tolerance, iterations, [&](float* out) {
-        return stencil::solve(held.probed, bindings::floats(gradient), tolerance, iterations, out);
+        return stencil::solve(held.probed, bindings::floats(gradient), damping, tolerance, iterations, out);
     });
     return {step, report.iterations, report.positive};
 }
@@ -203,9 +204,11 @@ void add_stencil(nb::module_& module) {
         "the number of patterns. `entries` (k, l, offset) say which unknowns k <= l are coupled.")
         .def(nb::init<nb::handle, std::array<int, 3>, const std::vector<std::tuple<int, int, std::array<int, 3>>>&>(),
              "products"_a.none(), "steps"_a, "entries"_a);
-    module.def("solve_matrix", &solve_matrix, "matrix"_a, "gradient"_a.none(), "tolerance"_a, "iterations"_a,
+    module.def("solve_matrix", &solve_matrix, "matrix"_a, "gradient"_a.none(), "damping"_a, "tolerance"_a,
+               "iterations"_a,
                "The step from a gradient to the minimum of a quadratic function, the iterations it took, and whether the "
-               "matrix was positive in all of them.");
+               "matrix was positive in all of them. The diagonal is raised by `damping` times the mean "
+               "sum of the moduli in a row.");
     module.def("local_energy", &energy, "problem"_a, "unknowns"_a.none(),
                "The energy of the terms of a problem, without that of its tensor.");
 }

@@ -9,11 +9,6 @@
 namespace variflow::stencil {
 namespace {
 
-VARIFLOW_CLONES
-void add_modulus(const float* VARIFLOW_RESTRICT a, int64_t count, float* VARIFLOW_RESTRICT out) {
-    for (int64_t i = 0; i < count; ++i) out[i] += std::abs(a[i]);
-}
-
 // out[i] += factor * from[2 i]
 VARIFLOW_CLONES
 void add_every_other(const float* VARIFLOW_RESTRICT from, float factor, int64_t count, float* VARIFLOW_RESTRICT out) {

@@ -36,8 +36,9 @@ void for_chunks(const Grid& grid, int64_t count, Function&& function) {
     });
 }
 
-// to += factor * from, and to += factor * a * b
+// to += factor * from, to += factor * a * b, and out += |a|
 void add_scaled(const float* from, float factor, int64_t count, float* to);
 void add_product(const float* a, const float* b, float factor, int64_t count, float* to);
+void add_modulus(const float* a, int64_t count, float* out);
 
 }  // namespace variflow::stencil

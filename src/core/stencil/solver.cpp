@@ -379,13 +379,13 @@ Report solve(const Problem& problem, double tolerance, int most, float* out) {
     return add_solution(std::move(a), rest, tolerance, most, memory, out);
 }
 
-Report solve(const Probed& probed, const float* gradient, double tolerance, int most, float* out) {
+Report solve(const Probed& probed, const float* gradient, double damping, double tolerance, int most, float* out) {
     const int64_t count = probed.unknowns * probed.grid.size();
     Planes memory;
     float* const rest = memory.take(count);
     std::transform(gradient, gradient + count, rest, [](float slope) { return -slope; });
     std::fill_n(out, count, 0.0f);
-    return add_solution(read_operator(probed, memory), rest, tolerance, most, memory, out);
+    return add_solution(read_operator(probed, damping, memory), rest, tolerance, most, memory, out);
 }
 
 }  // namespace variflow::stencil

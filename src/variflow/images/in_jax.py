@@ -8,6 +8,9 @@ float32, ``(C, H, W)`` or ``(H, W)``; a flow is the pair of planes ``(u, v)``, e
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +31,9 @@ def __dir__() -> list[str]:
 # The inverse of the B-spline's samples is sqrt(3) pole^|k|, negligible from here on.
 _POLE = math.sqrt(3) - 2
 _SPLINE_REACH = 16
+
+# Whether warps are linear in their flow, as `linearise_warps` says.
+_warps_are_linear: ContextVar[bool] = ContextVar("warps_are_linear", default=False)
 
 
 def warp(planes: ArrayLike, flow: tuple[ArrayLike, ArrayLike], interpolation: str = "bilinear") -> jax.Array:
@@ -88,6 +94,8 @@ def warp(planes: ArrayLike, flow: tuple[ArrayLike, ArrayLike], interpolation: st
     if u.shape != (height, width) or v.shape != (height, width):
         raise ValueError(f"flow has planes of shape {u.shape} and {v.shape}, wanted two of shape {(height, width)}")
 
+    if _warps_are_linear.get():
+        return _warp_linearly(planes, (u, v), interpolation)
     column, rest_x = _split(u, jnp.arange(width, dtype=jnp.int32)[None, :], width - 1)
     row, rest_y = _split(v, jnp.arange(height, dtype=jnp.int32)[:, None], height - 1)
     reach = range(2) if interpolation == "bilinear" else range(-1, 3)
@@ -107,6 +115,33 @@ def warp(planes: ArrayLike, flow: tuple[ArrayLike, ArrayLike], interpolation: st
 
     # One gather a plane and corner: of several planes at once, XLA transposes it many times more slowly.
     return sample(planes) if planes.ndim == 2 else jnp.stack([sample(plane) for plane in planes])
+
+
+@contextmanager
+def linearise_warps() -> Iterator[None]:
+    """Let a warp be linear in its flow within this context, around the flow where it is evaluated.
+
+    Its value and its first derivatives are the same; its second derivatives along the flow are 0.
+    """
+    token = _warps_are_linear.set(True)
+    try:
+        yield
+    finally:
+        _warps_are_linear.reset(token)
+
+
+def _warp_linearly(planes: jax.Array, flow: tuple[jax.Array, jax.Array], interpolation: str) -> jax.Array:
+    token = _warps_are_linear.set(False)
+    try:
+        still = jax.lax.stop_gradient(flow)
+        zero, one = jnp.zeros_like(flow[0]), jnp.ones_like(flow[0])
+
+        warped, along = jax.linearize(lambda u, v: warp(planes, (u, v), interpolation), *still)
+    finally:
+        _warps_are_linear.reset(token)
+    along_x, along_y = along(one, zero), along(zero, one)
+    linear: jax.Array = warped + along_x * (flow[0] - still[0]) + along_y * (flow[1] - still[1])
+    return linear
 
 
 def compute_spline_coefficients(planes: ArrayLike) -> jax.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,7 +13,10 @@ from variflow.energy.autodiff.coupling import Coupling, evaluate, multiply_patte
 from variflow.energy.term import Energy
 from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
-from variflow.solve.descent import ENOUGH, INNER, ITERATIONS, ROUNDING, SHORTER, STILL, TRIALS, Found
+from variflow.solve.descent import ENOUGH, INNER, ITERATIONS, ROUNDING, STILL, TRIALS, Found
+
+# The damping is at first so large a share of the entries of a row. It is raised and lowered by these factors.
+_LEAST, _RAISED, _LOWERED = 1e-3, 8.0, 0.25
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -24,68 +28,59 @@ class _Point(Brief):
     gradient: Planes
 
 
-def minimise(
-    energy: Energy,
-    coupling: Coupling,
-    rtol: float,
-    steps: int,
-    at: LevelLinearisation,
-    first: float | None,
-) -> Found:
-    """Minimise an energy from the zero increment; `first` is how far the level's first step meant to lower it.
+class _State(NamedTuple):
+    """What a level's next warp takes over: by how much its first step meant to lower the energy, and the damping."""
 
-    A Newton step promises to lower the energy by half of what its slope says. The method has come to
-    rest with a step that promises little, beside the first of the level, and moves little.
+    first: float | None = None
+    damping: float = 0.0
+
+
+def minimise(
+    energy: Energy, coupling: Coupling, rtol: float, steps: int, at: LevelLinearisation, state: _State | None
+) -> Found:
+    """Minimise an energy from the zero increment.
+
+    A Newton step promises to lower the energy by half of what its slope says. The method has come to rest with a step
+    that promises little, beside the first of the level, and moves little. If a step does not lower the energy, it is
+    taken anew with a damped matrix, as Levenberg and Marquardt do.
     """
     parts = take_parts(energy, at)
+    first, damping = state or _State()
 
     def look(increment: Planes) -> _Point:
         return _Point(increment, *evaluate(energy, parts, increment))
 
     best = look(np.zeros((len(at.planes), 1, *parts.shape), np.float32))
-    energies, reach, met = [best.energy], 1.0, False
+    energies, met = [best.energy], not best.gradient.any()
     while len(energies) <= steps and not met and -np.inf < best.energy < np.inf:
         products = multiply_patterns(energy, coupling, parts, best.increment)
-        step, positive = _solve(coupling, products, best.gradient)
-        slope = _dot(best.gradient, step)
-        size = -slope
-        first = size if first is None else first
-        length = 1.0
-        if positive:
-            met = size <= rtol**2 * first and _dot(step, step) <= STILL**2 * step[0].size
-        else:
-            longest = float(np.sqrt((step**2).sum(axis=0).max()))
-            length, reach = reach / longest if longest > 0 else 1.0, 2 * reach
-        for _ in range(TRIALS):
-            tried = look(best.increment + np.float32(length) * step)
-            better = _falls(best, tried, length, slope, step)
+        matrix = _core.LocalMatrix(products, (coupling.steps[0], 0, coupling.steps[1]), coupling.entries)
+        before, trials, better = damping, 0, False
+        while not better and trials < TRIALS and len(energies) <= steps:
+            damping = max(damping * _RAISED, _LEAST) if trials else damping
+            step, _, _ = _core.solve_matrix(matrix, best.gradient, damping, INNER, ITERATIONS)
+            slope = _dot(best.gradient, step)
+            tried = look(best.increment + step)
+            better = slope < 0 and _falls(best, tried, slope, step)
             energies.append(tried.energy if better else best.energy)
-            if better or len(energies) > steps:
-                break
-            length *= SHORTER
+            trials += 1
         if not better:
             break
+        first = -slope if first is None else first
+        met = -slope <= rtol**2 * first and _dot(step, step) <= STILL**2 * step[0].size
         best = tried
-    return Found(
-        tuple(best.increment[:, 0]), energies[0], best.energy, np.asarray(energies[1:], np.float32), met, first
-    )
+        if damping == before:
+            damping = damping * _LOWERED if damping > _LEAST else 0.0
+    taken = np.asarray(energies[1:], np.float32)
+    return Found(tuple(best.increment[:, 0]), energies[0], best.energy, taken, met, _State(first, damping))
 
 
-def _solve(coupling: Coupling, products: Planes, gradient: Planes) -> tuple[Planes, bool]:
-    """Return Newton's step, or the slope where the energy curves down along it, and which of both it is."""
-    by_y, by_unknown = coupling.steps
-    matrix = _core.LocalMatrix(products, (by_y, 0, by_unknown), coupling.entries)
-    step, iterations, positive = _core.solve_matrix(matrix, gradient, INNER, ITERATIONS)
-    return (step, True) if iterations or positive else (-gradient, False)
-
-
-def _falls(best: _Point, tried: _Point, length: float, slope: float, step: Planes) -> bool:
-    """Return whether the energy falls enough from one increment to the next."""
-    promised = length * slope
+def _falls(best: _Point, tried: _Point, slope: float, step: Planes) -> bool:
+    """Return whether the energy falls enough from one increment to the next, a step away."""
     fall = tried.energy - best.energy
     if abs(fall) <= ROUNDING * abs(tried.energy):
-        fall = 0.5 * (promised + length * _dot(tried.gradient, step))
-    return fall <= ENOUGH * promised
+        fall = 0.5 * (slope + _dot(tried.gradient, step))
+    return fall <= ENOUGH * slope
 
 
 def _dot(planes: Planes, others: Planes) -> float:

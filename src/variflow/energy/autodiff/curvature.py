@@ -4,7 +4,8 @@ The second derivative of ``rho(r(d)^2)`` is ``rho' (r^2)'' + rho'' ((r^2)')^2``.
 robust penalties are, the second part is negative, and Newton's method may climb. What remains without it are the
 weighted least squares of iterative re-weighting, whose every step lowers the energy. A plain function does not say what
 its residuals and penalties are. But JAX traces it to a list of elementary functions, and each of them leaves out its
-own concave part. Values and gradients stay as they are.
+own concave part. A warp of the second frame is linear in the flow, as in the method of Gauss and Newton. Values and
+gradients stay as they are.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from variflow.energy.term import Energy
+from variflow.images.in_jax import linearise_warps
 from variflow.linearisation.linearisation import Linearisation
 
 # Elementary functions of one array, element by element, that are concave somewhere.
@@ -45,7 +47,8 @@ def with_safe_curvature(function: Function) -> Function:
     """Return a function of an increment with the same value and gradient, whose second derivative is safe."""
 
     def safe(d: Any) -> Any:
-        traced = jax.make_jaxpr(function)(d)
+        with linearise_warps():
+            traced = jax.make_jaxpr(function)(d)
         leaves = jax.tree.leaves(d)
         return _evaluate(traced, leaves, [True] * len(leaves))[0][0]
 
@@ -78,7 +81,8 @@ def _apply(equation: Any, values: list[Any], moves: list[bool]) -> Sequence[Any]
     if name in _STRETCHING:
         values = [_stretch(value, shape) if moved else value for value, moved in zip(values, moves, strict=True)]
     apply = partial(equation.primitive.bind, **equation.params)
-    if any(moves):
+    # Of complex numbers, as the transforms of Fourier have them, nothing is left out.
+    if any(moves) and all(jnp.isrealobj(value) for value in values):
         if name == "abs":
             return [_absolute(values[0])]
         if name in _BENT:
