@@ -188,6 +188,23 @@ def brox_with_matches():
     return brox_with(SparseMatches(Charbonnier(0.5), 0.1, matches=variflow.match(pair.frame0, pair.frame1)))
 
 
+def robust_energy(d, at):
+    """The energy of the README, a plain function."""
+    u, v = d
+    residual = at.Ix * u + at.Iy * v + at.It
+    data = (at.weights * jnp.log1p(residual**2 / (2 * 0.03**2))).sum()
+    u, v = at.flow[0] + u, at.flow[1] + v
+    divergence = jnp.diff(u, axis=1)[1:] + jnp.diff(v, axis=0)[:, 1:]
+    roughness = (jnp.diff(u, axis=0) ** 2).sum() + (jnp.diff(v, axis=1) ** 2).sum()
+    return data + 20.0 * (divergence**2).sum() + 5.0 * roughness
+
+
+def little_divergence(d, at):
+    u, v = at.flow[0] + d[0], at.flow[1] + d[1]
+    divergence = u[:-1, 1:] - u[:-1, :-1] + v[1:, :-1] - v[:-1, :-1]
+    return 0.5 * (divergence**2).sum()
+
+
 @dataclass(frozen=True)
 class Energy:
     """An energy, and how many times as long as `brox` it may take."""
@@ -223,6 +240,12 @@ ENERGIES = [
         8.0,
     ),
     Energy("correlation of 5 x 5 by hand", lambda: of_data(Correlation(Charbonnier(0.1))), 25.0),
+    Energy("the energy of the README, a plain function", lambda: models.get(robust_energy), 15.0),
+    Energy(
+        "terms and a plain function",
+        lambda: Model(BrightnessConstancy(Charbonnier(0.01)) + 0.1 * Smoothness() + little_divergence),
+        15.0,
+    ),
     Energy("correlation of 5 x 5 of the library", lambda: of_data(CrossCorrelation(Charbonnier(0.1))), 25.0),
 ]
 

@@ -131,11 +131,8 @@ def check(energy: Energy, solver: object, at: Linearisation) -> None:
 def choose(energy: Energy, at: Linearisation) -> tuple[object, str]:
     """Return the solver for an energy whose model names none, and why, if it is not Newton's method."""
     at = at.plain()
-    try:
-        newton.check(energy, at)
-    except Exception as fault:  # it has been differentiated once without one
-        lines = str(fault).strip().splitlines() or [type(fault).__name__]
-        reason = f"L-BFGS minimised the energy, which JAX cannot differentiate twice ({lines[0]})"
+    if fault := newton.find_fault(energy, at):
+        reason = f"L-BFGS minimised the energy, which JAX cannot differentiate twice ({fault})"
         return optimistix.LBFGS(rtol=1e-5, atol=1e-5), reason
     return None, ""
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from variflow.base.choices import check_number, keep
 from variflow.energy.autodiff.coupling import find_coupling
 from variflow.energy.autodiff.curvature import make_function
+from variflow.energy.autodiff.noise import remember
 from variflow.energy.term import Energy
 from variflow.linearisation.level import LevelLinearisation
 from variflow.linearisation.linearisation import Linearisation
@@ -28,25 +29,28 @@ def __dir__() -> list[str]:
 class TruncatedNewton:
     """Newton's method whose linear systems are solved roughly, for any energy that can be differentiated twice.
 
-    Each step is that of conjugate gradients for the quadratic model of the energy, preconditioned on all scales. JAX
-    multiplies by the Hessian. Where an elementary function is concave, as robust penalties are, its part of the second
-    derivative is left out; what remains is iterative re-weighting. Where the energy curves down all the same, the step
-    follows the slope, over at first one pixel. A step that does not lower the energy is shortened. Nothing depends on
-    the unit of the energy.
+    Where the energy couples only pixels near each other, its Hessian is read from a few products with coloured
+    patterns, and the core solves with it. A step that does not lower the energy is taken anew with a damped Hessian.
+    Else each step is that of conjugate gradients, preconditioned on all scales; JAX multiplies by the Hessian, and a
+    step that does not lower the energy is shortened.
 
-    It stops when the gradient is small beside that at the first warp of the level, both in the norm of the
-    preconditioner, which is about the square root of what the energy can still fall. Otherwise it takes the `steps` of
-    the model.
+    Where an elementary function is concave, as robust penalties are, its part of the second derivative is left out;
+    what remains is iterative re-weighting. Nothing depends on the unit of the energy.
+
+    It stops with a step that promises to lower the energy by little beside the first step of the level. Otherwise it
+    takes the `steps` of the model.
 
     Parameters
     ----------
     rtol : float
-        How small the gradient must get, relative to the first; typically 0.01 to 0.3. Smaller is slower, and more
-        accurate if a level has only one warp or two.
+        A step promises little if it is at most the square of this, beside the first; typically 0.01 to 0.3. Smaller is
+        slower, and more accurate if a level has only one warp or two.
 
     References
     ----------
-    S. G. Nash, A survey of truncated-Newton methods, 2000; J. H. Bramble, J. E. Pasciak and J. Xu, Parallel multilevel
+    S. G. Nash, A survey of truncated-Newton methods, 2000; A. R. Curtis, M. J. D. Powell and J. K. Reid, On the
+    estimation of sparse Jacobian matrices, 1974; D. W. Marquardt, An algorithm for least-squares estimation of
+    nonlinear parameters, 1963; J. H. Bramble, J. E. Pasciak and J. Xu, Parallel multilevel
     preconditioners, 1990.
 
     Examples
@@ -83,11 +87,19 @@ def minimise(
     return newton_by_matrix.minimise(energy, coupling, solver.rtol, limit, at, state)
 
 
-def check(energy: Energy, at: Linearisation) -> None:
-    """Raise what JAX raises if an energy cannot be differentiated twice; `at` is plain."""
+def find_fault(energy: Energy, at: Linearisation) -> str:
+    """Return what JAX says of an energy that cannot be differentiated twice, or an empty text; `at` is plain."""
+    return remember(_find_fault, energy, at, "differentiated twice", at.valid.shape)
+
+
+def _find_fault(energy: Energy, at: Linearisation) -> str:
     zero = jnp.zeros(at.valid.shape, jnp.float32)
 
-    def multiply(at: Linearisation, d: tuple[Any, Any]) -> Any:
+    def multiply(at: Linearisation, d: tuple[Any, ...]) -> Any:
         return jax.jvp(jax.grad(make_function(energy, at.evaluate_derivatives())), (d,), (d,))
 
-    jax.eval_shape(multiply, at, (zero, zero))
+    try:
+        jax.eval_shape(multiply, at, (zero,) * len(at.planes))
+    except Exception as fault:  # it has been differentiated once without one
+        return (str(fault).strip().splitlines() or [type(fault).__name__])[0]
+    return ""

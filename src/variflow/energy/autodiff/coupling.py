@@ -74,14 +74,23 @@ def take_parts(energy: Energy, at: LevelLinearisation) -> Parts:
 
 def evaluate(energy: Energy, parts: Parts, increments: Planes) -> tuple[float, Planes]:
     """Return the energy at increments (K, 1, H, W), and its gradient."""
-    value, gradient = run(_evaluate, energy, parts, tuple(increments[:, 0]))
-    return float(value), np.asarray(gradient)
+    planes = tuple(increments[:, 0])
+    value, gradient, _ = run(_differentiate, energy, parts, planes, planes)
+    return float(value), np.stack(gradient)[:, None]
 
 
 def multiply_patterns(energy: Energy, coupling: Coupling, parts: Parts, increments: Planes) -> Planes:
     """Return the products of the Hessian at increments (K, 1, H, W) with all patterns, (patterns, K, 1, H, W)."""
+    planes = tuple(map(jnp.asarray, increments[:, 0]))
     numbers = _number_patterns(coupling, (len(increments), *parts.shape))
-    return np.asarray(run(_multiply_patterns, energy, coupling.patterns, parts, tuple(increments[:, 0]), numbers))
+    products = np.empty((coupling.patterns, *increments.shape), np.float32)
+    # One call for each pattern: a loop within a program copies all products for each, and two programs take longer to
+    # compile than one.
+    for number, of_pattern in enumerate(products):
+        pattern = tuple((numbers == number).astype(np.float32))
+        for found, plane in zip(of_pattern, run(_differentiate, energy, parts, planes, pattern)[2], strict=True):
+            found[0] = plane
+    return products
 
 
 @lru_cache(maxsize=4)
@@ -97,22 +106,11 @@ def _call(energy: Energy, d: Increments, at: Linearisation) -> Any:
     return energy(d, at)
 
 
-def _evaluate(energy: Energy, parts: Parts, increments: Increments) -> Any:
-    value, gradient = jax.value_and_grad(_make(energy, parts))(increments)
-    return value, jnp.stack(gradient)[:, None]
-
-
-def _multiply_patterns(energy: Energy, patterns: int, parts: Parts, increments: Increments, numbers: Any) -> Any:
-    _, multiply = jax.linearize(jax.grad(_make(energy, parts)), increments)
-
-    def multiply_pattern(number: Any) -> Any:
-        return jnp.stack(multiply(tuple((numbers == number).astype(jnp.float32))))[:, None]
-
-    return jax.lax.map(multiply_pattern, jnp.arange(patterns, dtype=numbers.dtype))
-
-
-def _make(energy: Energy, parts: Parts) -> Any:
-    return make_function(energy, parts.assemble())
+def _differentiate(energy: Energy, parts: Parts, increments: Increments, tangents: Increments) -> Any:
+    """Return the energy, its gradient, and the product of its Hessian with tangents."""
+    function = jax.value_and_grad(make_function(energy, parts.assemble()))
+    (value, gradient), multiply = jax.linearize(function, increments)
+    return value, gradient, multiply(tangents)[1]
 
 
 def _find_coupling(energy: Energy, at: Linearisation) -> Coupling | None:

@@ -60,5 +60,7 @@ class Parts(NamedTuple):
 
 
 def _as_input(value: Array) -> Array:
-    """Return a number of the frames, such as their noise, as an input of a program."""
-    return np.asarray(value, np.float32) if isinstance(value, float) else value
+    """Return planes, or a number such as the frames' noise, as inputs that several programs may take."""
+    if isinstance(value, float):
+        return np.asarray(value, np.float32)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, value)
