@@ -112,7 +112,8 @@ struct HeldProblem {
 struct HeldMatrix {
     HeldMatrix(nb::handle products_argument, std::array<int, 3> steps,
                const std::vector<std::tuple<int, int, std::array<int, 3>>>& entries)
-        : products(checked<float>(products_argument, "products", {"patterns", "unknowns", "depth", "height", "width"})) {
+        : products(
+              checked<float>(products_argument, "products", {"patterns", "unknowns", "depth", "height", "width"})) {
         const int patterns = static_cast<int>(extent(products, 0)), unknowns = static_cast<int>(extent(products, 1));
         from_to("unknowns of `products`", unknowns, 1, stencil::most_unknowns);
         for (const int step : steps) from_to("step", step, 0, patterns - 1);
@@ -200,15 +201,16 @@ void add_stencil(nb::module_& module) {
     nb::class_<HeldMatrix>(
         module, "LocalMatrix",
         "A symmetric matrix, known by its products (patterns, unknowns, depth, height, width) with patterns.\n\n"
-        "With `steps` (b, c, e), pattern n is 1 in unknown k of the pixel (z, y, x) where x + b y + c z + e k is n, modulo "
+        "With `steps` (b, c, e), pattern n is 1 in unknown k of the pixel (z, y, x) where x + b y + c z + e k is n, "
+        "modulo "
         "the number of patterns. `entries` (k, l, offset) say which unknowns k <= l are coupled.")
         .def(nb::init<nb::handle, std::array<int, 3>, const std::vector<std::tuple<int, int, std::array<int, 3>>>&>(),
              "products"_a.none(), "steps"_a, "entries"_a);
-    module.def("solve_matrix", &solve_matrix, "matrix"_a, "gradient"_a.none(), "damping"_a, "tolerance"_a,
-               "iterations"_a,
-               "The step from a gradient to the minimum of a quadratic function, the iterations it took, and whether the "
-               "matrix was positive in all of them. The diagonal is raised by `damping` times the mean "
-               "sum of the moduli in a row.");
+    module.def(
+        "solve_matrix", &solve_matrix, "matrix"_a, "gradient"_a.none(), "damping"_a, "tolerance"_a, "iterations"_a,
+        "The step from a gradient to the minimum of a quadratic function, the iterations it took, and whether the "
+        "matrix was positive in all of them. The diagonal is raised by `damping` times the mean "
+        "sum of the moduli in a row.");
     module.def("local_energy", &energy, "problem"_a, "unknowns"_a.none(),
                "The energy of the terms of a problem, without that of its tensor.");
 }
