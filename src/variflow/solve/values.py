@@ -16,6 +16,7 @@ from jax.flatten_util import ravel_pytree
 from numpy.typing import NDArray
 
 from variflow.energy.autodiff.curvature import with_safe_curvature
+from variflow.energy.autodiff.parts import Parts
 from variflow.energy.autodiff.programs import apply_settings, run
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.term import Energy
@@ -62,7 +63,7 @@ def minimise(energy: Energy, solver: object, steps: int, at: LevelLinearisation,
     def find(steps: int) -> Found:
         with explain_faults(energy, at.flow[0].shape):
             if isinstance(minimiser, TruncatedNewton):
-                return _take_newton_steps(composed, minimiser.rtol, steps, plain, state)
+                return _take_newton_steps(composed, minimiser.rtol, steps, at, state)
             return general.iterate(composed, minimiser, steps, plain)
 
     def add(increment: Any) -> Values:
@@ -98,18 +99,19 @@ def minimise(energy: Energy, solver: object, steps: int, at: LevelLinearisation,
     )
 
 
-def _take_newton_steps(energy: EnergyOfValues, rtol: float, steps: int, at: Linearisation, state: Any) -> Found:
+def _take_newton_steps(energy: EnergyOfValues, rtol: float, steps: int, at: LevelLinearisation, state: Any) -> Found:
     values, unravel = ravel_pytree(energy.values)
+    parts = Parts.take_all(at)
     x = np.zeros(values.size, np.float32)
     look = _look_at_matrix if x.size <= _FEW else _look_at_products
-    value, slope, step = look(energy, x, at)
+    value, slope, step = look(energy, x, parts)
     before, first = value, slope if state is None else min(state, slope)
     met = -slope <= _ROUNDING * abs(value) and _is_still(energy, x, step, at)
     energies: list[float] = []
     while not met and len(energies) < steps and np.isfinite(value):
         length = 1.0
         for _ in range(_TRIALS):
-            new_value, new_slope, new_step = look(energy, x + np.float32(length) * step, at)
+            new_value, new_slope, new_step = look(energy, x + np.float32(length) * step, parts)
             if new_value < value and new_value <= value + _ENOUGH * length * slope:
                 break
             length /= 2
@@ -140,9 +142,9 @@ def _is_still(energy: EnergyOfValues, x: NDArray[np.float32], step: NDArray[np.f
 Look = tuple[float, float, NDArray[np.float32]]
 
 
-def _look_at_matrix(energy: EnergyOfValues, x: NDArray[np.float32], at: Linearisation) -> Look:
+def _look_at_matrix(energy: EnergyOfValues, x: NDArray[np.float32], parts: Parts) -> Look:
     """Return the energy, its slope along the step to the minimum of its quadratic model, and that step."""
-    value, gradient, matrix = run(_evaluate_with_matrix, energy, x, at)
+    value, gradient, matrix = run(_evaluate_with_matrix, energy, x, parts)
     gradient, matrix = np.asarray(gradient, np.float64), np.asarray(matrix, np.float64)
     if not (np.isfinite(gradient).all() and np.isfinite(matrix).all()):
         return float("nan"), 0.0, np.zeros_like(x)
@@ -154,24 +156,24 @@ def _look_at_matrix(energy: EnergyOfValues, x: NDArray[np.float32], at: Linearis
     return float(value), float(gradient @ step), step.astype(np.float32)
 
 
-def _look_at_products(energy: EnergyOfValues, x: NDArray[np.float32], at: Linearisation) -> Look:
-    value, slope, step = run(_evaluate_with_step, energy, x, at)
+def _look_at_products(energy: EnergyOfValues, x: NDArray[np.float32], parts: Parts) -> Look:
+    value, slope, step = run(_evaluate_with_step, energy, x, parts)
     return float(value), float(slope), np.asarray(step)
 
 
-def _make_function(energy: EnergyOfValues, at: Linearisation) -> Any:
-    at = at.evaluate_derivatives()
+def _make_function(energy: EnergyOfValues, parts: Parts) -> Any:
+    at = parts.assemble()
     unravel = ravel_pytree(energy.values)[1]
     return with_safe_curvature(lambda x: jnp.asarray(energy(unravel(x), at), jnp.float32))
 
 
-def _evaluate_with_matrix(energy: EnergyOfValues, x: Any, at: Linearisation) -> tuple[Any, Any, Any]:
-    (value, gradient), derivative = jax.linearize(jax.value_and_grad(_make_function(energy, at)), x)
+def _evaluate_with_matrix(energy: EnergyOfValues, x: Any, parts: Parts) -> tuple[Any, Any, Any]:
+    (value, gradient), derivative = jax.linearize(jax.value_and_grad(_make_function(energy, parts)), x)
     return value, gradient, jax.lax.map(lambda row: derivative(row)[1], jnp.eye(x.size, dtype=x.dtype))
 
 
-def _evaluate_with_step(energy: EnergyOfValues, x: Any, at: Linearisation) -> tuple[Any, Any, Any]:
-    (value, gradient), derivative = jax.linearize(jax.value_and_grad(_make_function(energy, at)), x)
+def _evaluate_with_step(energy: EnergyOfValues, x: Any, parts: Parts) -> tuple[Any, Any, Any]:
+    (value, gradient), derivative = jax.linearize(jax.value_and_grad(_make_function(energy, parts)), x)
     signs = jnp.asarray(np.random.default_rng(0).choice([-1.0, 1.0], size=(_PROBES, x.size)), x.dtype)
     diagonal = jnp.abs(jax.lax.map(lambda row: row * derivative(row)[1], signs).mean(axis=0))
     diagonal = jnp.maximum(diagonal, 0.1 * diagonal.mean())

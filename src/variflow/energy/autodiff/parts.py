@@ -52,6 +52,11 @@ class Parts(NamedTuple):
         derivatives = jax.dlpack.from_dlpack(at.compute_planes(names)) if names else None  # shares the memory
         return cls(names, derivatives, others, at.shape, at.derivative)
 
+    @classmethod
+    def take_all(cls, at: LevelLinearisation) -> Parts:
+        """Take all parts."""
+        return cls.take(at, (*_FIELDS, *FROM_FRAMES))
+
     def assemble(self) -> Linearisation:
         """Return a linearisation that has these parts."""
         at = Linearisation(**{**dict.fromkeys(_FIELDS), **self.others}, derivative=self.derivative)
