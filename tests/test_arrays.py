@@ -235,7 +235,7 @@ TABLE = {
 # Public names that take no arrays: paths, settings, or what the library itself made.
 WITHOUT = {
     "variflow": "EnergyRecord FlowFileError Linearisation Model Result State VariflowWarning get_threads set_threads "
-    "read_flow read_frames read_image release_memory",
+    "explain read_flow read_frames read_image release_memory",
     "flowops": "warp",  # which is in the table by its shorter name, as are two of matching
     "metrics": "",
     "view": "wheel",

@@ -108,7 +108,7 @@ def get(model: str | Model | Energy) -> Model:
     if isinstance(model, Model):
         return model
     if isinstance(model, str):
-        return _build(model)
+        return _build(builder(model))
     function = getattr(model, "__name__", "")
     if id(model) in map(id, _MODELS.values()):
         raise TypeError(f"model is the function {function}, wanted what it returns: models.{function}()")
@@ -119,6 +119,6 @@ def get(model: str | Model | Energy) -> Model:
 
 
 @lru_cache(maxsize=len(_MODELS))
-def _build(name: str) -> Model:
+def _build(make: Callable[[], Model]) -> Model:
     """Return a named model. It is built once, because that takes a tenth of the time of `realtime`."""
-    return builder(name)()
+    return make()

@@ -119,7 +119,7 @@ class LocalSystem(NativeSolver):
     """
 
     iterations: int = 20
-    tolerance: float = 0.3
+    tolerance: float = 0.2
 
     def __post_init__(self) -> None:
         keep(

@@ -50,6 +50,7 @@ class Parts(NamedTuple):
         names = tuple(name for name in FROM_FRAMES if name in wanted)
         others = {name: _as_input(getattr(at, name)) for name in _FIELDS if name in wanted}
         derivatives = jax.dlpack.from_dlpack(at.compute_planes(names)) if names else None  # shares the memory
+        derivatives = jax.device_put(derivatives, jax.config.jax_default_device)
         return cls(names, derivatives, others, at.shape, at.derivative)
 
     @classmethod
