@@ -238,7 +238,7 @@ WITHOUT = {
     "explain read_flow read_frames read_image release_memory",
     "flowops": "warp",  # which is in the table by its shorter name, as are two of matching
     "metrics": "",
-    "view": "wheel",
+    "view": "energies wheel",
     "filters": "filtered",
     "evaluation": "Table evaluate",
     "matching": "Start Matches match start start_from",
