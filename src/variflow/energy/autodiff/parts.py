@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax._src import config as jax_config
 
 from variflow.base.types import Array
 from variflow.linearisation.level import FROM_FRAMES, LevelLinearisation
@@ -50,7 +51,7 @@ class Parts(NamedTuple):
         names = tuple(name for name in FROM_FRAMES if name in wanted)
         others = {name: _as_input(getattr(at, name)) for name in _FIELDS if name in wanted}
         derivatives = jax.dlpack.from_dlpack(at.compute_planes(names)) if names else None  # shares the memory
-        derivatives = jax.device_put(derivatives, jax.config.jax_default_device)
+        derivatives = jax.device_put(derivatives, jax_config.default_device.value)
         return cls(names, derivatives, others, at.shape, at.derivative)
 
     @classmethod
