@@ -61,12 +61,13 @@ def test_a_step_is_that_of_the_dense_hessian(energy: Any, patterns: int) -> None
     np.testing.assert_allclose(gradient.ravel(), jax.jit(jax.grad(of_flat))(flat), rtol=1e-3, atol=1e-3)
     hessian = np.asarray(jax.jit(jax.jacfwd(jax.grad(of_flat)))(flat), np.float64)
     matrix = _core.LocalMatrix(products, (found.steps[0], 0, found.steps[1]), found.entries)
-    _, iterations, positive = _core.solve_matrix(matrix, gradient, 0.0, 1e-6, 300)
+    _, iterations, positive = _core.solve_matrix(matrix, gradient, [0.0, 0.0, 0.0], 1e-6, 300)
     assert positive
     assert iterations > 0
-    for damping in (0.0, 0.1):
+    for damping in ([0.0, 0.0, 0.0], [0.1, 0.05, 0.2]):
         step, _, _ = _core.solve_matrix(matrix, gradient, damping, 1e-6, 300)
-        damped = hessian + damping * np.abs(hessian).sum(axis=1).mean() * np.eye(len(hessian))
+        uu, uv, vv = damping
+        damped = hessian + np.kron([[uu, uv], [uv, vv]], np.eye(len(hessian) // 2))
         expected = -np.linalg.solve(damped, gradient.ravel().astype(np.float64))
         np.testing.assert_allclose(step.ravel(), expected, atol=1e-3 * np.abs(expected).max())
 
@@ -117,5 +118,8 @@ def test_a_matrix_is_refused_by_what_is_wrong_with_it() -> None:
         _core.LocalMatrix(products, (0, 0, 1), [(1, 0, (0, 0, 0))])
     with pytest.raises(ValueError, match="step is 3, wanted"):
         _core.LocalMatrix(products, (3, 0, 1), [])
+    matrix = _core.LocalMatrix(products, (0, 0, 1), [])
     with pytest.raises(ValueError, match="gradient"):
-        _core.solve_matrix(_core.LocalMatrix(products, (0, 0, 1), []), np.ones((2, 1, 4, 4), np.float32), 0.0, 0.1, 3)
+        _core.solve_matrix(matrix, np.ones((2, 1, 4, 4), np.float32), [0.0] * 3, 0.1, 3)
+    with pytest.raises(ValueError, match="`damping` must hold"):
+        _core.solve_matrix(matrix, np.ones((2, 1, 4, 5), np.float32), [0.0], 0.1, 3)

@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import variflow
 from variflow import _core, metrics, models
@@ -373,6 +374,7 @@ def test_tiny_frames(shape):
         (lambda u, v: [u[0]], ValueError, r"a plane of shape \(\d+,\)"),
         (lambda u, v: [u[1:], v[:, 1:]], ValueError, "wanted one shape.*per='residual'"),
         (lambda u, v: [jnp.round(u)], ValueError, "do not depend on the flow"),
+        (lambda u, v: [u + 1j * v], TypeError, "Wrong returned a plane of complex64 in its list, wanted real ones"),
     ],
 )
 def test_wrong_residuals_are_named(at, returned, error, message):
@@ -390,20 +392,51 @@ def test_a_solve_that_misses_its_tolerance_says_so():
     assert "solves used all their steps" in variflow.estimate(pair.frame0, pair.frame1, model).reason
 
 
-@pytest.mark.slow  # whether a singular system is seen to be so depends on rounding
-def test_terms_that_leave_the_flow_undetermined_are_told():
+class Bending(FlowTerm):
+    def residuals(self, flow, at):
+        return [p[1:-1, 2:] - 2 * p[1:-1, 1:-1] + p[1:-1, :-2] for p in flow] + [
+            p[2:, 1:-1] - 2 * p[1:-1, 1:-1] + p[:-2, 1:-1] for p in flow
+        ]
+
+
+@pytest.mark.parametrize(
+    "term", [Bending(), Divergence() + 0.1 * Bending(), 0.1 * Smoothness(), 0.1 * Smoothness(Charbonnier(0.01))]
+)
+def test_the_flow_along_stripes_stays_where_it_is(term):
+    y, x = np.mgrid[:48, :64].astype(float)
+    frames = (np.sin((x - shift) / 3) + 0 * y for shift in (0, 1.3))
+    flow = variflow.estimate(*frames, BrightnessConstancy(Charbonnier(0.01)) + term).flow
+    u, v = np.moveaxis(flow, 2, 0)
+    assert abs(np.median(u) - 1.3) < 0.02
+    assert np.median(np.abs(v)) < 0.2
+
+
+@pytest.mark.parametrize("term", [Bending(), 0.1 * Smoothness()])
+def test_faint_texture_shows_the_flow_along_stripes(term):
+    random = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal((68, 84)), 1.5)
+    x = np.arange(64.0)
+    first, second = (
+        np.sin((x - u) / 3) + 0.1 / random.std() * ndimage.shift(random, (v, u), order=5)[10:-10, 10:-10]
+        for u, v in ((0, 0), (1.3, -0.7))
+    )
+    flow = variflow.estimate(first, second, BrightnessConstancy(Charbonnier(0.01)) + term).flow
+    assert np.abs(np.median(flow, axis=(0, 1)) - (1.3, -0.7)).max() < 0.02
+
+
+def test_what_only_its_own_data_see_does_not_run_off():
+    """The first and the last row have no other term, and the frames determine one component of each pixel."""
+
     class AlongX(FlowTerm):
         def residuals(self, flow, at):
             return [plane[1:-1, 2:] - 2 * plane[1:-1, 1:-1] + plane[1:-1, :-2] for plane in flow]
 
     frames = np.random.default_rng(0).random((2, 16, 16))
-    model = variflow.Model(BrightnessConstancy() + AlongX(), warps=2)
-    with pytest.warns(
-        variflow.VariflowWarning, match=r"leave some of the flow undetermined: add a little Smoothness\(\)"
-    ):
-        result = variflow.estimate(*frames, model)
-    assert not result.converged
-    assert np.abs(variflow.estimate(*frames, BrightnessConstancy() + AlongX() + 0.001 * Smoothness()).flow).max() > 0
+    alone, smoothed = (
+        variflow.estimate(*frames, variflow.Model(BrightnessConstancy() + AlongX() + weight * Smoothness(), warps=2))
+        for weight in (0.0, 0.001)
+    )
+    assert np.abs(alone.flow).max() < 16
+    assert np.abs(alone.flow - smoothed.flow).mean() < 1
 
 
 # What is wrong with an energy

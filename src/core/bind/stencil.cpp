@@ -156,9 +156,11 @@ std::tuple<Unknowns, int, double> solve(const HeldProblem& held, double toleranc
     return {unknowns, report.iterations, report.residual};
 }
 
-std::tuple<Unknowns, int, bool> solve_matrix(const HeldMatrix& held, nb::handle gradient_argument, double damping,
-                                             double tolerance, int iterations) {
-    check_number(damping, "damping", 0.0, true);
+std::tuple<Unknowns, int, bool> solve_matrix(const HeldMatrix& held, nb::handle gradient_argument,
+                                             const std::vector<double>& damping, double tolerance, int iterations) {
+    if (damping.size() != static_cast<size_t>(stencil::triangle_size(held.probed.unknowns))) {
+        refuse_value("`damping` must hold the upper triangle of a matrix of all unknowns");
+    }
     const Grid& grid = held.probed.grid;
     const Array gradient =
         checked<float>(gradient_argument, "gradient", {held.probed.unknowns, grid.depth, grid.height, grid.width});
@@ -202,15 +204,14 @@ void add_stencil(nb::module_& module) {
         module, "LocalMatrix",
         "A symmetric matrix, known by its products (patterns, unknowns, depth, height, width) with patterns.\n\n"
         "With `steps` (b, c, e), pattern n is 1 in unknown k of the pixel (z, y, x) where x + b y + c z + e k is n, "
-        "modulo "
-        "the number of patterns. `entries` (k, l, offset) say which unknowns k <= l are coupled.")
+        "modulo the number of patterns. `entries` (k, l, offset) say which unknowns k <= l are coupled.")
         .def(nb::init<nb::handle, std::array<int, 3>, const std::vector<std::tuple<int, int, std::array<int, 3>>>&>(),
              "products"_a.none(), "steps"_a, "entries"_a);
     module.def(
         "solve_matrix", &solve_matrix, "matrix"_a, "gradient"_a.none(), "damping"_a, "tolerance"_a, "iterations"_a,
         "The step from a gradient to the minimum of a quadratic function, the iterations it took, and whether the "
-        "matrix was positive in all of them. The diagonal is raised by `damping` times the mean "
-        "sum of the moduli in a row.");
+        "matrix was positive in all of them. The matrix of each pixel is raised by that whose upper triangle `damping` "
+        "is.");
     module.def("local_energy", &energy, "problem"_a, "unknowns"_a.none(),
                "The energy of the terms of a problem, without that of its tensor.");
 }

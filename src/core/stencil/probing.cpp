@@ -1,7 +1,6 @@
 // The operator of a matrix that is known by its products with patterns.
 #include <algorithm>
 #include <map>
-#include <numeric>
 #include <utility>
 
 #include "stencil/rows.hpp"
@@ -28,37 +27,9 @@ void read_row(const Probed& probed, const Entry& entry, int64_t row, float* out)
     }
 }
 
-// Add to each diagonal a share of how large the entries of a row are together, in the mean.
-void damp(Operator& a, double damping, Planes& memory) {
-    const Grid& grid = a.grid;
-    float* const moduli = memory.take(a.unknowns * grid.size());
-    sum_moduli(a, moduli);
-    std::vector<double> sums(static_cast<size_t>(grid.rows()));
-    for_rows(grid, [&](int64_t row) {
-        const int64_t at = row * grid.width;
-        double total = 0.0;
-        for (int k = 0; k < a.unknowns; ++k) {
-            float* const row_moduli = moduli + k * grid.size() + at;
-            for (int l = 0; l < a.unknowns; ++l) {
-                const float* const block =
-                    a.blocks + triangle(std::min(k, l), std::max(k, l), a.unknowns) * grid.size() + at;
-                add_modulus(block, grid.width, row_moduli);
-            }
-            total += sum(row_moduli, grid.width);
-        }
-        sums[static_cast<size_t>(row)] = total;
-    });
-    const double mean = std::accumulate(sums.begin(), sums.end(), 0.0) / static_cast<double>(a.unknowns * grid.size());
-    for (int k = 0; k < a.unknowns; ++k) {
-        float* const diagonal = a.pointwise + triangle(k, k, a.unknowns) * grid.size();
-        std::fill_n(diagonal, grid.size(), static_cast<float>(damping * mean));
-    }
-    sum_blocks(a);
-}
-
 }  // namespace
 
-Operator read_operator(const Probed& probed, double damping, Planes& memory) {
+Operator read_operator(const Probed& probed, const std::vector<double>& damping, Planes& memory) {
     const Grid& grid = probed.grid;
     Operator a = make_operator(grid, probed.unknowns, memory);
     std::map<std::pair<int, int>, std::map<Offset, const Entry*>> entries;
@@ -82,8 +53,11 @@ Operator read_operator(const Probed& probed, double damping, Planes& memory) {
         a.couplings.push_back({first, second, static_cast<int>(a.stencils.size())});
         a.stencils.push_back(stencil);
     }
+    for (int block = 0; block < triangle_size(a.unknowns); ++block) {
+        const double added = damping[static_cast<size_t>(block)];
+        std::fill_n(a.pointwise + block * grid.size(), grid.size(), static_cast<float>(added));
+    }
     sum_blocks(a);
-    if (damping > 0.0) damp(a, damping, memory);
     return a;
 }
 

@@ -379,7 +379,8 @@ Report solve(const Problem& problem, double tolerance, int most, float* out) {
     return add_solution(std::move(a), rest, tolerance, most, memory, out);
 }
 
-Report solve(const Probed& probed, const float* gradient, double damping, double tolerance, int most, float* out) {
+Report solve(const Probed& probed, const float* gradient, const std::vector<double>& damping, double tolerance,
+             int most, float* out) {
     const int64_t count = probed.unknowns * probed.grid.size();
     Planes memory;
     float* const rest = memory.take(count);

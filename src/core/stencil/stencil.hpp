@@ -147,9 +147,9 @@ Operator assemble(const Problem& problem, Planes& memory, float* right_side);
 Operator make_operator(const Grid& grid, int unknowns, Planes& memory);
 double energy(const Problem& problem, const float* unknowns);
 
-// stencil/probing.cpp: the operator that products show. Added to its diagonal is `damping` times the mean, over all rows, of
-// the sum of the moduli in a row.
-Operator read_operator(const Probed& probed, double damping, Planes& memory);
+// stencil/probing.cpp: the operator that products show, with a triangle `damping` added to the blocks of each
+// pixel.
+Operator read_operator(const Probed& probed, const std::vector<double>& damping, Planes& memory);
 
 // stencil/operator.cpp: row `row` of A x, where x lies in Planes; for each unknown the sum of the moduli of its couplings with other pixels; and
 // the operator of a grid with half as many pixels along each axis that has more than two, P^T A P with linear
@@ -171,6 +171,7 @@ struct Report {
 Report solve(const Problem& problem, double tolerance, int most, float* out);
 
 // The same for the solution of A d = -gradient with a damped A. It is 0 if A is not positive along the first direction.
-Report solve(const Probed& probed, const float* gradient, double damping, double tolerance, int most, float* out);
+Report solve(const Probed& probed, const float* gradient, const std::vector<double>& damping, double tolerance,
+             int most, float* out);
 
 }  // namespace variflow::stencil

@@ -40,7 +40,7 @@ def check_residuals(term: HasResiduals, d: Increment, at: Linearisation) -> list
 
 
 def check_list(term: object, planes: Array, wanted: str) -> list[Array] | tuple[Array, ...]:
-    """Return what the residuals of a term returned; raise TypeError or ValueError if it is no list, or an empty one."""
+    """Return what the residuals of a term returned; raise TypeError or ValueError if it is no list of real planes."""
     returned = f"residuals of {type(term).__name__} returned"
     if hasattr(planes, "shape"):
         raise TypeError(f"{returned} an array of shape {tuple(planes.shape)}, wanted {wanted}")
@@ -48,4 +48,7 @@ def check_list(term: object, planes: Array, wanted: str) -> list[Array] | tuple[
         raise TypeError(f"{returned} a {type(planes).__name__}, wanted {wanted}")
     if not planes:
         raise ValueError(f"{returned} an empty list, wanted {wanted}")
+    for plane in planes:
+        if getattr(getattr(plane, "dtype", None), "kind", "") == "c":
+            raise TypeError(f"{returned} a plane of {plane.dtype} in its list, wanted real ones: its .real and .imag")
     return planes

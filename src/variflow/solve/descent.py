@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-# A step must lower the energy by the share `ENOUGH` of what its slope promises; else it is made shorter by the factor
-# `SHORTER`, at most `TRIALS` times.
-ENOUGH, SHORTER, TRIALS = 1e-4, 0.25, 12
+# A step must lower the energy by the share `ENOUGH` of what its slope promises; else a shorter one is tried, at most
+# `TRIALS` times.
+ENOUGH, TRIALS = 1e-4, 12
 # Below this share of the energy, the difference of two energies is the rounding of their sums. Then the slopes at both
 # ends tell how much the energy fell (Hager and Zhang, 2005).
 ROUNDING = 4e-6
 # Each linear system is solved until its residual, in the preconditioner's norm, is this share of the first, in at most
 # so many iterations.
 INNER, ITERATIONS = 0.15, 20
-# The preconditioned gradient, in pixels, must also be at most so long, in the mean square.
+# At rest, the step, or the preconditioned gradient, is also at most so many pixels long, in the mean square.
 STILL = 0.1
 
 

@@ -23,6 +23,7 @@ from variflow.energy.taps import Tap
 from variflow.energy.term import Energy
 from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
+from variflow.solve.damping import find_damping
 from variflow.solve.determined import warn_of_lost_data, warn_of_undetermined
 from variflow.solve.making import Making, check_making, find_making
 from variflow.solve.minimum import Minimum, NativeSolver
@@ -42,10 +43,6 @@ if TYPE_CHECKING:
     from variflow.energy.autodiff.stencils import Structure
 
 __all__ = ["LocalSystem"]
-
-_UNDETERMINED = (
-    "stopped because the terms leave some of the flow undetermined: add a little Smoothness(), as 0.001 times it"
-)
 
 
 def __dir__() -> list[str]:
@@ -155,14 +152,14 @@ class LocalSystem(NativeSolver):
         terms = [term for number in range(len(parts.smooth)) for term in _find_terms(parts, number, at)]
         terms += _data_terms(parts, at)
         start = np.stack(at.flow if at.values is None else tuple(at.values.values()))[:, None]
-        tensor = motion_tensor(parts.data, at)
+        tensor = _damp(motion_tensor(parts.data, at))
         if parts.around:
             return self._minimise_around(parts, start, terms, tensor, at)
         if parts.making.residuals is None:
             problem = _core.LocalProblem(start, terms, tensor)
         else:
             problem = _core.LocalProblem(start, [*terms, _tensor_term(tensor, parts.making)])
-        unknowns, iterations, residual = _core.solve_local(problem, self.tolerance, self.iterations)
+        unknowns, _, residual = _core.solve_local(problem, self.tolerance, self.iterations)
         values = None if at.values is None else dict(zip(at.values, unknowns[:, 0], strict=True))
         u, v = unknowns[:, 0] if values is None else make_planes(at.unknowns, values, Place(at))[:2]
 
@@ -176,14 +173,12 @@ class LocalSystem(NativeSolver):
             return before, after
 
         exhausted = residual > self.tolerance
-        failure = _UNDETERMINED if exhausted and not iterations else ""
         return Minimum(
             at.flow,
             (u, v),
             energies,
             exhausted=exhausted,
             finished=not exhausted,
-            failure=failure,
             state=parts,
             values=values,
         )
@@ -353,3 +348,11 @@ def _mark(part: tuple[int, int], shape: tuple[int, int]) -> Planes:
     marked = np.zeros((1, *shape), np.float32)
     marked[0, : part[0], : part[1]] = 1
     return marked
+
+
+def _damp(tensor: Planes) -> Planes:
+    """Return a motion tensor (5, H, W) with what it hardly determines damped."""
+    uu, uv, vv = (float(plane.mean(dtype=np.float64)) for plane in tensor[:3])
+    damping = find_damping(np.array([[uu, uv], [uv, vv]]))
+    added = damping[[0, 0, 1], [0, 1, 1]].astype(np.float32)
+    return np.concatenate([tensor[:3] + added[:, None, None], tensor[3:]])

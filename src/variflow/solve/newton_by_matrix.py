@@ -6,17 +6,22 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.base.brief import Brief
-from variflow.energy.autodiff.coupling import Coupling, evaluate, multiply_patterns, take_parts
+from variflow.energy.autodiff.coupling import Coupling, evaluate, measure_constants, multiply_patterns, take_parts
 from variflow.energy.term import Energy
 from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
+from variflow.solve.damping import find_damping
 from variflow.solve.descent import ENOUGH, INNER, ITERATIONS, ROUNDING, STILL, TRIALS, Found
 
-# The damping is at first so large a share of the entries of a row. It is raised and lowered by these factors.
-_LEAST, _RAISED, _LOWERED = 1e-3, 8.0, 0.25
+# Where a step does not lower the energy, the damping begins with the share `_LEAST` of how strongly constant flows are
+# determined, or of `_OF_ROWS` of the entries of a row. It is raised and lowered by these factors.
+_LEAST, _OF_ROWS, _RAISED, _LOWERED = 1e-3, 1e-4, 8.0, 0.25
+# A step that promises less than this share of little may move far, because hardly anything determines it.
+_HARDLY = 0.1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,10 +34,22 @@ class _Point(Brief):
 
 
 class _State(NamedTuple):
-    """What a level's next warp takes over: by how much its first step meant to lower the energy, and the damping."""
+    """What a level's next warp takes over.
 
-    first: float | None = None
-    damping: float = 0.0
+    Attributes
+    ----------
+    first : float
+        What the first step promised.
+    always : (K, K) float64
+        The damping of what is hardly determined.
+    least, damping : float
+        The least damping of all unknowns where a step fails, and the last one.
+    """
+
+    first: float
+    always: NDArray[np.float64]
+    least: float
+    damping: float
 
 
 def minimise(
@@ -45,7 +62,7 @@ def minimise(
     taken anew with a damped matrix, as Levenberg and Marquardt do.
     """
     parts = take_parts(energy, at)
-    first, damping = state or _State()
+    first, always, least, damping = state or (None, None, 0.0, 0.0)
 
     def look(increment: Planes) -> _Point:
         return _Point(increment, *evaluate(energy, parts, increment))
@@ -55,10 +72,17 @@ def minimise(
     while len(energies) <= steps and not met and -np.inf < best.energy < np.inf:
         products = multiply_patterns(energy, coupling, parts, best.increment)
         matrix = _core.LocalMatrix(products, (coupling.steps[0], 0, coupling.steps[1]), coupling.entries)
+        if always is None:
+            curvature = measure_constants(energy, parts, best.increment)
+            always = np.zeros_like(curvature)
+            always[:2, :2] = find_damping(curvature[:2, :2])
+            rows = float(np.abs(products).sum(axis=0).mean())
+            least = _LEAST * max(*np.diag(curvature), _OF_ROWS * rows)
         before, trials, better = damping, 0, False
         while not better and trials < TRIALS and len(energies) <= steps:
-            damping = max(damping * _RAISED, _LEAST) if trials else damping
-            step, _, _ = _core.solve_matrix(matrix, best.gradient, damping, INNER, ITERATIONS)
+            damping = max(damping * _RAISED, least) if trials else damping
+            added = (always + damping * np.eye(len(always)))[np.triu_indices(len(always))]
+            step, _, _ = _core.solve_matrix(matrix, best.gradient, added, INNER, ITERATIONS)
             slope = _dot(best.gradient, step)
             tried = look(best.increment + step)
             better = slope < 0 and _falls(best, tried, slope, step)
@@ -67,12 +91,14 @@ def minimise(
         if not better:
             break
         first = -slope if first is None else first
-        met = -slope <= rtol**2 * first and _dot(step, step) <= STILL**2 * step[0].size
+        still = _dot(step, step) <= STILL**2 * step[0].size
+        met = -slope <= rtol**2 * first * (1 if still else _HARDLY)
         best = tried
         if damping == before:
-            damping = damping * _LOWERED if damping > _LEAST else 0.0
+            damping = damping * _LOWERED if damping > least else 0.0
     taken = np.asarray(energies[1:], np.float32)
-    return Found(tuple(best.increment[:, 0]), energies[0], best.energy, taken, met, _State(first, damping))
+    kept = None if first is None or always is None else _State(first, always, least, damping)
+    return Found(tuple(best.increment[:, 0]), energies[0], best.energy, taken, met, kept)
 
 
 def _falls(best: _Point, tried: _Point, slope: float, step: Planes) -> bool:

@@ -14,9 +14,12 @@ from variflow.energy.autodiff.programs import run
 from variflow.energy.term import Energy
 from variflow.linearisation.linearisation import Linearisation
 from variflow.solve import multilevel
-from variflow.solve.descent import ENOUGH, INNER, ITERATIONS, ROUNDING, SHORTER, STILL, TRIALS, Found
+from variflow.solve.descent import ENOUGH, INNER, ITERATIONS, ROUNDING, STILL, TRIALS, Found
 
 Pair = tuple[Any, Any]
+
+# A step that does not lower the energy is made shorter by this factor.
+_SHORTER = 0.25
 
 
 class _Iterate(NamedTuple):
@@ -119,7 +122,7 @@ def _advance(differentiate: Any, rtol: Any, fresh: Any, limit: Any, best: _Itera
         energy=energy,
         slope=choose(_dot(gradient, step), best.slope),
         step=choose(step, best.step),
-        length=choose(length, SHORTER * best.length),
+        length=choose(length, _SHORTER * best.length),
         trials=choose(0, best.trials + 1),
         reach=jnp.where(better & falls, 2 * best.reach, best.reach),
         first=jnp.where(begins & fresh, size, best.first),

@@ -93,6 +93,19 @@ def multiply_patterns(energy: Energy, coupling: Coupling, parts: Parts, incremen
     return products
 
 
+def measure_constants(energy: Energy, parts: Parts, increments: Planes) -> NDArray[np.float64]:
+    """Return the curvature along constant changes of the unknowns, in the mean over pixels, (K, K)."""
+    planes = tuple(map(jnp.asarray, increments[:, 0]))
+    still, one = (jnp.full(parts.shape, value, jnp.float32) for value in (0, 1))
+    rows = []
+    for unknown in range(len(planes)):
+        tangents = tuple(one if other == unknown else still for other in range(len(planes)))
+        product = run(_differentiate, energy, parts, planes, tangents)[2]
+        rows.append([np.asarray(plane).mean(dtype=np.float64) for plane in product])
+    curvature = np.array(rows)
+    return 0.5 * (curvature + curvature.T)
+
+
 @lru_cache(maxsize=4)
 def _number_patterns(coupling: Coupling, shape: tuple[int, int, int]) -> NDArray[np.int32]:
     """Return the number of the pattern that is 1 in each unknown of each pixel, (K, H, W)."""
