@@ -131,6 +131,26 @@ struct HeldMatrix {
     stencil::Probed probed;
 };
 
+// Coarser grids that several linear systems of one size use.
+struct HeldGrids {
+    stencil::CoarserGrids grids;
+    Grid grid{};
+    int unknowns = 0;
+};
+
+// Call function(grids) with those given, or with new ones.
+template <typename Function>
+auto with_grids(HeldGrids* given, const Grid& grid, int unknowns, Function&& function) {
+    HeldGrids fresh;
+    HeldGrids& held = given ? *given : fresh;
+    if (held.unknowns != 0 && !(held.grid == grid && held.unknowns == unknowns)) {
+        refuse_value("`grids` must be those of linear systems of this size");
+    }
+    held.grid = grid;
+    held.unknowns = unknowns;
+    return function(held.grids);
+}
+
 // Solve for planes of unknowns of the shape of `like`: solve(out) fills them in.
 template <typename Solve>
 std::pair<Unknowns, stencil::Report> solve_for(const Array& like, double tolerance, int iterations, Solve&& solve) {
@@ -149,25 +169,37 @@ std::pair<Unknowns, stencil::Report> solve_for(const Array& like, double toleran
     return {Unknowns(data, 4, shape, owner), report};
 }
 
-std::tuple<Unknowns, int, double> solve(const HeldProblem& held, double tolerance, int iterations) {
-    const auto [unknowns, report] = solve_for(held.start, tolerance, iterations, [&](float* out) {
-        return stencil::solve(held.problem, tolerance, iterations, out);
+std::tuple<Unknowns, int, double> solve(const HeldProblem& held, double tolerance, int iterations, HeldGrids* given) {
+    const stencil::Problem& problem = held.problem;
+    return with_grids(given, problem.grid, problem.unknowns, [&](stencil::CoarserGrids& grids) {
+        const auto [unknowns, report] = solve_for(held.start, tolerance, iterations, [&](float* out) {
+            return stencil::solve(problem, tolerance, iterations, grids, out);
+        });
+        return std::tuple{unknowns, report.iterations, report.residual};
     });
-    return {unknowns, report.iterations, report.residual};
 }
 
 std::tuple<Unknowns, int, bool> solve_matrix(const HeldMatrix& held, nb::handle gradient_argument,
-                                             const std::vector<double>& damping, double tolerance, int iterations) {
-    if (damping.size() != static_cast<size_t>(stencil::triangle_size(held.probed.unknowns))) {
+                                             const std::vector<double>& damping, double tolerance, int iterations,
+                                             HeldGrids* given) {
+    const stencil::Probed& probed = held.probed;
+    if (damping.size() != static_cast<size_t>(stencil::triangle_size(probed.unknowns))) {
         refuse_value("`damping` must hold the upper triangle of a matrix of all unknowns");
     }
-    const Grid& grid = held.probed.grid;
+    const Grid& grid = probed.grid;
     const Array gradient =
-        checked<float>(gradient_argument, "gradient", {held.probed.unknowns, grid.depth, grid.height, grid.width});
-    const auto [step, report] = solve_for(gradient, tolerance, iterations, [&](float* out) {
-        return stencil::solve(held.probed, bindings::floats(gradient), damping, tolerance, iterations, out);
+        checked<float>(gradient_argument, "gradient", {probed.unknowns, grid.depth, grid.height, grid.width});
+    return with_grids(given, grid, probed.unknowns, [&](stencil::CoarserGrids& grids) {
+        const auto [step, report] = solve_for(gradient, tolerance, iterations, [&](float* out) {
+            return stencil::solve(probed, bindings::floats(gradient), damping, tolerance, iterations, grids, out);
+        });
+        return std::tuple{step, report.iterations, report.positive};
     });
-    return {step, report.iterations, report.positive};
+}
+
+std::vector<double> measure_constants(const HeldMatrix& held) {
+    const Unlocked unlocked;
+    return stencil::measure_constants(held.probed);
 }
 
 double energy(const HeldProblem& held, nb::handle unknowns_argument) {
@@ -197,9 +229,12 @@ void add_stencil(nb::module_& module) {
                             "two unknowns.")
         .def(nb::init<nb::handle, const std::vector<HeldTerm>&, nb::handle>(), "start"_a.none(), "terms"_a,
              "tensor"_a.none() = nb::none());
-    module.def("solve_local", &solve, "problem"_a, "tolerance"_a, "iterations"_a,
+    nb::class_<HeldGrids>(module, "CoarserGrids",
+                          "The coarser grids of a linear system, which serve for further ones near it.")
+        .def(nb::init<>());
+    module.def("solve_local", &solve, "problem"_a, "tolerance"_a, "iterations"_a, "grids"_a.none() = nb::none(),
                "The unknowns after a reweighted step, the iterations it took, and how large the residual of its linear "
-               "system is beside that of the start.");
+               "system is beside that of the start. `grids` are those of a problem before, of the same size.");
     nb::class_<HeldMatrix>(
         module, "LocalMatrix",
         "A symmetric matrix, known by its products (patterns, unknowns, depth, height, width) with patterns.\n\n"
@@ -209,9 +244,12 @@ void add_stencil(nb::module_& module) {
              "products"_a.none(), "steps"_a, "entries"_a);
     module.def(
         "solve_matrix", &solve_matrix, "matrix"_a, "gradient"_a.none(), "damping"_a, "tolerance"_a, "iterations"_a,
+        "grids"_a.none() = nb::none(),
         "The step from a gradient to the minimum of a quadratic function, the iterations it took, and whether the "
         "matrix was positive in all of them. The matrix of each pixel is raised by that whose upper triangle `damping` "
         "is.");
+    module.def("measure_constants", &measure_constants, "matrix"_a,
+               "The upper triangle of the curvature along constant changes of the unknowns, in the mean over pixels.");
     module.def("local_energy", &energy, "problem"_a, "unknowns"_a.none(),
                "The energy of the terms of a problem, without that of its tensor.");
 }

@@ -328,7 +328,7 @@ Operator coarsen(const Operator& a, Planes& memory) {
                  a.unknowns,
                  {},
                  a.couplings,
-                 a.zero_row,
+                 memory.zeros(coarse.width),
                  memory.take(blocks * coarse.size()),
                  memory.take(blocks * coarse.size())};
     for (const Stencil& stencil : a.stencils) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "stencil/rows.hpp"
 
@@ -28,6 +29,22 @@ void read_row(const Probed& probed, const Entry& entry, int64_t row, float* out)
 }
 
 }  // namespace
+
+std::vector<double> measure_constants(const Probed& probed) {
+    const Grid& grid = probed.grid;
+    const size_t blocks = static_cast<size_t>(triangle_size(probed.unknowns));
+    std::vector<double> sums(blocks * static_cast<size_t>(grid.rows())), means(blocks);
+    for_chunks(grid, grid.width, [&](int64_t row, Workspace& plane) {
+        for (const Entry& entry : probed.entries) {
+            read_row(probed, entry, row, plane.data());
+            const bool twice = entry.first == entry.second && entry.offset != Offset{};
+            const size_t block = static_cast<size_t>(triangle(entry.first, entry.second, probed.unknowns));
+            sums[static_cast<size_t>(row) * blocks + block] += (twice ? 2.0 : 1.0) * sum(plane.data(), grid.width);
+        }
+    });
+    for (size_t i = 0; i < sums.size(); ++i) means[i % blocks] += sums[i] / static_cast<double>(grid.size());
+    return means;
+}
 
 Operator read_operator(const Probed& probed, const std::vector<double>& damping, Planes& memory) {
     const Grid& grid = probed.grid;

@@ -12,6 +12,7 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "base/memory.hpp"
@@ -147,9 +148,10 @@ Operator assemble(const Problem& problem, Planes& memory, float* right_side);
 Operator make_operator(const Grid& grid, int unknowns, Planes& memory);
 double energy(const Problem& problem, const float* unknowns);
 
-// stencil/probing.cpp: the operator that products show, with a triangle `damping` added to the blocks of each
-// pixel.
+// stencil/probing.cpp: the operator that products show, with a triangle `damping` added to the blocks of each pixel; and the
+// triangle of the curvature along constant changes of the unknowns, in the mean over pixels.
 Operator read_operator(const Probed& probed, const std::vector<double>& damping, Planes& memory);
+std::vector<double> measure_constants(const Probed& probed);
 
 // stencil/operator.cpp: row `row` of A x, where x lies in Planes; for each unknown the sum of the moduli of its couplings with other pixels; and
 // the operator of a grid with half as many pixels along each axis that has more than two, P^T A P with linear
@@ -161,17 +163,40 @@ Operator coarsen(const Operator& a, Planes& memory);
 void restrict_to(const Grid& coarse, const Grid& fine, int unknowns, const float* from, float* to);
 void add_interpolated(const Grid& coarse, const Grid& fine, int unknowns, const float* from, float* to);
 
-// stencil/solver.cpp: the unknowns after one step, by conjugate gradients preconditioned with a multigrid cycle, which end
-// once the residual is `tolerance` times what it was.
+// stencil/solver.cpp: the coarser grids of an operator. They may serve for further ones near it, of the same grid, until
+// those take more iterations than the first did.
+class Level;
+class CoarserGrids {
+public:
+    CoarserGrids();
+    ~CoarserGrids();
+
+    // Make them unless there are some, and return whether they were made.
+    bool make_for(const Operator& finest);
+    void clear();
+
+    // Keep in mind how many iterations a solution took, and drop the grids if these have grown.
+    void judge(int iterations, bool fresh);
+
+    size_t count() const;
+    const Level& level(size_t number) const;
+
+private:
+    struct Content;
+    std::unique_ptr<Content> content_;
+};
+
+// The unknowns after one step, by conjugate gradients preconditioned with a multigrid cycle, which end once the residual
+// is `tolerance` times what it was.
 struct Report {
     int iterations;
     double residual;  // relative to that of the start
     bool positive;  // whether all iterations found the operator to be so
 };
-Report solve(const Problem& problem, double tolerance, int most, float* out);
+Report solve(const Problem& problem, double tolerance, int most, CoarserGrids& coarser, float* out);
 
 // The same for the solution of A d = -gradient with a damped A. It is 0 if A is not positive along the first direction.
 Report solve(const Probed& probed, const float* gradient, const std::vector<double>& damping, double tolerance,
-             int most, float* out);
+             int most, CoarserGrids& coarser, float* out);
 
 }  // namespace variflow::stencil
