@@ -18,10 +18,12 @@ from variflow.energy import (
     FlowTerm,
     GradientConstancy,
     ImageEdges,
+    NonLocalSmoothness,
     Quadratic,
     SecondOrderSmoothness,
     Smoothness,
 )
+from variflow.energy.autodiff import programs
 from variflow.energy.autodiff.stencils import find_taps, study
 from variflow.frames.checking import prepare
 from variflow.frames.pyramid import pyramid
@@ -221,7 +223,7 @@ def at():
 )
 def test_taps_are_found(at, term, constant, weighted, linear):
     structure = study(term, at)
-    assert (structure.constant, structure.weighted, structure.linear) == (constant, weighted, linear)
+    assert (structure.constant, (structure.alike is not None), structure.linear) == (constant, weighted, linear)
     change = np.random.default_rng(1).normal(0, 1e-3, (2, *SHAPE)).astype(np.float32)
     plain = at.plain()
     before, after = (term.residuals(flow, plain) for flow in (at.flow, tuple(np.add(at.flow, change))))
@@ -323,7 +325,8 @@ def test_a_flow_in_a_term_keeps_its_length(at):
     term = Along(held=np.full((*SHAPE, 2), 3, np.float32))
     (residual,) = find_taps(term, at, study(term, at))
     for tap in residual.taps:
-        np.testing.assert_allclose(tap.factor * tap.plane, 3, rtol=1e-5)
+        assert tap.plane is None
+        assert tap.factor == pytest.approx(3, rel=1e-5)
 
 
 def test_a_term_that_asks_for_the_scale_sees_that_of_the_level(at):
@@ -333,7 +336,32 @@ def test_a_term_that_asks_for_the_scale_sees_that_of_the_level(at):
 
     term = InPixelsOfTheFrames()
     for residual in find_taps(term, at, study(term, at)):
-        np.testing.assert_allclose(residual.taps[0].factor * residual.taps[0].plane, 1 / at.scale[0], rtol=1e-5)
+        assert residual.taps[0].plane is None
+        assert residual.taps[0].factor == pytest.approx(1 / at.scale[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("where", [np.where, jnp.where])
+def test_weights_that_jump_at_a_lightness_are_those_of_the_picture(at, where):
+    class Across(FlowTerm):
+        def residuals(self, flow, at):
+            weights = where(at.guide[0][:, :-1] > 50, 0.1, 1.0)
+            return [weights * (plane[:, 1:] - plane[:, :-1]) for plane in flow]
+
+    structure = study(Across(), at)
+    assert not structure.constant
+    expected = np.where(at.guide[0][:, :-1] > 50, 0.1, 1.0)
+    assert len(np.unique(expected)) == 2
+    residuals = find_taps(Across(), at, structure)
+    assert residuals[0].taps[0].plane is residuals[1].taps[0].plane
+    for tap in residuals[0].taps:
+        np.testing.assert_allclose(tap.factor * tap.plane[:, :-1], np.sign(tap.offset[1] - 0.5) * expected, rtol=1e-5)
+
+
+def test_terms_that_compute_with_numpy_need_no_programs(at):
+    programs.release()
+    for term in (Along(), Divergence(), NonLocalSmoothness()):
+        assert find_taps(term, at, study(term, at))
+    assert not programs._programs
 
 
 # Whole estimates

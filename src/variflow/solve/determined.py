@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,9 @@ from variflow.energy.flow_term import FlowTerm
 from variflow.energy.smoothness import Smoothness
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.taking_apart import motion_tensor
+
+if TYPE_CHECKING:
+    from variflow.energy.autodiff.stencils import Structure
 
 # Pixels at most so far from a determined one are left in peace: differences do not reach into the corners of frames.
 _NEAR = 2
@@ -23,14 +28,27 @@ def warn_of_undetermined(
     data: list[tuple[DataTerm, float]], smooth: list[tuple[Smoothness | FlowTerm, float]], at: LevelLinearisation
 ) -> None:
     """Warn, naming the first, of pixels that keep the flow that they start with."""
+    from variflow.energy.autodiff.stencils import study
+
+    terms = [term for term, factor in smooth if factor * term.weight > 0]
+    if any(isinstance(term, Smoothness) for term in terms):
+        return
+    studied = [(term, study(term, at)) for term in terms if isinstance(term, FlowTerm)]
     reached = np.zeros(at.shape, bool)
-    for term, factor in smooth:
-        if factor * term.weight > 0:
-            reached |= True if isinstance(term, Smoothness) else _find_reach(term, at)
-        if reached.all():
-            return
+    # What is the same everywhere is known at once; the coefficients of each pixel take long to find.
+    for term, structure in studied:
+        if structure.constant:
+            reached |= _find_reach(term, structure, at)
+    if reached.all():
+        return
     uu, _, vv, *_ = motion_tensor(data, at)
-    lost = ~_widen(reached | (uu + vv > 0))
+    reached |= uu + vv > 0
+    for term, structure in studied:
+        if _widen(reached).all():
+            return
+        if not structure.constant:
+            reached |= _find_reach(term, structure, at)
+    lost = ~_widen(reached)
     if lost.any():
         row, column = np.argwhere(lost)[0]
         warn(
@@ -62,11 +80,10 @@ def warn_of_lost_data(
             )
 
 
-def _find_reach(term: FlowTerm, at: LevelLinearisation) -> NDArray[np.bool_]:
+def _find_reach(term: FlowTerm, structure: Structure, at: LevelLinearisation) -> NDArray[np.bool_]:
     """Return which pixels the residuals of a term depend on."""
-    from variflow.energy.autodiff.stencils import find_taps, study
+    from variflow.energy.autodiff.stencils import find_taps
 
-    structure = study(term, at)
     low_y, high_y, low_x, high_x = structure.reach
     top, left = max(0, -low_y), max(0, -low_x)
     height, width = at.shape

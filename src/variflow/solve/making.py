@@ -77,9 +77,10 @@ class Making(Brief):
     def spread(self, plane: Planes) -> Planes:
         """Return a plane of the frames' size on the grid of the unknowns, with zeros below and to the right."""
         height, width = plane.shape[-2:]
+        plane = plane.reshape(height, width)
         if (height, width) == self.grid:
             return plane
-        return np.pad(plane.reshape(height, width), ((0, self.grid[0] - height), (0, self.grid[1] - width)))
+        return np.pad(plane, ((0, self.grid[0] - height), (0, self.grid[1] - width)))
 
 
 @dataclass(frozen=True)

@@ -33,13 +33,21 @@ def make_noise(at: Linearisation, size: tuple[int, int], seed: int = 0) -> Linea
     frame0, frame1, second = rng.random((3, channels, *size), np.float32)
     grid = size[0] + _margin(at)[0], size[1] + _margin(at)[1]
     flow = tuple(rng.random((len(at.flow), *grid), np.float32))
-    guide = rng.random((guides, *size), np.float32)
+    guide = _make_guide(rng, (guides, *size))
     further = tuple(rng.random((len(at.further), *grid), np.float32))
     valid, weights = np.ones(size, bool), np.ones(size, np.float32)
     scale = at.scale[0] * size[1] / at.shape[1], at.scale[1] * size[0] / at.shape[0]
     return Linearisation(
         frame0, frame1, second, flow, valid, weights, guide, at.derivative, 0.0, further, at.level, scale
     )
+
+
+def _make_guide(rng: np.random.Generator, shape: tuple[int, int, int]) -> Array:
+    """Return values of CIE Lab that change little from pixel to pixel, but for some pixels that have any value."""
+    ramp = np.linspace(0, 95, shape[1], dtype=np.float32)[:, None] + 5 * rng.random(shape, np.float32)
+    values = np.where(rng.random(shape, np.float32) < 0.2, 100 * rng.random(shape, np.float32), ramp)
+    values[1:] = 2 * values[1:] - 100
+    return values
 
 
 def shrink(term: Kind, at: Linearisation, size: tuple[int, int]) -> Kind:

@@ -8,16 +8,17 @@ Small frames of noise tell how far a term looks, and what of its coefficients is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from variflow.energy.advice import NOT_FINITE
+from variflow.energy.autodiff.changes import ByNumPy, ByPrograms, Changes, Reach, computes_with_numpy
 from variflow.energy.autodiff.noise import find_parts_read, find_place, make_noise, remember, shrink
-from variflow.energy.autodiff.programs import apply_settings, run
+from variflow.energy.autodiff.programs import apply_settings
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.flow_term import FlowTerm, find_residuals
 from variflow.energy.residuals import NotTakenApart
@@ -28,19 +29,17 @@ if TYPE_CHECKING:
     from variflow.linearisation.level import LevelLinearisation
     from variflow.linearisation.linearisation import Linearisation
 
-# How far a residual may look, in pixels. The frames on which terms are tried hold a neighbourhood of that size.
-_FARTHEST = 8
+# How far a residual may look, in pixels, and how far most do. The frames on which terms are tried hold a neighbourhood
+# of that size.
+_FARTHEST, _NEAR = 8, 2
 _SMALL = (2 * _FARTHEST + 7, 2 * _FARTHEST + 9)
 
-# Coefficients below this share of the largest are rounding errors.
-_NOTHING = 1e-6
+# Coefficients below this share of the largest are rounding errors, and so are differences of this share.
+_NOTHING, _ALIKE = 1e-6, 1e-5
 
-# The parts of a linearisation that are the same at each warp of a level.
+# The parts of a linearisation that are the same at each warp of a level, and those that are unknowns.
 _SAME_AT_A_LEVEL = frozenset({"guide", "second", "frame0", "noise", "derivative", "level", "scale", "shape"})
-
-
-# Those that small frames do not share with large ones.
-_OF_SIZE = frozenset({"level", "scale", "shape"})
+_UNKNOWNS = frozenset({"flow", "further"})
 
 
 @dataclass(frozen=True)
@@ -53,26 +52,52 @@ class Structure:
         For each residual, what it depends on; the factors are those of one pixel if they are not the same everywhere.
     smaller : list of (rows, columns)
         By how much the plane of each residual is smaller than those of the unknowns.
-    constant, weighted, linear, homogeneous : bool
-        Whether the factors are the same everywhere; whether they are but for a weight of each pixel; whether residuals
-        are linear in the unknowns; whether the unknowns 0 have the residual 0.
+    constant, linear, homogeneous : bool
+        Whether the factors are the same everywhere; whether residuals are linear in the unknowns; whether the unknowns
+        0 have the residual 0.
+    alike : list of int, optional
+        If the factors are the same everywhere but for a weight of each pixel, for each residual the first one that has
+        the same weights.
     stays : bool
         Whether coefficients are the same at each warp of a level.
+    by_numpy : bool
+        Whether residuals are linear, and computed with NumPy.
     """
 
     taps: list[list[Tap]]
     smaller: list[tuple[int, int]]
     constant: bool
-    weighted: bool
+    alike: list[int] | None
     linear: bool
     homogeneous: bool
     stays: bool
+    by_numpy: bool
 
     @property
     def reach(self) -> tuple[int, int, int, int]:
         """The lowest and highest offset along y, and along x."""
         y, x = zip(*(tap.offset for taps in self.taps for tap in taps), strict=True)
         return min(y), max(y), min(x), max(x)
+
+    @cached_property
+    def patterns(self) -> tuple[Planes, list[Planes]]:
+        """A periodic pattern of each unknown, and what the taps of each residual make of it: nowhere nearly nothing."""
+        low_y, high_y, low_x, high_x = self.reach
+        period = 2 * (high_y - low_y) + 1, 2 * (high_x - low_x) + 1
+        unknowns = 1 + max(tap.unknown for taps in self.taps for tap in taps)
+        drawn = np.random.default_rng(0).uniform(-1, 1, (unknowns, 200, *period)).astype(np.float32)
+        responses = [
+            sum(
+                (tap.factor * np.roll(drawn[tap.unknown], (-tap.offset[0], -tap.offset[1]), (-2, -1)) for tap in taps),
+                np.zeros(drawn.shape[1:], np.float32),
+            )
+            for taps in self.taps
+        ]
+        least = np.min(
+            [np.abs(one).min(axis=(-2, -1)) for one, taps in zip(responses, self.taps, strict=True) if taps], axis=0
+        )
+        best = int(np.argmax(least))
+        return drawn[:, best], [one[best] for one in responses]
 
     @property
     def smallest(self) -> tuple[int, int]:
@@ -103,17 +128,20 @@ def find_taps(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> l
     height, width = shape = at.planes[0].shape
     if height <= structure.smallest[0] or width <= structure.smallest[1]:
         return []
+    changes: Changes = ByPrograms(term, at)
+    if structure.by_numpy:
+        changes = ByNumPy(term, at.copy(), homogeneous=structure.homogeneous)
     with explain_faults(term, shape):
         values = None
         if not (structure.linear and structure.homogeneous):
             planes = tuple(map(np.zeros_like, at.planes)) if structure.linear else at.planes
-            values = run(_evaluate, term, at.plain(), planes)
+            values = changes.evaluate(planes)
         if structure.constant:
             taps = structure.taps
-        elif structure.weighted:
-            taps = _weigh(term, at, structure)
+        elif structure.alike is not None:
+            taps = _weigh(changes, at.planes, structure, structure.alike)
         else:
-            taps = _read_coefficients(term, at, structure)
+            taps = _read_coefficients(changes, at.planes, structure)
     _check_finite(term, values or (), taps)
     padded = [None] * len(taps) if values is None else [_pad(value, shape) for value in values]
     return [
@@ -140,33 +168,7 @@ def _name_planes(count: int) -> str:
     return "the flow" if count == 2 else f"the {count} planes"
 
 
-def _evaluate(term: FlowTerm, at: Linearisation, planes: Any) -> tuple[Any, ...]:
-    return tuple(jnp.asarray(plane, jnp.float32) for plane in find_residuals(term, planes, at))
-
-
-def _differentiate(term: FlowTerm, at: Linearisation, planes: Any, tangent: Any) -> tuple[Any, ...]:
-    along: tuple[Any, ...] = jax.jvp(lambda *planes: _evaluate(term, at, planes), planes, tangent)[1]
-    return along
-
-
-def _probe(term: FlowTerm, at: Linearisation, planes: Any, reach: tuple[int, int, int, int]) -> tuple[Any, ...]:
-    """Return the residuals' changes along coloured patterns, (unknowns, colours along y, along x, h, w) each."""
-    at = at.evaluate_derivatives()
-    height, width = planes[0].shape
-    period_y, period_x = reach[1] - reach[0] + 1, reach[3] - reach[2] + 1
-    _, along = jax.linearize(lambda *planes: _evaluate(term, at, planes), *planes)
-    rows, columns = jnp.arange(height)[:, None] % period_y, jnp.arange(width)[None] % period_x
-
-    def color(number: Any) -> Any:
-        unknown, rest = number // (period_y * period_x), number % (period_y * period_x)
-        pattern = ((rows == rest // period_x) & (columns == rest % period_x)).astype(jnp.float32)
-        return along(*(pattern * (unknown == k) for k in range(len(planes))))
-
-    changes = jax.lax.map(color, jnp.arange(len(planes) * period_y * period_x))
-    return tuple(plane.reshape(len(planes), period_y, period_x, *plane.shape[1:]) for plane in changes)
-
-
-def _sort_by_offset(changes: Planes, reach: tuple[int, int, int, int]) -> Planes:
+def _sort_by_offset(changes: Planes, reach: Reach) -> Planes:
     """Return coefficients by unknown and offset from changes by unknown and colour, (unknowns, offsets y, x, h, w)."""
     unknowns, period_y, period_x, height, width = changes.shape
     y, x = np.arange(height)[:, None], np.arange(width)[None]
@@ -180,10 +182,10 @@ def _sort_by_offset(changes: Planes, reach: tuple[int, int, int, int]) -> Planes
     ).reshape(unknowns, period_y, period_x, height, width)
 
 
-def _apply(coefficients: Planes, reach: tuple[int, int, int, int], planes: Any) -> Planes:
+def _apply(coefficients: Planes, reach: Reach, planes: Any) -> Planes:
     """Return the sum of coefficients times the unknowns at their offsets."""
     _, count_y, count_x, height, width = coefficients.shape
-    margin = 2 * _FARTHEST
+    margin = 2 * max(map(abs, reach))
     total = np.zeros((height, width), np.float32)
     for unknown, plane in enumerate(planes):
         padded = np.pad(plane, margin)
@@ -195,29 +197,59 @@ def _apply(coefficients: Planes, reach: tuple[int, int, int, int], planes: Any) 
 
 def _study(term: FlowTerm, at: LevelLinearisation) -> Structure | None:
     small = shrink(term, at, _SMALL)
-    reach = (-_FARTHEST, _FARTHEST, -_FARTHEST, _FARTHEST)
     noise = [make_noise(at, _SMALL, seed) for seed in (0, 1)]
-    small_shape = noise[0].planes[0].shape
-    drawn, again = (_try_on_noise(small, one, reach) for one in noise)
-    if drawn is None or again is None:
+    height, width = noise[0].planes[0].shape
+    by_numpy, farthest = computes_with_numpy(small, noise[0]), _FARTHEST
+    drawn: list[_Drawn | None] = [None]
+    # Each pattern is a call of the term in Python: most terms look no farther than a few.
+    for farthest in (_NEAR, _FARTHEST) if by_numpy else ():
+        drawn = [_try_on_noise(ByNumPy(small, one), one, farthest) for one in noise]
+        if None not in drawn:
+            break
+    if not all(one and one.linear for one in drawn):  # how others change is not seen from their values
+        by_numpy = False
+        drawn = [_try_on_noise(ByPrograms(small, one), one, _FARTHEST) for one in noise]
+    first, second = drawn
+    if first is None or second is None:
         return None
-    (first, linear, homogeneous), (second, *_) = drawn, again
-    taps, constant, weighted = [], True, True
-    height, width = small_shape
-    smaller = [(height - one.shape[-2], width - one.shape[-1]) for one in first]
-    for one, other in zip(first, second, strict=True):
-        found, is_constant, is_weighted = _compare(one, other)
+    taps, constant = [], True
+    weights: list[Planes | None] = []
+    smaller = [(height - one.shape[-2], width - one.shape[-1]) for one in first.coefficients]
+    for one, other in zip(first.coefficients, second.coefficients, strict=True):
+        found, is_constant, weight = _compare(one, other, farthest)
         taps.append(found)
-        constant, weighted = constant and is_constant, weighted and is_weighted
+        weights.append(weight)
+        constant &= is_constant
     if not any(taps):
         raise ValueError(
             f"the residuals of {type(term).__name__} do not depend on {_name_planes(len(at.planes))}. Do they round, "
             "or lies what they hold outside of the frames?"
         )
     read = find_parts_read(term, at, _SMALL, find_residuals)
-    # What depends on the size of the frames is not what it is in small ones.
-    constant = constant and not (read & _OF_SIZE or _holds_pictures(term, small))
-    return Structure(taps, smaller, constant, weighted, linear, homogeneous, linear and read <= _SAME_AT_A_LEVEL)
+    # What depends on the frames, or on their size, need not be what it is in small ones of noise.
+    constant = constant and read <= _UNKNOWNS and not _holds_pictures(term, small)
+    alike = _find_alike(weights, smaller)
+    stays = first.linear and read <= _SAME_AT_A_LEVEL
+    return Structure(taps, smaller, constant, alike, first.linear, first.homogeneous, stays, by_numpy)
+
+
+def _find_alike(weights: list[Planes | None], smaller: list[tuple[int, int]]) -> list[int] | None:
+    """Return, for each residual, the first one that has the same weights; None if some have none."""
+    alike: list[int] = []
+    for number, one in enumerate(weights):
+        if one is None:
+            return None
+        same = (
+            before
+            for before in dict.fromkeys(alike)
+            if smaller[before] == smaller[number] and _are_alike(weights[before], one)
+        )
+        alike.append(next(same, number))
+    return alike
+
+
+def _are_alike(one: Planes | None, other: Planes) -> bool:
+    return one is not None and one.shape == other.shape and np.allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
 def _holds_pictures(term: FlowTerm, small: FlowTerm) -> bool:
@@ -226,37 +258,44 @@ def _holds_pictures(term: FlowTerm, small: FlowTerm) -> bool:
     return any(np.shape(whole) != np.shape(part) for whole, part in leaves)
 
 
-def _try_on_noise(
-    term: FlowTerm, at: Linearisation, reach: tuple[int, int, int, int]
-) -> tuple[list[Planes], bool, bool] | None:
-    """Return the coefficients of each residual, and whether it is linear and homogeneous; None if it looks too far."""
+class _Drawn(NamedTuple):
+    """The coefficients of each residual in a small frame of noise, and whether it is linear and homogeneous."""
+
+    coefficients: list[Planes]
+    linear: bool
+    homogeneous: bool
+
+
+def _try_on_noise(changes: Changes, at: Linearisation, farthest: int) -> _Drawn | None:
+    """Return what noise tells of a term; None if it looks farther than so many pixels."""
+    reach = (-farthest, farthest, -farthest, farthest)
     rng = np.random.default_rng(2)
     step = tuple(rng.normal(size=(len(at.planes), *at.planes[0].shape)).astype(np.float32))
     moved = tuple(a + b for a, b in zip(at.planes, step, strict=True))
-    values, values_moved = (run(_evaluate, term, at, planes) for planes in (at.planes, moved))
-    along = run(_differentiate, term, at, at.planes, step)
+    values, values_moved = (changes.evaluate(planes) for planes in (at.planes, moved))
+    along = changes.differentiate(at.planes, step)
     if not all(np.isfinite(plane).all() for plane in (*values, *values_moved, *along)):
-        raise NotTakenApart(f"the residuals of {type(term).__name__} are not finite for small frames of noise")
+        raise NotTakenApart(f"the residuals of {type(changes.term).__name__} are not finite for small frames of noise")
     coefficients, linear, homogeneous = [], True, True
-    drawn = run(_probe, term, at, at.planes, reach), values, along, values_moved
-    for changes, value, change, other in zip(*drawn, strict=True):
-        sorted_changes = _sort_by_offset(np.asarray(changes), reach)
+    drawn = changes.probe(at.planes, reach), values, along, values_moved
+    for by_color, value, change, other in zip(*drawn, strict=True):
+        sorted_changes = _sort_by_offset(np.asarray(by_color), reach)
         coefficients.append(sorted_changes)
         size = float(np.abs(change).max())
         if not (np.isfinite(size) and np.allclose(_apply(sorted_changes, reach, step), change, 1e-3, 1e-4 * size)):
             return None
         linear &= np.allclose(other - value, change, rtol=1e-3, atol=1e-4 * size)
         homogeneous &= np.allclose(_apply(sorted_changes, reach, at.planes), value, rtol=1e-3, atol=1e-4 * size)
-    return coefficients, linear, linear and homogeneous
+    return _Drawn(coefficients, linear, linear and homogeneous)
 
 
-def _compare(first: Planes, second: Planes) -> tuple[list[Tap], bool, bool]:
-    """Return the taps that two draws of noise share, and whether they are constant, or so but for weights."""
+def _compare(first: Planes, second: Planes, farthest: int) -> tuple[list[Tap], bool, Planes | None]:
+    """Return the taps that two draws of noise share, whether they are constant, and if but for weights, these."""
     largest = max(float(np.abs(first).max()), float(np.abs(second).max()))
     seen = np.maximum(np.abs(first), np.abs(second)).max(axis=(-2, -1)) > _NOTHING * largest
     places = np.argwhere(seen)
     if not len(places):
-        return [], True, True
+        return [], True, np.zeros(0, np.float32)
     both = np.concatenate([one[seen].reshape(len(places), -1) for one in (first, second)], axis=1)
     # The factors of the pixel where the least of them stands out most; where each pixel lacks one, the largest.
     sizes = np.abs(both)
@@ -265,63 +304,52 @@ def _compare(first: Planes, second: Planes) -> tuple[list[Tap], bool, bool]:
     constant = bool(np.allclose(both, factors[:, None], rtol=1e-4, atol=1e-5 * largest))
     reference = int(np.argmax(np.abs(factors)))
     weights = both[reference] / factors[reference]
-    weighted = bool(np.allclose(both, factors[:, None] * weights, rtol=1e-3, atol=1e-5 * largest))
+    weighted = np.allclose(both, factors[:, None] * weights, rtol=1e-3, atol=1e-5 * largest)
     taps = [
-        Tap(int(unknown), (int(y) - _FARTHEST, int(x) - _FARTHEST), float(factor))
+        Tap(int(unknown), (int(y) - farthest, int(x) - farthest), float(factor))
         for (unknown, y, x), factor in zip(places, factors, strict=True)
     ]
-    return taps, constant, weighted
+    return taps, constant, weights if weighted else None
 
 
-def _weigh(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> list[list[Tap]]:
+def _weigh(changes: Changes, planes: Any, structure: Structure, alike: list[int]) -> list[list[Tap]]:
     """Return taps whose planes are the weights of the pixels.
 
     A weight is the change of the residual along some pattern, divided by what the taps alone make of that pattern.
     """
-    shape = at.planes[0].shape
-    low_y, high_y, low_x, high_x = structure.reach
-    period = 2 * (high_y - low_y) + 1, 2 * (high_x - low_x) + 1
-
-    # Of some random patterns, that which no residual is blind to at any pixel.
-    patterns = np.random.default_rng(0).uniform(-1, 1, (len(at.planes), 200, *period))
-    all_responses = np.stack(
-        [
-            sum(tap.factor * np.roll(patterns[tap.unknown], (-tap.offset[0], -tap.offset[1]), (-2, -1)) for tap in taps)
-            for taps in structure.taps
-            if taps
-        ]
-    )
-    best = int(np.argmax(np.abs(all_responses).min(axis=(0, 2, 3))))
-    repeats = [-(-length // step) for length, step in zip(shape, period, strict=True)]
-    tangent, responses = (
-        np.tile(planes, (1, *repeats))[:, : shape[0], : shape[1]].astype(np.float32)
-        for planes in (patterns[:, best], all_responses[:, best])
-    )
-    along = run(_differentiate, term, at.plain(), at.planes, tuple(tangent))
-    kept: list[Planes] = []
-    out: list[list[Tap]] = []
-    remaining = iter(responses)
-    for taps, change in zip(structure.taps, along, strict=True):
-        if not taps:  # a residual that does not depend on the flow
-            out.append([])
-            continue
-        response = next(remaining)
-        height, width = change.shape
-        weights = _pad(np.asarray(change) / response[:height, :width], shape)
-        same = next((one for one in kept if _are_alike(one, weights)), None)
-        if same is None:
-            kept.append(weights)
-        plane = weights if same is None else same  # residuals of the same weights share their part of the system
-        out.append([Tap(tap.unknown, tap.offset, tap.factor, plane) for tap in taps])
-    return out
+    shape = planes[0].shape
+    pattern, responses = structure.patterns
+    repeats = [-(-length // step) for length, step in zip(shape, pattern.shape[1:], strict=True)]
+    tangent = np.zeros((len(planes), *shape), np.float32)
+    tangent[: len(pattern)] = np.tile(pattern, (1, *repeats))[:, : shape[0], : shape[1]]
+    wanted = tuple(number for number in dict.fromkeys(alike) if structure.taps[number])
+    along = changes.differentiate(planes, tangent, wanted)
+    # Residuals of the same weights share a plane, and so their part of the system.
+    weights = {number: _divide(change, responses[number], shape) for number, change in zip(wanted, along, strict=True)}
+    return [
+        [Tap(tap.unknown, tap.offset, tap.factor * weights[number][0], weights[number][1]) for tap in taps]
+        for taps, number in zip(structure.taps, alike, strict=True)
+    ]
 
 
-def _read_coefficients(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> list[list[Tap]]:
+def _divide(change: Any, response: Planes, shape: tuple[int, int]) -> tuple[float, Planes | None]:
+    """Return the changes of residuals divided by periodic ones: a factor and, unless they are all alike, a plane."""
+    height, width = np.shape(change)
+    repeats = -(-height // response.shape[0]), -(-width // response.shape[1])
+    inverse = np.tile((1 / response).astype(np.float32), repeats)[:height, :width]
+    weights = np.zeros(shape, np.float32)
+    part = np.multiply(change, inverse, out=weights[:height, :width])
+    low, high = float(part.min()), float(part.max())
+    if high - low <= _ALIKE * max(abs(low), abs(high)):
+        return 0.5 * (low + high), None
+    return 1.0, weights
+
+
+def _read_coefficients(changes: Changes, planes: Any, structure: Structure) -> list[list[Tap]]:
     """Return taps whose planes are all coefficients."""
-    shape, reach = at.planes[0].shape, structure.reach
-    out = []
-    for taps, changes in zip(structure.taps, run(_probe, term, at.plain(), at.planes, reach), strict=True):
-        by_color = np.asarray(changes)
+    shape, out = planes[0].shape, []
+    for taps, of_residual in zip(structure.taps, changes.probe(planes, structure.reach), strict=True):
+        by_color = np.asarray(of_residual)
         out.append([Tap(tap.unknown, tap.offset, 1.0, _pick(by_color[tap.unknown], tap.offset, shape)) for tap in taps])
     return out
 
@@ -334,11 +362,6 @@ def _pick(by_color: Planes, offset: tuple[int, int], shape: tuple[int, int]) -> 
         color = (y + offset[0]) % period_y, (x + offset[1]) % period_x
         plane[y:height:period_y, x:width:period_x] = by_color[color][y::period_y, x::period_x]
     return plane
-
-
-def _are_alike(one: Planes, other: Planes) -> bool:
-    """Return whether two planes are equal but for rounding; most that are not differ in a few of their pixels."""
-    return all(np.allclose(one[part], other[part], rtol=1e-4, atol=1e-7) for part in (np.s_[::16, ::16], np.s_[:]))
 
 
 def _pad(plane: Any, shape: tuple[int, int]) -> Planes:

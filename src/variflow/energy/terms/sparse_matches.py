@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -65,21 +65,29 @@ class SparseMatches(FlowTerm):
 
     def residuals(self, flow: Increment, at: Linearisation) -> list[Array]:
         """Return the differences, 0 at pixels without a match."""
-        import jax.numpy as jnp
-
-        (height, width), scale = at.shape, np.array(at.scale, np.float32)
-        x, y = jnp.round((self.matches.points + 0.5) * scale - 0.5).astype(int).T
+        xp, (height, width), scale = flow[0].__array_namespace__(), at.shape, np.array(at.scale, np.float32)
+        x, y = xp.round((self.matches.points + 0.5) * scale - 0.5).astype(int).T
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-        confidence = jnp.where(inside, self.matches.confidence, 0)
-        place = jnp.clip(y, 0, height - 1), jnp.clip(x, 0, width - 1)
-        nothing = jnp.zeros(at.shape, jnp.float32)
-        strength = nothing.at[place].max(confidence)
-        total = jnp.where(strength > 0, nothing.at[place].add(confidence), 1)
+        confidence = xp.where(inside, self.matches.confidence, 0)
+        place = xp.clip(y, 0, height - 1), xp.clip(x, 0, width - 1)
+        strength = _collect("max", confidence, place, at.shape)
+        total = xp.where(strength > 0, _collect("add", confidence, place, at.shape), 1)
         displacements = (self.matches.flow * scale).T
-        means = [nothing.at[place].add(confidence * one) / total for one in displacements]
+        means = [_collect("add", confidence * one, place, at.shape) / total for one in displacements]
         return [strength * (plane - mean) for plane, mean in zip(flow[:2], means, strict=True)]
 
     def reversed(self, flow: Array) -> SparseMatches:
         """Return the term for the frames swapped: each match seen from its target."""
         matches = self.matches
         return replace(self, matches=Matches(matches.points + matches.flow, -matches.flow, matches.confidence))
+
+
+def _collect(how: Literal["add", "max"], values: Array, place: tuple[Array, Array], shape: tuple[int, int]) -> Array:
+    """Return the sum of the values of each pixel, or the largest of them and 0."""
+    if isinstance(values, np.ndarray):
+        plane = np.zeros(shape, np.float32)
+        {"add": np.add, "max": np.maximum}[how].at(plane, place, values)
+        return plane
+    import jax.numpy as jnp
+
+    return getattr(jnp.zeros(shape, jnp.float32).at[place], how)(values)
