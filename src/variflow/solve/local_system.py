@@ -57,7 +57,7 @@ _ROUNDING = 1e-5
 
 @dataclass(frozen=True, eq=False, repr=False)
 class _Parts(Brief):
-    """An energy taken apart; `kept` are the terms of the flow for the core that stay for a level.
+    """An energy taken apart; `kept` are the terms of the flow for the core that stay for a level, and `grids` serve it.
 
     Data terms `of_more` depend on further planes than the flow. The residuals of `around` depend on a neighbourhood
     each; their matrices are taken `stiffness` times.
@@ -69,6 +69,7 @@ class _Parts(Brief):
     smooth: list[tuple[Smoothness | FlowTerm, float]]
     making: Making
     kept: dict[int, list[_core.LocalTerm]]
+    grids: _core.CoarserGrids
     stiffness: float = 1.0
 
     @classmethod
@@ -80,7 +81,7 @@ class _Parts(Brief):
         for term, factor in data:
             more = at.further and defines_residuals(type(term))
             (of_more if more else of_pixels if is_pixelwise(term, at) else around).append((term, factor))
-        return cls(of_pixels, of_more, around, smooth, find_making(at), {})
+        return cls(of_pixels, of_more, around, smooth, find_making(at), {}, _core.CoarserGrids())
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ class LocalSystem(NativeSolver):
             problem = _core.LocalProblem(start, terms, tensor)
         else:
             problem = _core.LocalProblem(start, [*terms, _tensor_term(tensor, parts.making)])
-        unknowns, _, residual = _core.solve_local(problem, self.tolerance, self.iterations)
+        unknowns, _, residual = _core.solve_local(problem, self.tolerance, self.iterations, parts.grids)
         values = None if at.values is None else dict(zip(at.values, unknowns[:, 0], strict=True))
         u, v = unknowns[:, 0] if values is None else make_planes(at.unknowns, values, Place(at))[:2]
 
@@ -209,7 +210,7 @@ class LocalSystem(NativeSolver):
                 whole[:3] += factor * stiffness * matrix
                 whole[3:] += factor * slope
             problem = _core.LocalProblem(start, terms, whole)
-            unknowns, _, residual = _core.solve_local(problem, self.tolerance, self.iterations)
+            unknowns, _, residual = _core.solve_local(problem, self.tolerance, self.iterations, parts.grids)
             after = evaluate(problem, unknowns)
             if after <= before + _ROUNDING * abs(before):
                 break
@@ -351,8 +352,9 @@ def _mark(part: tuple[int, int], shape: tuple[int, int]) -> Planes:
 
 
 def _damp(tensor: Planes) -> Planes:
-    """Return a motion tensor (5, H, W) with what it hardly determines damped."""
-    uu, uv, vv = (float(plane.mean(dtype=np.float64)) for plane in tensor[:3])
-    damping = find_damping(np.array([[uu, uv], [uv, vv]]))
-    added = damping[[0, 0, 1], [0, 1, 1]].astype(np.float32)
-    return np.concatenate([tensor[:3] + added[:, None, None], tensor[3:]])
+    """Damp what a motion tensor (5, H, W) hardly determines, in place, and return it."""
+    uu, uv, vv = (float(plane.mean()) for plane in tensor[:3])
+    (of_uu, of_uv), (_, of_vv) = find_damping(np.array([[uu, uv], [uv, vv]])).astype(np.float32)
+    for plane, added in zip(tensor, (of_uu, of_uv, of_vv), strict=False):
+        plane += added
+    return tensor

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.base.brief import Brief
-from variflow.energy.autodiff.coupling import Coupling, evaluate, measure_constants, multiply_patterns, take_parts
+from variflow.energy.autodiff.coupling import Coupling, evaluate, multiply_patterns, take_parts
 from variflow.energy.term import Energy
 from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
@@ -44,12 +44,15 @@ class _State(NamedTuple):
         The damping of what is hardly determined.
     least, damping : float
         The least damping of all unknowns where a step fails, and the last one.
+    grids : CoarserGrids
+        Those of the last linear system.
     """
 
     first: float
     always: NDArray[np.float64]
     least: float
     damping: float
+    grids: _core.CoarserGrids
 
 
 def minimise(
@@ -62,7 +65,7 @@ def minimise(
     taken anew with a damped matrix, as Levenberg and Marquardt do.
     """
     parts = take_parts(energy, at)
-    first, always, least, damping = state or (None, None, 0.0, 0.0)
+    first, always, least, damping, grids = state or (None, None, 0.0, 0.0, _core.CoarserGrids())
 
     def look(increment: Planes) -> _Point:
         return _Point(increment, *evaluate(energy, parts, increment))
@@ -73,7 +76,7 @@ def minimise(
         products = multiply_patterns(energy, coupling, parts, best.increment)
         matrix = _core.LocalMatrix(products, (coupling.steps[0], 0, coupling.steps[1]), coupling.entries)
         if always is None:
-            curvature = measure_constants(energy, parts, best.increment)
+            curvature = _unfold(_core.measure_constants(matrix), len(best.increment))
             always = np.zeros_like(curvature)
             always[:2, :2] = find_damping(curvature[:2, :2])
             rows = float(np.abs(products).sum(axis=0).mean())
@@ -82,7 +85,7 @@ def minimise(
         while not better and trials < TRIALS and len(energies) <= steps:
             damping = max(damping * _RAISED, least) if trials else damping
             added = (always + damping * np.eye(len(always)))[np.triu_indices(len(always))]
-            step, _, _ = _core.solve_matrix(matrix, best.gradient, added, INNER, ITERATIONS)
+            step, _, _ = _core.solve_matrix(matrix, best.gradient, added, INNER, ITERATIONS, grids)
             slope = _dot(best.gradient, step)
             tried = look(best.increment + step)
             better = slope < 0 and _falls(best, tried, slope, step)
@@ -97,8 +100,15 @@ def minimise(
         if damping == before:
             damping = damping * _LOWERED if damping > least else 0.0
     taken = np.asarray(energies[1:], np.float32)
-    kept = None if first is None or always is None else _State(first, always, least, damping)
+    kept = None if first is None or always is None else _State(first, always, least, damping, grids)
     return Found(tuple(best.increment[:, 0]), energies[0], best.energy, taken, met, kept)
+
+
+def _unfold(triangle: list[float], size: int) -> NDArray[np.float64]:
+    """Return the symmetric matrix (size, size) of an upper triangle."""
+    matrix = np.zeros((size, size))
+    matrix[np.triu_indices(size)] = triangle
+    return matrix + np.triu(matrix, 1).T
 
 
 def _falls(best: _Point, tried: _Point, slope: float, step: Planes) -> bool:

@@ -30,6 +30,9 @@ _FARTHEST = 4
 _SMALL = (2 * _FARTHEST + 3, 2 * _FARTHEST + 4)
 # More patterns than this take more time than the steps save.
 _MOST_PATTERNS = 48
+# So many products at most are computed at once: each that is more shares what precedes them all, but makes the program
+# longer.
+_AT_ONCE = 12
 # Entries below this share of the largest are rounding errors.
 _NOTHING = 1e-6
 # The noise on which an energy is tried has increments of this standard deviation, in pixels.
@@ -60,6 +63,12 @@ class Coupling:
     patterns: int
     steps: tuple[int, int]
 
+    @property
+    def group(self) -> int:
+        """How many products are computed at once."""
+        groups = -(-self.patterns // _AT_ONCE)
+        return -(-self.patterns // groups)
+
 
 def find_coupling(energy: Energy, at: Linearisation) -> Coupling | None:
     """Return which pixels an energy couples; None if it couples many, or pixels far apart, or cannot be tried."""
@@ -74,8 +83,7 @@ def take_parts(energy: Energy, at: LevelLinearisation) -> Parts:
 
 def evaluate(energy: Energy, parts: Parts, increments: Planes) -> tuple[float, Planes]:
     """Return the energy at increments (K, 1, H, W), and its gradient."""
-    planes = tuple(increments[:, 0])
-    value, gradient, _ = run(_differentiate, energy, parts, planes, planes)
+    value, gradient = run(_differentiate, energy, parts, tuple(increments[:, 0]))
     return float(value), np.stack(gradient)[:, None]
 
 
@@ -84,26 +92,12 @@ def multiply_patterns(energy: Energy, coupling: Coupling, parts: Parts, incremen
     planes = tuple(map(jnp.asarray, increments[:, 0]))
     numbers = _number_patterns(coupling, (len(increments), *parts.shape))
     products = np.empty((coupling.patterns, *increments.shape), np.float32)
-    # One call for each pattern: a loop within a program copies all products for each, and two programs take longer to
-    # compile than one.
-    for number, of_pattern in enumerate(products):
-        pattern = tuple((numbers == number).astype(np.float32))
-        for found, plane in zip(of_pattern, run(_differentiate, energy, parts, planes, pattern)[2], strict=True):
-            found[0] = plane
+    size = coupling.group
+    for first in range(0, coupling.patterns, size):
+        tangents = [tuple((numbers == number).astype(np.float32)) for number in range(first, first + size)]
+        for of_pattern, found in zip(products[first:], run(_multiply, energy, parts, planes, tangents), strict=False):
+            of_pattern[:, 0] = found
     return products
-
-
-def measure_constants(energy: Energy, parts: Parts, increments: Planes) -> NDArray[np.float64]:
-    """Return the curvature along constant changes of the unknowns, in the mean over pixels, (K, K)."""
-    planes = tuple(map(jnp.asarray, increments[:, 0]))
-    still, one = (jnp.full(parts.shape, value, jnp.float32) for value in (0, 1))
-    rows = []
-    for unknown in range(len(planes)):
-        tangents = tuple(one if other == unknown else still for other in range(len(planes)))
-        product = run(_differentiate, energy, parts, planes, tangents)[2]
-        rows.append([np.asarray(plane).mean(dtype=np.float64) for plane in product])
-    curvature = np.array(rows)
-    return 0.5 * (curvature + curvature.T)
 
 
 @lru_cache(maxsize=4)
@@ -119,11 +113,15 @@ def _call(energy: Energy, d: Increments, at: Linearisation) -> Any:
     return energy(d, at)
 
 
-def _differentiate(energy: Energy, parts: Parts, increments: Increments, tangents: Increments) -> Any:
-    """Return the energy, its gradient, and the product of its Hessian with tangents."""
-    function = jax.value_and_grad(make_function(energy, parts.assemble()))
-    (value, gradient), multiply = jax.linearize(function, increments)
-    return value, gradient, multiply(tangents)[1]
+def _differentiate(energy: Energy, parts: Parts, increments: Increments) -> Any:
+    """Return the energy and its gradient."""
+    return jax.value_and_grad(make_function(energy, parts.assemble()))(increments)
+
+
+def _multiply(energy: Energy, parts: Parts, increments: Increments, tangents: list[Increments]) -> Any:
+    """Return the products of the Hessian with tangents."""
+    _, multiply = jax.linearize(jax.grad(make_function(energy, parts.assemble())), increments)
+    return [multiply(one) for one in tangents]
 
 
 def _find_coupling(energy: Energy, at: Linearisation) -> Coupling | None:

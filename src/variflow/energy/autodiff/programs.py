@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TypeGuard, TypeVar
+from functools import cache
+from typing import Any, TypeGuard, TypeVar
 
 import jax
 import numpy as np
@@ -23,14 +24,18 @@ from variflow.energy.autodiff.telling import tell_of_compiling
 
 Answer = TypeVar("Answer")
 
-# How many programs are kept: each is for one size of frames, and takes 5 to 10 MiB.
-_MOST = 64
+# How many programs are kept: each is for one size of frames, and takes 5 to 20 MiB. Most models have one or two for
+# each.
+_MOST = 256
 
 # The default scheduler runs independent operations at once and has a race (jax-ml/jax#39741). A program then returns
 # one of several results, which differ in their last digits, depending on the load of the machine.
 _OPTIONS: dict[str, str | bool] = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
-
-_NOT_FUSED: dict[str, str | bool] = {"xla_disable_hlo_passes": "fusion"}
+# More optimisation, and the newer way to make loops of several operations, take longer to compile, and the programs are
+# no faster: some take three times as long.
+_QUICK: dict[str, Any] = {"xla_backend_optimization_level": 1}
+_FUSED: dict[str, Any] = {"xla_cpu_use_fusion_emitters": False}
+_NOT_FUSED: dict[str, Any] = {"xla_disable_hlo_passes": "fusion"}
 
 _programs: dict[Hashable, jax.stages.Compiled] = {}  # in the order of their last use
 
@@ -75,11 +80,24 @@ def run(function: Callable[..., Answer], *arguments: object, fused: bool = True)
         with tell_of_compiling(arguments):
             lowered = jax.jit(of_inputs).lower(inputs)
             with keep_programs():
-                return lowered.compile(compiler_options=_OPTIONS if fused else _OPTIONS | _NOT_FUSED)
+                return lowered.compile(compiler_options=_find_options(fused))
 
-    about = function, str(jax_config.default_device.value), *arguments
+    about = function, fused, str(jax_config.default_device.value), *arguments
     answer: Answer = find_or_make(_programs, _MOST, about, compiled)(inputs)
     return answer
+
+
+@cache
+def _find_options(fused: bool) -> dict[str, Any]:
+    """Return what XLA is told of how to compile; another version of it may not know all that makes it faster."""
+    options: dict[str, Any] = dict(_OPTIONS)
+    for name, value in (*_QUICK.items(), *(_FUSED if fused else _NOT_FUSED).items()):
+        try:
+            jax.jit(lambda x: x).lower(0.0).compile(compiler_options=options | {name: value})
+        except RuntimeError:
+            continue
+        options[name] = value
+    return options
 
 
 def find_or_make(store: dict[Hashable, Answer], most: int, about: object, make: Callable[[], Answer]) -> Answer:

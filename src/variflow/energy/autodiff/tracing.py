@@ -7,20 +7,20 @@ import linecache
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
-import equinox
 import jax
-import jaxlib
-import numpy
-import optimistix
 
-import variflow
 from variflow.energy.term import Sum
 
 # Files under these paths are not the user's own code.
 _PACKAGES = (
-    *(str(Path(str(package.__file__)).parent) for package in (equinox, jax, jaxlib, numpy, optimistix, variflow)),
+    *(
+        str(Path(spec.origin).parent)
+        for name in ("equinox", "jax", "jaxlib", "numpy", "optimistix", "variflow")
+        if (spec := find_spec(name)) and spec.origin
+    ),
     contextlib.__file__,
 )
 
