@@ -99,3 +99,8 @@ class NativeSolver(ABC):
     @abstractmethod
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Return the minimum around the flow so far; `state` is that of the previous warp of this level, if any."""
+
+
+def may_stop(solver: object) -> bool:
+    """Return whether a solver may stop before it has taken all steps."""
+    return bool(getattr(solver, "rtol", 0.0) or getattr(solver, "atol", 0.0))

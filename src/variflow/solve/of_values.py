@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from variflow.base.types import Array
 from variflow.energy.term import Energy, Increment, Term
 from variflow.linearisation.linearisation import Linearisation
@@ -33,3 +36,8 @@ class EnergyOfValues(Term):
         before = find_planes(self.unknowns, self.values, place)
         after = find_planes(self.unknowns, {name: value + d[name] for name, value in self.values.items()}, place)
         return tuple(new - old for new, old in zip(after, before, strict=True))
+
+
+def make_zero(energy: Energy, at: Linearisation) -> Any:
+    """Return the zero increment: planes or, where an energy is one of values, those."""
+    return jax.tree.map(jnp.zeros_like, energy.values if isinstance(energy, EnergyOfValues) else at.planes)

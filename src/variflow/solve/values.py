@@ -64,7 +64,9 @@ def minimise(energy: Energy, solver: object, steps: int, at: LevelLinearisation,
         with explain_faults(energy, at.flow[0].shape):
             if isinstance(minimiser, TruncatedNewton):
                 return _take_newton_steps(composed, minimiser.rtol, steps, at, state)
-            return general.iterate(composed, minimiser, steps, plain)
+            from variflow.solve import minimisers
+
+            return minimisers.iterate(composed, minimiser, steps, plain)
 
     def add(increment: Any) -> Values:
         return {name: value + np.asarray(increment[name]) for name, value in values.items()}
