@@ -41,7 +41,9 @@ def run(energy: Any, frames: Any = PAIR, **settings: Any) -> Any:
     return variflow.estimate(frames.frame0, frames.frame1, variflow.Model(energy, **{"coarsest": 32, **settings}))
 
 
-@pytest.mark.parametrize("energy", [pytest.param(robust, marks=pytest.mark.slow), pytest.param(mean_energy, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "energy", [pytest.param(robust, marks=pytest.mark.slow), pytest.param(mean_energy, marks=pytest.mark.slow)]
+)
 def test_the_flow_does_not_depend_on_the_unit_of_the_energy(energy: Any) -> None:
     flow = run(energy).flow
     assert np.abs(flow - PAIR.flow)[6:-6, 6:-6].mean() < 0.1
