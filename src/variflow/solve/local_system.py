@@ -51,6 +51,8 @@ def __dir__() -> list[str]:
 
 # Where the energy rises, the matrices of data terms of neighbourhoods are taken so many times, and that so often.
 _STIFFER, _TRIALS = 4.0, 5
+# A second root of a motion tensor is a rounding error below this share of how strongly v alone is determined.
+_UNSEEN = 1e-3
 # The energy, a sum in single precision, may seem to rise by this share of it.
 _ROUNDING = 1e-5
 
@@ -309,23 +311,22 @@ def _data_terms(parts: _Parts, at: LevelLinearisation) -> list[_core.LocalTerm]:
 def _tensor_term(tensor: Planes, making: Making) -> _core.LocalTerm:
     """Return a motion tensor as two residuals of each pixel: its root by Cholesky, for unknowns other than the flow."""
     uu, uv, vv, u, v = tensor
-
-    def divide(plane: Planes, root: Planes, least: Planes) -> Planes:
-        known = root > least
-        return np.where(known, plane / np.where(known, root, 1), 0).astype(np.float32)
-
     first = np.sqrt(uu)
-    mixed = divide(uv, first, 0 * uu)
-    second = np.sqrt(np.maximum(vv - mixed**2, 0))
-    least = 1e-3 * np.sqrt(vv)
-    second = np.where(second > least, second, 0).astype(np.float32)
-    of_first = divide(u, first, 0 * uu)
-    of_second = divide(v - mixed * of_first, second, least)
+    mixed = _divide(uv, first)
+    second = np.sqrt(np.maximum(vv - mixed * mixed, 0))
+    second[second <= _UNSEEN * np.sqrt(vv)] = 0
+    of_first = _divide(u, first)
+    of_second = _divide(v - mixed * of_first, second)
     residuals = [
         _hold([Tap(0, (0, 0), 1.0, first), Tap(1, (0, 0), 1.0, mixed)], making, of_first, at_start=True),
         _hold([Tap(1, (0, 0), 1.0, second)], making, of_second, at_start=True),
     ]
     return _core.LocalTerm(residuals, False, native_penalty(Quadratic()), 1.0)
+
+
+def _divide(plane: Planes, root: Planes) -> Planes:
+    """Return a plane divided by another, 0 where that is."""
+    return np.divide(plane, root, out=np.zeros_like(plane), where=root > 0)
 
 
 def _hold(

@@ -101,11 +101,11 @@ def multiply_patterns(energy: Energy, coupling: Coupling, parts: Parts, incremen
 
 
 @lru_cache(maxsize=4)
-def _number_patterns(coupling: Coupling, shape: tuple[int, int, int]) -> NDArray[np.int32]:
+def _number_patterns(coupling: Coupling, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     """Return the number of the pattern that is 1 in each unknown of each pixel, (K, H, W)."""
     by_y, by_unknown = coupling.steps
     unknown, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
-    numbers: NDArray[np.int32] = ((x + by_y * y + by_unknown * unknown) % coupling.patterns).astype(np.int32)
+    numbers: NDArray[np.uint8] = ((x + by_y * y + by_unknown * unknown) % coupling.patterns).astype(np.uint8)
     return numbers
 
 
