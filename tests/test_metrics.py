@@ -156,6 +156,12 @@ def test_no_order_is_better_than_that_of_the_errors(error, order):
     assert metrics.ause(error, order) >= -1e-12
 
 
+@pytest.mark.parametrize("size", [5e-324, 1e308])
+def test_the_unit_of_the_errors_does_not_count(size):
+    error = np.array([1.0, 0.0, 1.0, 0.0])
+    assert metrics.ause(size * error, [0, 1, 2, 3]) == metrics.ause(error, [0, 1, 2, 3])
+
+
 def test_speeds_by_hand():
     truth = np.array([[[6.0, 8.0], [0.0, 9.9], [40.0, 0.0], [np.nan, 1.0]]])
     assert metrics.speed_between(truth, 0, 10).tolist() == [[False, True, False, False]]

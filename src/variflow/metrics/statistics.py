@@ -114,6 +114,7 @@ def ause(error: npt.ArrayLike, uncertainty: npt.ArrayLike, steps: int = 100) -> 
         raise ValueError("error or uncertainty is infinite or NaN, wanted finite numbers wherever an error counts")
     if not errors.any():
         return 0.0
+    errors = errors / np.abs(errors).max()  # whose sum neither overflows nor vanishes
     left_out = np.arange(steps) * errors.size // steps
 
     def curve(order: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
