@@ -7,6 +7,7 @@ import pytest
 
 import variflow
 from variflow import datasets, models
+from variflow.energy import Quadratic, SecondOrderSmoothness, Smoothness
 from variflow.metrics import endpoint_error, endpoint_error_map
 from variflow.solve.conjugate_gradient import ConjugateGradient
 
@@ -112,3 +113,15 @@ def test_errors_of_large_motion_and_of_particles(data, name):
     flows = [variflow.estimate(sample.frame0, sample.frame1, model).flow for sample in samples]
     errors = [endpoint_error(flow, sample.flow, sample.valid) for flow, sample in zip(flows, samples, strict=True)]
     assert np.mean(errors) < ceiling, errors
+
+
+def test_second_order_smoothness_suits_particles(data):
+    if not (data / "piv").is_dir():
+        pytest.skip(f"no {data / 'piv'}")
+    smooth = models.get("smooth")
+    terms = [term for term in smooth.energy.terms if not isinstance(term, Smoothness)]
+    model = replace(smooth, energy=sum(terms) + 8.0 * SecondOrderSmoothness(Quadratic()), solver=None)
+    samples = list(datasets.load("piv", data / "piv"))
+    flows = [variflow.estimate(sample.frame0, sample.frame1, model).flow for sample in samples]
+    errors = [endpoint_error(flow, sample.flow) for flow, sample in zip(flows, samples, strict=True)]
+    assert np.mean(errors) < 0.115, errors
