@@ -216,6 +216,7 @@ def test_converged_says_whether_the_last_warp_hardly_moved_anything() -> None:
         (optax.adam(0.05), 150, True),
         (optax.sgd(1e-9), 20, False),
         (optax.sgd(0.0), 2, False),
+        (None, 1, False),
         (TruncatedNewton(rtol=0.03), 1, False),
         (optax.sgd(0.05), 20, False),
         (optimistix.NonlinearCG(rtol=1e-3, atol=1e-3), 100, False),

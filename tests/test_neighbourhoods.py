@@ -109,7 +109,10 @@ def test_steps_go_where_the_slope_is_zero(at):
 
 @pytest.mark.slow
 def test_correlation_in_other_light_has_the_minimum_that_others_find():
-    """From the truth, L-BFGS ends as low, and no nearer to the truth: patches of 3x3 in faint light tell no more."""
+    """L-BFGS has nothing to gain from there, and from the truth ends no nearer to it: faint patches tell no more.
+
+    Energies are compared around one flow only: those of two warps differ by more than what is left to gain.
+    """
     pair = synthetic.translation((40, 48), shift=(1.3, -0.6), seed=2)
     frames = pair.frame0, 0.4 * pair.frame1 + 0.3
     energy = Correlation(Charbonnier(0.1)) + 0.1 * Smoothness(Charbonnier(0.05))
@@ -117,7 +120,10 @@ def test_correlation_in_other_light_has_the_minimum_that_others_find():
     solver = optimistix.LBFGS(1e-6, 1e-6)
     theirs = variflow.estimate(*frames, variflow.Model(energy, solver, steps=300, warps=2), init=pair.flow)
     assert "LocalSystem" in ours.reason
-    assert ours.energies[-1].after <= 1.005 * theirs.energies[-1].after
+    (after,) = variflow.estimate(
+        *frames, variflow.Model(energy, solver, steps=300, warps=1, coarsest=64), init=ours.flow
+    ).energies
+    assert after.before - after.after <= 1e-3 * after.before
     assert metrics.endpoint_error(ours.flow, pair.flow) <= metrics.endpoint_error(theirs.flow, pair.flow)
     assert np.abs(ours.flow.mean(axis=(0, 1)) - (1.3, -0.6)).max() < 0.05
 

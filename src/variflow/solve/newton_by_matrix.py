@@ -44,15 +44,12 @@ class _State(NamedTuple):
         The damping of what is hardly determined.
     least, damping : float
         The least damping of all unknowns where a step fails, and the last one.
-    grids : CoarserGrids
-        Those of the last linear system.
     """
 
     first: float
     always: NDArray[np.float64]
     least: float
     damping: float
-    grids: _core.CoarserGrids
 
 
 def minimise(
@@ -65,7 +62,8 @@ def minimise(
     taken anew with a damped matrix, as Levenberg and Marquardt do.
     """
     parts = take_parts(energy, at)
-    first, always, least, damping, grids = state or (None, None, 0.0, 0.0, _core.CoarserGrids())
+    first, always, least, damping = state or (None, None, 0.0, 0.0)
+    grids = _core.CoarserGrids()  # of a warp: with those of the one before, steps promise less than they might
 
     def look(increment: Planes) -> _Point:
         return _Point(increment, *evaluate(energy, parts, increment))
@@ -100,7 +98,7 @@ def minimise(
         if damping == before:
             damping = damping * _LOWERED if damping > least else 0.0
     taken = np.asarray(energies[1:], np.float32)
-    kept = None if first is None or always is None else _State(first, always, least, damping, grids)
+    kept = None if first is None or always is None else _State(first, always, least, damping)
     return Found(tuple(best.increment[:, 0]), energies[0], best.energy, taken, met, kept)
 
 
