@@ -29,6 +29,7 @@ from variflow.frames.checking import prepare
 from variflow.frames.pyramid import pyramid
 from variflow.linearisation.level import linearise
 from variflow.solve import choose_solver
+from variflow.solve.determined import find_alone
 from variflow.solve.local_system import LocalSystem
 from variflow.solve.relaxation import Relaxation
 
@@ -421,6 +422,11 @@ def test_a_solve_that_misses_its_tolerance_says_so():
     assert "solves used all their steps" in variflow.estimate(pair.frame0, pair.frame1, model).reason
 
 
+class Differences(FlowTerm):
+    def residuals(self, flow, at):
+        return [p[:, 1:] - p[:, :-1] for p in flow]
+
+
 class Bending(FlowTerm):
     def residuals(self, flow, at):
         return [p[1:-1, 2:] - 2 * p[1:-1, 1:-1] + p[1:-1, :-2] for p in flow] + [
@@ -438,6 +444,28 @@ def test_the_flow_along_stripes_stays_where_it_is(term):
     u, v = np.moveaxis(flow, 2, 0)
     assert abs(np.median(u) - 1.3) < 0.02
     assert np.median(np.abs(v)) < 0.2
+
+
+@pytest.mark.parametrize("phase", [0, 0.7, 1.9])
+def test_pixels_that_no_term_of_the_flow_looks_at_stay_near(phase):
+    # Bending does not look at the four corners, and the stripes say nothing of them where they are darkest.
+    y, x = np.mgrid[:48, :64].astype(float)
+    frames = (np.sin((x - shift) / 3 + phase) + 0 * y for shift in (0, 1.3))
+    flow = variflow.estimate(*frames, BrightnessConstancy(Charbonnier(0.01)) + Bending()).flow
+    assert np.abs(flow - [1.3, 0]).max() < 4
+    assert np.abs(flow[..., 1]).max() < 1
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (7, 40), (48, 64), (13, 12)])
+def test_what_no_term_looks_at_is_found_in_frames_of_any_size(at, shape):
+    structure = study(Bending(), at)
+    corners = np.zeros(shape, bool)
+    corners[np.ix_([0, -1], [0, -1])] = True
+    np.testing.assert_array_equal(find_alone([structure], shape), corners)
+    last = np.zeros(shape, bool)
+    last[-1, -1] = True
+    np.testing.assert_array_equal(find_alone([structure, study(Divergence(), at)], shape), last)
+    assert find_alone([structure, study(Differences(), at)], shape) is None
 
 
 @pytest.mark.parametrize("term", [Bending(), 0.1 * Smoothness()])

@@ -272,7 +272,7 @@ def _go_coarse_to_fine(
         for warp in range(warps):
             last = warp == warps - 1
             at = problem.linearise(level, position, with_misfit=last and model.filter is not None)
-            minimum = solve.minimise(energy, model.solver, model.steps, at, state)
+            minimum = solve.minimise(energy, model.solver, model.steps, at, state, last=last)
             state = minimum.state
             if not minimum.failure:
                 position = _advance(problem, position, minimum)

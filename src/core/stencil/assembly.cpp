@@ -220,15 +220,17 @@ float* Planes::zeros(int64_t count) {
 }
 
 Operator make_operator(const Grid& grid, int unknowns, Planes& memory) {
-    const int64_t blocks = triangle_size(unknowns) * grid.size();
-    return {grid, unknowns, {}, {}, memory.zeros(grid.width), memory.zeros(blocks), memory.take(blocks)};
+    const int blocks = triangle_size(unknowns);
+    float* const pointwise = memory.take(blocks * grid.size());
+    clear_planes(grid, blocks, pointwise);
+    return {grid, unknowns, {}, {}, memory.zeros(grid.width), pointwise, memory.take(blocks * grid.size())};
 }
 
 Operator assemble(const Problem& problem, Planes& memory, float* right_side) {
     const Grid& grid = problem.grid;
     const int unknowns = problem.unknowns;
     Operator a = make_operator(grid, unknowns, memory);
-    std::fill_n(right_side, unknowns * grid.size(), 0.0f);
+    clear_planes(grid, unknowns, right_side);
     Plan plan;
     for (const Term& term : problem.terms) {
         const Weighted weighted = weigh(term, problem, memory);

@@ -36,6 +36,10 @@ void for_chunks(const Grid& grid, int64_t count, Function&& function) {
     });
 }
 
+// Copy K planes, or fill them with zeros.
+void copy_planes(const Grid& grid, int count, const float* from, float* to);
+void clear_planes(const Grid& grid, int count, float* to);
+
 // to += factor * from, to += factor * a * b, and out += |a|
 void add_scaled(const float* from, float factor, int64_t count, float* to);
 void add_product(const float* a, const float* b, float factor, int64_t count, float* to);

@@ -116,7 +116,7 @@ Report add_solution(Operator&& finest, float* rest, double tolerance, int most, 
     const Grid& grid = a.grid;
     const int unknowns = a.unknowns;
     const int64_t count = unknowns * grid.size();
-    float *const direction = memory.zeros(count), *const product = memory.take(count);
+    float *const direction = memory.take(count), *const product = memory.take(count);
     float* const preconditioned = memory.take(count);
     // Work on one row of all unknowns, and return the sum of the products of two of its rows.
     auto sum_products = [&](auto&& work, const float* x, const float* y) {
@@ -149,11 +149,15 @@ Report add_solution(Operator&& finest, float* rest, double tolerance, int most, 
             power = 0.0;
             continue;
         }
-        const auto beta = static_cast<float>(power > 0.0 ? new_power / power : 0.0);
+        if (power > 0.0) {
+            const auto beta = static_cast<float>(new_power / power);
+            for_rows(grid, [&](int64_t row) {
+                each(row, [&](int64_t at) { add_to_scaled(preconditioned + at, beta, grid.width, direction + at); });
+            });
+        } else {
+            copy_planes(grid, unknowns, preconditioned, direction);
+        }
         power = new_power;
-        for_rows(grid, [&](int64_t row) {
-            each(row, [&](int64_t at) { add_to_scaled(preconditioned + at, beta, grid.width, direction + at); });
-        });
         const double curvature = sum_products(
             [&](int64_t row) {
                 Pointers rows{};
@@ -188,7 +192,7 @@ Report solve(const Problem& problem, double tolerance, int most, CoarserGrids& c
     Planes memory;
     float* const rest = memory.take(count);
     Operator a = assemble(problem, memory, rest);
-    std::copy_n(problem.start, count, out);
+    copy_planes(problem.grid, problem.unknowns, problem.start, out);
     return add_solution(std::move(a), rest, tolerance, most, coarser, memory, out);
 }
 
@@ -198,7 +202,7 @@ Report solve(const Probed& probed, const float* gradient, const std::vector<doub
     Planes memory;
     float* const rest = memory.take(count);
     std::transform(gradient, gradient + count, rest, [](float slope) { return -slope; });
-    std::fill_n(out, count, 0.0f);
+    clear_planes(probed.grid, probed.unknowns, out);
     return add_solution(read_operator(probed, damping, memory), rest, tolerance, most, coarser, memory, out);
 }
 

@@ -118,9 +118,15 @@ def _find_local_system(energy: Energy, at: LevelLinearisation) -> NativeSolver |
     return local
 
 
-def minimise(energy: Energy, solver: object, steps: int, at: LevelLinearisation, state: object = None) -> Minimum:
-    """Minimise ``energy(d, at)`` over the increment d, from zero; `state` is that of the level's previous warp."""
+def minimise(
+    energy: Energy, solver: object, steps: int, at: LevelLinearisation, state: object = None, *, last: bool = True
+) -> Minimum:
+    """Minimise ``energy(d, at)`` over the increment d, from zero; `state` is that of the level's previous warp.
+
+    Other warps follow at this level unless it is the `last`.
+    """
     if isinstance(solver, NativeSolver):
+        solver = solver if last else solver.on_the_way()
         return _check_flow(solver.minimise(energy, at, state), solver)
     from variflow.solve import general, values
 

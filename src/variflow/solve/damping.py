@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,8 @@ _ALWAYS, _WEAK, _DAMPED = 1e-5, 1e-2, 1e-3
 def find_damping(curvature: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what to add to the matrix of each pixel, (2, 2), given how strongly shared motions are determined, (2, 2).
 
+    A single unknown, (1, 1), is damped likewise.
+
     Examples
     --------
     >>> find_damping(np.diag([1.0, 0.0])).round(5).tolist()
@@ -24,9 +28,14 @@ def find_damping(curvature: NDArray[np.float64]) -> NDArray[np.float64]:
     [[1e-05, 0.0], [0.0, 1e-05]]
     """
     if not np.isfinite(curvature).all():
-        return np.zeros((2, 2))
-    values, vectors = np.linalg.eigh(curvature)
-    strongest = max(float(values[-1]), 0.0)
-    shares = _ALWAYS + _DAMPED * np.clip(1 - values / (_WEAK * strongest or 1), 0, 1)
-    damping: NDArray[np.float64] = strongest * (vectors * shares) @ vectors.T
+        return np.zeros_like(curvature)
+    if len(curvature) == 1:
+        return np.full((1, 1), _ALWAYS * max(curvature.item(), 0.0))
+    (uu, uv), (_, vv) = curvature.tolist()
+    radius = math.hypot(0.5 * (uu - vv), uv)
+    strongest, weakest = max(0.5 * (uu + vv) + radius, 0.0), 0.5 * (uu + vv) - radius
+    damping: NDArray[np.float64] = _ALWAYS * strongest * np.eye(2)
+    if weakest < _WEAK * strongest:
+        along_weakest = (strongest * np.eye(2) - curvature) / (strongest - weakest)
+        damping += _DAMPED * (strongest - max(weakest, 0.0) / _WEAK) * along_weakest
     return damping

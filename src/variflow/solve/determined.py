@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from variflow.base.errors import warn
 from variflow.energy.data import DataTerm
 from variflow.energy.flow_term import FlowTerm
-from variflow.energy.smoothness import Smoothness
+from variflow.energy.taps import LocalResidual
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.taking_apart import motion_tensor
 
@@ -25,29 +25,26 @@ _LOST, _LARGE, _SMALL = 3e6, 1e4, 0.01
 
 
 def warn_of_undetermined(
-    data: list[tuple[DataTerm, float]], smooth: list[tuple[Smoothness | FlowTerm, float]], at: LevelLinearisation
+    data: list[tuple[DataTerm, float]], terms: list[tuple[FlowTerm, float, Structure]], at: LevelLinearisation
 ) -> None:
-    """Warn, naming the first, of pixels that keep the flow that they start with."""
-    from variflow.energy.autodiff.stencils import study
+    """Warn, naming the first, of pixels that keep the flow that they start with; terms of the flow have weights."""
+    from variflow.energy.autodiff.stencils import find_taps
 
-    terms = [term for term, factor in smooth if factor * term.weight > 0]
-    if any(isinstance(term, Smoothness) for term in terms):
+    studied = [(term, structure) for term, weight, structure in terms if weight > 0]
+    # What is the same everywhere is seen in a small frame; the coefficients of each pixel take long to find.
+    if any(structure.constant and _reaches_all(structure, at.shape) for _, structure in studied):
         return
-    studied = [(term, study(term, at)) for term in terms if isinstance(term, FlowTerm)]
     reached = np.zeros(at.shape, bool)
-    # What is the same everywhere is known at once; the coefficients of each pixel take long to find.
     for term, structure in studied:
         if structure.constant:
-            reached |= _find_reach(term, structure, at)
-    if reached.all():
-        return
+            reached |= _find_reach(find_taps(term, at, structure), structure, at.shape)
     uu, _, vv, *_ = motion_tensor(data, at)
     reached |= uu + vv > 0
     for term, structure in studied:
         if _widen(reached).all():
             return
         if not structure.constant:
-            reached |= _find_reach(term, structure, at)
+            reached |= _find_reach(find_taps(term, at, structure), structure, at.shape)
     lost = ~_widen(reached)
     if lost.any():
         row, column = np.argwhere(lost)[0]
@@ -59,16 +56,11 @@ def warn_of_undetermined(
 
 
 def warn_of_lost_data(
-    data: list[tuple[DataTerm, float]], smooth: list[tuple[Smoothness | FlowTerm, float]], at: LevelLinearisation
+    data: list[tuple[DataTerm, float]], terms: list[tuple[FlowTerm, float, Structure]], at: LevelLinearisation
 ) -> None:
     """Warn if the part of a term in the linear system is so large that single precision loses that of the data."""
-    from variflow.energy.autodiff.stencils import study
-
-    for term, factor in smooth:
-        if not isinstance(term, FlowTerm):
-            continue
-        weight = factor * term.weight
-        taps = sum(tap.factor**2 for one in study(term, at).taps for tap in one)
+    for term, weight, structure in terms:
+        taps = sum(tap.factor**2 for one in structure.taps for tap in one)
         size = weight * float(np.max(term.penalty.weight(np.array(_SMALL)))) * taps
         if not size > _LARGE:  # which costs less to find out than the size of the data
             continue
@@ -80,15 +72,48 @@ def warn_of_lost_data(
             )
 
 
-def _find_reach(term: FlowTerm, structure: Structure, at: LevelLinearisation) -> NDArray[np.bool_]:
-    """Return which pixels the residuals of a term depend on."""
-    from variflow.energy.autodiff.stencils import find_taps
+def find_alone(structures: list[Structure], shape: tuple[int, int]) -> NDArray[np.bool_] | None:
+    """Return which pixels of a frame no residual of any term looks at, as in its corners; None if there are none."""
+    reached = np.zeros((), bool)
+    for structure in structures:
+        small = _find_reach_in_small(structure, shape)
+        if small.all():
+            return None
+        reached = reached | small[np.ix_(*map(_find_alike, shape, small.shape))]
+    return None if reached.all() else ~reached
 
+
+def _find_alike(length: int, small: int) -> NDArray[np.intp]:
+    """Return for each row, or column, of a frame the one of a small frame that is as far from the border, or inside."""
+    places = np.arange(length)
+    inside = np.minimum(places, small // 2)
+    return np.where(length - 1 - places < small // 2, small - length + places, inside)
+
+
+def _reaches_all(structure: Structure, shape: tuple[int, int]) -> bool:
+    """Return whether residuals that are the same everywhere depend on pixels near all pixels of a frame."""
+    return bool(_widen(_find_reach_in_small(structure, shape)).all())
+
+
+def _find_reach_in_small(structure: Structure, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return which pixels of a frame as small as may be residuals look at: those inside are all alike."""
+    low_y, high_y, low_x, high_x = structure.reach
+    lengths = (2 * (high - low + 2 * _NEAR) + 1 for low, high in ((low_y, high_y), (low_x, high_x)))
+    height, width = small = min(shape[0], next(lengths)), min(shape[1], next(lengths))
+    residuals = [
+        LocalResidual(taps, None, False, (height - rows, width - columns))
+        for taps, (rows, columns) in zip(structure.taps, structure.smaller, strict=True)
+    ]
+    return _find_reach(residuals, structure, small)
+
+
+def _find_reach(residuals: list[LocalResidual], structure: Structure, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return which pixels of a frame the residuals of a term depend on."""
     low_y, high_y, low_x, high_x = structure.reach
     top, left = max(0, -low_y), max(0, -low_x)
-    height, width = at.shape
+    height, width = shape
     reached = np.zeros((top + height + max(0, high_y), left + width + max(0, high_x)), bool)
-    for residual in find_taps(term, at, structure):
+    for residual in residuals:
         rows, columns = residual.shape
         for tap in residual.taps:
             y, x = top + tap.offset[0], left + tap.offset[1]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.base.brief import Brief
@@ -21,10 +22,10 @@ from variflow.energy.residuals import NotTakenApart
 from variflow.energy.smoothness import Smoothness
 from variflow.energy.taps import Tap
 from variflow.energy.term import Energy
-from variflow.images.resampling import Planes
+from variflow.images.resampling import Planes, stack
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.damping import find_damping
-from variflow.solve.determined import warn_of_lost_data, warn_of_undetermined
+from variflow.solve.determined import find_alone, warn_of_lost_data, warn_of_undetermined
 from variflow.solve.making import Making, check_making, find_making
 from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.solve.native_penalties import native_penalty
@@ -53,6 +54,9 @@ def __dir__() -> list[str]:
 _STIFFER, _TRIALS = 4.0, 5
 # A second root of a motion tensor is a rounding error below this share of how strongly v alone is determined.
 _UNSEEN = 1e-3
+# A pixel that no term of the flow looks at moves only if its gradients are about as strong as usual: its matrix is
+# damped by this share of the mean of all.
+_ALONE = 0.1
 # The energy, a sum in single precision, may seem to rise by this share of it.
 _ROUNDING = 1e-5
 
@@ -62,13 +66,16 @@ class _Parts(Brief):
     """An energy taken apart; `kept` are the terms of the flow for the core that stay for a level, and `grids` serve it.
 
     Data terms `of_more` depend on further planes than the flow. The residuals of `around` depend on a neighbourhood
-    each; their matrices are taken `stiffness` times.
+    each; their matrices are taken `stiffness` times. Of each of the terms `smooth` that a person may write there is the
+    structure. No term of the flow looks at the pixels that are `alone`.
     """
 
     data: list[tuple[DataTerm, float]]
     of_more: list[tuple[DataTerm, float]]
     around: list[tuple[DataTerm, float]]
     smooth: list[tuple[Smoothness | FlowTerm, float]]
+    structures: list[Structure | None]
+    alone: NDArray[np.bool_] | None
     making: Making
     kept: dict[int, list[_core.LocalTerm]]
     grids: _core.CoarserGrids
@@ -83,7 +90,10 @@ class _Parts(Brief):
         for term, factor in data:
             more = at.further and defines_residuals(type(term))
             (of_more if more else of_pixels if is_pixelwise(term, at) else around).append((term, factor))
-        return cls(of_pixels, of_more, around, smooth, find_making(at), {}, _core.CoarserGrids())
+        structures = [_study(term, at) if isinstance(term, FlowTerm) else None for term, _ in smooth]
+        all_known = [structure for structure in structures if structure]
+        alone = find_alone(all_known, at.shape) if structures and len(all_known) == len(smooth) else None
+        return cls(of_pixels, of_more, around, smooth, structures, alone, find_making(at), {}, _core.CoarserGrids())
 
 
 @dataclass(frozen=True)
@@ -98,8 +108,8 @@ class LocalSystem(NativeSolver):
     iterations : int
         The most iterations of conjugate gradients at each warp; typically 3 to 50.
     tolerance : float
-        They end once the residual of the linear system is this part of what it was; typically 0.3 to 0.001. Each
-        warp begins where the last one ended, so that more of them come closer, too.
+        They end once the residual of the linear system is this part of what it was; typically 0.3 to 0.001. At the
+        warps before the last one of a level, its root is enough: the next one begins where they end.
 
     References
     ----------
@@ -128,6 +138,10 @@ class LocalSystem(NativeSolver):
             tolerance=check_number("tolerance of LocalSystem", self.tolerance, above=0, below=1),
         )
 
+    def on_the_way(self) -> LocalSystem:
+        """Return the solver of the warps before the last one of a level."""
+        return replace(self, tolerance=self.tolerance**0.5)
+
     def check(self, energy: Energy, at: LevelLinearisation) -> None:
         """Raise TypeError or ValueError if the energy is not one that this solver can take apart."""
         data, smooth = data_and_smoothness(energy, FlowTerm)
@@ -140,22 +154,22 @@ class LocalSystem(NativeSolver):
             check_data(data, at)
         elif at.unknowns is not None:
             raise NotTakenApart("a data term looks at a neighbourhood, and the unknowns are not the flow")
-        for term, _ in smooth:
+        studied = []
+        for term, factor in smooth:
             if isinstance(term, FlowTerm):
-                from variflow.energy.autodiff.stencils import study
-
-                study(term, at)
+                studied.append((term, factor * term.weight, _study(term, at)))
         if at.unknowns is None and all(is_pixelwise(term, at) for term, _ in data):
-            warn_of_undetermined(data, smooth, at)
-            warn_of_lost_data(data, smooth, at)
+            if not any(isinstance(term, Smoothness) and factor * term.weight > 0 for term, factor in smooth):
+                warn_of_undetermined(data, studied, at)
+            warn_of_lost_data(data, studied, at)
 
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Take one reweighted step from the flow so far."""
         parts = state or _Parts.of(energy, at)
         terms = [term for number in range(len(parts.smooth)) for term in _find_terms(parts, number, at)]
         terms += _data_terms(parts, at)
-        start = np.stack(at.flow if at.values is None else tuple(at.values.values()))[:, None]
-        tensor = _damp(motion_tensor(parts.data, at))
+        start = stack(at.flow if at.values is None else tuple(at.values.values()))[:, None]
+        tensor = _damp(motion_tensor(parts.data, at), parts.alone)
         if parts.around:
             return self._minimise_around(parts, start, terms, tensor, at)
         if parts.making.residuals is None:
@@ -239,13 +253,18 @@ def _find_terms(parts: _Parts, number: int, at: LevelLinearisation) -> list[_cor
     if isinstance(term, Smoothness):
         terms, stays = _smoothness_terms(term, factor, at, parts.making), edges_stay(term)
     else:
-        from variflow.energy.autodiff.stencils import study
-
-        structure = study(term, at)
+        structure = parts.structures[number]
+        assert structure is not None
         terms, stays = _flow_terms(term, factor, at, structure, parts.making), structure.stays
     if stays:
         parts.kept[number] = terms
     return terms
+
+
+def _study(term: FlowTerm, at: LevelLinearisation) -> Structure:
+    from variflow.energy.autodiff.stencils import study  # which imports JAX
+
+    return study(term, at)
 
 
 def _flow_terms(
@@ -352,9 +371,11 @@ def _mark(part: tuple[int, int], shape: tuple[int, int]) -> Planes:
     return marked
 
 
-def _damp(tensor: Planes) -> Planes:
+def _damp(tensor: Planes, alone: NDArray[np.bool_] | None) -> Planes:
     """Damp what a motion tensor (5, H, W) hardly determines, in place, and return it."""
     uu, uv, vv = (float(plane.mean()) for plane in tensor[:3])
+    if alone is not None:
+        tensor[[0, 2]] += np.float32(_ALONE * max(uu, vv)) * alone
     (of_uu, of_uv), (_, of_vv) = find_damping(np.array([[uu, uv], [uv, vv]])).astype(np.float32)
     for plane, added in zip(tensor, (of_uu, of_uv, of_vv), strict=False):
         plane += added

@@ -100,6 +100,10 @@ class NativeSolver(ABC):
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Return the minimum around the flow so far; `state` is that of the previous warp of this level, if any."""
 
+    def on_the_way(self) -> NativeSolver:
+        """Return the solver of the warps before the last one of a level, which need not come as close."""
+        return self
+
 
 def may_stop(solver: object) -> bool:
     """Return whether a solver may stop before it has taken all steps."""

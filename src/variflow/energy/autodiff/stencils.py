@@ -111,9 +111,9 @@ def study(term: FlowTerm, at: LevelLinearisation) -> Structure:
     """Return the structure of a term; raise NotTakenApart if its residuals look too far."""
     count = len(at.planes)
     with explain_faults(term, _SMALL):
-        # Traces the term as a whole, and so explains what cannot be traced.
-        read = find_parts_read(term, at, _SMALL, find_residuals)
-        structure = remember(_study, term, at, "structure", find_place(read, at))
+        structure = remember(_study_at_any_level, term, at, "structure at any level")
+        if isinstance(structure, _Differs):
+            structure = remember(_study, term, at, "structure", find_place(structure.read, at))
     if structure is None:
         raise NotTakenApart(
             f"the residuals of {type(term).__name__} at a pixel depend on {_name_planes(count)} more than {_FARTHEST} "
@@ -128,26 +128,36 @@ def find_taps(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> l
     height, width = shape = at.planes[0].shape
     if height <= structure.smallest[0] or width <= structure.smallest[1]:
         return []
-    changes: Changes = ByPrograms(term, at)
-    if structure.by_numpy:
-        changes = ByNumPy(term, at.copy(), homogeneous=structure.homogeneous)
-    with explain_faults(term, shape):
-        values = None
-        if not (structure.linear and structure.homogeneous):
-            planes = tuple(map(np.zeros_like, at.planes)) if structure.linear else at.planes
-            values = changes.evaluate(planes)
-        if structure.constant:
-            taps = structure.taps
-        elif structure.alike is not None:
-            taps = _weigh(changes, at.planes, structure, structure.alike)
-        else:
-            taps = _read_coefficients(changes, at.planes, structure)
+    taps, values = structure.taps, None
+    if not (structure.constant and structure.homogeneous):
+        with explain_faults(term, shape):
+            taps, values = _look_at_frames(term, at, structure)
     _check_finite(term, values or (), taps)
     padded = [None] * len(taps) if values is None else [_pad(value, shape) for value in values]
     return [
         LocalResidual(one, value, not structure.linear, (height - rows, width - columns))
         for one, value, (rows, columns) in zip(taps, padded, structure.smaller, strict=True)
     ]
+
+
+def _look_at_frames(
+    term: FlowTerm, at: LevelLinearisation, structure: Structure
+) -> tuple[list[list[Tap]], tuple[Any, ...] | None]:
+    """Return the taps of each residual, and the values of residuals that are not sums of those alone."""
+    changes: Changes
+    if structure.by_numpy:
+        changes = ByNumPy(term, at.copy(), homogeneous=structure.homogeneous)
+    else:
+        changes = ByPrograms(term, at)
+    values = None
+    if not structure.homogeneous:
+        planes = tuple(map(np.zeros_like, at.planes)) if structure.linear else at.planes
+        values = changes.evaluate(planes)
+    if structure.constant:
+        return structure.taps, values
+    if structure.alike is not None:
+        return _weigh(changes, at.planes, structure, structure.alike), values
+    return _read_coefficients(changes, at.planes, structure), values
 
 
 def _check_finite(term: FlowTerm, values: tuple[Any, ...], taps: list[list[Tap]]) -> None:
@@ -193,6 +203,18 @@ def _apply(coefficients: Planes, reach: Reach, planes: Any) -> Planes:
             top, left = margin + reach[0] + i, margin + reach[2] + j
             total += coefficients[unknown, i, j] * padded[top : top + height, left : left + width]
     return total
+
+
+class _Differs(NamedTuple):
+    """That the structure of a term is not the same at all levels: it reads their size, scale or number."""
+
+    read: frozenset[str]
+
+
+def _study_at_any_level(term: FlowTerm, at: LevelLinearisation) -> Structure | _Differs | None:
+    # Traces the term as a whole, and so explains what cannot be traced.
+    read = find_parts_read(term, at, _SMALL, find_residuals)
+    return _study(term, at) if find_place(read, at) is None else _Differs(read)
 
 
 def _study(term: FlowTerm, at: LevelLinearisation) -> Structure | None:
