@@ -17,6 +17,8 @@ from variflow.solve.taking_apart import motion_tensor
 if TYPE_CHECKING:
     from variflow.energy.autodiff.stencils import Structure
 
+Pixels = tuple[NDArray[np.intp], ...]
+
 # Pixels at most so far from a determined one are left in peace: differences do not reach into the corners of frames.
 _NEAR = 2
 # Beside a term whose part in the linear system is larger than the data's largest by the factor `_LOST`, the data are
@@ -72,15 +74,15 @@ def warn_of_lost_data(
             )
 
 
-def find_alone(structures: list[Structure], shape: tuple[int, int]) -> NDArray[np.bool_] | None:
-    """Return which pixels of a frame no residual of any term looks at, as in its corners; None if there are none."""
+def find_alone(structures: list[Structure], shape: tuple[int, int]) -> Pixels | None:
+    """Return the rows and columns of the pixels that no residual looks at, as in corners; None if there are none."""
     reached = np.zeros((), bool)
     for structure in structures:
         small = _find_reach_in_small(structure, shape)
         if small.all():
             return None
         reached = reached | small[np.ix_(*map(_find_alike, shape, small.shape))]
-    return None if reached.all() else ~reached
+    return None if reached.all() else np.nonzero(~reached)
 
 
 def _find_alike(length: int, small: int) -> NDArray[np.intp]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.base.brief import Brief
@@ -25,7 +24,7 @@ from variflow.energy.term import Energy
 from variflow.images.resampling import Planes, stack
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.damping import find_damping
-from variflow.solve.determined import find_alone, warn_of_lost_data, warn_of_undetermined
+from variflow.solve.determined import Pixels, find_alone, warn_of_lost_data, warn_of_undetermined
 from variflow.solve.making import Making, check_making, find_making
 from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.solve.native_penalties import native_penalty
@@ -75,7 +74,7 @@ class _Parts(Brief):
     around: list[tuple[DataTerm, float]]
     smooth: list[tuple[Smoothness | FlowTerm, float]]
     structures: list[Structure | None]
-    alone: NDArray[np.bool_] | None
+    alone: Pixels | None
     making: Making
     kept: dict[int, list[_core.LocalTerm]]
     grids: _core.CoarserGrids
@@ -371,11 +370,12 @@ def _mark(part: tuple[int, int], shape: tuple[int, int]) -> Planes:
     return marked
 
 
-def _damp(tensor: Planes, alone: NDArray[np.bool_] | None) -> Planes:
+def _damp(tensor: Planes, alone: Pixels | None) -> Planes:
     """Damp what a motion tensor (5, H, W) hardly determines, in place, and return it."""
     uu, uv, vv = (float(plane.mean()) for plane in tensor[:3])
     if alone is not None:
-        tensor[[0, 2]] += np.float32(_ALONE * max(uu, vv)) * alone
+        for plane in tensor[0], tensor[2]:
+            plane[alone] += _ALONE * max(uu, vv)
     (of_uu, of_uv), (_, of_vv) = find_damping(np.array([[uu, uv], [uv, vv]])).astype(np.float32)
     for plane, added in zip(tensor, (of_uu, of_uv, of_vv), strict=False):
         plane += added
