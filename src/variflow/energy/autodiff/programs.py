@@ -31,7 +31,8 @@ _MOST = 256
 # The default scheduler runs independent operations at once and has a race (jax-ml/jax#39741). A program then returns
 # one of several results, which differ in their last digits, depending on the load of the machine.
 _OPTIONS: dict[str, str | bool] = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
-# More optimisation takes up to twice as long to compile, and programs are no faster as a rule.
+# More optimisation takes up to twice as long to compile, and programs are no faster as a rule. But without it, a number
+# that is an input is read anew for each pixel, and loops take twice as long.
 _QUICK: dict[str, Any] = {"xla_backend_optimization_level": 1}
 _NOT_FUSED: dict[str, Any] = {"xla_disable_hlo_passes": "fusion"}
 
@@ -78,7 +79,7 @@ def run(function: Callable[..., Answer], *arguments: object, fused: bool = True)
         with tell_of_compiling(arguments):
             lowered = jax.jit(of_inputs).lower(inputs)
             with keep_programs():
-                return lowered.compile(compiler_options=_find_options(fused))
+                return lowered.compile(compiler_options=_find_options(fused, quick=all(map(np.ndim, inputs))))
 
     about = function, fused, str(jax_config.default_device.value), *arguments
     answer: Answer = find_or_make(_programs, _MOST, about, compiled)(inputs)
@@ -86,10 +87,10 @@ def run(function: Callable[..., Answer], *arguments: object, fused: bool = True)
 
 
 @cache
-def _find_options(fused: bool) -> dict[str, Any]:
+def _find_options(fused: bool, quick: bool) -> dict[str, Any]:
     """Return what XLA is told of how to compile; another version of it may not know all that makes it faster."""
     options: dict[str, Any] = dict(_OPTIONS)
-    for name, value in (_QUICK if fused else _QUICK | _NOT_FUSED).items():
+    for name, value in ((_QUICK if quick else {}) | ({} if fused else _NOT_FUSED)).items():
         try:
             jax.jit(lambda x: x).lower(0.0).compile(compiler_options=options | {name: value})
         except RuntimeError:
