@@ -244,7 +244,9 @@ def iterate_problem(problem: Problem, initialiser: Initialiser) -> Iterator[Stat
     """Solve a problem step by step, as `iterate` does; its frames have been checked."""
     problem, instead = problem.with_solver()
     start = initialiser.start(problem)
-    problem.check_slope(Position(start.level, start.planes))
+    position = Position(start.level, start.planes)
+    problem.check_slope(position)
+    problem.compile_ahead(position)
     remarks = (*problem.images.remarks, *warn_of_negatives(problem))
     return _go_coarse_to_fine(problem, initialiser, start, instead, remarks)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,9 @@ from variflow.model import Model
 from variflow.solve.minimum import NativeSolver
 from variflow.unknowns.position import Position
 from variflow.unknowns.unknowns import Place, Unknowns, Values, carry_values, make_planes, start_values
+
+if TYPE_CHECKING:
+    from variflow.energy.autodiff.programs import Call
 
 # The backward estimate starts from a flow that is nearly right, so this share of the warps is enough.
 _SHARE_OF_WARPS = 1 / 3
@@ -156,6 +160,22 @@ class Problem(Brief):
         index = position.level
         start = self.bring_energy(index), self.linearise(self.levels[index], self.bring(position, index))
         check_slope(start, (self.bring_energy(0), self.linearise_at_rest()))
+
+    def compile_ahead(self, position: Position) -> None:
+        """Compile what JAX computes at all levels from that of a position on, if it is not compiled yet."""
+
+        def list_calls(index: int) -> list[Call]:
+            at = self.linearise(self.levels[index], self.bring(position, index))
+            return solve.list_calls(self.bring_energy(index), self.model.solver, self.model.steps, at)
+
+        first = list_calls(position.level)
+        if not first:
+            return
+        from variflow.energy.autodiff import programs
+
+        if not programs.is_compiled(first[0]):
+            rest = (call for index in range(self.model.finest, position.level) for call in list_calls(index))
+            programs.compile_all([*first, *rest])
 
     def with_light(self, light: Light) -> Problem:
         """Return the problem with the light of its frames matched."""

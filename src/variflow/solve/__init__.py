@@ -14,6 +14,7 @@ import importlib
 import math
 from dataclasses import replace
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from variflow.energy.residuals import NotTakenApart
 from variflow.energy.term import Energy
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
+
+if TYPE_CHECKING:
+    from variflow.energy.autodiff.programs import Call
 
 __all__ = ["conjugate_gradient", "local_system", "lucas_kanade", "newton", "primal_dual", "relaxation"]
 
@@ -133,6 +137,20 @@ def minimise(
     if at.unknowns is not None:
         return values.minimise(energy, solver, steps, at, state)
     return general.minimise(energy, solver, steps, at, state)
+
+
+def list_calls(energy: Energy, solver: object, steps: int, at: LevelLinearisation) -> list[Call]:
+    """Return the calls of programs, compiled by JAX, that a level takes, if it is known before which these are."""
+    if isinstance(solver, NativeSolver):
+        return solver.list_calls(energy, at)
+    from variflow.solve import general, newton, values
+
+    minimiser = general.as_minimiser(solver)
+    if not isinstance(minimiser, newton.TruncatedNewton):
+        return []
+    if at.unknowns is not None:
+        return values.list_calls(energy, at)
+    return newton.list_calls(energy, minimiser, steps, at)
 
 
 def _check_flow(minimum: Minimum, solver: NativeSolver) -> Minimum:

@@ -40,6 +40,7 @@ from variflow.solve.taking_apart import (
 from variflow.unknowns.unknowns import Place, make_planes
 
 if TYPE_CHECKING:
+    from variflow.energy.autodiff.programs import Call
     from variflow.energy.autodiff.stencils import Structure
 
 __all__ = ["LocalSystem"]
@@ -140,6 +141,15 @@ class LocalSystem(NativeSolver):
     def on_the_way(self) -> LocalSystem:
         """Return the solver of the warps before the last one of a level."""
         return replace(self, tolerance=self.tolerance**0.5)
+
+    def list_calls(self, energy: Energy, at: LevelLinearisation) -> list[Call]:
+        """Return the calls of programs, compiled by JAX, that a level takes."""
+        around = [term for term, _ in data_and_smoothness(energy, FlowTerm)[0] if not is_pixelwise(term, at)]
+        if not around:
+            return []
+        from variflow.energy.autodiff import neighbourhood
+
+        return [call for term in around for call in neighbourhood.list_calls(term, at)]
 
     def check(self, energy: Energy, at: LevelLinearisation) -> None:
         """Raise TypeError or ValueError if the energy is not one that this solver can take apart."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from variflow.energy.term import Energy
 from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
 from variflow.unknowns.unknowns import Values
+
+if TYPE_CHECKING:
+    from variflow.energy.autodiff.programs import Call
 
 # An increment moves hardly any pixel if at most the share `_FEW` of them moves by more than `_STILL` pixels.
 _FEW, _STILL = 0.05, 0.1
@@ -99,6 +102,10 @@ class NativeSolver(ABC):
     @abstractmethod
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Return the minimum around the flow so far; `state` is that of the previous warp of this level, if any."""
+
+    def list_calls(self, energy: Energy, at: LevelLinearisation) -> list[Call]:
+        """Return the calls of programs, compiled by JAX, that a level takes."""
+        return []
 
     def on_the_way(self) -> NativeSolver:
         """Return the solver of the warps before the last one of a level, which need not come as close."""

@@ -10,8 +10,10 @@ import jax.numpy as jnp
 
 from variflow.base.choices import check_number, keep
 from variflow.energy.autodiff.coupling import find_coupling
+from variflow.energy.autodiff.coupling import list_calls as coupling_calls
 from variflow.energy.autodiff.curvature import make_function
 from variflow.energy.autodiff.noise import remember
+from variflow.energy.autodiff.programs import Call
 from variflow.energy.term import Energy
 from variflow.linearisation.level import LevelLinearisation
 from variflow.linearisation.linearisation import Linearisation
@@ -85,6 +87,14 @@ def minimise(
         return newton_by_products.minimise(energy, solver.rtol, steps, at.plain(), state, until)
     limit = steps if until is None else until
     return newton_by_matrix.minimise(energy, coupling, solver.rtol, limit, at, state)
+
+
+def list_calls(energy: Energy, solver: TruncatedNewton, steps: int, at: LevelLinearisation) -> list[Call]:
+    """Return the calls of programs that a level takes."""
+    coupling = find_coupling(energy, at)
+    if coupling is None:
+        return [newton_by_products.prepare_call(energy, solver.rtol, steps, at.plain())]
+    return coupling_calls(energy, coupling, at)
 
 
 def find_fault(energy: Energy, at: Linearisation) -> str:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from variflow.energy.autodiff.curvature import make_function
-from variflow.energy.autodiff.programs import run
+from variflow.energy.autodiff.programs import Call
 from variflow.energy.term import Energy
 from variflow.linearisation.linearisation import Linearisation
 from variflow.solve import multilevel
@@ -47,11 +47,7 @@ def minimise(
     `state` is that of the level's previous warp, and `at` is plain. It may stop after fewer steps, `until`, by the same
     program.
     """
-    shape = at.valid.shape
-    levels, first = (multilevel.make_zero(shape), np.zeros((), np.float32)) if state is None else state
-    tolerance, fresh = np.asarray(rtol, np.float32), np.asarray(state is None)
-    limit = np.asarray(steps if until is None else until, np.int32)
-    last: _Iterate = run(_minimise, energy, steps, limit, tolerance, fresh, levels, first, at)
+    last: _Iterate = prepare_call(energy, rtol, steps, at, state, until).run()
     energies = np.asarray(last.energies)[: int(last.count)]
     return Found(
         increment=(np.asarray(last.increment[0]), np.asarray(last.increment[1])),
@@ -61,6 +57,17 @@ def minimise(
         met=bool(last.met),
         state=(last.levels, last.first),
     )
+
+
+def prepare_call(
+    energy: Energy, rtol: float, steps: int, at: Linearisation, state: Any = None, until: int | None = None
+) -> Call:
+    """Return the call of the program that minimises an energy."""
+    shape = at.valid.shape
+    levels, first = (multilevel.make_zero(shape), np.zeros((), np.float32)) if state is None else state
+    tolerance, fresh = np.asarray(rtol, np.float32), np.asarray(state is None)
+    limit = np.asarray(steps if until is None else until, np.int32)
+    return Call(_minimise, (energy, steps, limit, tolerance, fresh, levels, first, at))
 
 
 def _minimise(

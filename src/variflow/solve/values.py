@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from variflow.energy.autodiff.curvature import with_safe_curvature
 from variflow.energy.autodiff.parts import Parts
-from variflow.energy.autodiff.programs import apply_settings, run
+from variflow.energy.autodiff.programs import Call, apply_settings
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.term import Energy
 from variflow.images.resampling import Planes
@@ -141,12 +141,25 @@ def _is_still(energy: EnergyOfValues, x: NDArray[np.float32], step: NDArray[np.f
     return bool((change**2).sum(axis=0).mean() <= _STILL**2)
 
 
+@apply_settings()
+def list_calls(energy: Energy, at: LevelLinearisation) -> list[Call]:
+    """Return the calls of programs that Newton's method takes at a level."""
+    composed = EnergyOfValues(energy, at.unknowns, at.values or {})
+    size = sum(np.size(value) for value in composed.values.values())
+    return [_call(composed, np.zeros(size, np.float32), Parts.take_all(at))]
+
+
+def _call(energy: EnergyOfValues, x: NDArray[np.float32], parts: Parts) -> Call:
+    """Return the call of the program that looks at the energy at some values, with a matrix if these are few."""
+    return Call(_evaluate_with_matrix if x.size <= _FEW else _evaluate_with_step, (energy, x, parts))
+
+
 Look = tuple[float, float, NDArray[np.float32]]
 
 
 def _look_at_matrix(energy: EnergyOfValues, x: NDArray[np.float32], parts: Parts) -> Look:
     """Return the energy, its slope along the step to the minimum of its quadratic model, and that step."""
-    value, gradient, matrix = run(_evaluate_with_matrix, energy, x, parts)
+    value, gradient, matrix = _call(energy, x, parts).run()
     gradient, matrix = np.asarray(gradient, np.float64), np.asarray(matrix, np.float64)
     if not (np.isfinite(gradient).all() and np.isfinite(matrix).all()):
         return float("nan"), 0.0, np.zeros_like(x)
@@ -159,7 +172,7 @@ def _look_at_matrix(energy: EnergyOfValues, x: NDArray[np.float32], parts: Parts
 
 
 def _look_at_products(energy: EnergyOfValues, x: NDArray[np.float32], parts: Parts) -> Look:
-    value, slope, step = run(_evaluate_with_step, energy, x, parts)
+    value, slope, step = _call(energy, x, parts).run()
     return float(value), float(slope), np.asarray(step)
 
 

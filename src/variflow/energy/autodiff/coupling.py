@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from variflow.energy.autodiff.curvature import make_function
 from variflow.energy.autodiff.noise import find_parts_read, make_noise, remember, shrink
 from variflow.energy.autodiff.parts import Parts
-from variflow.energy.autodiff.programs import run
+from variflow.energy.autodiff.programs import Call, run
 from variflow.energy.term import Energy
 from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
@@ -83,21 +83,36 @@ def take_parts(energy: Energy, at: LevelLinearisation) -> Parts:
 
 def evaluate(energy: Energy, parts: Parts, increments: Planes) -> tuple[float, Planes]:
     """Return the energy at increments (K, 1, H, W), and its gradient."""
-    value, gradient = run(_differentiate, energy, parts, tuple(increments[:, 0]))
+    value, gradient = _call_derivative(energy, parts, increments).run()
     return float(value), np.stack(gradient)[:, None]
 
 
 def multiply_patterns(energy: Energy, coupling: Coupling, parts: Parts, increments: Planes) -> Planes:
     """Return the products of the Hessian at increments (K, 1, H, W) with all patterns, (patterns, K, 1, H, W)."""
+    products = np.empty((coupling.patterns, *increments.shape), np.float32)
+    for first in range(0, coupling.patterns, coupling.group):
+        found = _call_products(energy, coupling, parts, increments, first).run()
+        for of_pattern, planes in zip(products[first:], found, strict=False):
+            of_pattern[:, 0] = planes
+    return products
+
+
+def list_calls(energy: Energy, coupling: Coupling, at: LevelLinearisation) -> list[Call]:
+    """Return the calls of programs that a level takes."""
+    parts, still = take_parts(energy, at), np.zeros((len(at.planes), 1, *at.shape), np.float32)
+    return [_call_derivative(energy, parts, still), _call_products(energy, coupling, parts, still, 0)]
+
+
+def _call_derivative(energy: Energy, parts: Parts, increments: Planes) -> Call:
+    return Call(_differentiate, (energy, parts, tuple(increments[:, 0])))
+
+
+def _call_products(energy: Energy, coupling: Coupling, parts: Parts, increments: Planes, first: int) -> Call:
+    """Return the call of the products with one group of patterns, which begins with number `first`."""
     planes = tuple(map(jnp.asarray, increments[:, 0]))
     numbers = _number_patterns(coupling, (len(increments), *parts.shape))
-    products = np.empty((coupling.patterns, *increments.shape), np.float32)
-    size = coupling.group
-    for first in range(0, coupling.patterns, size):
-        tangents = [tuple((numbers == number).astype(np.float32)) for number in range(first, first + size)]
-        for of_pattern, found in zip(products[first:], run(_multiply, energy, parts, planes, tangents), strict=False):
-            of_pattern[:, 0] = found
-    return products
+    tangents = [tuple((numbers == number).astype(np.float32)) for number in range(first, first + coupling.group)]
+    return Call(_multiply, (energy, parts, planes, tangents))
 
 
 @lru_cache(maxsize=4)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from variflow.energy.advice import NOT_FINITE
-from variflow.energy.autodiff.programs import apply_settings, run
+from variflow.energy.autodiff.programs import Call, apply_settings
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.data import DataTerm, find_scales
 from variflow.energy.penalties import defines_weight, derived_weight
@@ -34,7 +34,7 @@ _LEAST = 0.01
 def expand(term: DataTerm, at: LevelLinearisation) -> tuple[float, Planes, Planes]:
     """Return a term's energy, its part of the matrix, (3, H, W) for uu, uv and vv, and half its slope, (2, H, W)."""
     with explain_faults(term, at.shape):
-        unknown, value, matrix, slope = run(_expand, term, at.plain(), fused=False)
+        unknown, value, matrix, slope = Call(_expand, (term, at.plain()), fused=False).run()
     if int(unknown):
         height, width = at.shape
         raise ValueError(
@@ -47,7 +47,14 @@ def expand(term: DataTerm, at: LevelLinearisation) -> tuple[float, Planes, Plane
 @apply_settings()
 def evaluate(term: DataTerm, d: tuple[Planes, Planes], at: LevelLinearisation) -> float:
     """Return a term's energy for an increment."""
-    return float(run(_evaluate, term, d, at.plain(), fused=False))
+    return float(Call(_evaluate, (term, d, at.plain()), fused=False).run())
+
+
+@apply_settings()
+def list_calls(term: DataTerm, at: LevelLinearisation) -> list[Call]:
+    """Return the calls of programs that a level takes."""
+    plain, still = at.plain(), (np.zeros(at.shape, np.float32),) * 2
+    return [Call(_expand, (term, plain), fused=False), Call(_evaluate, (term, still, plain), fused=False)]
 
 
 def _evaluate(term: DataTerm, d: Increment, at: Linearisation) -> Any:

@@ -6,15 +6,17 @@ that functions take from outside (see `variflow.energy.autodiff.fingerprint`). O
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import cache
-from typing import Any, TypeGuard, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from functools import cache, partial
+from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 import jax
 import numpy as np
 from jax._src import config as jax_config
 
+from variflow import _core
 from variflow.base.forks import check_not_forked
 from variflow.base.types import Numbers
 from variflow.energy.autodiff.fingerprint import take_fingerprint
@@ -37,6 +39,18 @@ _QUICK: dict[str, Any] = {"xla_backend_optimization_level": 1}
 _NOT_FUSED: dict[str, Any] = {"xla_disable_hlo_passes": "fusion"}
 
 _programs: dict[Hashable, jax.stages.Compiled] = {}  # in the order of their last use
+
+
+class Call(NamedTuple):
+    """A function of this package, and what it is called with (see `run`)."""
+
+    function: Callable[..., Any]
+    arguments: tuple[object, ...]
+    fused: bool = True
+
+    def run(self) -> Any:
+        """Compile and call the function."""
+        return run(self.function, *self.arguments, fused=self.fused)
 
 
 @contextmanager
@@ -66,24 +80,62 @@ def run(function: Callable[..., Answer], *arguments: object, fused: bool = True)
     """
     if jax_config.disable_jit.value:
         return function(*arguments)
+    with_telling = partial(tell_of_compiling, arguments)
+    inputs = [leaf for leaf in jax.tree.leaves(arguments) if is_array(leaf)]
+    answer: Answer = _find_program(function, arguments, fused, with_telling)(inputs)
+    return answer
+
+
+def is_compiled(call: Call) -> bool:
+    """Return whether the program of a call is known."""
+    return _is_known(call.function, call.arguments, call.fused)
+
+
+def compile_all(calls: Iterable[Call]) -> None:
+    """Compile the programs of calls, several at once: XLA alone leaves most CPUs idle.
+
+    What is wrong with a call is told where it is made.
+    """
+    device = jax_config.default_device.value
+
+    def compile_one(call: Call) -> None:
+        with suppress(Exception), apply_settings(), jax.default_device(device):
+            _find_program(*call, nullcontext)
+
+    calls = list(calls)
+    with tell_of_compiling(calls[-1].arguments), ThreadPoolExecutor(_core.get_threads()) as pool:
+        list(pool.map(compile_one, calls))
+
+
+def _find_program(
+    function: Callable[..., Any], arguments: tuple[object, ...], fused: bool, telling: Callable[[], Any]
+) -> jax.stages.Compiled:
+    """Return the program of a call, compiled now if it is not known."""
     leaves, structure = jax.tree.flatten(arguments)
     inputs = [leaf for leaf in leaves if is_array(leaf)]
 
     def compiled() -> jax.stages.Compiled:
-        def of_inputs(inputs: list[jax.Array]) -> Answer:
+        def of_inputs(inputs: list[jax.Array]) -> Any:
             given = iter(inputs)
             return function(
                 *jax.tree.unflatten(structure, [next(given) if is_array(leaf) else leaf for leaf in leaves])
             )
 
-        with tell_of_compiling(arguments):
+        with telling():
             lowered = jax.jit(of_inputs).lower(inputs)
             with keep_programs():
                 return lowered.compile(compiler_options=_find_options(fused, quick=all(map(np.ndim, inputs))))
 
-    about = function, fused, str(jax_config.default_device.value), *arguments
-    answer: Answer = find_or_make(_programs, _MOST, about, compiled)(inputs)
-    return answer
+    return find_or_make(_programs, _MOST, _describe(function, arguments, fused), compiled)
+
+
+def _describe(function: Callable[..., Any], arguments: Iterable[object], fused: bool) -> tuple[object, ...]:
+    return function, fused, str(jax_config.default_device.value), *arguments
+
+
+def _is_known(function: Callable[..., Any], arguments: Iterable[object], fused: bool) -> bool:
+    forms, others = _part(_describe(function, arguments, fused))
+    return (forms, take_fingerprint(others).key) in _programs
 
 
 @cache
@@ -104,9 +156,7 @@ def find_or_make(store: dict[Hashable, Answer], most: int, about: object, make: 
 
     The store keeps the `most` entries that were used last, in the order of their last use.
     """
-    leaves, structure = jax.tree.flatten(about)
-    forms = tuple((leaf.shape, str(leaf.dtype), _find_device(leaf)) for leaf in leaves if is_array(leaf))
-    others = jax.tree.unflatten(structure, ["an array" if is_array(leaf) else leaf for leaf in leaves])
+    forms, others = _part(about)
     before = take_fingerprint(others)
     made = store.pop((forms, before.key), None)
     if made is None:
@@ -119,6 +169,13 @@ def find_or_make(store: dict[Hashable, Answer], most: int, about: object, make: 
     for oldest in list(store)[:-most]:
         store.pop(oldest, None)
     return made
+
+
+def _part(about: object) -> tuple[Hashable, Any]:
+    """Return the forms of the arrays of a subject, and the subject without them."""
+    leaves, structure = jax.tree.flatten(about)
+    forms = tuple((leaf.shape, str(leaf.dtype), _find_device(leaf)) for leaf in leaves if is_array(leaf))
+    return forms, jax.tree.unflatten(structure, ["an array" if is_array(leaf) else leaf for leaf in leaves])
 
 
 def _find_device(leaf: Numbers | jax.Array) -> object:
