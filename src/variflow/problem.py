@@ -156,10 +156,13 @@ class Problem(Brief):
         if isinstance(self.model.solver, NativeSolver):
             return
         from variflow.solve.checking import check_slope  # which imports JAX
+        from variflow.solve.general import warn_of_free_ground
 
         index = position.level
         start = self.bring_energy(index), self.linearise(self.levels[index], self.bring(position, index))
-        check_slope(start, (self.bring_energy(0), self.linearise_at_rest()))
+        rest = self.bring_energy(0), self.linearise_at_rest()
+        check_slope(start, rest)
+        warn_of_free_ground(rest[0], self.model.solver, rest[1])
 
     def compile_ahead(self, position: Position) -> None:
         """Compile what JAX computes at all levels from that of a position on, if it is not compiled yet."""

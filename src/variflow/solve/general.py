@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from variflow.base.errors import warn
+from variflow.energy.autodiff.coupling import leaves_flat_ground_free
 from variflow.energy.autodiff.programs import apply_settings
-from variflow.energy.autodiff.tracing import explain_faults
+from variflow.energy.autodiff.tracing import explain_faults, name_of
 from variflow.energy.term import Energy
 from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 _LARGEST_STATE_IN_FLOWS = 200
 # A state smaller than this many bytes is no trouble.
 _SMALL_STATE = 2**30
+_FREE = (
+    "{} leaves the flow free where the frames are flat, and hardly determines it along edges: a smoothness must see "
+    "at.flow[0] + d[0] and at.flow[1] + d[1], not at at.flow alone; or add one, such as 0.01 * Smoothness()"
+)
 # An energy has risen if it ends higher than it began by the share `RISE`; less may come from steps around a minimum. A
 # solver came to rest if it raised the energy by at most `_ROUNDING` and, if it took all its steps, lowered it by at
 # most `_FALL` in the last half of them.
@@ -81,6 +87,14 @@ def check(energy: Energy, solver: object, at: Linearisation) -> None:
             f"solver {type(solver).__name__} would need {size / 2**30:.1f} GiB for frames of {height} x {width}: it "
             "stores a dense matrix; take LBFGS, NonlinearCG or an optax optimiser, or smaller frames"
         )
+
+
+@apply_settings()
+def warn_of_free_ground(energy: Energy, solver: object, at: LevelLinearisation) -> None:
+    """Warn if Newton's method follows noise where the frames are flat: nothing else in an energy says where to go."""
+    newtons = isinstance(as_minimiser(solver), TruncatedNewton) and at.unknowns is None
+    if newtons and leaves_flat_ground_free(energy, at):
+        warn(_FREE.format(name_of(energy)))
 
 
 @apply_settings()

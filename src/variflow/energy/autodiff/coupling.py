@@ -6,7 +6,7 @@ with a coloured pattern, which is 1 at every so many pixels and 0 elsewhere, sho
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -74,6 +74,12 @@ def find_coupling(energy: Energy, at: Linearisation) -> Coupling | None:
     """Return which pixels an energy couples; None if it couples many, or pixels far apart, or cannot be tried."""
     found: Coupling | None = remember(_find_coupling, energy, at, "coupling")
     return found
+
+
+def leaves_flat_ground_free(energy: Energy, at: Linearisation) -> bool:
+    """Return whether nothing in an energy determines the flow where the frames are flat; small ones tell."""
+    free: bool = remember(_leaves_flat_ground_free, energy, at, "flat ground")
+    return free
 
 
 def take_parts(energy: Energy, at: LevelLinearisation) -> Parts:
@@ -152,6 +158,19 @@ def _find_coupling(energy: Energy, at: Linearisation) -> Coupling | None:
     if not seen or max(abs(distance) for _, _, offset in seen for distance in offset) > _FARTHEST:
         return None
     return _choose_patterns(seen, count)
+
+
+def _leaves_flat_ground_free(energy: Energy, at: Linearisation) -> bool:
+    noise = make_noise(at, _SMALL)
+    frames = {name: np.full_like(getattr(noise, name), 0.5) for name in ("frame0", "frame1", "second")}
+    flat = replace(noise, **frames, guide=np.full_like(noise.guide, 50.0))
+    increments = _MOVED * np.random.default_rng(0).standard_normal((len(at.planes), *_SMALL)).astype(np.float32)
+    try:
+        hessian = np.asarray(run(_multiply_all, shrink(energy, at, _SMALL), flat, tuple(increments)))
+    except Exception:  # as above
+        return False
+    y, x = (length // 2 for length in _SMALL)
+    return bool(hessian.any()) and any(hessian[unknown, y, x, unknown, y, x] == 0 for unknown in (0, 1))
 
 
 def _multiply_all(energy: Energy, at: Linearisation, increments: Increments) -> Any:
