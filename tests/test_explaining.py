@@ -48,7 +48,8 @@ def test_weights_are_those_within_the_whole_sum():
             "an optimiser of optax, at most 100 steps a warp, through JAX",
             "the model names it",
         ),
-        (BrightnessConstancy() + Bending(), "LocalSystem(", "whose residuals look at a neighbourhood each"),
+        (BrightnessConstancy() + Smoothness(), "LocalSystem(", "a sum of data terms and terms of the flow"),
+        (BrightnessConstancy() + Bending(), "LocalSystem(", "a sum of data terms and terms of the flow"),
         (
             replace(models.brox(), energy=BrightnessConstancy() + Bending()),
             "LocalSystem(",

@@ -75,7 +75,7 @@ def _choose_solver(energy: Energy, solver: object, at: LevelLinearisation) -> tu
         else:
             return solver, ""
     elif solver is None and (local := _find_local_system(energy, at)):
-        return local, "LocalSystem minimised the energy, whose residuals look at a neighbourhood each"
+        return local, "LocalSystem minimised the energy, a sum of data terms and terms of the flow"
     from variflow.solve import general  # which imports JAX
 
     general.check(energy, solver, at)
