@@ -7,7 +7,8 @@ import pytest
 
 import variflow
 from variflow.datasets import synthetic
-from variflow.energy import L1, BrightnessConstancy, Charbonnier, FlowTerm, Quadratic, Smoothness
+from variflow.energy import L1, BrightnessConstancy, Charbonnier, DataTerm, FlowTerm, Quadratic, Smoothness
+from variflow.unknowns import FlowAndPlanes
 
 PAIR = synthetic.translation((20, 24), shift=(1.0, 0.5))
 FRAMES = PAIR.frame0, PAIR.frame1
@@ -102,3 +103,47 @@ def test_an_array_of_another_size_is_explained():
     with pytest.raises(ValueError, match="broadcasting") as caught:
         run(energy, coarsest=8)
     assert "an array that a function takes from outside has the same size at every level" in caught.value.__notes__[-1]
+
+
+class Indexed(FlowTerm):
+    def residuals(self, flow, at):
+        return [flow[2]]
+
+
+class Unpacked(DataTerm):
+    def residuals(self, d, at):
+        u, v, gain = d
+        return [at.Ix[0] * u + at.Iy[0] * v + at.It[0] - gain]
+
+
+def of_three(d, at):
+    return SMOOTH(d, at) + (d[2] ** 2).sum()
+
+
+def of_three_so_far(d, at):
+    _, _, gain = at.planes
+    return SMOOTH(d, at) + (gain**2).sum()
+
+
+@pytest.mark.parametrize("energy", [of_three, of_three_so_far, BrightnessConstancy() + Indexed(), Unpacked() + SMOOTH])
+def test_a_third_plane_that_is_not_there_is_explained(energy):
+    with pytest.raises((IndexError, ValueError), match=r"hold 2 planes: u, v \(a model has more with .*unknowns="):
+        run(energy)
+
+
+def test_two_planes_where_there_are_three_are_explained():
+    def energy(d, at):
+        u, v = d
+        return ((at.Ix * u + at.Iy * v + at.It) ** 2).sum()
+
+    with pytest.raises(ValueError, match=r"too many values to unpack.*hold 3 planes: u, v, gain"):
+        run(energy, unknowns=FlowAndPlanes("gain"))
+
+
+def test_what_a_person_counts_wrong_elsewhere_is_left_alone():
+    def energy(d, at):
+        _, _ = "abc"
+        return SMOOTH(d, at)
+
+    with pytest.raises(ValueError, match=r"^too many values to unpack"):
+        run(energy)

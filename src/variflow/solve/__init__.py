@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import re
 from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -53,11 +54,35 @@ def choose_solver(energy: Energy, solver: object, at: LevelLinearisation) -> tup
     """
     try:
         return _choose_solver(energy, solver, at)
-    except IndexError as fault:
+    except (IndexError, ValueError) as fault:
+        if _counts_planes(fault, at):
+            raise type(fault)(f"the energy does not fit what it is given: {fault}; {_describe_planes(at)}") from fault
+        if not isinstance(fault, IndexError):
+            raise
         raise IndexError(
             f"the energy asks for what is not there: {fault}; it sees {len(at.frame0)} channel(s) of the frames, and "
             f"{len(at.guide)} of at.guide (a model with channels='gray' sees one of the frames, with 'all' every one)"
         ) from fault
+
+
+def _counts_planes(fault: Exception, at: LevelLinearisation) -> bool:
+    """Return whether code may have taken another number of planes than there are, as by ``d[2]``."""
+    text, count = str(fault), len(at.planes)
+    few, many = f", got {count})", re.search(r"too many values to unpack \(expected (\d+)", text)
+    return (
+        "tuple index out of range" in text
+        or ("not enough values to unpack" in text and few in text)
+        or (many is not None and int(many[1]) < count and bool(at.further))
+    )
+
+
+def _describe_planes(at: LevelLinearisation) -> str:
+    """Return which planes an energy is given, and how to have others."""
+    names = ["u", "v"]
+    if at.further and at.values is not None:
+        names = list(at.values) if len(at.values) == len(at.planes) else [*names, *("..." for _ in at.further)]
+    held = f"d, the flow of a FlowTerm, and at.planes hold {len(at.planes)} planes: {', '.join(names)}"
+    return f"{held} (a model has more with Model(energy, unknowns=variflow.unknowns.FlowAndPlanes('gain')))"
 
 
 def _choose_solver(energy: Energy, solver: object, at: LevelLinearisation) -> tuple[object, str]:
