@@ -7,7 +7,7 @@ import pytest
 
 import variflow
 from variflow.datasets import synthetic
-from variflow.energy import L1, BrightnessConstancy, Charbonnier, DataTerm, FlowTerm, Quadratic, Smoothness
+from variflow.energy import L1, BrightnessConstancy, Charbonnier, DataTerm, FlowTerm, Quadratic, Smoothness, Term
 from variflow.unknowns import FlowAndPlanes
 
 PAIR = synthetic.translation((20, 24), shift=(1.0, 0.5))
@@ -114,6 +114,54 @@ class Unpacked(DataTerm):
     def residuals(self, d, at):
         u, v, gain = d
         return [at.Ix[0] * u + at.Iy[0] * v + at.It[0] - gain]
+
+
+class WithoutAt(FlowTerm):
+    def residuals(self, flow):
+        return [flow[0]]
+
+
+class DataWithoutAt(DataTerm):
+    def residuals(self, d):
+        return [d[0]]
+
+
+class LinearisedWithoutAt(DataTerm):
+    def linearised(self):
+        return []
+
+
+class WithMore(FlowTerm):
+    def residuals(self, flow, at, weights):
+        return [weights * flow[0]]
+
+
+class CalledWithoutAt(Term):
+    def __call__(self, d):
+        return (d[0] ** 2).sum()
+
+
+def of_d(d):
+    return (d[0] ** 2).sum()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (WithoutAt, r"^WithoutAt.residuals takes \(flow\), wanted residuals\(self, flow, at\)$"),
+        (DataWithoutAt, r"^DataWithoutAt.residuals takes \(d\), wanted residuals\(self, d, at\)$"),
+        (LinearisedWithoutAt, r"^LinearisedWithoutAt.linearised takes \(\), wanted linearised\(self, at\)$"),
+        (WithMore, r"^WithMore.residuals takes \(flow, at, weights\), wanted residuals\(self, flow, at\)$"),
+        (
+            lambda: SMOOTH + CalledWithoutAt(),
+            r"^CalledWithoutAt, a term of Sum, takes \(d\), wanted a function energy\(d, at",
+        ),
+        (lambda: of_d + SMOOTH, r"^of_d, a term of Sum, takes \(d\), wanted a function energy\(d, at\) -> scalar$"),
+    ],
+)
+def test_a_function_of_other_arguments_is_refused(make, message):
+    with pytest.raises(TypeError, match=message):
+        make()
 
 
 def of_three(d, at):

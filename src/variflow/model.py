@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from dataclasses import dataclass
 from typing import Literal
 
-from variflow.base.choices import check_choice, check_number, check_whole, keep
+from variflow.base.choices import check_choice, check_number, check_takes, check_whole, keep
 from variflow.energy import Energy
 from variflow.filters import Filter
 from variflow.images.warping import INTERPOLATIONS, Interpolation
@@ -162,14 +161,7 @@ def _check_function(name: str, value: object, wanted: str) -> None:
         raise TypeError(f"{name} is the class {value.__name__}, wanted one of its objects: {value.__name__}(...)")
     if not callable(value):
         raise TypeError(f"{name} is a {type(value).__name__}, wanted a function {wanted}")
-    try:
-        signature = inspect.signature(value)
-    except ValueError:  # a function that is not written in Python
-        return
-    try:
-        signature.bind(None, None)
-    except TypeError:
-        raise TypeError(f"{name} takes {signature}, wanted a function {wanted}") from None
+    check_takes(2, name, value, f"a function {wanted}")
 
 
 def _check_unknowns(unknowns: object, flow_filter: Filter | None) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import operator
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from numbers import Integral, Real
 from typing import TypeGuard, TypeVar
 
@@ -129,3 +130,15 @@ def suggest(name: str, names: Collection[str]) -> str:
     plain = {re.sub(r"[\W_]+", "", known).lower(): known for known in names}
     close = difflib.get_close_matches(re.sub(r"[\W_]+", "", name).lower(), plain, n=1)
     return f"; did you mean {plain[close[0]]!r}?" if close else ""
+
+
+def check_takes(count: int, name: str, function: Callable[..., object], wanted: str) -> None:
+    """Raise TypeError, naming it, if a function cannot be called with so many arguments."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # a function that is not written in Python
+        return
+    try:
+        signature.bind(*count * (None,))
+    except TypeError:
+        raise TypeError(f"{name} takes {signature}, wanted {wanted}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from variflow.base.choices import check_constant
+from variflow.base.choices import check_constant, check_takes
 from variflow.energy.penalties import Penalty, Quadratic, check_penalty
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class DataTerm(Term):
     def __post_init__(self) -> None:
         check_penalty(self)
         check_weight(self)
+        check_takes(2, f"{type(self).__name__}.residuals", self.residuals, "residuals(self, d, at)")
+        check_takes(1, f"{type(self).__name__}.linearised", self.linearised, "linearised(self, at)")
         if self.normalisation is not None:
             check_constant(f"normalisation of {type(self).__name__}", self.normalisation, above=0)
 

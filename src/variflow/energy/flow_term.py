@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from variflow.base.choices import check_choice
+from variflow.base.choices import check_choice, check_takes
 from variflow.base.types import Array
 from variflow.energy.penalties import Penalty, Quadratic, check_penalty
 from variflow.energy.residuals import check_list
@@ -59,6 +59,7 @@ class FlowTerm(Term):
         check_penalty(self)
         check_weight(self)
         check_choice("per", self.per, ("pixel", "residual"))
+        check_takes(2, f"{type(self).__name__}.residuals", self.residuals, "residuals(self, flow, at)")
 
     def residuals(self, flow: Increment, at: Linearisation) -> list[Array]:
         """Return the residuals of a flow ``(u, v)``: planes of any height and width up to that of the flow.

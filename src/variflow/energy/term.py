@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Protocol, TypeGuard, TypeVar
 
-from variflow.base.choices import check_constant
+from variflow.base.choices import check_constant, check_takes
 from variflow.base.types import Array
 
 if TYPE_CHECKING:
@@ -88,6 +88,9 @@ class Sum(Term):
         for term in self.terms:
             if not callable(term) or isinstance(term, type):
                 raise TypeError(f"terms of Sum holds {term!r}, wanted terms and functions energy(d, at) -> scalar")
+            if not keeps(term, Sum, "__call__"):
+                name = getattr(term, "__name__", type(term).__name__)
+                check_takes(2, f"{name}, a term of Sum,", term, "a function energy(d, at) -> scalar")
 
     def __call__(self, d: Increment, at: Linearisation) -> Array:
         """Return the sum of the terms' energies."""
