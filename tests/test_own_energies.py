@@ -1,5 +1,7 @@
 """What a stranger may write for an energy: it works, or what is wrong is said."""
 
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,17 @@ import pytest
 
 import variflow
 from variflow.datasets import synthetic
-from variflow.energy import L1, BrightnessConstancy, Charbonnier, DataTerm, FlowTerm, Quadratic, Smoothness, Term
+from variflow.energy import (
+    L1,
+    BrightnessConstancy,
+    Charbonnier,
+    DataTerm,
+    FlowTerm,
+    Penalty,
+    Quadratic,
+    Smoothness,
+    Term,
+)
 from variflow.unknowns import FlowAndPlanes
 
 PAIR = synthetic.translation((20, 24), shift=(1.0, 0.5))
@@ -114,6 +126,71 @@ class Unpacked(DataTerm):
     def residuals(self, d, at):
         u, v, gain = d
         return [at.Ix[0] * u + at.Iy[0] * v + at.It[0] - gain]
+
+
+class OwnSteps(FlowTerm):
+    def __init__(self, factor):
+        self.factor = factor
+
+    def residuals(self, flow, at):
+        return [self.factor * (flow[0][1:] - flow[0][:-1])]
+
+
+class OwnBrightness(BrightnessConstancy):
+    def __init__(self, factor):
+        self.factor = factor
+
+
+@dataclass(frozen=True)
+class Scaled(Penalty):
+    scale: float
+
+    def of_squared(self, squared):
+        return self.scale * squared
+
+
+class OwnPenalty(Scaled):
+    def __init__(self, factor):
+        self.factor = factor
+
+
+class OwnPlanes(FlowAndPlanes):
+    def __init__(self, factor):
+        self.factor = factor
+
+
+@pytest.mark.parametrize(
+    ("use", "name"),
+    [
+        (lambda: run(OwnSteps(2.0)), "OwnSteps"),
+        (lambda: run(SMOOTH + BrightnessConstancy() + OwnSteps(2.0)), "OwnSteps"),
+        (lambda: run(SMOOTH + OwnBrightness(2.0)), "OwnBrightness"),
+        (lambda: run(SMOOTH + BrightnessConstancy(OwnPenalty(2.0))), "OwnPenalty"),
+        (lambda: run(SMOOTH + BrightnessConstancy(), unknowns=OwnPlanes(2.0)), "OwnPlanes"),
+    ],
+)
+def test_an_init_that_forgets_that_of_its_base_is_told(use, name):
+    with pytest.raises(
+        AttributeError, match=rf"^{name} has no \w+, because its __init__ does not call super\(\).__init__"
+    ):
+        use()
+
+
+class AsksForMore(FlowTerm):
+    @property
+    def factor(self):
+        return self.penalty.missing
+
+    def residuals(self, flow, at):
+        return [self.factor * flow[0]]
+
+
+def test_other_attributes_that_are_missing_are_told_as_ever():
+    assert not hasattr(OwnSteps(2.0), "penalty")
+    with pytest.raises(AttributeError, match=r"^'Quadratic' object has no attribute 'missing'$"):
+        _ = AsksForMore().factor
+    with pytest.raises(AttributeError, match=r"^'OwnSteps' object has no attribute 'offset'$"):
+        _ = OwnSteps(2.0).offset
 
 
 class WithoutAt(FlowTerm):

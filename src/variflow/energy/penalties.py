@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from variflow.base.choices import check_constant
+from variflow.base.fields import Declared
 from variflow.base.types import Array
 
 # The weight of a norm is infinite at 0: where it is derived, squared residuals below this have the weight of this one.
@@ -24,7 +25,7 @@ _NEVER_REACHED = 1e6
 
 
 @dataclass(frozen=True)
-class Penalty:
+class Penalty(Declared):
     """Base of all penalties.
 
     A penalty of your own derives from this class and defines `of_squared`, with functions that JAX can differentiate.

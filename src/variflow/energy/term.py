@@ -15,6 +15,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Protocol, TypeGuard, TypeVar
 
 from variflow.base.choices import check_constant, check_takes
+from variflow.base.fields import Declared
 from variflow.base.types import Array
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def keeps(value: object, kind: type[Kind], *methods: str) -> TypeGuard[Kind]:
     return isinstance(value, kind) and all(getattr(type(value), name) is getattr(kind, name) for name in methods)
 
 
-class Term(ABC):
+class Term(Declared, ABC):
     """Base of all terms: a callable of ``(d, at)`` that adds and scales.
 
     Arrays of the frames' size that it holds are resized to each level of the pyramid: ``(H, W, 2)`` as a flow, in

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from variflow.base.fields import Declared
 from variflow.base.types import Array
 from variflow.images.resampling import Planes, resample_flow
 
@@ -19,7 +20,7 @@ Values = dict[str, Any]
 _SEEN = ("shape", "level", "scale", "frame0", "second", "guide", "noise")
 
 
-class Unknowns(ABC):
+class Unknowns(Declared, ABC):
     """Base of what an estimate seeks: values from which the flow is made.
 
     Unknowns of your own derive from this class, say where they start (`start`) and what flow they stand for
