@@ -106,15 +106,30 @@ def test_a_weight_beside_which_the_data_are_lost_is_told():
         run(BrightnessConstancy() + weight * Still(penalty, per="residual") + 0.01 * Smoothness())
 
 
-def test_an_array_of_another_size_is_explained():
-    weights = np.ones((20, 24), np.float32)
+WEIGHTS = np.ones((20, 24), np.float32)
 
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda u: WEIGHTS * u,
+        lambda u: jnp.where(WEIGHTS > 0, u, 0),
+        lambda u: u[WEIGHTS > 0],
+        lambda u: jnp.asarray(WEIGHTS).T @ u,
+        lambda u: jnp.stack([u, WEIGHTS]),
+        lambda u: u.at[:].set(WEIGHTS),
+    ],
+)
+def test_an_array_of_another_size_is_explained(use):
     def energy(d, at):
-        return (weights * (at.Ix * d[0] + at.Iy * d[1] + at.It) ** 2).sum() + SMOOTH(d, at)
+        return use((at.Ix * d[0] + at.Iy * d[1] + at.It)[0]).sum() + SMOOTH(d, at)
 
-    with pytest.raises(ValueError, match="broadcasting") as caught:
+    message = (
+        r"^energy energy for frames of 10 x 12 has arrays whose sizes do not fit: .*test_own_energies.py, line \d+"
+    )
+    with pytest.raises((TypeError, ValueError, IndexError), match=message) as caught:
         run(energy, coarsest=8)
-    assert "an array that a function takes from outside has the same size at every level" in caught.value.__notes__[-1]
+    assert "Make it an attribute of a term, a class derived from Term, DataTerm or FlowTerm" in str(caught.value)
 
 
 class Indexed(FlowTerm):

@@ -57,7 +57,7 @@ def choose_solver(energy: Energy, solver: object, at: LevelLinearisation) -> tup
     except (IndexError, ValueError) as fault:
         if _counts_planes(fault, at):
             raise type(fault)(f"the energy does not fit what it is given: {fault}; {_describe_planes(at)}") from fault
-        if not isinstance(fault, IndexError):
+        if not isinstance(fault, IndexError) or "sizes do not fit" in str(fault):
             raise
         raise IndexError(
             f"the energy asks for what is not there: {fault}; it sees {len(at.frame0)} channel(s) of the frames, and "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import linecache
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +27,8 @@ _PACKAGES = (
 
 _KEPT = "uses a value that was kept from another call of it: compute it from d and at, each time anew"
 _OF_ANOTHER_SIZE = (
-    "an array that a function takes from outside has the same size at every level of the pyramid; one of the frames' "
-    "size that is an attribute of a term is brought to the size of each"
+    "an array that a function takes from outside has the same size at every level of the pyramid. Make it an attribute "
+    "of a term, a class derived from Term, DataTerm or FlowTerm: one of the frames' size is resized to each level"
 )
 _INDEX = "uses a value as an index or a size: these must be known beforehand"
 # Subclasses come before their base classes.
@@ -61,22 +62,35 @@ _TEXTS = {
 def explain_faults(energy: object, shape: tuple[int, int]) -> Iterator[None]:
     """Explain what goes wrong while JAX traces an energy or a term for frames of a shape.
 
-    What JAX cannot trace becomes a TypeError that says where it is and what to write instead. Any other exception is
-    the user's own; it passes with a note of where it came from.
+    What JAX cannot trace becomes a TypeError that says where it is and what to write instead. Sizes of arrays that do
+    not fit are told with what a level of the pyramid is. Any other exception is the user's own; it passes with a note
+    of where it came from.
     """
     try:
         yield
     except Exception as fault:
-        if _find_problem(fault.__cause__):  # an inner context has explained it
+        if _find_problem(fault.__cause__) or _OF_ANOTHER_SIZE in str(fault):  # an inner context has explained it
             raise
         if problem := _find_problem(fault):
             raise TypeError(f"{name_of(energy)} {problem}{_find_place(fault)}") from fault
+        if _tells_of_sizes(fault):
+            raise type(fault)(
+                f"{name_of(energy)} for frames of {shape[0]} x {shape[1]} has arrays whose sizes do not fit: "
+                f"{str(fault).rstrip('.')}{_find_place(fault)}; {_OF_ANOTHER_SIZE}"
+            ) from fault
         note = f"raised while JAX traced {name_of(energy)}"
         if not any(text.startswith(note) for text in getattr(fault, "__notes__", [])):
             fault.add_note(f"{note} for frames of {shape[0]} x {shape[1]}{_find_place(fault)}")
-            if "broadcast" in str(fault):
-                fault.add_note(_OF_ANOTHER_SIZE)
         raise
+
+
+def _tells_of_sizes(fault: Exception) -> bool:
+    """Return whether JAX or NumPy says that the sizes of arrays do not fit; the library's own messages say enough."""
+    if type(fault) not in (IndexError, TypeError, ValueError):
+        return False
+    *_, (frame, _) = traceback.walk_tb(fault.__traceback__)
+    own = frame.f_code.co_filename.startswith(str(Path(__file__).parents[2]))
+    return not own and re.search(r"broadcast|\bshapes?\b(?!')|Size of label", str(fault)) is not None
 
 
 def _find_problem(fault: BaseException | None) -> str:
