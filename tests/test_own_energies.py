@@ -20,6 +20,10 @@ from variflow.energy import (
     Smoothness,
     Term,
 )
+from variflow.frames.checking import prepare
+from variflow.frames.pyramid import pyramid
+from variflow.linearisation.level import linearise
+from variflow.solve import choose_solver
 from variflow.unknowns import FlowAndPlanes
 
 PAIR = synthetic.translation((20, 24), shift=(1.0, 0.5))
@@ -287,3 +291,59 @@ def test_what_a_person_counts_wrong_elsewhere_is_left_alone():
 
     with pytest.raises(ValueError, match=r"^too many values to unpack"):
         run(energy)
+
+
+class Rounded(FlowTerm):
+    def residuals(self, flow, at):
+        return [jnp.round(plane) for plane in flow]
+
+
+def length(d, at):
+    return (d[0] ** 2 + d[1] ** 2).sum()
+
+
+def rounded(d, at):
+    return (jnp.round(d[0]) ** 2).sum()
+
+
+def count_large(d, at):
+    return (jnp.abs(d[0]) > 1).sum() * 1.0
+
+
+def difference(d, at):
+    return ((at.frame1 - at.frame0) ** 2).sum()
+
+
+def linearise_frames():
+    level = pyramid(prepare(*FRAMES), factor=0.5, coarsest=20)[0]
+    flow = np.zeros((20, 24), np.float32), np.zeros((20, 24), np.float32)
+    return linearise(level, flow, derivative="average", interpolation="bicubic")
+
+
+@pytest.mark.parametrize("idle", [rounded, count_large, difference, Rounded()])
+def test_a_term_of_a_sum_that_moves_nothing_is_told(idle):
+    name = getattr(idle, "__name__", "Rounded")
+    with pytest.warns(variflow.VariflowWarning, match=f"^energy {name}, a term of the sum, moves nothing") as caught:
+        choose_solver(BrightnessConstancy() + SMOOTH + length + 2.0 * (SMOOTH + idle), None, linearise_frames())
+    assert len(caught) == 1
+
+
+def far(d, at):
+    return (jnp.maximum(jnp.abs(at.flow[0] + d[0]) - 50, 0) ** 2).sum()
+
+
+def last_pixel(d, at):
+    return d[0][np.array([19]), np.array([23])].sum() ** 2
+
+
+def weighed(d, at):
+    return (WEIGHTS * d[0] ** 2).sum()
+
+
+def of_coarse_levels(d, at):
+    return (d[0] ** 2).sum() if at.level else 1.0
+
+
+@pytest.mark.parametrize("term", [far, last_pixel, weighed, of_coarse_levels, lambda d, at: 0.0 * rounded(d, at)])
+def test_a_term_of_a_sum_that_moves_something_is_not_told(term):
+    choose_solver(BrightnessConstancy() + SMOOTH + term, None, linearise_frames())

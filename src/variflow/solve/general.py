@@ -19,6 +19,7 @@ from variflow.linearisation.level import LevelLinearisation
 from variflow.linearisation.linearisation import Linearisation
 from variflow.solve import newton
 from variflow.solve.checking import ASK, NO_MINIMUM, explain_not_finite, find_departure, find_fault, find_fault_at_start
+from variflow.solve.idle import warn_of_idle_terms
 from variflow.solve.minimum import Minimum, may_stop
 from variflow.solve.newton import TruncatedNewton
 from variflow.solve.of_values import make_zero
@@ -74,6 +75,7 @@ def check(energy: Energy, solver: object, at: Linearisation) -> None:
         raise TypeError(f"energy returned {out.dtype}, wanted one float: a sum over pixels")
     if np.shape(out) != ():
         raise ValueError(f"energy returned an array of shape {np.shape(out)}, wanted one float: a sum over pixels")
+    warn_of_idle_terms(energy, at)
     minimiser = as_minimiser(solver)
     if isinstance(minimiser, TruncatedNewton):
         return
