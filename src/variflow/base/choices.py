@@ -90,7 +90,9 @@ def check_whole(
     )
 
 
-def check_constant(name: str, value: object, *, least: float = -math.inf, above: float = -math.inf) -> None:
+def check_constant(
+    name: str, value: object, *, least: float = -math.inf, above: float = -math.inf, most: float = math.inf
+) -> None:
     """Raise ValueError, naming it, if a constant of an energy is out of bounds.
 
     A constant is a number or an array. What JAX traces or differentiates has no value yet, and passes.
@@ -100,12 +102,10 @@ def check_constant(name: str, value: object, *, least: float = -math.inf, above:
             array = np.asarray(value)
         except TypeError:  # it is being traced
             return
-        if is_number(array.dtype) and ((array > above) & (array >= least) & (array < math.inf)).all():
+        if is_number(array.dtype) and ((array > above) & (array >= least) & (array <= most) & (array < math.inf)).all():
             return
-        raise ValueError(
-            f"{name} is {_show(value)}, wanted finite numbers{_say_bounds(least, above, math.inf, math.inf)}"
-        )
-    check_number(name, value, least=least, above=above)
+        raise ValueError(f"{name} is {_show(value)}, wanted finite numbers{_say_bounds(least, above, most, math.inf)}")
+    check_number(name, value, least=least, above=above, most=most)
 
 
 def _is_real(value: object) -> TypeGuard[Real]:

@@ -22,6 +22,7 @@ from variflow.energy.terms.prior_flow import PriorFlow
 from variflow.energy.terms.rigidity import Rigidity
 from variflow.energy.terms.second_order import SecondOrderSmoothness
 from variflow.energy.terms.sparse_matches import SparseMatches
+from variflow.energy.terms.structure_texture import StructureTexture
 
 __all__ = [
     "L1",
@@ -53,6 +54,7 @@ __all__ = [
     "SecondOrderSmoothness",
     "Smoothness",
     "SparseMatches",
+    "StructureTexture",
     "Sum",
     "Term",
     "TotalGeneralisedVariation",

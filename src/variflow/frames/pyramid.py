@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -77,6 +78,11 @@ class Level(Brief):
         if contrast not in self._image_edges:
             self._image_edges[contrast] = _core.image_edges(self.guide, contrast)
         return self._image_edges[contrast]
+
+    @cached_property
+    def filtered(self) -> dict[Any, tuple[Planes, Planes]]:
+        """What functions made of both frames, kept by the function and its settings."""
+        return {}
 
     @cached_property
     def _image_edges(self) -> dict[float, Planes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -82,6 +83,13 @@ class LevelLinearisation(Linearisation):
         (u, v), *misfit = _core.robust_step(step, sweeps, omega, self.with_misfit)
         self._note(*misfit)
         return u, v
+
+    def filter_frames(self, function: Callable[..., Array], *settings: float) -> tuple[Array, Array]:
+        """Return a function of both frames, which the level keeps for its further warps."""
+        kept, key = self.pyramid_level.filtered, (function, *settings)
+        if key not in kept:
+            kept[key] = super().filter_frames(function, *settings)
+        return kept[key]
 
     def compute_planes(self, names: tuple[str, ...]) -> Planes:
         """Return parts that are derivatives of the frames, by their names: C planes of each, in one array."""

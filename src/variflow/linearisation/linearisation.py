@@ -170,6 +170,14 @@ class Linearisation:
         """Compute a part."""
         return part.function(self)
 
+    def filter_frames(self, function: Callable[..., Array], *settings: float) -> tuple[Array, Array]:
+        """Return ``function(planes, *settings)`` of the first frame and of the second as it is, `second`.
+
+        It is computed once a level where the frames are NumPy's, so a slow function is called as `function` and not
+        in a lambda.
+        """
+        return function(self.frame0, *settings), function(self.second, *settings)
+
     def with_planes(self, **planes: Array) -> Self:
         """Return a copy with some parts, by name, replaced by given ones."""
         other = object.__new__(type(self))
