@@ -95,7 +95,7 @@ def test_steps_go_where_the_slope_is_zero(at):
     energy = Patch(Quadratic(), 1.0) + 0.05 * Smoothness()
     solver, reason = choose_solver(energy, None, at)
     assert isinstance(solver, LocalSystem)
-    assert "neighbourhood" in reason
+    assert "a sum of data terms and terms of the flow" in reason
     plain, d, state = at.plain(), np.zeros((2, *SHAPE), np.float32), None
     slope = jax.jit(jax.grad(lambda d: energy(d, plain)))
     first = np.linalg.norm(slope(tuple(map(jnp.asarray, d))))

@@ -87,8 +87,8 @@ def run(function: Callable[..., Answer], *arguments: object, fused: bool = True)
 
 
 def is_compiled(call: Call) -> bool:
-    """Return whether the program of a call is known."""
-    return _is_known(call.function, call.arguments, call.fused)
+    """Return whether there is nothing to compile for a call: its program is known, or a user lets JAX compile none."""
+    return bool(jax_config.disable_jit.value) or _is_known(call.function, call.arguments, call.fused)
 
 
 def compile_all(calls: Iterable[Call]) -> None:
