@@ -166,6 +166,8 @@ class Problem(Brief):
 
     def compile_ahead(self, position: Position) -> None:
         """Compile what JAX computes at all levels from that of a position on, if it is not compiled yet."""
+        if isinstance(self.model.solver, NativeSolver) and not self.model.solver.compiles:
+            return
 
         def list_calls(index: int) -> list[Call]:
             at = self.linearise(self.levels[index], self.bring(position, index))

@@ -7,7 +7,7 @@ system of that, and solves it by conjugate gradients, preconditioned with a mult
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -127,6 +127,8 @@ class LocalSystem(NativeSolver):
     >>> energy = BrightnessConstancy(Charbonnier(0.01)) + 0.1 * Divergence() + 0.01 * Smoothness()
     >>> model = Model(energy, solver=LocalSystem())
     """
+
+    compiles: ClassVar[bool] = True
 
     iterations: int = 20
     tolerance: float = 0.2

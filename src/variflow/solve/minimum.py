@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +90,12 @@ class Minimum(Brief):
 
 
 class NativeSolver(ABC):
-    """Base of the native solvers, which take an energy apart into terms that the core knows."""
+    """Base of the native solvers, which take an energy apart into terms that the core knows.
+
+    One that `compiles` lists the calls of programs that a level takes; for others nothing is prepared.
+    """
+
+    compiles: ClassVar[bool] = False
 
     @abstractmethod
     def check(self, energy: Energy, at: LevelLinearisation) -> None:

@@ -88,7 +88,8 @@ def run(function: Callable[..., Answer], *arguments: object, fused: bool = True)
 
 def is_compiled(call: Call) -> bool:
     """Return whether there is nothing to compile for a call: its program is known, or a user lets JAX compile none."""
-    return bool(jax_config.disable_jit.value) or _is_known(call.function, call.arguments, call.fused)
+    forms, others = _part(_describe(call.function, call.arguments, call.fused))
+    return bool(jax_config.disable_jit.value) or (forms, take_fingerprint(others).key) in _programs
 
 
 def compile_all(calls: Iterable[Call]) -> None:
@@ -131,11 +132,6 @@ def _find_program(
 
 def _describe(function: Callable[..., Any], arguments: Iterable[object], fused: bool) -> tuple[object, ...]:
     return function, fused, str(jax_config.default_device.value), *arguments
-
-
-def _is_known(function: Callable[..., Any], arguments: Iterable[object], fused: bool) -> bool:
-    forms, others = _part(_describe(function, arguments, fused))
-    return (forms, take_fingerprint(others).key) in _programs
 
 
 @cache
