@@ -13,7 +13,7 @@ from variflow.energy.autodiff.coupling import find_coupling
 from variflow.energy.autodiff.coupling import list_calls as coupling_calls
 from variflow.energy.autodiff.curvature import make_function
 from variflow.energy.autodiff.noise import remember
-from variflow.energy.autodiff.programs import Call
+from variflow.energy.autodiff.programs import Call, apply_settings
 from variflow.energy.term import Energy
 from variflow.linearisation.level import LevelLinearisation
 from variflow.linearisation.linearisation import Linearisation
@@ -89,6 +89,7 @@ def minimise(
     return newton_by_matrix.minimise(energy, coupling, solver.rtol, limit, at, state)
 
 
+@apply_settings()
 def list_calls(energy: Energy, solver: TruncatedNewton, steps: int, at: LevelLinearisation) -> list[Call]:
     """Return the calls of programs that a level takes."""
     coupling = find_coupling(energy, at)

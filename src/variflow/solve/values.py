@@ -142,6 +142,7 @@ def _is_still(energy: EnergyOfValues, x: NDArray[np.float32], step: NDArray[np.f
 
 
 @apply_settings()
+@apply_settings()
 def list_calls(energy: Energy, at: LevelLinearisation) -> list[Call]:
     """Return the calls of programs that Newton's method takes at a level."""
     composed = EnergyOfValues(energy, at.unknowns, at.values or {})
