@@ -85,13 +85,14 @@ struct HeldTerm {
 using Unknowns = nb::ndarray<nb::numpy, float, nb::ndim<4>, nb::c_contig>;
 
 struct HeldProblem {
-    HeldProblem(nb::handle start_argument, const std::vector<HeldTerm>& terms_argument, nb::handle tensor_argument)
+    HeldProblem(nb::handle start_argument, const std::vector<HeldTerm>& terms_argument, nb::handle tensor_argument,
+                std::array<float, 3> damping)
         : start(checked<float>(start_argument, "start", {"unknowns", "depth", "height", "width"})),
           terms(terms_argument) {
         const Grid grid{extent(start, 1), extent(start, 2), extent(start, 3)};
         const int unknowns = static_cast<int>(extent(start, 0));
         from_to("unknowns of `start`", unknowns, 1, stencil::most_unknowns);
-        problem = {grid, unknowns, {}, nullptr, bindings::floats(start)};
+        problem = {grid, unknowns, {}, nullptr, damping, bindings::floats(start)};
         for (const HeldTerm& term : terms) {
             term.check(grid, unknowns);
             problem.terms.push_back(term.term);
@@ -202,6 +203,12 @@ std::vector<double> measure_constants(const HeldMatrix& held) {
     return stencil::measure_constants(held.probed);
 }
 
+std::array<double, 3> measure_tensor(nb::handle tensor_argument) {
+    const Array tensor = checked<float>(tensor_argument, "tensor", {5, "height", "width"});
+    const Unlocked unlocked;
+    return stencil::measure_tensor({1, extent(tensor, 1), extent(tensor, 2)}, floats(tensor));
+}
+
 double energy(const HeldProblem& held, nb::handle unknowns_argument) {
     const Grid& grid = held.problem.grid;
     const Array unknowns =
@@ -226,9 +233,10 @@ void add_stencil(nb::module_& module) {
              "jointly"_a, "penalty"_a, "weight"_a, "weights"_a.none() = nb::none());
     nb::class_<HeldProblem>(module, "LocalProblem",
                             "Terms around a start (unknowns, depth, height, width), and the motion tensor of its first "
-                            "two unknowns.")
-        .def(nb::init<nb::handle, const std::vector<HeldTerm>&, nb::handle>(), "start"_a.none(), "terms"_a,
-             "tensor"_a.none() = nb::none());
+                            "two unknowns, whose matrix of each pixel is raised by that whose upper triangle `damping` "
+                            "is.")
+        .def(nb::init<nb::handle, const std::vector<HeldTerm>&, nb::handle, std::array<float, 3>>(), "start"_a.none(),
+             "terms"_a, "tensor"_a.none() = nb::none(), "damping"_a = std::array<float, 3>{});
     nb::class_<HeldGrids>(module, "CoarserGrids",
                           "The coarser grids of a linear system, which serve for further ones near it.")
         .def(nb::init<>());
@@ -250,6 +258,8 @@ void add_stencil(nb::module_& module) {
         "is.");
     module.def("measure_constants", &measure_constants, "matrix"_a,
                "The upper triangle of the curvature along constant changes of the unknowns, in the mean over pixels.");
+    module.def("measure_tensor", &measure_tensor, "tensor"_a.none(),
+               "The upper triangle of the matrix of a motion tensor, in the mean over pixels.");
     module.def("local_energy", &energy, "problem"_a, "unknowns"_a.none(),
                "The energy of the terms of a problem, without that of its tensor.");
 }

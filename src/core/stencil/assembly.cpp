@@ -1,6 +1,8 @@
 // From residuals and penalties to the planes of the operator.
 #include <algorithm>
 #include <numeric>
+#include <tuple>
+#include <vector>
 
 #include "base/platform.hpp"
 #include "base/threads.hpp"
@@ -14,12 +16,30 @@ namespace {
 // that products have the same order in every run; -1 is none.
 struct Product {
     int weights, first, second;
-    float factor;
     Offset shift;
+    float factor;
 
     auto operator<=>(const Product&) const = default;
+    bool differs_in_factor(const Product& other) const {
+        return std::tie(weights, first, second, shift) ==
+               std::tie(other.weights, other.first, other.second, other.shift);
+    }
 };
 using Products = std::vector<Product>;
+
+// Sort products, and join those that differ in their factors.
+void tidy(Products& products) {
+    std::sort(products.begin(), products.end());
+    Products joined;
+    for (const Product& product : products) {
+        if (!joined.empty() && product.differs_in_factor(joined.back())) {
+            joined.back().factor += product.factor;
+        } else {
+            joined.push_back(product);
+        }
+    }
+    products = std::move(joined);
+}
 
 // The products of each coupling: of unknowns k < l at all offsets, of k = l at those of at least 0.
 struct Plan {
@@ -78,45 +98,73 @@ void residual_row(const Residual& residual, const Problem& problem, const float*
     if (residual.at_start) add_taps_row(residual, problem.grid, problem.start, -1.0f, row, out);
 }
 
-// Half the weights of a term's residuals, times the weights of the pixels, and the residuals times those: a plane each,
-// but one of weights for all if they are penalised jointly.
+// The plane that all taps of a residual are multiplied by; null if there is none, or several.
+const float* common_plane(const Residual& residual) {
+    const float* const plane = residual.taps.empty() ? nullptr : residual.taps.front().plane;
+    const bool same =
+        std::all_of(residual.taps.begin(), residual.taps.end(), [&](const Tap& tap) { return tap.plane == plane; });
+    return same ? plane : nullptr;
+}
+
+// The same of all residuals of a term that share their weights.
+std::vector<const float*> common_planes(const Term& term) {
+    std::vector<const float*> planes;
+    for (const Residual& residual : term.residuals) planes.push_back(common_plane(residual));
+    const bool same = std::all_of(planes.begin(), planes.end(), [&](const float* plane) { return plane == planes[0]; });
+    if (term.jointly && !same) std::fill(planes.begin(), planes.end(), nullptr);
+    return planes;
+}
+
+// One residual of a term as the linear system sees it: half the weights of the penalty, times the weights of the pixels;
+// and the residual times those. A plane that all its taps are multiplied by is part of both, and no longer of the taps.
 struct Weighted {
-    std::vector<float*> weights, residuals;
+    std::vector<Tap> taps;
+    float *weights, *residual;
 };
 
-Weighted weigh(const Term& term, const Problem& problem, Planes& memory) {
+std::vector<Weighted> weigh(const Term& term, const Problem& problem, Planes& memory) {
     const Grid& grid = problem.grid;
-    Weighted out;
+    const std::vector<const float*> common = common_planes(term);
+    std::vector<Weighted> out;
     for (size_t i = 0; i < term.residuals.size(); ++i) {
-        out.residuals.push_back(memory.take(grid.size()));
-        if (i == 0 || !term.jointly) out.weights.push_back(memory.take(grid.size()));
+        float* const weights = i > 0 && term.jointly ? out[0].weights : memory.take(grid.size());
+        out.push_back({term.residuals[i].taps, weights, memory.take(grid.size())});
+        if (common[i]) {
+            for (Tap& tap : out[i].taps) tap.plane = nullptr;
+        }
     }
     for_chunks(grid, grid.width, [&](int64_t row, Workspace& squared) {
         const int64_t at = row * grid.width;
-        for (size_t i = 0; i < term.residuals.size(); ++i) {
-            residual_row(term.residuals[i], problem, problem.start, row, out.residuals[i] + at);
+        for (size_t i = 0; i < out.size(); ++i) {
+            residual_row(term.residuals[i], problem, problem.start, row, out[i].residual + at);
             if (i == 0 || !term.jointly) std::fill_n(squared.data(), grid.width, 0.0f);
-            add_square(out.residuals[i] + at, grid.width, squared.data());
-            if (term.jointly && i + 1 < term.residuals.size()) continue;
-            float* const weights = out.weights[term.jointly ? 0 : i] + at;
+            add_square(out[i].residual + at, grid.width, squared.data());
+            if (term.jointly && i + 1 < out.size()) continue;
+            float* const weights = out[i].weights + at;
             half_weights(term.penalty, squared.data(), grid.width, term.weight, weights);
             if (term.weights) multiply_by(term.weights + at, grid.width, weights);
         }
-        for (size_t i = 0; i < term.residuals.size(); ++i) {
-            multiply_by(out.weights[term.jointly ? 0 : i] + at, grid.width, out.residuals[i] + at);
+        for (size_t i = 0; i < out.size(); ++i) {
+            float *const weights = out[i].weights + at, *const residual = out[i].residual + at;
+            multiply_by(weights, grid.width, residual);
+            if (common[i]) multiply_by(common[i] + at, grid.width, residual);
+        }
+        for (size_t i = 0; i < out.size(); ++i) {
+            if (!common[i] || (i > 0 && term.jointly)) continue;
+            for (int power = 0; power < 2; ++power) multiply_by(common[i] + at, grid.width, out[i].weights + at);
         }
     });
     return out;
 }
 
-void plan_products(const Residual& residual, const float* weights, Plan& plan) {
-    for (const Tap& from : residual.taps) {
-        for (const Tap& to : residual.taps) {
+void plan_products(const Weighted& weighted, Plan& plan) {
+    for (const Tap& from : weighted.taps) {
+        for (const Tap& to : weighted.taps) {
             const Offset offset = to.offset - from.offset;
             if (from.unknown > to.unknown || (from.unknown == to.unknown && offset < Offset{})) continue;
             const auto [first, second] = std::minmax({plan.number_of(from.plane), plan.number_of(to.plane)});
             plan.products[{from.unknown, to.unknown}][offset].push_back(
-                {plan.number_of(weights), first, second, from.factor * to.factor, from.offset});
+                {plan.number_of(weighted.weights), first, second, from.offset, from.factor * to.factor});
         }
     }
 }
@@ -167,36 +215,40 @@ Stencil make_stencil(const std::map<Offset, Products>& planned, const Numbered& 
     return stencil;
 }
 
-void add_to_right_side(const Term& term, const Weighted& weighted, const Grid& grid, float* right_side) {
-    for_rows(grid, [&](int64_t row) {
-        for (size_t i = 0; i < term.residuals.size(); ++i) {
-            for (const Tap& tap : term.residuals[i].taps) {
-                const int64_t from = moved(grid, row, -tap.offset);
-                if (from < 0) continue;
-                const auto [first, last] = inside(grid.width, -tap.offset.x);
-                const int64_t at = from * grid.width - tap.offset.x + first;
-                float* const to = right_side + tap.unknown * grid.size() + row * grid.width + first;
-                if (tap.plane) {
-                    add_product(weighted.residuals[i] + at, tap.plane + at, -tap.factor, last - first, to);
-                } else {
-                    add_scaled(weighted.residuals[i] + at, -tap.factor, last - first, to);
-                }
+// Row `row` of the right side.
+void sum_right_side(const std::vector<Weighted>& all, const Problem& problem, int64_t row, float* right_side) {
+    const Grid& grid = problem.grid;
+    const int64_t size = grid.size(), place = row * grid.width;
+    for (int k = 0; k < problem.unknowns; ++k) std::fill_n(right_side + k * size + place, grid.width, 0.0f);
+    for (const Weighted& weighted : all) {
+        for (const Tap& tap : weighted.taps) {
+            const int64_t from = moved(grid, row, -tap.offset);
+            if (from < 0) continue;
+            const auto [first, last] = inside(grid.width, -tap.offset.x);
+            const int64_t at = from * grid.width - tap.offset.x + first;
+            float* const to = right_side + tap.unknown * size + place + first;
+            if (tap.plane) {
+                add_product(weighted.residual + at, tap.plane + at, -tap.factor, last - first, to);
+            } else {
+                add_scaled(weighted.residual + at, -tap.factor, last - first, to);
             }
         }
-    });
+    }
+    for (int k = 0; problem.tensor && k < 2; ++k) {
+        add_scaled(problem.tensor + (3 + k) * size + place, -1.0f, grid.width, right_side + k * size + place);
+    }
 }
 
-void add_tensor(const float* tensor, const Grid& grid, int unknowns, float* pointwise, float* right_side) {
+// Row `row` of a damped motion tensor's part of the blocks of each pixel.
+void add_tensor(const Problem& problem, int64_t row, float* pointwise) {
+    const int64_t size = problem.grid.size(), width = problem.grid.width, at = row * width;
+    const int unknowns = problem.unknowns;
     const int places[] = {triangle(0, 0, unknowns), triangle(0, 1, unknowns), triangle(1, 1, unknowns)};
-    for_rows(grid, [&](int64_t row) {
-        const int64_t at = row * grid.width;
-        for (int i = 0; i < 3; ++i) {
-            add_scaled(tensor + i * grid.size() + at, 1.0f, grid.width, pointwise + places[i] * grid.size() + at);
-        }
-        for (int i = 0; i < 2; ++i) {
-            add_scaled(tensor + (3 + i) * grid.size() + at, -1.0f, grid.width, right_side + i * grid.size() + at);
-        }
-    });
+    for (size_t i = 0; i < 3; ++i) {
+        const float* const tensor = problem.tensor + static_cast<int64_t>(i) * size + at;
+        float* const out = pointwise + places[i] * size + at;
+        std::transform(tensor, tensor + width, out, [&](float value) { return value + problem.damping[i]; });
+    }
 }
 
 bool is_pointwise(const std::map<Offset, Products>& planned) {
@@ -229,33 +281,37 @@ Operator make_operator(const Grid& grid, int unknowns, Planes& memory) {
 Operator assemble(const Problem& problem, Planes& memory, float* right_side) {
     const Grid& grid = problem.grid;
     const int unknowns = problem.unknowns;
-    Operator a = make_operator(grid, unknowns, memory);
-    clear_planes(grid, unknowns, right_side);
+    std::vector<Weighted> all;
     Plan plan;
     for (const Term& term : problem.terms) {
-        const Weighted weighted = weigh(term, problem, memory);
-        for (size_t i = 0; i < term.residuals.size(); ++i) {
-            plan_products(term.residuals[i], weighted.weights[term.jointly ? 0 : i], plan);
+        for (const Weighted& weighted : weigh(term, problem, memory)) {
+            plan_products(weighted, plan);
+            all.push_back(weighted);
         }
-        add_to_right_side(term, weighted, grid, right_side);
     }
-    if (problem.tensor) add_tensor(problem.tensor, grid, unknowns, a.pointwise, right_side);
+    Operator a = make_operator(grid, unknowns, memory);
+    std::vector<std::pair<int, const Products*>> of_pixels;
     std::map<std::pair<bool, std::map<Offset, Products>>, int> made;
     for (auto& [pair, planned] : plan.products) {
         const auto [first, second] = pair;
-        for (auto& [offset, products] : planned) std::sort(products.begin(), products.end());
+        for (auto& [offset, products] : planned) tidy(products);
         if (is_pointwise(planned)) {
-            float* const block = a.pointwise + triangle(first, second, unknowns) * grid.size();
-            for_rows(grid, [&](int64_t row) {
-                add_products_row(planned.begin()->second, plan.planes, grid, {}, row, block + row * grid.width);
-            });
+            of_pixels.emplace_back(triangle(first, second, unknowns), &planned.begin()->second);
             continue;
         }
         const auto [place, fresh] = made.try_emplace({first == second, planned}, static_cast<int>(a.stencils.size()));
         if (fresh) a.stencils.push_back(make_stencil(planned, plan.planes, grid, first == second, memory));
         a.couplings.push_back({first, second, place->second});
     }
-    sum_blocks(a);
+    for_rows(grid, [&](int64_t row) {
+        sum_right_side(all, problem, row, right_side);
+        if (problem.tensor) add_tensor(problem, row, a.pointwise);
+        for (const auto& [block, products] : of_pixels) {
+            add_products_row(*products, plan.planes, grid, {}, row,
+                             a.pointwise + block * grid.size() + row * grid.width);
+        }
+        sum_blocks(a, row);
+    });
     return a;
 }
 
@@ -279,6 +335,21 @@ double energy(const Problem& problem, const float* unknowns) {
         sums[static_cast<size_t>(row)] = total;
     });
     return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+std::array<double, 3> measure_tensor(const Grid& grid, const float* tensor) {
+    std::vector<std::array<double, 3>> sums(static_cast<size_t>(grid.rows()));
+    for_rows(grid, [&](int64_t row) {
+        for (size_t i = 0; i < 3; ++i) {
+            const float* const plane = tensor + static_cast<int64_t>(i) * grid.size();
+            sums[static_cast<size_t>(row)][i] = sum(plane + row * grid.width, grid.width);
+        }
+    });
+    std::array<double, 3> means{};
+    for (const std::array<double, 3>& of_row : sums) {
+        for (size_t i = 0; i < 3; ++i) means[i] += of_row[i] / static_cast<double>(grid.size());
+    }
+    return means;
 }
 
 }  // namespace variflow::stencil

@@ -140,7 +140,6 @@ Level::Level(Operator&& a, Planes& memory)
       solution_(memory.take(a_.unknowns * size())),
       rest_(memory.take(a_.unknowns * size())),
       between_(memory.take(a_.unknowns * size())) {
-    sum_moduli(a_, rest_);
     for_rows(a_.grid, [&](int64_t row) { invert_row(row); });
 }
 
@@ -201,13 +200,16 @@ void Level::add_inverse(int64_t row, const ConstPointers& rest, const ConstPoint
 
 void Level::invert_row(int64_t row) {
     const int64_t width = a_.grid.width;
+    const Pointers moduli = rows_of(rest_, row);
+    sum_moduli(a_, row, moduli);
     std::vector<float*> planes;
     for (int block = 0; block < triangle_size(a_.unknowns); ++block) {
         planes.push_back(inverse_ + place(block, row));
         std::copy_n(a_.blocks + place(block, row), width, planes.back());
     }
     for (int k = 0; k < a_.unknowns; ++k) {
-        add_scaled(rest_ + place(k, row), 1.0f, width, planes[static_cast<size_t>(triangle(k, k, a_.unknowns))]);
+        const size_t diagonal = static_cast<size_t>(triangle(k, k, a_.unknowns));
+        add_scaled(moduli[static_cast<size_t>(k)], 1.0f, width, planes[diagonal]);
     }
     if (a_.unknowns == 1) return invert_one(planes[0], width);
     if (a_.unknowns == 2) return invert_two(planes[0], planes[1], planes[2], width);

@@ -289,35 +289,30 @@ void multiply_row(const Operator& a, const float* x, int64_t row, const Pointers
     }
 }
 
-void sum_moduli(const Operator& a, float* out) {
+void sum_moduli(const Operator& a, int64_t row, const Pointers& out) {
     const Grid& grid = a.grid;
-    for_rows(grid, [&](int64_t row) {
-        float* const rows = out + row * grid.width;
-        for (int k = 0; k < a.unknowns; ++k) std::fill_n(rows + k * grid.size(), grid.width, 0.0f);
-        for (const Coupling& coupling : a.couplings) {
-            const Stencil& stencil = a.stencils[static_cast<size_t>(coupling.stencil)];
-            for (size_t j = 1; j < stencil.offsets.size(); ++j) {
-                add_modulus(read_forth(a, stencil, j, row).plane, grid.width, rows + coupling.first * grid.size());
-                add_modulus(read_back(a, stencil, j, row).plane, grid.width, rows + coupling.second * grid.size());
-            }
+    auto to = [&](int k) { return out[static_cast<size_t>(k)]; };
+    for (int k = 0; k < a.unknowns; ++k) std::fill_n(to(k), grid.width, 0.0f);
+    for (const Coupling& coupling : a.couplings) {
+        const Stencil& stencil = a.stencils[static_cast<size_t>(coupling.stencil)];
+        for (size_t j = 1; j < stencil.offsets.size(); ++j) {
+            add_modulus(read_forth(a, stencil, j, row).plane, grid.width, to(coupling.first));
+            add_modulus(read_back(a, stencil, j, row).plane, grid.width, to(coupling.second));
         }
-    });
+    }
 }
 
-void sum_blocks(Operator& a) {
+void sum_blocks(Operator& a, int64_t row) {
     const Grid& grid = a.grid;
-    const int64_t size = grid.size();
-    for_rows(grid, [&](int64_t row) {
-        const int64_t at = row * grid.width;
-        for (int block = 0; block < triangle_size(a.unknowns); ++block) {
-            std::copy_n(a.pointwise + block * size + at, grid.width, a.blocks + block * size + at);
-        }
-        for (const Coupling& coupling : a.couplings) {
-            const int block = triangle(coupling.first, coupling.second, a.unknowns);
-            add_scaled(a.stencils[static_cast<size_t>(coupling.stencil)].planes[0] + at, 1.0f, grid.width,
-                       a.blocks + block * size + at);
-        }
-    });
+    const int64_t size = grid.size(), at = row * grid.width;
+    for (int block = 0; block < triangle_size(a.unknowns); ++block) {
+        std::copy_n(a.pointwise + block * size + at, grid.width, a.blocks + block * size + at);
+    }
+    for (const Coupling& coupling : a.couplings) {
+        const int block = triangle(coupling.first, coupling.second, a.unknowns);
+        add_scaled(a.stencils[static_cast<size_t>(coupling.stencil)].planes[0] + at, 1.0f, grid.width,
+                   a.blocks + block * size + at);
+    }
 }
 
 Operator coarsen(const Operator& a, Planes& memory) {
@@ -345,7 +340,7 @@ Operator coarsen(const Operator& a, Planes& memory) {
         out.stencils.push_back(current);
     }
     restrict_to(coarse, a.grid, blocks, a.pointwise, out.pointwise);
-    sum_blocks(out);
+    for_rows(coarse, [&](int64_t row) { sum_blocks(out, row); });
     return out;
 }
 

@@ -74,7 +74,7 @@ Operator read_operator(const Probed& probed, const std::vector<double>& damping,
         const double added = damping[static_cast<size_t>(block)];
         std::fill_n(a.pointwise + block * grid.size(), grid.size(), static_cast<float>(added));
     }
-    sum_blocks(a);
+    for_rows(grid, [&](int64_t row) { sum_blocks(a, row); });
     return a;
 }
 

@@ -74,12 +74,14 @@ struct Term {
     const float* weights;  // of the pixels, or null for 1; 0 where a residual reaches beyond the grid
 };
 
-// What is to be solved around a start. Of the first two unknowns there may be a motion tensor, 5 planes.
+// What is to be solved around a start. Of the first two unknowns there may be a motion tensor, 5 planes. A triangle is
+// added to the matrix of each pixel's first two unknowns.
 struct Problem {
     Grid grid;
     int unknowns;
     std::vector<Term> terms;
     const float* tensor;
+    std::array<float, 3> damping;
     const float* start;  // (K, size)
 };
 
@@ -142,23 +144,24 @@ struct Operator {
     float* blocks;  // those and the stencils' offsets 0
 };
 
-// stencil/assembly.cpp: the operator of a problem and its right side b, K planes; one without any couplings; and the energy
-// at K planes of unknowns, without that of the tensor.
+// stencil/assembly.cpp: the operator of a problem and its right side b, K planes; one without any couplings; the energy at
+// K planes of unknowns, without that of the tensor; and the first three planes of a motion tensor in the mean over pixels.
 Operator assemble(const Problem& problem, Planes& memory, float* right_side);
 Operator make_operator(const Grid& grid, int unknowns, Planes& memory);
 double energy(const Problem& problem, const float* unknowns);
+std::array<double, 3> measure_tensor(const Grid& grid, const float* tensor);
 
 // stencil/probing.cpp: the operator that products show, with a triangle `damping` added to the blocks of each pixel; and the
 // triangle of the curvature along constant changes of the unknowns, in the mean over pixels.
 Operator read_operator(const Probed& probed, const std::vector<double>& damping, Planes& memory);
 std::vector<double> measure_constants(const Probed& probed);
 
-// stencil/operator.cpp: row `row` of A x, where x lies in Planes; for each unknown the sum of the moduli of its couplings with other pixels; and
-// the operator of a grid with half as many pixels along each axis that has more than two, P^T A P with linear
-// interpolation P. Blocks must be filled in by `sum_blocks` after a change.
+// stencil/operator.cpp: row `row` of A x, where x lies in Planes; of the sum of the moduli of each unknown's couplings with other
+// pixels; and of the blocks, which must be filled in. Also the operator of a grid with half as many pixels along each axis
+// that has more than two, P^T A P with linear interpolation P.
 void multiply_row(const Operator& a, const float* x, int64_t row, const Pointers& out);
-void sum_moduli(const Operator& a, float* out);
-void sum_blocks(Operator& a);
+void sum_moduli(const Operator& a, int64_t row, const Pointers& out);
+void sum_blocks(Operator& a, int64_t row);
 Operator coarsen(const Operator& a, Planes& memory);
 void restrict_to(const Grid& coarse, const Grid& fine, int unknowns, const float* from, float* to);
 void add_interpolated(const Grid& coarse, const Grid& fine, int unknowns, const float* from, float* to);

@@ -83,8 +83,10 @@ def _place_windows(size: int, window: int) -> tuple[NDArray[np.int32], NDArray[n
 def stack(planes: Sequence[Planes]) -> Planes:
     """Return planes (H, W) as one array (K, H, W): a view if they follow each other in one array, or else a copy."""
     whole = planes[0].base
-    if not (isinstance(whole, np.ndarray) and whole.ndim == 3 and whole.shape[1:] == planes[0].shape):
+    size = planes[0].shape
+    if not (isinstance(whole, np.ndarray) and whole.flags.c_contiguous and whole.shape[-2:] == size):
         return np.stack(planes)
+    whole = whole.reshape(-1, *size)
     number = (_get_address(planes[0]) - _get_address(whole)) // whole.strides[0]
     part = whole[number : number + len(planes)]
     same = len(part) == len(planes) and all(

@@ -180,12 +180,15 @@ class LocalSystem(NativeSolver):
         terms = [term for number in range(len(parts.smooth)) for term in _find_terms(parts, number, at)]
         terms += _data_terms(parts, at)
         start = stack(at.flow if at.values is None else tuple(at.values.values()))[:, None]
-        tensor = _damp(motion_tensor(parts.data, at), parts.alone)
+        tensor = motion_tensor(parts.data, at)
+        damping = _find_damping(tensor, parts.alone)
         if parts.around:
-            return self._minimise_around(parts, start, terms, tensor, at)
+            return self._minimise_around(parts, start, terms, (tensor, damping), at)
         if parts.making.residuals is None:
-            problem = _core.LocalProblem(start, terms, tensor)
+            problem = _core.LocalProblem(start, terms, tensor, damping)
         else:
+            for plane, added in zip(tensor, damping, strict=False):
+                plane += added
             problem = _core.LocalProblem(start, [*terms, _tensor_term(tensor, parts.making)])
         unknowns, _, residual = _core.solve_local(problem, self.tolerance, self.iterations, parts.grids)
         values = None if at.values is None else dict(zip(at.values, unknowns[:, 0], strict=True))
@@ -212,7 +215,12 @@ class LocalSystem(NativeSolver):
         )
 
     def _minimise_around(
-        self, parts: _Parts, start: Planes, terms: list[_core.LocalTerm], tensor: Planes, at: LevelLinearisation
+        self,
+        parts: _Parts,
+        start: Planes,
+        terms: list[_core.LocalTerm],
+        damped: tuple[Planes, list[float]],
+        at: LevelLinearisation,
     ) -> Minimum:
         """Take a step of an energy with data terms of neighbourhoods, stiffened until the energy falls."""
         from variflow.energy.autodiff import neighbourhood
@@ -231,12 +239,13 @@ class LocalSystem(NativeSolver):
             return float(_core.local_energy(problem, unknowns) + of_pixels + of_around)
 
         stiffness, before = parts.stiffness, evaluate(_core.LocalProblem(start, terms), start)
+        tensor, damping = damped
         for _ in range(_TRIALS):
             whole = tensor.copy()
             for factor, _, matrix, slope in expanded:
                 whole[:3] += factor * stiffness * matrix
                 whole[3:] += factor * slope
-            problem = _core.LocalProblem(start, terms, whole)
+            problem = _core.LocalProblem(start, terms, whole, damping)
             unknowns, _, residual = _core.solve_local(problem, self.tolerance, self.iterations, parts.grids)
             after = evaluate(problem, unknowns)
             if after <= before + _ROUNDING * abs(before):
@@ -382,13 +391,14 @@ def _mark(part: tuple[int, int], shape: tuple[int, int]) -> Planes:
     return marked
 
 
-def _damp(tensor: Planes, alone: Pixels | None) -> Planes:
-    """Damp what a motion tensor (5, H, W) hardly determines, in place, and return it."""
-    uu, uv, vv = (float(plane.mean()) for plane in tensor[:3])
+def _find_damping(tensor: Planes, alone: Pixels | None) -> list[float]:
+    """Return what to add to the matrix of each pixel, (uu, uv, vv), where a motion tensor hardly determines it.
+
+    Pixels that are alone are damped in the tensor (5, H, W) itself.
+    """
+    uu, uv, vv = _core.measure_tensor(tensor)
     if alone is not None:
         for plane in tensor[0], tensor[2]:
             plane[alone] += _ALONE * max(uu, vv)
-    (of_uu, of_uv), (_, of_vv) = find_damping(np.array([[uu, uv], [uv, vv]])).astype(np.float32)
-    for plane, added in zip(tensor, (of_uu, of_uv, of_vv), strict=False):
-        plane += added
-    return tensor
+    (of_uu, of_uv), (_, of_vv) = find_damping(np.array([[uu, uv], [uv, vv]])).tolist()
+    return [of_uu, of_uv, of_vv]
