@@ -23,7 +23,7 @@ from variflow.energy.taps import Tap
 from variflow.energy.term import Energy
 from variflow.images.resampling import Planes, stack
 from variflow.linearisation.level import LevelLinearisation
-from variflow.solve.damping import find_damping
+from variflow.solve.damping import damp_tensor
 from variflow.solve.determined import Pixels, find_alone, warn_of_lost_data, warn_of_undetermined
 from variflow.solve.making import Making, check_making, find_making
 from variflow.solve.minimum import Minimum, NativeSolver
@@ -54,9 +54,6 @@ def __dir__() -> list[str]:
 _STIFFER, _TRIALS = 4.0, 5
 # A second root of a motion tensor is a rounding error below this share of how strongly v alone is determined.
 _UNSEEN = 1e-3
-# A pixel that no term of the flow looks at moves only if its gradients are about as strong as usual: its matrix is
-# damped by this share of the mean of all.
-_ALONE = 0.1
 # The energy, a sum in single precision, may seem to rise by this share of it.
 _ROUNDING = 1e-5
 
@@ -181,7 +178,7 @@ class LocalSystem(NativeSolver):
         terms += _data_terms(parts, at)
         start = stack(at.flow if at.values is None else tuple(at.values.values()))[:, None]
         tensor = motion_tensor(parts.data, at)
-        damping = _find_damping(tensor, parts.alone)
+        damping = damp_tensor(tensor, parts.alone)
         if parts.around:
             return self._minimise_around(parts, start, terms, (tensor, damping), at)
         if parts.making.residuals is None:
@@ -389,16 +386,3 @@ def _mark(part: tuple[int, int], shape: tuple[int, int]) -> Planes:
     marked = np.zeros((1, *shape), np.float32)
     marked[0, : part[0], : part[1]] = 1
     return marked
-
-
-def _find_damping(tensor: Planes, alone: Pixels | None) -> list[float]:
-    """Return what to add to the matrix of each pixel, (uu, uv, vv), where a motion tensor hardly determines it.
-
-    Pixels that are alone are damped in the tensor (5, H, W) itself.
-    """
-    uu, uv, vv = _core.measure_tensor(tensor)
-    if alone is not None:
-        for plane in tensor[0], tensor[2]:
-            plane[alone] += _ALONE * max(uu, vv)
-    (of_uu, of_uv), (_, of_vv) = find_damping(np.array([[uu, uv], [uv, vv]])).tolist()
-    return [of_uu, of_uv, of_vv]

@@ -77,7 +77,7 @@ def _try_on_noise(term: HasResiduals, at: LevelLinearisation) -> tuple[bool, boo
     """
     noise, term = make_noise(at, _SMALL), shrink(term, at, _SMALL)
     tangent = tuple(np.random.default_rng(0).normal(size=(len(noise.planes), *noise.valid.shape)).astype(np.float32))
-    linear, along = run(_differentiate_along, term, noise, tangent, fused=False)
+    linear, along = run(_differentiate_along, term, noise, tangent)
     pixelwise, moves = True, False
     for (*derivatives, _), change in zip(linear, along, strict=True):
         expected = np.asarray(sum(j * part for j, part in zip(derivatives, tangent, strict=True)))

@@ -34,7 +34,7 @@ _LEAST = 0.01
 def expand(term: DataTerm, at: LevelLinearisation) -> tuple[float, Planes, Planes]:
     """Return a term's energy, its part of the matrix, (3, H, W) for uu, uv and vv, and half its slope, (2, H, W)."""
     with explain_faults(term, at.shape):
-        unknown, value, matrix, slope = Call(_expand, (term, at.plain()), fused=False).run()
+        unknown, value, matrix, slope = Call(_expand, (term, at.plain())).run()
     if int(unknown):
         height, width = at.shape
         raise ValueError(
@@ -47,14 +47,14 @@ def expand(term: DataTerm, at: LevelLinearisation) -> tuple[float, Planes, Plane
 @apply_settings()
 def evaluate(term: DataTerm, d: tuple[Planes, Planes], at: LevelLinearisation) -> float:
     """Return a term's energy for an increment."""
-    return float(Call(_evaluate, (term, d, at.plain()), fused=False).run())
+    return float(Call(_evaluate, (term, d, at.plain())).run())
 
 
 @apply_settings()
 def list_calls(term: DataTerm, at: LevelLinearisation) -> list[Call]:
     """Return the calls of programs that a level takes."""
     plain, still = at.plain(), (np.zeros(at.shape, np.float32),) * 2
-    return [Call(_expand, (term, plain), fused=False), Call(_evaluate, (term, still, plain), fused=False)]
+    return [Call(_expand, (term, plain)), Call(_evaluate, (term, still, plain))]
 
 
 def _evaluate(term: DataTerm, d: Increment, at: Linearisation) -> Any:

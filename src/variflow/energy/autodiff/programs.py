@@ -22,6 +22,7 @@ from variflow.base.types import Numbers
 from variflow.energy.autodiff.fingerprint import take_fingerprint
 from variflow.energy.autodiff.keeping import keep_programs
 from variflow.energy.autodiff.pytrees import register
+from variflow.energy.autodiff.sharing import KEEP_BARRIERS, share_values
 from variflow.energy.autodiff.telling import tell_of_compiling
 
 Answer = TypeVar("Answer")
@@ -36,7 +37,6 @@ _OPTIONS: dict[str, str | bool] = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE
 # More optimisation takes up to twice as long to compile, and programs are no faster as a rule. But without it, a number
 # that is an input is read anew for each pixel, and loops take twice as long.
 _QUICK: dict[str, Any] = {"xla_backend_optimization_level": 1}
-_NOT_FUSED: dict[str, Any] = {"xla_disable_hlo_passes": "fusion"}
 
 _programs: dict[Hashable, jax.stages.Compiled] = {}  # in the order of their last use
 
@@ -46,11 +46,10 @@ class Call(NamedTuple):
 
     function: Callable[..., Any]
     arguments: tuple[object, ...]
-    fused: bool = True
 
     def run(self) -> Any:
         """Compile and call the function."""
-        return run(self.function, *self.arguments, fused=self.fused)
+        return run(self.function, *self.arguments)
 
 
 @contextmanager
@@ -72,23 +71,22 @@ def apply_settings() -> Iterator[None]:
         yield
 
 
-def run(function: Callable[..., Answer], *arguments: object, fused: bool = True) -> Answer:
+def run(function: Callable[..., Answer], *arguments: object) -> Answer:
     """Compile and call a function of this package; its arguments may be arrays or pytrees that hold some.
 
-    It returns arrays. With `fused`, XLA joins operations to loops that compute a value anew for each of its readers.
-    That is fast where each pixel has one; sums over windows, of what was interpolated, take many times as long.
+    It returns arrays.
     """
     if jax_config.disable_jit.value:
         return function(*arguments)
     with_telling = partial(tell_of_compiling, arguments)
     inputs = [leaf for leaf in jax.tree.leaves(arguments) if is_array(leaf)]
-    answer: Answer = _find_program(function, arguments, fused, with_telling)(inputs)
+    answer: Answer = _find_program(function, arguments, with_telling)(inputs)
     return answer
 
 
 def is_compiled(call: Call) -> bool:
     """Return whether there is nothing to compile for a call: its program is known, or a user lets JAX compile none."""
-    forms, others = _part(_describe(call.function, call.arguments, call.fused))
+    forms, others = _part(_describe(*call))
     return bool(jax_config.disable_jit.value) or (forms, take_fingerprint(others).key) in _programs
 
 
@@ -109,7 +107,7 @@ def compile_all(calls: Iterable[Call]) -> None:
 
 
 def _find_program(
-    function: Callable[..., Any], arguments: tuple[object, ...], fused: bool, telling: Callable[[], Any]
+    function: Callable[..., Any], arguments: tuple[object, ...], telling: Callable[[], Any]
 ) -> jax.stages.Compiled:
     """Return the program of a call, compiled now if it is not known."""
     leaves, structure = jax.tree.flatten(arguments)
@@ -123,22 +121,23 @@ def _find_program(
             )
 
         with telling():
-            lowered = jax.jit(of_inputs).lower(inputs)
+            on_cpu = jax.default_backend() == "cpu"  # elsewhere XLA weighs itself what to compute again
+            lowered = jax.jit(partial(share_values, of_inputs) if on_cpu else of_inputs).lower(inputs)
             with keep_programs():
-                return lowered.compile(compiler_options=_find_options(fused, quick=all(map(np.ndim, inputs))))
+                return lowered.compile(compiler_options=_find_options(quick=all(map(np.ndim, inputs))))
 
-    return find_or_make(_programs, _MOST, _describe(function, arguments, fused), compiled)
+    return find_or_make(_programs, _MOST, _describe(function, arguments), compiled)
 
 
-def _describe(function: Callable[..., Any], arguments: Iterable[object], fused: bool) -> tuple[object, ...]:
-    return function, fused, str(jax_config.default_device.value), *arguments
+def _describe(function: Callable[..., Any], arguments: Iterable[object]) -> tuple[object, ...]:
+    return function, str(jax_config.default_device.value), *arguments
 
 
 @cache
-def _find_options(fused: bool, quick: bool) -> dict[str, Any]:
+def _find_options(quick: bool) -> dict[str, Any]:
     """Return what XLA is told of how to compile; another version of it may not know all that makes it faster."""
-    options: dict[str, Any] = dict(_OPTIONS)
-    for name, value in ((_QUICK if quick else {}) | ({} if fused else _NOT_FUSED)).items():
+    options: dict[str, Any] = _OPTIONS | (KEEP_BARRIERS if jax.default_backend() == "cpu" else {})
+    for name, value in (_QUICK if quick else {}).items():
         try:
             jax.jit(lambda x: x).lower(0.0).compile(compiler_options=options | {name: value})
         except RuntimeError:
