@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from variflow.energy.autodiff.sharing import share_values
+from variflow.energy.autodiff.sharing import repeats, share_values
 
 
 def sum_around(plane):
@@ -21,8 +21,13 @@ def double(x):
 double.defjvp(lambda primals, tangents: (double(*primals), 2 * tangents[0]))
 
 
-def count_barriers(function, *arguments):
-    return str(jax.make_jaxpr(lambda *given: share_values(function, *given))(*arguments)).count("optimization_barrier")
+def share(function, plane):
+    closed, form = jax.make_jaxpr(function, return_shape=True)(plane)
+    return jax.tree.unflatten(jax.tree.structure(form), share_values(closed, plane))
+
+
+def count_barriers(function, plane):
+    return str(jax.make_jaxpr(lambda given: share(function, given))(plane)).count("optimization_barrier")
 
 
 PLANE = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
@@ -39,7 +44,7 @@ FUNCTIONS = {
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_programs_compute_the_same(name):
     function = FUNCTIONS[name]
-    expected, found = jax.jit(function)(PLANE), jax.jit(lambda x: share_values(function, x))(PLANE)
+    expected, found = jax.jit(function)(PLANE), jax.jit(lambda x: share(function, x))(PLANE)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-5), expected, found)
 
 
@@ -49,3 +54,10 @@ def test_what_windows_read_is_stored_and_what_costs_little_is_not():
     assert count_barriers(lambda x: jnp.exp(x) * x + 1, PLANE) == 0
     assert count_barriers(jax.jit(lambda x: sum_around(jnp.exp(x) * x + 1)), PLANE) == 1
     assert count_barriers(lambda x: list(map((jnp.exp(x) + 1).__mul__, (2, 3, 4))), PLANE) == 1
+
+
+def test_windows_of_windows_repeat_what_they_read():
+    assert repeats(jax.make_jaxpr(FUNCTIONS["windows of windows"])(PLANE))
+    assert repeats(jax.make_jaxpr(lambda x: FUNCTIONS["windows of windows"](x).sum())(PLANE))
+    assert not repeats(jax.make_jaxpr(jax.grad(lambda x: ((x[1:] - x[:-1]) ** 2).sum()))(PLANE))
+    assert not repeats(jax.make_jaxpr(lambda x: 1.0)(PLANE))

@@ -280,6 +280,11 @@ void multiply_row(const Operator& a, const float* x, int64_t row, const Pointers
                                     xn + back.pixels, width, out(k), out(next->first));
             } else if (stencil.symmetric) {
                 add_products(forth.plane, xk + forth.pixels, back.plane, xk + back.pixels, width, out(k));
+            } else if (j + 1 < stencil.offsets.size()) {
+                ++j;
+                const Reads forth2 = read_forth(a, stencil, j, row), back2 = read_back(a, stencil, j, row);
+                add_products(forth.plane, xl + forth.pixels, forth2.plane, xl + forth2.pixels, width, out(k));
+                add_products(back.plane, xk + back.pixels, back2.plane, xk + back2.pixels, width, out(l));
             } else {
                 add_product(forth.plane, xl + forth.pixels, 1.0f, width, out(k));
                 add_product(back.plane, xk + back.pixels, 1.0f, width, out(l));

@@ -22,7 +22,7 @@ from variflow.base.types import Numbers
 from variflow.energy.autodiff.fingerprint import take_fingerprint
 from variflow.energy.autodiff.keeping import keep_programs
 from variflow.energy.autodiff.pytrees import register
-from variflow.energy.autodiff.sharing import KEEP_BARRIERS, share_values
+from variflow.energy.autodiff.sharing import KEEP_BARRIERS, repeats, share_values
 from variflow.energy.autodiff.telling import tell_of_compiling
 
 Answer = TypeVar("Answer")
@@ -121,12 +121,19 @@ def _find_program(
             )
 
         with telling():
-            on_cpu = jax.default_backend() == "cpu"  # elsewhere XLA weighs itself what to compute again
-            lowered = jax.jit(partial(share_values, of_inputs) if on_cpu else of_inputs).lower(inputs)
+            traced = jax.jit(of_inputs).trace(inputs)
+            # Elsewhere XLA weighs itself what to compute again.
+            if jax.default_backend() == "cpu" and repeats(traced.jaxpr):
+                traced = jax.jit(partial(_share_values, traced)).trace(inputs)
+            lowered: jax.stages.Lowered = traced.lower()
             with keep_programs():
                 return lowered.compile(compiler_options=_find_options(quick=all(map(np.ndim, inputs))))
 
     return find_or_make(_programs, _MOST, _describe(function, arguments), compiled)
+
+
+def _share_values(traced: jax.stages.Traced, inputs: list[jax.Array]) -> Any:
+    return jax.tree.unflatten(jax.tree.structure(traced.out_info), share_values(traced.jaxpr, *inputs))
 
 
 def _describe(function: Callable[..., Any], arguments: Iterable[object]) -> tuple[object, ...]:

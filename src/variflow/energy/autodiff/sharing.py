@@ -2,21 +2,18 @@
 
 XLA joins operations to loops over pixels, and computes in each loop what it reads. That is fast where a value has one
 reader. In a sum over a window it has many, and derivatives of such sums have windows of windows: all that comes before
-would be computed hundreds of times. Barriers make XLA store these values.
+would be computed millions of times. Barriers make XLA store these values.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
-
-Answer = TypeVar("Answer")
 
 # XLA drops barriers before it joins operations, unless it is told to skip this step.
 KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
@@ -38,6 +35,9 @@ _SAME = {"broadcast_in_dim", "convert_element_type", "copy", "reshape", "slice",
 _FUNCTIONS = {"checkpoint", "closed_call", "custom_jvp_call", "custom_vjp_call", "jit", "pjit", "remat2"}
 # A value is stored if its further readers would do at least so many operations again, or one reader within cases some.
 _MANY, _SOME = 4, 2
+# Programs without windows are faster if XLA chooses what to store: those whose values take no more than so many times as
+# many operations as there are.
+_USUAL = 100
 
 
 @dataclass
@@ -53,12 +53,35 @@ class _Value:
         self.work = 0
 
 
-def share_values(function: Callable[..., Answer], *arguments: object) -> Answer:
-    """Return ``function(*arguments)``, with barriers behind what its readers would compute again."""
-    closed, form = jax.make_jaxpr(function, return_shape=True)(*arguments)
-    found = _evaluate(closed, [_Value(leaf) for leaf in jax.tree.leaves(arguments)])
-    answer: Answer = jax.tree.unflatten(jax.tree.structure(form), [value.array for value in found])
-    return answer
+def repeats(closed: ClosedJaxpr) -> bool:
+    """Return whether some value of a program would be computed by many times as many operations as there are."""
+    work: list[float] = []
+    _measure_work(closed, [0.0] * len(closed.jaxpr.invars), work)
+    return max(work, default=0.0) > _USUAL * len(work)
+
+
+def _measure_work(closed: ClosedJaxpr, inputs: list[float], work: list[float]) -> list[float]:
+    """Return how many operations each result takes where none is stored, and add that of each operation to `work`."""
+    jaxpr = closed.jaxpr
+    values = dict.fromkeys(jaxpr.constvars, 0.0) | dict(zip(jaxpr.invars, inputs, strict=True))
+
+    def read(variable: Any) -> float:
+        return 0.0 if isinstance(variable, Literal) else values[variable]
+
+    for equation in jaxpr.eqns:
+        given, name = list(map(read, equation.invars)), equation.primitive.name
+        if inner := _find_function(name, equation.params):
+            results = _measure_work(inner, given, work)
+        else:
+            work.append(sum(given) + (name not in _SAME))
+            results = [work[-1] if variable.aval.shape else 0.0 for variable in equation.outvars]
+        values |= dict(zip(equation.outvars, results, strict=True))
+    return list(map(read, jaxpr.outvars))
+
+
+def share_values(closed: ClosedJaxpr, *inputs: Any) -> list[Any]:
+    """Return the results of a program, with barriers behind what their readers would compute again."""
+    return [value.array for value in _evaluate(closed, list(map(_Value, inputs)))]
 
 
 def _evaluate(closed: ClosedJaxpr, inputs: list[_Value]) -> list[_Value]:
