@@ -7,6 +7,7 @@
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <utility>
 
 #include "base/platform.hpp"
 #include "stencil/level.hpp"
@@ -116,8 +117,8 @@ Report add_solution(Operator&& finest, float* rest, double tolerance, int most, 
     const Grid& grid = a.grid;
     const int unknowns = a.unknowns;
     const int64_t count = unknowns * grid.size();
-    float *const direction = memory.take(count), *const product = memory.take(count);
-    float* const preconditioned = memory.take(count);
+    float *direction = memory.take(count), *preconditioned = memory.take(count);
+    float* const product = memory.take(count);
     // Work on one row of all unknowns, and return the sum of the products of two of its rows.
     auto sum_products = [&](auto&& work, const float* x, const float* y) {
         return sum_rows(grid, [&](int64_t row) {
@@ -155,7 +156,7 @@ Report add_solution(Operator&& finest, float* rest, double tolerance, int most, 
                 each(row, [&](int64_t at) { add_to_scaled(preconditioned + at, beta, grid.width, direction + at); });
             });
         } else {
-            copy_planes(grid, unknowns, preconditioned, direction);
+            std::swap(direction, preconditioned);
         }
         power = new_power;
         const double curvature = sum_products(

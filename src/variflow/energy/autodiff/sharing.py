@@ -35,8 +35,8 @@ _SAME = {"broadcast_in_dim", "convert_element_type", "copy", "reshape", "slice",
 _FUNCTIONS = {"checkpoint", "closed_call", "custom_jvp_call", "custom_vjp_call", "jit", "pjit", "remat2"}
 # A value is stored if its further readers would do at least so many operations again, or one reader within cases some.
 _MANY, _SOME = 4, 2
-# Programs without windows are faster if XLA chooses what to store: those whose values take no more than so many times as
-# many operations as there are.
+# Programs without windows are faster if XLA chooses what to store: those whose values take no more than so many times
+# as many operations as there are.
 _USUAL = 100
 
 
