@@ -23,7 +23,7 @@ from variflow.energy import (
     SecondOrderSmoothness,
     Smoothness,
 )
-from variflow.energy.autodiff import programs
+from variflow.energy.autodiff import programs, stencils
 from variflow.energy.autodiff.stencils import find_taps, study
 from variflow.frames.checking import prepare
 from variflow.frames.pyramid import pyramid
@@ -41,7 +41,10 @@ QUADRATIC = _core.Penalty(_core.PenaltyKind.QUADRATIC)
 
 
 def random_term(rng, shape, unknowns, *, planes):
-    """Return a term of one residual with random taps, as the core wants it, and its taps, value and weights."""
+    """Return a term of one residual with random taps, as the core wants it, and its taps, value and weights.
+
+    Taps have no planes, one each, or one that they share.
+    """
     reach = [range(-2, 3) if length > 1 else range(1) for length in shape]
     offsets = list(product(range(unknowns), *reach))
     chosen = rng.choice(len(offsets), size=min(5, len(offsets)), replace=False)
@@ -49,7 +52,9 @@ def random_term(rng, shape, unknowns, *, planes):
     def plane():
         return rng.normal(size=shape).astype(np.float32)
 
-    taps = [(*offsets[i], float(rng.normal()), plane() if planes else None) for i in chosen]
+    shared = plane()
+    kinds = {"no": lambda: None, "own": plane, "shared": lambda: shared}
+    taps = [(*offsets[i], float(rng.normal()), kinds[planes]()) for i in chosen]
     value, weights = plane(), rng.random(shape).astype(np.float32)
     held = [_core.Tap(k, offset, factor, coefficient) for k, *offset, factor, coefficient in taps]
     term = _core.LocalTerm([_core.LocalResidual(held, value)], True, QUADRATIC, 1.0, weights)
@@ -71,7 +76,7 @@ def dense_rows(taps, shape, unknowns):
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 7), (1, 6, 1), (1, 9, 11), (3, 4, 5)])
 @pytest.mark.parametrize("unknowns", [1, 2, 3])
-@pytest.mark.parametrize("planes", [False, True])
+@pytest.mark.parametrize("planes", ["no", "own", "shared"])
 def test_the_core_solves_what_a_dense_solve_does(shape, unknowns, planes):
     rng = np.random.default_rng(unknowns)
     start = rng.normal(size=(unknowns, *shape)).astype(np.float32)
@@ -91,6 +96,53 @@ def test_the_core_solves_what_a_dense_solve_does(shape, unknowns, planes):
     expected = np.linalg.solve(matrix, right).reshape(found.shape)
     assert residual <= 1e-6
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("jointly", [True, False])
+def test_planes_that_taps_share_are_multiplied_in_once_or_not_at_all(same, jointly):
+    """With the same planes, and with others that say the same of each tap, the system is the same."""
+    rng = np.random.default_rng(0)
+    shape = (1, 6, 8)
+    planes = [rng.normal(size=shape).astype(np.float32) for _ in range(2)]
+    penalty = _core.Penalty(_core.PenaltyKind.CHARBONNIER, 0.1)
+
+    value = rng.normal(size=shape).astype(np.float32)
+
+    def make_problem(copy):
+        terms = []
+        for value_or_none in (None, value):
+            residuals = [
+                _core.LocalResidual(
+                    [
+                        _core.Tap(unknown, offset, factor, copy(planes[0 if same else number]))
+                        for unknown, offset, factor in ((0, (0, 0, 0), 1.0), (1, (0, 0, 1), -2.0), (0, (0, 1, 0), 0.5))
+                    ],
+                    value_or_none,
+                )
+                for number in (0, 1)
+            ]
+            terms.append(_core.LocalTerm(residuals, jointly, penalty, 1.0))
+        return _core.LocalProblem(np.ones((2, *shape), np.float32), [*terms, *pull])
+
+    pull = [
+        _core.LocalTerm([_core.LocalResidual([_core.Tap(k, (0, 0, 0), 1.0)])], True, QUADRATIC, 0.5) for k in (0, 1)
+    ]
+    shared, *_ = _core.solve_local(make_problem(lambda plane: plane), 1e-7, 500)
+    own, *_ = _core.solve_local(make_problem(np.copy), 1e-7, 500)
+    np.testing.assert_allclose(shared, own, atol=2e-5)
+
+
+def test_a_motion_tensor_is_damped_in_the_system():
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(2, 6, 8))
+    tensor = np.stack([root[0] ** 2, root[0] * root[1], root[1] ** 2, *rng.normal(size=(2, 6, 8))]).astype(np.float32)
+    start, damping = np.zeros((2, 1, 6, 8), np.float32), [0.3, -0.1, 0.2]
+    np.testing.assert_allclose(_core.measure_tensor(tensor), tensor[:3].mean(axis=(1, 2)), rtol=1e-5)
+    found, *_ = _core.solve_local(_core.LocalProblem(start, [], tensor, damping), 1e-7, 100)
+    tensor[:3] += np.array(damping, np.float32)[:, None, None]
+    expected, *_ = _core.solve_local(_core.LocalProblem(start, [], tensor), 1e-7, 100)
+    np.testing.assert_array_equal(found, expected)
 
 
 def bending_problem(size):
@@ -340,6 +392,22 @@ def test_a_term_that_asks_for_the_scale_sees_that_of_the_level(at):
     for residual in find_taps(term, at, study(term, at)):
         assert residual.taps[0].plane is None
         assert residual.taps[0].factor == pytest.approx(1 / at.scale[0], rel=1e-5)
+
+
+class Scaled(FlowTerm):
+    def residuals(self, flow, at):
+        return [at.scale[0] * (plane[:, 1:] - plane[:, :-1]) for plane in flow]
+
+
+@pytest.mark.parametrize(("term", "looks"), [(Divergence(), 1 + 1), (Scaled(), 1 + 3)])
+def test_a_term_is_looked_at_once_unless_it_asks_which_level_it_sees(monkeypatch, term, looks):
+    """Once before the estimate, and once in it; or at each of three levels."""
+    studied = []
+    monkeypatch.setattr(stencils, "study", lambda *given: studied.append(1) or study(*given))
+    pair = synthetic.translation((64, 80), shift=(1.0, 0.5), seed=1)
+    model = models.Model(BrightnessConstancy() + 0.1 * term + 0.01 * Smoothness(), coarsest=16, warps=2)
+    assert len({state.level for state in variflow.iterate(pair.frame0, pair.frame1, model)}) == 3
+    assert len(studied) == looks
 
 
 @pytest.mark.parametrize("where", [np.where, jnp.where])

@@ -255,7 +255,7 @@ def _go_coarse_to_fine(
     problem: Problem, initialiser: Initialiser, start: Start, instead: str, remarks: tuple[str, ...]
 ) -> Iterator[State]:
     model = problem.model
-    index, begins = start.level, True
+    index, begins, state = start.level, True, None
     position = Position(index, start.planes)
     watched = model.light == "same"
     occlusion = None
@@ -269,7 +269,7 @@ def _go_coarse_to_fine(
             remarks, watched = (*remarks, remark), False  # one warning is enough
         level = problem.levels[index] if occlusion is None else mask_occluded(problem.levels[index], occlusion)
         energy = problem.bring_energy(index)
-        state = None
+        state = solve.carry(model.solver, state)
         warps = model.warps_at(index)
         for warp in range(warps):
             last = warp == warps - 1

@@ -164,6 +164,11 @@ def minimise(
     return general.minimise(energy, solver, steps, at, state)
 
 
+def carry(solver: object, state: object) -> object:
+    """Return what of the state of a level's last warp serves the next level."""
+    return solver.carry(state) if isinstance(solver, NativeSolver) else None
+
+
 def list_calls(energy: Energy, solver: object, steps: int, at: LevelLinearisation) -> list[Call]:
     """Return the calls of programs, compiled by JAX, that a level takes, if it is known before which these are."""
     if isinstance(solver, NativeSolver):

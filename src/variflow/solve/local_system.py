@@ -79,15 +79,18 @@ class _Parts(Brief):
     stiffness: float = 1.0
 
     @classmethod
-    def of(cls, energy: Energy, at: LevelLinearisation) -> _Parts:
-        """Take an energy apart."""
+    def of(cls, energy: Energy, at: LevelLinearisation, known: list[Structure | None] | None = None) -> _Parts:
+        """Take an energy apart; some structures of its terms may be known from another level."""
         data, smooth = data_and_smoothness(energy, FlowTerm)
         parts: tuple[list[tuple[DataTerm, float]], ...] = [], [], []
         of_pixels, of_more, around = parts
         for term, factor in data:
             more = at.further and defines_residuals(type(term))
             (of_more if more else of_pixels if is_pixelwise(term, at) else around).append((term, factor))
-        structures = [_study(term, at) if isinstance(term, FlowTerm) else None for term, _ in smooth]
+        structures = [
+            before or (_study(term, at) if isinstance(term, FlowTerm) else None)
+            for (term, _), before in zip(smooth, known or [None] * len(smooth), strict=True)
+        ]
         all_known = [structure for structure in structures if structure]
         alone = find_alone(all_known, at.shape) if structures and len(all_known) == len(smooth) else None
         return cls(of_pixels, of_more, around, smooth, structures, alone, find_making(at), {}, _core.CoarserGrids())
@@ -137,6 +140,12 @@ class LocalSystem(NativeSolver):
             tolerance=check_number("tolerance of LocalSystem", self.tolerance, above=0, below=1),
         )
 
+    def carry(self, state: Any) -> list[Structure | None] | None:
+        """Return the structures of terms that are the same at all levels."""
+        if not isinstance(state, _Parts):
+            return None
+        return [structure if structure and structure.anywhere else None for structure in state.structures]
+
     def on_the_way(self) -> LocalSystem:
         """Return the solver of the warps before the last one of a level."""
         return replace(self, tolerance=self.tolerance**0.5)
@@ -173,7 +182,7 @@ class LocalSystem(NativeSolver):
 
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Take one reweighted step from the flow so far."""
-        parts = state or _Parts.of(energy, at)
+        parts = state if isinstance(state, _Parts) else _Parts.of(energy, at, state)
         terms = [term for number in range(len(parts.smooth)) for term in _find_terms(parts, number, at)]
         terms += _data_terms(parts, at)
         start = stack(at.flow if at.values is None else tuple(at.values.values()))[:, None]

@@ -106,11 +106,15 @@ class NativeSolver(ABC):
 
     @abstractmethod
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
-        """Return the minimum around the flow so far; `state` is that of the previous warp of this level, if any."""
+        """Return the minimum around the flow so far; `state` is that of the previous warp, if any serves this level."""
 
     def list_calls(self, energy: Energy, at: LevelLinearisation) -> list[Call]:
         """Return the calls of programs, compiled by JAX, that a level takes."""
         return []
+
+    def carry(self, state: Any) -> Any:
+        """Return what of the state of a level's last warp serves the next level, for its first warp."""
+        return None
 
     def on_the_way(self) -> NativeSolver:
         """Return the solver of the warps before the last one of a level, which need not come as close."""

@@ -58,8 +58,8 @@ class Structure:
     alike : list of int, optional
         If the factors are the same everywhere but for a weight of each pixel, for each residual the first one that has
         the same weights.
-    stays : bool
-        Whether coefficients are the same at each warp of a level.
+    stays, anywhere : bool
+        Whether coefficients are the same at each warp of a level; whether all this is the same at all levels.
     by_numpy : bool
         Whether residuals are linear, and computed with NumPy.
     """
@@ -71,6 +71,7 @@ class Structure:
     linear: bool
     homogeneous: bool
     stays: bool
+    anywhere: bool
     by_numpy: bool
 
     @property
@@ -249,10 +250,12 @@ def _study(term: FlowTerm, at: LevelLinearisation) -> Structure | None:
         )
     read = find_parts_read(term, at, _SMALL, find_residuals)
     # What depends on the frames, or on their size, need not be what it is in small ones of noise.
-    constant = constant and read <= _UNKNOWNS and not _holds_pictures(term, small)
+    holds_pictures = _holds_pictures(term, small)
+    constant = constant and read <= _UNKNOWNS and not holds_pictures
     alike = _find_alike(weights, smaller)
     stays = first.linear and read <= _SAME_AT_A_LEVEL
-    return Structure(taps, smaller, constant, alike, first.linear, first.homogeneous, stays, by_numpy)
+    anywhere = find_place(read, at) is None and not holds_pictures
+    return Structure(taps, smaller, constant, alike, first.linear, first.homogeneous, stays, anywhere, by_numpy)
 
 
 def _find_alike(weights: list[Planes | None], smaller: list[tuple[int, int]]) -> list[int] | None:
