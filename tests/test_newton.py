@@ -70,6 +70,18 @@ def test_steps_and_tolerances_are_reported() -> None:
         TruncatedNewton(0)
 
 
+def softened(d: Any, at: Any) -> Any:
+    """A penalty without curvature far out, of which nothing concave can be left out: full steps go much too far."""
+    residual = (at.Ix * d[0] + at.Iy * d[1] + at.It) / 0.01
+    smooth = [(jnp.diff(at.flow[k] + d[k], axis=axis) ** 2).sum() for k in (0, 1) for axis in (0, 1)]
+    return (at.weights * 0.01 * jnp.logaddexp(residual, -residual)).sum() + 0.02 * sum(smooth)
+
+
+def test_damped_steps_that_move_little_are_no_end() -> None:
+    close, found = (run(softened, solver=TruncatedNewton(rtol), warps=1).energies[0] for rtol in (1e-3, 0.3))
+    assert found.after <= close.after + 0.01 * (close.before - close.after)
+
+
 def absolute(d: Any, at: Any) -> Any:
     smooth = [jnp.abs(jnp.diff(at.flow[k] + d[k], axis=axis)).sum() for k in (0, 1) for axis in (0, 1)]
     return (at.weights * jnp.abs(at.Ix[0] * d[0] + at.Iy[0] * d[1] + at.It[0])).sum() + 0.02 * sum(smooth)

@@ -93,14 +93,18 @@ def _choose_solver(energy: Energy, solver: object, at: LevelLinearisation) -> tu
         try:
             solver.check(energy, at)
         except NotTakenApart as fault:
-            if local := _find_local_system(energy, at):
+            local, _ = _find_local_system(energy, at)
+            if local:
                 return local, f"{fault}, so LocalSystem minimised the energy in place of {type(solver).__name__}"
             reason = f"{fault}, so the general minimiser took the place of {type(solver).__name__}"
             solver = None
         else:
             return solver, ""
-    elif solver is None and (local := _find_local_system(energy, at)):
-        return local, "LocalSystem minimised the energy, a sum of data terms and terms of the flow"
+    elif solver is None:
+        local, why = _find_local_system(energy, at)
+        if local:
+            return local, "LocalSystem minimised the energy, a sum of data terms and terms of the flow"
+        reason = f"the general minimiser minimised the energy: {why}" if why else ""
     from variflow.solve import general  # which imports JAX
 
     general.check(energy, solver, at)
@@ -135,16 +139,18 @@ def _choose_for_unknowns(energy: Energy, solver: object, at: LevelLinearisation)
     return solver, reason
 
 
-def _find_local_system(energy: Energy, at: LevelLinearisation) -> NativeSolver | None:
-    """Return the solver of local residuals if the energy is made of nothing else, and the core knows its terms."""
+def _find_local_system(energy: Energy, at: LevelLinearisation) -> tuple[NativeSolver | None, str]:
+    """Return the solver of local residuals if it can minimise the energy, or why not if that is a sum of terms."""
     from variflow.solve.local_system import LocalSystem
 
     local = LocalSystem()
     try:
         local.check(energy, at)
-    except (TypeError, NotTakenApart):  # what is wrong with a term is found by the general minimiser, too
-        return None
-    return local
+    except NotTakenApart as fault:
+        return None, str(fault)
+    except TypeError:  # what is wrong with a term is found by the general minimiser, too
+        return None, ""
+    return local, ""
 
 
 def minimise(

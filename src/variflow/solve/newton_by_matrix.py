@@ -59,7 +59,7 @@ def minimise(
 
     A Newton step promises to lower the energy by half of what its slope says. The method has come to rest with a step
     that promises little, beside the first of the level, and moves little. If a step does not lower the energy, it is
-    taken anew with a damped matrix, as Levenberg and Marquardt do.
+    taken anew with a damped matrix, as Levenberg and Marquardt do. A damped step promises little wherever it is.
     """
     parts = take_parts(energy, at)
     first, always, least, damping = state or (None, None, 0.0, 0.0)
@@ -93,7 +93,7 @@ def minimise(
             break
         first = -slope if first is None else first
         still = _dot(step, step) <= STILL**2 * step[0].size
-        met = -slope <= rtol**2 * first * (1 if still else _HARDLY)
+        met = damping <= least and -slope <= rtol**2 * first * (1 if still else _HARDLY)
         best = tried
         if damping == before:
             damping = damping * _LOWERED if damping > least else 0.0
