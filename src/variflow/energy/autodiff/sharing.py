@@ -74,7 +74,7 @@ def _measure_work(closed: ClosedJaxpr, inputs: list[float], work: list[float]) -
             results = _measure_work(inner, given, work)
         else:
             work.append(sum(given) + (name not in _SAME))
-            results = [work[-1] if variable.aval.shape else 0.0 for variable in equation.outvars]
+            results = [work[-1] if getattr(variable.aval, "shape", ()) else 0.0 for variable in equation.outvars]
         values |= dict(zip(equation.outvars, results, strict=True))
     return list(map(read, jaxpr.outvars))
 
