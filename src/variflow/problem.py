@@ -162,7 +162,7 @@ class Problem(Brief):
         start = self.bring_energy(index), self.linearise(self.levels[index], self.bring(position, index))
         rest = self.bring_energy(0), self.linearise_at_rest()
         check_slope(start, rest)
-        warn_of_free_ground(rest[0], self.model.solver, rest[1])
+        warn_of_free_ground(start[0], self.model.solver, start[1])
 
     def compile_ahead(self, position: Position) -> None:
         """Compile what JAX computes at all levels from that of a position on, if it is not compiled yet."""
@@ -178,7 +178,7 @@ class Problem(Brief):
             return
         from variflow.energy.autodiff import programs
 
-        if not programs.is_compiled(first[0]):
+        if not all(map(programs.is_compiled, first)):
             rest = (call for index in range(self.model.finest, position.level) for call in list_calls(index))
             programs.compile_all([*first, *rest])
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self, get_args
 
+import numpy as np
+
 from variflow import _core
 from variflow.base.arrays import is_jax
 from variflow.base.types import Array
@@ -169,6 +171,10 @@ class Linearisation:
     def _compute_part(self, part: Derived) -> Array:
         """Compute a part."""
         return part.function(self)
+
+    def compute_planes(self, names: tuple[str, ...]) -> Array:
+        """Return parts that are derivatives of NumPy's frames, by their names: C planes of each, in one array."""
+        return np.concatenate([getattr(self, name) for name in names])
 
     def filter_frames(self, function: Callable[..., Array], *settings: float) -> tuple[Array, Array]:
         """Return ``function(planes, *settings)`` of the first frame and of the second as it is, `second`.

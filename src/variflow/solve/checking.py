@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from variflow.base.brief import Brief
 from variflow.base.types import Array
 from variflow.energy.advice import NOT_FINITE, TO_COMPARE
-from variflow.energy.autodiff.programs import apply_settings, run
+from variflow.energy.autodiff.coupling import evaluate, take_parts
+from variflow.energy.autodiff.programs import apply_settings
 from variflow.energy.autodiff.tracing import explain_faults, name_of
-from variflow.energy.term import Energy, Increment, Sum
+from variflow.energy.term import Energy, Sum
 from variflow.images.resampling import Planes
 from variflow.linearisation.linearisation import Linearisation
 
@@ -59,17 +58,11 @@ class Evaluation(Brief):
 
     @classmethod
     def at(cls, energy: Energy, increment: tuple[Planes, ...], at: Linearisation) -> Evaluation:
-        """Evaluate an energy and its gradient; `at` is plain."""
+        """Evaluate an energy and its gradient."""
         with explain_faults(energy, at.valid.shape):
-            seen = run(_evaluate, energy, increment, at)
-        return cls(float(seen[0]), int(seen[1]), int(seen[2]), np.asarray(seen[3]))
-
-
-def _evaluate(energy: Energy, increment: Increment, at: Linearisation) -> tuple[jax.Array, ...]:
-    at = at.evaluate_derivatives()
-    value, gradient = jax.value_and_grad(lambda d: jnp.asarray(energy(d, at), jnp.float32))(increment)
-    planes = jnp.stack(gradient)
-    return value, (~jnp.isfinite(planes)).sum(), (planes != 0).sum(), planes
+            value, gradient = evaluate(energy, take_parts(energy, at), np.stack(increment)[:, None])
+        planes = gradient[:, 0]
+        return cls(value, int((~np.isfinite(planes)).sum()), int((planes != 0).sum()), planes)
 
 
 @apply_settings()
@@ -107,7 +100,6 @@ def check_slope(start: tuple[Energy, Linearisation], finest: tuple[Energy, Linea
 
 def _evaluate_twice(energy: Energy, at: Linearisation) -> tuple[Evaluation, Evaluation]:
     """Evaluate an energy at the zero increment and at a small one; raise ValueError if either is not finite."""
-    at = at.plain()
     shape = at.valid.shape
     small = np.random.default_rng(0).uniform(-_SMALL, _SMALL, (len(at.planes), *shape)).astype(np.float32)
     evaluations = []

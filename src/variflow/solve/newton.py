@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from variflow.base.choices import check_number, keep
-from variflow.energy.autodiff.coupling import find_coupling
+from variflow.energy.autodiff.coupling import find_coupling, take_parts
 from variflow.energy.autodiff.coupling import list_calls as coupling_calls
 from variflow.energy.autodiff.curvature import make_function
 from variflow.energy.autodiff.noise import remember
@@ -106,11 +106,12 @@ def find_fault(energy: Energy, at: Linearisation) -> str:
 def _find_fault(energy: Energy, at: Linearisation) -> str:
     zero = jnp.zeros(at.valid.shape, jnp.float32)
 
-    def multiply(at: Linearisation, d: tuple[Any, ...]) -> Any:
-        return jax.jvp(jax.grad(make_function(energy, at.evaluate_derivatives())), (d,), (d,))
+    def multiply(d: tuple[Any, ...]) -> Any:
+        return jax.jvp(jax.grad(make_function(energy, parts.assemble())), (d,), (d,))
 
     try:
-        jax.eval_shape(multiply, at, (zero,) * len(at.planes))
+        parts = take_parts(energy, at)
+        jax.eval_shape(multiply, (zero,) * len(at.planes))
     except Exception as fault:  # it has been differentiated once without one
         return (str(fault).strip().splitlines() or [type(fault).__name__])[0]
     return ""

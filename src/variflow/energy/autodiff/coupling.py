@@ -82,7 +82,7 @@ def leaves_flat_ground_free(energy: Energy, at: Linearisation) -> bool:
     return free
 
 
-def take_parts(energy: Energy, at: LevelLinearisation) -> Parts:
+def take_parts(energy: Energy, at: Linearisation) -> Parts:
     """Return the parts of a linearisation that an energy reads."""
     return Parts.take(at, find_parts_read(energy, at, _SMALL, _call))
 

@@ -86,7 +86,7 @@ def find_parts_read(
 ) -> frozenset[str]:
     """Return the names of the parts of a linearisation that a function ``evaluate(term, planes, at)`` reads."""
 
-    def record(term: Kind, at: Linearisation) -> frozenset[str]:
+    def record() -> frozenset[str]:
         noise = make_noise(at, size)
         recorder: Any = _Recorder(noise)
         small = shrink(term, at, size)
@@ -96,16 +96,22 @@ def find_parts_read(
             return _ALL_PARTS
         return frozenset(recorder.seen)
 
-    return remember(record, term, at, "parts", size)
+    # Programs take the values of arrays as inputs, so what they read does not depend on these.
+    found: frozenset[str] = find_or_make(_answers, _MOST_ANSWERS, ("parts", size, *_describe_call(term, at)), record)
+    return found
 
 
 def remember(function: Callable[[Kind, At], Answer], term: Kind, at: At, *about: Hashable) -> Answer:
     """Return what a function finds out about a term, and remember it for all frames of as many channels and planes."""
     arrays = [leaf for leaf in jax.tree.leaves(term) if is_array(leaf)]
     values = hashlib.blake2b(b"".join(np.asarray(array).tobytes() for array in arrays)).hexdigest()
-    subject = *about, values, term, len(at.frame0), len(at.guide), at.derivative, len(at.planes), _margin(at)
+    subject = *about, values, *_describe_call(term, at)
     answer: Answer = find_or_make(_answers, _MOST_ANSWERS, subject, lambda: function(term, at))
     return answer
+
+
+def _describe_call(term: Energy, at: Linearisation) -> tuple[object, ...]:
+    return term, len(at.frame0), len(at.guide), at.derivative, len(at.planes), _margin(at)
 
 
 def _margin(at: Linearisation) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import numpy as np
 from jax._src import config as jax_config
 
 from variflow.base.types import Array
-from variflow.linearisation.level import FROM_FRAMES, LevelLinearisation
+from variflow.linearisation.level import FROM_FRAMES
 from variflow.linearisation.linearisation import Derivative, Linearisation
 
 _FIELDS = tuple(field.name for field in fields(Linearisation) if field.name != "derivative")
@@ -43,7 +43,7 @@ class Parts(NamedTuple):
     derivative: Derivative
 
     @classmethod
-    def take(cls, at: LevelLinearisation, read: Iterable[str]) -> Parts:
+    def take(cls, at: Linearisation, read: Iterable[str]) -> Parts:
         """Take the parts of these names; all fields if there are other names among them."""
         wanted = {part for name in read for part in (*_FREE.get(name, (name,)),)}
         if not wanted <= {*_FIELDS, *FROM_FRAMES}:
@@ -55,7 +55,7 @@ class Parts(NamedTuple):
         return cls(names, derivatives, others, at.shape, at.derivative)
 
     @classmethod
-    def take_all(cls, at: LevelLinearisation) -> Parts:
+    def take_all(cls, at: Linearisation) -> Parts:
         """Take all parts."""
         return cls.take(at, (*_FIELDS, *FROM_FRAMES))
 
