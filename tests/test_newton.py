@@ -208,3 +208,21 @@ def test_grids_are_restricted_by_the_transpose_of_how_they_are_prolonged(shape: 
     fine, few = jnp.asarray(fine_planes, jnp.float32), jnp.asarray(coarse_planes, jnp.float32)
     one = (multilevel._prolong(few, shape) * fine).sum()
     np.testing.assert_allclose((multilevel._restrict(fine) * few).sum(), one, rtol=1e-3, atol=1e-3)
+
+
+def data_alone(d: Any, at: Any) -> Any:
+    return ((at.Ix[0] * d[0] + at.Iy[0] * d[1] + at.It[0]) ** 2).sum()
+
+
+def smooth_without_the_increment(d: Any, at: Any) -> Any:
+    return data_alone(d, at) + sum((jnp.diff(plane, axis=0) ** 2).sum() for plane in at.flow)
+
+
+@pytest.mark.parametrize("energy", [data_alone, smooth_without_the_increment])
+def test_an_energy_that_leaves_flat_ground_free_warns(energy: Any) -> None:
+    with pytest.warns(variflow.VariflowWarning, match="leaves the flow free where the frames are flat"):
+        run(energy, warps=1)
+
+
+def test_one_that_says_where_flat_ground_moves_does_not() -> None:
+    run(mean_energy, warps=1)  # a warning would be an error

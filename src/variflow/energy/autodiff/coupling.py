@@ -162,15 +162,16 @@ def _find_coupling(energy: Energy, at: Linearisation) -> Coupling | None:
 
 def _leaves_flat_ground_free(energy: Energy, at: Linearisation) -> bool:
     noise = make_noise(at, _SMALL)
-    frames = {name: np.full_like(getattr(noise, name), 0.5) for name in ("frame0", "frame1", "second")}
-    flat = replace(noise, **frames, guide=np.full_like(noise.guide, 50.0))
+    even = {name: np.full_like(getattr(noise, name), 0.5) for name in ("frame0", "frame1", "second")}
+    flat = replace(noise, **even, guide=np.full_like(noise.guide, 50.0))
     increments = _MOVED * np.random.default_rng(0).standard_normal((len(at.planes), *_SMALL)).astype(np.float32)
     try:
-        hessian = np.asarray(run(_multiply_all, shrink(energy, at, _SMALL), flat, tuple(increments)))
+        small = shrink(energy, at, _SMALL)
+        textured, free = (np.asarray(run(_multiply_all, small, frames, tuple(increments))) for frames in (noise, flat))
     except Exception:  # as above
         return False
     y, x = (length // 2 for length in _SMALL)
-    return bool(hessian.any()) and any(hessian[unknown, y, x, unknown, y, x] == 0 for unknown in (0, 1))
+    return bool(textured.any()) and any(free[unknown, y, x, unknown, y, x] == 0 for unknown in (0, 1))
 
 
 def _multiply_all(energy: Energy, at: Linearisation, increments: Increments) -> Any:
