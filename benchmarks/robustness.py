@@ -1,11 +1,12 @@
-"""What presets make of light that changes, of holes, and of displacements between whole pixels, pair by pair.
+"""What presets make of light that changes, holes, displacements between whole pixels, and flat ground, pair by pair.
 
     VARIFLOW_DATA=... python benchmarks/robustness.py [--models NAME ...] [--check] [--output FOLDER]
 
 On the eight Middlebury pairs: the error (px) as they are, and with the second frame 1.2 times as bright plus 25, of
 255, and cut off there; by how much (%) the error rises, of the pixels more than 10 px outside, if 40 x 40 pixels of
 the first frame are missing, for each of three places. On two frames, smoothed (sigma 1) and shifted exactly by their
-Fourier transform: the median error (px) of the flow, a 16 px border left out.
+Fourier transform: the median error (px) of the flow, a 16 px border left out. On frames most of which have one value
+(see flat_ground.py): how many pixels (%) are wrong by more than 1 px, over six seeds, and the largest error (px).
 """
 
 import argparse
@@ -13,6 +14,7 @@ import os
 import statistics
 from pathlib import Path
 
+import flat_ground
 import numpy as np
 from report import table
 from scipy.ndimage import gaussian_filter
@@ -26,6 +28,9 @@ HOLE, MARGIN = 40, 10
 SHIFTED, SHIFTS, BORDER = ("RubberWhale", "Grove2"), (0.1, 0.25, 0.5, 0.75), 16
 # By how much the mean error may rise in other light (px), by how much around a hole (%), and the largest bias (px).
 TARGETS = {"balanced": (0.01, 1.0, 0.008), "smooth": (None, None, 0.003)}
+SEEDS = range(6)
+# On flat ground, for every preset: how many pixels may be off by over 1 px (%), and the largest error (px).
+WRONG, FARTHEST = 0.1, 4.0
 
 
 def brightened(frame):
@@ -66,6 +71,16 @@ def bias(sample, model, shift):
     return float(errors[np.abs(errors).argmax()])
 
 
+def flat_errors(model, kind):
+    """Return how many pixels (%) are off by more than 1 px, and the largest error (px)."""
+    errors = []
+    for seed in SEEDS:
+        flow = variflow.estimate(*flat_ground.make_pair(kind, seed), model).flow
+        errors.append(np.hypot(*np.moveaxis(flow - np.array(flat_ground.MOTION), 2, 0)))
+    known = np.concatenate([error[np.isfinite(error)] for error in errors])
+    return 100 * float((known > 1).mean()), float(known.max())
+
+
 def verdict(model, what, value, limit, unit):
     return [model, what, f"< {limit} {unit}", f"{value:.4g} {unit}", "holds" if value < limit else "**fails**"]
 
@@ -77,7 +92,7 @@ def main():
     parser.add_argument("--output", type=Path, help="folder for robustness.md")
     arguments = parser.parse_args()
     samples = {s.name: s for s in datasets.middlebury(DATA / "middlebury") if s.flow is not None}
-    light, holes, biases, verdicts = [], [], [], []
+    light, holes, biases, flat, verdicts = [], [], [], [], []
     for model in arguments.models:
         steady = [error(sample, model) for sample in samples.values()]
         changed = [error(sample, model, brightened(sample.frame1)) for sample in samples.values()]
@@ -89,6 +104,10 @@ def main():
         holes.append([model, *cells, f"{statistics.fmean(means):+.2f}"])
         found = {(name, shift): bias(samples[name], model, shift) for name in SHIFTED for shift in SHIFTS}
         biases.append([model, *(f"{b:+.4f}" for b in found.values())])
+        on_flat = [flat_errors(model, kind) for kind in flat_ground.KINDS]
+        flat.append([model, *(f"{wrong:.3f} %, {farthest:.2f}" for wrong, farthest in on_flat)])
+        verdicts.append(verdict(model, "flat ground: off by over 1 px", max(wrong for wrong, _ in on_flat), WRONG, "%"))
+        verdicts.append(verdict(model, "flat ground: largest error", max(most for _, most in on_flat), FARTHEST, "px"))
         of_light, of_holes, of_bias = TARGETS.get(model, (None, None, None))
         if of_light is not None:
             rise = statistics.fmean(changed) - statistics.fmean(steady)
@@ -107,6 +126,8 @@ def main():
             table(["model", *samples, "mean"], holes),
             "Between whole pixels: median error of the flow, px.",
             table(["model", *shifts], biases),
+            "Flat ground: pixels off by more than 1 px, and the largest error, px.",
+            table(["model", *flat_ground.KINDS], flat),
             "Targets:",
             table(["model", "of", "wanted", "measured", ""], verdicts),
         ]

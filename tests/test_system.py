@@ -205,7 +205,7 @@ def test_data_against_python_terms(penalty: Penalty) -> None:
 def test_smoothness_against_python_terms(penalty: Penalty, per_pixel: bool, guided: bool) -> None:
     at = linearisation()
     term = Smoothness(penalty, 0.6, per="pixel" if per_pixel else "edge", edges=ImageEdges(0.3) if guided else None)
-    guides = _core.image_edges(at.guide, 0.3) if guided else (None, None)
+    guides = _core.image_edges(at.guide, 0.3, ImageEdges(0.3).find_least(at.scale)) if guided else (None, None)
     native = smoothness(penalty, 0.6, per_pixel, guides)
     edges, energy = weights_and_energy(at.flow, native)
     zero = np.zeros((7, 9))
@@ -237,9 +237,9 @@ def test_smoothness_at_any_size(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_image_edges_against_python(size: tuple[int, int]) -> None:
     guide = np.random.default_rng(0).random((3, *size)).astype(np.float32)
-    edges = _core.image_edges(guide, 0.05)
+    edges = _core.image_edges(guide, 0.5, 0.2)
     at = linearisation(size)
-    along_x, along_y = ImageEdges(0.05)(
+    along_x, along_y = ImageEdges(0.5)(
         Linearisation(at.frame0, at.frame1, at.second, at.flow, at.valid, at.weights, wide(guide))
     )
     np.testing.assert_allclose(edges[0, :, :-1], along_x, rtol=2e-6)
@@ -252,7 +252,7 @@ def test_exponential_is_accurate_over_its_range() -> None:
     differences = np.linspace(0, 100, 20001, dtype=np.float32)
     guide = np.zeros((1, 2, differences.size), np.float32)
     guide[0, 1] = differences
-    weights = wide(_core.image_edges(guide, 1.0)[1, 0])
+    weights = wide(_core.image_edges(guide, 1.0, 0.0)[1, 0])
     exact = np.exp(-wide(differences))
     normal = differences < 87
     np.testing.assert_allclose(weights[normal], exact[normal], rtol=3e-7)
@@ -385,7 +385,7 @@ def test_result_does_not_depend_on_the_number_of_threads(size: tuple[int, int]) 
         tensor = np.zeros((5, *size), np.float32)
         energy = add_data(tensor, *data, Charbonnier(0.1), 0.1)
         edges, smooth = weights_and_energy(data[0], smoothness(GeneralisedCharbonnier(0.45, 0.001), per_pixel=True))
-        guides = _core.image_edges(data.jx, 0.1)
+        guides = _core.image_edges(data.jx, 0.1, 0.0)
         return [energy, smooth, tensor, edges, guides, relax(system, 33, 1.9), multigrid(system, 3)]
 
     _core.set_threads(1)
@@ -533,7 +533,8 @@ def core_step(frames=PAIR, constancies=(), data=(), smoothness=SMOOTH):
             "^guide_x .*6, 8",
         ),
         (lambda: CORE.robust_step(core_step(), -1, 1.9), ValueError, "`sweeps`.*-1"),
-        (lambda: CORE.image_edges(STACK, 0.0), ValueError, "^contrast .*above 0"),
+        (lambda: CORE.image_edges(STACK, 0.0, 0.0), ValueError, "^contrast .*above 0"),
+        (lambda: CORE.image_edges(STACK, 1.0, -0.1), ValueError, "^least .*at least 0"),
         (lambda: CORE.residual(TENSOR, STACK, PLANE, PLANE, PLANE, STACK), ValueError, "^v .*2, 6, 8"),
         (lambda: CORE.relax(TENSOR, TENSOR, *[PLANE] * 4, 5, 1.9), ValueError, "^edges "),
         (lambda: CORE.relax(TENSOR, STACK, *[PLANE] * 4, -1, 1.9), ValueError, "`sweeps`.*-1"),

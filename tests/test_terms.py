@@ -126,9 +126,18 @@ def test_image_edges_let_the_flow_break_there():
     step = np.zeros((1, *SHAPE), np.float32)
     step[..., 4:] = 1.0
     at = replace(at, guide=step)
-    along_x, along_y = ImageEdges(contrast=0.5)(at)
-    assert along_x[0, 3] == pytest.approx(np.exp(-2))
+    along_x, along_y = ImageEdges(contrast=1.0)(at)
+    assert along_x[0, 3] == pytest.approx(np.exp(-1))
     assert (np.delete(along_x, 3, axis=1) == 1).all()
+    assert (along_y == 1).all()
+
+
+@pytest.mark.parametrize(("scale", "least"), [(1.0, 0.25), (0.5, 0.5), (0.25, 0.5**0.5)])
+def test_no_image_edge_cuts_the_flow_apart(scale: float, least: float) -> None:
+    step = np.zeros((1, *SHAPE), np.float32)
+    step[..., 4:] = 100.0
+    along_x, along_y = ImageEdges(1.0, least=0.25)(replace(linearisation(), guide=step, scale=(scale, scale)))
+    assert along_x[0, 3] == pytest.approx(least)
     assert (along_y == 1).all()
 
 
@@ -165,6 +174,7 @@ def test_weights_and_validity_silence_the_data():
         (lambda: Smoothness(per="face"), "per is 'face', wanted one of 'edge', 'pixel'"),
         (lambda: Magnitude(of="x"), "of is 'x'"),
         (lambda: ImageEdges(contrast=0), "contrast of ImageEdges is 0"),
+        (lambda: ImageEdges(least=1.5), "least of ImageEdges is 1.5"),
     ],
 )
 def test_choices_are_checked(make, message):

@@ -4,12 +4,14 @@
 namespace variflow::bindings {
 namespace {
 
-Planes image_edges(nb::handle guide_argument, double contrast) {
+Planes image_edges(nb::handle guide_argument, double contrast, double least) {
     const Array guide = checked<float>(guide_argument, "guide", {"channels", "height", "width"});
     check_number(contrast, "contrast", 0.0, false);
+    check_number(least, "least", 0.0, true);
     const Shape shape = shape_of(guide);
-    return run({2, shape.height, shape.width},
-               [&](float* out) { variflow::image_edges(floats(guide), shape, static_cast<float>(contrast), out); });
+    return run({2, shape.height, shape.width}, [&](float* out) {
+        variflow::image_edges(floats(guide), shape, static_cast<float>(contrast), static_cast<float>(least), out);
+    });
 }
 
 // The arrays of a system and of where its solution starts, kept for as long as they are used.
@@ -61,8 +63,9 @@ Planes multigrid(nb::handle tensor, nb::handle edges, nb::handle u0, nb::handle 
 }  // namespace
 
 void add_system(nb::module_& module) {
-    module.def("image_edges", &image_edges, "guide"_a.none(), "contrast"_a,
-               "exp(-difference / contrast) over each edge; the difference is the root mean square over channels.");
+    module.def("image_edges", &image_edges, "guide"_a.none(), "contrast"_a, "least"_a,
+               "exp(-difference / contrast) over each edge, at least `least`; the difference is the root mean square "
+               "over channels.");
     module.def("residual", &residual, "tensor"_a.none(), "edges"_a.none(), "u0"_a.none(), "v0"_a.none(), "u"_a.none(),
                "v"_a.none(), "What is missing in the normal equations at (u, v): minus half the gradient.");
     module.def("relax", &relax, "tensor"_a.none(), "edges"_a.none(), "u0"_a.none(), "v0"_a.none(), "u_start"_a.none(),

@@ -138,11 +138,11 @@ void weights_block(const SmoothnessTerm& term, Differences& edges, float* const 
     }
 }
 
-// weights = exp(-sqrt(weights / channels) / contrast)
+// weights = exp(-sqrt(weights / channels) / contrast), or `least` where that is more
 VARIFLOW_CLONES
-void edges_from_squares(float* VARIFLOW_RESTRICT weights, int64_t count, float channels, float contrast) {
+void edges_from_squares(float* VARIFLOW_RESTRICT weights, int64_t count, float channels, float contrast, float least) {
     const float mean = 1.0f / channels, rate = -1.0f / contrast;
-    for (int64_t i = 0; i < count; ++i) weights[i] = exponential(rate * std::sqrt(mean * weights[i]));
+    for (int64_t i = 0; i < count; ++i) weights[i] = std::max(exponential(rate * std::sqrt(mean * weights[i])), least);
 }
 
 VARIFLOW_CLONES
@@ -243,7 +243,7 @@ void edge_weights(const SmoothnessTerm& term, int64_t height, int64_t width, Fie
     });
 }
 
-void image_edges(const float* guide, Shape shape, float contrast, float* edges) {
+void image_edges(const float* guide, Shape shape, float contrast, float least, float* edges) {
     const int64_t channels = shape.channels, height = shape.height, width = shape.width;
     const int64_t pixels = height * width;
     parallel_for(height, rows_per_chunk(width), [=](int64_t begin, int64_t end) {
@@ -257,8 +257,8 @@ void image_edges(const float* guide, Shape shape, float contrast, float* edges) 
                 add_squared_difference(row, row + 1, width - 1, edges_x);
                 if (below) add_squared_difference(row, row + below, width, edges_y);
             }
-            edges_from_squares(edges_x, width - 1, static_cast<float>(channels), contrast);
-            if (below) edges_from_squares(edges_y, width, static_cast<float>(channels), contrast);
+            edges_from_squares(edges_x, width - 1, static_cast<float>(channels), contrast, least);
+            if (below) edges_from_squares(edges_y, width, static_cast<float>(channels), contrast, least);
         }
     });
 }

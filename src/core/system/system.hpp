@@ -99,7 +99,7 @@ void frame_planes(const FramePair& frames, const std::vector<FramePlane>& wanted
 // system/assembly.cpp: what a data term adds to the motion tensor, and the edges of a smoothness term.
 void add_data(const DataTerm& term, const float* weights, int64_t pixels, float* tensor);
 void edge_weights(const SmoothnessTerm& term, int64_t height, int64_t width, Field flow, float* edges);
-void image_edges(const float* guide, Shape shape, float contrast, float* edges);
+void image_edges(const float* guide, Shape shape, float contrast, float least, float* edges);
 
 // system/energies.cpp: energies, summed in double precision. And what the terms penalise:
 // the mean of the squared residuals of each pixel (H, W); the squared differences of each pixel's two edges, together

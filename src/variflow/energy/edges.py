@@ -20,11 +20,19 @@ class ImageEdges:
     The difference between two neighbouring pixels p and q is the root mean square over the guide's channels
     (Wedel et al., Structure- and motion-adaptive regularization, ICCV 2009, steer the penalty likewise).
 
+    No edge cuts the flow apart. The data of an outline say nothing of the motion along it, and those of the flat ground
+    that it encloses say nothing at all: cut off, they would move anywhere. So no weight is below ``least**s`` at a
+    level of a pyramid whose size is that of the finest one times s. It is more at coarse levels, because their pixels
+    are so wide that nearly all touch an outline.
+
     Parameters
     ----------
     contrast : float
         The difference in CIE Lab (with lightness in [0, 100]) at which smoothness counts 1/e; typically 2 to 20. A
         larger value follows fewer edges.
+    least : float
+        The least weight at the finest level, from 0 to 1; typically 0.1 to 0.3, or 0 for a smoothness that needs no
+        such hold, as that of second order. With less, the flow breaks more sharply, and outlines may run away.
 
     Examples
     --------
@@ -33,19 +41,32 @@ class ImageEdges:
     """
 
     contrast: float = 5.0
+    least: float = 0.2
 
     def __post_init__(self) -> None:
         check_constant("contrast of ImageEdges", self.contrast, above=0)
+        check_constant("least of ImageEdges", self.least, least=0, most=1)
 
     def __call__(self, at: Linearisation) -> tuple[Array, Array]:
         """Return the weights of the horizontal ``(H, W - 1)`` and the vertical edges ``(H - 1, W)``."""
         xp = at.guide.__array_namespace__()
         along_x, along_y = compute_differences(at.guide)
+        least = self.find_least(at.scale)
 
         def weights(difference: Array) -> Array:
-            return xp.exp(-xp.sqrt((difference * difference).mean(axis=0)) / self.contrast)
+            return xp.maximum(xp.exp(-xp.sqrt((difference * difference).mean(axis=0)) / self.contrast), least)
 
         return weights(along_x), weights(along_y)
+
+    def find_least(self, scale: tuple[float, float]) -> Array:
+        """Return the least weight at a level whose size is that of the finest one times `scale`.
+
+        Examples
+        --------
+        >>> round(ImageEdges(least=0.25).find_least((0.5, 0.5)), 3)
+        0.5
+        """
+        return self.least ** max(scale)
 
 
 class _HasEdges(Protocol):

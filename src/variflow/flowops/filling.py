@@ -89,4 +89,4 @@ def _weigh_edges(image: ArrayLike, shape: tuple[int, ...], contrast: float) -> N
     with np.errstate(invalid="ignore", over="ignore"):  # missing pixels, which are filled below
         scaled = ((planes - low) / (high - low if high > low else 1)).astype(np.float32)
     scaled = fill_missing(scaled, present)
-    return np.maximum(_core.image_edges(to_lab(scaled), contrast), np.float32(_LEAST_EDGE))
+    return _core.image_edges(to_lab(scaled), contrast, _LEAST_EDGE)

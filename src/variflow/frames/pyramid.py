@@ -73,11 +73,11 @@ class Level(Brief):
             return resample(self.finer.guide, self.shape, kernel="linear", blur=_GUIDE_SMOOTHING)
         return to_lab(smooth(self.finer(), _GUIDE_SMOOTHING))
 
-    def compute_image_edges(self, contrast: float) -> Planes:
+    def compute_image_edges(self, contrast: float, least: float) -> Planes:
         """Weights of the edges to the right and below of each pixel, (2, H, W); see `variflow.energy.ImageEdges`."""
-        if contrast not in self._image_edges:
-            self._image_edges[contrast] = _core.image_edges(self.guide, contrast)
-        return self._image_edges[contrast]
+        if (contrast, least) not in self._image_edges:
+            self._image_edges[contrast, least] = _core.image_edges(self.guide, contrast, least)
+        return self._image_edges[contrast, least]
 
     @cached_property
     def filtered(self) -> dict[Any, tuple[Planes, Planes]]:
@@ -85,7 +85,7 @@ class Level(Brief):
         return {}
 
     @cached_property
-    def _image_edges(self) -> dict[float, Planes]:
+    def _image_edges(self) -> dict[tuple[float, float], Planes]:
         return {}
 
 

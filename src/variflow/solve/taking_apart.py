@@ -227,7 +227,9 @@ def image_edges(
     if edges is None:
         return None, None
     if edges_stay(smoothness):
-        along_x, along_y = at.pyramid_level.compute_image_edges(float(edges.contrast))
+        along_x, along_y = at.pyramid_level.compute_image_edges(
+            float(edges.contrast), float(edges.find_least(at.scale))
+        )
         return along_x, along_y
     own_x, own_y = (np.asarray(plane, np.float32) for plane in edges(at))
     height, width = at.flow[0].shape
