@@ -243,6 +243,20 @@ def test_start_from_matches_changes_nothing_where_motion_is_small(middlebury: An
     )
 
 
+@pytest.mark.parametrize("model", ["balanced", "accurate"])
+@pytest.mark.parametrize(("shift", "size"), [((64, 0), (220, 260)), ((-45, 45), (220, 260)), ((8, 0), (32, 602))])
+def test_a_whole_frame_that_moves_far_is_followed(model: str, shift: tuple[int, int], size: tuple[int, int]) -> None:
+    """The coarsest level of a pyramid does not see such motion, and matches that are all alike are not rough."""
+    frame0, frame1 = translated(shift, size)
+    flow = variflow.estimate(frame0, frame1, model).flow
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    x, y = columns + shift[0], rows + shift[1]
+    inside = (x >= 0) & (x < size[1]) & (y >= 0) & (y < size[0])
+    error = np.hypot(flow[..., 0] - shift[0], flow[..., 1] - shift[1])
+    assert error[inside].mean() < 0.05
+    assert error.mean() < 1
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (25, 31)])
 def test_start_from_matches_of_any_frames(size: tuple[int, int]) -> None:
     model = replace(models.brox(), start="matches")

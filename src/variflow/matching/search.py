@@ -105,6 +105,11 @@ class GridMatches(Brief):
         height, width = self.shape
         return Axis(height, self.spacing), Axis(width, self.spacing)
 
+    def measure_shift(self) -> float:
+        """Return how far the whole frame moves, in pixels of the level: the length of the median of its matches."""
+        known = self.confidence[0] > 0.5
+        return math.hypot(*np.median(self.found[0][:2, known], axis=1)) if known.any() else 0.0
+
     def measure_roughness(self) -> float:
         """Return how far things move against their surroundings, relative to the size of these.
 

@@ -19,6 +19,9 @@ from variflow.start.start import Initialiser, Start
 # rougher by about the power `_DETAIL` of the size.
 _MAYBE_LARGE, _LARGE, _ENOUGH = 0.03, 0.049, 0.2
 _DETAIL = 0.4
+# Motion is also large if the whole frame moves by more pixels than this at the coarsest level: its few pixels show no
+# motion that is far beside their size.
+_FAR = 1.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,8 +40,8 @@ def _start_from_matches(levels: list[Level]) -> Start | None:
     """Return a start from matches if motion is so large that they are needed, else None.
 
     The pyramid alone finds how far a thing moves against its surroundings, as long as that is little compared with its
-    size. So the matches of small levels decide. They are followed to finer levels only if they differ much from their
-    surroundings.
+    size, and how far the whole frame moves, as long as the coarsest level sees it. So the matches of small levels
+    decide. They are followed to finer levels only if they differ much from their surroundings, or are long.
     """
     shape = levels[0].shape
     decided = False
@@ -50,7 +53,9 @@ def _start_from_matches(levels: list[Level]) -> Start | None:
         if not decided:
             size = grid.shape[1] / shape[1]
             decided = size > 0.2
-            if grid.measure_roughness() * (0.25 / size) ** _DETAIL < (_LARGE if decided else _MAYBE_LARGE):
+            far = grid.measure_shift() * levels[-1].shape[1] / grid.shape[1] > _FAR
+            rough = grid.measure_roughness() * (0.25 / size) ** _DETAIL >= (_LARGE if decided else _MAYBE_LARGE)
+            if not (far or rough):
                 return None
     rows, columns = grid.axes
     return start_from_dense_flow(
