@@ -12,6 +12,9 @@ from variflow.base.types import Array
 if TYPE_CHECKING:
     from variflow.linearisation.linearisation import Linearisation
 
+# Levels from this size on, relative to the finest, follow image edges as far as the finest does.
+_FINE = 0.8
+
 
 @dataclass(frozen=True)
 class ImageEdges:
@@ -21,9 +24,9 @@ class ImageEdges:
     (Wedel et al., Structure- and motion-adaptive regularization, ICCV 2009, steer the penalty likewise).
 
     No edge cuts the flow apart. The data of an outline say nothing of the motion along it, and those of the flat ground
-    that it encloses say nothing at all: cut off, they would move anywhere. So no weight is below ``least**s`` at a
-    level of a pyramid whose size is that of the finest one times s. It is more at coarse levels, because their pixels
-    are so wide that nearly all touch an outline.
+    that it encloses say nothing at all: cut off, they would move anywhere. So no weight is below `least`, and none
+    below ``least**(1.25 s)`` at a level of a pyramid whose size is that of the finest one times s. This is more at
+    coarse levels, because their pixels are so wide that nearly all touch an outline.
 
     Parameters
     ----------
@@ -31,7 +34,7 @@ class ImageEdges:
         The difference in CIE Lab (with lightness in [0, 100]) at which smoothness counts 1/e; typically 2 to 20. A
         larger value follows fewer edges.
     least : float
-        The least weight at the finest level, from 0 to 1; typically 0.1 to 0.3, or 0 for a smoothness that needs no
+        The least weight at fine levels, from 0 to 1; typically 0.1 to 0.3, or 0 for a smoothness that needs no
         such hold, as that of second order. With less, the flow breaks more sharply, and outlines may run away.
 
     Examples
@@ -63,10 +66,10 @@ class ImageEdges:
 
         Examples
         --------
-        >>> round(ImageEdges(least=0.25).find_least((0.5, 0.5)), 3)
+        >>> round(ImageEdges(least=0.25).find_least((0.4, 0.4)), 3)
         0.5
         """
-        return self.least ** max(scale)
+        return self.least ** min(1.0, max(scale) / _FINE)
 
 
 class _HasEdges(Protocol):
