@@ -196,25 +196,23 @@ void add_products_row(const Products& products, const Numbered& planes, const Gr
     }
 }
 
-// The planes of a stencil, to be filled in.
-Stencil take_stencil(const std::map<Offset, Products>& planned, const Grid& grid, bool symmetric, Planes& memory) {
+Stencil make_stencil(const std::map<Offset, Products>& planned, const Numbered& planes, const Grid& grid,
+                     bool symmetric, Planes& memory) {
     Stencil stencil{symmetric, {Offset{}}, {memory.take(grid.size())}};
     for (const auto& [offset, products] : planned) {
         if (offset == Offset{}) continue;
         stencil.offsets.push_back(offset);
         stencil.planes.push_back(memory.take(grid.size()));
     }
+    for_rows(grid, [&](int64_t row) {
+        for (size_t i = 0; i < stencil.offsets.size(); ++i) {
+            float* const out = const_cast<float*>(stencil.planes[i]) + row * grid.width;
+            std::fill_n(out, grid.width, 0.0f);
+            const auto found = planned.find(stencil.offsets[i]);
+            if (found != planned.end()) add_products_row(found->second, planes, grid, found->first, row, out);
+        }
+    });
     return stencil;
-}
-
-void fill_row(const Stencil& stencil, const std::map<Offset, Products>& planned, const Numbered& planes,
-              const Grid& grid, int64_t row) {
-    for (size_t i = 0; i < stencil.offsets.size(); ++i) {
-        float* const out = const_cast<float*>(stencil.planes[i]) + row * grid.width;
-        std::fill_n(out, grid.width, 0.0f);
-        const auto found = planned.find(stencil.offsets[i]);
-        if (found != planned.end()) add_products_row(found->second, planes, grid, found->first, row, out);
-    }
 }
 
 // Row `row` of the right side.
@@ -294,7 +292,6 @@ Operator assemble(const Problem& problem, Planes& memory, float* right_side) {
     Operator a = make_operator(grid, unknowns, memory);
     std::vector<std::pair<int, const Products*>> of_pixels;
     std::map<std::pair<bool, std::map<Offset, Products>>, int> made;
-    std::vector<const std::map<Offset, Products>*> of_stencils;
     for (auto& [pair, planned] : plan.products) {
         const auto [first, second] = pair;
         for (auto& [offset, products] : planned) tidy(products);
@@ -303,15 +300,10 @@ Operator assemble(const Problem& problem, Planes& memory, float* right_side) {
             continue;
         }
         const auto [place, fresh] = made.try_emplace({first == second, planned}, static_cast<int>(a.stencils.size()));
-        if (fresh) {
-            a.stencils.push_back(take_stencil(planned, grid, first == second, memory));
-            of_stencils.push_back(&planned);
-        }
+        if (fresh) a.stencils.push_back(make_stencil(planned, plan.planes, grid, first == second, memory));
         a.couplings.push_back({first, second, place->second});
     }
     for_rows(grid, [&](int64_t row) {
-        for (size_t i = 0; i < of_stencils.size(); ++i)
-            fill_row(a.stencils[i], *of_stencils[i], plan.planes, grid, row);
         sum_right_side(all, problem, row, right_side);
         if (problem.tensor) add_tensor(problem, row, a.pointwise);
         for (const auto& [block, products] : of_pixels) {

@@ -138,9 +138,9 @@ Level::Level(Operator&& a, Planes& memory)
       inverse_(memory.take(triangle_size(a_.unknowns) * size())),
       right_side_(memory.take(a_.unknowns * size())),
       solution_(memory.take(a_.unknowns * size())),
+      rest_(memory.take(a_.unknowns * size())),
       between_(memory.take(a_.unknowns * size())) {
-    for_chunks(a_.grid, (a_.unknowns + 1) * a_.grid.width,
-               [&](int64_t row, Workspace& workspace) { invert_row(row, workspace); });
+    for_rows(a_.grid, [&](int64_t row) { invert_row(row); });
 }
 
 void Level::begin(const float* b, float* x) const {
@@ -151,47 +151,20 @@ void Level::begin(const float* b, float* x) const {
     });
 }
 
-void Level::restrict_rest(const float* b, const float* x, const Grid& coarse, float* out) const {
-    const Grid& fine = a_.grid;
-    const int64_t count = a_.unknowns * fine.width;
-    parallel_for(coarse.rows(), rows_per_chunk(fine.width), [&](int64_t begin, int64_t end) {
-        // Coarse rows share fine ones: of each of three slices the last row is kept.
-        std::array<int64_t, 3> held{-1, -1, -1};
-        Workspace rests(3 * count), sum(count);
-        for (int64_t row = begin; row < end; ++row) {
-            std::fill_n(sum.data(), count, 0.0f);
-            RowShares shares;
-            const size_t parts = find_shares(coarse, fine, row, shares);
-            for (size_t i = 0; i < parts; ++i) {
-                const int64_t from = shares[i].row, slot = from / fine.height % 3;
-                float* const rest = rests.data() + slot * count;
-                if (held[static_cast<size_t>(slot)] != from) {
-                    Pointers rows{};
-                    for (int k = 0; k < a_.unknowns; ++k) rows[static_cast<size_t>(k)] = rest + k * fine.width;
-                    subtract_product_row(b, x, from, rows);
-                    held[static_cast<size_t>(slot)] = from;
-                }
-                add_scaled(rest, shares[i].factor, count, sum.data());
-            }
-            for (int k = 0; k < a_.unknowns; ++k) {
-                restrict_row(sum.data() + k * fine.width, fine.width, coarse.width,
-                             out + k * coarse.size() + row * coarse.width);
-            }
-        }
-    });
+void Level::subtract_product(const float* b, const float* x) const {
+    for_rows(a_.grid, [&](int64_t row) { subtract_product_row(b, x, row, rows_of(rest_, row)); });
 }
 
-double Level::step(const float* b, const float* x, float* out) const {
-    const int64_t width = a_.grid.width;
-    return sum_chunks(a_.grid, a_.unknowns * width, [&](int64_t row, Workspace& workspace) {
-        const Pointers rest = rows_of(workspace);
+void Level::step(const float* b, const float* x, float* out) const {
+    for_chunks(a_.grid, a_.unknowns * a_.grid.width, [&](int64_t row, Workspace& workspace) {
+        Pointers rest{};
+        for (int k = 0; k < a_.unknowns; ++k) {
+            rest[static_cast<size_t>(k)] = workspace.data() + k * a_.grid.width;
+        }
         subtract_product_row(b, x, row, rest);
         ConstPointers from{};
         std::copy(rest.begin(), rest.end(), from.begin());
         add_inverse(row, from, rows_of(x, row), out);
-        double total = 0.0;
-        for (int k = 0; k < a_.unknowns; ++k) total += dot(b + place(k, row), out + place(k, row), width);
-        return total;
     });
 }
 
@@ -225,10 +198,10 @@ void Level::add_inverse(int64_t row, const ConstPointers& rest, const ConstPoint
     }
 }
 
-void Level::invert_row(int64_t row, Workspace& workspace) {
+void Level::invert_row(int64_t row) {
     const int64_t width = a_.grid.width;
-    const Pointers moduli = rows_of(workspace);
-    sum_moduli(a_, row, workspace.data() + a_.unknowns * width, moduli);
+    const Pointers moduli = rows_of(rest_, row);
+    sum_moduli(a_, row, moduli);
     std::vector<float*> planes;
     for (int block = 0; block < triangle_size(a_.unknowns); ++block) {
         planes.push_back(inverse_ + place(block, row));

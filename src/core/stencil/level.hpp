@@ -18,16 +18,17 @@ public:
     int64_t size() const { return a_.grid.size(); }
     float* right_side() const { return right_side_; }
     float* solution() const { return solution_; }
+    float* rest() const { return rest_; }
     float* between() const { return between_; }
 
     // x = the inverse times b
     void begin(const float* b, float* x) const;
 
-    // out = P^T (b - A x), on a coarser grid
-    void restrict_rest(const float* b, const float* x, const Grid& coarse, float* out) const;
+    // rest = b - A x
+    void subtract_product(const float* b, const float* x) const;
 
-    // out = x + the inverse times (b - A x), 0 where nothing determines an unknown; the scalar product of b and out
-    double step(const float* b, const float* x, float* out) const;
+    // out = x + the inverse times (b - A x), 0 where nothing determines an unknown
+    void step(const float* b, const float* x, float* out) const;
 
 private:
     int64_t place(int k, int64_t row) const { return k * size() + row * a_.grid.width; }
@@ -39,18 +40,12 @@ private:
         return rows;
     }
 
-    Pointers rows_of(Workspace& workspace) const {
-        Pointers rows{};
-        for (int k = 0; k < a_.unknowns; ++k) rows[static_cast<size_t>(k)] = workspace.data() + k * a_.grid.width;
-        return rows;
-    }
-
     void subtract_product_row(const float* b, const float* x, int64_t row, const Pointers& out) const;
     void add_inverse(int64_t row, const ConstPointers& rest, const ConstPointers& start, float* x) const;
-    void invert_row(int64_t row, Workspace& workspace);
+    void invert_row(int64_t row);
 
     Operator a_;
-    float *inverse_, *right_side_, *solution_, *between_;
+    float *inverse_, *right_side_, *solution_, *rest_, *between_;
 };
 
 }  // namespace variflow::stencil

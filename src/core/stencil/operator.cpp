@@ -1,6 +1,5 @@
 // The operator at work, and its coarser copies.
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -202,44 +201,50 @@ Stencil coarsen_axis(const Stencil& stencil, const Grid& fine, const Grid& coars
     return out;
 }
 
-// Along x: each coarse pixel is the sum of its own and of the halves of those beside it, but for the ends.
-VARIFLOW_CLONES
-void sum_beside(const float* VARIFLOW_RESTRICT from, int64_t count, float* VARIFLOW_RESTRICT out) {
-    for (int64_t i = 0; i < count; ++i) out[i] = from[2 * i] + 0.5f * (from[2 * i - 1] + from[2 * i + 1]);
-}
-
-// out = factor * (a + b)
-VARIFLOW_CLONES
-void set_sum(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b, float factor, int64_t count,
-             float* VARIFLOW_RESTRICT out) {
-    for (int64_t i = 0; i < count; ++i) out[i] = factor * (a[i] + b[i]);
-}
-
-// The coarse pixels that a fine one lies between, along an axis; both are the same if it lies on one.
-struct Parents {
-    int64_t first, second;
-};
-Parents parents(int64_t fine, int64_t fine_length, int64_t coarse_length) {
-    if (fine_length == coarse_length) return {fine, fine};
-    return {fine / 2, std::min(fine / 2 + fine % 2, coarse_length - 1)};
-}
-
-void interpolate_row(const Grid& coarse, const Grid& fine, const float* from, int64_t row, float* between, float* out) {
-    const Parents z = parents(row / fine.height, fine.depth, coarse.depth);
-    const Parents y = parents(row % fine.height, fine.height, coarse.height);
-    std::array<const float*, 4> rows;
-    size_t count = 0;
-    for (int64_t from_z = z.first; from_z <= z.second; ++from_z) {
-        for (int64_t from_y = y.first; from_y <= y.second; ++from_y) {
-            rows[count++] = from + (from_z * coarse.height + from_y) * coarse.width;
+// Half-way along x and summed with their neighbours' halves across: P^T of one plane, row `row` of the coarse grid.
+void restrict_row(const Grid& coarse, const Grid& fine, const float* from, int64_t row, float* fine_row, float* out) {
+    const int64_t z = row / coarse.height, y = row % coarse.height;
+    const int reach_z = fine.depth != coarse.depth, reach_y = fine.height != coarse.height;
+    std::fill_n(fine_row, fine.width, 0.0f);
+    for (int dz = -reach_z; dz <= reach_z; ++dz) {
+        for (int dy = -reach_y; dy <= reach_y; ++dy) {
+            const int64_t fine_z = (1 + reach_z) * z + dz, fine_y = (1 + reach_y) * y + dy;
+            if (fine_z < 0 || fine_z >= fine.depth || fine_y < 0 || fine_y >= fine.height) continue;
+            const float factor = share(z, dz, coarse.depth) * share(y, dy, coarse.height);
+            add_scaled(from + (fine_z * fine.height + fine_y) * fine.width, factor, fine.width, fine_row);
         }
     }
-    const float* coarse_row = rows[0];
-    if (count > 1) {
-        const float share = 1.0f / static_cast<float>(count);
-        set_sum(rows[0], rows[1], share, coarse.width, between);
-        for (size_t i = 2; i < count; ++i) add_scaled(rows[i], share, coarse.width, between);
-        coarse_row = between;
+    if (fine.width == coarse.width) {
+        std::copy_n(fine_row, coarse.width, out);
+        return;
+    }
+    std::fill_n(out, coarse.width, 0.0f);
+    add_every_other(fine_row, 1.0f, coarse.width, out);
+    add_every_other(fine_row + 1, 0.5f, fine.width / 2, out);
+    add_every_other(fine_row + 1, 0.5f, (fine.width - 1) / 2, out + 1);
+    if (fine.width % 2 == 0) out[coarse.width - 1] += 0.5f * fine_row[fine.width - 1];
+}
+
+// The coarse pixels that a fine one lies between, along an axis, and their shares.
+struct Parents {
+    int64_t first, second;
+    float share;  // of each
+};
+Parents parents(int64_t fine, int64_t fine_length, int64_t coarse_length) {
+    if (fine_length == coarse_length) return {fine, fine, 0.5f};
+    return {fine / 2, std::min(fine / 2 + fine % 2, coarse_length - 1), 0.5f};
+}
+
+void interpolate_row(const Grid& coarse, const Grid& fine, const float* from, int64_t row, float* coarse_row,
+                     float* out) {
+    const Parents z = parents(row / fine.height, fine.depth, coarse.depth);
+    const Parents y = parents(row % fine.height, fine.height, coarse.height);
+    std::fill_n(coarse_row, coarse.width, 0.0f);
+    for (const int64_t from_z : {z.first, z.second}) {
+        for (const int64_t from_y : {y.first, y.second}) {
+            add_scaled(from + (from_z * coarse.height + from_y) * coarse.width, z.share * y.share, coarse.width,
+                       coarse_row);
+        }
     }
     if (fine.width == coarse.width) return add_scaled(coarse_row, 1.0f, fine.width, out);
     add_spread(coarse_row, coarse.width - 1, out);
@@ -289,25 +294,12 @@ void multiply_row(const Operator& a, const float* x, int64_t row, const Pointers
     }
 }
 
-void sum_moduli(const Operator& a, int64_t row, float* between, const Pointers& out) {
+void sum_moduli(const Operator& a, int64_t row, const Pointers& out) {
     const Grid& grid = a.grid;
     auto to = [&](int k) { return out[static_cast<size_t>(k)]; };
     for (int k = 0; k < a.unknowns; ++k) std::fill_n(to(k), grid.width, 0.0f);
-    int summed = -1;  // the symmetric stencil whose sum is in `between`: several unknowns may have it
     for (const Coupling& coupling : a.couplings) {
         const Stencil& stencil = a.stencils[static_cast<size_t>(coupling.stencil)];
-        if (stencil.symmetric) {
-            if (coupling.stencil != summed) {
-                std::fill_n(between, grid.width, 0.0f);
-                for (size_t j = 1; j < stencil.offsets.size(); ++j) {
-                    add_moduli(read_forth(a, stencil, j, row).plane, read_back(a, stencil, j, row).plane, grid.width,
-                               between);
-                }
-                summed = coupling.stencil;
-            }
-            add_scaled(between, 1.0f, grid.width, to(coupling.first));
-            continue;
-        }
         for (size_t j = 1; j < stencil.offsets.size(); ++j) {
             add_modulus(read_forth(a, stencil, j, row).plane, grid.width, to(coupling.first));
             add_modulus(read_back(a, stencil, j, row).plane, grid.width, to(coupling.second));
@@ -357,42 +349,11 @@ Operator coarsen(const Operator& a, Planes& memory) {
     return out;
 }
 
-size_t find_shares(const Grid& coarse, const Grid& fine, int64_t row, RowShares& shares) {
-    const int64_t z = row / coarse.height, y = row % coarse.height;
-    const int reach_z = fine.depth != coarse.depth, reach_y = fine.height != coarse.height;
-    size_t count = 0;
-    for (int dz = -reach_z; dz <= reach_z; ++dz) {
-        for (int dy = -reach_y; dy <= reach_y; ++dy) {
-            const int64_t fine_z = (1 + reach_z) * z + dz, fine_y = (1 + reach_y) * y + dy;
-            if (fine_z < 0 || fine_z >= fine.depth || fine_y < 0 || fine_y >= fine.height) continue;
-            shares[count++] = {fine_z * fine.height + fine_y, share(z, dz, coarse.depth) * share(y, dy, coarse.height)};
-        }
-    }
-    return count;
-}
-
-void restrict_row(const float* from, int64_t fine_width, int64_t width, float* out) {
-    if (fine_width == width) {
-        std::copy_n(from, width, out);
-        return;
-    }
-    out[0] = from[0] + 0.5f * from[1];
-    sum_beside(from + 2, width - 2, out + 1);
-    const int64_t last = 2 * (width - 1);
-    out[width - 1] = from[last] + 0.5f * from[last - 1] + (last + 1 < fine_width ? from[last + 1] : 0.0f);
-}
-
-void restrict_to(const Grid& coarse, const Grid& fine, int planes, const float* from, float* to) {
-    for_chunks(coarse, fine.width, [&](int64_t row, Workspace& sum) {
-        RowShares shares;
-        const size_t count = find_shares(coarse, fine, row, shares);
-        for (int k = 0; k < planes; ++k) {
-            std::fill_n(sum.data(), fine.width, 0.0f);
-            for (size_t i = 0; i < count; ++i) {
-                add_scaled(from + k * fine.size() + shares[i].row * fine.width, shares[i].factor, fine.width,
-                           sum.data());
-            }
-            restrict_row(sum.data(), fine.width, coarse.width, to + k * coarse.size() + row * coarse.width);
+void restrict_to(const Grid& coarse, const Grid& fine, int unknowns, const float* from, float* to) {
+    for_chunks(coarse, fine.width, [&](int64_t row, Workspace& between) {
+        for (int k = 0; k < unknowns; ++k) {
+            restrict_row(coarse, fine, from + k * fine.size(), row, between.data(),
+                         to + k * coarse.size() + row * coarse.width);
         }
     });
 }

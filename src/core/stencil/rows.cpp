@@ -38,10 +38,4 @@ void add_modulus(const float* VARIFLOW_RESTRICT a, int64_t count, float* VARIFLO
     for (int64_t i = 0; i < count; ++i) out[i] += std::abs(a[i]);
 }
 
-VARIFLOW_CLONES
-void add_moduli(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b, int64_t count,
-                float* VARIFLOW_RESTRICT out) {
-    for (int64_t i = 0; i < count; ++i) out[i] += std::abs(a[i]) + std::abs(b[i]);
-}
-
 }  // namespace variflow::stencil

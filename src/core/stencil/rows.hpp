@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <numeric>
 #include <vector>
 
 #include "base/sums.hpp"
@@ -37,23 +36,13 @@ void for_chunks(const Grid& grid, int64_t count, Function&& function) {
     });
 }
 
-// The sum of what function(row, workspace) returns, row by row, so that it is the same for any number of threads.
-template <typename Function>
-double sum_chunks(const Grid& grid, int64_t count, Function&& function) {
-    std::vector<double> sums(static_cast<size_t>(grid.rows()));
-    for_chunks(grid, count,
-               [&](int64_t row, Workspace& workspace) { sums[static_cast<size_t>(row)] = function(row, workspace); });
-    return std::accumulate(sums.begin(), sums.end(), 0.0);
-}
-
 // Copy K planes, or fill them with zeros.
 void copy_planes(const Grid& grid, int count, const float* from, float* to);
 void clear_planes(const Grid& grid, int count, float* to);
 
-// to += factor * from, to += factor * a * b, out += |a|, and out += |a| + |b|
+// to += factor * from, to += factor * a * b, and out += |a|
 void add_scaled(const float* from, float factor, int64_t count, float* to);
 void add_product(const float* a, const float* b, float factor, int64_t count, float* to);
 void add_modulus(const float* a, int64_t count, float* out);
-void add_moduli(const float* a, const float* b, int64_t count, float* out);
 
 }  // namespace variflow::stencil

@@ -69,36 +69,44 @@ public:
 
     const Level& finest() const { return finest_; }
 
-    // x = an approximation of the inverse of A, times b; the scalar product of b and x.
-    double cycle(const float* b, float* x) const { return cycle(0, b, x); }
+    // x = an approximation of the inverse of A, times b.
+    void cycle(const float* b, float* x) const { cycle(0, b, x); }
 
 private:
-    double cycle(size_t number, const float* b, float* x) const {
+    void cycle(size_t number, const float* b, float* x) const {
         const Level& level = number == 0 ? finest_ : coarser_.level(number - 1);
         float* const between = level.between();
         if (number == coarser_.count()) {
-            double product = 0.0;
             level.begin(b, x);
             for (int i = 0; i < steps_on_coarsest; i += 2) {
                 level.step(b, x, between);
-                product = level.step(b, between, x);
+                level.step(b, between, x);
             }
-            return product;
+            return;
         }
         const Level& coarser = coarser_.level(number);
         const Grid &fine = level.a().grid, &coarse = coarser.a().grid;
         const int unknowns = level.a().unknowns;
         level.begin(b, between);
-        level.restrict_rest(b, between, coarse, coarser.right_side());
+        level.subtract_product(b, between);
+        restrict_to(coarse, fine, unknowns, level.rest(), coarser.right_side());
         cycle(number + 1, coarser.right_side(), coarser.solution());
         add_interpolated(coarse, fine, unknowns, coarser.solution(), between);
-        return level.step(b, between, x);
+        level.step(b, between, x);
     }
 
     Planes memory_;
     const Level finest_;
     CoarserGrids& coarser_;
 };
+
+// The sum of what function(row) returns, row by row, so that it is the same for any number of threads.
+template <typename Function>
+double sum_rows(const Grid& grid, Function&& function) {
+    std::vector<double> sums(static_cast<size_t>(grid.rows()));
+    for_rows(grid, [&](int64_t row) { sums[static_cast<size_t>(row)] = function(row); });
+    return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
 
 // Add the solution d of A d = rest to `out`; `rest` becomes what remains of it.
 Report add_solution(Operator&& finest, float* rest, double tolerance, int most, CoarserGrids& coarser, Planes& memory,
@@ -113,7 +121,7 @@ Report add_solution(Operator&& finest, float* rest, double tolerance, int most, 
     float* const product = memory.take(count);
     // Work on one row of all unknowns, and return the sum of the products of two of its rows.
     auto sum_products = [&](auto&& work, const float* x, const float* y) {
-        return sum_chunks(grid, 0, [&](int64_t row, Workspace&) {
+        return sum_rows(grid, [&](int64_t row) {
             work(row);
             double total = 0.0;
             for (int k = 0; k < unknowns; ++k) {
@@ -131,7 +139,8 @@ Report add_solution(Operator&& finest, float* rest, double tolerance, int most, 
     Report report{0, before > 0.0 ? 1.0 : 0.0, true};
     double power = 0.0;
     while (report.iterations < most && report.residual > tolerance) {
-        const double new_power = hierarchy.cycle(rest, preconditioned);
+        hierarchy.cycle(rest, preconditioned);
+        const double new_power = sum_products(nothing, rest, preconditioned);
         report.positive = new_power > 0.0;
         if (!report.positive) {
             if (fresh) break;

@@ -157,24 +157,14 @@ Operator read_operator(const Probed& probed, const std::vector<double>& damping,
 std::vector<double> measure_constants(const Probed& probed);
 
 // stencil/operator.cpp: row `row` of A x, where x lies in Planes; of the sums of the moduli of each unknown's couplings
-// with other pixels, for which `between` is a row to work in; and of the blocks, which must be filled in.
+// with other pixels; and of the blocks, which must be filled in. Also the operator of a grid with half as many pixels
+// along each axis that has more than two, P^T A P with linear interpolation P.
 void multiply_row(const Operator& a, const float* x, int64_t row, const Pointers& out);
-void sum_moduli(const Operator& a, int64_t row, float* between, const Pointers& out);
+void sum_moduli(const Operator& a, int64_t row, const Pointers& out);
 void sum_blocks(Operator& a, int64_t row);
-
-// Also the operator of a grid with half as many pixels along each axis that has more than two, P^T A P with linear
-// interpolation P; P^T of some planes; and P. Row by row, P^T sums the rows of the finer grid that have a share in a coarse
-// one, and then the pixels along that row.
-struct RowShare {
-    int64_t row;
-    float factor;
-};
-using RowShares = std::array<RowShare, 9>;
 Operator coarsen(const Operator& a, Planes& memory);
-size_t find_shares(const Grid& coarse, const Grid& fine, int64_t row, RowShares& shares);
-void restrict_row(const float* from, int64_t fine_width, int64_t width, float* out);
-void restrict_to(const Grid& coarse, const Grid& fine, int planes, const float* from, float* to);
-void add_interpolated(const Grid& coarse, const Grid& fine, int planes, const float* from, float* to);
+void restrict_to(const Grid& coarse, const Grid& fine, int unknowns, const float* from, float* to);
+void add_interpolated(const Grid& coarse, const Grid& fine, int unknowns, const float* from, float* to);
 
 // stencil/solver.cpp: the coarser grids of an operator. They may serve for further ones near it, of the same grid, until
 // those take more iterations than the first did.
