@@ -60,7 +60,7 @@ def robust(at):
     _core.add_data(tensor, _core.DataTerm(at.Ix, at.Iy, at.It, of_data, INTENSITY, 0.3**0.5), at.weights)
     second = [np.concatenate(pair) for pair in ((at.Ixx, at.Ixy), (at.Ixy, at.Iyy), (at.Ixt, at.Iyt))]
     _core.add_data(tensor, _core.DataTerm(*second, of_data, INTENSITY, 2.0), at.weights)
-    guides = _core.image_edges(np.ascontiguousarray(at.guide), 4.6, 0.0)
+    guides = _core.image_edges(np.ascontiguousarray(at.guide), 4.6, 0.2)
     smoothness = _core.Smoothness(*guides, False, of_flow, 1.0)
     return tensor, _core.edge_weights(*at.flow, smoothness), *at.flow
 

@@ -1,4 +1,4 @@
-"""What presets make of light that changes, holes, displacements between whole pixels, and flat ground, pair by pair.
+"""What presets make of other light, holes, motion between whole pixels, flat ground and frames that move far.
 
     VARIFLOW_DATA=... python benchmarks/robustness.py [--models NAME ...] [--check] [--output FOLDER]
 
@@ -6,7 +6,9 @@ On the eight Middlebury pairs: the error (px) as they are, and with the second f
 255, and cut off there; by how much (%) the error rises, of the pixels more than 10 px outside, if 40 x 40 pixels of
 the first frame are missing, for each of three places. On two frames, smoothed (sigma 1) and shifted exactly by their
 Fourier transform: the median error (px) of the flow, a 16 px border left out. On frames most of which have one value
-(see flat_ground.py): how many pixels (%) are wrong by more than 1 px, over six seeds, and the largest error (px).
+(see flat_ground.py): how many pixels (%) are wrong by more than 1 px, over six seeds, and the largest error (px). On
+parts of the eight first frames that lie up to 104 px apart, as if the whole frame had moved: of how many the mean error
+is above 1 px.
 """
 
 import argparse
@@ -31,6 +33,9 @@ TARGETS = {"balanced": (0.01, 1.0, 0.008), "smooth": (None, None, 0.003)}
 SEEDS = range(6)
 # On flat ground, for every preset: how many pixels may be off by over 1 px (%), and the largest error (px).
 WRONG, FARTHEST = 0.1, 4.0
+# How far whole frames move, along x and y; and the models that must follow all of them.
+FAR = ((20, 0), (0, 30), (-32, 32), (42, 42), (-80, 0), (104, 0), (0, -104))
+FOLLOWING = ("balanced", "accurate")
 
 
 def brightened(frame):
@@ -81,6 +86,24 @@ def flat_errors(model, kind):
     return 100 * float((known > 1).mean()), float(known.max())
 
 
+def moved_apart(frame, motion):
+    """Return two parts of a frame of which the second shows what the first one does, moved."""
+    x, y = motion
+    height, width = frame.shape[0] - abs(y), frame.shape[1] - abs(x)
+    top, left = max(y, 0), max(x, 0)
+    return frame[top:, left:][:height, :width], frame[top - y :, left - x :][:height, :width]
+
+
+def count_lost(model, samples):
+    """Return of how many frames that move as a whole the mean error is above 1 px."""
+    flows = [
+        (variflow.estimate(*moved_apart(sample.frame0, motion), model).flow, motion)
+        for sample in samples
+        for motion in FAR
+    ]
+    return sum(np.hypot(*np.moveaxis(flow - np.array(motion), 2, 0)).mean() > 1 for flow, motion in flows)
+
+
 def verdict(model, what, value, limit, unit):
     return [model, what, f"< {limit} {unit}", f"{value:.4g} {unit}", "holds" if value < limit else "**fails**"]
 
@@ -92,7 +115,7 @@ def main():
     parser.add_argument("--output", type=Path, help="folder for robustness.md")
     arguments = parser.parse_args()
     samples = {s.name: s for s in datasets.middlebury(DATA / "middlebury") if s.flow is not None}
-    light, holes, biases, flat, verdicts = [], [], [], [], []
+    light, holes, biases, flat, far, verdicts = [], [], [], [], [], []
     for model in arguments.models:
         steady = [error(sample, model) for sample in samples.values()]
         changed = [error(sample, model, brightened(sample.frame1)) for sample in samples.values()]
@@ -108,6 +131,10 @@ def main():
         flat.append([model, *(f"{wrong:.3f} %, {farthest:.2f}" for wrong, farthest in on_flat)])
         verdicts.append(verdict(model, "flat ground: off by over 1 px", max(wrong for wrong, _ in on_flat), WRONG, "%"))
         verdicts.append(verdict(model, "flat ground: largest error", max(most for _, most in on_flat), FARTHEST, "px"))
+        lost = count_lost(model, samples.values())
+        far.append([model, f"{lost} of {len(samples) * len(FAR)}"])
+        if model in FOLLOWING:
+            verdicts.append(verdict(model, "whole frames that move far: lost", lost, 1, ""))
         of_light, of_holes, of_bias = TARGETS.get(model, (None, None, None))
         if of_light is not None:
             rise = statistics.fmean(changed) - statistics.fmean(steady)
@@ -128,6 +155,8 @@ def main():
             table(["model", *shifts], biases),
             "Flat ground: pixels off by more than 1 px, and the largest error, px.",
             table(["model", *flat_ground.KINDS], flat),
+            "Whole frames that move far: those whose mean error is above 1 px.",
+            table(["model", "lost"], far),
             "Targets:",
             table(["model", "of", "wanted", "measured", ""], verdicts),
         ]

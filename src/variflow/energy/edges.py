@@ -34,8 +34,8 @@ class ImageEdges:
         The difference in CIE Lab (with lightness in [0, 100]) at which smoothness counts 1/e; typically 2 to 20. A
         larger value follows fewer edges.
     least : float
-        The least weight at fine levels, from 0 to 1; typically 0.1 to 0.3, or 0 for a smoothness that needs no
-        such hold, as that of second order. With less, the flow breaks more sharply, and outlines may run away.
+        The least weight at fine levels, from 0 to 1; typically 0.1 to 0.3, or 0 for none. With less, the flow breaks
+        more sharply, and outlines may run away.
 
     Examples
     --------

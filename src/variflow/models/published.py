@@ -356,7 +356,7 @@ def _make_edges(model: str, contrast: float | None) -> ImageEdges | None:
     if contrast is None:
         return None
     check_constant(f"contrast of {model}", contrast, above=0)
-    return ImageEdges(contrast, least=0.0)  # as published; primal-dual steps do not let outlines run away
+    return ImageEdges(contrast, least=0.0)  # as published
 
 
 def _check_constancies(model: str, brightness: float, gradient: float) -> None:
