@@ -112,24 +112,23 @@ def choose(energy: Energy, at: Linearisation) -> tuple[object, str]:
 
 
 @apply_settings()
-def minimise(energy: Energy, solver: object, steps: int, given: LevelLinearisation, state: object = None) -> Minimum:
+def minimise(energy: Energy, solver: object, steps: int, at: LevelLinearisation, state: object = None) -> Minimum:
     """Minimise ``energy(d, at)`` over the increment d, from zero, in at most `steps` steps of the solver."""
-    at = given.plain()
     minimiser = as_minimiser(solver)
-    with explain_faults(energy, at.valid.shape):
+    with explain_faults(energy, at.shape):
         if isinstance(minimiser, TruncatedNewton):
-            found = newton.minimise(energy, minimiser, steps, given, state)
+            found = newton.minimise(energy, minimiser, steps, at, state)
         else:
             from variflow.solve import minimisers
 
-            found = minimisers.iterate(energy, minimiser, steps, at)
+            found = minimisers.iterate(energy, minimiser, steps, at.plain())
     (u, v), before, after = found.increment, found.before, found.after
     if not np.isfinite(before):
         zero = np.zeros_like(u), np.zeros_like(v)
-        raise ValueError(explain_not_finite(energy, zero, at, "the zero increment", before))
+        raise ValueError(explain_not_finite(energy, zero, at.plain(), "the zero increment", before))
     rose, finished = False, False
     if not (np.isfinite(after) and np.isfinite(u).all() and np.isfinite(v).all()):
-        fault = find_fault_at_start(energy, at)
+        fault = find_fault_at_start(energy, at.plain())
         if not fault:
             fault = (
                 NO_MINIMUM if after == -np.inf else f"the solver diverged (energy {after}): {suggest_remedy(solver)}"
@@ -137,7 +136,7 @@ def minimise(energy: Energy, solver: object, steps: int, given: LevelLinearisati
     elif found.met:
         fault, finished = find_departure((u, v), at), True
     else:
-        fault, finished = find_fault(energy, (u, v), at, before)
+        fault, finished = find_fault(energy, (u, v), at.plain(), before)
         rose = after - before > RISE * abs(before)
         finished = finished and after - before <= _ROUNDING * abs(before)
         if found.steps.size == steps:
@@ -154,7 +153,7 @@ def minimise(energy: Energy, solver: object, steps: int, given: LevelLinearisati
         finished=finished and not fault,
         failure=f"stopped because {fault}" if fault else "",
         state=found.state,
-        retrace=partial(_retrace, energy, minimiser, steps, given, state),
+        retrace=partial(_retrace, energy, minimiser, steps, at, state),
     )
 
 
