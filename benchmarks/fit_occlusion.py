@@ -1,9 +1,10 @@
 """Fit what tells occlusion and confidence from the way there and back: the numbers in src/variflow/occlusion.py.
 
-    VARIFLOW_DATA=... python benchmarks/fit_occlusion.py [--model balanced]
+    VARIFLOW_DATA=... python benchmarks/fit_occlusion.py [--models fast balanced]
 
 Over the samples of `samples.py` but particle images. Confidence: the odds of an error below a pixel are fitted by
-logistic regression to the logarithm of the miss, averaged by Gaussians of several sizes; each pair counts alike.
+maximum likelihood to the miss and to the mismatch of the gradients, averaged by Gaussians of several sizes; each pair
+counts alike.
 Occlusion: the two numbers that weigh a miss by the mismatch of the gradients are taken from a grid, where the mean
 F-score is largest over the pairs whose occlusion is known and the demo scene.
 """
@@ -22,41 +23,45 @@ from variflow import datasets, flowops, metrics, occlusion
 from variflow.images.resampling import smooth
 from variflow.linearisation.level import find_inside
 
-AVERAGES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)  # px
+AVERAGES = tuple(product((1.0, 2.0, 3.0), (2.0, 4.0, 8.0)))  # px, of the miss and of the mismatch
 MATCHES, LEASTS = (0.6, 0.9, 1.2, 1.5, 1.8), (0.0, 0.02, 0.05, 0.1, 0.2)  # px
 
 
-def sure(around, even, power):
-    return 1 / (1 + (around / even) ** power)
+def doubt(miss, mismatch, even, power, alike, steepness):
+    """Return the odds of an error above a pixel."""
+    return (miss / even) ** power + (mismatch / alike) ** steepness
 
 
 def fit_confidence(cases):
-    """Print what is fitted to (miss, compared, errors, known) of pairs."""
+    """Print what is fitted to (miss, mismatch, compared, errors, known) of pairs."""
+    used = (occlusion._EVEN, occlusion._POWER, occlusion._ALIKE, occlusion._STEEPNESS)
     rows = []
-    for average in AVERAGES:
-        arounds = [smooth(miss[None], average)[0][known & compared] for miss, compared, _, known in cases]
-        rights = [(errors < 1)[known & compared] for _, compared, errors, known in cases]
+    for averages in AVERAGES:
+        planes = []
+        for miss, mismatch, compared, errors, known in cases:
+            averaged = (smooth(plane[None], size)[0] for plane, size in zip((miss, mismatch), averages, strict=True))
+            judged = known & compared
+            planes.append([*(np.maximum(plane[judged], 1e-3) for plane in averaged), errors[judged] < 1])
 
-        def loss(numbers, arounds=arounds, rights=rights):
+        def loss(numbers, planes=planes):
             losses = []
-            for around, right in zip(arounds, rights, strict=True):
-                logit = -numbers[1] * (np.log(np.maximum(around, 1e-6)) - np.log(abs(numbers[0])))
+            for miss, mismatch, right in planes:
+                logit = -np.log(doubt(miss, mismatch, *np.abs(numbers)))
                 losses.append(np.logaddexp(0, np.where(right, -logit, logit)).mean())
             return np.mean(losses)
 
-        found = minimize(loss, (occlusion._EVEN, occlusion._POWER), method="Nelder-Mead", options={"xatol": 1e-3})
-        rows.append((found.fun, average, *found.x))
-        in_use = loss((occlusion._EVEN, occlusion._POWER))
-        print(f"  average {average} px: even {found.x[0]:.2f} px, power {found.x[1]:.2f}: loss {found.fun:.4f}", end="")
-        print(f", with the numbers in use {in_use:.4f}")
-    _, average, even, power = min(rows)
-    print(f"_AVERAGED: fitted {average}, in use {occlusion._AVERAGED}")
-    print(f"_EVEN: fitted {even:.2f}, in use {occlusion._EVEN}")
-    print(f"_POWER: fitted {power:.2f}, in use {occlusion._POWER}")
+        found = minimize(loss, used, method="Nelder-Mead", options={"xatol": 1e-2, "fatol": 1e-5})
+        rows.append((found.fun, averages, np.abs(found.x)))
+        numbers = ", ".join(f"{number:.2f}" for number in rows[-1][2])
+        print(f"  averages {averages} px: {numbers}: loss {found.fun:.4f}, in use {loss(used):.4f}", flush=True)
+    _, averages, numbers = min(rows, key=lambda row: row[0])
+    print(f"_AVERAGED, _AROUND: fitted {averages}, in use {occlusion._AVERAGED, occlusion._AROUND}")
+    print(f"_EVEN, _POWER, _ALIKE, _STEEPNESS: fitted {numbers.round(2).tolist()}, in use {used}")
     shares = []
-    for miss, compared, errors, known in cases:
+    for miss, mismatch, compared, errors, known in cases:
         if (blind := known & ~compared).any():
-            left = sure(smooth(miss[None], occlusion._AVERAGED)[0][blind], occlusion._EVEN, occlusion._POWER)
+            averaged = smooth(miss[None], occlusion._AVERAGED)[0], smooth(mismatch[None], occlusion._AROUND)[0]
+            left = 1 / (1 + doubt(*averaged, *used)[blind])
             shares.append(((errors < 1)[blind].sum(), left.sum()))
     right, wanted = np.sum(shares, axis=0)
     print(f"_BLIND: fitted {right / wanted:.2f}, in use {occlusion._BLIND}")
@@ -80,19 +85,19 @@ def fit_occlusion(cases):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--model", default="balanced")
+    parser.add_argument("--models", nargs="+", default=["fast", "balanced"])
     arguments = parser.parse_args()
     pairs = [pair for name, group in samples(peers.DATA) if name != "piv" for pair in group]
     confidence, occlusions = [], []
-    for pair in [*pairs, datasets.demo()]:
-        result = variflow.estimate(pair.frame0, pair.frame1, arguments.model)
+    for pair, model in product([*pairs, datasets.demo()], arguments.models):
+        result = variflow.estimate(pair.frame0, pair.frame1, model)
         flow, backward, comparison = result.flow, result.backward, result._comparison
         back = flowops.warp(backward, flow, "bilinear")
         miss = np.hypot(*np.moveaxis(flow + back, 2, 0))
         errors = metrics.endpoint_error_map(flow, pair.flow)
         known = np.isfinite(errors) if pair.valid is None else np.isfinite(errors) & pair.valid
         if pair in pairs:
-            confidence.append((miss, comparison.compared, errors, known))
+            confidence.append((miss, comparison.mismatch, comparison.compared, errors, known))
         if pair.occlusion is not None:
             tolerance = occlusion._RELATIVE * (flow**2 + back**2).sum(axis=2) + occlusion._ABSOLUTE
             leaves = ~find_inside((flow[..., 0], flow[..., 1]))

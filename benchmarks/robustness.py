@@ -8,10 +8,11 @@ the first frame are missing, for each of three places. On two frames, smoothed (
 Fourier transform: the median error (px) of the flow, a 16 px border left out. On frames most of which have one value
 (see flat_ground.py): how many pixels (%) are wrong by more than 1 px, over six seeds, and the largest error (px). On
 parts of the eight first frames that lie up to 104 px apart, as if the whole frame had moved: of how many the mean error
-is above 1 px.
+is above 1 px, and the largest mean confidence of one of those, over its pixels that are wrong by more than 1 px.
 """
 
 import argparse
+import itertools
 import os
 import statistics
 from pathlib import Path
@@ -36,6 +37,7 @@ WRONG, FARTHEST = 0.1, 4.0
 # How far whole frames move, along x and y; and the models that must follow all of them.
 FAR = ((20, 0), (0, 30), (-32, 32), (42, 42), (-80, 0), (104, 0), (0, -104))
 FOLLOWING = ("balanced", "accurate")
+SURE = 0.3  # the most that a model may be sure of a frame that it lost, on average over the wrong pixels
 
 
 def brightened(frame):
@@ -94,14 +96,19 @@ def moved_apart(frame, motion):
     return frame[top:, left:][:height, :width], frame[top - y :, left - x :][:height, :width]
 
 
-def count_lost(model, samples):
-    """Return of how many frames that move as a whole the mean error is above 1 px."""
-    flows = [
-        (variflow.estimate(*moved_apart(sample.frame0, motion), model).flow, motion)
-        for sample in samples
-        for motion in FAR
-    ]
-    return sum(np.hypot(*np.moveaxis(flow - np.array(motion), 2, 0)).mean() > 1 for flow, motion in flows)
+def follow_far(model, samples):
+    """Return of how many frames that move as a whole the mean error is above 1 px, and how sure the model is of those.
+
+    The second is the largest mean confidence of one frame, over the pixels that are wrong by more than 1 px.
+    """
+    lost, sure = 0, [0.0]
+    for sample, motion in itertools.product(samples, FAR):
+        result = variflow.estimate(*moved_apart(sample.frame0, motion), model)
+        off = np.hypot(*np.moveaxis(result.flow - np.array(motion), 2, 0))
+        if off.mean() > 1:
+            lost += 1
+            sure.append(float(result.confidence[off > 1].mean()))
+    return lost, max(sure)
 
 
 def verdict(model, what, value, limit, unit):
@@ -131,8 +138,9 @@ def main():
         flat.append([model, *(f"{wrong:.3f} %, {farthest:.2f}" for wrong, farthest in on_flat)])
         verdicts.append(verdict(model, "flat ground: off by over 1 px", max(wrong for wrong, _ in on_flat), WRONG, "%"))
         verdicts.append(verdict(model, "flat ground: largest error", max(most for _, most in on_flat), FARTHEST, "px"))
-        lost = count_lost(model, samples.values())
-        far.append([model, f"{lost} of {len(samples) * len(FAR)}"])
+        lost, sure = follow_far(model, samples.values())
+        far.append([model, f"{lost} of {len(samples) * len(FAR)}", f"{sure:.3f}"])
+        verdicts.append(verdict(model, "whole frames that move far: confidence where lost", sure, SURE, ""))
         if model in FOLLOWING:
             verdicts.append(verdict(model, "whole frames that move far: lost", lost, 1, ""))
         of_light, of_holes, of_bias = TARGETS.get(model, (None, None, None))
@@ -155,8 +163,8 @@ def main():
             table(["model", *shifts], biases),
             "Flat ground: pixels off by more than 1 px, and the largest error, px.",
             table(["model", *flat_ground.KINDS], flat),
-            "Whole frames that move far: those whose mean error is above 1 px.",
-            table(["model", "lost"], far),
+            "Whole frames that move far: those whose mean error is above 1 px, and the largest confidence in one.",
+            table(["model", "lost", "confidence"], far),
             "Targets:",
             table(["model", "of", "wanted", "measured", ""], verdicts),
         ]

@@ -209,21 +209,30 @@ def test_what_is_known_of_occlusion_is_checked():
 
 
 def comparison(mismatch, compared=True):
-    plane = np.broadcast_to(np.float32(mismatch), (20, 24))
+    plane = np.full((20, 24), mismatch, np.float32)
     return Comparison(plane, np.broadcast_to(np.bool_(compared), plane.shape))
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 10_000), st.floats(0, 20))
-def test_an_exact_way_back_is_sure_and_a_longer_way_less(seed, missed):
+@given(st.integers(0, 10_000), st.floats(0, 20), st.floats(0, 5))
+def test_an_exact_way_back_is_sure_and_a_longer_way_or_a_mismatch_less(seed, missed, mismatch):
     shift = np.random.default_rng(seed).integers(-3, 4, 2)
     flow = np.broadcast_to(shift.astype(np.float32), (20, 24, 2)).copy()
     assert not find_occlusion(flow, -flow, comparison(1.2))[6:-6, 6:-6].any()
     assert (estimate_confidence(flow, -flow, comparison(0)) == 1).all()
     assert (estimate_confidence(flow, -flow, comparison(0, compared=False)) == 0.5).all()
     astray = np.float32([missed, 0]) - flow
-    expected = 1 / (1 + (missed / 0.67) ** 1.4)
-    np.testing.assert_allclose(estimate_confidence(flow, astray, comparison(0)), expected, atol=1e-4)
+    expected = 1 / (1 + (missed / 0.76) ** 1.25 + (mismatch / 1.22) ** 4.46)
+    np.testing.assert_allclose(estimate_confidence(flow, astray, comparison(mismatch)), expected, atol=1e-4)
+
+
+def test_confidence_tells_that_a_whole_frame_was_lost(middlebury):
+    """The way there and back of a flow that is wrong alike in both directions misses little."""
+    frame = middlebury["RubberWhale"].frame0
+    result = variflow.estimate(frame[104:], frame[:-104], "fast")
+    off = endpoint_error_map(result.flow, np.broadcast_to(np.float32([0, 104]), result.flow.shape)) > 1
+    assert off.mean() > 0.5
+    assert result.confidence[off].mean() < 0.3
 
 
 def test_a_mismatch_makes_occlusion_of_a_miss():

@@ -28,10 +28,12 @@ _RELATIVE, _ABSOLUTE = 0.01, 0.5
 # match worse, and larger where they match better. Fitted by benchmarks/fit_occlusion.py.
 _MATCH, _LEAST = 1.2, 0.05
 
-# The distance by which points miss is averaged by a Gaussian of `_AVERAGED` pixels. Where it is `_EVEN` pixels, the
-# probability of an error below a pixel is 1/2. Its odds fall with the power `_POWER` of the distance. Fitted to errors
-# on Middlebury, Sintel, KITTI and FlyingChairs, by benchmarks/fit_occlusion.py.
-_EVEN, _AVERAGED, _POWER = 0.67, 2.0, 1.4
+# The odds of an error below a pixel are 1 / ((miss / _EVEN)^_POWER + (mismatch / _ALIKE)^_STEEPNESS). The distance by
+# which points miss tells most, but a flow that is wrong in both directions alike shows only in how badly the frames
+# match. Both are averaged, by Gaussians of `_AVERAGED` and `_AROUND` pixels, because errors come in groups. Fitted to
+# errors on Middlebury, Sintel, KITTI and FlyingChairs, by benchmarks/fit_occlusion.py.
+_EVEN, _AVERAGED, _POWER = 0.76, 2.0, 1.25
+_ALIKE, _AROUND, _STEEPNESS = 1.22, 4.0, 4.46
 # Confidence is multiplied by this where there is nothing to compare: a guess on the safe side.
 _BLIND = 0.5
 
@@ -83,7 +85,11 @@ def estimate_confidence(flow: Flow, backward: Flow, comparison: Comparison) -> N
         Along `flow`.
     """
     missed = np.hypot(*np.moveaxis(flow + flowops.warp(backward, flow, "bilinear"), 2, 0))
-    around = smooth(missed[None], _AVERAGED)[0]
+    miss = smooth(missed[None], _AVERAGED)[0]
+    mismatch = smooth(comparison.mismatch[None], _AROUND)[0]
     with np.errstate(over="ignore"):
-        sure: NDArray[np.float32] = 1 / (1 + (around / np.float32(_EVEN)) ** np.float32(_POWER))
+        doubt = (miss / np.float32(_EVEN)) ** np.float32(_POWER) + (mismatch / np.float32(_ALIKE)) ** np.float32(
+            _STEEPNESS
+        )
+        sure: NDArray[np.float32] = 1 / (1 + doubt)
     return np.where(comparison.compared, sure, np.float32(_BLIND) * sure)

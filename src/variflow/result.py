@@ -122,8 +122,8 @@ class Result:
     def confidence(self) -> NDArray[np.float32]:
         """How likely the flow is right to within a pixel, ``(H, W)`` from 0 to 1.
 
-        It falls with the distance by which points miss their start when they go forward and back. It is at most 1/2
-        where the frames have nothing to compare.
+        It falls with the distance by which points miss their start when they go forward and back, and where the frames
+        do not match along the flow. It is at most 1/2 where they have nothing to compare.
         """
         return estimate_confidence(self.flow, self.backward, self._comparison)
 
