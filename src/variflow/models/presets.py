@@ -6,7 +6,7 @@ constancy, with smoothness that image edges relax. The page "Models" of the docu
 
 from __future__ import annotations
 
-from variflow.energy import Charbonnier, ImageEdges, Smoothness
+from variflow.energy import Charbonnier, ImageEdges, SecondOrderSmoothness, Smoothness
 from variflow.filters import WeightedMedian
 from variflow.model import Model
 from variflow.models.published import GREY_LEVEL, make_constancies
@@ -110,10 +110,12 @@ def accurate() -> Model:
 
 
 def smooth() -> Model:
-    """Return the preset for fluids and deformation: smooth motion, without bias between whole pixels.
+    """Return the preset for fluids and deformation: motion that bends little, without bias between whole pixels.
 
-    There are no motion edges to keep. So the smoothness is nearly quadratic and nothing is filtered. Image edges do not
-    relax it, because they belong to particles and texture.
+    The second derivatives of the flow are penalised, so a gradient of velocity or of strain costs nothing. Where the
+    motion does bend, the penalty gives way. A small penalty of the first derivatives keeps the flow level where the
+    frames are flat. Nothing is filtered, and image edges do not relax the smoothness, because they belong to particles
+    and texture.
 
     Examples
     --------
@@ -122,12 +124,14 @@ def smooth() -> Model:
     True
     """
     return Model(
-        make_constancies(0.3, 2.0, Charbonnier(0.5), normalisation=4 * GREY_LEVEL) + Smoothness(Charbonnier(0.3)),
-        solver=Relaxation(sweeps=30),
-        warps=3,
+        make_constancies(1.0, 3.0, Charbonnier(0.1), normalisation=6 * GREY_LEVEL)
+        + 2.2 * SecondOrderSmoothness(Charbonnier(0.003))
+        + 0.35 * Smoothness(Charbonnier(0.03)),
+        warps=(3, 4, 5),
         interpolation="spline",
-        presmoothing=0.7,
+        presmoothing=0.65,
         channels="gray",
+        start="matches",
         light="matched",
         name="smooth",
     )
