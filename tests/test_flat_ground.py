@@ -24,7 +24,7 @@ def cut(picture: Any, motion: tuple[int, int] = (0, 0)) -> Any:
 
 @pytest.mark.parametrize("values", ["mask", "steps", "below"])
 @pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("model", ["fast", "balanced", "accurate"])
+@pytest.mark.parametrize("model", ["fast", "balanced", "accurate", "smooth"])
 def test_flat_ground_moves_with_its_outlines(model: str, seed: int, values: str) -> None:
     noise = np.random.default_rng(seed).standard_normal(2 * [SIZE + 2 * MARGIN])
     pattern = gaussian_filter(noise, 9)
