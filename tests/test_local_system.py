@@ -25,6 +25,7 @@ from variflow.energy import (
 )
 from variflow.energy.autodiff import programs, stencils
 from variflow.energy.autodiff.stencils import find_taps, study
+from variflow.energy.structure import read_constant
 from variflow.frames.checking import prepare
 from variflow.frames.pyramid import pyramid
 from variflow.linearisation.level import linearise
@@ -613,3 +614,14 @@ def test_residuals_that_are_not_finite_are_named(at_fault):
     pair = synthetic.translation((32, 32), shift=(0.8, -0.4), seed=2)
     with pytest.raises(ValueError, match=rf"the {at_fault} of Root are not finite at .* first at row"):
         variflow.estimate(pair.frame0, pair.frame1, BrightnessConstancy() + Root() + Smoothness())
+
+
+@pytest.mark.parametrize("of", ["hessian", "laplacian"])
+def test_the_stencils_of_second_derivatives_are_what_noise_tells(at, of):
+    """They are read without JAX, which the presets do without."""
+    term = SecondOrderSmoothness(of=of)
+    known, studied = read_constant(term, (3, 3)), study(term, at)
+    assert (studied.smaller, studied.constant, studied.homogeneous) == (known.smaller, True, True)
+    for of_one, others in zip(known.taps, studied.taps, strict=True):
+        found = {(tap.unknown, tap.offset): tap.factor for tap in of_one}
+        assert found == pytest.approx({(tap.unknown, tap.offset): tap.factor for tap in others}, rel=1e-5)

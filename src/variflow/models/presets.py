@@ -10,6 +10,7 @@ from variflow.energy import Charbonnier, ImageEdges, SecondOrderSmoothness, Smoo
 from variflow.filters import WeightedMedian
 from variflow.model import Model
 from variflow.models.published import GREY_LEVEL, make_constancies
+from variflow.solve.local_system import LocalSystem
 from variflow.solve.relaxation import Relaxation
 
 
@@ -127,6 +128,7 @@ def smooth() -> Model:
         make_constancies(1.0, 3.0, Charbonnier(0.1), normalisation=6 * GREY_LEVEL)
         + 2.2 * SecondOrderSmoothness(Charbonnier(0.003))
         + 0.35 * Smoothness(Charbonnier(0.03)),
+        solver=LocalSystem(),
         warps=(3, 4, 5),
         interpolation="spline",
         presmoothing=0.65,

@@ -15,7 +15,7 @@ from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.taking_apart import motion_tensor
 
 if TYPE_CHECKING:
-    from variflow.energy.autodiff.stencils import Structure
+    from variflow.energy.structure import Structure
 
 Pixels = tuple[NDArray[np.intp], ...]
 
@@ -30,12 +30,12 @@ def warn_of_undetermined(
     data: list[tuple[DataTerm, float]], terms: list[tuple[FlowTerm, float, Structure]], at: LevelLinearisation
 ) -> None:
     """Warn, naming the first, of pixels that keep the flow that they start with; terms of the flow have weights."""
-    from variflow.energy.autodiff.stencils import find_taps
-
     studied = [(term, structure) for term, weight, structure in terms if weight > 0]
     # What is the same everywhere is seen in a small frame; the coefficients of each pixel take long to find.
     if any(structure.constant and _reaches_all(structure, at.shape) for _, structure in studied):
         return
+    from variflow.energy.autodiff.stencils import find_taps  # which imports JAX
+
     reached = np.zeros(at.shape, bool)
     for term, structure in studied:
         if structure.constant:
@@ -101,12 +101,8 @@ def _find_reach_in_small(structure: Structure, shape: tuple[int, int]) -> NDArra
     """Return which pixels of a frame as small as may be residuals look at: those inside are all alike."""
     low_y, high_y, low_x, high_x = structure.reach
     lengths = (2 * (high - low + 2 * _NEAR) + 1 for low, high in ((low_y, high_y), (low_x, high_x)))
-    height, width = small = min(shape[0], next(lengths)), min(shape[1], next(lengths))
-    residuals = [
-        LocalResidual(taps, None, False, (height - rows, width - columns))
-        for taps, (rows, columns) in zip(structure.taps, structure.smaller, strict=True)
-    ]
-    return _find_reach(residuals, structure, small)
+    small = min(shape[0], next(lengths)), min(shape[1], next(lengths))
+    return _find_reach(structure.place(small), structure, small)
 
 
 def _find_reach(residuals: list[LocalResidual], structure: Structure, shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -19,8 +19,10 @@ from variflow.energy.flow_term import FlowTerm
 from variflow.energy.penalties import Quadratic
 from variflow.energy.residuals import NotTakenApart
 from variflow.energy.smoothness import Smoothness
+from variflow.energy.structure import Structure, read_constant
 from variflow.energy.taps import Tap
-from variflow.energy.term import Energy
+from variflow.energy.term import Energy, keeps
+from variflow.energy.terms.second_order import SecondOrderSmoothness
 from variflow.images.resampling import Planes, stack
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.damping import damp_tensor
@@ -41,7 +43,6 @@ from variflow.unknowns.unknowns import Place, make_planes
 
 if TYPE_CHECKING:
     from variflow.energy.autodiff.programs import Call
-    from variflow.energy.autodiff.stencils import Structure
 
 __all__ = ["LocalSystem"]
 
@@ -288,6 +289,8 @@ def _find_terms(parts: _Parts, number: int, at: LevelLinearisation) -> list[_cor
 
 
 def _study(term: FlowTerm, at: LevelLinearisation) -> Structure:
+    if keeps(term, SecondOrderSmoothness, "residuals"):
+        return read_constant(term, (3, 3))
     from variflow.energy.autodiff.stencils import study  # which imports JAX
 
     return study(term, at)
@@ -296,9 +299,12 @@ def _study(term: FlowTerm, at: LevelLinearisation) -> Structure:
 def _flow_terms(
     term: FlowTerm, factor: float, at: LevelLinearisation, structure: Structure, making: Making
 ) -> list[_core.LocalTerm]:
-    from variflow.energy.autodiff.stencils import find_taps
+    if structure.constant and structure.homogeneous:
+        residuals = structure.place(at.planes[0].shape)
+    else:
+        from variflow.energy.autodiff.stencils import find_taps  # which imports JAX
 
-    residuals = find_taps(term, at, structure)
+        residuals = find_taps(term, at, structure)
     penalty, weight = native_penalty(term.penalty), factor * term.weight
     sizes = dict.fromkeys(residual.shape for residual in residuals)  # one, if they are penalised jointly
     groups = [[residual for residual in residuals if residual.shape == size] for size in sizes]

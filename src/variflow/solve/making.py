@@ -23,7 +23,7 @@ from variflow.unknowns.planes import FlowAndPlanes
 from variflow.unknowns.unknowns import Place, Unknowns, find_planes
 
 if TYPE_CHECKING:
-    from variflow.energy.autodiff.stencils import Structure
+    from variflow.energy.structure import Structure
 
 # Planes of unknowns may have this many more rows and columns than the frames.
 _LARGEST_MARGIN = 8

@@ -7,8 +7,7 @@ Small frames of noise tell how far a term looks, and what of its coefficients is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +21,7 @@ from variflow.energy.autodiff.programs import apply_settings
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.flow_term import FlowTerm, find_residuals
 from variflow.energy.residuals import NotTakenApart
+from variflow.energy.structure import Structure
 from variflow.energy.taps import LocalResidual, Tap
 
 if TYPE_CHECKING:
@@ -40,71 +40,6 @@ _NOTHING, _ALIKE = 1e-6, 1e-5
 # The parts of a linearisation that are the same at each warp of a level, and those that are unknowns.
 _SAME_AT_A_LEVEL = frozenset({"guide", "second", "frame0", "noise", "derivative", "level", "scale", "shape"})
 _UNKNOWNS = frozenset({"flow", "further"})
-
-
-@dataclass(frozen=True)
-class Structure:
-    """What small frames of noise tell of a term.
-
-    Attributes
-    ----------
-    taps : list of list of Tap
-        For each residual, what it depends on; the factors are those of one pixel if they are not the same everywhere.
-    smaller : list of (rows, columns)
-        By how much the plane of each residual is smaller than those of the unknowns.
-    constant, linear, homogeneous : bool
-        Whether the factors are the same everywhere; whether residuals are linear in the unknowns; whether the unknowns
-        0 have the residual 0.
-    alike : list of int, optional
-        If the factors are the same everywhere but for a weight of each pixel, for each residual the first one that has
-        the same weights.
-    stays, anywhere : bool
-        Whether coefficients are the same at each warp of a level; whether all this is the same at all levels.
-    by_numpy : bool
-        Whether residuals are linear, and computed with NumPy.
-    """
-
-    taps: list[list[Tap]]
-    smaller: list[tuple[int, int]]
-    constant: bool
-    alike: list[int] | None
-    linear: bool
-    homogeneous: bool
-    stays: bool
-    anywhere: bool
-    by_numpy: bool
-
-    @property
-    def reach(self) -> tuple[int, int, int, int]:
-        """The lowest and highest offset along y, and along x."""
-        y, x = zip(*(tap.offset for taps in self.taps for tap in taps), strict=True)
-        return min(y), max(y), min(x), max(x)
-
-    @cached_property
-    def patterns(self) -> tuple[Planes, list[Planes]]:
-        """A periodic pattern of each unknown, and what the taps of each residual make of it: nowhere nearly nothing."""
-        low_y, high_y, low_x, high_x = self.reach
-        period = 2 * (high_y - low_y) + 1, 2 * (high_x - low_x) + 1
-        unknowns = 1 + max(tap.unknown for taps in self.taps for tap in taps)
-        drawn = np.random.default_rng(0).uniform(-1, 1, (unknowns, 200, *period)).astype(np.float32)
-        responses = [
-            sum(
-                (tap.factor * np.roll(drawn[tap.unknown], (-tap.offset[0], -tap.offset[1]), (-2, -1)) for tap in taps),
-                np.zeros(drawn.shape[1:], np.float32),
-            )
-            for taps in self.taps
-        ]
-        least = np.min(
-            [np.abs(one).min(axis=(-2, -1)) for one, taps in zip(responses, self.taps, strict=True) if taps], axis=0
-        )
-        best = int(np.argmax(least))
-        return drawn[:, best], [one[best] for one in responses]
-
-    @property
-    def smallest(self) -> tuple[int, int]:
-        """How many rows and columns the unknowns must have more than, for a residual to exist."""
-        rows, columns = zip(*self.smaller, strict=True)
-        return max(rows), max(columns)
 
 
 @apply_settings()
@@ -126,18 +61,17 @@ def study(term: FlowTerm, at: LevelLinearisation) -> Structure:
 @apply_settings()
 def find_taps(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> list[LocalResidual]:
     """Return the residuals of a term around the flow so far."""
-    height, width = shape = at.planes[0].shape
-    if height <= structure.smallest[0] or width <= structure.smallest[1]:
-        return []
-    taps, values = structure.taps, None
-    if not (structure.constant and structure.homogeneous):
-        with explain_faults(term, shape):
-            taps, values = _look_at_frames(term, at, structure)
+    shape = at.planes[0].shape
+    placed = structure.place(shape)
+    if not placed or (structure.constant and structure.homogeneous):
+        return placed
+    with explain_faults(term, shape):
+        taps, values = _look_at_frames(term, at, structure)
     _check_finite(term, values or (), taps)
     padded = [None] * len(taps) if values is None else [_pad(value, shape) for value in values]
     return [
-        LocalResidual(one, value, not structure.linear, (height - rows, width - columns))
-        for one, value, (rows, columns) in zip(taps, padded, structure.smaller, strict=True)
+        replace(one, taps=of_one, value=value, at_start=not structure.linear)
+        for one, of_one, value in zip(placed, taps, padded, strict=True)
     ]
 
 
