@@ -18,7 +18,7 @@ import pytest
 import variflow
 from variflow import models
 from variflow.datasets import synthetic
-from variflow.energy import BrightnessConstancy, Charbonnier, DataTerm, Magnitude, Smoothness
+from variflow.energy import L1, BrightnessConstancy, Charbonnier, DataTerm, Magnitude, Smoothness
 from variflow.solve.lucas_kanade import LucasKanade
 from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.solve.newton import TruncatedNewton
@@ -455,3 +455,26 @@ def test_derivatives_through_an_energy_that_holds_a_traced_number_are_refused() 
         for function in (end, end_of_object, end_of_weighted):
             with pytest.raises(TypeError, match="cannot be traced by JAX"):
                 trace(function)(0.1)
+
+
+@pytest.mark.parametrize("weight", [0.05, 1.0])
+def test_total_variation_moves_away_from_a_flow_of_zeros(weight: float) -> None:
+    """All differences of a flow of zeros are at the kink of the absolute value, where none may move alone."""
+    pair = synthetic.translation((48, 56), shift=(1.0, 0.5), seed=1)
+
+    def energy(d: Any, at: Any) -> Any:
+        data = jnp.abs(at.Ix * d[0] + at.Iy * d[1] + at.It).sum()
+        planes = [at.flow[0] + d[0], at.flow[1] + d[1]]
+        return data + weight * sum(jnp.abs(jnp.diff(plane, axis=axis)).sum() for plane in planes for axis in (0, 1))
+
+    flow = variflow.estimate(pair.frame0, pair.frame1, energy).flow
+    np.testing.assert_allclose(flow[8:-8, 8:-8].mean(axis=(0, 1)), (1.0, 0.5), atol=0.02)
+
+
+def test_what_a_shift_of_the_whole_flow_would_lower_has_not_converged() -> None:
+    """L1 has no derivative at 0, so the step sees no smoothness there and each pixel stays where it is."""
+    pair = synthetic.translation((48, 56), shift=(1.0, 0.5), seed=1)
+    terms = BrightnessConstancy(L1()) + 1.0 * Smoothness(L1())
+    result = variflow.estimate(pair.frame0, pair.frame1, lambda d, at: terms(d, at))
+    assert not result.flow.any()
+    assert not result.converged

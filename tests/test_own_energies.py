@@ -99,6 +99,35 @@ class Still(FlowTerm):
         return [flow[0][:, 1:] - flow[0][:, :-1], flow[1][:, 1:] - flow[1][:, :-1]]
 
 
+class OfU(FlowTerm):
+    def residuals(self, flow, at):
+        return [flow[0][1:] - flow[0][:-1]]
+
+
+@pytest.mark.parametrize(("term", "free"), [(0 * Smoothness(), "u or v"), (0.01 * OfU(), "v")])
+def test_a_component_that_no_term_of_the_flow_looks_at_is_named(term, free):
+    with pytest.warns(
+        variflow.VariflowWarning, match=f"no term of the flow looks at {free}, so that is free"
+    ) as caught:
+        run(BrightnessConstancy() + term)
+    assert len(caught) == 1
+
+
+class Steps(Penalty):
+    def of_squared(self, squared):
+        return jnp.round(squared)
+
+
+def test_a_penalty_without_a_slope_is_refused():
+    with pytest.raises(ValueError, match=r"penalty .*Steps.* has no slope at any residual .* does it round\?"):
+        run(BrightnessConstancy(Steps()) + 0.1 * Smoothness())
+
+
+def test_the_weight_of_a_smoothness_beside_which_the_data_are_lost_is_told():
+    with pytest.warns(variflow.VariflowWarning, match="the weight of Smoothness is so large that single precision"):
+        run(BrightnessConstancy() + 1e7 * Smoothness())
+
+
 def test_a_weight_beside_which_the_data_are_lost_is_told():
     energy = BrightnessConstancy() + 1e6 * Still(per="residual") + 0.01 * Smoothness()
     with pytest.warns(

@@ -31,7 +31,7 @@ _LEAST_FAR = 16
 # A solver left off too early if the energy falls by more than the share `_NOISE` when the increment is extended to its
 # double, and to at least `_ON` pixels.
 _ON, _NOISE = 0.5, 1e-5
-# Where the solver did not move, the energy is evaluated this many pixels down its slope.
+# Where the solver did not move, the energy is evaluated this many pixels down its slope, and along shifts of all pixels.
 _STEPS = (0.5, 0.05, 0.005)
 
 ASK = "does the energy have a minimum, or is it, or a part of it, negated?"
@@ -94,7 +94,8 @@ def check_slope(start: tuple[Energy, Linearisation], finest: tuple[Energy, Linea
             f"increment. Does it lack a data term, such as BrightnessConstancy(), or {TO_COMPARE}"
         )
     raise ValueError(
-        f"the gradient of {name_of(energy)} is zero everywhere, so nothing would move. Does it round, or {TO_COMPARE}"
+        f"the gradient of {name_of(energy)} is zero everywhere, so nothing would move. Are all its weights 0, does "
+        f"it round, or does it {TO_COMPARE}"
     )
 
 
@@ -179,7 +180,9 @@ def find_fault(energy: Energy, increment: tuple[Planes, Planes], at: Linearisati
     largest = float(sizes.max())
     falls = here.value - _NOISE * abs(here.value)
     if not largest:
-        return "", not here.moving or all(_evaluate_along(energy, -here.gradient, at, size) >= falls for size in _STEPS)
+        ways = _list_shifts(sizes.shape)
+        ways += [-here.gradient] if here.moving else []
+        return "", all(_evaluate_along(energy, way, at, size) >= falls for way in ways for size in _STEPS)
 
     def energy_at(pixels: float) -> float:
         return _evaluate_along(energy, np.stack(increment), at, pixels)
@@ -191,6 +194,12 @@ def find_fault(energy: Energy, increment: tuple[Planes, Planes], at: Linearisati
     if fault := find_departure(increment, at):
         return fault, False
     return "", energy_at(max(2 * largest, _ON)) >= falls
+
+
+def _list_shifts(shape: tuple[int, ...]) -> list[Planes]:
+    """Return shifts of the whole flow: an energy with kinks, as total variation has, may fall along these alone."""
+    steps = np.float32([(1, 0), (-1, 0), (0, 1), (0, -1)])
+    return [np.broadcast_to(step[:, None, None], (2, *shape)) for step in steps]
 
 
 def find_departure(increment: tuple[Planes, Planes], at: Linearisation) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from variflow.base.errors import warn
 from variflow.energy.data import DataTerm
 from variflow.energy.flow_term import FlowTerm
+from variflow.energy.smoothness import Smoothness
 from variflow.energy.taps import LocalResidual
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.taking_apart import motion_tensor
@@ -24,6 +25,8 @@ _NEAR = 2
 # Beside a term whose part in the linear system is larger than the data's largest by the factor `_LOST`, the data are
 # lost in single precision. It is not looked at below `_LARGE`. Penalties count as at residuals of `_SMALL`.
 _LOST, _LARGE, _SMALL = 3e6, 1e4, 0.01
+# The squared factors of first differences along x and y, of u and v, which `Smoothness` penalises.
+_OF_EDGES = 8.0
 
 
 def warn_of_undetermined(
@@ -57,12 +60,26 @@ def warn_of_undetermined(
         )
 
 
+def warn_of_free_components(terms: list[tuple[Smoothness | FlowTerm, float]], structures: list[Structure]) -> None:
+    """Warn if no term of the flow looks at u, or at v; the terms have their factors, those by person a structure."""
+    if any(isinstance(term, Smoothness) and factor * term.weight > 0 for term, factor in terms):
+        return
+    seen = {tap.unknown for structure in structures for taps in structure.taps for tap in taps}
+    if free := [name for number, name in enumerate("uv") if number not in seen]:
+        warn(
+            f"no term of the flow looks at {' or '.join(free)}, so that is free where the frames are flat, and hardly "
+            "determined along edges. Add a smoothness, such as 0.01 * Smoothness()"
+        )
+
+
 def warn_of_lost_data(
-    data: list[tuple[DataTerm, float]], terms: list[tuple[FlowTerm, float, Structure]], at: LevelLinearisation
+    data: list[tuple[DataTerm, float]],
+    terms: list[tuple[Smoothness | FlowTerm, float, Structure | None]],
+    at: LevelLinearisation,
 ) -> None:
     """Warn if the part of a term in the linear system is so large that single precision loses that of the data."""
     for term, weight, structure in terms:
-        taps = sum(tap.factor**2 for one in structure.taps for tap in one)
+        taps = _OF_EDGES if structure is None else sum(tap.factor**2 for one in structure.taps for tap in one)
         size = weight * float(np.max(term.penalty.weight(np.array(_SMALL)))) * taps
         if not size > _LARGE:  # which costs less to find out than the size of the data
             continue

@@ -26,7 +26,13 @@ from variflow.energy.terms.second_order import SecondOrderSmoothness
 from variflow.images.resampling import Planes, stack
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.damping import damp_tensor
-from variflow.solve.determined import Pixels, find_alone, warn_of_lost_data, warn_of_undetermined
+from variflow.solve.determined import (
+    Pixels,
+    find_alone,
+    warn_of_free_components,
+    warn_of_lost_data,
+    warn_of_undetermined,
+)
 from variflow.solve.making import Making, check_making, find_making
 from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.solve.native_penalties import native_penalty
@@ -179,7 +185,9 @@ class LocalSystem(NativeSolver):
         if at.unknowns is None and all(is_pixelwise(term, at) for term, _ in data):
             if not any(isinstance(term, Smoothness) and factor * term.weight > 0 for term, factor in smooth):
                 warn_of_undetermined(data, studied, at)
-            warn_of_lost_data(data, studied, at)
+            warn_of_free_components(smooth, [structure for _, weight, structure in studied if weight > 0])
+            edges = [(term, factor * term.weight, None) for term, factor in smooth if isinstance(term, Smoothness)]
+            warn_of_lost_data(data, [*studied, *edges], at)
 
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Take one reweighted step from the flow so far."""

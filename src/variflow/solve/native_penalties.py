@@ -60,6 +60,8 @@ def native_penalty(penalty: Penalty) -> _core.Penalty:
     ------
     NotTakenApart
         If a penalty that the core does not know has no weights for least squares, or constants that are planes.
+    ValueError
+        If such a penalty has no slope anywhere.
     """
     for kind, native in _NATIVE.items():
         if keeps(penalty, kind, "of_squared", "weight_of_squared"):
@@ -89,6 +91,11 @@ def _tabulate(penalty: Penalty) -> _core.Penalty:
             f"weights rho'(s) / s of the penalty {penalty!r} are negative or not finite, first at s = "
             f"{np.sqrt(knots[wrong][0]):.3g}, wanted one that never falls as the residual grows; where of_squared(s^2) "
             "has no derivative, define weight_of_squared(s^2)"
+        )
+    if not half_weights.any():
+        raise ValueError(
+            f"the penalty {penalty!r} has no slope at any residual from 0 to 1000, so its term would move nothing: "
+            "does it round?"
         )
     if not np.isfinite(values).all():
         raise NotTakenApart(

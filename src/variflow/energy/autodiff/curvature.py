@@ -32,7 +32,7 @@ _STRETCHING = {"add", "sub", "mul", "div", "max", "min", "pow"}
 # A sum over at most this many planes is written out: that of XLA takes ten times as long on a CPU.
 _FEW_PLANES = 16
 # The absolute value is curved as iterative re-weighting has it, by 1 / abs(x); x counts at least as this share of the
-# largest.
+# largest, or of 1 where all are 0, as differences of a flow of zeros are: it must not break up there.
 _KINK = 1e-3
 
 Function = Callable[..., Any]
@@ -130,8 +130,8 @@ def _slope_of_absolute(x: Any, weight: Any) -> Any:
 @_slope_of_absolute.defjvp
 def _(at: Any, change: Any) -> Any:
     size = jnp.abs(at[0])
-    size = jnp.maximum(size, _KINK * size.max())
-    curvature = jnp.where(size > 0, jnp.maximum(at[1], 0) / jnp.where(size > 0, size, 1), 0)
+    largest = size.max()
+    curvature = jnp.maximum(at[1], 0) / jnp.maximum(size, _KINK * jnp.where(largest > 0, largest, 1))
     return _slope_of_absolute(*at), curvature * change[0] + change[1] * jnp.sign(at[0])
 
 
