@@ -48,7 +48,7 @@ STEPS = {
     "spline": ((vars(Level)["spline"], "function"),),
     "robust steps": ((solve, "minimise"),),
     "filter": ((filters.Median, "__call__"), (filters.WeightedMedian, "__call__")),
-    "resampling": ((driver, "resample_flow"), (state, "resample_flow")),
+    "resampling": ((problem, "resample_flow"), (state, "resample_flow")),
     "occlusion": ((driver, "_estimate_occlusion"),),
 }
 WHOLE = ("light", "matching", "occlusion")

@@ -31,7 +31,7 @@ _LEAST_FAR = 16
 # A solver left off too early if the energy falls by more than the share `_NOISE` when the increment is extended to its
 # double, and to at least `_ON` pixels.
 _ON, _NOISE = 0.5, 1e-5
-# Where the solver did not move, the energy is evaluated this many pixels down its slope, and along shifts of all pixels.
+# Where the solver did not move, the energy is evaluated this many pixels down its slope, and shifted as a whole.
 _STEPS = (0.5, 0.05, 0.005)
 
 ASK = "does the energy have a minimum, or is it, or a part of it, negated?"
@@ -198,7 +198,7 @@ def find_fault(energy: Energy, increment: tuple[Planes, Planes], at: Linearisati
 
 def _list_shifts(shape: tuple[int, ...]) -> list[Planes]:
     """Return shifts of the whole flow: an energy with kinks, as total variation has, may fall along these alone."""
-    steps = np.float32([(1, 0), (-1, 0), (0, 1), (0, -1)])
+    steps = np.array([(1, 0), (-1, 0), (0, 1), (0, -1)], np.float32)
     return [np.broadcast_to(step[:, None, None], (2, *shape)) for step in steps]
 
 
