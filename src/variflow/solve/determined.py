@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,12 +9,11 @@ from variflow.base.errors import warn
 from variflow.energy.data import DataTerm
 from variflow.energy.flow_term import FlowTerm
 from variflow.energy.smoothness import Smoothness
+from variflow.energy.structure import Structure
 from variflow.energy.taps import LocalResidual
 from variflow.linearisation.level import LevelLinearisation
+from variflow.solve.studying import find_taps
 from variflow.solve.taking_apart import motion_tensor
-
-if TYPE_CHECKING:
-    from variflow.energy.structure import Structure
 
 Pixels = tuple[NDArray[np.intp], ...]
 
@@ -37,8 +34,6 @@ def warn_of_undetermined(
     # What is the same everywhere is seen in a small frame; the coefficients of each pixel take long to find.
     if any(structure.constant and _reaches_all(structure, at.shape) for _, structure in studied):
         return
-    from variflow.energy.autodiff.stencils import find_taps  # which imports JAX
-
     reached = np.zeros(at.shape, bool)
     for term, structure in studied:
         if structure.constant:

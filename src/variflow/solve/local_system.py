@@ -19,10 +19,9 @@ from variflow.energy.flow_term import FlowTerm
 from variflow.energy.penalties import Quadratic
 from variflow.energy.residuals import NotTakenApart
 from variflow.energy.smoothness import Smoothness
-from variflow.energy.structure import Structure, read_constant
+from variflow.energy.structure import Structure
 from variflow.energy.taps import Tap
-from variflow.energy.term import Energy, keeps
-from variflow.energy.terms.second_order import SecondOrderSmoothness
+from variflow.energy.term import Energy
 from variflow.images.resampling import Planes, stack
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.damping import damp_tensor
@@ -36,6 +35,7 @@ from variflow.solve.determined import (
 from variflow.solve.making import Making, check_making, find_making
 from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.solve.native_penalties import native_penalty
+from variflow.solve.studying import find_taps, study
 from variflow.solve.taking_apart import (
     check_data,
     data_and_smoothness,
@@ -95,7 +95,7 @@ class _Parts(Brief):
             more = at.further and defines_residuals(type(term))
             (of_more if more else of_pixels if is_pixelwise(term, at) else around).append((term, factor))
         structures = [
-            before or (_study(term, at) if isinstance(term, FlowTerm) else None)
+            before or (study(term, at) if isinstance(term, FlowTerm) else None)
             for (term, _), before in zip(smooth, known or [None] * len(smooth), strict=True)
         ]
         all_known = [structure for structure in structures if structure]
@@ -181,7 +181,7 @@ class LocalSystem(NativeSolver):
         studied = []
         for term, factor in smooth:
             if isinstance(term, FlowTerm):
-                studied.append((term, factor * term.weight, _study(term, at)))
+                studied.append((term, factor * term.weight, study(term, at)))
         if at.unknowns is None and all(is_pixelwise(term, at) for term, _ in data):
             if not any(isinstance(term, Smoothness) and factor * term.weight > 0 for term, factor in smooth):
                 warn_of_undetermined(data, studied, at)
@@ -296,23 +296,10 @@ def _find_terms(parts: _Parts, number: int, at: LevelLinearisation) -> list[_cor
     return terms
 
 
-def _study(term: FlowTerm, at: LevelLinearisation) -> Structure:
-    if keeps(term, SecondOrderSmoothness, "residuals"):
-        return read_constant(term, (3, 3))
-    from variflow.energy.autodiff.stencils import study  # which imports JAX
-
-    return study(term, at)
-
-
 def _flow_terms(
     term: FlowTerm, factor: float, at: LevelLinearisation, structure: Structure, making: Making
 ) -> list[_core.LocalTerm]:
-    if structure.constant and structure.homogeneous:
-        residuals = structure.place(at.planes[0].shape)
-    else:
-        from variflow.energy.autodiff.stencils import find_taps  # which imports JAX
-
-        residuals = find_taps(term, at, structure)
+    residuals = find_taps(term, at, structure)
     penalty, weight = native_penalty(term.penalty), factor * term.weight
     sizes = dict.fromkeys(residual.shape for residual in residuals)  # one, if they are penalised jointly
     groups = [[residual for residual in residuals if residual.shape == size] for size in sizes]

@@ -6,7 +6,6 @@ A stream function has one plane; the flow is made of its differences, and a resi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,16 +13,15 @@ from variflow.base.brief import Brief
 from variflow.base.types import Array
 from variflow.energy.flow_term import FlowTerm
 from variflow.energy.residuals import NotTakenApart
+from variflow.energy.structure import Structure
 from variflow.energy.taps import LocalResidual, Tap
 from variflow.energy.term import Increment
 from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
 from variflow.linearisation.linearisation import Linearisation
+from variflow.solve.studying import find_taps, study
 from variflow.unknowns.planes import FlowAndPlanes
 from variflow.unknowns.unknowns import Place, Unknowns, find_planes
-
-if TYPE_CHECKING:
-    from variflow.energy.structure import Structure
 
 # Planes of unknowns may have this many more rows and columns than the frames.
 _LARGEST_MARGIN = 8
@@ -103,8 +101,6 @@ def find_making(at: LevelLinearisation) -> Making:
     """Return how the planes that an energy sees are made; raise NotTakenApart if not by local and linear functions."""
     if at.unknowns is None or at.values is None or isinstance(at.unknowns, FlowAndPlanes):
         return Making(None, at.flow[0].shape)
-    from variflow.energy.autodiff.stencils import find_taps
-
     structure = _study(at)
     return Making(find_taps(_find_term(at), _as_planes(at), structure), next(iter(at.values.values())).shape)
 
@@ -116,8 +112,6 @@ def check_making(at: LevelLinearisation) -> None:
 
 
 def _study(at: LevelLinearisation) -> Structure:
-    from variflow.energy.autodiff.stencils import study
-
     assert at.values is not None
     name = type(at.unknowns).__name__
     shapes = {np.shape(value) for value in at.values.values()}
