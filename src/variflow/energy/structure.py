@@ -104,4 +104,14 @@ def read_constant(term: FlowTerm, window: tuple[int, int]) -> Structure:
             if factor := float(value.item()):
                 of_one.append(Tap(unknown, (y, x), factor))
     smaller = [(window[0] - 1, window[1] - 1)] * len(taps)
-    return Structure(taps, smaller, True, None, True, True, True, True, True)
+    return Structure(
+        taps,
+        smaller,
+        constant=True,
+        alike=None,
+        linear=True,
+        homogeneous=True,
+        stays=True,
+        anywhere=True,
+        by_numpy=True,
+    )

@@ -1,7 +1,8 @@
 """The presets: models to choose by the time they take.
 
-All are one model on different schedules, from a few milliseconds to the most accurate: brightness and gradient
-constancy, with smoothness that image edges relax. The page "Models" of the documentation says what each is for.
+All but `smooth` are one model on different schedules, from a few milliseconds to the most accurate: brightness and
+gradient constancy, with smoothness that image edges relax. The page "Models" of the documentation says what each is
+for.
 """
 
 from __future__ import annotations
@@ -113,10 +114,9 @@ def accurate() -> Model:
 def smooth() -> Model:
     """Return the preset for fluids and deformation: motion that bends little, without bias between whole pixels.
 
-    The second derivatives of the flow are penalised, so a gradient of velocity or of strain costs nothing. Where the
-    motion does bend, the penalty gives way. A small penalty of the first derivatives keeps the flow level where the
-    frames are flat. Nothing is filtered, and image edges do not relax the smoothness, because they belong to particles
-    and texture.
+    The second derivatives of the flow are penalised, so a shear or a strain costs nothing. Where the motion does bend,
+    the penalty gives way. A small penalty of the first derivatives keeps the flow level where the frames are flat.
+    Nothing is filtered, and image edges do not relax the smoothness, because they belong to particles and texture.
 
     Examples
     --------

@@ -56,7 +56,7 @@ def warn_of_undetermined(
 
 
 def warn_of_free_components(terms: list[tuple[Smoothness | FlowTerm, float]], structures: list[Structure]) -> None:
-    """Warn if no term of the flow looks at u, or at v; the terms have their factors, those by person a structure."""
+    """Warn if no term of the flow looks at u, or at v; `structures` are those of the terms that are no `Smoothness`."""
     if any(isinstance(term, Smoothness) and factor * term.weight > 0 for term, factor in terms):
         return
     seen = {tap.unknown for structure in structures for taps in structure.taps for tap in taps}

@@ -63,8 +63,8 @@ def find_taps(term: FlowTerm, at: LevelLinearisation, structure: Structure) -> l
     """Return the residuals of a term around the flow so far."""
     shape = at.planes[0].shape
     placed = structure.place(shape)
-    if not placed or (structure.constant and structure.homogeneous):
-        return placed
+    if not placed:
+        return []
     with explain_faults(term, shape):
         taps, values = _look_at_frames(term, at, structure)
     _check_finite(term, values or (), taps)
