@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
 import variflow
 from variflow import _core, models
@@ -172,3 +173,21 @@ def test_brightened_real_pairs(middlebury):
         ]
         rises.append(errors[1] - errors[0])
     assert np.mean(rises) < 0.01
+
+
+@pytest.mark.parametrize("preset", ["realtime", "fast", "smooth"])
+def test_light_that_moves_over_particles_moves_nothing(preset):
+    """Small levels lose the particles, and see the sheet of light alone."""
+    rng = np.random.default_rng(0)
+    particles = ndimage.gaussian_filter(250.0 * (rng.random((560, 640)) < 0.02), 1.2) * 9 + 20
+    rows = np.arange(560)[:, None]
+    frames = [
+        np.rint(
+            particles * gain * (0.05 + 0.95 * np.exp(-(((rows - middle) / 70) ** 2))) + rng.normal(0, 1, (560, 640))
+        )
+        for middle, gain in ((240, 1.0), (265, 1.1))
+    ]
+    flow = variflow.estimate(*(np.clip(frame, 0, 255).astype(np.uint8) for frame in frames), preset).flow
+    sizes = np.hypot(*np.moveaxis(flow, 2, 0))
+    assert sizes.mean() < 0.2
+    assert sizes.max() < 2

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from variflow.base.brief import Brief
 from variflow.frames.pyramid import Level
+from variflow.images.resampling import average_boxes
+from variflow.linearisation.comparison import Comparison
 from variflow.matching.dense import SPACING, make_dense_flow
 from variflow.matching.search import place_on_grid, search
 from variflow.problem import Problem
@@ -23,6 +26,10 @@ _DETAIL = 0.4
 # motion that is far beside their size.
 _FAR = 1.0
 
+# In frames whose shorter side has at least `_BIG` pixels, levels whose shorter side has at most `_SHOWN` tell how deep
+# the pyramid goes. Their mismatch is averaged over blocks of `_BLOCK` pixels.
+_BIG, _SHOWN, _BLOCK = 512, 150, 9
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FromModel(Brief, Initialiser):
@@ -32,8 +39,41 @@ class FromModel(Brief, Initialiser):
         """Return zero at the coarsest level, or matches where motion is large."""
         levels = problem.levels
         found = _start_from_matches(levels) if problem.model.start == "matches" else None
-        zero = np.zeros(levels[-1].shape, np.float32)
-        return found or Start(len(levels) - 1, (zero, zero.copy()), matched=False)
+        if found:
+            return found
+        index = _find_depth(problem)
+        zero = np.zeros(levels[index].shape, np.float32)
+        return Start(index, (zero, zero.copy()), matched=False)
+
+
+def _find_depth(problem: Problem) -> int:
+    """Return the level to begin at from zero: the coarsest, unless a finer one agrees better.
+
+    Without a flow the frames differ less the smaller they are, as motion shrinks with them. But small levels lose fine
+    texture before they lose a change of light: where they differ more, they see that alone, and would take it for a
+    motion.
+    """
+    levels = problem.levels
+    best = coarsest = len(levels) - 1
+    if min(levels[0].shape) < _BIG or problem.model.unknowns is not None:
+        return coarsest
+    least = _measure_mismatch(problem, coarsest)
+    for index in range(coarsest - 1, 0, -1):
+        if min(levels[index].shape) > _SHOWN:
+            break
+        found = _measure_mismatch(problem, index)
+        if (found < least).all():
+            best, least = index, found
+    return best
+
+
+def _measure_mismatch(problem: Problem, index: int) -> NDArray[np.float64]:
+    """Return by how many pixels half of the blocks of a level, and 95 % of them, differ without a flow at most."""
+    level = problem.levels[index]
+    still = np.zeros((2, *level.shape), np.float32)
+    mismatch = Comparison.around(problem.linearise(level, (still[0], still[1]))).mismatch
+    found: NDArray[np.float64] = np.quantile(average_boxes(mismatch[None], _BLOCK), (0.5, 0.95))
+    return found
 
 
 def _start_from_matches(levels: list[Level]) -> Start | None:
