@@ -80,6 +80,16 @@ def test_energies_that_couple_pixels_far_apart_have_no_patterns() -> None:
     assert coupling.find_coupling(lambda d, at: (held * d[0] ** 2).sum(), at) is None  # cannot be tried on small frames
 
 
+def test_energies_that_look_past_the_small_frames_have_no_patterns() -> None:
+    def look_far(d: Any, at: Any) -> Any:
+        nothing_if_small = d[0][:, 12:] - d[0][:, :-12]
+        return (d[0] ** 2 + d[1] ** 2).sum() + (nothing_if_small**2).sum()
+
+    at = linearise((14, 17))
+    assert coupling.find_coupling(look_far, at) is None
+    assert newton.minimise(look_far, newton.TruncatedNewton(1e-3), 40, at).met
+
+
 def test_only_parts_that_are_read_are_given() -> None:
     at = linearise()
     parts = coupling.take_parts(smooth, at)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow.energy.autodiff.curvature import make_function
-from variflow.energy.autodiff.noise import find_parts_read, make_noise, remember, shrink
+from variflow.energy.autodiff.noise import find_parts_read, looks_past, make_noise, remember, shrink
 from variflow.energy.autodiff.parts import Parts
 from variflow.energy.autodiff.programs import Call, run
 from variflow.energy.term import Energy
@@ -156,6 +156,8 @@ def _find_coupling(energy: Energy, at: Linearisation) -> Coupling | None:
             return None
         seen |= _list_entries(hessian)
     if not seen or max(abs(distance) for _, _, offset in seen for distance in offset) > _FARTHEST:
+        return None
+    if looks_past(energy, at, _SMALL, _call):
         return None
     return _choose_patterns(seen, count)
 

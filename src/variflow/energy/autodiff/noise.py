@@ -101,6 +101,23 @@ def find_parts_read(
     return found
 
 
+def looks_past(
+    term: Kind, at: Linearisation, size: tuple[int, int], evaluate: Callable[[Kind, Any, Linearisation], Any]
+) -> bool:
+    """Return whether small frames leave a part of ``evaluate(term, planes, at)`` nothing: it looks farther."""
+    noise, small = make_noise(at, size), shrink(term, at, size)
+    return _has_empty(jax.make_jaxpr(lambda planes: evaluate(small, planes, noise))(noise.planes).jaxpr)
+
+
+def _has_empty(traced: Any) -> bool:
+    """Return whether a traced function computes an array without values."""
+    return any(
+        any(0 in getattr(name.aval, "shape", ()) for name in equation.outvars)
+        or any(_has_empty(getattr(inner, "jaxpr", inner)) for inner in [equation.params.get("jaxpr")] if inner)
+        for equation in traced.eqns
+    )
+
+
 def remember(function: Callable[[Kind, At], Answer], term: Kind, at: At, *about: Hashable) -> Answer:
     """Return what a function finds out about a term, and remember it for all frames of as many channels and planes."""
     arrays = [leaf for leaf in jax.tree.leaves(term) if is_array(leaf)]

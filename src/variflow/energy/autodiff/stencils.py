@@ -232,6 +232,8 @@ def _try_on_noise(changes: Changes, at: Linearisation, farthest: int) -> _Drawn 
     step = tuple(rng.normal(size=(len(at.planes), *at.planes[0].shape)).astype(np.float32))
     moved = tuple(a + b for a, b in zip(at.planes, step, strict=True))
     values, values_moved = (changes.evaluate(planes) for planes in (at.planes, moved))
+    if not all(np.size(plane) for plane in values):
+        return None
     along = changes.differentiate(at.planes, step)
     if not all(np.isfinite(plane).all() for plane in (*values, *values_moved, *along)):
         raise NotTakenApart(f"the residuals of {type(changes.term).__name__} are not finite for small frames of noise")
