@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from particles import draw_particles
 from report import table
 from scipy.interpolate import RectBivariateSpline
 
@@ -41,21 +42,6 @@ def turn(x, y):
     return -along * away_y, along * away_x
 
 
-def draw_particles(x, y, brightness):
-    """Return a frame of Gaussian particles whose diameter is four standard deviations."""
-    height, width = SHAPE
-    around = np.arange(-5, 6)
-    columns, rows = np.meshgrid(around, around)
-    pixel_x = np.rint(x).astype(int)[:, None] + columns.ravel()
-    pixel_y = np.rint(y).astype(int)[:, None] + rows.ravel()
-    squared = (pixel_x - x[:, None]) ** 2 + (pixel_y - y[:, None]) ** 2
-    light = brightness[:, None] * np.exp(-squared / (2 * (DIAMETER / 4) ** 2))
-    seen = (pixel_x >= 0) & (pixel_x < width) & (pixel_y >= 0) & (pixel_y < height)
-    frame = np.zeros(SHAPE)
-    np.add.at(frame, (pixel_y[seen], pixel_x[seen]), light[seen])
-    return frame
-
-
 def make_pair(lost, seed):
     """Return two frames and the flow between them; a share of the particles is `lost`."""
     draw = np.random.default_rng(seed)
@@ -69,7 +55,11 @@ def make_pair(lost, seed):
     elsewhere = draw.uniform(low, high, (count, 2))
     moved = np.where(gone[:, None], elsewhere, np.stack([x + u, y + v], axis=1)).T
     frames = [
-        np.clip(np.rint(draw_particles(*points, brightness) + GROUND + draw.normal(0, NOISE, SHAPE)), 0, 255)
+        np.clip(
+            np.rint(draw_particles(*points, brightness, DIAMETER, SHAPE) + GROUND + draw.normal(0, NOISE, SHAPE)),
+            0,
+            255,
+        )
         for points in ((x, y), moved)
     ]
     rows, columns = np.indices(SHAPE)

@@ -72,9 +72,10 @@ def estimate(
         then minimised by truncated Newton steps, five warps a level, on a pyramid of factor 0.5.
     init : (H, W, 2) array or Matches, optional
         A flow to start from, in pixels of the frames. It is unknown where it is not finite or longer than four times
-        the larger side of the frames. It is resampled to the coarsest level, so it guides large motion; the details are
-        found anew. Matches start the estimate at a quarter of the size, so they guide the motion of small things too.
-        By default the `start` of the model decides.
+        the larger side of the frames. The estimate begins with it at the finest level at which the frames confirm it,
+        half their size at most; at the coarsest if they confirm it nowhere, unless matches of the model are better. A
+        model with one level refines it in place. Matches start the estimate at a quarter of the size, unasked. By
+        default the `start` of the model decides.
     mask : (H, W) bool array or a pair of them, optional
         True where a pixel is usable. One mask is for both frames; a pair has one for each frame, or None.
     weights : (H, W) array or a pair of them, optional
@@ -281,7 +282,7 @@ def _go_coarse_to_fine(
             if last and model.filter is not None:
                 filtered = apply_filter(model.filter, position.flow, at, f"level {index}")
                 position = problem.change_flow(position, filtered)
-            if last and start.matched and allows_any_flow(model.unknowns):
+            if last and start.unseen and allows_any_flow(model.unknowns):
                 position = problem.change_flow(position, start.continue_outside(position.flow))
             flow = position.flow
             failure = f"{minimum.failure} (level {index}, warp {warp})" if minimum.failure else ""

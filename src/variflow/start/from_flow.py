@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from variflow.base.brief import Brief
+from variflow.frames.pyramid import find_nearest_level
 from variflow.images.filling import fill_missing
-from variflow.images.resampling import resample_flow
+from variflow.images.resampling import Planes, average_boxes, resample_flow
+from variflow.linearisation.comparison import Comparison
 from variflow.matching.matches import find_known_displacements
 from variflow.problem import Problem
-from variflow.start.start import Initialiser, Start
+from variflow.start.from_model import FromModel
+from variflow.start.start import MATCHES_SCALE, UNSEEN, Initialiser, Start
+
+# The frames are asked at these sizes, relative to the finest, in this order. The finest is always solved after another:
+# one level alone corrects only what is rough.
+_ASKED = (1 / 8, 1 / 4, 1 / 2)
+
+# Around each pixel, `_AROUND` pixels wide, the mismatch along a flow is compared with that along the flow moved by
+# `_BESIDE` pixels. There the flow is not confirmed if its mismatch is above `_NO_BETTER` times the other. A mismatch
+# tells nothing beyond `_MOST`, and nothing if both are below `_TEXTURE`: it is flat there.
+_AROUND, _BESIDE, _NO_BETTER = 9, 2, 0.8
+_MOST, _TEXTURE = 2.0, 0.2
+# The frames confirm a flow if at most this share of the pixels does not.
+_DOUBTED = 0.04
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FromFlow(Brief, Initialiser):
-    """Starts from a flow at the coarsest level, with its unknown pixels filled.
+    """Starts from a flow at the finest level at which the frames confirm it, with its unknown pixels filled.
 
     Attributes
     ----------
@@ -28,12 +43,68 @@ class FromFlow(Brief, Initialiser):
     flow: NDArray[np.float32]
 
     def start(self, problem: Problem) -> Start:
-        """Return the flow, resampled; raise ValueError if it has a wrong size or is all unknown."""
-        finest, coarsest = problem.levels[0].shape, problem.levels[-1].shape
+        """Return the flow, resampled; raise ValueError if it has a wrong size or is all unknown.
+
+        Where the frames confirm it nowhere, what the model would start from may be better, and so may the matches of
+        the model where they confirm it at smaller levels than those.
+        """
+        flow = self._fill(problem)
+        index = _find_confirmed(problem, flow)
+        if index is None or index > find_nearest_level(problem.levels, MATCHES_SCALE):
+            found = FromModel().start(problem)
+            if index is None or found.unseen:
+                ours = replace(found, planes=resample_flow(flow, problem.levels[found.level].shape))
+                return min((ours, found), key=lambda start: _measure_doubt(problem, start.level, start.planes))
+        level = problem.levels[index]
+        return Start(index, resample_flow(flow, level.shape), UNSEEN * level.scale[0])
+
+    def _fill(self, problem: Problem) -> tuple[Planes, Planes]:
+        """Return the flow with its unknown pixels filled."""
+        finest = problem.levels[0].shape
         if self.flow.shape != (*finest, 2):
             raise ValueError(f"init has shape {self.flow.shape}, wanted {(*finest, 2)}: a flow of the frames' size")
         known = find_known_displacements(self.flow, finest, "flow of init")
         if not known.any():
             raise ValueError("init has no known pixel: all are NaN, infinite or larger than any motion")
         u, v = fill_missing(np.ascontiguousarray(np.moveaxis(self.flow, 2, 0)), known)
-        return Start(len(problem.levels) - 1, resample_flow((u, v), coarsest), matched=False)
+        return u, v
+
+
+def _find_confirmed(problem: Problem, flow: tuple[Planes, Planes]) -> int | None:
+    """Return the finest level at which the frames confirm a flow, as at all coarser ones asked; None if there is none.
+
+    If there is one level only, it need not be asked.
+    """
+    levels = problem.levels
+    if len(levels) == 1:
+        return 0
+    found = None
+    asked = {max(find_nearest_level(levels, size), problem.model.finest): None for size in _ASKED}
+    for index in asked:
+        if _measure_doubt(problem, index, resample_flow(flow, levels[index].shape)) > _DOUBTED:
+            break
+        found = index
+    return found
+
+
+def _measure_doubt(problem: Problem, index: int, flow: tuple[Planes, Planes]) -> float:
+    """Return at which share of the pixels of a level the frames do not confirm a flow; 1 if they are flat."""
+    u, v = flow
+    along, compared = _average_mismatch(problem, index, (u, v))
+    beside = np.zeros_like(along)
+    steps = ((_BESIDE, 0), (-_BESIDE, 0), (0, _BESIDE), (0, -_BESIDE))
+    for x, y in steps:
+        mismatch, each = _average_mismatch(problem, index, (u + np.float32(x), v + np.float32(y)))
+        beside += mismatch / np.float32(len(steps))
+        compared &= each
+    told = compared & (np.maximum(along, beside) > _TEXTURE)
+    return float((along > _NO_BETTER * beside)[told].mean()) if told.any() else 1.0
+
+
+def _average_mismatch(problem: Problem, index: int, flow: tuple[Planes, Planes]) -> tuple[Planes, NDArray[np.bool_]]:
+    """Return the mismatch along a flow, averaged over what is compared around each pixel, and where that is enough."""
+    comparison = Comparison.around(problem.linearise(problem.levels[index], flow))
+    share = comparison.compared.astype(np.float32)
+    mismatch, share = average_boxes(np.stack((np.minimum(comparison.mismatch, _MOST) * share, share)), _AROUND)
+    compared = share > 1 / _AROUND
+    return np.where(compared, mismatch / np.maximum(share, np.float32(1 / _AROUND)), np.float32(0)), compared

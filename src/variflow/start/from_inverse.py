@@ -43,4 +43,4 @@ class FromInverse(Brief, Initialiser):
             inverse = -forward
         known = np.asarray(np.isfinite(inverse).all(axis=2))
         u, v = fill_missing(np.moveaxis(inverse, 2, 0), known)
-        return Start(index, resample_flow((u, v), (height, width)), matched=False)
+        return Start(index, resample_flow((u, v), (height, width)))

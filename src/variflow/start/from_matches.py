@@ -9,7 +9,7 @@ from variflow.frames.pyramid import Level, find_nearest_level
 from variflow.matching.dense import DenseFlow, make_dense_flow_from_matches
 from variflow.matching.matches import Matches
 from variflow.problem import Problem
-from variflow.start.start import MATCHES_SCALE, Initialiser, Start
+from variflow.start.start import MATCHES_SCALE, UNSEEN, Initialiser, Start
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,4 +32,4 @@ class FromMatches(Brief, Initialiser):
 def start_from_dense_flow(dense: DenseFlow, levels: list[Level]) -> Start:
     """Return a start from a dense flow of matches."""
     index = find_nearest_level(levels, MATCHES_SCALE)
-    return Start(index, dense.resample(levels[index].shape))
+    return Start(index, dense.resample(levels[index].shape), UNSEEN * MATCHES_SCALE)

@@ -27,8 +27,8 @@ _DETAIL = 0.4
 _FAR = 1.0
 
 # In frames whose shorter side has at least `_BIG` pixels, levels whose shorter side has at most `_SHOWN` tell how deep
-# the pyramid goes. Their mismatch is averaged over blocks of `_BLOCK` pixels.
-_BIG, _SHOWN, _BLOCK = 512, 150, 9
+# the pyramid goes. Their mismatch is averaged over blocks of `_BLOCK` pixels, which begin `_APART` pixels apart.
+_BIG, _SHOWN, _BLOCK, _APART = 512, 150, 9, 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,7 +43,7 @@ class FromModel(Brief, Initialiser):
             return found
         index = _find_depth(problem)
         zero = np.zeros(levels[index].shape, np.float32)
-        return Start(index, (zero, zero.copy()), matched=False)
+        return Start(index, (zero, zero.copy()))
 
 
 def _find_depth(problem: Problem) -> int:
@@ -57,13 +57,13 @@ def _find_depth(problem: Problem) -> int:
     best = coarsest = len(levels) - 1
     if min(levels[0].shape) < _BIG or problem.model.unknowns is not None:
         return coarsest
+    shown = next((level.index for level in levels if min(level.shape) <= _SHOWN), coarsest)
     least = _measure_mismatch(problem, coarsest)
-    for index in range(coarsest - 1, 0, -1):
-        if min(levels[index].shape) > _SHOWN:
-            break
-        found = _measure_mismatch(problem, index)
-        if (found < least).all():
-            best, least = index, found
+    if (_measure_mismatch(problem, shown) < least).all():
+        for index in range(coarsest - 1, shown - 1, -1):
+            found = _measure_mismatch(problem, index)
+            if (found < least).all():
+                best, least = index, found
     return best
 
 
@@ -72,7 +72,7 @@ def _measure_mismatch(problem: Problem, index: int) -> NDArray[np.float64]:
     level = problem.levels[index]
     still = np.zeros((2, *level.shape), np.float32)
     mismatch = Comparison.around(problem.linearise(level, (still[0], still[1]))).mismatch
-    found: NDArray[np.float64] = np.quantile(average_boxes(mismatch[None], _BLOCK), (0.5, 0.95))
+    found: NDArray[np.float64] = np.quantile(average_boxes(mismatch[None], _BLOCK)[0, ::_APART, ::_APART], (0.5, 0.95))
     return found
 
 

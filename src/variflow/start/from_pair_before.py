@@ -70,7 +70,7 @@ class FromPairBefore(Brief, Initialiser):
             return None  # equal frames have exactly zero flow if they start from zero
         if not self._is_right(problem, levels[compared], flow):
             return None
-        return Start(goes_on, self._flow_at(levels[goes_on]), matched=False)
+        return Start(goes_on, self._flow_at(levels[goes_on]))
 
     def _is_right(self, problem: Problem, level: Level, afresh: tuple[Planes, Planes]) -> bool:
         """Return whether the frames match along the carried flow as well as along a new one, everywhere."""

@@ -13,8 +13,8 @@ from variflow.problem import Problem
 
 # A start from matches is made at the level nearest to this size, relative to the frames.
 MATCHES_SCALE = 0.25
-# Such a start is kept, up to the finest level, where it leaves the frame by at least this many pixels of the full size.
-_UNSEEN = 16.0
+# A start that is kept outside the frame has its full weight there from this many pixels of the full size on.
+UNSEEN = 16.0
 
 
 class Initialiser(ABC):
@@ -39,21 +39,19 @@ class Start(Brief):
         Index of the level; 0 is the finest.
     planes : pair of (H, W) float32
         The flow ``(u, v)`` at this level, in its pixels.
-    matched : bool
-        Whether it was made from matches.
+    unseen : float
+        Where this start leaves the frame by as many of its pixels, it is kept up to the finest level; 0 if nowhere.
     """
 
     level: int
     planes: tuple[Planes, Planes]
-    matched: bool = True
+    unseen: float = 0.0
 
     def continue_outside(self, flow: tuple[Planes, Planes]) -> tuple[Planes, Planes]:
-        """Return a flow, replaced by this start where the start leaves the frame, if it was made from matches.
+        """Return a flow, replaced by this start where the start leaves the frame; `unseen` must not be 0.
 
         Outside the frame there are no data, and smoothness alone does not continue the motion from inside.
         """
-        if not self.matched:
-            return flow
         height, width = flow[0].shape
         u, v = resample_flow(self.planes, (height, width))
         outside = np.maximum(
@@ -61,8 +59,8 @@ class Start(Brief):
             _measure_outside(np.arange(height, dtype=np.float32)[:, None] + v, height),
         )
         leaves = np.nonzero(outside > 0)
-        scale = width / self.planes[0].shape[1] * MATCHES_SCALE
-        share = np.minimum(outside[leaves] / np.float32(_UNSEEN * scale), np.float32(1))
+        unseen = self.unseen * width / self.planes[0].shape[1]
+        share = np.minimum(outside[leaves] / np.float32(unseen), np.float32(1))
         kept = flow[0].copy(), flow[1].copy()
         for component, start in zip(kept, (u, v), strict=True):
             component[leaves] += share * (start[leaves] - component[leaves])
