@@ -49,8 +49,8 @@ FAR = ((20, 0), (0, 30), (-32, 32), (42, 42), (-80, 0), (104, 0), (0, -104))
 FOLLOWING = ("balanced", "accurate")
 SURE = 0.3  # the most that a model may be sure of a frame that it lost, on average over the wrong pixels
 LIT = 0.1  # the largest mean error under moving light (px)
-# By how much (%) the error may rise from a start; how many pixels (%) a change that is nothing may move, and by how much
-# (%) it may change the error.
+# By how much (%) the error may rise from a start; how many pixels (%) a change that is nothing may move, and by how
+# much (%) it may change the error.
 STARTED, STEADY_PIXELS, STEADY_ERROR = 0.5, 0.3, 0.5
 # Each has at most this much (%) more error than the one before.
 ORDER, DISORDER = ("realtime", "fast", "balanced", "accurate"), 3

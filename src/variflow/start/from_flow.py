@@ -79,7 +79,8 @@ def _find_confirmed(problem: Problem, flow: tuple[Planes, Planes]) -> int | None
     if len(levels) == 1:
         return 0
     found = None
-    asked = {max(find_nearest_level(levels, size), problem.model.finest): None for size in _ASKED}
+    finest = min(problem.model.finest, len(levels) - 1)
+    asked = {max(find_nearest_level(levels, size), finest): None for size in _ASKED}
     for index in asked:
         if _measure_doubt(problem, index, resample_flow(flow, levels[index].shape)) > _DOUBTED:
             break

@@ -54,10 +54,7 @@ class Start(Brief):
         """
         height, width = flow[0].shape
         u, v = resample_flow(self.planes, (height, width))
-        outside = np.maximum(
-            _measure_outside(np.arange(width, dtype=np.float32) + u, width),
-            _measure_outside(np.arange(height, dtype=np.float32)[:, None] + v, height),
-        )
+        outside = np.minimum(_measure_outside(u, v), _measure_outside(*flow))
         leaves = np.nonzero(outside > 0)
         unseen = self.unseen * width / self.planes[0].shape[1]
         share = np.minimum(outside[leaves] / np.float32(unseen), np.float32(1))
@@ -67,7 +64,16 @@ class Start(Brief):
         return kept
 
 
-def _measure_outside(positions: Planes, size: int) -> Planes:
+def _measure_outside(u: Planes, v: Planes) -> Planes:
+    """Return how far outside the frame the targets of a flow lie, negative inside."""
+    height, width = u.shape
+    return np.maximum(
+        _measure_beyond(np.arange(width, dtype=np.float32) + u, width),
+        _measure_beyond(np.arange(height, dtype=np.float32)[:, None] + v, height),
+    )
+
+
+def _measure_beyond(positions: Planes, size: int) -> Planes:
     """Return how far outside the frame positions along one axis lie, negative inside; `positions` is overwritten."""
     middle = np.float32((size - 1) / 2)
     positions -= middle
