@@ -72,7 +72,7 @@ def balanced() -> Model:
         make_constancies(0.3, 2.0, Charbonnier(0.2))
         + 0.8 * Smoothness(Charbonnier(0.005), edges=ImageEdges(contrast=4.6)),
         # So few sweeps with an omega of 1.9 would magnify last digits: a missing pixel would change flow far away.
-        solver=Relaxation(sweeps=10, omega=1.85),
+        solver=Relaxation(sweeps=12, omega=1.84),
         warps=(1, 3, 5),
         factor=0.75,
         interpolation="spline",
