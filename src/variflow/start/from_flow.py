@@ -17,8 +17,8 @@ from variflow.problem import Problem
 from variflow.start.from_model import FromModel
 from variflow.start.start import MATCHES_SCALE, UNSEEN, Initialiser, Start
 
-# The frames are asked at these sizes, relative to the finest, in this order. The finest is always solved after another:
-# one level alone corrects only what is rough.
+# The frames are asked at these sizes, relative to the finest, in this order. The finest solved is never the
+# first: one level alone corrects only what is rough.
 _ASKED = (1 / 8, 1 / 4, 1 / 2)
 
 # Around each pixel, `_AROUND` pixels wide, the mismatch along a flow is compared with that along the flow moved by
@@ -79,8 +79,8 @@ def _find_confirmed(problem: Problem, flow: tuple[Planes, Planes]) -> int | None
     if len(levels) == 1:
         return 0
     found = None
-    finest = min(problem.model.finest, len(levels) - 1)
-    asked = {max(find_nearest_level(levels, size), finest): None for size in _ASKED}
+    second = min(problem.model.finest + 1, len(levels) - 1)
+    asked = {max(find_nearest_level(levels, size), second): None for size in _ASKED}
     for index in asked:
         if _measure_doubt(problem, index, resample_flow(flow, levels[index].shape)) > _DOUBTED:
             break
