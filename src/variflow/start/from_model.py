@@ -36,7 +36,7 @@ class FromModel(Brief, Initialiser):
     """Starts as the field `start` of the model says."""
 
     def start(self, problem: Problem) -> Start:
-        """Return zero at the coarsest level, or matches where motion is large."""
+        """Return zero at the coarsest level that shows more than light, or matches where motion is large."""
         levels = problem.levels
         found = _start_from_matches(levels) if problem.model.start == "matches" else None
         if found:
