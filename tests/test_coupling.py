@@ -90,6 +90,11 @@ def test_energies_that_look_past_the_small_frames_have_no_patterns() -> None:
     assert newton.minimise(look_far, newton.TruncatedNewton(1e-3), 40, at).met
 
 
+def test_an_energy_under_jit_has_patterns() -> None:
+    at = linearise()  # under jit every part is computed, also derivatives of frames padded by no rows
+    assert coupling.find_coupling(jax.jit(smooth), at) is not None
+
+
 def test_only_parts_that_are_read_are_given() -> None:
     at = linearise()
     parts = coupling.take_parts(smooth, at)

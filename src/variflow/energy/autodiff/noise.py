@@ -24,6 +24,7 @@ At = TypeVar("At", bound=Linearisation)
 
 _answers: dict[Hashable, Any] = {}
 _MOST_ANSWERS = 256
+_MOVES = {"broadcast_in_dim", "concatenate", "pad", "reshape", "slice"}
 
 
 def make_noise(at: Linearisation, size: tuple[int, int], seed: int = 0) -> Linearisation:
@@ -106,16 +107,19 @@ def looks_past(
 ) -> bool:
     """Return whether small frames leave a part of ``evaluate(term, planes, at)`` nothing: it looks farther."""
     noise, small = make_noise(at, size), shrink(term, at, size)
-    return _has_empty(jax.make_jaxpr(lambda planes: evaluate(small, planes, noise))(noise.planes).jaxpr)
+    return _computes_nothing(jax.make_jaxpr(lambda planes: evaluate(small, planes, noise))(noise.planes).jaxpr)
 
 
-def _has_empty(traced: Any) -> bool:
-    """Return whether a traced function computes an array without values."""
-    return any(
-        any(0 in getattr(name.aval, "shape", ()) for name in equation.outvars)
-        or any(_has_empty(getattr(inner, "jaxpr", inner)) for inner in [equation.params.get("jaxpr")] if inner)
-        for equation in traced.eqns
-    )
+def _computes_nothing(traced: Any) -> bool:
+    """Return whether a traced function computes with an array without values; padding by none only moves it."""
+    for equation in traced.eqns:
+        inner = equation.params.get("jaxpr")
+        if inner is not None:
+            if _computes_nothing(getattr(inner, "jaxpr", inner)):
+                return True
+        elif equation.primitive.name not in _MOVES and any(0 in name.aval.shape for name in equation.outvars):
+            return True
+    return False
 
 
 def remember(function: Callable[[Kind, At], Answer], term: Kind, at: At, *about: Hashable) -> Answer:
