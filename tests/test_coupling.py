@@ -14,6 +14,7 @@ from variflow import _core
 from variflow.datasets import synthetic
 from variflow.energy.autodiff import coupling
 from variflow.energy.autodiff.curvature import make_function
+from variflow.energy.autodiff.programs import apply_settings
 from variflow.frames.checking import check_frames
 from variflow.problem import Problem
 from variflow.solve import newton, newton_by_products
@@ -92,7 +93,8 @@ def test_energies_that_look_past_the_small_frames_have_no_patterns() -> None:
 
 def test_an_energy_under_jit_has_patterns() -> None:
     at = linearise()  # under jit every part is computed, also derivatives of frames padded by no rows
-    assert coupling.find_coupling(jax.jit(smooth), at) is not None
+    with apply_settings():
+        assert coupling.find_coupling(jax.jit(smooth), at) is not None
 
 
 def test_only_parts_that_are_read_are_given() -> None:
