@@ -9,6 +9,7 @@ Fourier transform: the median error (px) of the flow, a 16 px border left out. O
 (see flat_ground.py): how many pixels (%) are wrong by more than 1 px, over six seeds, and the largest error (px). On
 parts of the eight first frames that lie up to 104 px apart, as if the whole frame had moved: of how many the mean error
 is above 1 px, and the largest mean confidence of one of those, over its pixels that are wrong by more than 1 px. On
+the eight first frames turned and grown, beside OpenCV's DIS medium (see turned.py): the mean error (px). On
 particles under a sheet of light that moves (see light_sheet.py): the mean error (px), and the mean confidence of the
 pixels wrong by more than 1 px.
 
@@ -29,6 +30,7 @@ import every_pair
 import flat_ground
 import light_sheet
 import numpy as np
+import turned
 from report import table
 from scipy.ndimage import gaussian_filter
 
@@ -48,6 +50,7 @@ WRONG, FARTHEST = 0.1, 4.0
 FAR = ((20, 0), (0, 30), (-32, 32), (42, 42), (-80, 0), (104, 0), (0, -104))
 FOLLOWING = ("balanced", "accurate")
 SURE = 0.3  # the most that a model may be sure of a frame that it lost, on average over the wrong pixels
+TURNED = 1.0  # the largest mean error (px) where frames turn or grow no more than DIS follows, with as small an error
 LIT = 0.1  # the largest mean error under moving light (px)
 # By how much (%) the error may rise from a start; how many pixels (%) a change that is nothing may move, and by how
 # much (%) it may change the error.
@@ -125,6 +128,22 @@ def follow_far(model, samples):
             lost += 1
             sure.append(float(result.confidence[off > 1].mean()))
     return lost, max(sure)
+
+
+def report_turned(models, samples):
+    """Return a table of the errors where frames turn and grow, and the verdicts: as far as DIS, with less than 1 px."""
+    frames = [sample.frame0 for sample in samples]
+    of_dis = turned.find_errors(turned.run_dis, frames)
+    rows, verdicts = [["OpenCV DIS medium", *(f"{e:.3f}" for e in of_dis.values())]], []
+    for model in models:
+        errors = turned.find_errors(
+            lambda first, second, model=model: variflow.estimate(first, second, model).flow, frames
+        )
+        rows.append([model, *(f"{e:.3f}" for e in errors.values())])
+        most = max(errors[name] for name, e in of_dis.items() if e < TURNED)
+        verdicts.append(verdict(model, "turned and grown as far as DIS follows: error", most, TURNED, "px"))
+    text = "Turned and grown: mean end-point error, px."
+    return [text, table(["model", *of_dis], rows)], verdicts
 
 
 def follow_under_light(model):
@@ -217,7 +236,9 @@ def main():
         if of_bias is not None:
             verdicts.append(verdict(model, "largest bias", max(map(abs, found.values())), of_bias, "px"))
     shifts = [f"{name} {shift}" for name in SHIFTED for shift in SHIFTS]
-    tables, further = report_every_pair(arguments.models)
+    tables, further = report_turned(arguments.models, samples.values())
+    more, of_pairs = report_every_pair(arguments.models)
+    tables, further = tables + more, further + of_pairs
     text = "\n".join(
         [
             "Light: mean end-point error, px.",
