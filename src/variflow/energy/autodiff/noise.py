@@ -24,6 +24,7 @@ At = TypeVar("At", bound=Linearisation)
 
 _answers: dict[Hashable, Any] = {}
 _MOST_ANSWERS = 256
+# What moves values and computes none, by JAX's names.
 _MOVES = {"broadcast_in_dim", "concatenate", "pad", "reshape", "slice"}
 
 
@@ -114,10 +115,11 @@ def _computes_nothing(traced: Any) -> bool:
     """Return whether a traced function computes with an array without values; padding by none only moves it."""
     for equation in traced.eqns:
         inner = equation.params.get("jaxpr")
+        shapes = [getattr(name.aval, "shape", ()) for name in equation.outvars]
         if inner is not None:
             if _computes_nothing(getattr(inner, "jaxpr", inner)):
                 return True
-        elif equation.primitive.name not in _MOVES and any(0 in name.aval.shape for name in equation.outvars):
+        elif equation.primitive.name not in _MOVES and any(0 in shape for shape in shapes):
             return True
     return False
 
