@@ -386,7 +386,15 @@ def test_result_does_not_depend_on_the_number_of_threads(size: tuple[int, int]) 
         energy = add_data(tensor, *data, Charbonnier(0.1), 0.1)
         edges, smooth = weights_and_energy(data[0], smoothness(GeneralisedCharbonnier(0.45, 0.001), per_pixel=True))
         guides = _core.image_edges(data.jx, 0.1, 0.0)
-        return [energy, smooth, tensor, edges, guides, relax(system, 33, 1.9), multigrid(system, 3)]
+        return [
+            energy,
+            smooth,
+            tensor,
+            edges,
+            guides,
+            relax(system, 33, 1.9),
+            multigrid(system, 3)
+        ]
 
     _core.set_threads(1)
     expected = everything()
@@ -612,6 +620,21 @@ def test_the_misfit_comes_with_the_tensor(shape, interpolation):
         np.testing.assert_array_equal(at.mismatch, again.mismatch)
         np.testing.assert_allclose(at.mismatch, at.plain().mismatch, rtol=1e-4, atol=1e-4)
         assert (at.mismatch[at.weights == 0] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "inner"), [((64, 70), np.s_[1:-1, 1:-1]), ((63, 70), np.s_[:, 1:-1]), ((63, 20), np.s_[:])]
+)
+def test_derivatives_are_zero_where_they_look_outside(shape, inner):
+    level = pyramid(prepare(*np.random.default_rng(8).random((2, *shape))), factor=0.5, coarsest=99)[0]
+    at = linearise(level, tuple(np.zeros((2, *shape), np.float32)), derivative="average", interpolation="spline")
+    compared = np.zeros(shape, bool)
+    compared[inner] = True
+    for name in ("Ix", "Iy", "Ixx", "Ixy", "Iyy", "Ixt", "Iyt"):
+        np.testing.assert_allclose(getattr(at, name), getattr(at.plain(), name), atol=1e-6)
+        np.testing.assert_array_equal(getattr(at, name)[0] != 0, compared)
+    assert at.It.all()
+    assert at.mismatch.all()
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "spline"])

@@ -72,9 +72,9 @@ WithMisfit constancy_tensor(const HeldFramePair& frames, const std::vector<HeldC
     return misfit.with(std::move(tensor));
 }
 
-Planes mismatch(const HeldFramePair& frames) {
+Planes mismatch(const HeldFramePair& frames, float floor) {
     return run({1, frames.pair.shape.height, frames.pair.shape.width},
-               [&](float* out) { variflow::mismatch(frames.pair, out); });
+               [&](float* out) { variflow::mismatch(frames.pair, floor, out); });
 }
 
 FramePlane checked_frame_plane(const std::string& name) {
@@ -241,11 +241,11 @@ void add_step(nb::module_& module) {
         "The motion tensor (5, H, W) of terms linearised around the flow. And, if wanted, the warped second frame "
         "minus the first, times the weights, and with a term of the gradient the mismatch; None for what there is "
         "not.");
-    module.def(
-        "mismatch", &mismatch, "frames"_a,
-        "How far, in pixels, the flow is from where the gradients of the frames agree, over all channels: "
-        "sqrt(sum(Ixt^2 + Iyt^2) / (sum(Ixx^2 + 2 Ixy^2 + Iyy^2) + mismatch_floor^2)), 0 where the weights are.");
+    module.def("mismatch", &mismatch, "frames"_a, "floor"_a,
+               "How far, in pixels, the flow is from where the gradients of the frames agree, over all channels: "
+               "sqrt(sum(Ixt^2 + Iyt^2) / (sum(Ixx^2 + 2 Ixy^2 + Iyy^2) + floor^2)), 0 where the weights are.");
     module.attr("mismatch_floor") = mismatch_floor;
+    module.attr("fewest_inner") = fewest_inner;
     module.def("add_data", &add_data, "tensor"_a.none(), "term"_a, "weights"_a.none(),
                "Add a data term, times weights, to the motion tensor, in place.");
     module.def("data_energy", &data_energy, "term"_a, "weights"_a.none(), "du"_a.none(), "dv"_a.none(),

@@ -65,6 +65,18 @@ void inside_row(const float* u, const float* v, int64_t x, int64_t y, int64_t co
     mark_inside(u, v, narrow(x), narrow(y), narrow(count), narrow(frame.width), narrow(frame.height), out);
 }
 
+// The weights of a row, from column x on, but 0 at the outermost pixels. A derivative sees the border twice there and is half
+// of what it is, and steps would be twice as long.
+void leave_out_outermost(const float* weights, int64_t x, int64_t y, int64_t count, Shape frame, float* out) {
+    const int64_t rows = frame.height >= fewest_inner ? 1 : 0, columns = frame.width >= fewest_inner ? 1 : 0;
+    const bool whole = y < rows || y >= frame.height - rows;
+    const int64_t left = whole ? count : std::clamp<int64_t>(columns - x, 0, count);
+    const int64_t right = std::clamp<int64_t>(frame.width - columns - x, 0, count);
+    std::copy_n(weights, count, out);
+    std::fill(out, out + left, 0.0f);
+    std::fill(out + right, out + count, 0.0f);
+}
+
 VARIFLOW_CLONES
 void multiply(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b, int64_t count,
               float* VARIFLOW_RESTRICT out) {
@@ -103,9 +115,10 @@ ConstancyRows::ConstancyRows(const FramePair& frames, const Window& window, Deta
       window_(window),
       detail_(detail),
       stride_((window.width() + 15) / 16 * 16),
-      memory_((frames.shape.channels * (Channel::rows + 1) + 1) * stride_),
+      memory_((frames.shape.channels * (Channel::rows + 1) + 2) * stride_),
       warped_(memory_.take(frames.shape.channels * stride_)),
-      weights_(memory_.take(stride_)) {
+      weights_(memory_.take(stride_)),
+      inner_weights_(memory_.take(stride_)) {
     for (int64_t c = 0; c < frames.shape.channels; ++c) channels_.emplace_back(memory_, stride_);
 }
 
@@ -120,6 +133,7 @@ void ConstancyRows::advance(int64_t y) {
         row_weights_ = weights_;
     }
     if (detail_ == Detail::weights) return;
+    leave_out_outermost(row_weights_, window_.begin, y, number, frames_.shape, inner_weights_);
     const bool twice = detail_ == Detail::second_derivatives;
     const int64_t beyond = twice ? derivative_reach : 0;  // rows of Ax and Ay on each side
     if (next_warped_ < 0) {
@@ -215,7 +229,7 @@ void ConstancyRows::add(const std::vector<Constancy>& terms, const Tensor& tenso
         const int count = static_cast<int>(std::min<int64_t>(block_size, window_.width() - x));
         for (const Constancy& term : terms) {
             gather(term.kind, x);
-            add_block(residuals_, count, row_weights_ + x, term.penalisation, tensor_at(tensor, x));
+            add_block(residuals_, count, inner_weights_ + x, term.penalisation, tensor_at(tensor, x));
         }
     }
 }
@@ -230,20 +244,21 @@ ConstancyRows::Detail detail_of(const std::vector<Constancy>& terms) {
 void weighted_row(const ConstancyRows& rows, FramePlane plane, Shape shape, int64_t y, const Window& window,
                   float* out) {
     const int64_t skipped = window.first - window.begin;
+    const float* const weights = plane == FramePlane::It ? rows.weights() : rows.inner_weights();
     for (int64_t c = 0; c < shape.channels; ++c) {
-        multiply(rows.row(plane, c) + skipped, rows.weights() + skipped, window.last - window.first,
+        multiply(rows.row(plane, c) + skipped, weights + skipped, window.last - window.first,
                  out + (c * shape.height + y) * shape.width + window.first);
     }
 }
 
-void mismatch_row(const ConstancyRows& rows, Shape shape, int64_t y, const Window& window, float* out) {
+void mismatch_row(const ConstancyRows& rows, Shape shape, int64_t y, const Window& window, float floor, float* out) {
     using enum FramePlane;
     constexpr int64_t most = 512;
     float change[most], slope[most];
     for (int64_t x = window.first; x < window.last; x += most) {
         const int64_t count = std::min(most, window.last - x), skipped = x - window.begin;
         std::fill_n(change, count, 0.0f);
-        std::fill_n(slope, count, mismatch_floor * mismatch_floor);
+        std::fill_n(slope, count, floor * floor);
         for (int64_t c = 0; c < shape.channels; ++c) {
             auto at = [&](FramePlane plane) { return rows.row(plane, c) + skipped; };
             add_change_and_slope(at(Ixt), at(Iyt), at(Ixx), at(Ixy), at(Iyy), count, change, slope);
@@ -254,7 +269,7 @@ void mismatch_row(const ConstancyRows& rows, Shape shape, int64_t y, const Windo
 
 void misfit_row(const ConstancyRows& rows, Shape shape, int64_t y, const Window& window, const Misfit& misfit) {
     if (misfit.difference) weighted_row(rows, FramePlane::It, shape, y, window, misfit.difference);
-    if (misfit.mismatch) mismatch_row(rows, shape, y, window, misfit.mismatch);
+    if (misfit.mismatch) mismatch_row(rows, shape, y, window, mismatch_floor, misfit.mismatch);
 }
 
 namespace {
@@ -288,17 +303,17 @@ void inside(Field flow, int64_t height, int64_t width, float* out) {
 void constancy_tensor(const FramePair& frames, const std::vector<Constancy>& terms, float* tensor,
                       const Misfit& misfit) {
     const int64_t width = frames.shape.width, pixels = frames.shape.height * width;
-    std::fill_n(tensor, 5 * pixels, 0.0f);
     visit_rows(frames, detail_of(terms), [&](ConstancyRows& rows, int64_t y, const Window& window) {
+        for (int64_t plane = 0; plane < 5; ++plane) std::fill_n(tensor + plane * pixels + y * width, width, 0.0f);
         rows.add(terms, tensor_at(tensor, pixels, y * width));
         misfit_row(rows, frames.shape, y, window, misfit);
     });
 }
 
-void mismatch(const FramePair& frames, float* out) {
+void mismatch(const FramePair& frames, float floor, float* out) {
     visit_rows(frames, ConstancyRows::Detail::second_derivatives,
                [&](ConstancyRows& rows, int64_t y, const Window& window) {
-                   mismatch_row(rows, frames.shape, y, window, out);
+                   mismatch_row(rows, frames.shape, y, window, floor, out);
                });
 }
 

@@ -21,9 +21,10 @@ public:
     // Go to row y; after the first call each y is one more than the last.
     void advance(int64_t y);
 
-    // What the frames show in that row of a channel; weights() is how much each pixel counts.
+    // What the frames show in that row of a channel; how much each pixel counts, and how much derivatives there do.
     const float* row(FramePlane plane, int64_t channel) const;
     const float* weights() const { return row_weights_; }
+    const float* inner_weights() const { return inner_weights_; }
 
     // Add that row of the motion tensor of some terms.
     void add(const std::vector<Constancy>& terms, const Tensor& tensor);
@@ -72,7 +73,7 @@ private:
     Detail detail_;
     int64_t stride_, y_ = 0, next_warped_ = -1, next_differentiated_ = -1;
     Workspace memory_;
-    float *warped_, *weights_;
+    float *warped_, *weights_, *inner_weights_;
     const float* row_weights_ = nullptr;
     std::vector<Channel> channels_;
     std::vector<Residual> residuals_;
@@ -86,7 +87,7 @@ void weighted_row(const ConstancyRows& rows, FramePlane plane, Shape shape, int6
                   float* out);
 
 // A row of a mismatch, in the wanted columns of a plane (H, W); from second derivatives.
-void mismatch_row(const ConstancyRows& rows, Shape shape, int64_t y, const Window& window, float* out);
+void mismatch_row(const ConstancyRows& rows, Shape shape, int64_t y, const Window& window, float floor, float* out);
 
 // A row of what is wanted of a misfit, from what its terms asked for.
 void misfit_row(const ConstancyRows& rows, Shape shape, int64_t y, const Window& window, const Misfit& misfit);

@@ -77,6 +77,10 @@ struct System {
 // derivatives of those.
 enum class FramePlane { It, Ix, Iy, Ixx, Ixy, Iyy, Ixt, Iyt };
 
+// Derivatives do not count at the outermost rows and columns of frames that have at least so many: smaller frames have too
+// few others.
+constexpr int64_t fewest_inner = 64;
+
 // How fast gradients change at least, per pixel, where a mismatch is judged: what is less is as likely noise.
 constexpr float mismatch_floor = 6.0f / 255.0f;
 
@@ -93,7 +97,7 @@ struct Misfit {
 void inside(Field flow, int64_t height, int64_t width, float* out);
 void constancy_tensor(const FramePair& frames, const std::vector<Constancy>& terms, float* tensor,
                       const Misfit& misfit);
-void mismatch(const FramePair& frames, float* out);
+void mismatch(const FramePair& frames, float floor, float* out);
 void frame_planes(const FramePair& frames, const std::vector<FramePlane>& wanted, float* out);
 
 // system/assembly.cpp: what a data term adds to the motion tensor, and the edges of a smoothness term.

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from variflow.base.brief import Brief
 from variflow.images.resampling import Planes, smooth
 from variflow.linearisation.level import LevelLinearisation
-from variflow.linearisation.linearisation import compute_mismatch
 
 # Gradients below one grey level of 256 may well be noise. The mismatch is smoothed over `_AROUND` pixels.
 _NOISE, _AROUND = 1 / 255, 1.0
@@ -35,5 +34,4 @@ class Comparison(Brief):
     @classmethod
     def around(cls, at: LevelLinearisation) -> Comparison:
         """Compare the frames of a linearisation."""
-        at.compute(("Ixt", "Iyt", "Ixx", "Ixy", "Iyy"))
-        return cls(smooth(compute_mismatch(at, _NOISE)[None], _AROUND)[0], at.valid)
+        return cls(smooth(at.measure_mismatch(_NOISE)[None], _AROUND)[0], at.valid)

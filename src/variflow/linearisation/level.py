@@ -93,9 +93,13 @@ class LevelLinearisation(Linearisation):
 
     def compute_planes(self, names: tuple[str, ...]) -> Planes:
         """Return parts that are derivatives of the frames, by their names: C planes of each, in one array."""
-        pair = self.pair if self.complete else self._make_pair(self.valid.astype(np.float32))
-        planes: Planes = _core.frame_planes(pair, names)
+        planes: Planes = _core.frame_planes(self._valid_pair, names)
         return planes
+
+    def measure_mismatch(self, floor: float) -> Planes:
+        """Return what `mismatch` is if gradients change by at least `floor` per pixel, 0 where `valid` is False."""
+        mismatch: Planes = _core.mismatch(self._valid_pair, floor)[0]
+        return mismatch
 
     def compute(self, names: tuple[str, ...]) -> None:
         """Compute several parts at once, by their names, except those that are known."""
@@ -106,13 +110,18 @@ class LevelLinearisation(Linearisation):
 
     def _compute_part(self, part: Derived) -> Array:
         if part.name == "mismatch":
-            return _core.mismatch(self.pair)[0]
+            return _core.mismatch(self.pair, _core.mismatch_floor)[0]
         return self.compute_planes((part.name,)) if part.name in FROM_FRAMES else super()._compute_part(part)
 
     @property
     def pair(self) -> _core.FramePair:
         """The frames, the flow along which the core compares them, and the weights of the data."""
         return self._make_pair(None if self.complete else self.weights)
+
+    @property
+    def _valid_pair(self) -> _core.FramePair:
+        """The frames and the flow as in `pair`, but every pixel that is valid counts 1."""
+        return self.pair if self.complete else self._make_pair(self.valid.astype(np.float32))
 
     def _make_pair(self, weights: Planes | None) -> _core.FramePair:
         u, v = self.flow

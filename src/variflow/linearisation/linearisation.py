@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.base.arrays import is_jax
@@ -48,7 +50,9 @@ class Linearisation:
     """What an energy may look at, at one level and for one flow so far.
 
     Inside an energy the arrays are JAX's; elsewhere they are NumPy's. Displacements are in pixels of this level.
-    ``Ix``, ``Iy``, ``It`` and the second derivatives are zero where `valid` is False.
+    ``Ix``, ``Iy``, ``It`` and the second derivatives are zero where `valid` is False. In frames of at least 64 rows and
+    columns all but ``It`` are zero at the outermost pixels, too: a derivative would see the border twice there and be
+    half of what it is.
 
     Attributes
     ----------
@@ -112,12 +116,12 @@ class Linearisation:
     @Derived
     def Ix(self) -> Array:
         """Derivative of the intensity along x, ``(C, H, W)``, per pixel."""
-        return self._differentiated[0] * self.valid
+        return self._differentiated[0] * self.differentiable
 
     @Derived
     def Iy(self) -> Array:
         """Derivative of the intensity along y, ``(C, H, W)``, per pixel."""
-        return self._differentiated[1] * self.valid
+        return self._differentiated[1] * self.differentiable
 
     @Derived
     def It(self) -> Array:
@@ -127,27 +131,27 @@ class Linearisation:
     @Derived
     def Ixx(self) -> Array:
         """Second derivative along x, ``(C, H, W)``."""
-        return differentiate(self._differentiated[0], "x") * self.valid
+        return self._twice_differentiated[0] * self.differentiable
 
     @Derived
     def Ixy(self) -> Array:
         """Mixed second derivative, ``(C, H, W)``."""
-        return differentiate(self._differentiated[0], "y") * self.valid
+        return self._twice_differentiated[1] * self.differentiable
 
     @Derived
     def Iyy(self) -> Array:
         """Second derivative along y, ``(C, H, W)``."""
-        return differentiate(self._differentiated[1], "y") * self.valid
+        return self._twice_differentiated[2] * self.differentiable
 
     @Derived
     def Ixt(self) -> Array:
         """Derivative along x of the temporal difference, ``(C, H, W)``."""
-        return differentiate(self.frame1 - self.frame0, "x") * self.valid
+        return self._twice_differentiated[3] * self.differentiable
 
     @Derived
     def Iyt(self) -> Array:
         """Derivative along y of the temporal difference, ``(C, H, W)``."""
-        return differentiate(self.frame1 - self.frame0, "y") * self.valid
+        return self._twice_differentiated[4] * self.differentiable
 
     @Derived
     def mismatch(self) -> Array:
@@ -156,7 +160,10 @@ class Linearisation:
         It is the difference of the gradients, divided by how fast they change, at least 6 / 255 per pixel; both over
         all channels. It is 0 where the weights are 0.
         """
-        return compute_mismatch(self, _core.mismatch_floor) * (self.weights > 0)
+        xx, xy, yy, xt, yt = self._twice_differentiated
+        change = (xt**2 + yt**2).sum(axis=0)
+        slope = (xx**2 + 2 * xy**2 + yy**2).sum(axis=0)
+        return (change / (slope + _core.mismatch_floor**2)) ** 0.5 * (self.weights > 0)
 
     def __getattr__(self, name: str) -> Array:
         """Raise an AttributeError that lists the parts that exist."""
@@ -216,12 +223,27 @@ class Linearisation:
             image = {"first": self.frame0, "second": self.second, "warped": self.frame1}[self.derivative]
         return differentiate(image, "x"), differentiate(image, "y")
 
+    @Derived
+    def _twice_differentiated(self) -> tuple[Array, ...]:
+        """Derivatives of derivatives, xx, xy and yy, and of the temporal difference, along x and y; everywhere."""
+        along_x, along_y = self._differentiated
+        difference = self.frame1 - self.frame0
+        second = differentiate(along_x, "x"), differentiate(along_x, "y"), differentiate(along_y, "y")
+        return *second, differentiate(difference, "x"), differentiate(difference, "y")
 
-def compute_mismatch(at: Linearisation, floor: float) -> Array:
-    """Return the difference of both frames' gradients, divided by how fast they change.
+    @Derived
+    def differentiable(self) -> Array:
+        """Where derivatives are of use: where `valid` is True, but not at the outermost pixels."""
+        return self.valid * _mark_inner(*self.shape)
 
-    It is ``sqrt(sum |grad It|^2 / (sum |Hessian|^2 + floor^2))``, with sums over channels; in pixels, ``(H, W)``.
-    """
-    change = (at.Ixt**2 + at.Iyt**2).sum(axis=0)
-    slope = (at.Ixx**2 + 2 * at.Ixy**2 + at.Iyy**2).sum(axis=0)
-    return (change / (slope + floor**2)) ** 0.5
+
+@lru_cache(maxsize=32)
+def _mark_inner(height: int, width: int) -> NDArray[np.float32]:
+    """Return 0 at the outermost pixels, else 1; a frame of few rows or columns keeps the outermost of these."""
+    inner = np.ones((height, width), np.float32)
+    if height >= _core.fewest_inner:
+        inner[[0, -1]] = 0
+    if width >= _core.fewest_inner:
+        inner[:, [0, -1]] = 0
+    inner.flags.writeable = False
+    return inner

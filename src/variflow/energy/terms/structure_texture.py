@@ -72,8 +72,8 @@ class StructureTexture(DataTerm):
         first, second = at.filter_frames(_blend, self.share, self.smoothing)
         warped = warp_planes(second, at.flow, "bicubic")
         mean = 0.5 * (first + warped)
-        parts = differentiate(mean, "x"), differentiate(mean, "y"), warped - first
-        return list(zip(*(part * at.valid for part in parts), strict=True))
+        along_x, along_y = differentiate(mean, "x") * at.differentiable, differentiate(mean, "y") * at.differentiable
+        return list(zip(along_x, along_y, (warped - first) * at.valid, strict=True))
 
 
 def _blend(planes: Array, share: float, smoothing: float) -> Array:
