@@ -321,6 +321,10 @@ def multigrid(system: System, cycles: int, tolerance: float = 0.0, start: tuple[
     return _core.multigrid(*system, *(start or system[2:]), cycles, tolerance)
 
 
+def from_coarser(system: System) -> Array:
+    return _core.relax_from_coarser(*system, *system[2:], 1, 2)
+
+
 def missing(system: System, flow: Array) -> float:
     return float(np.linalg.norm(wide(_core.residual(*system, *flow))))
 
@@ -393,7 +397,8 @@ def test_result_does_not_depend_on_the_number_of_threads(size: tuple[int, int]) 
             edges,
             guides,
             relax(system, 33, 1.9),
-            multigrid(system, 3)
+            multigrid(system, 3),
+            from_coarser(system),
         ]
 
     _core.set_threads(1)
@@ -412,6 +417,23 @@ def test_multigrid_converges_as_fast_at_any_size(size: tuple[int, int]) -> None:
         after = missing(system, multigrid(system, cycles))
         assert after < 0.2 * before
         before = after
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_solved_stays_so_from_a_coarser_grid(size: tuple[int, int]) -> None:
+    system = random_system(size)
+    exact = dense_solution(system).astype(np.float32)
+    np.testing.assert_allclose(_core.relax_from_coarser(*system, *exact, 2, 2), exact, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(1, 40), (40, 1), (33, 33), (100, 257)])
+def test_sweeps_from_a_coarser_grid_solve_more(size: tuple[int, int]) -> None:
+    system = poisson(size)
+    exact = multigrid(system, 30)
+    found = [abs(flow - exact).max() for flow in (relax(system, 2, 1.0), from_coarser(system))]
+    assert found[1] <= found[0]
+    if min(size) > 1:
+        assert found[1] < 0.3 * abs(exact).max() < 0.5 * found[0]
 
 
 @pytest.mark.parametrize("size", [(1, 513), (600, 3)])

@@ -250,6 +250,16 @@ def multigrid(
     cycles: int,
     tolerance: float,
 ) -> NDArray[np.float32]: ...
+def relax_from_coarser(
+    tensor: NDArray[np.float32],
+    edges: NDArray[np.float32],
+    u0: NDArray[np.float32],
+    v0: NDArray[np.float32],
+    u_start: NDArray[np.float32],
+    v_start: NDArray[np.float32],
+    cycles: int,
+    sweeps: int,
+) -> NDArray[np.float32]: ...
 
 class Residuals:
     def __init__(

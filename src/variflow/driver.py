@@ -261,7 +261,8 @@ def _go_coarse_to_fine(
     watched = model.light == "same"
     occlusion = None
     rises: list[tuple[int, str]] = []  # for each warp its level, and why the energy rose; empty if it did not
-    while index >= min(model.finest, start.level):
+    finest = min(model.finest, start.level)
+    while index >= finest:
         position = problem.bring(position, index)
         flow = position.flow
         if model.light == "matched":
@@ -275,7 +276,7 @@ def _go_coarse_to_fine(
         for warp in range(warps):
             last = warp == warps - 1
             at = problem.linearise(level, position, with_misfit=last and model.filter is not None)
-            minimum = solve.minimise(energy, model.solver, model.steps, at, state, last=last)
+            minimum = solve.minimise(energy, model.solver, model.steps, at, state, last=last, finest=index == finest)
             state = minimum.state
             if not minimum.failure:
                 position = _advance(problem, position, minimum)

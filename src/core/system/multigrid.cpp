@@ -43,6 +43,24 @@ void sum_squares(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRIC
     for (int64_t j = 0; j < count; ++j) out[j] = a[2 * j] + a[2 * j + 1] + b[2 * j] + b[2 * j + 1];
 }
 
+// out[j] -= a[2j] + a[2j + 1]
+VARIFLOW_CLONES
+void subtract_pairs(const float* VARIFLOW_RESTRICT a, int64_t width, float* VARIFLOW_RESTRICT out) {
+    for (int64_t j = 0; j < width / 2; ++j) out[j] -= a[2 * j] + a[2 * j + 1];
+    if (width % 2) out[width / 2] -= a[width - 1];
+}
+
+// out[i] = a[i] + b[i / 2]
+VARIFLOW_CLONES
+void add_to_pairs(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b, int64_t width,
+                  float* VARIFLOW_RESTRICT out) {
+    for (int64_t j = 0; j < width / 2; ++j) {
+        out[2 * j] = a[2 * j] + b[j];
+        out[2 * j + 1] = a[2 * j + 1] + b[j];
+    }
+    if (width % 2) out[width - 1] = a[width - 1] + b[width / 2];
+}
+
 // out[j] = (a[2j + 1] + b[2j + 1]) / 2
 VARIFLOW_CLONES
 void halve_right(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b, int64_t count,
@@ -144,11 +162,11 @@ void multiply(const Grid& grid, int64_t field, int64_t row, int64_t color, float
                  grid.row(row + 1, 1 - color), field, grid.stride(), grid.count(), parity(row, color), out1, out2);
 }
 
-// The planes of a coarser system; its right side comes later, so b1, b2 and the flow around it are zero.
+// The planes of a coarser system. The flow around it is zero, and so is its right side until it takes another.
 class CoarseSystem {
 public:
     explicit CoarseSystem(const System& fine)
-        : height_((fine.height + 1) / 2), width_((fine.width + 1) / 2), planes_(7 * height_ * width_) {
+        : height_((fine.height + 1) / 2), width_((fine.width + 1) / 2), planes_(8 * height_ * width_) {
         const int64_t pixels = height_ * width_, fine_pixels = fine.height * fine.width;
         float* const tensor = planes_.data();
         float* const edges = tensor + 5 * pixels;
@@ -172,6 +190,7 @@ public:
                 }
                 std::fill_n(tensor + 3 * pixels + at, width_, 0.0f);
                 std::fill_n(tensor + 4 * pixels + at, width_, 0.0f);
+                std::fill_n(tensor + 7 * pixels + at, width_, 0.0f);
                 rows(fine.edges, a, b);
                 halve_right(a, b, pairs, edges + at);
                 if (!alone && pairs > 0) edges[at + pairs - 1] = 0.0f;
@@ -185,9 +204,24 @@ public:
         });
     }
 
+    // Let the right side be the sums of what is missing on the fine grid, two planes.
+    void take_residual(const float* missing, int64_t fine_height, int64_t fine_width) {
+        parallel_for(height_, rows_per_chunk(2 * fine_width), [&](int64_t begin, int64_t end) {
+            for (int64_t row = begin; row < end; ++row) {
+                for (int64_t component = 0; component < 2; ++component) {
+                    float* const out = planes_.data() + ((3 + component) * height_ + row) * width_;
+                    for (int64_t y = 2 * row; y < std::min(2 * row + 2, fine_height); ++y) {
+                        subtract_pairs(missing + (component * fine_height + y) * fine_width, fine_width, out);
+                    }
+                }
+            }
+        });
+    }
+
+    int64_t pixels() const { return height_ * width_; }
     System system() const {
         const int64_t pixels = height_ * width_;
-        const float *tensor = planes_.data(), *zero = tensor + 3 * pixels;
+        const float *tensor = planes_.data(), *zero = tensor + 7 * pixels;
         return {tensor, tensor + 5 * pixels, {zero, zero}, height_, width_};
     }
 
@@ -311,6 +345,25 @@ void multigrid(const System& system, Field start, int cycles, float tolerance, f
         });
     }
     unpack(grid, solution, start, out);
+}
+
+void relax_from_coarser(const System& system, Field start, int cycles, int sweeps, float* out) {
+    const int64_t height = system.height, width = system.width, pixels = height * width;
+    Workspace planes(2 * pixels);
+    residual(system, start, planes.data());
+    CoarseSystem coarse(system);
+    coarse.take_residual(planes.data(), height, width);
+    Workspace found(2 * coarse.pixels());
+    const System coarse_system = coarse.system();
+    multigrid(coarse_system, coarse_system.around, cycles, 0.0f, found.data());
+    parallel_for(height, rows_per_chunk(width), [&](int64_t begin, int64_t end) {
+        for (int64_t y = begin; y < end; ++y) {
+            const float* const above = found.data() + y / 2 * coarse_system.width;
+            add_to_pairs(start.u + y * width, above, width, planes.data() + y * width);
+            add_to_pairs(start.v + y * width, above + coarse.pixels(), width, planes.data() + pixels + y * width);
+        }
+    });
+    relax(system, {planes.data(), planes.data() + pixels}, sweeps, 1.0f, out);
 }
 
 }  // namespace variflow

@@ -131,5 +131,7 @@ void robust_step(const Step& step, int sweeps, float omega, const Misfit& misfit
 // system/multigrid.cpp: conjugate gradients, each step one multigrid cycle; they end early once the error, in the norm of the
 // energy, is estimated to be `tolerance` times that of the start.
 void multigrid(const System& system, Field start, int cycles, float tolerance, float* out);
+// Sweeps of relaxation that begin where so many of these steps lead on the grid of half the size.
+void relax_from_coarser(const System& system, Field start, int cycles, int sweeps, float* out);
 
 }  // namespace variflow

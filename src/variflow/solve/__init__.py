@@ -154,15 +154,22 @@ def _find_local_system(energy: Energy, at: LevelLinearisation) -> tuple[NativeSo
 
 
 def minimise(
-    energy: Energy, solver: object, steps: int, at: LevelLinearisation, state: object = None, *, last: bool = True
+    energy: Energy,
+    solver: object,
+    steps: int,
+    at: LevelLinearisation,
+    state: object = None,
+    *,
+    last: bool = True,
+    finest: bool = True,
 ) -> Minimum:
     """Minimise ``energy(d, at)`` over the increment d, from zero; `state` is that of the level's previous warp.
 
-    Other warps follow at this level unless it is the `last`.
+    Other warps follow at this level unless it is the `last`, and finer levels unless it is the `finest`.
     """
     if isinstance(solver, NativeSolver):
-        solver = solver if last else solver.on_the_way()
-        return _check_flow(solver.minimise(energy, at, state), solver)
+        here = solver.on_the_way() if not last else solver.at_the_end() if finest else solver
+        return _check_flow(here.minimise(energy, at, state), solver)
     from variflow.solve import general, values
 
     if at.unknowns is not None:

@@ -120,6 +120,10 @@ class NativeSolver(ABC):
         """Return the solver of the warps before the last one of a level, which need not come as close."""
         return self
 
+    def at_the_end(self) -> NativeSolver:
+        """Return the solver of the last warp of all, whose flow nothing comes after to mend."""
+        return self
+
 
 def may_stop(solver: object) -> bool:
     """Return whether a solver may stop before it has taken all steps."""
