@@ -38,6 +38,11 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
+# Where less of the pixels is known, most data lie beside missing pixels. What was filled in there is not right, and
+# would move the whole frame.
+_KNOWN = 0.9
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class _Parts(Brief):
     """An energy taken apart: its terms with their factors, and for the core; and whether that stays for a level."""
@@ -66,7 +71,7 @@ class Relaxation(NativeSolver):
     cycles : int
         Multigrid cycles on the grid of half the size, at the last warp of all; typically 0 to 3. Sweeps carry the
         motion of outlines a few pixels into flat ground, cycles all over it. Two sweeps follow them in place of
-        `sweeps`. With 0 that warp is as all others, and so it is where pixels are missing.
+        `sweeps`. With 0 that warp is as all others, and so it is where a tenth of the pixels is missing.
 
     References
     ----------
@@ -138,7 +143,7 @@ class _FromCoarser(Relaxation):
     """Two sweeps of the same system that begin where multigrid cycles lead on the grid of half the size."""
 
     def _solve(self, parts: _Parts, at: LevelLinearisation) -> tuple[Planes, Planes]:
-        if not at.complete:  # what was filled in is wrong beside missing pixels, and would move the whole frame
+        if not at.complete and at.valid.mean() < _KNOWN:
             return super()._solve(parts, at)
         edges = _core.edge_weights(*at.flow, parts.native_smoothness)
         u, v = _core.relax_from_coarser(motion_tensor(parts.data, at), edges, *at.flow, *at.flow, self.cycles, 2)
