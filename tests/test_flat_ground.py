@@ -12,8 +12,6 @@ import variflow
 
 MARGIN, SIZE, MOTION = 16, 144, (4, -2)  # motion along x and y
 INSIDE = np.s_[8:-8, 8:-8]
-# A fault to be mended: here 0.12 % of the pixels are off by more than 1 px, and no more than 0.1 % should be.
-FALL_SHORT = {("fast", 0, "mask"), ("fast", 0, "below")}
 
 
 def cut(picture: Any, motion: tuple[int, int] = (0, 0)) -> Any:
@@ -36,5 +34,22 @@ def test_flat_ground_moves_with_its_outlines(model: str, seed: int, values: str)
     }[values].astype(np.float32)
     flow = variflow.estimate(cut(picture), cut(picture, MOTION), model).flow
     error = np.hypot(*np.moveaxis(flow - np.float32(MOTION), 2, 0))
-    assert (error[INSIDE] > 1).mean() < (0.002 if (model, seed, values) in FALL_SHORT else 0.001)
+    assert (error[INSIDE] > 1).mean() < 0.001
+    assert error.max() < 4
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("model", ["fast", "balanced", "accurate", "smooth"])
+def test_blank_paper_moves_with_what_little_is_written_on_it(model: str, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    height, width = 256, 320
+    page = np.full((height, width), 240, np.uint8)
+    for top, left, letters in ((60, 90, 9), (180, 150, 6)):
+        for letter in range(letters):
+            for row, column, down, right in draw.integers((0, 0, 2, 2), (12, 5, 14, 6), (3, 4)):
+                y, x = top + row, left + 10 * letter + column
+                page[y : y + down, x : x + right] = 20
+    moved = np.roll(page, MOTION[::-1], (0, 1))
+    error = np.hypot(*np.moveaxis(variflow.estimate(page, moved, model).flow - np.float32(MOTION), 2, 0))
+    assert (error[INSIDE] > 1).mean() < 0.001
     assert error.max() < 4

@@ -321,8 +321,8 @@ def multigrid(system: System, cycles: int, tolerance: float = 0.0, start: tuple[
     return _core.multigrid(*system, *(start or system[2:]), cycles, tolerance)
 
 
-def from_coarser(system: System) -> Array:
-    return _core.relax_from_coarser(*system, *system[2:], 1, 2)
+def cycle(system: System) -> Array:
+    return _core.cycle(*system, *system[2:], 1, 2, 1.0)
 
 
 def missing(system: System, flow: Array) -> float:
@@ -398,7 +398,7 @@ def test_result_does_not_depend_on_the_number_of_threads(size: tuple[int, int]) 
             guides,
             relax(system, 33, 1.9),
             multigrid(system, 3),
-            from_coarser(system),
+            cycle(system),
         ]
 
     _core.set_threads(1)
@@ -420,20 +420,44 @@ def test_multigrid_converges_as_fast_at_any_size(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_what_is_solved_stays_so_from_a_coarser_grid(size: tuple[int, int]) -> None:
+def test_cycles_keep_what_is_solved(size: tuple[int, int]) -> None:
     system = random_system(size)
     exact = dense_solution(system).astype(np.float32)
-    np.testing.assert_allclose(_core.relax_from_coarser(*system, *exact, 2, 2), exact, atol=1e-4)
+    np.testing.assert_allclose(_core.cycle(*system, *exact, 2, 2, 1.0), exact, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(1, 40), (40, 1), (33, 33), (100, 257)])
-def test_sweeps_from_a_coarser_grid_solve_more(size: tuple[int, int]) -> None:
+def test_a_cycle_solves_more_than_its_sweeps(size: tuple[int, int]) -> None:
     system = poisson(size)
     exact = multigrid(system, 30)
-    found = [abs(flow - exact).max() for flow in (relax(system, 2, 1.0), from_coarser(system))]
+    found = [abs(flow - exact).max() for flow in (relax(system, 2, 1.0), cycle(system))]
     assert found[1] <= found[0]
     if min(size) > 1:
         assert found[1] < 0.3 * abs(exact).max() < 0.5 * found[0]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("jump", [1.0, 1e4])
+def test_the_energy_does_not_rise_in_a_cycle(size: tuple[int, int], jump: float) -> None:
+    system = random_system(size, jump=jump)
+    system.tensor[:, ::2] = 0  # rows without data
+    a, b = matrix(system)
+
+    def energy(flow: Any) -> float:
+        x = wide(np.stack(flow)).ravel()
+        return float(x @ a @ x - 2 * b @ x)
+
+    before = energy(system[2:])
+    assert energy(cycle(system)) <= before + 1e-5 * abs(before)
+
+
+@pytest.mark.parametrize("size", [(2, 2), (5, 40), (33, 33)])
+@pytest.mark.parametrize("along_x", [0.0, 1.0])
+def test_rounding_errors_move_nothing_in_a_cycle_where_the_data_do_not(size: tuple[int, int], along_x: float) -> None:
+    tensor = np.zeros((5, *size), np.float32)
+    tensor[0] = along_x
+    system = System(tensor, 100 * np.exp(noise(2, *size)), *noise(2, *size, seed=1))
+    assert abs(_core.cycle(*system, *system[2:], 3, 2, 1.0)[1]).max() <= abs(system.v0).max()
 
 
 @pytest.mark.parametrize("size", [(1, 513), (600, 3)])
@@ -563,6 +587,7 @@ def core_step(frames=PAIR, constancies=(), data=(), smoothness=SMOOTH):
             "^guide_x .*6, 8",
         ),
         (lambda: CORE.robust_step(core_step(), -1, 1.9), ValueError, "`sweeps`.*-1"),
+        (lambda: CORE.robust_step(core_step(), 1, 1.9, -1), ValueError, "^cycles .*-1"),
         (lambda: CORE.image_edges(STACK, 0.0, 0.0), ValueError, "^contrast .*above 0"),
         (lambda: CORE.image_edges(STACK, 1.0, -0.1), ValueError, "^least .*at least 0"),
         (lambda: CORE.residual(TENSOR, STACK, PLANE, PLANE, PLANE, STACK), ValueError, "^v .*2, 6, 8"),
@@ -698,8 +723,11 @@ def test_a_step_in_one_pass_is_that_in_three(shape, guided, per):
         assert "mismatch" in vars(at)
         linearised_in_python = [term.native() for term in linearised(data, at)]
         separate = at.robust_step([], linearised_in_python, smooth, sweeps, 1.9)
-        expected = _core.relax(motion_tensor(data, at), _core.edge_weights(*flow, smooth), *flow, *flow, sweeps, 1.9)
+        system = motion_tensor(data, at), _core.edge_weights(*flow, smooth), *flow, *flow
+        expected = _core.relax(*system, sweeps, 1.9)
         np.testing.assert_array_equal((u, v), expected)
+        cycled = at.robust_step(constancies(data, at), [], smooth, sweeps, 1.0, cycles=2)
+        np.testing.assert_array_equal(cycled, _core.cycle(*system, 2, sweeps, 1.0))
         fresh = linearise(level, flow, derivative="average", interpolation="spline")
         np.testing.assert_array_equal(at.mismatch, fresh.mismatch)
         np.testing.assert_allclose(separate, expected, atol=1e-4)  # the channels are added in another order

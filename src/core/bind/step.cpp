@@ -170,12 +170,13 @@ Planes inside(nb::handle u_argument, nb::handle v_argument) {
                [&](float* out) { variflow::inside(flow.field(), flow.height, flow.width, out); });
 }
 
-WithMisfit robust_step(const HeldStep& held, int sweeps, double omega, bool with_misfit) {
+WithMisfit robust_step(const HeldStep& held, int sweeps, double omega, int cycles, bool with_misfit) {
     check_sweeps(sweeps, omega);
+    at_least("cycles", cycles, 0);
     const Shape shape = held.step.frames.shape;
     MisfitArrays misfit(shape, held.step.constancies, with_misfit);
     Planes flow = run({2, shape.height, shape.width}, [&](float* out) {
-        variflow::robust_step(held.step, sweeps, static_cast<float>(omega), misfit.planes, out);
+        variflow::robust_step(held.step, cycles, sweeps, static_cast<float>(omega), misfit.planes, out);
     });
     return misfit.with(std::move(flow));
 }
@@ -260,10 +261,9 @@ void add_step(nb::module_& module) {
         "squared_differences", &squared_differences, "u"_a.none(), "v"_a.none(), "smoothness"_a,
         "What a smoothness penalises at a flow: the squared differences of each pixel's edges, two planes, or one "
         "where they are penalised together.");
-    module.def(
-        "robust_step", &robust_step, "step"_a, "sweeps"_a, "omega"_a, "with_misfit"_a = false,
-        "`constancy_tensor`, `add_data`, `edge_weights` and `relax` in one pass: the flow, and of the flow before "
-        "what comes with the tensor.");
+    module.def("robust_step", &robust_step, "step"_a, "sweeps"_a, "omega"_a, "cycles"_a = 0, "with_misfit"_a = false,
+               "`constancy_tensor`, `add_data`, `edge_weights` and `relax` in one pass, or with cycles `cycle`: "
+               "the flow, and of the flow before what comes with the tensor.");
 }
 
 }  // namespace variflow::bindings

@@ -60,13 +60,14 @@ Planes multigrid(nb::handle tensor, nb::handle edges, nb::handle u0, nb::handle 
     });
 }
 
-Planes relax_from_coarser(nb::handle tensor, nb::handle edges, nb::handle u0, nb::handle v0, nb::handle u_start,
-                          nb::handle v_start, int cycles, int sweeps) {
+Planes cycle(nb::handle tensor, nb::handle edges, nb::handle u0, nb::handle v0, nb::handle u_start, nb::handle v_start,
+             int cycles, int sweeps, double omega) {
     const SystemArrays arrays(tensor, edges, u0, v0, u_start, v_start, "u_start", "v_start");
     at_least("cycles", cycles, 0);
-    at_least("sweeps", sweeps, 0);
-    return run(arrays.shape(),
-               [&](float* out) { variflow::relax_from_coarser(arrays.system(), arrays.field(), cycles, sweeps, out); });
+    check_sweeps(sweeps, omega);
+    return run(arrays.shape(), [&](float* out) {
+        variflow::cycle(arrays.system(), arrays.field(), cycles, sweeps, static_cast<float>(omega), out);
+    });
 }
 
 }  // namespace
@@ -84,11 +85,11 @@ void add_system(nb::module_& module) {
                "u_start"_a.none(), "v_start"_a.none(), "cycles"_a, "tolerance"_a,
                "Conjugate gradients with a multigrid cycle a step, from (u_start, v_start), until the error is about "
                "`tolerance` times that of the start, or for `cycles` steps.");
-    module.def(
-        "relax_from_coarser", &relax_from_coarser, "tensor"_a.none(), "edges"_a.none(), "u0"_a.none(), "v0"_a.none(),
-        "u_start"_a.none(), "v_start"_a.none(), "cycles"_a, "sweeps"_a,
-        "Sweeps of red-black relaxation that begin where so many steps of `multigrid` lead on the grid of half the "
-        "size.");
+    module.def("cycle", &cycle, "tensor"_a.none(), "edges"_a.none(), "u0"_a.none(), "v0"_a.none(), "u_start"_a.none(),
+               "v_start"_a.none(), "cycles"_a, "sweeps"_a, "omega"_a,
+               "Multigrid cycles from (u_start, v_start), without a sweep before the coarser grids and with `sweeps` "
+               "of red-black "
+               "relaxation after them.");
 }
 
 }  // namespace variflow::bindings

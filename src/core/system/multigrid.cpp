@@ -7,12 +7,15 @@
 // sweeps before and two after, in the opposite order so that the cycle is symmetric, and conjugate gradients to make up
 // for what the constant interpolation misses, each cycle of a Poisson-like system reduces the residual about 20 times.
 //
+// Plain cycles, without conjugate gradients, are enough where a step of a solver only has to carry motion far.
+//
 // In a grid's split storage the 2x2 pixels of coarse column j are number j of both colours in both rows: restriction and
 // interpolation add whole rows.
 #include <algorithm>
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "base/pairs.hpp"
@@ -36,42 +39,24 @@ enum : int64_t {
 
 // Kernels on rows
 
-// out[j] = a[2j] + a[2j + 1] + b[2j] + b[2j + 1]
+// out[j] += factor * (a[2j] + a[2j + 1])
 VARIFLOW_CLONES
-void sum_squares(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b, int64_t count,
-                 float* VARIFLOW_RESTRICT out) {
-    for (int64_t j = 0; j < count; ++j) out[j] = a[2 * j] + a[2 * j + 1] + b[2 * j] + b[2 * j + 1];
+void add_pairs(const float* VARIFLOW_RESTRICT a, float factor, int64_t width, float* VARIFLOW_RESTRICT out) {
+    for (int64_t j = 0; j < width / 2; ++j) out[j] += factor * (a[2 * j] + a[2 * j + 1]);
+    if (width % 2) out[width / 2] += factor * a[width - 1];
 }
 
-// out[j] -= a[2j] + a[2j + 1]
+// out[j] += factor * a[2j + 1], but for the last column, which has no right neighbour.
 VARIFLOW_CLONES
-void subtract_pairs(const float* VARIFLOW_RESTRICT a, int64_t width, float* VARIFLOW_RESTRICT out) {
-    for (int64_t j = 0; j < width / 2; ++j) out[j] -= a[2 * j] + a[2 * j + 1];
-    if (width % 2) out[width / 2] -= a[width - 1];
+void add_right(const float* VARIFLOW_RESTRICT a, float factor, int64_t width, float* VARIFLOW_RESTRICT out) {
+    for (int64_t j = 0; j < (width - 1) / 2; ++j) out[j] += factor * a[2 * j + 1];
 }
 
-// out[i] = a[i] + b[i / 2]
+// out[j] -= a[j] + b[j]
 VARIFLOW_CLONES
-void add_to_pairs(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b, int64_t width,
-                  float* VARIFLOW_RESTRICT out) {
-    for (int64_t j = 0; j < width / 2; ++j) {
-        out[2 * j] = a[2 * j] + b[j];
-        out[2 * j + 1] = a[2 * j + 1] + b[j];
-    }
-    if (width % 2) out[width - 1] = a[width - 1] + b[width / 2];
-}
-
-// out[j] = (a[2j + 1] + b[2j + 1]) / 2
-VARIFLOW_CLONES
-void halve_right(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b, int64_t count,
-                 float* VARIFLOW_RESTRICT out) {
-    for (int64_t j = 0; j < count; ++j) out[j] = 0.5f * (a[2 * j + 1] + b[2 * j + 1]);
-}
-
-// out[j] = (a[2j] + a[2j + 1]) / 2
-VARIFLOW_CLONES
-void halve_pair(const float* VARIFLOW_RESTRICT a, int64_t count, float* VARIFLOW_RESTRICT out) {
-    for (int64_t j = 0; j < count; ++j) out[j] = 0.5f * (a[2 * j] + a[2 * j + 1]);
+void subtract_both(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b, int64_t count,
+                   float* VARIFLOW_RESTRICT out) {
+    for (int64_t j = 0; j < count; ++j) out[j] -= a[j] + b[j];
 }
 
 // The product of the matrix with two fields, `field` and the next one, at the pixels of one colour of a row.
@@ -162,71 +147,86 @@ void multiply(const Grid& grid, int64_t field, int64_t row, int64_t color, float
                  grid.row(row + 1, 1 - color), field, grid.stride(), grid.count(), parity(row, color), out1, out2);
 }
 
-// The planes of a coarser system. The flow around it is zero, and so is its right side until it takes another.
+// Add the values of a coarser row, times a factor, to the x (component 0) or y of the 2x2 pixels that each stands for.
+void add_to_squares(const float* values, float factor, int64_t coarse_row, int64_t component, const Grid& fine) {
+    const int64_t pairs = (fine.width() + 1) / 2;
+    for (int64_t row = 2 * coarse_row; row < std::min(2 * coarse_row + 2, fine.height()); ++row) {
+        for (int64_t color = 0; color < 2; ++color) {
+            // In a frame of odd width the last pair's second pixel does not exist.
+            const bool cut = fine.width() % 2 == 1 && parity(row, color) == 1;
+            add(values, factor, cut ? pairs - 1 : pairs, fine.row(row, color) + component * fine.stride());
+        }
+    }
+}
+
+// The planes of a system of half the size, to which the rows of the finer one are added. The flow around it is zero, and
+// so is its right side until it takes another.
 class CoarseSystem {
 public:
-    explicit CoarseSystem(const System& fine)
-        : height_((fine.height + 1) / 2), width_((fine.width + 1) / 2), planes_(8 * height_ * width_) {
-        const int64_t pixels = height_ * width_, fine_pixels = fine.height * fine.width;
-        float* const tensor = planes_.data();
-        float* const edges = tensor + 5 * pixels;
+    CoarseSystem(int64_t fine_height, int64_t fine_width)
+        : fine_width_(fine_width),
+          height_((fine_height + 1) / 2),
+          width_((fine_width + 1) / 2),
+          planes_(plane_count * height_ * width_) {}
+
+    explicit CoarseSystem(const System& fine) : CoarseSystem(fine.height, fine.width) {
         parallel_for(height_, rows_per_chunk(2 * fine.width), [&](int64_t begin, int64_t end) {
-            const std::vector<float> nothing(static_cast<size_t>(fine.width), 0.0f);
-            // Pairs of columns; a last column that is alone is a pair with a zero beside it.
-            const int64_t pairs = fine.width / 2, alone = fine.width % 2, last = fine.width - 1;
-            for (int64_t row = begin; row < end; ++row) {
-                const int64_t upper = 2 * row * fine.width, at = row * width_;
-                const bool has_lower = 2 * row + 1 < fine.height, has_below = 2 * row + 2 < fine.height;
-                auto rows = [&](const float* plane, const float*& a, const float*& b) {
-                    a = plane + upper;
-                    b = has_lower ? a + fine.width : nothing.data();
-                };
-                const float *a, *b;
-                for (int64_t plane = 0; plane < 3; ++plane) {
-                    rows(fine.tensor + plane * fine_pixels, a, b);
-                    float* const out = tensor + plane * pixels + at;
-                    sum_squares(a, b, pairs, out);
-                    if (alone) out[pairs] = a[last] + b[last];
-                }
-                std::fill_n(tensor + 3 * pixels + at, width_, 0.0f);
-                std::fill_n(tensor + 4 * pixels + at, width_, 0.0f);
-                std::fill_n(tensor + 7 * pixels + at, width_, 0.0f);
-                rows(fine.edges, a, b);
-                halve_right(a, b, pairs, edges + at);
-                if (!alone && pairs > 0) edges[at + pairs - 1] = 0.0f;
-                if (alone) edges[at + pairs] = 0.0f;
-                rows(fine.edges + fine_pixels, a, b);
-                float* const edges_y = edges + pixels + at;
-                if (!has_below) b = nothing.data();
-                halve_pair(b, pairs, edges_y);
-                if (alone) edges_y[pairs] = 0.5f * b[last];
+            for (int64_t row = 2 * begin; row < std::min(2 * end, fine.height); ++row) {
+                add_row(row_of(fine, fine.around, row, 0), row);
             }
         });
     }
 
-    // Let the right side be the sums of what is missing on the fine grid, two planes.
-    void take_residual(const float* missing, int64_t fine_height, int64_t fine_width) {
-        parallel_for(height_, rows_per_chunk(2 * fine_width), [&](int64_t begin, int64_t end) {
-            for (int64_t row = begin; row < end; ++row) {
-                for (int64_t component = 0; component < 2; ++component) {
-                    float* const out = planes_.data() + ((3 + component) * height_ + row) * width_;
-                    for (int64_t y = 2 * row; y < std::min(2 * row + 2, fine_height); ++y) {
-                        subtract_pairs(missing + (component * fine_height + y) * fine_width, fine_width, out);
-                    }
-                }
+    // Of the two rows that a coarser one stands for, the upper one comes first.
+    void add_row(const Row& fine, int64_t fine_row) {
+        const int64_t row = fine_row / 2;
+        if (fine_row % 2 == 0) {
+            for (int64_t plane = 0; plane < plane_count; ++plane) std::fill_n(plane_row(plane, row), width_, 0.0f);
+        }
+        add_pairs(fine.a11, 1.0f, fine_width_, plane_row(0, row));
+        add_pairs(fine.a12, 1.0f, fine_width_, plane_row(1, row));
+        add_pairs(fine.a22, 1.0f, fine_width_, plane_row(2, row));
+        add_right(fine.edge_x, 0.5f, fine_width_, plane_row(edges_x, row));
+        if (fine_row % 2 == 1 && fine.edge_y) add_pairs(fine.edge_y, 0.5f, fine_width_, plane_row(edges_x + 1, row));
+    }
+
+    // Let the right side be the sums of that of a fine grid, whose increments are zero.
+    void take_right_side(const Grid& fine) {
+        parallel_for(height_, rows_per_chunk(2 * fine_width_), [&](int64_t begin, int64_t end) {
+            for (int64_t fine_row = 2 * begin; fine_row < std::min(2 * end, fine.height()); ++fine_row) {
+                const float* red = fine.row(fine_row, 0) + Grid::c1 * fine.stride();
+                const float* black = fine.row(fine_row, 1) + Grid::c1 * fine.stride();
+                subtract_both(red, black, width_, plane_row(right_side, fine_row / 2));
+                subtract_both(red + fine.stride(), black + fine.stride(), width_,
+                              plane_row(right_side + 1, fine_row / 2));
             }
         });
     }
 
-    int64_t pixels() const { return height_ * width_; }
+    // Whether the data determine the motion of the whole frame, in all directions, by more than the rounding errors of the
+    // smoothness.
+    bool determines_the_whole() const {
+        auto sum = [&](int64_t plane) {
+            std::vector<float> total(static_cast<size_t>(width_));
+            for (int64_t row = 0; row < height_; ++row) add(plane_row(plane, row), 1.0f, width_, total.data());
+            return std::accumulate(total.begin(), total.end(), 0.0);
+        };
+        const double a11 = sum(0), a12 = sum(1), a22 = sum(2);
+        const double least = (a11 + a22) / 2 - std::hypot((a11 - a22) / 2, a12);
+        return least > 1e-7 * (sum(edges_x) + sum(edges_x + 1));
+    }
+
     System system() const {
-        const int64_t pixels = height_ * width_;
-        const float *tensor = planes_.data(), *zero = tensor + 7 * pixels;
-        return {tensor, tensor + 5 * pixels, {zero, zero}, height_, width_};
+        const float* const zero = plane_row(zeros, 0);
+        return {plane_row(0, 0), plane_row(edges_x, 0), {zero, zero}, height_, width_};
     }
 
 private:
-    int64_t height_, width_;
+    // After three planes of the motion tensor.
+    enum : int64_t { right_side = 3, edges_x = 5, zeros = 7, plane_count };
+    float* plane_row(int64_t plane, int64_t row) const { return planes_.data() + (plane * height_ + row) * width_; }
+
+    int64_t fine_width_, height_, width_;
     Workspace planes_;
 };
 
@@ -237,10 +237,15 @@ public:
     Level(const System& system, Field start, int64_t fields) : grid_(system.height, system.width, 1.0f, fields) {
         pack(system, start, grid_);
         if (system.height == 1 && system.width == 1) return;
-        const CoarseSystem coarse(system);
-        const System coarse_system = coarse.system();
-        coarser_ = std::make_unique<Level>(coarse_system, coarse_system.around, Grid::relaxation_fields);
+        coarser_ = std::make_unique<Level>(CoarseSystem(system));
     }
+
+    explicit Level(const CoarseSystem& system)
+        : Level(system.system(), system.system().around, Grid::relaxation_fields) {}
+
+    // The finest level whose grid is filled, and what is coarser.
+    Level(Grid&& grid, const CoarseSystem& coarser)
+        : grid_(std::move(grid)), coarser_(std::make_unique<Level>(coarser)) {}
 
     const Grid& grid() const { return grid_; }
 
@@ -252,11 +257,17 @@ public:
         if (!coarser_) return;
         restrict_residual();
         coarser_->cycle();
-        interpolate();
+        interpolate(1.0f);
         relax(grid_, half_sweeps, 1);
     }
 
-private:
+    // Add what a cycle of the coarser level finds for its right side, by as much as lowers the energy there most. Here,
+    // where the edges count for at most twice as much, the energy does not rise.
+    void correct() const {
+        coarser_->cycle();
+        interpolate(coarser_->best_multiple());
+    }
+
     // The coarser right side is the sum of the residuals of its pixels. Those of black pixels are zero: they were the
     // last to be updated.
     void restrict_residual() const {
@@ -282,9 +293,27 @@ private:
         });
     }
 
-    void interpolate() const {
+private:
+    // The multiple of x and y at which the energy is least, after a cycle. It updated red pixels last: nothing is missing
+    // there, so the product of black pixels is enough.
+    float best_multiple() const {
+        const int64_t stride = grid_.stride(), count = grid_.count();
+        std::vector<double> missing(static_cast<size_t>(grid_.height()));
+        const double power = sum_fields(grid_, [&](int64_t row, int64_t color, const float* fields) {
+            const double of_row = dot(grid_, fields, Grid::c1, Grid::x);
+            if (color == 0) return of_row;
+            std::vector<float> product(static_cast<size_t>(2 * count));
+            multiply(grid_, Grid::x, row, color, product.data(), product.data() + count);
+            missing[static_cast<size_t>(row)] =
+                of_row - dot(fields, product.data(), count) - dot(fields + stride, product.data() + count, count);
+            return of_row;
+        });
+        const double curvature = power - std::accumulate(missing.begin(), missing.end(), 0.0);
+        return curvature > 0.0 ? static_cast<float>(power / curvature) : 0.0f;
+    }
+
+    void interpolate(float factor) const {
         const Grid& coarse = coarser_->grid_;
-        const int64_t stride = grid_.stride(), pairs = coarse.width();
         parallel_for(coarse.height(), rows_per_chunk(2 * grid_.width()), [&](int64_t begin, int64_t end) {
             std::vector<float> values(static_cast<size_t>(2 * coarse.count()));
             for (int64_t row = begin; row < end; ++row) {
@@ -292,14 +321,7 @@ private:
                     pair_up_row(coarse.row(row, row & 1) + component * coarse.stride(),
                                 coarse.row(row, 1 - (row & 1)) + component * coarse.stride(), 2 * coarse.count(),
                                 values.data());
-                    for (int64_t fine = 2 * row; fine < std::min(2 * row + 2, grid_.height()); ++fine) {
-                        for (int64_t color = 0; color < 2; ++color) {
-                            // In a frame of odd width the last pair's second pixel does not exist.
-                            const bool cut = grid_.width() % 2 == 1 && parity(fine, color) == 1;
-                            add(values.data(), 1.0f, cut ? pairs - 1 : pairs,
-                                grid_.row(fine, color) + component * stride);
-                        }
-                    }
+                    add_to_squares(values.data(), factor, row, component, grid_);
                 }
             }
         });
@@ -347,23 +369,27 @@ void multigrid(const System& system, Field start, int cycles, float tolerance, f
     unpack(grid, solution, start, out);
 }
 
-void relax_from_coarser(const System& system, Field start, int cycles, int sweeps, float* out) {
-    const int64_t height = system.height, width = system.width, pixels = height * width;
-    Workspace planes(2 * pixels);
-    residual(system, start, planes.data());
-    CoarseSystem coarse(system);
-    coarse.take_residual(planes.data(), height, width);
-    Workspace found(2 * coarse.pixels());
-    const System coarse_system = coarse.system();
-    multigrid(coarse_system, coarse_system.around, cycles, 0.0f, found.data());
-    parallel_for(height, rows_per_chunk(width), [&](int64_t begin, int64_t end) {
-        for (int64_t y = begin; y < end; ++y) {
-            const float* const above = found.data() + y / 2 * coarse_system.width;
-            add_to_pairs(start.u + y * width, above, width, planes.data() + y * width);
-            add_to_pairs(start.v + y * width, above + coarse.pixels(), width, planes.data() + pixels + y * width);
-        }
+void cycle_made(int64_t height, int64_t width, int cycles, int sweeps, float omega, const MakerOfRows& maker,
+                Field start, float* out) {
+    Grid grid(height, width, omega);
+    CoarseSystem coarse(height, width);
+    parallel_for(height, std::max<int64_t>((height + 15) / 16 * 2, 32), [&](int64_t begin, int64_t end) {
+        const std::unique_ptr<RowMaker> rows = maker(grid, {0, width, 0, width});
+        for (int64_t row = begin; row < end; ++row) coarse.add_row(rows->make(row), row);
     });
-    relax(system, {planes.data(), planes.data() + pixels}, sweeps, 1.0f, out);
+    coarse.take_right_side(grid);
+    const bool determined = coarse.determines_the_whole();
+    const Level finest(std::move(grid), coarse);
+    for (int cycle = 0; cycle < cycles; ++cycle) {
+        if (cycle > 0) finest.restrict_residual();
+        if (determined) finest.correct();
+        relax(finest.grid(), 2 * static_cast<int64_t>(sweeps), 0);
+    }
+    unpack(finest.grid(), Grid::x, start, out);
+}
+
+void cycle(const System& system, Field start, int cycles, int sweeps, float omega, float* out) {
+    cycle_made(system.height, system.width, cycles, sweeps, omega, rows_of(system, start), start, out);
 }
 
 }  // namespace variflow

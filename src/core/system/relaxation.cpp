@@ -179,7 +179,11 @@ class SystemRows : public RowMaker {
 public:
     SystemRows(const System& system, Field start, const Grid& grid, const Window& window)
         : system_(system), start_(start), grid_(grid), window_(window) {}
-    void make(int64_t row) override { pack_row(row_of(system_, start_, row, window_.begin), grid_, row); }
+    Row make(int64_t row) override {
+        const Row input = row_of(system_, start_, row, window_.begin);
+        pack_row(input, grid_, row);
+        return input;
+    }
 
 private:
     const System& system_;
@@ -217,11 +221,14 @@ void relax_made(int64_t height, int64_t width, int sweeps, float omega, const Ma
     }
 }
 
-void relax(const System& system, Field start, int sweeps, float omega, float* out) {
-    auto maker = [&](const Grid& grid, const Window& window) -> std::unique_ptr<RowMaker> {
+MakerOfRows rows_of(const System& system, Field start) {
+    return [&system, start](const Grid& grid, const Window& window) -> std::unique_ptr<RowMaker> {
         return std::make_unique<SystemRows>(system, start, grid, window);
     };
-    relax_made(system.height, system.width, sweeps, omega, maker, start, out);
+}
+
+void relax(const System& system, Field start, int sweeps, float omega, float* out) {
+    relax_made(system.height, system.width, sweeps, omega, rows_of(system, start), start, out);
 }
 
 }  // namespace variflow

@@ -84,14 +84,21 @@ class RowMaker {
 public:
     static constexpr int64_t reach = 4;
     virtual ~RowMaker() = default;
-    virtual void make(int64_t row) = 0;
+    // Fill a row of the grid, and return what it was made of, which lasts until the next row is made.
+    virtual Row make(int64_t row) = 0;
 };
 using MakerOfRows = std::function<std::unique_ptr<RowMaker>(const Grid& grid, const Window& window)>;
+// The rows of a system, which must live as long.
+MakerOfRows rows_of(const System& system, Field start);
 
 // out = start + increments, after sweeps over a system whose rows are made right before the first half-sweep over them
 // and are forgotten after the last: they go no further than a cache.
 void relax_made(int64_t height, int64_t width, int sweeps, float omega, const MakerOfRows& maker, Field start,
                 float* out);
+
+// The same by multigrid cycles: each takes the increment from the coarser grids, and ends with sweeps on the finest.
+void cycle_made(int64_t height, int64_t width, int cycles, int sweeps, float omega, const MakerOfRows& maker,
+                Field start, float* out);
 
 // Fill the grid with the system for increments on `start`, themselves zero, and further fields with zero.
 void pack(const System& system, Field start, const Grid& grid);

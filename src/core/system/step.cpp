@@ -25,7 +25,7 @@ public:
           right_(memory_.take(stride_)),
           below_{memory_.take(stride_), memory_.take(stride_)} {}
 
-    void make(int64_t y) override {
+    Row make(int64_t y) override {
         const int64_t height = grid_.height(), width = step_.frames.shape.width, at = y * width + window_.begin;
         const int64_t above = y > 0 ? at - width : at, below = y + 1 < height ? at + width : at;
         const Tensor tensor = tensor_at(tensor_, stride_, 0);
@@ -38,10 +38,24 @@ public:
         constancy_.add(step_.constancies, tensor);
         misfit_row(constancy_, step_.frames.shape, y, window_, misfit_);
         for (const DataTerm& term : step_.data) add(term, at, tensor);
-        pack_row({tensor.a11, tensor.a12, tensor.a22, tensor.b1, tensor.b2, right_,
-                  y + 1 < height ? edges_below(y) : nullptr, y > 0 ? edges_below(y - 1) : nullptr, u + at, v + at,
-                  u + at, v + at, u + above, v + above, u + below, v + below},
-                 grid_, y);
+        const Row row{tensor.a11,
+                      tensor.a12,
+                      tensor.a22,
+                      tensor.b1,
+                      tensor.b2,
+                      right_,
+                      y + 1 < height ? edges_below(y) : nullptr,
+                      y > 0 ? edges_below(y - 1) : nullptr,
+                      u + at,
+                      v + at,
+                      u + at,
+                      v + at,
+                      u + above,
+                      v + above,
+                      u + below,
+                      v + below};
+        pack_row(row, grid_, y);
+        return row;
     }
 
 private:
@@ -74,11 +88,14 @@ private:
 
 }  // namespace
 
-void robust_step(const Step& step, int sweeps, float omega, const Misfit& misfit, float* out) {
+void robust_step(const Step& step, int cycles, int sweeps, float omega, const Misfit& misfit, float* out) {
+    const auto [channels, height, width] = step.frames.shape;
+    const Field start = step.frames.flow;
     auto maker = [&](const Grid& grid, const Window& window) -> std::unique_ptr<RowMaker> {
         return std::make_unique<StepRows>(step, grid, window, misfit);
     };
-    relax_made(step.frames.shape.height, step.frames.shape.width, sweeps, omega, maker, step.frames.flow, out);
+    if (cycles > 0) return cycle_made(height, width, cycles, sweeps, omega, maker, start, out);
+    relax_made(height, width, sweeps, omega, maker, start, out);
 }
 
 }  // namespace variflow

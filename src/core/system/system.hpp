@@ -119,19 +119,19 @@ void residual(const System& system, Field flow, float* out);
 void relax(const System& system, Field start, int sweeps, float omega, float* out);
 
 // system/step.cpp: a robust step of data terms, from frames to flow (2, H, W): what the functions above do one after the other,
-// in one pass.
+// in one pass. With cycles, it ends with `cycle`.
 struct Step {
     FramePair frames;
     std::vector<Constancy> constancies;
     std::vector<DataTerm> data;
     SmoothnessTerm smoothness;
 };
-void robust_step(const Step& step, int sweeps, float omega, const Misfit& misfit, float* out);
+void robust_step(const Step& step, int cycles, int sweeps, float omega, const Misfit& misfit, float* out);
 
 // system/multigrid.cpp: conjugate gradients, each step one multigrid cycle; they end early once the error, in the norm of the
 // energy, is estimated to be `tolerance` times that of the start.
 void multigrid(const System& system, Field start, int cycles, float tolerance, float* out);
-// Sweeps of relaxation that begin where so many of these steps lead on the grid of half the size.
-void relax_from_coarser(const System& system, Field start, int cycles, int sweeps, float* out);
+// Plain cycles without a sweep before the coarser grids, and with so many sweeps of relaxation after them.
+void cycle(const System& system, Field start, int cycles, int sweeps, float omega, float* out);
 
 }  // namespace variflow

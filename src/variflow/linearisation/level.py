@@ -77,10 +77,14 @@ class LevelLinearisation(Linearisation):
         smoothness: _core.Smoothness,
         sweeps: int,
         omega: float,
+        cycles: int = 0,
     ) -> tuple[Planes, Planes]:
-        """Return the flow after a step of data terms and a smoothness, in one pass."""
+        """Return the flow after a step of data terms and a smoothness, in one pass.
+
+        With `cycles`, these are multigrid cycles, each with so many sweeps on the finest grid.
+        """
         step = _core.Step(self.pair, constancies, data, smoothness)
-        (u, v), *misfit = _core.robust_step(step, sweeps, omega, self.with_misfit)
+        (u, v), *misfit = _core.robust_step(step, sweeps, omega, cycles, self.with_misfit)
         self._note(*misfit)
         return u, v
 

@@ -47,7 +47,7 @@ def fast() -> Model:
     return Model(
         make_constancies(0.3, 2.0, Charbonnier(0.2))
         + 0.8 * Smoothness(Charbonnier(0.01), edges=ImageEdges(contrast=4.6)),
-        solver=Relaxation(sweeps=5),
+        solver=Relaxation(sweeps=5, cycles=1),
         warps=(1, 3, 4),
         interpolation="spline",
         presmoothing=0.7,
@@ -72,7 +72,7 @@ def balanced() -> Model:
         make_constancies(0.3, 2.0, Charbonnier(0.2))
         + 0.8 * Smoothness(Charbonnier(0.005), edges=ImageEdges(contrast=4.6)),
         # So few sweeps with an omega of 1.9 would magnify last digits: a missing pixel would change flow far away.
-        solver=Relaxation(sweeps=12, omega=1.84, cycles=1),
+        solver=Relaxation(sweeps=12, omega=1.84, cycles=2),
         warps=(1, 3, 5),
         factor=0.75,
         interpolation="spline",
@@ -97,7 +97,7 @@ def accurate() -> Model:
     """
     return Model(
         make_constancies(0.3, 2.0, Charbonnier(0.2)) + Smoothness(Charbonnier(0.004), edges=ImageEdges(contrast=4.6)),
-        solver=Relaxation(sweeps=20, omega=1.85, cycles=1),
+        solver=Relaxation(sweeps=20, omega=1.85, cycles=2),
         warps=(3, 8),
         factor=0.8,
         interpolation="spline",

@@ -26,7 +26,6 @@ from variflow.solve.taking_apart import (
     data_and_smoothness,
     edges_stay,
     linearised,
-    motion_tensor,
     native_energies,
     native_smoothness,
 )
@@ -38,9 +37,11 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-# Where less of the pixels is known, most data lie beside missing pixels. What was filled in there is not right, and
-# would move the whole frame.
-_KNOWN = 0.9
+# Where less of the pixels is known, nearly all data lie beside missing pixels. What was filled in there is not right,
+# and the nearer to the solution, the farther it moves the flow.
+_KNOWN = 0.6
+# Sweeps of each cycle on the finest grid.
+_SWEEPS_OF_CYCLE = 2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,9 +70,9 @@ class Relaxation(NativeSolver):
     omega : float
         Over-relaxation, above 0 and below 2; typically 1.8 to 1.95.
     cycles : int
-        Multigrid cycles on the grid of half the size, at the last warp of all; typically 0 to 3. Sweeps carry the
-        motion of outlines a few pixels into flat ground, cycles all over it. Two sweeps follow them in place of
-        `sweeps`. With 0 that warp is as all others, and so it is where a tenth of the pixels is missing.
+        Multigrid cycles at the last warp of all, in place of its `sweeps`; typically 0 to 3. Sweeps carry the motion of
+        outlines a few pixels into flat ground, cycles all over it. With 0 that warp is as all others, and so it is
+        where four tenths of the pixels are missing.
 
     References
     ----------
@@ -124,8 +125,7 @@ class Relaxation(NativeSolver):
         return _FromCoarser(self.sweeps, self.omega, self.cycles) if self.cycles else self
 
     def _solve(self, parts: _Parts, at: LevelLinearisation) -> tuple[Planes, Planes]:
-        terms = [term.native() for term in linearised(parts.others, at)]
-        return at.robust_step(parts.constancies, terms, parts.native_smoothness, self.sweeps, self.omega)
+        return _step(parts, at, self.sweeps, self.omega)
 
     def _taken_apart(self, energy: Energy, at: LevelLinearisation) -> _Parts:
         data, [(smoothness, factor)] = data_and_smoothness(energy)
@@ -140,11 +140,14 @@ class Relaxation(NativeSolver):
 
 
 class _FromCoarser(Relaxation):
-    """Two sweeps of the same system that begin where multigrid cycles lead on the grid of half the size."""
+    """Multigrid cycles for the same system, each with two sweeps on the finest grid."""
 
     def _solve(self, parts: _Parts, at: LevelLinearisation) -> tuple[Planes, Planes]:
         if not at.complete and at.valid.mean() < _KNOWN:
             return super()._solve(parts, at)
-        edges = _core.edge_weights(*at.flow, parts.native_smoothness)
-        u, v = _core.relax_from_coarser(motion_tensor(parts.data, at), edges, *at.flow, *at.flow, self.cycles, 2)
-        return u, v
+        return _step(parts, at, _SWEEPS_OF_CYCLE, 1.0, self.cycles)
+
+
+def _step(parts: _Parts, at: LevelLinearisation, sweeps: int, omega: float, cycles: int = 0) -> tuple[Planes, Planes]:
+    terms = [term.native() for term in linearised(parts.others, at)]
+    return at.robust_step(parts.constancies, terms, parts.native_smoothness, sweeps, omega, cycles)
