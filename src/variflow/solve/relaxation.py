@@ -122,7 +122,7 @@ class Relaxation(NativeSolver):
 
     def at_the_end(self) -> Relaxation:
         """Return the solver of the last warp of all."""
-        return _FromCoarser(self.sweeps, self.omega, self.cycles) if self.cycles else self
+        return _InCycles(self.sweeps, self.omega, self.cycles) if self.cycles else self
 
     def _solve(self, parts: _Parts, at: LevelLinearisation) -> tuple[Planes, Planes]:
         return _step(parts, at, self.sweeps, self.omega)
@@ -139,7 +139,7 @@ class Relaxation(NativeSolver):
         )
 
 
-class _FromCoarser(Relaxation):
+class _InCycles(Relaxation):
     """Multigrid cycles for the same system, each with two sweeps on the finest grid."""
 
     def _solve(self, parts: _Parts, at: LevelLinearisation) -> tuple[Planes, Planes]:
