@@ -15,10 +15,10 @@ from variflow.linearisation.light import light_differs, measure_light_change
 from variflow.problem import Problem
 from variflow.solve.taking_apart import flat
 
-# Light is matched on levels of at most this many pixels; larger levels keep the light that was found.
-_LARGEST_MATCHED = 20_000
 # Light is watched on levels of at most this many pixels, where that takes next to no time.
 _LARGEST_WATCHED = 5_000
+# Light that differs is measured on levels of at most this many pixels; larger levels keep what was found.
+_LARGEST_MATCHED = 20_000
 
 # Warn if the light changes by more than the first number, in frames with range [0, 1], and a gain and an offset leave
 # at most the second number, a share of the difference. The first limits are for energies that compare brightness alone.
@@ -41,17 +41,15 @@ _OPPOSITE, _ALIKE, _FEWEST, _SURELY_ALIKE = -0.5, 0.8, 100, 0.5
 def match_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, begins: bool) -> Problem:
     """Return the problem for the next level, as it is or in matched light; `flow` is the flow so far.
 
-    The light is checked where the estimate `begins` and on small levels, until it is found to differ. Then it is
-    measured. It is measured once more at the largest of the small levels, where the flow is better.
+    The light is watched where the estimate `begins` and on small levels, until it is found to differ. Then it is
+    measured. It is measured once more on a larger level, where the flow is better.
     """
-    levels = problem.levels
-    small = math.prod(levels[index].shape) <= _LARGEST_MATCHED
-    largest = index == 0 or math.prod(levels[index - 1].shape) > _LARGEST_MATCHED
+    sizes = [math.prod(level.shape) for level in problem.levels]
     if problem.light is None:
-        looked_at = small or begins
-        if not (looked_at and light_differs(problem.linearise(levels[index], flow))):
+        looked_at = begins or sizes[index] <= _LARGEST_WATCHED
+        if not (looked_at and light_differs(problem.linearise(problem.levels[index], flow))):
             return problem
-    elif not (small and largest):
+    elif index != next((i for i, size in enumerate(sizes) if size <= _LARGEST_MATCHED), None):
         return problem
     return problem.with_light(measure_light(problem.images.images, problem.images.valids, flow))
 
