@@ -96,10 +96,10 @@ def accurate() -> Model:
     (3, 8)
     """
     return Model(
-        make_constancies(0.3, 2.0, Charbonnier(0.2)) + Smoothness(Charbonnier(0.004), edges=ImageEdges(contrast=4.6)),
-        solver=Relaxation(sweeps=20, omega=1.85, cycles=2),
+        make_constancies(0.3, 2.0, Charbonnier(0.1)) + Smoothness(Charbonnier(0.006), edges=ImageEdges(contrast=4.6)),
+        solver=Relaxation(sweeps=35, omega=1.85, cycles=2),
         warps=(3, 8),
-        factor=0.8,
+        factor=0.78,
         interpolation="spline",
         presmoothing=0.7,
         filter=WeightedMedian(),
