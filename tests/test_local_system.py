@@ -30,6 +30,7 @@ from variflow.frames.checking import prepare
 from variflow.frames.pyramid import pyramid
 from variflow.linearisation.level import linearise
 from variflow.solve import choose_solver
+from variflow.solve.damping import settle_shared_motion
 from variflow.solve.determined import find_alone
 from variflow.solve.local_system import LocalSystem
 from variflow.solve.relaxation import Relaxation
@@ -514,6 +515,36 @@ def test_the_flow_along_stripes_stays_where_it_is(term):
     u, v = np.moveaxis(flow, 2, 0)
     assert abs(np.median(u) - 1.3) < 0.02
     assert np.median(np.abs(v)) < 0.2
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (160, 200)])
+@pytest.mark.parametrize(("period", "shift"), [(16, 4), (16, 3), (8, 2), (8, 1)])
+def test_smooth_does_not_run_off_along_bare_stripes(shape, period, shift):
+    """Rounding errors of the solve once led 1900 px away."""
+    x = np.arange(float(shape[1])) + np.zeros((shape[0], 1))
+    frames = (128 + 100 * np.sin(2 * np.pi * (x - moved) / period) for moved in (0, shift))
+    assert abs(np.median(variflow.estimate(*frames, "smooth").flow[..., 1])) < 1.5
+
+
+def test_a_weak_shared_motion_is_settled_only_where_no_term_of_the_flow_looks_at_it(at):
+    class Prior(FlowTerm):
+        def residuals(self, flow, at):
+            return list(flow)
+
+    assert study(Bending(), at).ignores_shifts
+    assert study(Divergence(), at).ignores_shifts
+    assert not study(Prior(), at).ignores_shifts
+    tensor = np.zeros((5, 8, 9), np.float32)
+    tensor[0], tensor[2], tensor[4] = 1, 1e-5, -2e-5  # v is 2, or with as much damping 1
+    start = np.zeros((2, 1, 8, 9), np.float32)
+    settled = settle_shared_motion(tensor, [1e-6, 0, 1e-5], start, start + 7, [None, study(Bending(), at)])
+    np.testing.assert_allclose(settled[0], 7)
+    np.testing.assert_allclose(settled[1], 0.5)  # a step moves no farther
+    for damping, structure in (([1e-6, 0, 1e-5], study(Prior(), at)), ([1e-6, 0, 1e-6], None)):
+        assert settle_shared_motion(tensor, damping, start, start + 7, [structure]).min() == 7
+    tensor[4] = -0.5e-5
+    settled = settle_shared_motion(tensor, [1e-6, 0, 1e-5], start, start + 7, [None])
+    np.testing.assert_allclose(settled[1], 0.25, rtol=1e-5)
 
 
 @pytest.mark.parametrize("phase", [0, 0.7, 1.9])

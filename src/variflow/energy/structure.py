@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -51,6 +52,18 @@ class Structure:
         """The lowest and highest offset along y, and along x."""
         y, x = zip(*(tap.offset for taps in self.taps for tap in taps), strict=True)
         return min(y), max(y), min(x), max(x)
+
+    @cached_property
+    def ignores_shifts(self) -> bool:
+        """Whether no residual changes if all pixels of an unknown change by the same, as those of differences do."""
+        if not (self.constant and self.linear):
+            return False
+        for taps in self.taps:
+            for unknown in {tap.unknown for tap in taps}:
+                factors = [tap.factor for tap in taps if tap.unknown == unknown]
+                if abs(math.fsum(factors)) > 1e-5 * math.fsum(map(abs, factors)):
+                    return False
+        return True
 
     @cached_property
     def patterns(self) -> tuple[Planes, list[Planes]]:

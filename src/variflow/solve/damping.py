@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.energy.structure import Structure
 from variflow.images.resampling import Planes
 from variflow.solve.determined import Pixels
 
@@ -17,6 +18,11 @@ from variflow.solve.determined import Pixels
 # is damped, by up to the share `_DAMPED`: texture on stripes still shows the motion along them if its gradients are 3 %
 # of those of the stripes.
 _ALWAYS, _WEAK, _DAMPED = 1e-5, 1e-2, 1e-3
+# One determined less than `_FAINT` times as strongly is damped by up to the share `_HELD`: what determines it is made by
+# the solve itself, where u changes along stripes.
+_FAINT, _HELD = 1e-4, 0.1
+# A step moves a weak shared motion by at most so many pixels.
+_FARTHEST = 0.5
 # A pixel that no term of the flow looks at moves only if its gradients are about as strong as usual: its matrix is
 # damped by this share of the mean of all.
 _ALONE = 0.1
@@ -44,7 +50,9 @@ def find_damping(curvature: NDArray[np.float64]) -> NDArray[np.float64]:
     damping: NDArray[np.float64] = _ALWAYS * strongest * np.eye(2)
     if weakest < _WEAK * strongest:
         along_weakest = (strongest * np.eye(2) - curvature) / (strongest - weakest)
-        damping += _DAMPED * (strongest - max(weakest, 0.0) / _WEAK) * along_weakest
+        ratio = max(weakest, 0.0) / strongest
+        held = _DAMPED * (1 - ratio / _WEAK) + _HELD * max(1 - ratio / _FAINT, 0.0)
+        damping += held * strongest * along_weakest
     return damping
 
 
@@ -59,3 +67,40 @@ def damp_tensor(tensor: Planes, alone: Pixels | None) -> list[float]:
             plane[alone] += _ALONE * max(uu, vv)
     (of_uu, of_uv), (_, of_vv) = find_damping(np.array([[uu, uv], [uv, vv]])).tolist()
     return [of_uu, of_uv, of_vv]
+
+
+def settle_shared_motion(
+    tensor: Planes, damping: list[float], start: Planes, found: Planes, structures: list[Structure | None]
+) -> Planes:
+    """Return the flow found, (2, 1, H, W), shifted as a whole in the direction in which shared motions are weak.
+
+    It is shifted to the least energy, as far as a step may move. The solve does not find that: beside a smoothness,
+    single precision loses what determines a weak shared motion. Terms of the flow must not change with such shifts.
+
+    Parameters
+    ----------
+    tensor : (5, H, W) float32
+        The motion tensor around the start.
+    damping : list of float
+        What was added to it; see `damp_tensor`.
+    start, found : (2, 1, H, W) float32
+        The flow before and after the step.
+    structures : list of Structure or None
+        Those of the terms of the flow, None for `Smoothness`.
+    """
+    damped, directions = np.linalg.eigh([[damping[0], damping[1]], [damping[1], damping[2]]])
+    if damped[1] <= 2 * damped[0] or not all(one is None or one.ignores_shifts for one in structures):
+        return found
+    weak = directions[:, 1]
+    u, v = (found - start)[:, 0]
+    uu, uv, vv = (float(plane.mean(dtype=np.float64)) for plane in tensor[:3])
+    slope = [
+        float((tensor[0] * u + tensor[1] * v + tensor[3]).mean(dtype=np.float64)),
+        float((tensor[1] * u + tensor[2] * v + tensor[4]).mean(dtype=np.float64)),
+    ]
+    moved = float(weak @ [part.mean(dtype=np.float64) for part in (u, v)])
+    curvature = float(weak @ np.array([[uu, uv], [uv, vv]]) @ weak) + damped[1]
+    best = moved - (float(weak @ slope) + damped[1] * moved) / curvature
+    shift = (min(max(best, -_FARTHEST), _FARTHEST) - moved) * weak
+    shifted: Planes = found + shift.astype(np.float32)[:, None, None, None]
+    return shifted

@@ -24,7 +24,7 @@ from variflow.energy.taps import Tap
 from variflow.energy.term import Energy
 from variflow.images.resampling import Planes, stack
 from variflow.linearisation.level import LevelLinearisation
-from variflow.solve.damping import damp_tensor
+from variflow.solve.damping import damp_tensor, settle_shared_motion
 from variflow.solve.determined import (
     Pixels,
     find_alone,
@@ -206,6 +206,8 @@ class LocalSystem(NativeSolver):
                 plane += added
             problem = _core.LocalProblem(start, [*terms, _tensor_term(tensor, parts.making)])
         unknowns, _, residual = _core.solve_local(problem, self.tolerance, self.iterations, parts.grids)
+        if at.values is None:
+            unknowns = settle_shared_motion(tensor, damping, start, unknowns, parts.structures)
         values = None if at.values is None else dict(zip(at.values, unknowns[:, 0], strict=True))
         u, v = unknowns[:, 0] if values is None else make_planes(at.unknowns, values, Place(at))[:2]
 
