@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import ndimage
 
 import variflow
 from variflow import _core, models
@@ -232,6 +233,18 @@ def test_start_from_matches_finds_small_things_that_move_far() -> None:
     assert np.abs(np.median(lost, axis=(0, 1)) - (90, 20)).max() > 5
     np.testing.assert_allclose(np.median(found, axis=(0, 1)), (90, 20), atol=0.1)
     np.testing.assert_allclose(np.median(given, axis=(0, 1)), (90, 20), atol=0.1)
+
+
+@pytest.mark.parametrize("distance", [30, 40])
+def test_start_from_matches_finds_one_thing_in_a_large_frame(distance: int) -> None:
+    """So little of the frame moves that 95 % of the matches are like those around them."""
+    draw = np.random.default_rng(0)
+    frame0, thing = (ndimage.gaussian_filter(draw.normal(size=size), 1.5) for size in ((480, 640), (100, 100)))
+    frame1 = frame0.copy()
+    frame0[100:200, 50:150] = thing
+    frame1[100:200, 50 + distance : 150 + distance] = thing
+    flow = variflow.estimate(frame0, frame1).flow[110:190, 60:140]
+    assert np.mean(np.hypot(*np.moveaxis(flow - (distance, 0), 2, 0)) > 1) < 0.1
 
 
 @pytest.mark.parametrize("name", ["RubberWhale", "Venus"])

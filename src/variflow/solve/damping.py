@@ -18,8 +18,8 @@ from variflow.solve.determined import Pixels
 # is damped, by up to the share `_DAMPED`: texture on stripes still shows the motion along them if its gradients are 3 %
 # of those of the stripes.
 _ALWAYS, _WEAK, _DAMPED = 1e-5, 1e-2, 1e-3
-# One determined less than `_FAINT` times as strongly is damped by up to the share `_HELD`: what determines it is made by
-# the solve itself, where u changes along stripes.
+# One determined less than `_FAINT` times as strongly is damped by up to the share `_HELD`: the solve itself makes what
+# determines it, where u changes along stripes.
 _FAINT, _HELD = 1e-4, 0.1
 # A step moves a weak shared motion by at most so many pixels.
 _FARTHEST = 0.5
