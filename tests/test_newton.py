@@ -52,6 +52,20 @@ def test_the_flow_does_not_depend_on_the_unit_of_the_energy(energy: Any) -> None
         assert np.abs(other - flow).max() < 0.01
 
 
+def squares(d: Any, at: Any) -> Any:
+    data = (at.weights * (at.Ix * d[0] + at.Iy * d[1] + at.It) ** 2).sum()
+    roughness = [(jnp.diff(at.flow[k] + d[k], axis=axis) ** 2).sum() for k in (0, 1) for axis in (0, 1)]
+    return data + 0.05 * sum(roughness)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exponent", [2, 8])
+def test_a_power_of_an_energy_has_its_minimum(exponent: int) -> None:
+    """Every step promises little beside the first, and the preconditioner of the first warp is far too small."""
+    flow = run(squares).flow
+    assert np.abs(run(lambda d, at: squares(d, at) ** exponent).flow - flow).mean() < 0.01
+
+
 def test_it_goes_as_low_as_other_minimisers_and_never_up() -> None:
     ours = run(robust, solver=TruncatedNewton(1e-3), warps=1).energies[0]
     theirs = run(robust, solver=optimistix.LBFGS(1e-6, 1e-6), steps=400, warps=1).energies[0]

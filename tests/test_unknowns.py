@@ -436,7 +436,7 @@ def test_models_refuse_what_cannot_be(fields, kind, message):
         Model(ENERGY, **fields)
 
 
-@pytest.mark.parametrize("names", ["u", (), ("gain", "gain"), 3, ("",)])
+@pytest.mark.parametrize("names", ["u", (), ("gain", "gain"), 3, ("",), "gain offset"])
 def test_names_of_planes_are_checked(names):
     with pytest.raises(ValueError, match="names of FlowAndPlanes"):
         FlowAndPlanes(names)

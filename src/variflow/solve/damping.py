@@ -48,7 +48,7 @@ def find_damping(curvature: NDArray[np.float64]) -> NDArray[np.float64]:
     radius = math.hypot(0.5 * (uu - vv), uv)
     strongest, weakest = max(0.5 * (uu + vv) + radius, 0.0), 0.5 * (uu + vv) - radius
     damping: NDArray[np.float64] = _ALWAYS * strongest * np.eye(2)
-    if weakest < _WEAK * strongest:
+    if strongest > 0 and weakest < _WEAK * strongest:
         along_weakest = (strongest * np.eye(2) - curvature) / (strongest - weakest)
         ratio = max(weakest, 0.0) / strongest
         held = _DAMPED * (1 - ratio / _WEAK) + _HELD * max(1 - ratio / _FAINT, 0.0)

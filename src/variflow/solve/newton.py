@@ -39,8 +39,8 @@ class TruncatedNewton:
     Where an elementary function is concave, as robust penalties are, its part of the second derivative is left out;
     what remains is iterative re-weighting. Nothing depends on the unit of the energy.
 
-    It stops with a step that promises to lower the energy by little beside the first step of the level. Otherwise it
-    takes the `steps` of the model.
+    It stops with a step that promises to lower the energy by little beside the first step of the level, and, where JAX
+    multiplies, beside the energy itself. Otherwise it takes the `steps` of the model.
 
     Parameters
     ----------

@@ -20,6 +20,9 @@ Pair = tuple[Any, Any]
 
 # A step that does not lower the energy is made shorter by this factor.
 _SHORTER = 0.25
+# A step that promises little promises at most this share of the energy, too: all steps of a power of an energy promise
+# little beside the first.
+_LITTLE = 0.05
 
 
 class _Iterate(NamedTuple):
@@ -33,7 +36,7 @@ class _Iterate(NamedTuple):
     length: Any  # the share of the step that is tried
     trials: Any  # how often the step was shortened
     reach: Any  # the longest step, in pixels, where the energy curves down
-    first: Any  # squared norm of the gradient at the first warp
+    first: Any  # what the first step at the first warp promised
     levels: Any  # the preconditioner
     energies: Any
     met: Any
@@ -114,8 +117,8 @@ def _advance(differentiate: Any, rtol: Any, fresh: Any, limit: Any, best: _Itera
 
     make = partial(multilevel.make, multiply, gradient[0].shape)
     levels = jax.lax.cond(begins & fresh, make, lambda: best.levels)
-    least = jnp.where(begins & fresh, 0.0, rtol**2 * best.first)
-    step, size, met, falls = _solve(multiply, gradient, levels, better & (best.count < limit), least)
+    least = jnp.where(begins & fresh, 0.0, jnp.minimum(rtol**2 * best.first, _LITTLE * jnp.abs(energy)))
+    step, first_promise, met, falls = _solve(multiply, gradient, levels, better & (best.count < limit), least)
     longest = jnp.sqrt((step[0] ** 2 + step[1] ** 2).max())
     length = jnp.where(falls, best.reach / jnp.where(longest > 0, longest, 1.0), 1.0)
 
@@ -132,7 +135,7 @@ def _advance(differentiate: Any, rtol: Any, fresh: Any, limit: Any, best: _Itera
         length=choose(length, _SHORTER * best.length),
         trials=choose(0, best.trials + 1),
         reach=jnp.where(better & falls, 2 * best.reach, best.reach),
-        first=jnp.where(begins & fresh, size, best.first),
+        first=jnp.where(begins & fresh, first_promise, best.first),
         levels=levels,
         energies=best.energies.at[best.count].set(energy),
         met=better & met,
@@ -142,38 +145,41 @@ def _advance(differentiate: Any, rtol: Any, fresh: Any, limit: Any, best: _Itera
 def _solve(multiply: Any, gradient: Pair, levels: Any, go: Any, least: Any) -> tuple[Pair, Any, Any, Any]:
     """Return a step, by conjugate gradients cut short.
 
-    Also the squared norm of the gradient in the preconditioner, whether it is small: at most `least`, so that there is
+    Also what its first iteration promises, whether that is little, at most `least`, and moves little, so that there is
     no step, and whether the step is the slope because the energy curves down along it.
     """
     zero = jnp.zeros_like(gradient[0])
     nowhere, no = (zero, zero), jnp.array(False)
     none = jnp.zeros((), jnp.float32)
-    state = (jnp.array(-1), nowhere, (-gradient[0], -gradient[1]), nowhere, none + 1, none, no, no, no)
+    state = (jnp.array(-1), nowhere, (-gradient[0], -gradient[1]), nowhere, none + 1, none, none, no, no, no)
 
     def goes_on(state: Any) -> Any:
-        count, _, _, _, size, first, met, stopped, _ = state
+        count, _, _, _, size, first, _, met, stopped, _ = state
         more = (size > INNER**2 * first) & (count < ITERATIONS) & ~stopped & ~met
         return (go & more) | (count < 0)
 
     def iterate(state: Any) -> Any:
-        count, step, residual, direction, size, first, met, _, _ = state
-        begins = count < 0
+        count, step, residual, direction, size, first, promised, met, _, _ = state
+        begins, is_first = count < 0, count == 0
         product = jax.lax.cond(begins, lambda planes: planes, multiply, direction)
         curvature = _dot(direction, product)
         stops = ~begins & ~(curvature > 0)
-        length = jnp.where(stops, jnp.where(count == 0, 1.0, 0.0), size / jnp.where(curvature > 0, curvature, 1.0))
+        length = jnp.where(stops, jnp.where(is_first, 1.0, 0.0), size / jnp.where(curvature > 0, curvature, 1.0))
         step = _add(step, length, direction)
+        at_least = jnp.maximum(length, 1.0)
+        promised = jnp.where(is_first, at_least * size, promised)
+        still = at_least**2 * (direction[0] ** 2 + direction[1] ** 2).mean() <= STILL**2
+        met = met | (is_first & ~stops & (promised <= least) & still)
         residual = _add(residual, -length, product)
         preconditioned = multilevel.apply(levels, residual)
         after = _dot(residual, preconditioned)
         direction = _add(preconditioned, after / size, direction)
         first = jnp.where(begins, after, first)
-        still = (preconditioned[0] ** 2 + preconditioned[1] ** 2).mean() <= STILL**2
-        met = jnp.where(begins, (after <= least) & still, met)
-        return count + 1, step, residual, direction, after, first, met, stops, stops & (count == 0)
+        met = met | (begins & (after <= 0))  # there is no slope
+        return count + 1, step, residual, direction, after, first, promised, met, stops, stops & is_first
 
-    _, step, _, _, _, first, met, _, falls = jax.lax.while_loop(goes_on, iterate, state)
-    return step, first, met, falls
+    _, step, _, _, _, _, promised, met, _, falls = jax.lax.while_loop(goes_on, iterate, state)
+    return step, promised, met, falls
 
 
 def _add(planes: Pair, factor: Any, others: Pair) -> Pair:

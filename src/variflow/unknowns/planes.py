@@ -49,9 +49,11 @@ class FlowAndPlanes(Unknowns):
 
     def __post_init__(self) -> None:
         names = (self.names,) if isinstance(self.names, str) else self.names
-        ok = isinstance(names, tuple | list) and names and all(isinstance(name, str) and name for name in names)
+        ok = isinstance(names, tuple | list) and names and all(isinstance(n, str) and n.isidentifier() for n in names)
         if not ok or len({"u", "v", *names}) != len(names) + 2:
-            raise ValueError(f"names of FlowAndPlanes is {self.names!r}, wanted names of planes other than u and v")
+            raise ValueError(
+                f"names of FlowAndPlanes is {self.names!r}, wanted a name of a plane other than u and v, or several in a tuple"
+            )
         keep(self, names=tuple(names))
 
     def start(self, flow: tuple[Planes, Planes], at: Any) -> Values:

@@ -104,11 +104,13 @@ def _find_problem(fault: BaseException | None) -> str:
 
 def name_of(energy: object) -> str:
     """Return what a message calls an energy: "energy data_and_edges", "energy BrightnessConstancy + Smoothness"."""
-    name = " + ".join(map(_name_term, energy.terms)) if isinstance(energy, Sum) else _name_term(energy)
+    name = _name_term(energy)
     return "energy" if name == "<lambda>" else f"energy {name}"
 
 
 def _name_term(energy: object) -> str:
+    if isinstance(energy, Sum):
+        return " + ".join(map(_name_term, energy.terms))
     return str(getattr(energy, "__name__", type(energy).__name__))
 
 
