@@ -52,7 +52,8 @@ class FlowAndPlanes(Unknowns):
         ok = isinstance(names, tuple | list) and names and all(isinstance(n, str) and n.isidentifier() for n in names)
         if not ok or len({"u", "v", *names}) != len(names) + 2:
             raise ValueError(
-                f"names of FlowAndPlanes is {self.names!r}, wanted a name of a plane other than u and v, or several in a tuple"
+                f"names of FlowAndPlanes is {self.names!r}, wanted the name of a plane other than u and v, or several "
+                "in a tuple"
             )
         keep(self, names=tuple(names))
 
