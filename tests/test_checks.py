@@ -18,7 +18,7 @@ import pytest
 import variflow
 from variflow import models
 from variflow.datasets import synthetic
-from variflow.energy import L1, BrightnessConstancy, Charbonnier, DataTerm, Magnitude, Smoothness
+from variflow.energy import L1, BrightnessConstancy, Charbonnier, DataTerm, FlowTerm, Magnitude, Smoothness
 from variflow.solve.lucas_kanade import LucasKanade
 from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.solve.newton import TruncatedNewton
@@ -120,6 +120,54 @@ def test_a_flow_alone_may_be_smoothed() -> None:
     ramp = np.random.default_rng(0).normal(size=(24, 32, 2))
     result = variflow.estimate(PAIR.frame0, PAIR.frame1, variflow.Model(Smoothness(), warps=1), init=ramp)
     assert np.ptp(result.flow) < 0.1 * np.ptp(ramp)
+
+
+def test_an_energy_that_overflows_far_away_has_a_minimum() -> None:
+    def largest(d: Any, at: Any) -> Any:
+        return jax.nn.logsumexp(100 * jnp.stack([data(d, at), 0.01 * smooth(d, at)])) / 100
+
+    assert "falls without end" not in run(largest, warps=3).reason
+
+
+@dataclass(frozen=True)
+class Pinned(FlowTerm):
+    to: Any = None
+
+    def residuals(self, flow: Any, at: Any) -> Any:
+        return [self.to * plane for plane in flow]
+
+
+@dataclass(frozen=True)
+class Scaled(DataTerm):
+    by: Any = None
+
+    def residuals(self, d: Any, at: Any) -> Any:
+        return [self.by * (at.Ix[0] * d[0] + at.Iy[0] * d[1] + at.It[0])]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda held: BrightnessConstancy() + Smoothness() + 0.1 * Pinned(to=held),
+            "Pinned .*: to of Pinned holds NaN",
+        ),
+        (lambda held: Scaled(by=held) + Smoothness(), "Scaled .*: by of Scaled holds NaN or infinity; put 0"),
+    ],
+)
+def test_unknown_values_that_a_term_holds_are_named(make: Any, message: str) -> None:
+    held = np.ones((24, 32))
+    held[3, 4] = np.nan
+    with pytest.raises(ValueError, match=message):
+        run(make(held))
+
+
+def test_terms_of_a_sum_inside_a_sum_are_named() -> None:
+    def by_numpy(d: Any, at: Any) -> Any:
+        return np.sqrt(1 + d[0] ** 2).sum()
+
+    with pytest.raises(TypeError, match=r"energy BrightnessConstancy \+ Smoothness \+ by_numpy computes"):
+        run(BrightnessConstancy() + 0.1 * (Smoothness() + by_numpy))
 
 
 @pytest.mark.parametrize(

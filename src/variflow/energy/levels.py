@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,18 +58,25 @@ def bring_to_level(energy: Any, shapes: Sequence[Shape], index: int) -> Any:
 
 def find_shape(energy: object) -> Shape | None:
     """Return the height and width of the first array that a term holds and that looks like one of the frames' size."""
-    values: list[Any] = [energy]
-    while values:
-        value = values.pop(0)
-        if isinstance(value, Term | Penalty | ImageEdges):
-            values += list_attributes(value).values()
-        elif type(value) in (tuple, list, dict):
-            values += value.values() if isinstance(value, dict) else value
-        elif hasattr(value, "__array__") and len(shape := tuple(getattr(value, "shape", ()))) >= 2:
+    for _, array in list_arrays(energy):
+        if len(shape := tuple(array.shape)) >= 2:
             height, width = shape[:2] if len(shape) == 3 and shape[2] <= 4 else shape[-2:]
             if min(height, width) > 4:  # not a small matrix or a list of points
                 return height, width
     return None
+
+
+def list_arrays(energy: object) -> Iterator[tuple[str, Array]]:
+    """Find the arrays that the terms of an energy hold, with names such as "prior of PriorFlow"."""
+    values: list[tuple[str, Any]] = [("energy", energy)]
+    while values:
+        name, value = values.pop(0)
+        if isinstance(value, Term | Penalty | ImageEdges):
+            values += [(f"{field} of {type(value).__name__}", held) for field, held in list_attributes(value).items()]
+        elif type(value) in (tuple, list, dict):
+            values += [(name, held) for held in (value.values() if isinstance(value, dict) else value)]
+        elif hasattr(value, "__array__") and hasattr(value, "shape"):
+            yield name, value
 
 
 def _bring(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from variflow.base.brief import Brief
 from variflow.base.types import Array
-from variflow.energy.advice import NOT_FINITE, TO_COMPARE
+from variflow.energy.advice import TO_COMPARE, advise_on_not_finite
 from variflow.energy.autodiff.coupling import evaluate, take_parts
 from variflow.energy.autodiff.programs import apply_settings
 from variflow.energy.autodiff.tracing import explain_faults, name_of
@@ -110,10 +110,10 @@ def _evaluate_twice(energy: Energy, at: Linearisation) -> tuple[Evaluation, Eval
         if not math.isfinite(evaluation.value):
             raise ValueError(explain_not_finite(energy, increment, at, name, evaluation.value))
         if evaluation.unknown:
-            cause = name_of(_find_cause(energy, increment, at))
+            cause = _find_cause(energy, increment, at)
             raise ValueError(
-                f"the gradient of {cause} for {name} is not finite at {evaluation.unknown} of {small.size} places "
-                f"(frames of {shape[0]} x {shape[1]}): {NOT_FINITE}"
+                f"the gradient of {name_of(cause)} for {name} is not finite at {evaluation.unknown} of {small.size} "
+                f"places (frames of {shape[0]} x {shape[1]}): {advise_on_not_finite(cause)}"
             )
         evaluations.append(evaluation)
     return evaluations[0], evaluations[1]
@@ -124,7 +124,7 @@ def explain_not_finite(
 ) -> str:
     """Return the message about an energy whose value is not finite; `name` is that of the increment."""
     cause = _find_cause(energy, increment, at)
-    return f"{name_of(cause)} returned {value} for {name}, wanted one finite float: {NOT_FINITE}"
+    return f"{name_of(cause)} returned {value} for {name}, wanted one finite float: {advise_on_not_finite(cause)}"
 
 
 def _find_cause(energy: Energy, increment: tuple[Planes, ...], at: Linearisation) -> Energy:
@@ -149,12 +149,12 @@ def _find_differences(at: Linearisation) -> Array:
 def find_fault_at_start(energy: Energy, at: Linearisation) -> str:
     """Return a message if the gradient of an energy is not finite where a solver starts, else an empty text."""
     zero = np.zeros((2, *at.valid.shape), np.float32)
-    return _explain_gradient(Evaluation.at(energy, (zero[0], zero[1]), at))
+    return _explain_gradient(energy, Evaluation.at(energy, (zero[0], zero[1]), at))
 
 
-def _explain_gradient(evaluation: Evaluation) -> str:
+def _explain_gradient(energy: Energy, evaluation: Evaluation) -> str:
     return (
-        f"the gradient of the energy is not finite at {evaluation.unknown} places: {NOT_FINITE}"
+        f"the gradient of the energy is not finite at {evaluation.unknown} places: {advise_on_not_finite(energy)}"
         if evaluation.unknown
         else ""
     )
@@ -174,7 +174,7 @@ def find_fault(energy: Energy, increment: tuple[Planes, Planes], at: Linearisati
         The energy at the zero increment.
     """
     here = Evaluation.at(energy, increment, at)
-    if fault := _explain_gradient(here):
+    if fault := _explain_gradient(energy, here):
         return fault, False
     sizes = np.hypot(*increment)
     largest = float(sizes.max())
@@ -188,8 +188,10 @@ def find_fault(energy: Energy, increment: tuple[Planes, Planes], at: Linearisati
         return _evaluate_along(energy, np.stack(increment), at, pixels)
 
     far = max(_FAR, 100 * largest)
+    while (beyond := energy_at(far)) == -np.inf and far > 10 * largest:
+        far /= 10  # so far away it may have overflowed
     rate = max(before - here.value, 0.0) / largest
-    if energy_at(far) < here.value - max(_FALLS * (abs(before) + abs(here.value)), _RATE * rate * (far - largest)):
+    if beyond < here.value - max(_FALLS * (abs(before) + abs(here.value)), _RATE * rate * (far - largest)):
         return NO_MINIMUM, False
     if fault := find_departure(increment, at):
         return fault, False

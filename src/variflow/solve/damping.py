@@ -36,7 +36,7 @@ def find_damping(curvature: NDArray[np.float64]) -> NDArray[np.float64]:
     Examples
     --------
     >>> find_damping(np.diag([1.0, 0.0])).round(5).tolist()
-    [[1e-05, 0.0], [0.0, 0.00101]]
+    [[1e-05, 0.0], [0.0, 0.10101]]
     >>> find_damping(np.diag([1.0, 0.5])).round(5).tolist()
     [[1e-05, 0.0], [0.0, 1e-05]]
     """

@@ -11,7 +11,7 @@ import numpy as np
 from variflow import _core
 from variflow.base.brief import Brief
 from variflow.base.types import Array
-from variflow.energy.advice import NOT_FINITE, TO_COMPARE
+from variflow.energy.advice import TO_COMPARE, advise_on_not_finite
 from variflow.energy.census import CensusConstancy
 from variflow.energy.data import BrightnessConstancy, DataTerm, GradientConstancy, defines_residuals
 from variflow.energy.edges import ImageEdges
@@ -158,7 +158,7 @@ def _check_finite(term: DataTerm, planes: tuple[Planes, ...]) -> None:
             height, width = wrong.shape
             raise ValueError(
                 f"the {what} of {type(term).__name__} are not finite at {wrong.sum()} of {wrong.size} pixels "
-                f"(frames of {height} x {width}): {NOT_FINITE}"
+                f"(frames of {height} x {width}): {advise_on_not_finite(term)}"
             )
 
 

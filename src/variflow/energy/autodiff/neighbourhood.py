@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from variflow.energy.advice import NOT_FINITE
+from variflow.energy.advice import advise_on_not_finite
 from variflow.energy.autodiff.programs import Call, apply_settings
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.data import DataTerm, find_scales
@@ -39,7 +39,7 @@ def expand(term: DataTerm, at: LevelLinearisation) -> tuple[float, Planes, Plane
         height, width = at.shape
         raise ValueError(
             f"the residuals of {type(term).__name__} or their derivatives are not finite at {int(unknown)} of "
-            f"{height * width} pixels (frames of {height} x {width}): {NOT_FINITE}"
+            f"{height * width} pixels (frames of {height} x {width}): {advise_on_not_finite(term)}"
         )
     return float(value), np.asarray(matrix), np.asarray(slope)
 

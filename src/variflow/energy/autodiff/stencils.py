@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from variflow.energy.advice import NOT_FINITE
+from variflow.energy.advice import advise_on_not_finite
 from variflow.energy.autodiff.changes import ByNumPy, ByPrograms, Changes, Reach, computes_with_numpy
 from variflow.energy.autodiff.noise import find_parts_read, find_place, make_noise, remember, shrink
 from variflow.energy.autodiff.programs import apply_settings
@@ -105,7 +105,7 @@ def _check_finite(term: FlowTerm, values: tuple[Any, ...], taps: list[list[Tap]]
                 row, column = np.argwhere(wrong)[0]
                 raise ValueError(
                     f"the {what} of {type(term).__name__} are not finite at {wrong.sum()} of {wrong.size} pixels, "
-                    f"first at row {row}, column {column}: {NOT_FINITE}"
+                    f"first at row {row}, column {column}: {advise_on_not_finite(term)}"
                 )
 
 
