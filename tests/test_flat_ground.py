@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def test_flat_ground_moves_with_its_outlines(model: str, seed: int, values: str)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("model", ["fast", "balanced", "accurate", "smooth"])
+@pytest.mark.parametrize("model", ["realtime", "fast", "balanced", "accurate", "smooth"])
 def test_blank_paper_moves_with_what_little_is_written_on_it(model: str, seed: int) -> None:
     draw = np.random.default_rng(seed)
     height, width = 256, 320
@@ -53,3 +54,13 @@ def test_blank_paper_moves_with_what_little_is_written_on_it(model: str, seed: i
     error = np.hypot(*np.moveaxis(variflow.estimate(page, moved, model).flow - np.float32(MOTION), 2, 0))
     assert (error[INSIDE] > 1).mean() < 0.001
     assert error.max() < 4
+
+
+def test_realtime_takes_cycles_on_flat_ground_alone() -> None:
+    model = variflow.models.realtime()
+    without = replace(model, solver=replace(model.solver, cycles=0))
+    for flat in (0, 100):
+        frames = np.random.default_rng(0).integers(1, 255, (2, 96, 128), np.uint8)
+        frames[:, :, :flat] = 7
+        flows = [variflow.estimate(*frames, each).flow for each in (model, without)]
+        assert np.array_equal(*flows) == (flat == 0)

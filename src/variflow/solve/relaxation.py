@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from variflow import _core
 from variflow.base.brief import Brief
 from variflow.base.choices import check_number, check_whole, keep
@@ -42,6 +44,9 @@ def __dir__() -> list[str]:
 _KNOWN = 0.6
 # Sweeps of each cycle on the finest grid.
 _SWEEPS_OF_CYCLE = 2
+# Where neighbours along x differ by less than `_EVEN`, in frames with range [0, 1], is flat ground. One in so many rows
+# tells how much there is.
+_EVEN, _ROWS = 1e-3, 4
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -73,6 +78,8 @@ class Relaxation(NativeSolver):
         Multigrid cycles at the last warp of all, in place of its `sweeps`; typically 0 to 3. Sweeps carry the motion of
         outlines a few pixels into flat ground, cycles all over it. With 0 that warp is as all others, and so it is
         where four tenths of the pixels are missing.
+    flat : float
+        The share of the first frame that must be flat for the cycles, from 0, always, to 1.
 
     References
     ----------
@@ -91,6 +98,7 @@ class Relaxation(NativeSolver):
     sweeps: int = 20
     omega: float = 1.9
     cycles: int = 0
+    flat: float = 0.0
 
     def __post_init__(self) -> None:
         keep(
@@ -98,6 +106,7 @@ class Relaxation(NativeSolver):
             sweeps=check_whole("sweeps of Relaxation", self.sweeps, 1),
             omega=check_number("omega of Relaxation", self.omega, above=0, below=2),
             cycles=check_whole("cycles of Relaxation", self.cycles, 0),
+            flat=check_number("flat of Relaxation", self.flat, least=0, most=1),
         )
 
     def check(self, energy: Energy, at: LevelLinearisation) -> None:
@@ -122,7 +131,7 @@ class Relaxation(NativeSolver):
 
     def at_the_end(self) -> Relaxation:
         """Return the solver of the last warp of all."""
-        return _InCycles(self.sweeps, self.omega, self.cycles) if self.cycles else self
+        return _InCycles(self.sweeps, self.omega, self.cycles, self.flat) if self.cycles else self
 
     def _solve(self, parts: _Parts, at: LevelLinearisation) -> tuple[Planes, Planes]:
         return _step(parts, at, self.sweeps, self.omega)
@@ -143,7 +152,8 @@ class _InCycles(Relaxation):
     """Multigrid cycles for the same system, each with two sweeps on the finest grid."""
 
     def _solve(self, parts: _Parts, at: LevelLinearisation) -> tuple[Planes, Planes]:
-        if not at.complete and at.valid.mean() < _KNOWN:
+        known = at.complete or at.valid.mean() >= _KNOWN
+        if not (known and (self.flat == 0 or _measure_flat_ground(at) >= self.flat)):
             return super()._solve(parts, at)
         return _step(parts, at, _SWEEPS_OF_CYCLE, 1.0, self.cycles)
 
@@ -151,3 +161,9 @@ class _InCycles(Relaxation):
 def _step(parts: _Parts, at: LevelLinearisation, sweeps: int, omega: float, cycles: int = 0) -> tuple[Planes, Planes]:
     terms = [term.native() for term in linearised(parts.others, at)]
     return at.robust_step(parts.constancies, terms, parts.native_smoothness, sweeps, omega, cycles)
+
+
+def _measure_flat_ground(at: LevelLinearisation) -> float:
+    """Return the share of the first frame that is flat; 0 if it is one column."""
+    even = (np.abs(np.diff(at.frame0[:, ::_ROWS], axis=2)) < _EVEN).all(axis=0)
+    return float(even.mean()) if even.size else 0.0
