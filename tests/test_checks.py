@@ -18,7 +18,7 @@ import pytest
 import variflow
 from variflow import models
 from variflow.datasets import synthetic
-from variflow.energy import L1, BrightnessConstancy, Charbonnier, DataTerm, FlowTerm, Magnitude, Smoothness
+from variflow.energy import L1, BrightnessConstancy, Charbonnier, DataTerm, FlowTerm, Magnitude, Smoothness, Term
 from variflow.solve.lucas_kanade import LucasKanade
 from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.solve.newton import TruncatedNewton
@@ -163,11 +163,12 @@ def test_unknown_values_that_a_term_holds_are_named(make: Any, message: str) -> 
 
 
 def test_terms_of_a_sum_inside_a_sum_are_named() -> None:
-    def by_numpy(d: Any, at: Any) -> Any:
-        return np.sqrt(1 + d[0] ** 2).sum()
+    class OfNumpy(Term):
+        def __call__(self, d: Any, at: Any) -> Any:
+            return np.sqrt(1 + d[0] ** 2).sum()
 
-    with pytest.raises(TypeError, match=r"energy BrightnessConstancy \+ Smoothness \+ by_numpy computes"):
-        run(BrightnessConstancy() + 0.1 * (Smoothness() + by_numpy))
+    with pytest.raises(TypeError, match=r"energy BrightnessConstancy \+ OfNumpy computes with numpy"):
+        run(BrightnessConstancy() + 0.1 * OfNumpy())
 
 
 @pytest.mark.parametrize(
