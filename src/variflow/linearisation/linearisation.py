@@ -169,7 +169,7 @@ class Linearisation:
         """Raise an AttributeError that lists the parts that exist."""
         if hasattr(type(self), name):  # it exists, and raised an AttributeError of its own: raise that again
             return object.__getattribute__(self, name)
-        parts = [field.name for field in fields(Linearisation)]
+        parts = [field.name for field in fields(Linearisation) if field.name != "further"] + ["planes"]
         parts += [part for part, value in vars(Linearisation).items() if isinstance(value, Derived) and part[0] != "_"]
         close = difflib.get_close_matches(name, parts, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
