@@ -129,6 +129,12 @@ def test_an_energy_that_overflows_far_away_has_a_minimum() -> None:
     assert "falls without end" not in run(largest, warps=3).reason
 
 
+def test_an_increment_of_nearly_nothing_is_judged() -> None:
+    """The 100 000 px at which the energy is evaluated, divided by its length, overflowed."""
+    flow = run(good, solver=optax.sgd(1e-36), steps=1, warps=1).flow
+    assert 0 < np.abs(flow).max() < 1e-33
+
+
 @dataclass(frozen=True)
 class Pinned(FlowTerm):
     to: Any = None

@@ -217,5 +217,5 @@ def find_departure(increment: tuple[Planes, Planes], at: Linearisation) -> str:
 
 def _evaluate_along(energy: Energy, direction: Planes, at: Linearisation, pixels: float) -> float:
     """Return the energy at the increment along a direction (2, H, W) whose longest vector has a length in pixels."""
-    u, v = direction * np.float32(pixels / np.hypot(*direction).max())
+    u, v = direction / np.hypot(*direction).max() * np.float32(pixels)  # a solver may have moved by 1e-35
     return Evaluation.at(energy, (u, v), at).value
