@@ -14,7 +14,7 @@ import statistics
 from pathlib import Path
 
 import numpy as np
-from report import table
+from report import close, table
 
 import variflow
 from variflow import metrics
@@ -101,10 +101,7 @@ def main():
         rows.append(row)
     columns = (f"to frame {time + 1}" for time in range(1, FRAMES))
     text = table(["method", *columns, "mean", ""], rows)
-    print(text)
-    if arguments.output:
-        (arguments.output / "microscopy.md").write_text(text)
-    return 0 if held or not arguments.check else 1
+    return close(text, "microscopy.md", arguments, held)
 
 
 if __name__ == "__main__":

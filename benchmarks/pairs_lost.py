@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from particles import draw_particles
-from report import table
+from report import close, table
 from scipy.interpolate import RectBivariateSpline
 
 import variflow
@@ -128,10 +128,7 @@ def main():
             held &= holds
         rows.append(row)
     text = table(["method", *(f"{100 * lost:.0f} % lost" for lost in LOST), "doubted, %", ""], rows)
-    print(text)
-    if arguments.output:
-        (arguments.output / "pairs_lost.md").write_text(text)
-    return 0 if held or not arguments.check else 1
+    return close(text, "pairs_lost.md", arguments, held)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,14 @@ def table(header, rows):
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
+def close(text, file, arguments, held):
+    """Print a table, write it to a file of the folder that was asked for, and return the exit status."""
+    print(text)
+    if arguments.output:
+        (arguments.output / file).write_text(text)
+    return 0 if held or not arguments.check else 1
+
+
 def ratio(part):
     return f"1/{1 / part:.3g}" if part < 1 else f"{part:.3g}"
 

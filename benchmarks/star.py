@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from report import table
+from report import close, table
 from scipy.ndimage import gaussian_filter1d
 
 import variflow
@@ -69,10 +69,7 @@ def main():
             held &= holds
         rows.append(row)
     text = table(["model", "resolution, px", "noise, px", "product", "time, s", ""], rows)
-    print(text)
-    if arguments.output:
-        (arguments.output / "star.md").write_text(text)
-    return 0 if held or not arguments.check else 1
+    return close(text, "star.md", arguments, held)
 
 
 if __name__ == "__main__":

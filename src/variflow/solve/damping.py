@@ -89,6 +89,7 @@ def settle_shared_motion(
         Those of the terms of the flow, None for `Smoothness`.
     """
     damped, directions = np.linalg.eigh([[damping[0], damping[1]], [damping[1], damping[2]]])
+    # Only where the shared motion is weak, one direction is damped more than the other.
     if damped[1] <= 2 * damped[0] or not all(one is None or one.ignores_shifts for one in structures):
         return found
     weak = directions[:, 1]
