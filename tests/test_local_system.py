@@ -76,7 +76,7 @@ def dense_rows(taps, shape, unknowns):
     return matrix
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 7), (1, 6, 1), (1, 9, 11), (3, 4, 5)])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 7), (1, 6, 1), (1, 9, 11), (1, 2, 75), (3, 4, 5)])
 @pytest.mark.parametrize("unknowns", [1, 2, 3])
 @pytest.mark.parametrize("planes", ["no", "own", "shared"])
 def test_the_core_solves_what_a_dense_solve_does(shape, unknowns, planes):

@@ -53,29 +53,45 @@ VARIFLOW_INLINE void prefetch([[maybe_unused]] const void* address) {
 #endif
 }
 
+// As many floats as half of the widest vectors hold, so that short rows have vectors, too; or as a vector of the baseline
+// holds, where there is nothing wider.
+#if defined(VARIFLOW_HAS_CLONES) || defined(__AVX__)
+constexpr int pack_size = 8;
+#else
+constexpr int pack_size = 4;
+#endif
+
 #if defined(_MSC_VER) && !defined(__clang__)
-struct Four {
-    float lane[4];
+template <int size>
+struct Lanes {
+    float lane[size];
     float operator[](int i) const { return lane[i]; }
 };
-inline Four operator+(Four a, Four b) {
-    for (int i = 0; i < 4; ++i) a.lane[i] += b.lane[i];
+template <int size>
+Lanes<size> operator+(Lanes<size> a, Lanes<size> b) {
+    for (int i = 0; i < size; ++i) a.lane[i] += b.lane[i];
     return a;
 }
-inline Four operator-(Four a, Four b) {
-    for (int i = 0; i < 4; ++i) a.lane[i] -= b.lane[i];
+template <int size>
+Lanes<size> operator-(Lanes<size> a, Lanes<size> b) {
+    for (int i = 0; i < size; ++i) a.lane[i] -= b.lane[i];
     return a;
 }
-inline Four operator*(float factor, Four a) {
-    for (int i = 0; i < 4; ++i) a.lane[i] *= factor;
+template <int size>
+Lanes<size> operator*(float factor, Lanes<size> a) {
+    for (int i = 0; i < size; ++i) a.lane[i] *= factor;
     return a;
 }
-inline Four operator*(Four a, Four b) {
-    for (int i = 0; i < 4; ++i) a.lane[i] *= b.lane[i];
+template <int size>
+Lanes<size> operator*(Lanes<size> a, Lanes<size> b) {
+    for (int i = 0; i < size; ++i) a.lane[i] *= b.lane[i];
     return a;
 }
+using Four = Lanes<4>;
+using Pack = Lanes<pack_size>;
 #else
 using Four = float __attribute__((vector_size(16)));
+using Pack = float __attribute__((vector_size(pack_size * sizeof(float))));
 #endif
 
 // Four of the eight lanes of two vectors, by their numbers.
@@ -107,6 +123,10 @@ VARIFLOW_INLINE Four load_four(const float* from) {
     std::memcpy(&four, from, sizeof four);
     return four;
 }
+
+// Packs go by reference: how they are returned depends on the vectors that are enabled.
+VARIFLOW_INLINE void load_pack(const float* from, Pack& pack) { std::memcpy(&pack, from, sizeof pack); }
+VARIFLOW_INLINE void store_pack(const Pack& pack, float* to) { std::memcpy(to, &pack, sizeof pack); }
 
 VARIFLOW_INLINE void store_four(Four four, float* to) { std::memcpy(to, &four, sizeof four); }
 

@@ -1,5 +1,6 @@
 // From residuals and penalties to the planes of the operator.
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
 #include <tuple>
 #include <vector>
@@ -41,24 +42,27 @@ void tidy(Products& products) {
     products = std::move(joined);
 }
 
+using Numbered = std::vector<const float*>;
+
 // The products of each coupling: of unknowns k < l at all offsets, of k = l at those of at least 0.
 struct Plan {
     std::map<std::pair<int, int>, std::map<Offset, Products>> products;
-    std::vector<const float*> planes;
+    Numbered planes;
 
     int number_of(const float* plane) {
         if (!plane) return -1;
         const auto found = std::find(planes.begin(), planes.end(), plane);
-        if (found == planes.end()) planes.push_back(plane);
-        return static_cast<int>(std::distance(planes.begin(), std::find(planes.begin(), planes.end(), plane)));
+        if (found != planes.end()) return static_cast<int>(std::distance(planes.begin(), found));
+        planes.push_back(plane);
+        return static_cast<int>(planes.size()) - 1;
+    }
+
+    // The number of a plane that is not there yet.
+    int reserve() {
+        planes.push_back(nullptr);
+        return static_cast<int>(planes.size()) - 1;
     }
 };
-
-VARIFLOW_CLONES
-void add_product_of_three(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b,
-                          const float* VARIFLOW_RESTRICT c, float factor, int64_t count, float* VARIFLOW_RESTRICT to) {
-    for (int64_t i = 0; i < count; ++i) to[i] += factor * (a[i] * b[i] * c[i]);
-}
 
 VARIFLOW_CLONES
 void add_square(const float* VARIFLOW_RESTRICT values, int64_t count, float* VARIFLOW_RESTRICT total) {
@@ -70,32 +74,27 @@ void multiply_by(const float* VARIFLOW_RESTRICT factors, int64_t count, float* V
     for (int64_t i = 0; i < count; ++i) values[i] *= factors[i];
 }
 
-// out += factor * the sum of the taps
-void add_taps_row(const Residual& residual, const Grid& grid, const float* unknowns, float factor, int64_t row,
-                  float* out) {
+// Add factor * the taps of row `row`.
+void add_taps(const Residual& residual, const Grid& grid, const float* unknowns, float factor, int64_t row,
+              RowSum& sum) {
     for (const Tap& tap : residual.taps) {
         const int64_t from = moved(grid, row, tap.offset);
         if (from < 0) continue;
-        const auto [first, last] = inside(grid.width, tap.offset.x);
-        const float* const x = unknowns + tap.unknown * grid.size() + from * grid.width + tap.offset.x + first;
-        if (tap.plane) {
-            add_product(tap.plane + row * grid.width + first, x, factor * tap.factor, last - first, out + first);
-        } else {
-            add_scaled(x, factor * tap.factor, last - first, out + first);
-        }
+        const float* const x = unknowns + tap.unknown * grid.size() + from * grid.width + tap.offset.x;
+        const float* const plane = tap.plane ? tap.plane + row * grid.width : nullptr;
+        sum.add({x, factor * tap.factor, inside(grid.width, tap.offset.x), plane});
     }
 }
 
-void residual_row(const Residual& residual, const Problem& problem, const float* unknowns, int64_t row, float* out) {
-    const int64_t width = problem.grid.width;
-    if (residual.value) {
-        std::copy_n(residual.value + row * width, width, out);
-    } else {
-        std::fill_n(out, width, 0.0f);
+void residual_row(const Residual& residual, const Problem& problem, const float* unknowns, int64_t row, RowSum& sum,
+                  float* out) {
+    const Grid& grid = problem.grid;
+    if (residual.value) sum.add({residual.value + row * grid.width, 1.0f, {0, grid.width}});
+    if (!residual.at_start || unknowns != problem.start) {
+        add_taps(residual, grid, unknowns, 1.0f, row, sum);
+        if (residual.at_start) add_taps(residual, grid, problem.start, -1.0f, row, sum);
     }
-    if (residual.at_start && unknowns == problem.start) return;
-    add_taps_row(residual, problem.grid, unknowns, 1.0f, row, out);
-    if (residual.at_start) add_taps_row(residual, problem.grid, problem.start, -1.0f, row, out);
+    sum.write(grid.width, out);
 }
 
 // The plane that all taps of a residual are multiplied by; null if there is none, or several.
@@ -119,42 +118,53 @@ std::vector<const float*> common_planes(const Term& term) {
 // and the residual times those. A plane that all its taps are multiplied by is part of both, and no longer of the taps.
 struct Weighted {
     std::vector<Tap> taps;
-    float *weights, *residual;
+    const float* common;
+    int weights, residual;  // numbers of planes
+};
+struct WeightedTerm {
+    const Term* term;
+    std::vector<Weighted> residuals;
 };
 
-std::vector<Weighted> weigh(const Term& term, const Problem& problem, Planes& memory) {
-    const Grid& grid = problem.grid;
+WeightedTerm reserve_planes(const Term& term, Plan& plan) {
     const std::vector<const float*> common = common_planes(term);
-    std::vector<Weighted> out;
+    WeightedTerm out{&term, {}};
     for (size_t i = 0; i < term.residuals.size(); ++i) {
-        float* const weights = i > 0 && term.jointly ? out[0].weights : memory.take(grid.size());
-        out.push_back({term.residuals[i].taps, weights, memory.take(grid.size())});
+        const int weights = i > 0 && term.jointly ? out.residuals[0].weights : plan.reserve();
+        out.residuals.push_back({term.residuals[i].taps, common[i], weights, plan.reserve()});
         if (common[i]) {
-            for (Tap& tap : out[i].taps) tap.plane = nullptr;
+            for (Tap& tap : out.residuals[i].taps) tap.plane = nullptr;
         }
     }
-    for_chunks(grid, grid.width, [&](int64_t row, Workspace& squared) {
-        const int64_t at = row * grid.width;
-        for (size_t i = 0; i < out.size(); ++i) {
-            residual_row(term.residuals[i], problem, problem.start, row, out[i].residual + at);
-            if (i == 0 || !term.jointly) std::fill_n(squared.data(), grid.width, 0.0f);
-            add_square(out[i].residual + at, grid.width, squared.data());
-            if (term.jointly && i + 1 < out.size()) continue;
-            float* const weights = out[i].weights + at;
-            half_weights(term.penalty, squared.data(), grid.width, term.weight, weights);
-            if (term.weights) multiply_by(term.weights + at, grid.width, weights);
-        }
-        for (size_t i = 0; i < out.size(); ++i) {
-            float *const weights = out[i].weights + at, *const residual = out[i].residual + at;
-            multiply_by(weights, grid.width, residual);
-            if (common[i]) multiply_by(common[i] + at, grid.width, residual);
-        }
-        for (size_t i = 0; i < out.size(); ++i) {
-            if (!common[i] || (i > 0 && term.jointly)) continue;
-            for (int power = 0; power < 2; ++power) multiply_by(common[i] + at, grid.width, out[i].weights + at);
-        }
-    });
     return out;
+}
+
+// Fill row `row` of the planes of a term.
+void weigh_row(const WeightedTerm& weighted, const Problem& problem, int64_t row, const Numbered& planes, RowSum& sum,
+               float* squared) {
+    const Term& term = *weighted.term;
+    const int64_t width = problem.grid.width, at = row * width;
+    const size_t count = weighted.residuals.size();
+    auto plane = [&](int number) { return const_cast<float*>(planes[static_cast<size_t>(number)]) + at; };
+    for (size_t i = 0; i < count; ++i) {
+        float* const residual = plane(weighted.residuals[i].residual);
+        residual_row(term.residuals[i], problem, problem.start, row, sum, residual);
+        if (i == 0 || !term.jointly) std::fill_n(squared, width, 0.0f);
+        add_square(residual, width, squared);
+        if (term.jointly && i + 1 < count) continue;
+        float* const weights = plane(weighted.residuals[i].weights);
+        half_weights(term.penalty, squared, width, term.weight, weights);
+        if (term.weights) multiply_by(term.weights + at, width, weights);
+    }
+    for (const Weighted& one : weighted.residuals) {
+        multiply_by(plane(one.weights), width, plane(one.residual));
+        if (one.common) multiply_by(one.common + at, width, plane(one.residual));
+    }
+    for (size_t i = 0; i < count; ++i) {
+        const Weighted& one = weighted.residuals[i];
+        if (!one.common || (i > 0 && term.jointly)) continue;
+        for (int power = 0; power < 2; ++power) multiply_by(one.common + at, width, plane(one.weights));
+    }
 }
 
 void plan_products(const Weighted& weighted, Plan& plan) {
@@ -164,79 +174,70 @@ void plan_products(const Weighted& weighted, Plan& plan) {
             if (from.unknown > to.unknown || (from.unknown == to.unknown && offset < Offset{})) continue;
             const auto [first, second] = std::minmax({plan.number_of(from.plane), plan.number_of(to.plane)});
             plan.products[{from.unknown, to.unknown}][offset].push_back(
-                {plan.number_of(weighted.weights), first, second, from.offset, from.factor * to.factor});
+                {weighted.weights, first, second, from.offset, from.factor * to.factor});
         }
     }
 }
 
-using Numbered = std::vector<const float*>;
-
-void add_products_row(const Products& products, const Numbered& planes, const Grid& grid, const Offset& offset,
-                      int64_t row, float* out) {
-    const int64_t other = moved(grid, row, offset);
-    if (other < 0) return;
+// Add products to row `row`, as far as the pixels at the offset are inside.
+void add_products(const Products& products, const Numbered& planes, const Grid& grid, const Offset& offset, int64_t row,
+                  RowSum& sum) {
+    if (moved(grid, row, offset) < 0) return;
     const auto [own_first, own_last] = inside(grid.width, offset.x);
     for (const Product& product : products) {
         const int64_t from = moved(grid, row, -product.shift);
         if (from < 0) continue;
-        const auto [shifted_first, shifted_last] = inside(grid.width, -product.shift.x);
-        const int64_t first = std::max(own_first, shifted_first), count = std::min(own_last, shifted_last) - first;
-        if (count <= 0) continue;
-        const int64_t at = from * grid.width - product.shift.x + first;
-        auto plane = [&](int number) { return planes[static_cast<size_t>(number)] + at; };
-        const float* const weights = plane(product.weights);
-        if (product.first >= 0) {
-            add_product_of_three(weights, plane(product.first), plane(product.second), product.factor, count,
-                                 out + first);
-        } else if (product.second >= 0) {
-            add_product(weights, plane(product.second), product.factor, count, out + first);
-        } else {
-            add_scaled(weights, product.factor, count, out + first);
-        }
+        const auto [first, last] = inside(grid.width, -product.shift.x);
+        const Columns columns{std::max(own_first, first), std::min(own_last, last)};
+        if (columns.first >= columns.last) continue;
+        const int64_t at = from * grid.width - product.shift.x;
+        auto plane = [&](int number) { return number < 0 ? nullptr : planes[static_cast<size_t>(number)] + at; };
+        const float *const first_plane = plane(product.first), *const second_plane = plane(product.second);
+        sum.add({plane(product.weights), product.factor, columns, second_plane, first_plane});
     }
 }
 
-Stencil make_stencil(const std::map<Offset, Products>& planned, const Numbered& planes, const Grid& grid,
-                     bool symmetric, Planes& memory) {
+// A stencil whose planes are not filled in yet.
+Stencil make_stencil(const std::map<Offset, Products>& planned, const Grid& grid, bool symmetric, Planes& memory) {
     Stencil stencil{symmetric, {Offset{}}, {memory.take(grid.size())}};
     for (const auto& [offset, products] : planned) {
         if (offset == Offset{}) continue;
         stencil.offsets.push_back(offset);
         stencil.planes.push_back(memory.take(grid.size()));
     }
-    for_rows(grid, [&](int64_t row) {
-        for (size_t i = 0; i < stencil.offsets.size(); ++i) {
-            float* const out = const_cast<float*>(stencil.planes[i]) + row * grid.width;
-            std::fill_n(out, grid.width, 0.0f);
-            const auto found = planned.find(stencil.offsets[i]);
-            if (found != planned.end()) add_products_row(found->second, planes, grid, found->first, row, out);
-        }
-    });
     return stencil;
 }
 
-// Row `row` of the right side.
-void sum_right_side(const std::vector<Weighted>& all, const Problem& problem, int64_t row, float* right_side) {
+// Fill row `row` of its planes.
+void fill_stencil(const Stencil& stencil, const std::map<Offset, Products>& planned, const Numbered& planes,
+                  const Grid& grid, int64_t row, RowSum& sum) {
+    for (size_t i = 0; i < stencil.offsets.size(); ++i) {
+        const auto found = planned.find(stencil.offsets[i]);
+        if (found != planned.end()) add_products(found->second, planes, grid, found->first, row, sum);
+        sum.write(grid.width, const_cast<float*>(stencil.planes[i]) + row * grid.width);
+    }
+}
+
+// Row `row` of the right side of unknown k.
+void write_right_side(const std::vector<WeightedTerm>& all, const Problem& problem, const Numbered& planes, int k,
+                      int64_t row, RowSum& sum, float* out) {
     const Grid& grid = problem.grid;
-    const int64_t size = grid.size(), place = row * grid.width;
-    for (int k = 0; k < problem.unknowns; ++k) std::fill_n(right_side + k * size + place, grid.width, 0.0f);
-    for (const Weighted& weighted : all) {
-        for (const Tap& tap : weighted.taps) {
-            const int64_t from = moved(grid, row, -tap.offset);
-            if (from < 0) continue;
-            const auto [first, last] = inside(grid.width, -tap.offset.x);
-            const int64_t at = from * grid.width - tap.offset.x + first;
-            float* const to = right_side + tap.unknown * size + place + first;
-            if (tap.plane) {
-                add_product(weighted.residual + at, tap.plane + at, -tap.factor, last - first, to);
-            } else {
-                add_scaled(weighted.residual + at, -tap.factor, last - first, to);
+    if (problem.tensor && k < 2) {
+        sum.add({problem.tensor + (3 + k) * grid.size() + row * grid.width, -1.0f, {0, grid.width}});
+    }
+    for (const WeightedTerm& weighted : all) {
+        for (const Weighted& one : weighted.residuals) {
+            for (const Tap& tap : one.taps) {
+                const int64_t from = moved(grid, row, -tap.offset);
+                if (tap.unknown != k || from < 0) continue;
+                const int64_t at = from * grid.width - tap.offset.x;
+                const float* const plane = tap.plane ? tap.plane + at : nullptr;
+                sum.add({planes[static_cast<size_t>(one.residual)] + at, -tap.factor, inside(grid.width, -tap.offset.x),
+                         plane});
             }
         }
     }
-    for (int k = 0; problem.tensor && k < 2; ++k) {
-        add_scaled(problem.tensor + (3 + k) * size + place, -1.0f, grid.width, right_side + k * size + place);
-    }
+    sum.write(grid.width, out);
 }
 
 // Row `row` of a damped motion tensor's part of the blocks of each pixel.
@@ -249,6 +250,11 @@ void add_tensor(const Problem& problem, int64_t row, float* pointwise) {
         float* const out = pointwise + places[i] * size + at;
         std::transform(tensor, tensor + width, out, [&](float value) { return value + problem.damping[i]; });
     }
+}
+
+// How many rows away what lies at an offset is, at most.
+int64_t find_reach(const Grid& grid, const Offset& offset) {
+    return std::abs(offset.z) * grid.height + std::abs(offset.y);
 }
 
 bool is_pointwise(const std::map<Offset, Products>& planned) {
@@ -281,12 +287,14 @@ Operator make_operator(const Grid& grid, int unknowns, Planes& memory) {
 Operator assemble(const Problem& problem, Planes& memory, float* right_side) {
     const Grid& grid = problem.grid;
     const int unknowns = problem.unknowns;
-    std::vector<Weighted> all;
+    std::vector<WeightedTerm> all;
     Plan plan;
+    int64_t reach = 0;
     for (const Term& term : problem.terms) {
-        for (const Weighted& weighted : weigh(term, problem, memory)) {
-            plan_products(weighted, plan);
-            all.push_back(weighted);
+        all.push_back(reserve_planes(term, plan));
+        for (const Weighted& one : all.back().residuals) {
+            plan_products(one, plan);
+            for (const Tap& tap : one.taps) reach = std::max(reach, find_reach(grid, tap.offset));
         }
     }
     Operator a = make_operator(grid, unknowns, memory);
@@ -300,17 +308,40 @@ Operator assemble(const Problem& problem, Planes& memory, float* right_side) {
             continue;
         }
         const auto [place, fresh] = made.try_emplace({first == second, planned}, static_cast<int>(a.stencils.size()));
-        if (fresh) a.stencils.push_back(make_stencil(planned, plan.planes, grid, first == second, memory));
+        if (fresh) a.stencils.push_back(make_stencil(planned, grid, first == second, memory));
         a.couplings.push_back({first, second, place->second});
     }
-    for_rows(grid, [&](int64_t row) {
-        sum_right_side(all, problem, row, right_side);
-        if (problem.tensor) add_tensor(problem, row, a.pointwise);
-        for (const auto& [block, products] : of_pixels) {
-            add_products_row(*products, plan.planes, grid, {}, row,
-                             a.pointwise + block * grid.size() + row * grid.width);
+    // The planes of the residuals are of use for a few rows only, and stay in the caches.
+    const auto reserved = std::count(plan.planes.begin(), plan.planes.end(), nullptr);
+    parallel_for(grid.rows(), std::max(rows_per_chunk(2 * grid.width), 2 * reach), [&](int64_t begin, int64_t end) {
+        const int64_t first = std::max<int64_t>(0, begin - reach), last = std::min(grid.rows(), end + reach);
+        Workspace workspace((reserved * (last - first) + 1) * grid.width);
+        float* const squared = workspace.take(grid.width);
+        RowSum sum;
+        Numbered planes = plan.planes;
+        for (const float*& plane : planes) {
+            if (!plane) plane = workspace.take((last - first) * grid.width) - first * grid.width;
         }
-        sum_blocks(a, row);
+        for (int64_t row = first; row < last; ++row) {
+            for (const WeightedTerm& weighted : all) weigh_row(weighted, problem, row, planes, sum, squared);
+        }
+        for (int64_t row = begin; row < end; ++row) {
+            for (const auto& [key, number] : made) {
+                fill_stencil(a.stencils[static_cast<size_t>(number)], key.second, planes, grid, row, sum);
+            }
+            const int64_t at = row * grid.width;
+            for (int k = 0; k < unknowns; ++k) {
+                write_right_side(all, problem, planes, k, row, sum, right_side + k * grid.size() + at);
+            }
+            if (problem.tensor) add_tensor(problem, row, a.pointwise);
+            for (const auto& [block, products] : of_pixels) {
+                float* const out = a.pointwise + block * grid.size() + at;
+                sum.add({out, 1.0f, {0, grid.width}});
+                add_products(*products, planes, grid, {}, row, sum);
+                sum.write(grid.width, out);
+            }
+            sum_blocks(a, row);
+        }
     });
     return a;
 }
@@ -318,12 +349,13 @@ Operator assemble(const Problem& problem, Planes& memory, float* right_side) {
 double energy(const Problem& problem, const float* unknowns) {
     const Grid& grid = problem.grid;
     std::vector<double> sums(static_cast<size_t>(grid.rows()));
-    for_chunks(grid, 2 * grid.width, [&](int64_t row, Workspace& workspace) {
+    for_chunks(grid, Cost::much, 2 * grid.width, [&](int64_t row, Workspace& workspace) {
         float *const squared = workspace.data(), *const values = squared + grid.width;
         double total = 0.0;
+        RowSum sum_of_row;
         for (const Term& term : problem.terms) {
             for (size_t i = 0; i < term.residuals.size(); ++i) {
-                residual_row(term.residuals[i], problem, unknowns, row, values);
+                residual_row(term.residuals[i], problem, unknowns, row, sum_of_row, values);
                 if (i == 0 || !term.jointly) std::fill_n(squared, grid.width, 0.0f);
                 add_square(values, grid.width, squared);
                 if (term.jointly && i + 1 < term.residuals.size()) continue;
@@ -339,7 +371,7 @@ double energy(const Problem& problem, const float* unknowns) {
 
 std::array<double, 3> measure_tensor(const Grid& grid, const float* tensor) {
     std::vector<std::array<double, 3>> sums(static_cast<size_t>(grid.rows()));
-    for_rows(grid, [&](int64_t row) {
+    for_rows(grid, Cost::little, [&](int64_t row) {
         for (size_t i = 0; i < 3; ++i) {
             const float* const plane = tensor + static_cast<int64_t>(i) * grid.size();
             sums[static_cast<size_t>(row)][i] = sum(plane + row * grid.width, grid.width);

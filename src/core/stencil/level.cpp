@@ -53,11 +53,6 @@ void keep_determined(const float* VARIFLOW_RESTRICT inverse, const float* VARIFL
     for (int64_t i = 0; i < count; ++i) to[i] = inverse[i] > 0.0f ? from[i] : 0.0f;
 }
 
-VARIFLOW_CLONES
-void subtract_from(const float* VARIFLOW_RESTRICT from, int64_t count, float* VARIFLOW_RESTRICT to) {
-    for (int64_t i = 0; i < count; ++i) to[i] = from[i] - to[i];
-}
-
 // The inverse of the blocks of one pixel, times `relaxation`, in place: by Gauss-Jordan elimination without pivots, which
 // positive matrices do not need. An unknown that nothing determines stays what it was.
 void invert(float* const* planes, int unknowns, int64_t i) {
@@ -88,46 +83,57 @@ void invert(float* const* planes, int unknowns, int64_t i) {
     }
 }
 
+// The same of a row, for a few unknowns: of the blocks `a` with `added` to their diagonals.
 VARIFLOW_CLONES
-void invert_one(float* VARIFLOW_RESTRICT a, int64_t count) {
+void invert_one(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT added, int64_t count,
+                float* VARIFLOW_RESTRICT out) {
     constexpr float least = 1e-30f;
-    for (int64_t i = 0; i < count; ++i) a[i] = a[i] > least ? relaxation / a[i] : 0.0f;
+    for (int64_t i = 0; i < count; ++i) {
+        const float pivot = a[i] + added[i];
+        out[i] = pivot > least ? relaxation / pivot : 0.0f;
+    }
 }
 
 VARIFLOW_CLONES
-void invert_two(float* VARIFLOW_RESTRICT a11, float* VARIFLOW_RESTRICT a12, float* VARIFLOW_RESTRICT a22,
-                int64_t count) {
+void invert_two(const float* VARIFLOW_RESTRICT a11, const float* VARIFLOW_RESTRICT a12,
+                const float* VARIFLOW_RESTRICT a22, const float* VARIFLOW_RESTRICT added1,
+                const float* VARIFLOW_RESTRICT added2, int64_t count, float* VARIFLOW_RESTRICT out11,
+                float* VARIFLOW_RESTRICT out12, float* VARIFLOW_RESTRICT out22) {
     constexpr float least = 1e-30f;
     for (int64_t i = 0; i < count; ++i) {
         // The second pivot by a quotient that does not overflow or vanish; it is positive where the matrix is.
-        const float inverse1 = a11[i] > least ? 1.0f / a11[i] : 0.0f;
-        const float ratio = a12[i] * inverse1, pivot = a22[i] - ratio * a12[i];
-        const float inverse2 = pivot > least ? 1.0f / pivot : 0.0f;
-        a11[i] = relaxation * (inverse1 + ratio * ratio * inverse2);
-        a12[i] = -relaxation * ratio * inverse2;
-        a22[i] = relaxation * inverse2;
+        const float pivot1 = a11[i] + added1[i], inverse1 = pivot1 > least ? 1.0f / pivot1 : 0.0f;
+        const float ratio = a12[i] * inverse1, pivot2 = a22[i] + added2[i] - ratio * a12[i];
+        const float inverse2 = pivot2 > least ? 1.0f / pivot2 : 0.0f;
+        out11[i] = relaxation * (inverse1 + ratio * ratio * inverse2);
+        out12[i] = -relaxation * ratio * inverse2;
+        out22[i] = relaxation * inverse2;
     }
 }
 
 // In double precision: the pivots are differences, small ones where three unknowns share one residual of a pixel.
 VARIFLOW_CLONES
-void invert_three(float* VARIFLOW_RESTRICT a11, float* VARIFLOW_RESTRICT a12, float* VARIFLOW_RESTRICT a13,
-                  float* VARIFLOW_RESTRICT a22, float* VARIFLOW_RESTRICT a23, float* VARIFLOW_RESTRICT a33,
-                  int64_t count) {
+void invert_three(const ConstPointers& a, const ConstPointers& added, int64_t count, float* VARIFLOW_RESTRICT out11,
+                  float* VARIFLOW_RESTRICT out12, float* VARIFLOW_RESTRICT out13, float* VARIFLOW_RESTRICT out22,
+                  float* VARIFLOW_RESTRICT out23, float* VARIFLOW_RESTRICT out33) {
     constexpr double least = 1e-30;
+    const float *const a11 = a[0], *const a12 = a[1], *const a13 = a[2], *const a22 = a[3], *const a23 = a[4];
+    const float *const a33 = a[5], *const added1 = added[0], *const added2 = added[1], *const added3 = added[2];
     for (int64_t i = 0; i < count; ++i) {
-        const double inverse1 = a11[i] > least ? 1.0 / a11[i] : 0.0;
+        const double pivot1 = static_cast<double>(a11[i]) + added1[i];
+        const double inverse1 = pivot1 > least ? 1.0 / pivot1 : 0.0;
         const double ratio12 = a12[i] * inverse1, ratio13 = a13[i] * inverse1;
-        const double pivot2 = a22[i] - ratio12 * a12[i], mixed = a23[i] - ratio12 * a13[i];
+        const double pivot2 = static_cast<double>(a22[i]) + added2[i] - ratio12 * a12[i];
+        const double mixed = a23[i] - ratio12 * a13[i];
         const double inverse2 = pivot2 > least ? 1.0 / pivot2 : 0.0, ratio23 = mixed * inverse2;
-        const double pivot3 = a33[i] - ratio13 * a13[i] - ratio23 * mixed;
+        const double pivot3 = static_cast<double>(a33[i]) + added3[i] - ratio13 * a13[i] - ratio23 * mixed;
         const double inverse3 = pivot3 > least ? 1.0 / pivot3 : 0.0, ratio = ratio12 * ratio23 - ratio13;
-        a11[i] = relaxation * static_cast<float>(inverse1 + ratio12 * ratio12 * inverse2 + ratio * ratio * inverse3);
-        a12[i] = -relaxation * static_cast<float>(ratio12 * inverse2 + ratio23 * ratio * inverse3);
-        a13[i] = relaxation * static_cast<float>(ratio * inverse3);
-        a22[i] = relaxation * static_cast<float>(inverse2 + ratio23 * ratio23 * inverse3);
-        a23[i] = -relaxation * static_cast<float>(ratio23 * inverse3);
-        a33[i] = relaxation * static_cast<float>(inverse3);
+        out11[i] = relaxation * static_cast<float>(inverse1 + ratio12 * ratio12 * inverse2 + ratio * ratio * inverse3);
+        out12[i] = -relaxation * static_cast<float>(ratio12 * inverse2 + ratio23 * ratio * inverse3);
+        out13[i] = relaxation * static_cast<float>(ratio * inverse3);
+        out22[i] = relaxation * static_cast<float>(inverse2 + ratio23 * ratio23 * inverse3);
+        out23[i] = -relaxation * static_cast<float>(ratio23 * inverse3);
+        out33[i] = relaxation * static_cast<float>(inverse3);
     }
 }
 
@@ -135,16 +141,18 @@ void invert_three(float* VARIFLOW_RESTRICT a11, float* VARIFLOW_RESTRICT a12, fl
 
 Level::Level(Operator&& a, Planes& memory)
     : a_(std::move(a)),
+      product_(a_),
       inverse_(memory.take(triangle_size(a_.unknowns) * size())),
       right_side_(memory.take(a_.unknowns * size())),
       solution_(memory.take(a_.unknowns * size())),
       rest_(memory.take(a_.unknowns * size())),
       between_(memory.take(a_.unknowns * size())) {
-    for_rows(a_.grid, [&](int64_t row) { invert_row(row); });
+    for_chunks(a_.grid, Cost::much, a_.unknowns * a_.grid.width,
+               [&](int64_t row, Workspace& workspace) { invert_row(row, workspace.data()); });
 }
 
 void Level::begin(const float* b, float* x) const {
-    for_rows(a_.grid, [&](int64_t row) {
+    for_rows(a_.grid, Cost::little, [&](int64_t row) {
         ConstPointers zero;
         zero.fill(a_.zero_row);
         add_inverse(row, rows_of(b, row), zero, x);
@@ -152,27 +160,20 @@ void Level::begin(const float* b, float* x) const {
 }
 
 void Level::subtract_product(const float* b, const float* x) const {
-    for_rows(a_.grid, [&](int64_t row) { subtract_product_row(b, x, row, rows_of(rest_, row)); });
+    for_rows(a_.grid, Cost::much, [&](int64_t row) { product_.subtract(b, x, row, rows_of(rest_, row)); });
 }
 
 void Level::step(const float* b, const float* x, float* out) const {
-    for_chunks(a_.grid, a_.unknowns * a_.grid.width, [&](int64_t row, Workspace& workspace) {
+    for_chunks(a_.grid, Cost::much, a_.unknowns * a_.grid.width, [&](int64_t row, Workspace& workspace) {
         Pointers rest{};
         for (int k = 0; k < a_.unknowns; ++k) {
             rest[static_cast<size_t>(k)] = workspace.data() + k * a_.grid.width;
         }
-        subtract_product_row(b, x, row, rest);
+        product_.subtract(b, x, row, rest);
         ConstPointers from{};
         std::copy(rest.begin(), rest.end(), from.begin());
         add_inverse(row, from, rows_of(x, row), out);
     });
-}
-
-void Level::subtract_product_row(const float* b, const float* x, int64_t row, const Pointers& out) const {
-    multiply_row(a_, x, row, out);
-    for (int k = 0; k < a_.unknowns; ++k) {
-        subtract_from(b + place(k, row), a_.grid.width, out[static_cast<size_t>(k)]);
-    }
 }
 
 void Level::add_inverse(int64_t row, const ConstPointers& rest, const ConstPointers& start, float* x) const {
@@ -198,23 +199,32 @@ void Level::add_inverse(int64_t row, const ConstPointers& rest, const ConstPoint
     }
 }
 
-void Level::invert_row(int64_t row) {
+void Level::invert_row(int64_t row, float* moduli) {
     const int64_t width = a_.grid.width;
-    const Pointers moduli = rows_of(rest_, row);
-    sum_moduli(a_, row, moduli);
+    Pointers to_sum{};
+    ConstPointers added{}, blocks{};
+    for (int k = 0; k < a_.unknowns; ++k)
+        added[static_cast<size_t>(k)] = to_sum[static_cast<size_t>(k)] = moduli + k * width;
+    product_.sum_moduli(row, to_sum);
+    auto block = [&](int number) { return a_.blocks + place(number, row); };
+    auto inverse = [&](int number) { return inverse_ + place(number, row); };
+    if (a_.unknowns == 1) return invert_one(block(0), added[0], width, inverse(0));
+    if (a_.unknowns == 2) {
+        return invert_two(block(0), block(1), block(2), added[0], added[1], width, inverse(0), inverse(1), inverse(2));
+    }
+    if (a_.unknowns == 3) {
+        for (int number = 0; number < 6; ++number) blocks[static_cast<size_t>(number)] = block(number);
+        return invert_three(blocks, added, width, inverse(0), inverse(1), inverse(2), inverse(3), inverse(4),
+                            inverse(5));
+    }
     std::vector<float*> planes;
-    for (int block = 0; block < triangle_size(a_.unknowns); ++block) {
-        planes.push_back(inverse_ + place(block, row));
-        std::copy_n(a_.blocks + place(block, row), width, planes.back());
+    for (int number = 0; number < triangle_size(a_.unknowns); ++number) {
+        planes.push_back(inverse(number));
+        std::copy_n(block(number), width, planes.back());
     }
     for (int k = 0; k < a_.unknowns; ++k) {
-        const size_t diagonal = static_cast<size_t>(triangle(k, k, a_.unknowns));
-        add_scaled(moduli[static_cast<size_t>(k)], 1.0f, width, planes[diagonal]);
-    }
-    if (a_.unknowns == 1) return invert_one(planes[0], width);
-    if (a_.unknowns == 2) return invert_two(planes[0], planes[1], planes[2], width);
-    if (a_.unknowns == 3) {
-        return invert_three(planes[0], planes[1], planes[2], planes[3], planes[4], planes[5], width);
+        add_scaled(added[static_cast<size_t>(k)], 1.0f, width,
+                   planes[static_cast<size_t>(triangle(k, k, a_.unknowns))]);
     }
     for (int64_t i = 0; i < width; ++i) invert(planes.data(), a_.unknowns, i);
 }

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "stencil/product.hpp"
 #include "stencil/rows.hpp"
 #include "stencil/stencil.hpp"
 
@@ -15,6 +16,7 @@ public:
     Level(Operator&& a, Planes& memory);
 
     const Operator& a() const { return a_; }
+    const Product& product() const { return product_; }
     int64_t size() const { return a_.grid.size(); }
     float* right_side() const { return right_side_; }
     float* solution() const { return solution_; }
@@ -40,11 +42,11 @@ private:
         return rows;
     }
 
-    void subtract_product_row(const float* b, const float* x, int64_t row, const Pointers& out) const;
     void add_inverse(int64_t row, const ConstPointers& rest, const ConstPointers& start, float* x) const;
-    void invert_row(int64_t row);
+    void invert_row(int64_t row, float* moduli);
 
     Operator a_;
+    Product product_;
     float *inverse_, *right_side_, *solution_, *rest_, *between_;
 };
 

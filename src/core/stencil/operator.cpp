@@ -1,4 +1,4 @@
-// The operator at work, and its coarser copies.
+// The copies of an operator on coarser grids.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -15,6 +15,12 @@ void add_every_other(const float* VARIFLOW_RESTRICT from, float factor, int64_t 
     for (int64_t i = 0; i < count; ++i) out[i] += factor * from[2 * i];
 }
 
+// out[i] = from[2 i], and half of its neighbours
+VARIFLOW_CLONES
+void halve_row(const float* VARIFLOW_RESTRICT from, int64_t count, float* VARIFLOW_RESTRICT out) {
+    for (int64_t i = 0; i < count; ++i) out[i] = 0.5f * from[2 * i - 1] + from[2 * i] + 0.5f * from[2 * i + 1];
+}
+
 // from[i] to out[2 i], and half of it and its next to out[2 i + 1].
 VARIFLOW_CLONES
 void add_spread(const float* VARIFLOW_RESTRICT from, int64_t count, float* VARIFLOW_RESTRICT out) {
@@ -22,52 +28,6 @@ void add_spread(const float* VARIFLOW_RESTRICT from, int64_t count, float* VARIF
         out[2 * i] += from[i];
         out[2 * i + 1] += 0.5f * (from[i] + from[i + 1]);
     }
-}
-
-// out = a x + b y
-VARIFLOW_CLONES
-void set_products(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT x, const float* VARIFLOW_RESTRICT b,
-                  const float* VARIFLOW_RESTRICT y, int64_t count, float* VARIFLOW_RESTRICT out) {
-    for (int64_t i = 0; i < count; ++i) out[i] = a[i] * x[i] + b[i] * y[i];
-}
-
-// out += a x + b y
-VARIFLOW_CLONES
-void add_products(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT x, const float* VARIFLOW_RESTRICT b,
-                  const float* VARIFLOW_RESTRICT y, int64_t count, float* VARIFLOW_RESTRICT out) {
-    for (int64_t i = 0; i < count; ++i) out[i] += a[i] * x[i] + b[i] * y[i];
-}
-
-// The same for two unknowns.
-VARIFLOW_CLONES
-void add_products_of_two(const float* VARIFLOW_RESTRICT a, const float* x1, const float* x2,
-                         const float* VARIFLOW_RESTRICT b, const float* y1, const float* y2, int64_t count,
-                         float* VARIFLOW_RESTRICT out1, float* VARIFLOW_RESTRICT out2) {
-    for (int64_t i = 0; i < count; ++i) {
-        const float forth = a[i], back = b[i];
-        out1[i] += forth * x1[i] + back * y1[i];
-        out2[i] += forth * x2[i] + back * y2[i];
-    }
-}
-
-// Where a row of the operator takes what a stencil couples: the plane and the other pixels, forth and back. Outside of the
-// grid the plane is a row of zeros. Columns outside need no care, because the operator is 0 there.
-struct Reads {
-    const float* plane;
-    int64_t pixels;
-};
-Reads read_forth(const Operator& a, const Stencil& stencil, size_t number, int64_t row) {
-    const Offset& offset = stencil.offsets[number];
-    const int64_t width = a.grid.width, other = moved(a.grid, row, offset);
-    if (other < 0) return {a.zero_row, row * width};
-    return {stencil.planes[number] + row * width, other * width + offset.x};
-}
-Reads read_back(const Operator& a, const Stencil& stencil, size_t number, int64_t row) {
-    const Offset back = -stencil.offsets[number];
-    const int64_t width = a.grid.width, other = moved(a.grid, row, back);
-    if (other < 0) return {a.zero_row, row * width};
-    const int64_t pixels = other * width + back.x;
-    return {stencil.planes[number] + pixels, pixels};
 }
 
 // Coarser grids
@@ -128,7 +88,7 @@ std::map<Offset, std::vector<Route>> find_routes(const std::vector<View>& all, i
 
 // Row `row` of a coarse plane, along z or y (axis 0 or 1).
 void coarsen_across(const std::vector<Route>& routes, int axis, const Grid& fine, const Grid& coarse, int64_t row,
-                    float* out) {
+                    RowSum& sum) {
     const int64_t at[] = {row / coarse.height, row % coarse.height};
     const int64_t place = at[axis], length = coarse.*lengths[axis], fine_length = fine.*lengths[axis];
     for (const Route& route : routes) {
@@ -137,15 +97,15 @@ void coarsen_across(const std::vector<Route>& routes, int axis, const Grid& fine
         const int64_t fine_row = axis == 0 ? from * fine.height + at[1] : at[0] * fine.height + from;
         const int64_t read = moved(fine, fine_row, route.view->shift);
         if (read < 0) continue;
-        const auto [first, last] = inside(fine.width, route.view->shift.x);
         const float factor = share(place, route.side, length) * share(other, route.other_side, length);
-        add_scaled(route.view->plane + read * fine.width + route.view->shift.x + first, factor, last - first,
-                   out + first);
+        sum.add({route.view->plane + read * fine.width + route.view->shift.x, factor,
+                 inside(fine.width, route.view->shift.x)});
     }
 }
 
 // The same along x.
 void coarsen_along(const std::vector<Route>& routes, const Grid& fine, const Grid& coarse, int64_t row, float* out) {
+    std::fill_n(out, coarse.width, 0.0f);
     for (const Route& route : routes) {
         const int64_t read = moved(fine, row, route.view->shift);
         if (read < 0) continue;
@@ -186,14 +146,15 @@ Stencil coarsen_axis(const Stencil& stencil, const Grid& fine, const Grid& coars
     for (const auto& [offset, ways] : routes) {
         if (offset != Offset{}) take(offset, ways);
     }
-    for_rows(coarse, [&](int64_t row) {
+    for_rows(coarse, Cost::much, [&](int64_t row) {
+        RowSum sum;
         for (size_t i = 0; i < planes.size(); ++i) {
             float* const to = planes[i] + row * coarse.width;
-            std::fill_n(to, coarse.width, 0.0f);
             if (axis == 2) {
                 coarsen_along(*taken[i], fine, coarse, row, to);
             } else {
-                coarsen_across(*taken[i], axis, fine, coarse, row, to);
+                coarsen_across(*taken[i], axis, fine, coarse, row, sum);
+                sum.write(coarse.width, to);
             }
         }
     });
@@ -202,27 +163,26 @@ Stencil coarsen_axis(const Stencil& stencil, const Grid& fine, const Grid& coars
 }
 
 // Half-way along x and summed with their neighbours' halves across: P^T of one plane, row `row` of the coarse grid.
-void restrict_row(const Grid& coarse, const Grid& fine, const float* from, int64_t row, float* fine_row, float* out) {
+void restrict_row(const Grid& coarse, const Grid& fine, const float* from, int64_t row, RowSum& sum, float* fine_row,
+                  float* out) {
     const int64_t z = row / coarse.height, y = row % coarse.height;
     const int reach_z = fine.depth != coarse.depth, reach_y = fine.height != coarse.height;
-    std::fill_n(fine_row, fine.width, 0.0f);
     for (int dz = -reach_z; dz <= reach_z; ++dz) {
         for (int dy = -reach_y; dy <= reach_y; ++dy) {
             const int64_t fine_z = (1 + reach_z) * z + dz, fine_y = (1 + reach_y) * y + dy;
             if (fine_z < 0 || fine_z >= fine.depth || fine_y < 0 || fine_y >= fine.height) continue;
             const float factor = share(z, dz, coarse.depth) * share(y, dy, coarse.height);
-            add_scaled(from + (fine_z * fine.height + fine_y) * fine.width, factor, fine.width, fine_row);
+            sum.add({from + (fine_z * fine.height + fine_y) * fine.width, factor, {0, fine.width}});
         }
     }
-    if (fine.width == coarse.width) {
-        std::copy_n(fine_row, coarse.width, out);
-        return;
-    }
-    std::fill_n(out, coarse.width, 0.0f);
-    add_every_other(fine_row, 1.0f, coarse.width, out);
-    add_every_other(fine_row + 1, 0.5f, fine.width / 2, out);
-    add_every_other(fine_row + 1, 0.5f, (fine.width - 1) / 2, out + 1);
-    if (fine.width % 2 == 0) out[coarse.width - 1] += 0.5f * fine_row[fine.width - 1];
+    if (fine.width == coarse.width) return sum.write(coarse.width, out);
+    sum.write(fine.width, fine_row);
+    out[0] = fine_row[0] + 0.5f * fine_row[1];
+    halve_row(fine_row + 2, coarse.width - 2, out + 1);
+    // Behind the last coarse pixel there is one fine pixel, or none.
+    const int64_t last = fine.width - 1;
+    out[coarse.width - 1] = last % 2 == 0 ? 0.5f * fine_row[last - 1] + fine_row[last]
+                                          : 0.5f * fine_row[last - 2] + fine_row[last - 1] + fine_row[last];
 }
 
 // The coarse pixels that a fine one lies between, along an axis, and their shares.
@@ -235,17 +195,16 @@ Parents parents(int64_t fine, int64_t fine_length, int64_t coarse_length) {
     return {fine / 2, std::min(fine / 2 + fine % 2, coarse_length - 1), 0.5f};
 }
 
-void interpolate_row(const Grid& coarse, const Grid& fine, const float* from, int64_t row, float* coarse_row,
-                     float* out) {
+void interpolate_row(const Grid& coarse, const Grid& fine, const float* from, int64_t row, RowSum& sum,
+                     float* coarse_row, float* out) {
     const Parents z = parents(row / fine.height, fine.depth, coarse.depth);
     const Parents y = parents(row % fine.height, fine.height, coarse.height);
-    std::fill_n(coarse_row, coarse.width, 0.0f);
     for (const int64_t from_z : {z.first, z.second}) {
         for (const int64_t from_y : {y.first, y.second}) {
-            add_scaled(from + (from_z * coarse.height + from_y) * coarse.width, z.share * y.share, coarse.width,
-                       coarse_row);
+            sum.add({from + (from_z * coarse.height + from_y) * coarse.width, z.share * y.share, {0, coarse.width}});
         }
     }
+    sum.write(coarse.width, coarse_row);
     if (fine.width == coarse.width) return add_scaled(coarse_row, 1.0f, fine.width, out);
     add_spread(coarse_row, coarse.width - 1, out);
     const int64_t last = 2 * (coarse.width - 1);
@@ -253,59 +212,6 @@ void interpolate_row(const Grid& coarse, const Grid& fine, const float* from, in
 }
 
 }  // namespace
-
-void multiply_row(const Operator& a, const float* x, int64_t row, const Pointers& to) {
-    const Grid& grid = a.grid;
-    auto out = [&](int k) { return to[static_cast<size_t>(k)]; };
-    const int64_t size = grid.size(), at = row * grid.width, width = grid.width;
-    auto block = [&](int k, int l) {
-        return a.blocks + triangle(std::min(k, l), std::max(k, l), a.unknowns) * size + at;
-    };
-    for (int k = 0; k < a.unknowns; ++k) {
-        const float* const second = a.unknowns > 1 ? block(k, 1) : a.zero_row;
-        set_products(block(k, 0), x + at, second, a.unknowns > 1 ? x + size + at : x + at, width, out(k));
-        for (int l = 2; l < a.unknowns; ++l) add_product(block(k, l), x + l * size + at, 1.0f, width, out(k));
-    }
-    for (size_t i = 0; i < a.couplings.size(); ++i) {
-        const auto [k, l, number] = a.couplings[i];
-        const Stencil& stencil = a.stencils[static_cast<size_t>(number)];
-        const float *xk = x + k * size, *xl = x + l * size;
-        const Coupling* const next = i + 1 < a.couplings.size() ? &a.couplings[i + 1] : nullptr;
-        const bool two = stencil.symmetric && next && next->stencil == number;
-        for (size_t j = 1; j < stencil.offsets.size(); ++j) {
-            const Reads forth = read_forth(a, stencil, j, row), back = read_back(a, stencil, j, row);
-            if (two) {
-                const float* const xn = x + next->first * size;
-                add_products_of_two(forth.plane, xk + forth.pixels, xn + forth.pixels, back.plane, xk + back.pixels,
-                                    xn + back.pixels, width, out(k), out(next->first));
-            } else if (stencil.symmetric) {
-                add_products(forth.plane, xk + forth.pixels, back.plane, xk + back.pixels, width, out(k));
-            } else if (j + 1 < stencil.offsets.size()) {
-                ++j;
-                const Reads forth2 = read_forth(a, stencil, j, row), back2 = read_back(a, stencil, j, row);
-                add_products(forth.plane, xl + forth.pixels, forth2.plane, xl + forth2.pixels, width, out(k));
-                add_products(back.plane, xk + back.pixels, back2.plane, xk + back2.pixels, width, out(l));
-            } else {
-                add_product(forth.plane, xl + forth.pixels, 1.0f, width, out(k));
-                add_product(back.plane, xk + back.pixels, 1.0f, width, out(l));
-            }
-        }
-        if (two) ++i;
-    }
-}
-
-void sum_moduli(const Operator& a, int64_t row, const Pointers& out) {
-    const Grid& grid = a.grid;
-    auto to = [&](int k) { return out[static_cast<size_t>(k)]; };
-    for (int k = 0; k < a.unknowns; ++k) std::fill_n(to(k), grid.width, 0.0f);
-    for (const Coupling& coupling : a.couplings) {
-        const Stencil& stencil = a.stencils[static_cast<size_t>(coupling.stencil)];
-        for (size_t j = 1; j < stencil.offsets.size(); ++j) {
-            add_modulus(read_forth(a, stencil, j, row).plane, grid.width, to(coupling.first));
-            add_modulus(read_back(a, stencil, j, row).plane, grid.width, to(coupling.second));
-        }
-    }
-}
 
 void sum_blocks(Operator& a, int64_t row) {
     const Grid& grid = a.grid;
@@ -345,23 +251,25 @@ Operator coarsen(const Operator& a, Planes& memory) {
         out.stencils.push_back(current);
     }
     restrict_to(coarse, a.grid, blocks, a.pointwise, out.pointwise);
-    for_rows(coarse, [&](int64_t row) { sum_blocks(out, row); });
+    for_rows(coarse, Cost::little, [&](int64_t row) { sum_blocks(out, row); });
     return out;
 }
 
 void restrict_to(const Grid& coarse, const Grid& fine, int unknowns, const float* from, float* to) {
-    for_chunks(coarse, fine.width, [&](int64_t row, Workspace& between) {
+    for_chunks(coarse, Cost::much, fine.width, [&](int64_t row, Workspace& between) {
+        RowSum sum;
         for (int k = 0; k < unknowns; ++k) {
-            restrict_row(coarse, fine, from + k * fine.size(), row, between.data(),
+            restrict_row(coarse, fine, from + k * fine.size(), row, sum, between.data(),
                          to + k * coarse.size() + row * coarse.width);
         }
     });
 }
 
 void add_interpolated(const Grid& coarse, const Grid& fine, int unknowns, const float* from, float* to) {
-    for_chunks(fine, coarse.width, [&](int64_t row, Workspace& between) {
+    for_chunks(fine, Cost::little, coarse.width, [&](int64_t row, Workspace& between) {
+        RowSum sum;
         for (int k = 0; k < unknowns; ++k) {
-            interpolate_row(coarse, fine, from + k * coarse.size(), row, between.data(),
+            interpolate_row(coarse, fine, from + k * coarse.size(), row, sum, between.data(),
                             to + k * fine.size() + row * fine.width);
         }
     });

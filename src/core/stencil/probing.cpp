@@ -34,7 +34,7 @@ std::vector<double> measure_constants(const Probed& probed) {
     const Grid& grid = probed.grid;
     const size_t blocks = static_cast<size_t>(triangle_size(probed.unknowns));
     std::vector<double> sums(blocks * static_cast<size_t>(grid.rows())), means(blocks);
-    for_chunks(grid, grid.width, [&](int64_t row, Workspace& plane) {
+    for_chunks(grid, Cost::much, grid.width, [&](int64_t row, Workspace& plane) {
         for (const Entry& entry : probed.entries) {
             read_row(probed, entry, row, plane.data());
             const bool twice = entry.first == entry.second && entry.offset != Offset{};
@@ -64,7 +64,7 @@ Operator read_operator(const Probed& probed, const std::vector<double>& damping,
             }
             planes.emplace_back(entry, plane);
         }
-        for_rows(grid, [&](int64_t row) {
+        for_rows(grid, Cost::much, [&](int64_t row) {
             for (const auto& [entry, plane] : planes) read_row(probed, *entry, row, plane + row * grid.width);
         });
         a.couplings.push_back({first, second, static_cast<int>(a.stencils.size())});
@@ -74,7 +74,7 @@ Operator read_operator(const Probed& probed, const std::vector<double>& damping,
         const double added = damping[static_cast<size_t>(block)];
         std::fill_n(a.pointwise + block * grid.size(), grid.size(), static_cast<float>(added));
     }
-    for_rows(grid, [&](int64_t row) { sum_blocks(a, row); });
+    for_rows(grid, Cost::little, [&](int64_t row) { sum_blocks(a, row); });
     return a;
 }
 

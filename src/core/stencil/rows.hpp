@@ -19,22 +19,45 @@ inline Columns inside(int64_t width, int64_t offset) {
     return {std::clamp<int64_t>(-offset, 0, width), std::clamp<int64_t>(width - offset, 0, width)};
 }
 
+// What a pixel costs in a loop over rows: as much as copying it does, or a few times as much.
+enum class Cost : int { little = 1, much = 4 };
+
 // Call function(row) for all rows.
 template <typename Function>
-void for_rows(const Grid& grid, Function&& function) {
-    parallel_for(grid.rows(), rows_per_chunk(grid.width), [&](int64_t begin, int64_t end) {
+void for_rows(const Grid& grid, Cost cost, Function&& function) {
+    parallel_for(grid.rows(), rows_per_chunk(static_cast<int>(cost) * grid.width), [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) function(row);
     });
 }
 
 // Call function(row, workspace) for all rows, with room for `count` floats that a row need not leave as it found them.
 template <typename Function>
-void for_chunks(const Grid& grid, int64_t count, Function&& function) {
-    parallel_for(grid.rows(), rows_per_chunk(grid.width), [&](int64_t begin, int64_t end) {
+void for_chunks(const Grid& grid, Cost cost, int64_t count, Function&& function) {
+    parallel_for(grid.rows(), rows_per_chunk(static_cast<int>(cost) * grid.width), [&](int64_t begin, int64_t end) {
         Workspace workspace(count);
         for (int64_t row = begin; row < end; ++row) function(row, workspace);
     });
 }
+
+// A row times a factor and, unless null, a second and a third row, in some of the columns; from[i] goes to column i.
+struct Summand {
+    const float* from;
+    float factor;
+    Columns columns;
+    const float *second = nullptr, *third = nullptr;
+};
+
+// A sum of them, which is 0 in the columns of none.
+class RowSum {
+public:
+    void add(const Summand& summand) { (summand.second ? products_ : rows_).push_back(summand); }
+
+    // Write the sum, and begin another.
+    void write(int64_t width, float* out);
+
+private:
+    std::vector<Summand> rows_, products_;
+};
 
 // Copy K planes, or fill them with zeros.
 void copy_planes(const Grid& grid, int count, const float* from, float* to);

@@ -102,9 +102,9 @@ private:
 
 // The sum of what function(row) returns, row by row, so that it is the same for any number of threads.
 template <typename Function>
-double sum_rows(const Grid& grid, Function&& function) {
+double sum_rows(const Grid& grid, Cost cost, Function&& function) {
     std::vector<double> sums(static_cast<size_t>(grid.rows()));
-    for_rows(grid, [&](int64_t row) { sums[static_cast<size_t>(row)] = function(row); });
+    for_rows(grid, cost, [&](int64_t row) { sums[static_cast<size_t>(row)] = function(row); });
     return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
@@ -120,8 +120,8 @@ Report add_solution(Operator&& finest, float* rest, double tolerance, int most, 
     float *direction = memory.take(count), *preconditioned = memory.take(count);
     float* const product = memory.take(count);
     // Work on one row of all unknowns, and return the sum of the products of two of its rows.
-    auto sum_products = [&](auto&& work, const float* x, const float* y) {
-        return sum_rows(grid, [&](int64_t row) {
+    auto sum_products = [&](Cost cost, auto&& work, const float* x, const float* y) {
+        return sum_rows(grid, cost, [&](int64_t row) {
             work(row);
             double total = 0.0;
             for (int k = 0; k < unknowns; ++k) {
@@ -135,12 +135,12 @@ Report add_solution(Operator&& finest, float* rest, double tolerance, int most, 
         for (int k = 0; k < unknowns; ++k) function(k * grid.size() + row * grid.width);
     };
     auto nothing = [](int64_t) {};
-    const double before = sum_products(nothing, rest, rest);
+    const double before = sum_products(Cost::little, nothing, rest, rest);
     Report report{0, before > 0.0 ? 1.0 : 0.0, true};
     double power = 0.0;
     while (report.iterations < most && report.residual > tolerance) {
         hierarchy.cycle(rest, preconditioned);
-        const double new_power = sum_products(nothing, rest, preconditioned);
+        const double new_power = sum_products(Cost::little, nothing, rest, preconditioned);
         report.positive = new_power > 0.0;
         if (!report.positive) {
             if (fresh) break;
@@ -152,7 +152,7 @@ Report add_solution(Operator&& finest, float* rest, double tolerance, int most, 
         }
         if (power > 0.0) {
             const auto beta = static_cast<float>(new_power / power);
-            for_rows(grid, [&](int64_t row) {
+            for_rows(grid, Cost::little, [&](int64_t row) {
                 each(row, [&](int64_t at) { add_to_scaled(preconditioned + at, beta, grid.width, direction + at); });
             });
         } else {
@@ -160,18 +160,20 @@ Report add_solution(Operator&& finest, float* rest, double tolerance, int most, 
         }
         power = new_power;
         const double curvature = sum_products(
+            Cost::much,
             [&](int64_t row) {
                 Pointers rows{};
                 for (int k = 0; k < unknowns; ++k) {
                     rows[static_cast<size_t>(k)] = product + k * grid.size() + row * grid.width;
                 }
-                multiply_row(a, direction, row, rows);
+                hierarchy.finest().product().multiply(direction, row, rows);
             },
             direction, product);
         report.positive = curvature > 0.0;
         if (!report.positive) break;
         const auto alpha = static_cast<float>(power / curvature);
         const double remains = sum_products(
+            Cost::little,
             [&](int64_t row) {
                 each(row, [&](int64_t at) {
                     add_scaled(direction + at, alpha, grid.width, out + at);

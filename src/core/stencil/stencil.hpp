@@ -156,11 +156,8 @@ std::array<double, 3> measure_tensor(const Grid& grid, const float* tensor);
 Operator read_operator(const Probed& probed, const std::vector<double>& damping, Planes& memory);
 std::vector<double> measure_constants(const Probed& probed);
 
-// stencil/operator.cpp: row `row` of A x, where x lies in Planes; of the sums of the moduli of each unknown's couplings
-// with other pixels; and of the blocks, which must be filled in. Also the operator of a grid with half as many pixels
-// along each axis that has more than two, P^T A P with linear interpolation P.
-void multiply_row(const Operator& a, const float* x, int64_t row, const Pointers& out);
-void sum_moduli(const Operator& a, int64_t row, const Pointers& out);
+// stencil/operator.cpp: row `row` of the blocks, which must be filled in. Also the operator of a grid with half as many
+// pixels along each axis that has more than two, P^T A P with linear interpolation P.
 void sum_blocks(Operator& a, int64_t row);
 Operator coarsen(const Operator& a, Planes& memory);
 void restrict_to(const Grid& coarse, const Grid& fine, int unknowns, const float* from, float* to);
