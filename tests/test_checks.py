@@ -284,6 +284,19 @@ def test_converged_is_honest_for_general_solvers(solver: Any, steps: int, conver
     assert result.converged is converged, result.reason
 
 
+def test_an_energy_that_stalls_at_a_kink_has_not_converged() -> None:
+    def energy(d: Any, at: Any) -> Any:
+        u, v = at.flow[0] + d[0], at.flow[1] + d[1]
+        data = ((at.Ix * d[0] + at.Iy * d[1] + at.It) ** 2).sum()
+        roughness = sum((jnp.diff(plane, axis=axis) ** 2).sum() for plane in (u, v) for axis in (0, 1))
+        return jnp.maximum(data, 5 * roughness)
+
+    pair = synthetic.translation((48, 64), shift=(1.5, -0.7))
+    result = variflow.estimate(pair.frame0, pair.frame1, energy)
+    assert "used all their steps" in result.reason
+    assert not result.converged
+
+
 @pytest.mark.parametrize(
     ("solver", "message"),
     [

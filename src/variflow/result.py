@@ -44,8 +44,8 @@ class Result:
         more than 0.1 pixel before the filter, the solver came to rest, and the estimate was not stopped. A general
         solver has come to rest if the energy did not rise and does not fall further along the increment, and if it fell
         by less than a thousandth in the last half of its steps or met its tolerance. A native solver takes a fixed
-        number of sweeps, so the increment alone decides; `LocalSystem` must also meet its tolerance. Models with few
-        warps, made for speed, mostly end before they converge; that is no fault.
+        number of sweeps, so the increment alone decides. `LocalSystem` and Newton's method must also meet their
+        tolerance. Models with few warps, made for speed, mostly end before they converge; that is no fault.
     model : Model
         What computed it.
     """

@@ -35,7 +35,7 @@ class EnergyRecord(Brief):
     before, after : float
         The energy before and after minimising, around the same linearisation (and before the median filter).
     steps : (number of steps,) float32
-        The energy at each step of the solver.
+        The energy at each step of the solver; empty for native solvers, which do not compute it.
     """
 
     level: int

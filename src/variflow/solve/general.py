@@ -140,6 +140,8 @@ def minimise(energy: Energy, solver: object, steps: int, at: LevelLinearisation,
         rose = after - before > RISE * abs(before)
         finished = finished and after - before <= _ROUNDING * abs(before)
         if found.steps.size == steps:
+            # Newton's method takes all steps where it does not get ahead, as at kinks.
+            finished = finished and not isinstance(minimiser, TruncatedNewton)
             half_way = (before, *found.steps)[steps // 2]
             finished = finished and bool(half_way - after <= _FALL * max(abs(before), abs(after)))
     start = at.flow

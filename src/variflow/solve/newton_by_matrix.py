@@ -77,7 +77,7 @@ def minimise(
             curvature = _unfold(_core.measure_constants(matrix), len(best.increment))
             always = np.zeros_like(curvature)
             always[:2, :2] = find_damping(curvature[:2, :2])
-            rows = float(np.abs(products).sum(axis=0).mean())
+            rows = float(np.abs(products).sum(axis=0, dtype=np.float64).mean())
             least = _LEAST * max(*np.diag(curvature), _OF_ROWS * rows)
         before, trials, better = damping, 0, False
         while not better and trials < TRIALS and len(energies) <= steps:
