@@ -74,14 +74,22 @@ void multiply_by(const float* VARIFLOW_RESTRICT factors, int64_t count, float* V
     for (int64_t i = 0; i < count; ++i) values[i] *= factors[i];
 }
 
-// Add factor * the taps of row `row`.
-void add_taps(const Residual& residual, const Grid& grid, const float* unknowns, float factor, int64_t row,
-              RowSum& sum) {
+// The plane that all taps of a residual are multiplied by; null if there is none, or several.
+const float* common_plane(const Residual& residual) {
+    const float* const plane = residual.taps.empty() ? nullptr : residual.taps.front().plane;
+    const bool same =
+        std::all_of(residual.taps.begin(), residual.taps.end(), [&](const Tap& tap) { return tap.plane == plane; });
+    return same ? plane : nullptr;
+}
+
+// Add factor * the taps of row `row`, without a plane that they share.
+void add_taps(const Residual& residual, const float* common, const Grid& grid, const float* unknowns, float factor,
+              int64_t row, RowSum& sum) {
     for (const Tap& tap : residual.taps) {
         const int64_t from = moved(grid, row, tap.offset);
         if (from < 0) continue;
         const float* const x = unknowns + tap.unknown * grid.size() + from * grid.width + tap.offset.x;
-        const float* const plane = tap.plane ? tap.plane + row * grid.width : nullptr;
+        const float* const plane = common || !tap.plane ? nullptr : tap.plane + row * grid.width;
         sum.add({x, factor * tap.factor, inside(grid.width, tap.offset.x), plane});
     }
 }
@@ -89,20 +97,15 @@ void add_taps(const Residual& residual, const Grid& grid, const float* unknowns,
 void residual_row(const Residual& residual, const Problem& problem, const float* unknowns, int64_t row, RowSum& sum,
                   float* out) {
     const Grid& grid = problem.grid;
-    if (residual.value) sum.add({residual.value + row * grid.width, 1.0f, {0, grid.width}});
+    const int64_t at = row * grid.width;
+    const float* const common = common_plane(residual);
     if (!residual.at_start || unknowns != problem.start) {
-        add_taps(residual, grid, unknowns, 1.0f, row, sum);
-        if (residual.at_start) add_taps(residual, grid, problem.start, -1.0f, row, sum);
+        add_taps(residual, common, grid, unknowns, 1.0f, row, sum);
+        if (residual.at_start) add_taps(residual, common, grid, problem.start, -1.0f, row, sum);
     }
     sum.write(grid.width, out);
-}
-
-// The plane that all taps of a residual are multiplied by; null if there is none, or several.
-const float* common_plane(const Residual& residual) {
-    const float* const plane = residual.taps.empty() ? nullptr : residual.taps.front().plane;
-    const bool same =
-        std::all_of(residual.taps.begin(), residual.taps.end(), [&](const Tap& tap) { return tap.plane == plane; });
-    return same ? plane : nullptr;
+    if (common) multiply_by(common + at, grid.width, out);
+    if (residual.value) add_scaled(residual.value + at, 1.0f, grid.width, out);
 }
 
 // The same of all residuals of a term that share their weights.
