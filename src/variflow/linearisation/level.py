@@ -185,7 +185,7 @@ class LevelLinearisation(Linearisation):
 
     @cached_property
     def guide(self) -> Planes:
-        """The first frame in CIE Lab."""
+        """The first frame in CIE Lab: L from 0 to 100, and of colours a and b within about 100 of 0."""
         return self.pyramid_level.guide
 
     def _look_up_at_target(self, plane: Planes) -> Planes:
