@@ -77,7 +77,7 @@ def dense_rows(taps, shape, unknowns):
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 7), (1, 6, 1), (1, 9, 11), (1, 2, 75), (3, 4, 5)])
-@pytest.mark.parametrize("unknowns", [1, 2, 3])
+@pytest.mark.parametrize("unknowns", [1, 2, 3, 4])
 @pytest.mark.parametrize("planes", ["no", "own", "shared"])
 def test_the_core_solves_what_a_dense_solve_does(shape, unknowns, planes):
     rng = np.random.default_rng(unknowns)
@@ -173,6 +173,27 @@ def test_iterations_do_not_grow_with_the_frame(size):
     (_, few, _), (_, many, residual) = (_core.solve_local(bending_problem(n), 1e-3, 100) for n in (128, size))
     assert residual <= 1e-3
     assert few / 1.3 <= many <= 1.3 * few
+
+
+@pytest.mark.parametrize("data", [1, 30, 1000])
+@pytest.mark.parametrize("shape", [(1, 3, 3), (1, 20, 30), (2, 9, 12)])
+def test_unknowns_that_share_a_residual_of_each_pixel_take_few_iterations(shape, data):
+    rng = np.random.default_rng(1)
+    gain = _core.Tap(0, (0, 0, 0), 1.0, rng.random(shape, np.float32))
+    value = rng.normal(size=shape).astype(np.float32)
+    light = _core.LocalResidual([gain, _core.Tap(1, (0, 0, 0), 1.0)], value)
+    terms = [_core.LocalTerm([light], True, QUADRATIC, data)]
+    for unknown, axis in product((0, 1), range(3)):
+        inside = np.ones(shape, np.float32)
+        np.moveaxis(inside, axis, 0)[-1] = 0
+        offset = tuple(int(other == axis) for other in range(3))
+        change = [_core.Tap(unknown, offset, 1.0), _core.Tap(unknown, (0, 0, 0), -1.0)]
+        terms.append(_core.LocalTerm([_core.LocalResidual(change)], True, QUADRATIC, 2.0, inside))
+        terms.append(_core.LocalTerm([_core.LocalResidual(change[1:])], True, QUADRATIC, 0.1))
+    start = np.zeros((2, *shape), np.float32)
+    _, iterations, residual = _core.solve_local(_core.LocalProblem(start, terms), 0.01, 100)
+    assert residual <= 0.01
+    assert iterations <= 6
 
 
 def test_the_result_is_the_same_for_any_number_of_threads():

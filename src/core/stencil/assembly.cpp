@@ -44,9 +44,12 @@ void tidy(Products& products) {
 
 using Numbered = std::vector<const float*>;
 
-// The products of each coupling: of unknowns k < l at all offsets, of k = l at those of at least 0.
+// The products of each coupling: of unknowns k < l at all offsets, of k = l at those of at least 0. Those of residuals that
+// look at one pixel are kept apart: on coarser grids they stay at one pixel, and a residual must do so with all its
+// products or with none, or the operator would not be positive there.
 struct Plan {
     std::map<std::pair<int, int>, std::map<Offset, Products>> products;
+    std::map<std::pair<int, int>, Products> pointwise;
     Numbered planes;
 
     int number_of(const float* plane) {
@@ -171,13 +174,17 @@ void weigh_row(const WeightedTerm& weighted, const Problem& problem, int64_t row
 }
 
 void plan_products(const Weighted& weighted, Plan& plan) {
-    for (const Tap& from : weighted.taps) {
-        for (const Tap& to : weighted.taps) {
+    const std::vector<Tap>& taps = weighted.taps;
+    const bool pointwise =
+        std::all_of(taps.begin(), taps.end(), [&](const Tap& tap) { return tap.offset == taps.front().offset; });
+    for (const Tap& from : taps) {
+        for (const Tap& to : taps) {
             const Offset offset = to.offset - from.offset;
             if (from.unknown > to.unknown || (from.unknown == to.unknown && offset < Offset{})) continue;
             const auto [first, second] = std::minmax({plan.number_of(from.plane), plan.number_of(to.plane)});
-            plan.products[{from.unknown, to.unknown}][offset].push_back(
-                {weighted.weights, first, second, from.offset, from.factor * to.factor});
+            const std::pair pair{from.unknown, to.unknown};
+            Products& products = pointwise ? plan.pointwise[pair] : plan.products[pair][offset];
+            products.push_back({weighted.weights, first, second, from.offset, from.factor * to.factor});
         }
     }
 }
@@ -260,10 +267,6 @@ int64_t find_reach(const Grid& grid, const Offset& offset) {
     return std::abs(offset.z) * grid.height + std::abs(offset.y);
 }
 
-bool is_pointwise(const std::map<Offset, Products>& planned) {
-    return planned.size() == 1 && planned.begin()->first == Offset{};
-}
-
 }  // namespace
 
 float* Planes::take(int64_t count) {
@@ -301,19 +304,15 @@ Operator assemble(const Problem& problem, Planes& memory, float* right_side) {
         }
     }
     Operator a = make_operator(grid, unknowns, memory);
-    std::vector<std::pair<int, const Products*>> of_pixels;
     std::map<std::pair<bool, std::map<Offset, Products>>, int> made;
     for (auto& [pair, planned] : plan.products) {
         const auto [first, second] = pair;
         for (auto& [offset, products] : planned) tidy(products);
-        if (is_pointwise(planned)) {
-            of_pixels.emplace_back(triangle(first, second, unknowns), &planned.begin()->second);
-            continue;
-        }
         const auto [place, fresh] = made.try_emplace({first == second, planned}, static_cast<int>(a.stencils.size()));
         if (fresh) a.stencils.push_back(make_stencil(planned, grid, first == second, memory));
         a.couplings.push_back({first, second, place->second});
     }
+    for (auto& [pair, products] : plan.pointwise) tidy(products);
     // The planes of the residuals are of use for a few rows only, and stay in the caches.
     const auto reserved = std::count(plan.planes.begin(), plan.planes.end(), nullptr);
     parallel_for(grid.rows(), std::max(rows_per_chunk(2 * grid.width), 2 * reach), [&](int64_t begin, int64_t end) {
@@ -337,10 +336,11 @@ Operator assemble(const Problem& problem, Planes& memory, float* right_side) {
                 write_right_side(all, problem, planes, k, row, sum, right_side + k * grid.size() + at);
             }
             if (problem.tensor) add_tensor(problem, row, a.pointwise);
-            for (const auto& [block, products] : of_pixels) {
+            for (const auto& [pair, products] : plan.pointwise) {
+                const int block = triangle(pair.first, pair.second, unknowns);
                 float* const out = a.pointwise + block * grid.size() + at;
                 sum.add({out, 1.0f, {0, grid.width}});
-                add_products(*products, planes, grid, {}, row, sum);
+                add_products(products, planes, grid, {}, row, sum);
                 sum.write(grid.width, out);
             }
             sum_blocks(a, row);
