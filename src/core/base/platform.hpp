@@ -1,5 +1,5 @@
 // What differs between compilers: run-time choice of the vector width, forced inlining, pointers that do not overlap,
-// prefetching, and a vector of four floats.
+// prefetching, and vectors of a few floats.
 #pragma once
 
 #include <cstring>
@@ -124,11 +124,11 @@ VARIFLOW_INLINE Four load_four(const float* from) {
     return four;
 }
 
+VARIFLOW_INLINE void store_four(Four four, float* to) { std::memcpy(to, &four, sizeof four); }
+
 // Packs go by reference: how they are returned depends on the vectors that are enabled.
 VARIFLOW_INLINE void load_pack(const float* from, Pack& pack) { std::memcpy(&pack, from, sizeof pack); }
 VARIFLOW_INLINE void store_pack(const Pack& pack, float* to) { std::memcpy(to, &pack, sizeof pack); }
-
-VARIFLOW_INLINE void store_four(Four four, float* to) { std::memcpy(to, &four, sizeof four); }
 
 // The even and the odd lanes of eight floats in two vectors, and back.
 VARIFLOW_INLINE void part(Four& first, Four& second) {

@@ -16,7 +16,7 @@ public:
     Level(Operator&& a, Planes& memory);
 
     const Operator& a() const { return a_; }
-    const Product& product() const { return product_; }
+    const OperatorProduct& product() const { return product_; }
     int64_t size() const { return a_.grid.size(); }
     float* right_side() const { return right_side_; }
     float* solution() const { return solution_; }
@@ -46,7 +46,7 @@ private:
     void invert_row(int64_t row, float* moduli);
 
     Operator a_;
-    Product product_;
+    OperatorProduct product_;
     float *inverse_, *right_side_, *solution_, *rest_, *between_;
 };
 

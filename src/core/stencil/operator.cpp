@@ -1,7 +1,5 @@
 // The copies of an operator on coarser grids.
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 
 #include "base/platform.hpp"
 #include "stencil/rows.hpp"

@@ -166,7 +166,7 @@ Factors list_others(const Operator& a, int unknown) {
 
 }  // namespace
 
-Product::Product(const Operator& a) : grid_(a.grid), zero_row_(a.zero_row) {
+OperatorProduct::OperatorProduct(const Operator& a) : grid_(a.grid), zero_row_(a.zero_row) {
     std::vector<bool> done(static_cast<size_t>(a.unknowns));
     for (int k = 0; k < a.unknowns; ++k) {
         if (done[static_cast<size_t>(k)]) continue;
@@ -189,7 +189,7 @@ Product::Product(const Operator& a) : grid_(a.grid), zero_row_(a.zero_row) {
     }
 }
 
-void Product::fill(const float* b, float sign, const float* x, int64_t row, const Pointers& out) const {
+void OperatorProduct::fill(const float* b, float sign, const float* x, int64_t row, const Pointers& out) const {
     const int64_t size = grid_.size(), at = row * grid_.width;
     auto of_one = [&](const Factors& factors, int unknown, Factors& kept) {
         const float* const base = b ? b + unknown * size + at : zero_row_;
@@ -208,13 +208,15 @@ void Product::fill(const float* b, float sign, const float* x, int64_t row, cons
     }
 }
 
-void Product::multiply(const float* x, int64_t row, const Pointers& out) const { fill(nullptr, 1.0f, x, row, out); }
+void OperatorProduct::multiply(const float* x, int64_t row, const Pointers& out) const {
+    fill(nullptr, 1.0f, x, row, out);
+}
 
-void Product::subtract(const float* b, const float* x, int64_t row, const Pointers& out) const {
+void OperatorProduct::subtract(const float* b, const float* x, int64_t row, const Pointers& out) const {
     fill(b, -1.0f, x, row, out);
 }
 
-void Product::sum_moduli(int64_t row, const Pointers& out) const {
+void OperatorProduct::sum_moduli(int64_t row, const Pointers& out) const {
     auto add = [&](const Factors& factors, float* to) {
         Factors kept;
         const Row inside = find_inside(factors, grid_, row, kept);

@@ -17,9 +17,9 @@ struct Factor {
 using Factors = std::vector<Factor>;
 
 // The planes x and b must lie in Planes: a few floats behind a row are read, and not used.
-class Product {
+class OperatorProduct {
 public:
-    explicit Product(const Operator& a);
+    explicit OperatorProduct(const Operator& a);
 
     // Row `row` of A x, and of b - A x
     void multiply(const float* x, int64_t row, const Pointers& out) const;

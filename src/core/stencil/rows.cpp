@@ -55,7 +55,8 @@ void RowSum::write(int64_t width, float* out) {
     for (const Summand& row : rows_) {
         common = {std::max(common.first, row.columns.first), std::min(common.last, row.columns.last)};
     }
-    if (rows_.empty() || common.first >= common.last) common = {width, width};
+    if (rows_.empty()) std::fill_n(out, width, 0.0f);
+    if (common.first >= common.last) common = {width, width};  // narrow grids
     auto write_column = [&](int64_t i) {
         float sum = 0.0f;
         for (const Summand& row : rows_) {

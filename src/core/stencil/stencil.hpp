@@ -157,7 +157,8 @@ Operator read_operator(const Probed& probed, const std::vector<double>& damping,
 std::vector<double> measure_constants(const Probed& probed);
 
 // stencil/operator.cpp: row `row` of the blocks, which must be filled in. Also the operator of a grid with half as many
-// pixels along each axis that has more than two, P^T A P with linear interpolation P.
+// pixels along each axis that has more than two: P^T A P with linear interpolation P, but what couples the unknowns of one
+// pixel alone is summed up at one pixel.
 void sum_blocks(Operator& a, int64_t row);
 Operator coarsen(const Operator& a, Planes& memory);
 void restrict_to(const Grid& coarse, const Grid& fine, int unknowns, const float* from, float* to);
