@@ -315,7 +315,7 @@ Operator assemble(const Problem& problem, Planes& memory, float* right_side) {
     for (auto& [pair, products] : plan.pointwise) tidy(products);
     // The planes of the residuals are of use for a few rows only, and stay in the caches.
     const auto reserved = std::count(plan.planes.begin(), plan.planes.end(), nullptr);
-    parallel_for(grid.rows(), std::max(rows_per_chunk(2 * grid.width), 2 * reach), [&](int64_t begin, int64_t end) {
+    parallel_for(grid.rows(), rows_per_wide_chunk(grid, reach), [&](int64_t begin, int64_t end) {
         const int64_t first = std::max<int64_t>(0, begin - reach), last = std::min(grid.rows(), end + reach);
         Workspace workspace((reserved * (last - first) + 1) * grid.width);
         float* const squared = workspace.take(grid.width);

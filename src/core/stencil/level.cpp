@@ -1,16 +1,21 @@
-// Steps of Jacobi's method on one grid.
+// A cycle's work on one grid. All of it is done for some rows at a time, which stay near the processor meanwhile: the
+// solver waits for memory.
 #include "stencil/level.hpp"
 
 #include <algorithm>
 #include <array>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 #include "base/platform.hpp"
+#include "stencil/transfer.hpp"
 
 namespace variflow::stencil {
 namespace {
 
 constexpr float relaxation = 1.6f;
+constexpr int steps_on_coarsest = 16;
 
 // x = start + the inverse times rest, of two unknowns; 0 where nothing determines an unknown.
 VARIFLOW_CLONES
@@ -143,57 +148,126 @@ Level::Level(Operator&& a, Planes& memory)
       product_(a_),
       inverse_(memory.take(triangle_size(a_.unknowns) * size())),
       right_side_(memory.take(a_.unknowns * size())),
-      solution_(memory.take(a_.unknowns * size())),
-      rest_(memory.take(a_.unknowns * size())),
-      between_(memory.take(a_.unknowns * size())) {
+      solution_(memory.take(a_.unknowns * size())) {
     for_chunks(a_.grid, Cost::much, a_.unknowns * a_.grid.width,
                [&](int64_t row, Workspace& workspace) { invert_row(row, workspace.data()); });
 }
 
-void Level::begin(const float* b, float* x) const {
-    for_rows(a_.grid, Cost::little, [&](int64_t row) {
-        ConstPointers zero;
-        zero.fill(a_.zero_row);
-        add_inverse(row, rows_of(b, row), zero, x);
-    });
+RowsOf<float> Level::take(const RowRange& rows, Planes& memory) const {
+    const int64_t stride = rows.count() * a_.grid.width;
+    return {memory.take(a_.unknowns * stride), stride, rows.first, a_.grid.width};
 }
 
-void Level::subtract_product(const float* b, const float* x) const {
-    for_rows(a_.grid, Cost::much, [&](int64_t row) { product_.subtract(b, x, row, rows_of(rest_, row)); });
+Pointers Level::pointers(const RowsOf<float>& planes, int64_t row) const {
+    Pointers rows{};
+    for (int k = 0; k < a_.unknowns; ++k) rows[static_cast<size_t>(k)] = planes.at(k, row);
+    return rows;
 }
 
-void Level::step(const float* b, const float* x, float* out) const {
-    for_chunks(a_.grid, Cost::much, a_.unknowns * a_.grid.width, [&](int64_t row, Workspace& workspace) {
-        Pointers rest{};
-        for (int k = 0; k < a_.unknowns; ++k) {
-            rest[static_cast<size_t>(k)] = workspace.data() + k * a_.grid.width;
+RowsOf<float> Level::begin(const float* b, const RowRange& rows, Planes& memory) const {
+    const RowsOf<float> x = take(rows, memory);
+    ConstPointers zero, from{};
+    zero.fill(a_.zero_row);
+    for (int64_t row = rows.first; row < rows.last; ++row) {
+        for (int k = 0; k < a_.unknowns; ++k) from[static_cast<size_t>(k)] = b + place(k, row);
+        add_inverse(row, from, zero, pointers(x, row));
+    }
+    return x;
+}
+
+void Level::step(const float* b, const RowsOf<float>& x, int64_t row, const Pointers& rest, const Pointers& out) const {
+    product_.subtract(all_rows(a_.grid, b), x, row, rest);
+    ConstPointers from{}, start{};
+    std::copy(rest.begin(), rest.end(), from.begin());
+    const Pointers before = pointers(x, row);
+    std::copy(before.begin(), before.end(), start.begin());
+    add_inverse(row, from, start, out);
+}
+
+double Level::multiply_row(const float* b, const float* x, int64_t row) const {
+    double total = 0.0;
+    for (int k = 0; k < a_.unknowns; ++k) total += dot(b + place(k, row), x + place(k, row), a_.grid.width);
+    return total;
+}
+
+void Level::descend(const float* b, const Level& coarser) const {
+    const Grid &fine = a_.grid, &coarse = coarser.a().grid;
+    const int64_t coarse_rows = (rows_per_wide_chunk(fine, product_.reach()) + 1) / 2;
+    parallel_for(coarse.rows(), coarse_rows, [&](int64_t first, int64_t last) {
+        Planes memory;
+        const RowRange rows = find_fine_rows(coarse, fine, {first, last});
+        const RowsOf<float> x = begin(b, product_.around(rows), memory), rest = take(rows, memory);
+        for (int64_t row = rows.first; row < rows.last; ++row) {
+            product_.subtract(all_rows(fine, b), x, row, pointers(rest, row));
         }
-        product_.subtract(b, x, row, rest);
-        ConstPointers from{};
-        std::copy(rest.begin(), rest.end(), from.begin());
-        add_inverse(row, from, rows_of(x, row), out);
+        RowSum sum;
+        float* const fine_row = memory.take(fine.width);
+        for (int64_t row = first; row < last; ++row) {
+            for (int k = 0; k < a_.unknowns; ++k) {
+                restrict_row(coarse, fine, rest, k, row, sum, fine_row, coarser.right_side() + coarser.place(k, row));
+            }
+        }
     });
 }
 
-void Level::add_inverse(int64_t row, const ConstPointers& rest, const ConstPointers& start, float* x) const {
+double Level::ascend(const float* b, const Level& coarser, float* x) const {
+    const Grid &fine = a_.grid, &coarse = coarser.a().grid;
+    std::vector<double> products(static_cast<size_t>(fine.rows()));
+    parallel_for(fine.rows(), rows_per_wide_chunk(fine, product_.reach()), [&](int64_t first, int64_t last) {
+        Planes memory;
+        const RowRange around = product_.around({first, last});
+        const RowsOf<float> start = begin(b, around, memory);
+        const RowsOf<float> rest = take({0, 1}, memory);
+        RowSum sum;
+        float* const coarse_row = memory.take(coarse.width);
+        for (int64_t row = around.first; row < around.last; ++row) {
+            for (int k = 0; k < a_.unknowns; ++k) {
+                const float* const from = coarser.solution() + k * coarse.size();
+                add_interpolated_row(coarse, fine, from, row, sum, coarse_row, start.at(k, row));
+            }
+        }
+        for (int64_t row = first; row < last; ++row) {
+            step(b, start, row, pointers(rest, 0), pointers(all_rows(fine, x), row));
+            products[static_cast<size_t>(row)] = multiply_row(b, x, row);
+        }
+    });
+    return std::accumulate(products.begin(), products.end(), 0.0);
+}
+
+double Level::solve(const float* b, float* x) const {
+    Planes memory;
+    const RowRange all{0, a_.grid.rows()};
+    RowsOf<float> from = begin(b, all, memory), to = take(all, memory);
+    const RowsOf<float> rest = take({0, 1}, memory);
+    for (int i = 0; i < steps_on_coarsest; ++i) {
+        for (int64_t row = 0; row < all.last; ++row) step(b, from, row, pointers(rest, 0), pointers(to, row));
+        std::swap(from, to);
+    }
+    copy_planes(a_.grid, a_.unknowns, from.data, x);
+    double total = 0.0;
+    for (int64_t row = 0; row < all.last; ++row) total += multiply_row(b, x, row);
+    return total;
+}
+
+void Level::add_inverse(int64_t row, const ConstPointers& rest, const ConstPointers& start, const Pointers& x) const {
     const int64_t width = a_.grid.width;
     auto inverse = [&](int k, int l) {
         return inverse_ + place(triangle(std::min(k, l), std::max(k, l), a_.unknowns), row);
     };
     if (a_.unknowns == 2) {
         return add_inverse_of_two(inverse(0, 0), inverse(0, 1), inverse(1, 1), rest[0], rest[1], start[0], start[1],
-                                  width, x + place(0, row), x + place(1, row));
+                                  width, x[0], x[1]);
     }
     if (a_.unknowns == 3) {
         ConstPointers inverses{};
         for (int block = 0; block < 6; ++block) inverses[static_cast<size_t>(block)] = inverse_ + place(block, row);
-        return add_inverse_of_three(inverses, rest, start, width, x + place(0, row), x + place(1, row),
-                                    x + place(2, row));
+        return add_inverse_of_three(inverses, rest, start, width, x[0], x[1], x[2]);
     }
     for (int k = 0; k < a_.unknowns; ++k) {
-        keep_determined(inverse(k, k), start[static_cast<size_t>(k)], width, x + place(k, row));
+        float* const out = x[static_cast<size_t>(k)];
+        keep_determined(inverse(k, k), start[static_cast<size_t>(k)], width, out);
         for (int l = 0; l < a_.unknowns; ++l) {
-            add_product(inverse(k, l), rest[static_cast<size_t>(l)], 1.0f, width, x + place(k, row));
+            add_product(inverse(k, l), rest[static_cast<size_t>(l)], 1.0f, width, out);
         }
     }
 }

@@ -20,34 +20,34 @@ public:
     int64_t size() const { return a_.grid.size(); }
     float* right_side() const { return right_side_; }
     float* solution() const { return solution_; }
-    float* rest() const { return rest_; }
-    float* between() const { return between_; }
 
-    // x = the inverse times b
-    void begin(const float* b, float* x) const;
+    // The right side of a coarser grid: what is left of b, restricted, after one step from zero.
+    void descend(const float* b, const Level& coarser) const;
 
-    // rest = b - A x
-    void subtract_product(const float* b, const float* x) const;
+    // x = the solution of a coarser grid added to that step, and another step; return the product of b and x.
+    double ascend(const float* b, const Level& coarser, float* x) const;
 
-    // out = x + the inverse times (b - A x), 0 where nothing determines an unknown
-    void step(const float* b, const float* x, float* out) const;
+    // x = many steps from zero, on the coarsest grid; return the product of b and x.
+    double solve(const float* b, float* x) const;
 
 private:
     int64_t place(int k, int64_t row) const { return k * size() + row * a_.grid.width; }
+    RowsOf<float> take(const RowRange& rows, Planes& memory) const;
+    Pointers pointers(const RowsOf<float>& planes, int64_t row) const;
 
-    template <typename Pointer>
-    std::array<Pointer, most_unknowns> rows_of(Pointer planes, int64_t row) const {
-        std::array<Pointer, most_unknowns> rows{};
-        for (int k = 0; k < a_.unknowns; ++k) rows[static_cast<size_t>(k)] = planes + place(k, row);
-        return rows;
-    }
+    // The inverse times b, in some rows
+    RowsOf<float> begin(const float* b, const RowRange& rows, Planes& memory) const;
 
-    void add_inverse(int64_t row, const ConstPointers& rest, const ConstPointers& start, float* x) const;
+    // Row `row` of x and the inverse times (b - A x), 0 where nothing determines an unknown
+    void step(const float* b, const RowsOf<float>& x, int64_t row, const Pointers& rest, const Pointers& out) const;
+
+    void add_inverse(int64_t row, const ConstPointers& rest, const ConstPointers& start, const Pointers& x) const;
+    double multiply_row(const float* b, const float* x, int64_t row) const;
     void invert_row(int64_t row, float* moduli);
 
     Operator a_;
     OperatorProduct product_;
-    float *inverse_, *right_side_, *solution_, *rest_, *between_;
+    float *inverse_, *right_side_, *solution_;
 };
 
 }  // namespace variflow::stencil

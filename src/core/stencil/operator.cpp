@@ -3,6 +3,7 @@
 
 #include "base/platform.hpp"
 #include "stencil/rows.hpp"
+#include "stencil/transfer.hpp"
 
 namespace variflow::stencil {
 namespace {
@@ -13,34 +14,12 @@ void add_every_other(const float* VARIFLOW_RESTRICT from, float factor, int64_t 
     for (int64_t i = 0; i < count; ++i) out[i] += factor * from[2 * i];
 }
 
-// out[i] = from[2 i], and half of its neighbours
-VARIFLOW_CLONES
-void halve_row(const float* VARIFLOW_RESTRICT from, int64_t count, float* VARIFLOW_RESTRICT out) {
-    for (int64_t i = 0; i < count; ++i) out[i] = 0.5f * from[2 * i - 1] + from[2 * i] + 0.5f * from[2 * i + 1];
-}
-
-// from[i] to out[2 i], and half of it and its next to out[2 i + 1].
-VARIFLOW_CLONES
-void add_spread(const float* VARIFLOW_RESTRICT from, int64_t count, float* VARIFLOW_RESTRICT out) {
-    for (int64_t i = 0; i < count; ++i) {
-        out[2 * i] += from[i];
-        out[2 * i + 1] += 0.5f * (from[i] + from[i + 1]);
-    }
-}
-
 // Coarser grids
 
 constexpr int64_t Grid::* lengths[] = {&Grid::depth, &Grid::height, &Grid::width};
 constexpr int Offset::* components[] = {&Offset::z, &Offset::y, &Offset::x};
 
-// Pixel 2 I of an axis becomes the coarse pixel I. What lies between two of them belongs to both by halves, and behind
-// the last one to that alone.
 int64_t halved(int64_t length) { return length > 2 ? (length + 1) / 2 : length; }
-
-float share(int64_t coarse, int side, int64_t coarse_length) {
-    if (side == 0) return 1.0f;
-    return side > 0 && coarse + 1 == coarse_length ? 1.0f : 0.5f;
-}
 
 // A plane of a stencil as seen for any offset: its value at p is plane[p + shift], where that is inside.
 struct View {
@@ -160,55 +139,6 @@ Stencil coarsen_axis(const Stencil& stencil, const Grid& fine, const Grid& coars
     return out;
 }
 
-// Half-way along x and summed with their neighbours' halves across: P^T of one plane, row `row` of the coarse grid.
-void restrict_row(const Grid& coarse, const Grid& fine, const float* from, int64_t row, RowSum& sum, float* fine_row,
-                  float* out) {
-    const int64_t z = row / coarse.height, y = row % coarse.height;
-    const int reach_z = fine.depth != coarse.depth, reach_y = fine.height != coarse.height;
-    for (int dz = -reach_z; dz <= reach_z; ++dz) {
-        for (int dy = -reach_y; dy <= reach_y; ++dy) {
-            const int64_t fine_z = (1 + reach_z) * z + dz, fine_y = (1 + reach_y) * y + dy;
-            if (fine_z < 0 || fine_z >= fine.depth || fine_y < 0 || fine_y >= fine.height) continue;
-            const float factor = share(z, dz, coarse.depth) * share(y, dy, coarse.height);
-            sum.add({from + (fine_z * fine.height + fine_y) * fine.width, factor, {0, fine.width}});
-        }
-    }
-    if (fine.width == coarse.width) return sum.write(coarse.width, out);
-    sum.write(fine.width, fine_row);
-    out[0] = fine_row[0] + 0.5f * fine_row[1];
-    halve_row(fine_row + 2, coarse.width - 2, out + 1);
-    // Behind the last coarse pixel there is one fine pixel, or none.
-    const int64_t last = fine.width - 1;
-    out[coarse.width - 1] = last % 2 == 0 ? 0.5f * fine_row[last - 1] + fine_row[last]
-                                          : 0.5f * fine_row[last - 2] + fine_row[last - 1] + fine_row[last];
-}
-
-// The coarse pixels that a fine one lies between, along an axis, and their shares.
-struct Parents {
-    int64_t first, second;
-    float share;  // of each
-};
-Parents parents(int64_t fine, int64_t fine_length, int64_t coarse_length) {
-    if (fine_length == coarse_length) return {fine, fine, 0.5f};
-    return {fine / 2, std::min(fine / 2 + fine % 2, coarse_length - 1), 0.5f};
-}
-
-void interpolate_row(const Grid& coarse, const Grid& fine, const float* from, int64_t row, RowSum& sum,
-                     float* coarse_row, float* out) {
-    const Parents z = parents(row / fine.height, fine.depth, coarse.depth);
-    const Parents y = parents(row % fine.height, fine.height, coarse.height);
-    for (const int64_t from_z : {z.first, z.second}) {
-        for (const int64_t from_y : {y.first, y.second}) {
-            sum.add({from + (from_z * coarse.height + from_y) * coarse.width, z.share * y.share, {0, coarse.width}});
-        }
-    }
-    sum.write(coarse.width, coarse_row);
-    if (fine.width == coarse.width) return add_scaled(coarse_row, 1.0f, fine.width, out);
-    add_spread(coarse_row, coarse.width - 1, out);
-    const int64_t last = 2 * (coarse.width - 1);
-    for (int64_t i = last; i < fine.width; ++i) out[i] += coarse_row[coarse.width - 1];
-}
-
 }  // namespace
 
 void sum_blocks(Operator& a, int64_t row) {
@@ -248,29 +178,15 @@ Operator coarsen(const Operator& a, Planes& memory) {
         }
         out.stencils.push_back(current);
     }
-    restrict_to(coarse, a.grid, blocks, a.pointwise, out.pointwise);
-    for_rows(coarse, Cost::little, [&](int64_t row) { sum_blocks(out, row); });
+    for_chunks(coarse, Cost::much, a.grid.width, [&](int64_t row, Workspace& between) {
+        RowSum sum;
+        for (int block = 0; block < blocks; ++block) {
+            restrict_row(coarse, a.grid, all_rows<const float>(a.grid, a.pointwise), block, row, sum, between.data(),
+                         out.pointwise + block * coarse.size() + row * coarse.width);
+        }
+        sum_blocks(out, row);
+    });
     return out;
-}
-
-void restrict_to(const Grid& coarse, const Grid& fine, int unknowns, const float* from, float* to) {
-    for_chunks(coarse, Cost::much, fine.width, [&](int64_t row, Workspace& between) {
-        RowSum sum;
-        for (int k = 0; k < unknowns; ++k) {
-            restrict_row(coarse, fine, from + k * fine.size(), row, sum, between.data(),
-                         to + k * coarse.size() + row * coarse.width);
-        }
-    });
-}
-
-void add_interpolated(const Grid& coarse, const Grid& fine, int unknowns, const float* from, float* to) {
-    for_chunks(fine, Cost::little, coarse.width, [&](int64_t row, Workspace& between) {
-        RowSum sum;
-        for (int k = 0; k < unknowns; ++k) {
-            interpolate_row(coarse, fine, from + k * coarse.size(), row, sum, between.data(),
-                            to + k * fine.size() + row * fine.width);
-        }
-    });
 }
 
 }  // namespace variflow::stencil

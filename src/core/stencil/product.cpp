@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <iterator>
 
@@ -43,18 +44,21 @@ VARIFLOW_INLINE void store(const float* base, float sign, const Piece<packs>& su
     if (!whole) std::memcpy(out, kept, static_cast<size_t>(count) * sizeof(float));
 }
 
-// A row of base + sign * A x for one unknown.
+// A row of base + sign * A x for one unknown. That of the first unknown of x begins at `x`.
 struct RowOfOne {
     Row row;
-    const float *x, *base;
+    const float* x;
+    int64_t stride;
+    const float* base;
     float* out;
     float sign;
 
     template <int packs>
-    static VARIFLOW_INLINE void add(const Row& row, const float* x, int64_t i, Piece<packs>& sum) {
+    VARIFLOW_INLINE void add(int64_t i, Piece<packs>& sum) const {
         for (size_t j = 0; j < row.count; ++j) {
-            const float* const plane = row.factors[j].plane + row.at + i;
-            const float* const from = x + row.factors[j].shift + row.at + i;
+            const Factor& factor = row.factors[j];
+            const float* const plane = factor.plane + row.at + i;
+            const float* const from = x + factor.unknown * stride + factor.shift + i;
             for (int k = 0; k < packs; ++k) {
                 add_product(plane + k * pack_size, from + k * pack_size, sum[k]);
             }
@@ -64,7 +68,7 @@ struct RowOfOne {
     template <int packs>
     VARIFLOW_INLINE void fill(int64_t i, int64_t count) const {
         Piece<packs> sum{};
-        add<packs>(row, x, i, sum);
+        add<packs>(i, sum);
         store<packs>(base + i, sign, sum, count, out + i);
     }
 };
@@ -80,14 +84,14 @@ struct RowsOfTwo {
         Piece<packs> sum1{}, sum2{};
         for (size_t j = 0; j < shared.count; ++j) {
             const float* const plane = shared.factors[j].plane + shared.at + i;
-            const int64_t from = shared.factors[j].shift + shared.at + i;
+            const int64_t from = shared.factors[j].shift + i;
             for (int k = 0; k < packs; ++k) {
                 add_product(plane + k * pack_size, x1 + from + k * pack_size, sum1[k]);
                 add_product(plane + k * pack_size, x2 + from + k * pack_size, sum2[k]);
             }
         }
-        RowOfOne::add<packs>(first.row, first.x, i, sum1);
-        RowOfOne::add<packs>(second.row, second.x, i, sum2);
+        first.template add<packs>(i, sum1);
+        second.template add<packs>(i, sum2);
         store<packs>(first.base + i, first.sign, sum1, count, first.out + i);
         store<packs>(second.base + i, second.sign, sum2, count, second.out + i);
     }
@@ -122,19 +126,18 @@ int64_t distance(const Grid& grid, const Offset& offset) {
     return (offset.z * grid.height + offset.y) * grid.width + offset.x;
 }
 
-// What a stencil couples with pixels at its offsets (forth) and at the opposite ones (back), in a plane that begins at
-// `plane`.
-void add_forth(const Grid& grid, const Stencil& stencil, int64_t plane, Factors& factors) {
+// What a stencil couples with pixels at its offsets (forth) and at the opposite ones (back).
+void add_forth(const Grid& grid, const Stencil& stencil, int unknown, Factors& factors) {
     for (size_t i = 1; i < stencil.offsets.size(); ++i) {
         const Offset& offset = stencil.offsets[i];
-        factors.push_back({stencil.planes[i], plane + distance(grid, offset), offset});
+        factors.push_back({stencil.planes[i], unknown, distance(grid, offset), offset});
     }
 }
-void add_back(const Grid& grid, const Stencil& stencil, int64_t plane, Factors& factors) {
+void add_back(const Grid& grid, const Stencil& stencil, int unknown, Factors& factors) {
     for (size_t i = 1; i < stencil.offsets.size(); ++i) {
         const Offset back = -stencil.offsets[i];
         const int64_t shift = distance(grid, back);
-        factors.push_back({stencil.planes[i] + shift, plane + shift, back});
+        factors.push_back({stencil.planes[i] + shift, unknown, shift, back});
     }
 }
 
@@ -153,13 +156,13 @@ Factors list_others(const Operator& a, int unknown) {
     Factors factors;
     for (int other = 0; other < a.unknowns; ++other) {
         const int block = triangle(std::min(unknown, other), std::max(unknown, other), a.unknowns);
-        factors.push_back({a.blocks + block * grid.size(), other * grid.size(), {}});
+        factors.push_back({a.blocks + block * grid.size(), other, 0, {}});
     }
     for (const auto& [first, second, number] : a.couplings) {
         const Stencil& stencil = a.stencils[static_cast<size_t>(number)];
         if (first == second) continue;
-        if (first == unknown) add_forth(grid, stencil, second * grid.size(), factors);
-        if (second == unknown) add_back(grid, stencil, first * grid.size(), factors);
+        if (first == unknown) add_forth(grid, stencil, second, factors);
+        if (second == unknown) add_back(grid, stencil, first, factors);
     }
     return factors;
 }
@@ -180,20 +183,26 @@ OperatorProduct::OperatorProduct(const Operator& a) : grid_(a.grid), zero_row_(a
             part.of_second = list_others(a, part.second);
         }
         if (own) {
-            const int64_t plane = part.second < 0 ? k * grid_.size() : 0;
             Factors& factors = part.second < 0 ? part.of_first : part.shared;
-            add_forth(grid_, *own, plane, factors);
-            add_back(grid_, *own, plane, factors);
+            add_forth(grid_, *own, k, factors);
+            add_back(grid_, *own, k, factors);
+        }
+        for (const Factors* factors : {&part.of_first, &part.of_second, &part.shared}) {
+            for (const Factor& factor : *factors) {
+                const int64_t rows = factor.offset.z * grid_.height + factor.offset.y;
+                reach_ = std::max(reach_, std::abs(rows));
+            }
         }
         parts_.push_back(std::move(part));
     }
 }
 
-void OperatorProduct::fill(const float* b, float sign, const float* x, int64_t row, const Pointers& out) const {
-    const int64_t size = grid_.size(), at = row * grid_.width;
+void OperatorProduct::fill(const RowsOf<const float>* b, float sign, const RowsOf<const float>& x, int64_t row,
+                           const Pointers& out) const {
     auto of_one = [&](const Factors& factors, int unknown, Factors& kept) {
-        const float* const base = b ? b + unknown * size + at : zero_row_;
-        return RowOfOne{find_inside(factors, grid_, row, kept), x, base, out[static_cast<size_t>(unknown)], sign};
+        const float* const base = b ? b->at(unknown, row) : zero_row_;
+        return RowOfOne{find_inside(factors, grid_, row, kept), x.at(0, row), x.stride, base,
+                        out[static_cast<size_t>(unknown)],      sign};
     };
     for (const Part& part : parts_) {
         std::array<Factors, 3> kept;
@@ -204,16 +213,21 @@ void OperatorProduct::fill(const float* b, float sign, const float* x, int64_t r
         }
         const RowOfOne second = of_one(part.of_second, part.second, kept[1]);
         const Row shared = find_inside(part.shared, grid_, row, kept[2]);
-        fill_two({first, second, shared, x + part.first * size, x + part.second * size}, grid_.width);
+        fill_two({first, second, shared, x.at(part.first, row), x.at(part.second, row)}, grid_.width);
     }
 }
 
-void OperatorProduct::multiply(const float* x, int64_t row, const Pointers& out) const {
+void OperatorProduct::multiply(const RowsOf<const float>& x, int64_t row, const Pointers& out) const {
     fill(nullptr, 1.0f, x, row, out);
 }
 
-void OperatorProduct::subtract(const float* b, const float* x, int64_t row, const Pointers& out) const {
-    fill(b, -1.0f, x, row, out);
+void OperatorProduct::subtract(const RowsOf<const float>& b, const RowsOf<const float>& x, int64_t row,
+                               const Pointers& out) const {
+    fill(&b, -1.0f, x, row, out);
+}
+
+RowRange OperatorProduct::around(const RowRange& rows) const {
+    return {std::max<int64_t>(rows.first - reach_, 0), std::min(rows.last + reach_, grid_.rows())};
 }
 
 void OperatorProduct::sum_moduli(int64_t row, const Pointers& out) const {

@@ -19,6 +19,27 @@ inline Columns inside(int64_t width, int64_t offset) {
     return {std::clamp<int64_t>(-offset, 0, width), std::clamp<int64_t>(width - offset, 0, width)};
 }
 
+// The rows from `first` on and before `last`.
+struct RowRange {
+    int64_t first, last;
+
+    int64_t count() const { return last - first; }
+};
+
+// Rows of planes, each `stride` floats behind the plane before it; what is kept begins with row `first`.
+template <typename Float>
+struct RowsOf {
+    Float* data;
+    int64_t stride, first, width;
+
+    Float* at(int plane, int64_t row) const { return data + plane * stride + (row - first) * width; }
+    operator RowsOf<const Float>() const { return {data, stride, first, width}; }
+};
+template <typename Float>
+RowsOf<Float> all_rows(const Grid& grid, Float* planes) {
+    return {planes, grid.size(), 0, grid.width};
+}
+
 // What a pixel costs in a loop over rows: as much as copying it does, or a few times as much.
 enum class Cost : int { little = 1, much = 4 };
 
@@ -37,6 +58,12 @@ void for_chunks(const Grid& grid, Cost cost, int64_t count, Function&& function)
         Workspace workspace(count);
         for (int64_t row = begin; row < end; ++row) function(row, workspace);
     });
+}
+
+// Rows in a chunk that does some of the work on the rows around it again, `reach` to either side: so many that this costs
+// little.
+inline int64_t rows_per_wide_chunk(const Grid& grid, int64_t reach) {
+    return std::max(rows_per_chunk(2 * grid.width), 8 * reach);
 }
 
 // A row times a factor and, unless null, a second and a third row, in some of the columns; from[i] goes to column i.

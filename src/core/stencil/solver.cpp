@@ -16,7 +16,6 @@
 namespace variflow::stencil {
 namespace {
 
-constexpr int steps_on_coarsest = 16;
 constexpr int most_levels = 32;
 
 // to = from + factor * to
@@ -69,30 +68,17 @@ public:
 
     const Level& finest() const { return finest_; }
 
-    // x = an approximation of the inverse of A, times b.
-    void cycle(const float* b, float* x) const { cycle(0, b, x); }
+    // x = an approximation of the inverse of A, times b; return the product of b and x.
+    double cycle(const float* b, float* x) const { return cycle(0, b, x); }
 
 private:
-    void cycle(size_t number, const float* b, float* x) const {
+    double cycle(size_t number, const float* b, float* x) const {
         const Level& level = number == 0 ? finest_ : coarser_.level(number - 1);
-        float* const between = level.between();
-        if (number == coarser_.count()) {
-            level.begin(b, x);
-            for (int i = 0; i < steps_on_coarsest; i += 2) {
-                level.step(b, x, between);
-                level.step(b, between, x);
-            }
-            return;
-        }
+        if (number == coarser_.count()) return level.solve(b, x);
         const Level& coarser = coarser_.level(number);
-        const Grid &fine = level.a().grid, &coarse = coarser.a().grid;
-        const int unknowns = level.a().unknowns;
-        level.begin(b, between);
-        level.subtract_product(b, between);
-        restrict_to(coarse, fine, unknowns, level.rest(), coarser.right_side());
+        level.descend(b, coarser);
         cycle(number + 1, coarser.right_side(), coarser.solution());
-        add_interpolated(coarse, fine, unknowns, coarser.solution(), between);
-        level.step(b, between, x);
+        return level.ascend(b, coarser, x);
     }
 
     Planes memory_;
@@ -139,8 +125,7 @@ Report add_solution(Operator&& finest, float* rest, double tolerance, int most, 
     Report report{0, before > 0.0 ? 1.0 : 0.0, true};
     double power = 0.0;
     while (report.iterations < most && report.residual > tolerance) {
-        hierarchy.cycle(rest, preconditioned);
-        const double new_power = sum_products(Cost::little, nothing, rest, preconditioned);
+        const double new_power = hierarchy.cycle(rest, preconditioned);
         report.positive = new_power > 0.0;
         if (!report.positive) {
             if (fresh) break;
@@ -166,7 +151,7 @@ Report add_solution(Operator&& finest, float* rest, double tolerance, int most, 
                 for (int k = 0; k < unknowns; ++k) {
                     rows[static_cast<size_t>(k)] = product + k * grid.size() + row * grid.width;
                 }
-                hierarchy.finest().product().multiply(direction, row, rows);
+                hierarchy.finest().product().multiply(all_rows<const float>(grid, direction), row, rows);
             },
             direction, product);
         report.positive = curvature > 0.0;

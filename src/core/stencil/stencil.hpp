@@ -161,8 +161,6 @@ std::vector<double> measure_constants(const Probed& probed);
 // pixel alone is summed up at one pixel.
 void sum_blocks(Operator& a, int64_t row);
 Operator coarsen(const Operator& a, Planes& memory);
-void restrict_to(const Grid& coarse, const Grid& fine, int unknowns, const float* from, float* to);
-void add_interpolated(const Grid& coarse, const Grid& fine, int unknowns, const float* from, float* to);
 
 // stencil/solver.cpp: the coarser grids of an operator. They may serve for further ones near it, of the same grid, until
 // those take more iterations than the first did.
