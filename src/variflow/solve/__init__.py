@@ -168,7 +168,7 @@ def minimise(
     Other warps follow at this level unless it is the `last`, and finer levels unless it is the `finest`.
     """
     if isinstance(solver, NativeSolver):
-        here = solver.on_the_way() if not last else solver.at_the_end() if finest else solver
+        here = solver.at_the_end() if last and finest else solver.on_the_way()
         return _check_flow(here.minimise(energy, at, state), solver)
     from variflow.solve import general, values
 

@@ -88,10 +88,12 @@ def settle_shared_motion(
     structures : list of Structure or None
         Those of the terms of the flow, None for `Smoothness`.
     """
-    damped, directions = np.linalg.eigh([[damping[0], damping[1]], [damping[1], damping[2]]])
-    # Only where the shared motion is weak, one direction is damped more than the other.
-    if damped[1] <= 2 * damped[0] or not all(one is None or one.ignores_shifts for one in structures):
+    of_uu, of_uv, of_vv = damping
+    mean, radius = 0.5 * (of_uu + of_vv), math.hypot(0.5 * (of_uu - of_vv), of_uv)
+    # Only where the shared motion is weak, one direction is damped more than twice as much as the other.
+    if mean >= 3 * radius or not all(one is None or one.ignores_shifts for one in structures):
         return found
+    damped, directions = np.linalg.eigh([[of_uu, of_uv], [of_uv, of_vv]])
     weak = directions[:, 1]
     u, v = (found - start)[:, 0]
     uu, uv, vv = (float(plane.mean(dtype=np.float64)) for plane in tensor[:3])

@@ -115,8 +115,8 @@ class LocalSystem(NativeSolver):
     iterations : int
         The most iterations of conjugate gradients at each warp; typically 3 to 50.
     tolerance : float
-        They end once the residual of the linear system is this part of what it was; typically 0.3 to 0.001. At the
-        warps before the last one of a level, its root is enough: the next one begins where they end.
+        They end once the residual of the linear system is this part of what it was; typically 0.3 to 0.001. At all
+        warps but the very last, its root is enough: the next one begins where they end.
 
     References
     ----------
@@ -154,7 +154,7 @@ class LocalSystem(NativeSolver):
         return [structure if structure and structure.anywhere else None for structure in state.structures]
 
     def on_the_way(self) -> LocalSystem:
-        """Return the solver of the warps before the last one of a level."""
+        """Return the solver of all warps but the very last."""
         return replace(self, tolerance=self.tolerance**0.5)
 
     def list_calls(self, energy: Energy, at: LevelLinearisation) -> list[Call]:

@@ -117,7 +117,7 @@ class NativeSolver(ABC):
         return None
 
     def on_the_way(self) -> NativeSolver:
-        """Return the solver of the warps before the last one of a level, which need not come as close."""
+        """Return the solver of all warps but the very last, which need not come as close."""
         return self
 
     def at_the_end(self) -> NativeSolver:
