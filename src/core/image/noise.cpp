@@ -4,8 +4,8 @@
 // noise has six times its deviation (Immerkaer, Fast noise variance estimation, CVIU 64, 1996). Its mean square over a
 // small block is the noise's where a block holds no edges and no texture: so a low percentile of the blocks is taken
 // (much as in Tai and Yang, A fast method for image noise estimation using Laplacian operator and adaptive edge
-// detection, 2008, who leave edges out). Blocks that hold the least or the greatest value that occurs do not count, where
-// noise may have been cut off, nor do blocks that hold anything not finite.
+// detection, 2008, who leave edges out). Blocks that come near the least or the greatest value that occurs do not count,
+// where noise may have been cut off, nor do blocks that hold anything not finite.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -20,6 +20,9 @@ namespace {
 constexpr int64_t side = 8, outer = side + 2;  // of a block, and with what its differences look at
 constexpr int64_t most_blocks = 1024, fewest_blocks = 16;
 constexpr double percentile = 0.05;
+// A value is near another if it is no farther from it than this share of the range, a grey level of a camera. So a little
+// noise on frames that were cut off does not change which blocks count.
+constexpr float near_share = 1.0f / 256.0f;
 // By how much that percentile is too low for white noise, found by simulation (benchmarks/fit_noise.py).
 constexpr double to_white_noise = 1.336;
 
@@ -66,9 +69,10 @@ double variance(const float* plane, int64_t height, int64_t width) {
             most = std::max(most, found.most);
         }
     }
+    const float margin = near_share * (most - least);
     std::vector<float> squares;
     for (const auto& block : blocks) {
-        if (block.least > least && block.most < most) squares.push_back(block.mean_square);
+        if (block.least > least + margin && block.most < most - margin) squares.push_back(block.mean_square);
     }
     if (static_cast<int64_t>(squares.size()) < fewest_blocks) return 0.0;
     const auto low = squares.begin() + static_cast<int64_t>(percentile * static_cast<double>(squares.size()));
