@@ -9,6 +9,7 @@ import pytest
 import variflow
 from variflow import flowops, metrics, view
 from variflow.base.arrays import read
+from variflow.base.kinds import name_kind
 from variflow.compat import opencv, skimage
 from variflow.matching.dense import densify
 
@@ -138,7 +139,7 @@ class Old:
 def test_what_is_on_another_device_is_to_be_brought(case, given):
     function, name = ALL[case]
     message = said(function, given, TypeError)
-    assert message.startswith(f"{name} is a {type(given).__name__} in the memory of another device")
+    assert message.startswith(f"{name} is {name_kind(given)} in the memory of another device")
     assert ".cpu() of PyTorch" in message
 
 
@@ -168,7 +169,7 @@ def test_what_holds_no_real_numbers_is_refused(case, given, tmp_path, monkeypatc
     if given is None and name in optional:
         pytest.skip("None is none")
     message = said(function, given, TypeError)
-    assert message.startswith((f"{name} has dtype", f"{name} is a ", f"{name} is None, wanted an array of "))
+    assert message.startswith((f"{name} has dtype", f"{name} is a", f"{name} is None, wanted an array of "))
     assert "\n" not in message
 
 

@@ -356,7 +356,7 @@ def test_what_jax_cannot_trace_is_said_in_a_sentence(energy: Any, message: str) 
 
 
 def test_a_missing_return_is_named() -> None:
-    with pytest.raises(TypeError, match=r"energy returned a NoneType, wanted .*; does it lack a return"):
+    with pytest.raises(TypeError, match=r"energy returned None, wanted .*; does it lack a return"):
         variflow.iterate(PAIR.frame0, PAIR.frame1, lambda d, at: None)
 
 
@@ -422,7 +422,7 @@ class Own(DataTerm):
         (lambda d, at: at.Ix * d[0] + at.It, TypeError, "residuals of Own returned an array of shape"),
         (lambda d, at: (residual(d, at) for _ in range(1)), TypeError, "residuals of Own returned a generator"),
         (lambda d, at: 1.0, TypeError, "residuals of Own returned a float"),
-        (lambda d, at: None, TypeError, "residuals of Own returned a NoneType"),
+        (lambda d, at: None, TypeError, "residuals of Own returned None"),
         (lambda d, at: [], ValueError, "residuals of Own returned an empty list"),
         (lambda d, at: [residual(d, at)[1:]], ValueError, "Own returned a plane of shape .* one a channel"),
         (lambda d, at: [at.Ix * d[0]], ValueError, r"Own returned a plane of shape \(3, "),

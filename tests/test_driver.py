@@ -298,7 +298,7 @@ def test_a_rising_energy_is_reported(pair):
     [
         (lambda d, at: d[0], ValueError, "energy returned an array of shape"),
         (lambda d, at: d, TypeError, "energy returned a tuple, wanted one float"),
-        (lambda d, at: None, TypeError, "energy returned a NoneType, wanted one float"),
+        (lambda d, at: None, TypeError, "energy returned None, wanted one float"),
         (lambda d, at: (d[0] > 0).sum(), TypeError, "energy returned int32, wanted one float"),
         (lambda d, at: jnp.log(-1 - (d[0] ** 2).sum()), ValueError, "energy returned nan for the zero increment"),
     ],

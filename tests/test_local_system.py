@@ -492,7 +492,7 @@ def test_tiny_frames(shape):
     [
         (lambda u, v: u, TypeError, r"an array of shape .*wanted a list of planes"),
         (lambda u, v: [], ValueError, "an empty list"),
-        (lambda u, v: None, TypeError, "a NoneType"),
+        (lambda u, v: None, TypeError, "None"),
         (lambda u, v: [u[0]], ValueError, r"a plane of shape \(\d+,\)"),
         (lambda u, v: [u[1:], v[:, 1:]], ValueError, "wanted one shape.*per='residual'"),
         (lambda u, v: [jnp.round(u)], ValueError, "do not depend on the flow"),

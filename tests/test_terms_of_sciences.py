@@ -233,7 +233,7 @@ def test_knowledge_at_one_pixel_is_seen(layout):
         (lambda: NagelEnkelmann(contrast=0), ValueError, "contrast of NagelEnkelmann is 0"),
         (lambda: PriorFlow(), (TypeError, ValueError), "flow of PriorFlow"),
         (lambda: PriorFlow(flow=KNOWN, confidence=[1]), ValueError, r"confidence of PriorFlow has shape \(1,\)"),
-        (lambda: SparseMatches(matches=None), TypeError, "matches of SparseMatches is a NoneType"),
+        (lambda: SparseMatches(matches=None), TypeError, "matches of SparseMatches is None"),
         (lambda: SparseMatches(matches=Matches(np.zeros((0, 2)), np.zeros((0, 2)))), ValueError, "no points"),
         (lambda: EpipolarLine(fundamental=np.eye(2)), ValueError, r"has shape \(2, 2\), wanted \(3, 3\)"),
         (lambda: EpipolarLine(fundamental=np.zeros((3, 3))), ValueError, "says nothing"),

@@ -132,7 +132,7 @@ def test_an_energy_of_ones_own(panning):
     ("frames", "error", "message"),
     [
         ("film.mp4", TypeError, "frames is the path 'film.mp4', wanted arrays; variflow.read_frames opens a video"),
-        (3, TypeError, "frames is a int, wanted an iterable of arrays"),
+        (3, TypeError, "frames is an int, wanted an iterable of arrays"),
         ([np.zeros(SHAPE)], ValueError, "frames ends after 1, wanted two or more"),
         ([], ValueError, "frames ends after 0, wanted two or more"),
         ([np.zeros(SHAPE), np.zeros(SHAPE), np.zeros((3, 4))], ValueError, "frame 2 has shape"),

@@ -198,7 +198,7 @@ def test_energies_are_drawn_through_their_steps_and_level_by_level():
 
 
 def test_energies_of_what_is_no_result_are_refused():
-    with pytest.raises(TypeError, match="result is a ndarray, wanted the Result of an estimate"):
+    with pytest.raises(TypeError, match="result is an ndarray, wanted the Result of an estimate"):
         view.energies(np.zeros((3, 4, 2)))
 
 

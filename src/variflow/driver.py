@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from variflow import _core, models, solve
 from variflow.base.arrays import as_flow
 from variflow.base.errors import mute_warnings, warn
+from variflow.base.kinds import name_kind
 from variflow.base.types import ArrayLike
 from variflow.calling import explain_calls
 from variflow.energy import Energy
@@ -115,7 +116,7 @@ def estimate(
     True
     """
     if callback is not None and not callable(callback):
-        raise TypeError(f"callback is a {type(callback).__name__}, wanted a function of the State after each warp")
+        raise TypeError(f"callback is {name_kind(callback)}, wanted a function of the State after each warp")
     if not isinstance(verbose, bool | np.bool_ | Integral) or verbose not in (0, 1, 2):
         raise ValueError(f"verbose is {verbose!r}, wanted True for a line after each warp, 2 for more, or False")
     problem = _pose_problem(frame0, frame1, model, mask, weights, intensity_range)
@@ -238,7 +239,7 @@ def _is_true(answer: object) -> bool:
             return bool(answer)
     except (TypeError, ValueError):
         pass
-    raise TypeError(f"callback returned a {type(answer).__name__} that is neither true nor false, wanted True to stop")
+    raise TypeError(f"callback returned {name_kind(answer)} that is neither true nor false, wanted True to stop")
 
 
 def iterate_problem(problem: Problem, initialiser: Initialiser) -> Iterator[State]:

@@ -14,7 +14,7 @@ import numpy as np
 from variflow import _core
 from variflow.base.arrays import FLOWS, as_single
 from variflow.base.choices import check_choice, check_number, check_whole, keep
-from variflow.base.kinds import is_number
+from variflow.base.kinds import is_number, name_kind
 from variflow.images.resampling import Planes, stack
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def apply_filter(
     try:
         planes = list(returned)
     except TypeError:
-        raise TypeError(what.format(f"a {type(returned).__name__}")) from None
+        raise TypeError(what.format(name_kind(returned))) from None
     try:
         planes = [np.asanyarray(plane) for plane in planes]
     except ValueError:

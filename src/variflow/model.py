@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from variflow.base.choices import check_choice, check_number, check_takes, check_whole, keep
+from variflow.base.kinds import name_kind
 from variflow.energy import Energy
 from variflow.filters import Filter
 from variflow.images.warping import INTERPOLATIONS, Interpolation
@@ -160,7 +161,7 @@ def _check_function(name: str, value: object, wanted: str) -> None:
     if isinstance(value, type):
         raise TypeError(f"{name} is the class {value.__name__}, wanted one of its objects: {value.__name__}(...)")
     if not callable(value):
-        raise TypeError(f"{name} is a {type(value).__name__}, wanted a function {wanted}")
+        raise TypeError(f"{name} is {name_kind(value)}, wanted a function {wanted}")
     check_takes(2, name, value, f"a function {wanted}")
 
 
@@ -168,9 +169,7 @@ def _check_unknowns(unknowns: object, flow_filter: Filter | None) -> None:
     if isinstance(unknowns, type):
         raise TypeError(f"unknowns is the class {unknowns.__name__}, wanted one of its objects: {unknowns.__name__}()")
     if unknowns is not None and not isinstance(unknowns, Unknowns):
-        raise TypeError(
-            f"unknowns is a {type(unknowns).__name__}, wanted one of variflow.unknowns, or None for the flow"
-        )
+        raise TypeError(f"unknowns is {name_kind(unknowns)}, wanted one of variflow.unknowns, or None for the flow")
     if flow_filter is not None and not allows_any_flow(unknowns):
         raise ValueError(
             f"filter is {flow_filter!r}, whose flows {type(unknowns).__name__} cannot stand for, wanted None: no filter"

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
-from variflow.base.kinds import is_float
+from variflow.base.kinds import is_float, name_kind
 from variflow.base.types import ArrayLike, Numbers
 
 MOST_CHANNELS = 16
@@ -82,20 +82,18 @@ def read(
                 f"{name} is being traced by JAX (jit, grad, vmap), wanted a concrete array: only energies and "
                 "variflow.warp can be traced"
             ) from error
-        what = type(value).__name__
         if _is_elsewhere(value):
             raise TypeError(
-                f"{name} is a {what} in the memory of another device, wanted an array in that of the CPU: bring it "
-                "there first, as .cpu() of PyTorch and .get() of CuPy do"
+                f"{name} is {name_kind(value)} in the memory of another device, wanted an array in that of the CPU: "
+                "bring it there first, as .cpu() of PyTorch and .get() of CuPy do"
             ) from error
-        raise TypeError(f"{name} is a {what} that NumPy cannot read as an array: {error}") from error
+        raise TypeError(f"{name} is {name_kind(value)} that NumPy cannot read as an array: {error}") from error
     if array.dtype.kind == "V" and array.dtype.names is None and np.can_cast(array.dtype, np.float32):
         array = array.astype(np.float32)  # bfloat16 and other small types, which are not NumPy's own
     letters, words = kind
     if array.dtype.kind not in letters:
         if array.dtype == object and array.ndim == 0:
-            what = "None" if value is None else f"a {type(value).__name__}"
-            raise TypeError(f"{name} is {what}, wanted an array of {words}")
+            raise TypeError(f"{name} is {name_kind(value)}, wanted an array of {words}")
         hint = f"; {file}" if array.dtype.kind in "US" or _holds_paths(array) else ""
         raise TypeError(f"{name} has dtype {array.dtype}, wanted {words}{hint}")
     known = None
@@ -169,7 +167,7 @@ def as_iterable(values: ArrayLike, name: str, file: str) -> Iterable[ArrayLike]:
     try:
         iter(values)
     except TypeError:
-        raise TypeError(f"{name} is a {type(values).__name__}, wanted an iterable of arrays") from None
+        raise TypeError(f"{name} is {name_kind(values)}, wanted an iterable of arrays") from None
     several: Iterable[ArrayLike] = values
     return several
 

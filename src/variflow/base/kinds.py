@@ -1,4 +1,4 @@
-"""Kinds of numbers, told by the type of an array."""
+"""Kinds of numbers, told by the type of an array, and kinds of values for messages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 
 # NumPy's letters for bool, signed and unsigned integers, and floats.
 _REAL, _INTEGER = "biuf", "iu"
+# How names begin that take "an": not uint8, but ndarray.
+_SPOKEN_WITH_A_VOWEL = ("a", "e", "i", "o", "nd")
 
 
 def is_real(dtype: np.dtype[np.generic]) -> bool:
@@ -36,3 +38,20 @@ def is_integer(dtype: np.dtype[np.generic]) -> TypeGuard[np.dtype[np.integer]]:
 def is_float(dtype: np.dtype[np.generic]) -> TypeGuard[np.dtype[np.floating]]:
     """Return whether a type holds floats, which can be NaN."""
     return dtype.kind == "f"
+
+
+def name_kind(value: object) -> str:
+    """Return what a value is, for a message.
+
+    Examples
+    --------
+    >>> from variflow.base.kinds import name_kind
+    >>> name_kind(3), name_kind("ab"), name_kind(None), name_kind(int)
+    ('an int', 'a str', 'None', 'the class int')
+    """
+    if value is None:
+        return "None"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    name = type(value).__name__
+    return f"an {name}" if name.lower().startswith(_SPOKEN_WITH_A_VOWEL) else f"a {name}"

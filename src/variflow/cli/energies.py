@@ -15,6 +15,7 @@ from typing import Any
 
 from variflow import models
 from variflow.base.choices import suggest
+from variflow.base.kinds import name_kind
 from variflow.energy.term import Term
 from variflow.model import Model
 
@@ -52,8 +53,7 @@ def load_model(text: str) -> Model:
         own = [known for known, value in defined.items() if callable(value) or isinstance(value, Model)]
         raise ValueError(f"--energy {text}: {path} defines no {name!r}{suggest(name, own)}")
     if not isinstance(found, Model) and (not callable(found) or isinstance(found, type)):
-        kind = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
-        raise TypeError(f"--energy {text}: {name} is {kind}, {_KINDS}")
+        raise TypeError(f"--energy {text}: {name} is {name_kind(found)}, {_KINDS}")
     model = models.get(found)
     return model if model.name else replace(model, name=name)
 

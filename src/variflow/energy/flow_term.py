@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from variflow.base.choices import check_choice, check_takes
+from variflow.base.kinds import name_kind
 from variflow.base.types import Array
 from variflow.energy.penalties import Penalty, Quadratic, check_penalty
 from variflow.energy.residuals import check_list
@@ -87,7 +88,7 @@ def find_residuals(term: FlowTerm, flow: Increment, at: Linearisation) -> list[A
     for plane in planes:
         shape = getattr(plane, "shape", None)
         if shape is None or len(shape) != 2 or shape[0] > height or shape[1] > width:
-            kind = f"a plane of shape {shape}" if shape is not None else f"a {type(plane).__name__}"
+            kind = f"a plane of shape {shape}" if shape is not None else name_kind(plane)
             raise ValueError(
                 f"{returned} {kind} in its list for a flow of {height} x {width}, wanted planes of at most that size"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from variflow.base.kinds import name_kind
 from variflow.base.types import Array
 from variflow.energy.term import Increment
 from variflow.linearisation.linearisation import Linearisation
@@ -32,7 +33,7 @@ def check_residuals(term: HasResiduals, d: Increment, at: Linearisation) -> list
     height, width = d[0].shape
     for plane in planes:
         if getattr(plane, "shape", None) != (height, width):
-            kind = f"a plane of shape {plane.shape}" if hasattr(plane, "shape") else f"a {type(plane).__name__}"
+            kind = f"a plane of shape {plane.shape}" if hasattr(plane, "shape") else name_kind(plane)
             raise ValueError(
                 f"{returned} {kind} in its list for frames of {height} x {width}, wanted planes (H, W), one a channel"
             )
@@ -45,7 +46,7 @@ def check_list(term: object, planes: Array, wanted: str) -> list[Array] | tuple[
     if hasattr(planes, "shape"):
         raise TypeError(f"{returned} an array of shape {tuple(planes.shape)}, wanted {wanted}")
     if not isinstance(planes, list | tuple):
-        raise TypeError(f"{returned} a {type(planes).__name__}, wanted {wanted}")
+        raise TypeError(f"{returned} {name_kind(planes)}, wanted {wanted}")
     if not planes:
         raise ValueError(f"{returned} an empty list, wanted {wanted}")
     for plane in planes:

@@ -153,7 +153,7 @@ def _identify_format(path: Path) -> _Format:
     if found is not None and named in (None, found):
         return found
     if named is None:
-        raise FlowFileError(path, f"begins as no known flow file; {_describe_extensions(path)}")
+        raise FlowFileError(path, f"begins like no flow file that is known; {_describe_extensions(path)}")
     said = f"its content is that of {found.EXTENSIONS[0]}" if found is not None else f"it begins with {start!r}"
     fault = "truncated" if found is None and len(start) < _LONGEST_MAGIC else f"not a {path.suffix.lower()} file"
     raise FlowFileError(path, f"{fault}: {said}")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from variflow.base.choices import suggest
+from variflow.base.kinds import name_kind
 from variflow.energy import Energy
 from variflow.model import Model
 from variflow.models.presets import accurate, balanced, fast, realtime, smooth
@@ -114,8 +115,7 @@ def get(model: str | Model | Energy) -> Model:
         raise TypeError(f"model is the function {function}, wanted what it returns: models.{function}()")
     if callable(model) and not isinstance(model, type):
         return Model(model, name=function or type(model).__name__)
-    kind = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
-    raise TypeError(f"model is {kind}, wanted a name, a Model or a function energy(d, at) -> scalar")
+    raise TypeError(f"model is {name_kind(model)}, wanted a name, a Model or a function energy(d, at) -> scalar")
 
 
 @lru_cache(maxsize=len(_MODELS))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from variflow.base.errors import warn
+from variflow.base.kinds import name_kind
 from variflow.energy.autodiff.coupling import leaves_flat_ground_free
 from variflow.energy.autodiff.programs import apply_settings
 from variflow.energy.autodiff.tracing import explain_faults, name_of
@@ -70,7 +71,7 @@ def check(energy: Energy, solver: object, at: Linearisation) -> None:
     (out,) = returned
     if not isinstance(out, jax.Array | np.ndarray | np.generic | float):
         hint = "; does it lack a return?" if out is None else ""
-        raise TypeError(f"energy returned a {type(out).__name__}, wanted one float: a sum over pixels{hint}")
+        raise TypeError(f"energy returned {name_kind(out)}, wanted one float: a sum over pixels{hint}")
     if not isinstance(out, float) and not jnp.issubdtype(out.dtype, jnp.floating):
         raise TypeError(f"energy returned {out.dtype}, wanted one float: a sum over pixels")
     if np.shape(out) != ():

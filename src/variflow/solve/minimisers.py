@@ -20,6 +20,7 @@ import numpy as np
 import optax
 import optimistix
 
+from variflow.base.kinds import name_kind
 from variflow.energy.autodiff.programs import run
 from variflow.energy.term import Energy, Increment
 from variflow.linearisation.linearisation import Linearisation
@@ -59,17 +60,17 @@ def as_minimiser(solver: object) -> Minimiser:
         # Optimistix looks into the closures of functions, and fails at an empty one, as in the schedules of optax.
         whole = optax.GradientTransformationExtraArgs(partial(solver.init), partial(solver.update))
         return optimistix.OptaxMinimiser(whole, rtol=0.0, atol=0.0)
-    kind = type(solver).__name__
     if isinstance(solver, _FOR_OTHER_PROBLEMS):
         raise TypeError(
-            f"solver is a {kind}, which solves for roots or fixed points, not for the minimum of an energy: {_WANTED}"
+            f"solver is {name_kind(solver)}, which solves for roots or fixed points, not for the minimum of an energy: "
+            f"{_WANTED}"
         )
     if isinstance(solver, type):
         raise TypeError(f"solver is the class {solver.__name__}, wanted one of its objects: {solver.__name__}(...)")
     name = getattr(solver, "__name__", "")
     if name:
         raise TypeError(f"solver is the function {name}, wanted what an optimiser's function returns, or {_WANTED}")
-    raise TypeError(f"solver is a {kind}, {_WANTED}")
+    raise TypeError(f"solver is {name_kind(solver)}, {_WANTED}")
 
 
 def measure_state(energy: Energy, solver: Minimiser, at: Linearisation) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from variflow.base.fields import Declared
+from variflow.base.kinds import name_kind
 from variflow.base.types import Array
 from variflow.images.resampling import Planes, resample_flow
 
@@ -156,4 +157,4 @@ def find_planes(unknowns: Unknowns, values: Values, at: Any) -> tuple[Array, ...
 
 def _describe(value: object) -> str:
     shape = getattr(value, "shape", None)
-    return f"a {type(value).__name__}" if shape is None else f"an array of shape {tuple(shape)}"
+    return name_kind(value) if shape is None else f"an array of shape {tuple(shape)}"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from variflow.base.arrays import as_flow, as_pixels
 from variflow.base.choices import check_number, check_whole
+from variflow.base.kinds import name_kind
 from variflow.base.types import Numbers
 from variflow.io.atomic import atomic
 from variflow.io.errors import ImageFileError
@@ -232,7 +233,7 @@ def energies(result: HasEnergies, *, axes: Axes | None = None) -> Figure:
     """
     records = getattr(result, "energies", None)
     if not isinstance(records, list):
-        raise TypeError(f"result is a {type(result).__name__}, wanted the Result of an estimate")
+        raise TypeError(f"result is {name_kind(result)}, wanted the Result of an estimate")
     if axes is None:
         axes = _make_figure(1, 1, 0.5, panel=8).add_subplot()
     levels = [record.level for record in records]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from variflow.base.kinds import name_kind
 from variflow.base.types import Array
 from variflow.energy.flow_term import FlowTerm
 from variflow.energy.term import Increment
@@ -59,7 +60,7 @@ class SparseMatches(FlowTerm):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.matches, Matches):
-            raise TypeError(f"matches of SparseMatches is a {type(self.matches).__name__}, wanted Matches")
+            raise TypeError(f"matches of SparseMatches is {name_kind(self.matches)}, wanted Matches")
         if not len(self.matches):
             raise ValueError("matches of SparseMatches has no points, wanted at least one")
 
