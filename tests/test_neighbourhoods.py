@@ -13,7 +13,7 @@ from variflow import metrics
 from variflow.datasets import synthetic
 from variflow.energy import BrightnessConstancy, Charbonnier, DataTerm, Quadratic, Smoothness
 from variflow.energy.autodiff import neighbourhood
-from variflow.energy.autodiff.jacobian import is_pixelwise
+from variflow.energy.autodiff.jacobian import find_dependence
 from variflow.frames.checking import prepare
 from variflow.frames.pyramid import pyramid
 from variflow.linearisation.level import linearise
@@ -69,7 +69,7 @@ def at():
     ids=["patch", "correlation"],
 )
 def test_slope_and_row_sums_are_those_of_jax(at, term):
-    assert not is_pixelwise(term, at)
+    assert find_dependence(term, at)[:2] == (False, False)
     value, matrix, slope = neighbourhood.expand(term, at)
     plain, zero = at.plain(), tuple(jnp.zeros((2, *SHAPE)))
     expected, gradient = jax.jit(jax.value_and_grad(lambda d: term(d, plain)))(zero)
@@ -135,3 +135,20 @@ def test_values_that_are_not_finite_are_named(at):
 
     with pytest.raises(ValueError, match=r"residuals of Logarithm .* not finite"):
         LocalSystem().minimise(BrightnessConstancy() + Logarithm() + Smoothness(), at)
+
+
+class Mass(DataTerm):
+    """What the frames show is carried along and conserved: It + div(frame1 d) for the whole flow."""
+
+    def residuals(self, d, at):
+        u, v = (a + b for a, b in zip(at.flow, d, strict=True))
+        divergence = jnp.pad(jnp.diff(u, axis=1), ((0, 0), (0, 1))) + jnp.pad(jnp.diff(v, axis=0), ((0, 1), (0, 0)))
+        return [at.Ix[0] * d[0] + at.Iy[0] * d[1] + at.It[0] + at.frame1[0] * divergence]
+
+
+def test_residuals_of_differences_are_left_to_the_general_minimiser(at):
+    assert find_dependence(Mass(), at)[:2] == (False, True)
+    energy = Mass(Charbonnier(0.01)) + 0.02 * Smoothness(Charbonnier(0.02))
+    result = variflow.estimate(PAIR.frame0, PAIR.frame1, variflow.Model(energy, channels="gray"))
+    assert "Mass depend on differences of d between pixels" in result.reason
+    assert metrics.endpoint_error(result.flow, PAIR.flow) < 0.1

@@ -104,10 +104,32 @@ class OfU(FlowTerm):
         return [flow[0][1:] - flow[0][:-1]]
 
 
+class Summed(Penalty):
+    def of_squared(self, squared):
+        return squared.sum()
+
+
+class Branching(Penalty):
+    def of_squared(self, squared):
+        return squared if squared < 1 else squared**0.5
+
+
+@pytest.mark.parametrize(
+    ("penalty", "message"),
+    [
+        (Summed(), r"of_squared of the penalty .*Summed.* wanted a value for each, not their sum"),
+        (Branching(), r"of_squared of the penalty .*Branching.* asks whether values are true"),
+    ],
+)
+def test_a_penalty_gives_a_value_for_each_residual(penalty, message):
+    with pytest.raises(ValueError, match=message):
+        run(BrightnessConstancy(penalty) + SMOOTH)
+
+
 @pytest.mark.parametrize(("term", "free"), [(0 * Smoothness(), "u or v"), (0.01 * OfU(), "v")])
 def test_a_component_that_no_term_of_the_flow_looks_at_is_named(term, free):
     with pytest.warns(
-        variflow.VariflowWarning, match=f"no term of the flow looks at {free}, so that is free"
+        variflow.VariflowWarning, match=f"no term of the flow looks at {free}: where the frames are flat"
     ) as caught:
         run(BrightnessConstancy() + term)
     assert len(caught) == 1

@@ -62,8 +62,8 @@ def warn_of_free_components(terms: list[tuple[Smoothness | FlowTerm, float]], st
     seen = {tap.unknown for structure in structures for taps in structure.taps for tap in taps}
     if free := [name for number, name in enumerate("uv") if number not in seen]:
         warn(
-            f"no term of the flow looks at {' or '.join(free)}, so that is free where the frames are flat, and hardly "
-            "determined along edges. Add a smoothness, such as 0.01 * Smoothness()"
+            f"no term of the flow looks at {' or '.join(free)}: where the frames are flat, nothing determines it, and "
+            "along edges hardly anything. Add a smoothness, such as 0.01 * Smoothness()"
         )
 
 

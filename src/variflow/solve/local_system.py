@@ -37,6 +37,7 @@ from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.solve.native_penalties import native_penalty
 from variflow.solve.studying import find_taps, study
 from variflow.solve.taking_apart import (
+    check_around,
     check_data,
     data_and_smoothness,
     edges_stay,
@@ -174,15 +175,13 @@ class LocalSystem(NativeSolver):
         for term, _ in (*data, *smooth):
             native_penalty(term.penalty)
         check_making(at)
-        if all(is_pixelwise(term, at) for term, _ in data):
-            check_data(data, at)
-        elif at.unknowns is not None:
-            raise NotTakenApart("a data term looks at a neighbourhood, and the unknowns are not the flow")
+        pixelwise = all(is_pixelwise(term, at) for term, _ in data)
+        (check_data if pixelwise else check_around)(data, at)
         studied = []
         for term, factor in smooth:
             if isinstance(term, FlowTerm):
                 studied.append((term, factor * term.weight, study(term, at)))
-        if at.unknowns is None and all(is_pixelwise(term, at) for term, _ in data):
+        if at.unknowns is None and pixelwise:
             if not any(isinstance(term, Smoothness) and factor * term.weight > 0 for term, factor in smooth):
                 warn_of_undetermined(data, studied, at)
             warn_of_free_components(smooth, [structure for _, weight, structure in studied if weight > 0])

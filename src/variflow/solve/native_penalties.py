@@ -81,7 +81,7 @@ def _tabulate(penalty: Penalty) -> _core.Penalty:
     _check_constants(penalty)
     knots = _core.penalty_knots().astype(np.float64)
     with np.errstate(all="ignore"):  # what is not finite is looked for below
-        values = _spread(penalty.of_squared(knots), knots)
+        values = _evaluate(penalty, knots)
         weights = penalty.weight_of_squared(knots) if defines_weight(type(penalty)) else _derive(penalty, knots)
     half_weights = np.float32(0.5) * _spread(weights, knots)
     least = -_ROUNDING * half_weights.max(initial=0, where=np.isfinite(half_weights))
@@ -103,6 +103,25 @@ def _tabulate(penalty: Penalty) -> _core.Penalty:
             f"{np.sqrt(knots[~np.isfinite(values)][0]):.3g}, wanted finite ones for all residuals up to 1000"
         )
     return _core.tabulate_penalty(values, np.maximum(half_weights, 0))
+
+
+def _evaluate(penalty: Penalty, knots: NDArray[np.float64]) -> Planes:
+    """Return rho(s) at s^2; raise ValueError if a penalty does not give one value for each."""
+    try:
+        values = np.asarray(penalty.of_squared(knots), np.float32)
+    except ValueError as fault:
+        if "truth value" not in str(fault):
+            raise
+        raise ValueError(
+            f"of_squared of the penalty {penalty!r} asks whether values are true, as if, while, and, or, not, min and "
+            "max do: use jnp.where, jnp.minimum or jnp.maximum"
+        ) from fault
+    if values.shape != knots.shape:
+        raise ValueError(
+            f"of_squared of the penalty {penalty!r} returned an array of shape {values.shape} for one of shape "
+            f"{knots.shape}, wanted a value for each, not their sum"
+        )
+    return values
 
 
 def _derive(penalty: Penalty, knots: NDArray[np.float64]) -> Array:

@@ -100,7 +100,21 @@ def is_pixelwise(term: DataTerm, at: LevelLinearisation) -> bool:
         return True
     from variflow.energy.autodiff import jacobian
 
-    return jacobian.is_pixelwise(term, at)
+    return jacobian.find_dependence(term, at).pixelwise
+
+
+def check_around(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> None:
+    """Raise NotTakenApart if residuals that look at a neighbourhood are not those of a mean of its increments."""
+    from variflow.energy.autodiff import jacobian
+
+    if at.unknowns is not None:
+        raise NotTakenApart("a data term looks at a neighbourhood, and the unknowns are not the flow")
+    for term, _ in data:
+        if defines_residuals(type(term)) and jacobian.find_dependence(term, at).on_differences:
+            raise NotTakenApart(
+                f"the residuals of {type(term).__name__} depend on differences of d between pixels; LocalSystem takes "
+                "those of a FlowTerm alone"
+            )
 
 
 def check_data(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,9 @@ Linear = tuple[jax.Array, ...]
 
 # The size of the small frames of noise on which terms are tried.
 _SMALL = (16, 16)
+# A residual looks at differences if an increment of noise changes it by more than so many times as much, squared, as it
+# would if all increments around a pixel were that of the pixel. A mean changes by less.
+_MUCH_MORE = 2.0
 
 
 @apply_settings()
@@ -57,35 +60,45 @@ def linearise_together(terms: Sequence[HasResiduals], at: LevelLinearisation) ->
     return [tuple(np.asarray(result).reshape(count + 1, -1, *shape)) for result in results]
 
 
+class Dependence(NamedTuple):
+    """Whether residuals depend on the increment of their pixel alone, on differences of those around, on any at all."""
+
+    pixelwise: bool
+    on_differences: bool
+    on_any: bool
+
+
 @apply_settings()
-def is_pixelwise(term: HasResiduals, at: LevelLinearisation) -> bool:
-    """Return whether residuals do not depend on the increments of other pixels; small frames of noise tell."""
-    name = type(term).__name__
+def find_dependence(term: HasResiduals, at: LevelLinearisation) -> Dependence:
+    """Return how residuals depend on the increments of pixels; small frames of noise tell."""
     with explain_faults(term, _SMALL):
         # Traces the term as a whole, and so explains what cannot be traced.
         read = find_parts_read(term, at, _SMALL, check_residuals)
-        alone, moves = remember(_try_on_noise, term, at, "pixelwise", find_place(read, at))
-    if not moves:
+        found = remember(_try_on_noise, term, at, "dependence", find_place(read, at))
+    if not found.on_any:
+        name = type(term).__name__
         raise ValueError(f"the residuals of {name} do not depend on d. Do they round, or {TO_COMPARE}")
-    return alone
+    return found
 
 
-def _try_on_noise(term: HasResiduals, at: LevelLinearisation) -> tuple[bool, bool]:
-    """Return whether the residuals of each pixel depend on no other pixel, and whether they depend on d at all.
+def _try_on_noise(term: HasResiduals, at: LevelLinearisation) -> Dependence:
+    """Return how the residuals depend on the increments in small frames of noise.
 
     Values that are not finite are left out; they are refused when the real frames give some.
     """
     noise, term = make_noise(at, _SMALL), shrink(term, at, _SMALL)
     tangent = tuple(np.random.default_rng(0).normal(size=(len(noise.planes), *noise.valid.shape)).astype(np.float32))
     linear, along = run(_differentiate_along, term, noise, tangent)
-    pixelwise, moves = True, False
+    pixelwise, moves, found, alike = True, False, 0.0, 0.0
     for (*derivatives, _), change in zip(linear, along, strict=True):
         expected = np.asarray(sum(j * part for j, part in zip(derivatives, tangent, strict=True)))
         known = np.isfinite(expected) & np.isfinite(change)
         most = 1e-4 * float(np.abs(expected[known]).max(initial=0))
         pixelwise &= np.allclose(np.asarray(change)[known], expected[known], rtol=1e-3, atol=most)
         moves |= bool(np.any(change))
-    return pixelwise, moves
+        found += float(np.square(np.asarray(change)[known], dtype=np.float64).sum())
+        alike += float(np.square(expected[known], dtype=np.float64).sum())
+    return Dependence(pixelwise, not pixelwise and found > _MUCH_MORE * alike, moves)
 
 
 def _differentiate_along(
