@@ -402,9 +402,15 @@ class Wrong(Unknowns):
         return self.flow(at) if callable(self.flow) else self.flow
 
 
+class Misspelt(Wrong):
+    def flow_of(self, values, at):
+        return values["b"]
+
+
 @pytest.mark.parametrize(
     ("unknowns", "kind", "message"),
     [
+        (Misspelt(), ValueError, "flow_of of Misspelt reads 'b', wanted what start returns: 'a'"),
         (Wrong(start=[1.0]), TypeError, "start of Wrong returned a list, wanted arrays by name"),
         (Wrong(start={"a": "b"}), TypeError, "start of Wrong returned a str as 'a', wanted arrays by name"),
         (Wrong(start={"a": np.nan}), ValueError, "start of Wrong returned values of 'a' that are not finite"),

@@ -141,7 +141,15 @@ def make_planes(unknowns: Unknowns, values: Values, at: Any) -> tuple[Planes, ..
 
 def find_planes(unknowns: Unknowns, values: Values, at: Any) -> tuple[Array, ...]:
     """Return the flow of some values, and any further planes; raise TypeError or ValueError if they are not planes."""
-    planes = unknowns.flow_of(values, at)
+    try:
+        planes = unknowns.flow_of(values, at)
+    except KeyError as fault:
+        if not fault.args or fault.args[0] in values:
+            raise
+        raise ValueError(
+            f"flow_of of {type(unknowns).__name__} reads {fault.args[0]!r}, wanted what start returns: "
+            f"{', '.join(map(repr, values))}"
+        ) from fault
     returned = f"flow_of of {type(unknowns).__name__} returned"
     height, width = at.shape
     wanted = f"wanted the planes (u, v), each {height} x {width}"
