@@ -338,6 +338,13 @@ def test_a_fingerprint_ends_where_things_go_round():
         hash(take_fingerprint(thing).key)
 
 
+def test_objects_of_a_class_made_by_a_call_are_alike():
+    made = type("Made", (DataTerm,), {"residuals": lambda self, d, at: [WEIGHT * d[0]]})
+    assert made.__module__ == "abc"
+    first, same, other = (take_fingerprint(made(weight=weight)).key for weight in (1.0, 1.0, 2.0))
+    assert first == same != other
+
+
 def by_the_name_of_an_attribute():
     return lambda d, at: getattr(settings, "weight"), lambda m: m.setattr(settings, "weight", 0.3)  # noqa: B009
 

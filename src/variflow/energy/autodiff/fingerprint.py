@@ -19,7 +19,7 @@ from array import array as row
 from collections import UserList, deque
 from collections.abc import Hashable, Iterator, Mapping, Set
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from enum import Enum
 from typing import Any
 
@@ -35,6 +35,8 @@ _LIBRARIES = frozenset((
     "skimage", "sklearn", "tensorflow", "torch", "tqdm", "typing_extensions", "variflow", "xarray",
 ))
 # fmt: on
+# The modules whose names classes may bear that are made at run time.
+_MAKERS = frozenset(("abc", "types"))
 _PLAIN = frozenset((type(None), bool, int, str, bytes, complex, type(...), range, slice))
 # Classes of the standard library whose instances hold a user's values.
 _HOLDERS = (types.SimpleNamespace, argparse.Namespace, functools.partial, threading.local)
@@ -159,7 +161,7 @@ class Fingerprint:
                 array = self._read_array(np.asarray(value))
             except Exception:  # a tracer, or an array on a device: libraries raise many kinds
                 return _Same(value)
-            if kind is np.ndarray or (is_library(kind.__module__) and not isinstance(value, np.ndarray)):
+            if kind is np.ndarray or (_is_of_library(kind) and not isinstance(value, np.ndarray)):
                 return array
             return array, self._read_object(value, kind)  # it may also hold a mask or a unit
         return self._read_object(value, kind)
@@ -202,7 +204,7 @@ class Fingerprint:
 
     def _read_class(self, cls: type) -> Hashable:
         for owner in cls.__mro__:
-            if is_library(owner.__module__):
+            if _is_of_library(owner):
                 continue
             for name, value in list(vars(owner).items()):
                 dunder = name.startswith("__") and name.endswith("__")
@@ -214,7 +216,7 @@ class Fingerprint:
     def _read_object(self, value: object, kind: type) -> Hashable:
         if isinstance(value, np.generic):
             return kind, value.tobytes()
-        standard = kind.__module__.partition(".")[0] in sys.stdlib_module_names and kind.__module__ != "__main__"
+        standard = kind.__module__.partition(".")[0] in sys.stdlib_module_names and _is_of_library(kind)
         if standard and not isinstance(value, _HOLDERS) and not hasattr(value, "__wrapped__"):
             return _Same(value)
         inside = list_attributes(value)
@@ -222,7 +224,7 @@ class Fingerprint:
             inside.update(func=value.func, args=value.args, keywords=value.keywords)
         if hasattr(value, "__wrapped__"):
             inside["__wrapped__"] = value.__wrapped__
-        if not inside and is_library(kind.__module__):
+        if not inside and _is_of_library(kind) and not is_dataclass(value):  # it may hold what Python does not show
             return _Same(value)
         for name, part in list(inside.items()):
             self._hold(kind, name, part)
@@ -266,6 +268,16 @@ def is_library(module: str | None) -> bool:
     """Return whether a module belongs to this package, to one of `_LIBRARIES`, or to the standard library."""
     root = (module or "").partition(".")[0]
     return root in _LIBRARIES or (root in sys.stdlib_module_names and root != "__main__")
+
+
+def _is_of_library(cls: type) -> bool:
+    """Return whether a class is one of a library.
+
+    One that is made by a call of type or make_dataclass may bear the name of abc or types, which do not hold it.
+    """
+    module = cls.__module__
+    made = module in _MAKERS and getattr(sys.modules[module], cls.__name__, None) is not cls
+    return is_library(module) and not made
 
 
 def read_cell(cell: types.CellType) -> tuple[object, ...]:
