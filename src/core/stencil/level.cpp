@@ -184,12 +184,6 @@ void Level::step(const float* b, const RowsOf<float>& x, int64_t row, const Poin
     add_inverse(row, from, start, out);
 }
 
-double Level::multiply_row(const float* b, const float* x, int64_t row) const {
-    double total = 0.0;
-    for (int k = 0; k < a_.unknowns; ++k) total += dot(b + place(k, row), x + place(k, row), a_.grid.width);
-    return total;
-}
-
 void Level::descend(const float* b, const Level& coarser) const {
     const Grid &fine = a_.grid, &coarse = coarser.a().grid;
     const int64_t coarse_rows = (rows_per_wide_chunk(fine, product_.reach()) + 1) / 2;
@@ -228,7 +222,7 @@ double Level::ascend(const float* b, const Level& coarser, float* x) const {
         }
         for (int64_t row = first; row < last; ++row) {
             step(b, start, row, pointers(rest, 0), pointers(all_rows(fine, x), row));
-            products[static_cast<size_t>(row)] = multiply_row(b, x, row);
+            products[static_cast<size_t>(row)] = dot_of_row(fine, a_.unknowns, row, b, x);
         }
     });
     return std::accumulate(products.begin(), products.end(), 0.0);
@@ -245,7 +239,7 @@ double Level::solve(const float* b, float* x) const {
     }
     copy_planes(a_.grid, a_.unknowns, from.data, x);
     double total = 0.0;
-    for (int64_t row = 0; row < all.last; ++row) total += multiply_row(b, x, row);
+    for (int64_t row = 0; row < all.last; ++row) total += dot_of_row(a_.grid, a_.unknowns, row, b, x);
     return total;
 }
 

@@ -42,7 +42,6 @@ private:
     void step(const float* b, const RowsOf<float>& x, int64_t row, const Pointers& rest, const Pointers& out) const;
 
     void add_inverse(int64_t row, const ConstPointers& rest, const ConstPointers& start, const Pointers& x) const;
-    double multiply_row(const float* b, const float* x, int64_t row) const;
     void invert_row(int64_t row, float* moduli);
 
     Operator a_;

@@ -98,6 +98,14 @@ void clear_planes(const Grid& grid, int count, float* to) {
     });
 }
 
+double dot_of_row(const Grid& grid, int count, int64_t row, const float* a, const float* b) {
+    double total = 0.0;
+    for (int64_t at = row * grid.width; at < count * grid.size(); at += grid.size()) {
+        total += dot(a + at, b + at, grid.width);
+    }
+    return total;
+}
+
 VARIFLOW_CLONES
 void add_scaled(const float* VARIFLOW_RESTRICT from, float factor, int64_t count, float* VARIFLOW_RESTRICT to) {
     for (int64_t i = 0; i < count; ++i) to[i] += factor * from[i];

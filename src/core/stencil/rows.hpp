@@ -90,6 +90,9 @@ private:
 void copy_planes(const Grid& grid, int count, const float* from, float* to);
 void clear_planes(const Grid& grid, int count, float* to);
 
+// The product of row `row` of K planes and that of K others
+double dot_of_row(const Grid& grid, int count, int64_t row, const float* a, const float* b);
+
 // to += factor * from, to += factor * a * b, and out += |a|
 void add_scaled(const float* from, float factor, int64_t count, float* to);
 void add_product(const float* a, const float* b, float factor, int64_t count, float* to);

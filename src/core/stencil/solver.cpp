@@ -109,12 +109,7 @@ Report add_solution(Operator&& finest, float* rest, double tolerance, int most, 
     auto sum_products = [&](Cost cost, auto&& work, const float* x, const float* y) {
         return sum_rows(grid, cost, [&](int64_t row) {
             work(row);
-            double total = 0.0;
-            for (int k = 0; k < unknowns; ++k) {
-                const int64_t at = k * grid.size() + row * grid.width;
-                total += dot(x + at, y + at, grid.width);
-            }
-            return total;
+            return dot_of_row(grid, unknowns, row, x, y);
         });
     };
     auto each = [&](int64_t row, auto&& function) {

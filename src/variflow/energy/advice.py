@@ -10,6 +10,10 @@ _NOT_FINITE = (
     "the branch that jnp.where does not take: write jnp.sqrt(x + 1e-6) in place of jnp.sqrt(x), "
     "1 / (x + 1e-6) in place of 1 / x"
 )
+ASKS = (
+    "asks whether values are true, as if, while, and, or, not, min and max do: use jnp.where, jnp.minimum or "
+    "jnp.maximum"
+)
 TO_COMPARE = (
     "take at.frame1 as if it depended on d? It compares the frames with at.Ix * u + at.Iy * v + at.It, or with "
     "variflow.warp(at.second, (at.flow[0] + u, at.flow[1] + v))"

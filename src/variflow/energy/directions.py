@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.energy.autodiff.fingerprint import is_library, take_fingerprint
+from variflow.energy.autodiff.fingerprint import is_of_library, take_fingerprint
 from variflow.energy.term import Energy, Sum, keeps
 from variflow.linearisation.linearisation import Linearisation
 from variflow.unknowns.unknowns import Unknowns
@@ -75,7 +75,7 @@ def _lies_over_frame(part: object, finest: Level) -> bool:
 
 
 def _is_own(part: object) -> bool:
-    return isinstance(part, FunctionType | MethodType) or not is_library(type(part).__module__)
+    return isinstance(part, FunctionType | MethodType) or not is_of_library(type(part))
 
 
 def _list_parts(energy: Energy) -> list[Energy]:

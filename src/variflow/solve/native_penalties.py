@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.base.types import Array
+from variflow.energy.advice import ASKS
 from variflow.energy.penalties import (
     L1,
     Charbonnier,
@@ -112,10 +113,7 @@ def _evaluate(penalty: Penalty, knots: NDArray[np.float64]) -> Planes:
     except ValueError as fault:
         if "truth value" not in str(fault):
             raise
-        raise ValueError(
-            f"of_squared of the penalty {penalty!r} asks whether values are true, as if, while, and, or, not, min and "
-            "max do: use jnp.where, jnp.minimum or jnp.maximum"
-        ) from fault
+        raise ValueError(f"of_squared of the penalty {penalty!r} {ASKS}") from fault
     if values.shape != knots.shape:
         raise ValueError(
             f"of_squared of the penalty {penalty!r} returned an array of shape {values.shape} for one of shape "

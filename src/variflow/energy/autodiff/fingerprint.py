@@ -161,7 +161,7 @@ class Fingerprint:
                 array = self._read_array(np.asarray(value))
             except Exception:  # a tracer, or an array on a device: libraries raise many kinds
                 return _Same(value)
-            if kind is np.ndarray or (_is_of_library(kind) and not isinstance(value, np.ndarray)):
+            if kind is np.ndarray or (is_of_library(kind) and not isinstance(value, np.ndarray)):
                 return array
             return array, self._read_object(value, kind)  # it may also hold a mask or a unit
         return self._read_object(value, kind)
@@ -204,7 +204,7 @@ class Fingerprint:
 
     def _read_class(self, cls: type) -> Hashable:
         for owner in cls.__mro__:
-            if _is_of_library(owner):
+            if is_of_library(owner):
                 continue
             for name, value in list(vars(owner).items()):
                 dunder = name.startswith("__") and name.endswith("__")
@@ -216,7 +216,7 @@ class Fingerprint:
     def _read_object(self, value: object, kind: type) -> Hashable:
         if isinstance(value, np.generic):
             return kind, value.tobytes()
-        standard = kind.__module__.partition(".")[0] in sys.stdlib_module_names and _is_of_library(kind)
+        standard = kind.__module__.partition(".")[0] in sys.stdlib_module_names and is_of_library(kind)
         if standard and not isinstance(value, _HOLDERS) and not hasattr(value, "__wrapped__"):
             return _Same(value)
         inside = list_attributes(value)
@@ -224,7 +224,7 @@ class Fingerprint:
             inside.update(func=value.func, args=value.args, keywords=value.keywords)
         if hasattr(value, "__wrapped__"):
             inside["__wrapped__"] = value.__wrapped__
-        if not inside and _is_of_library(kind) and not is_dataclass(value):  # it may hold what Python does not show
+        if not inside and is_of_library(kind) and not is_dataclass(value):  # it may hold what Python does not show
             return _Same(value)
         for name, part in list(inside.items()):
             self._hold(kind, name, part)
@@ -270,7 +270,7 @@ def is_library(module: str | None) -> bool:
     return root in _LIBRARIES or (root in sys.stdlib_module_names and root != "__main__")
 
 
-def _is_of_library(cls: type) -> bool:
+def is_of_library(cls: type) -> bool:
     """Return whether a class is one of a library.
 
     One that is made by a call of type or make_dataclass may bear the name of abc or types, which do not hold it.

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import jax
 
+from variflow.energy.advice import ASKS
 from variflow.energy.term import Sum
 
 # Files under these paths are not the user's own code.
@@ -33,11 +34,7 @@ _OF_ANOTHER_SIZE = (
 _INDEX = "uses a value as an index or a size: these must be known beforehand"
 # Subclasses come before their base classes.
 _FAULTS: tuple[tuple[type[Exception], str], ...] = (
-    (
-        jax.errors.TracerBoolConversionError,
-        "asks whether values are true, as if, while, and, or, not, min and max do: use jnp.where, jnp.minimum or "
-        "jnp.maximum",
-    ),
+    (jax.errors.TracerBoolConversionError, ASKS),
     (jax.errors.TracerArrayConversionError, "computes with numpy: use jax.numpy in an energy"),
     (
         jax.errors.NonConcreteBooleanIndexError,
