@@ -87,7 +87,7 @@ def write_page(file: TiffWriter | IO[bytes], pixels: Numbers) -> None:
 def as_pixels(image: npt.ArrayLike, extension: str, name: str) -> Numbers:
     """Return an image as a file with this extension stores it; raise, naming the image, if it cannot."""
     tiff = extension in (".tif", ".tiff")
-    wanted = ("uint8", "bool") if extension in (".jpg", ".jpeg") else ("uint8", "uint16", "bool")
+    wanted = ("uint8", "bool") if extension in (".jpg", ".jpeg", ".mp4") else ("uint8", "uint16", "bool")
     pixels, known = read(image, name, INTENSITIES)
     if not tiff and pixels.dtype.name not in wanted:
         raise TypeError(

@@ -1,4 +1,4 @@
-"""Write many frames: as the pages of a TIFF, an array of NumPy or Zarr, or a folder of numbered images."""
+"""Write many frames: as pages of a TIFF, an array of NumPy or Zarr, a film, or a folder of numbered images."""
 
 from __future__ import annotations
 
@@ -16,16 +16,22 @@ import numpy.typing as npt
 from variflow.base.arrays import INTENSITIES, MOST_CHANNELS, read
 from variflow.base.kinds import is_float
 from variflow.base.types import Numbers
-from variflow.io import extras, zarr_array
-from variflow.io.atomic import atomic, atomic_folder
+from variflow.io import extras, films, zarr_array
+from variflow.io.atomic import atomic, atomic_folder, find_destination, find_folder_destination
 from variflow.io.errors import ImageFileError
 from variflow.io.images import as_pixels, check_image_path, write_image, write_page
 
 _DIGITS = 6
 
 
-def write_frames(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) -> None:
-    """Write frames; `variflow.read_frames` reads back the same numbers.
+def write_frames(
+    path: str | os.PathLike[str],
+    frames: Iterable[npt.ArrayLike],
+    *,
+    fps: float | None = None,
+    times: Iterable[float] | None = None,
+) -> None:
+    """Write frames; `variflow.read_frames` reads back the same numbers, except from an .mp4.
 
     Frames are taken one after the other, so only one has to be in memory. The file, or the folder, appears
     complete or not at all.
@@ -38,12 +44,20 @@ def write_frames(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) 
         - ``"stack.tif"``: a page a frame, of integers or of floating point, which is stored with 32 bits;
         - ``"stack.npy"``, ``"stack.zarr"``: one array (T, H, W) or (T, H, W, C) of the type of the frames. Zarr needs
           ``pip install 'variflow[zarr]'``;
+        - ``"film.mp4"``: H.264, which all players show and which loses a little, of uint8; a frame of odd size gets one
+          more row or column; or ``"film.mkv"``: FFV1, which loses nothing, of uint8 or uint16. Both need ``pip install
+          'variflow[video]'``;
         - ``"shot/frame*.png"``, or another extension that `write_image` knows: an image a frame, with its number in the
           place of the star, in a folder that is new or empty.
 
         An existing file is replaced, and so is another Zarr array.
     frames : iterable of array_like
         Frames of one shape and type, (H, W) or (H, W, C): a list, an array, a generator, what `read_frames` returns.
+    fps : float, optional
+        For a film: how many frames are shown in a second, 25 by default.
+    times : iterable of float, optional
+        For a film, in place of `fps`: when each frame is shown, in seconds; they rise. A film begins with its first
+        frame, whatever its time.
 
     Raises
     ------
@@ -68,18 +82,43 @@ def write_frames(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) 
     """
     if isinstance(frames, str | bytes | os.PathLike):
         raise TypeError(f"frames is the path {os.fspath(frames)!r}, wanted arrays; variflow.read_frames opens a file")
+    check_frames_path(path)
     extension = Path(path).suffix.lower()
+    if extension in films.EXTENSIONS and "*" not in os.fspath(path):
+        shown = films.choose_times(fps, times)
+        films.write_film(path, _check_alike(frames, lambda frame, name: as_pixels(frame, extension, name)), shown)
+        return
+    for name, value in (("fps", fps), ("times", times)):
+        if value is not None:
+            raise ValueError(f"{name} is given, and only a film ({', '.join(films.EXTENSIONS)}) has it")
     if "*" in os.fspath(path):
         _write_folder(Path(path), frames)
     elif extension in (".tif", ".tiff"):
         _write_tiff(path, frames)
     elif extension == ".npy":
         _write_npy(path, frames)
-    elif extension == ".zarr":
+    else:
         _write_zarr(path, frames)
+
+
+def check_frames_path(path: str | os.PathLike[str]) -> None:
+    """Raise the error of `write_frames` if it cannot write to this path; for a check before long work."""
+    extension = Path(path).suffix.lower()
+    if "*" in os.fspath(path):
+        _check_pattern(Path(path))
+    elif extension == ".zarr":
+        extras.check_installed("zarr")
+        find_folder_destination(path)
+        zarr_array.check_replaceable(Path(path))
+    elif extension in (".tif", ".tiff", ".npy", *films.EXTENSIONS):
+        if extension in films.EXTENSIONS:
+            extras.check_installed("av")
+        find_destination(path)
     else:
         raise ImageFileError(
-            path, "the name for frames to write ends with .tif, .tiff, .npy or .zarr, or is a pattern as shot/*.png"
+            path,
+            "the name for frames to write ends with .tif, .tiff, .npy, .zarr, .mp4 or .mkv, or is a pattern as "
+            "shot/*.png",
         )
 
 
@@ -147,7 +186,6 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...], kind: np.dtype[np.gen
 
 def _write_zarr(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) -> None:
     zarr = extras.load("zarr")
-    zarr_array.check_replaceable(Path(path))
     with atomic_folder(path) as part:
         array: Any = None
         for frame in _check_alike(frames, _as_numbers):
@@ -160,13 +198,17 @@ def _write_zarr(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) -
             array.append(frame[None])
 
 
-def _write_folder(path: Path, frames: Iterable[npt.ArrayLike]) -> None:
+def _check_pattern(path: Path) -> None:
     if path.name.count("*") != 1 or "*" in os.fspath(path.parent):
         raise ValueError(f"path is {os.fspath(path)!r}, wanted one star, in the name of the files")
-    folder, extension = path.parent, path.suffix.lower()
+    folder = path.parent
     check_image_path(folder.parent / path.name.replace("*", "0"))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder}: is there and not empty; numbered images are written into a new folder")
+
+
+def _write_folder(path: Path, frames: Iterable[npt.ArrayLike]) -> None:
+    folder, extension = path.parent, path.suffix.lower()
     with atomic_folder(folder) as part:
         for number, pixels in enumerate(_check_alike(frames, lambda frame, name: as_pixels(frame, extension, name))):
             write_image(part / path.name.replace("*", f"{number:0{_DIGITS}d}"), pixels)

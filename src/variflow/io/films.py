@@ -1,0 +1,142 @@
+"""Write films by PyAV (FFmpeg): H.264 in .mp4, which all players show, or FFV1 in .mkv, which loses nothing."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from variflow.base.choices import check_number
+from variflow.base.kinds import name_kind
+from variflow.base.types import Numbers
+from variflow.io import extras
+from variflow.io.atomic import atomic
+from variflow.io.errors import ImageFileError
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+EXTENSIONS = (".mp4", ".mkv")
+
+# Frames a second where nothing says when they are shown.
+_RATE = 25.0
+# Times are counted in these parts of a second: Matroska has milliseconds, MP4 any.
+_TICKS = {".mp4": 90_000, ".mkv": 1000}
+_KINDS = {".mp4": "mp4", ".mkv": "matroska"}
+# Quantisation of H.264, from 0 (lossless) to 51; 18 cannot be told from the frame by eye.
+_QUALITY = "18"
+
+
+def write_film(path: str | os.PathLike[str], frames: Iterator[Numbers], times: Iterable[float]) -> None:
+    """Write frames as a film.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Ends with one of `EXTENSIONS`.
+    frames : iterator of (H, W) or (H, W, 3) arrays
+        uint8, for .mkv also uint16; all of one shape and type, at least one.
+    times : iterable of float
+        When each frame is shown, in seconds; they rise. At least as many as frames.
+
+    Raises
+    ------
+    ImageFileError
+        If FFmpeg cannot encode the frames.
+    ImportError
+        If PyAV is not installed.
+    ValueError
+        If times do not rise, or end before the frames do.
+    """
+    av = extras.load("av")
+    extension = os.path.splitext(path)[1].lower()
+    first = next(frames)
+    seconds = (check_number(f"times[{number}]", time) for number, time in enumerate(times))
+    early = list(itertools.islice(seconds, 2))
+    shown = _count_ticks(itertools.chain(early, seconds), _TICKS[extension])
+    rate = Fraction(1 / (early[1] - early[0]) if len(early) == 2 and early[1] > early[0] else _RATE)
+    with atomic(path) as file, _explain_faults(av, path), av.open(file, "w", format=_KINDS[extension]) as container:
+        stream = _add_stream(container, first, extension, rate.limit_denominator(1001))
+        start = None
+        for number, pixels in enumerate(itertools.chain([first], frames)):
+            tick = next(shown, None)
+            if tick is None:
+                raise ValueError(f"times has {number} values, wanted one for each frame")
+            start = tick if start is None else start
+            frame = _to_frame(av, pixels, stream.pix_fmt)
+            frame.pts, frame.time_base = tick - start, stream.codec_context.time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+@contextmanager
+def _explain_faults(av: Any, path: str | os.PathLike[str]) -> Iterator[None]:
+    """Raise ImageFileError in place of an error of FFmpeg, unless it is one of the system, as of a full disk."""
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        if isinstance(error, OSError):
+            raise
+        raise ImageFileError(path, f"cannot be encoded: {error.strerror}") from error
+
+
+def choose_times(fps: float | None, times: Iterable[float] | None) -> Iterable[float]:
+    """Return when frames are shown: `times` if they are given, or else at `fps` frames a second, or 25."""
+    if times is not None:
+        if fps is not None:
+            raise ValueError("fps and times are both given, wanted one of them")
+        if not isinstance(times, Iterable):
+            raise TypeError(f"times is {name_kind(times)}, wanted seconds, one for each frame")
+        return times
+    rate = _RATE if fps is None else check_number("fps", fps, above=0, what="frames per second")
+    return (number / rate for number in itertools.count())
+
+
+def _count_ticks(seconds: Iterable[float], ticks: int) -> Iterator[int]:
+    """Yield times in whole ticks; raise if they do not rise by at least one."""
+    before = None
+    for number, time in enumerate(seconds):
+        tick = round(time * ticks)
+        if before is not None and tick <= before:
+            raise ValueError(f"times[{number}] is {time}, wanted more than the one before, by 1/{ticks} s or more")
+        before = tick
+        yield tick
+
+
+def _add_stream(container: Any, pixels: Numbers, extension: str, rate: Fraction) -> Any:
+    """Add a stream for frames like these."""
+    height, width = pixels.shape[:2]
+    if extension == ".mkv":
+        deep, gray = pixels.dtype == np.uint16, pixels.ndim == 2
+        stream = container.add_stream("ffv1", rate=rate)
+        stream.pix_fmt = ("gray16le" if deep else "gray") if gray else ("gbrp16le" if deep else "bgr0")
+    else:
+        # Players want colours at half the resolution, and so an even size; an odd one gets one more row or column.
+        height, width = height + height % 2, width + width % 2
+        stream = container.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": _QUALITY})
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = 1  # ITU-R BT.709, as players assume
+        context.color_range = 1  # luma from 16 to 235
+    stream.width, stream.height = width, height
+    stream.codec_context.time_base = Fraction(1, _TICKS[extension])
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def _to_frame(av: Any, pixels: Numbers, layout: str) -> VideoFrame:
+    """Return pixels as a frame in the layout of a stream."""
+    deep, gray = pixels.dtype == np.uint16, pixels.ndim == 2
+    if layout == "yuv420p":
+        odd = [(0, size % 2) for size in pixels.shape[:2]]
+        pixels = np.pad(pixels, [*odd, *[(0, 0)] * (pixels.ndim - 2)], mode="edge")
+    given = ("gray16le" if deep else "gray") if gray else ("rgb48le" if deep else "rgb24")
+    frame: VideoFrame = av.VideoFrame.from_ndarray(pixels, format=given)
+    if layout == "yuv420p":
+        return frame.reformat(format=layout, dst_colorspace="ITU709", dst_color_range="MPEG")
+    return frame if layout == given else frame.reformat(format=layout)
