@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+import variflow
 from variflow import io
 
 pytest.importorskip("av")
@@ -90,3 +91,26 @@ def test_only_films_have_times(tmp_path):
         io.write_frames(tmp_path / "stack.zarr", paint(), times=[1, 2, 3, 4])
     with pytest.raises(io.ImageFileError, match=r"ends with .tif, .tiff, .npy, .zarr, .mp4 or .mkv"):
         io.write_frames(tmp_path / "film.avi", paint())
+
+
+def test_what_cannot_be_decoded_is_left_out_and_the_rest_is_read(tmp_path):
+    av = pytest.importorskip("av")
+    path = tmp_path / "film.avi"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for number, pixels in enumerate(paint(6)):
+            packets = stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuvj420p"))
+            for packet in packets:
+                if number == 2:
+                    broken = av.Packet(b"\0" * packet.size)
+                    broken.stream, broken.pts, broken.dts = packet.stream, packet.pts, packet.dts
+                    broken.time_base, broken.duration = packet.time_base, packet.duration
+                    packet = broken
+                container.mux(packet)
+        container.mux(stream.encode())
+    with pytest.warns(variflow.VariflowWarning, match=r"a frame 0\.2 s after the start cannot be decoded"):
+        frames = list(io.read_frames(path))
+    assert len(frames) == 5
+    with pytest.warns(variflow.VariflowWarning):
+        assert io.read_frames(path).times == pytest.approx([0, 0.1, 0.3, 0.4, 0.5])

@@ -217,3 +217,22 @@ def test_a_failing_picture_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError):
         view.save(tmp_path / "a.png", drawn)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("scale", [0.7, 3.0, 1e-50, 1e300])
+def test_colors_are_those_of_the_definition(scale):
+    flow = np.random.default_rng(1).normal(scale=2.0, size=(37, 301, 2)).astype(np.float32)
+    flow[3, 5], flow[4, 6, 0] = np.nan, np.inf
+    corners = np.array([(1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1), (1, 0, 0)], float)
+    places = np.cumsum((0, 15, 6, 4, 11, 13, 6))
+    known = np.isfinite(flow).all(axis=2)
+    u, v = np.where(known[..., None], flow, 0).transpose(2, 0, 1).astype(float)
+    place = np.arctan2(v, u) / (2 * np.pi) % 1 * 55
+    hue = np.stack([np.interp(place, places, corner) for corner in corners.T], axis=2)
+    speed = np.minimum(np.hypot(u, v) / scale, 2)[..., None]
+    wanted = 255 * np.where(speed <= 1, 1 - speed * (1 - hue), 0.75 * hue)
+    wanted[~known] = 0
+    painted = view.color(flow, scale)
+    near = np.abs(speed[..., 0] - 1) < 1e-5  # there the colour jumps
+    assert np.abs(painted - wanted)[~near].max() < 0.51
+    np.testing.assert_array_equal(view.color(np.asfortranarray(flow), scale), painted)

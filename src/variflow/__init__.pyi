@@ -1,4 +1,4 @@
-from . import compat, datasets, energy, evaluation, filters, flowops, io, metrics, models, solve, unknowns, view
+from . import compat, datasets, energy, evaluation, filters, flowops, io, metrics, models, solve, unknowns, video, view
 from ._core import get_threads
 from .base.cpus import set_threads
 from .base.errors import VariflowWarning
@@ -47,6 +47,7 @@ __all__ = [
     "set_threads",
     "solve",
     "unknowns",
+    "video",
     "view",
     "warp",
     "write_flow",

@@ -1,4 +1,4 @@
-// Exponential, logarithm and power without branches, so that loops over them become vector instructions. They are
+// Exponential, logarithm, power and arctangent without branches, so that loops over them become vector instructions. They are
 // inlined into the loop that uses them.
 #pragma once
 
@@ -67,5 +67,26 @@ VARIFLOW_INLINE float logarithm_of_one_plus(float x) {
 
 // base^exponent of a normal base > 0.
 VARIFLOW_INLINE float power(float base, float exponent) { return exponential(exponent * logarithm(base)); }
+
+// Which share of a full turn, from 0 to below 1, leads from the direction (1, 0) to (x, y), y growing as the angle does,
+// to 1e-7; 0 for (0, 0).
+VARIFLOW_INLINE float turn(float x, float y) {
+    const float across = x < 0.0f ? -x : x, along = y < 0.0f ? -y : y;
+    const float larger = across > along ? across : along, smaller = across > along ? along : across;
+    const float z = larger > 0.0f ? smaller / larger : 0.0f, z2 = z * z;
+    // The arctangent on [0, 1], of least largest error.
+    float series = -4.0545287e-3f;
+    series = series * z2 + 2.1862818e-2f;
+    series = series * z2 - 5.5912122e-2f;
+    series = series * z2 + 9.6421823e-2f;
+    series = series * z2 - 1.3908623e-1f;
+    series = series * z2 + 1.9946565e-1f;
+    series = series * z2 - 3.3329859e-1f;
+    const float eighth = (z + z * z2 * series) * 0.15915494f;  // over 2 pi
+    const float quarter = across > along ? eighth : 0.25f - eighth;
+    const float half = x < 0.0f ? 0.5f - quarter : quarter;
+    const float whole = y < 0.0f ? 1.0f - half : half;
+    return whole < 1.0f ? whole : 0.0f;
+}
 
 }  // namespace variflow

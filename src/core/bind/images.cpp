@@ -49,6 +49,24 @@ Planes interleave(nb::handle u_argument, nb::handle v_argument) {
                [&](float* out) { variflow::interleave(floats(u), floats(v), height * width, out); });
 }
 
+using Picture = nb::ndarray<nb::numpy, uint8_t, nb::ndim<3>, nb::c_contig>;
+
+Picture paint_flow(nb::handle flow_argument, float scale, nb::handle hues_argument) {
+    const Array flow = checked<float>(flow_argument, "flow", {"height", "width", 2});
+    const Array hues = checked<float>(hues_argument, "hues", {"number", 3});
+    above("scale", scale, 0.0f);
+    const size_t extents[] = {flow.shape(0), flow.shape(1), 3};
+    auto* data = static_cast<uint8_t*>(allocate(extents[0] * extents[1] * extents[2]));
+    nb::capsule owner(data, &release);
+    Picture out(data, 3, extents, owner);
+    {
+        const Unlocked unlocked;
+        variflow::paint_flow(floats(flow), extent(flow, 0) * extent(flow, 1), scale, floats(hues), extent(hues, 0),
+                             data);
+    }
+    return out;
+}
+
 std::vector<std::vector<int64_t>> byte_counts(nb::handle first_argument, nb::handle second_argument, int64_t step,
                                               nb::handle places_argument) {
     const Array first = checked<uint8_t>(first_argument, "first", {"height", "width", "channels"});
@@ -154,6 +172,9 @@ void add_images(nb::module_& module) {
         "look_up", &look_up, "image"_a.none(), "tables"_a.none(), "total"_a,
         "The entry of its channel's table for each byte of (H, W, C), in planes, or their sum over the channels.");
     module.def("interleave", &interleave, "u"_a.none(), "v"_a.none(), "Both planes of a flow as one array (H, W, 2).");
+    module.def("paint_flow", &paint_flow, "flow"_a.none(), "scale"_a, "hues"_a.none(),
+               "A flow (H, W, 2) as RGB: the hue of its direction, of those that go round once, clockwise from the "
+               "right; white at rest, full at the speed `scale`, darker beyond, black where not finite.");
     module.def("byte_counts", &byte_counts, "first"_a.none(), "second"_a.none(), "step"_a, "places"_a.none(),
                "How often each byte occurs in every `step`-th row of the first image, of the second, and at pixels of "
                "the first, and of the second, that are counted row by row.");

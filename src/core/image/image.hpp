@@ -37,6 +37,11 @@ void resample(const float* planes, Shape shape, Taps vertical, Taps horizontal, 
 // image/interleave.cpp: (2, count) values as (count, 2).
 void interleave(const float* u, const float* v, int64_t count, float* out);
 
+// image/flow_colors.cpp: a flow (count, 2) as RGB. The hue is that of its direction among `number` of them, which go round
+// once, clockwise from the right; white stands for rest, the full hue for a speed of `scale`, and faster is darker. What is
+// not finite is black.
+void paint_flow(const float* flow, int64_t count, float scale, const float* hues, int64_t number, uint8_t* out);
+
 // image/bytes.cpp: images (H, W, C) of bytes; `shape` names their sizes in the order of planes. Each byte becomes the entry of
 // its channel's table of 256, in planes, or summed over the channels in one plane. And counts[value] grows by how
 // often it occurs in every `step`-th row, or in the pixels at some places, counted row by row.

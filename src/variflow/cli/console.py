@@ -14,7 +14,8 @@ from typing import Any, TextIO
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
 
 from variflow.base.errors import VariflowWarning
 from variflow.io.errors import FileFormatError
@@ -137,6 +138,18 @@ def make_progress_bar(*columns: ProgressColumn) -> Progress:
         transient=True,
         disable=not terminal.is_terminal,
     )
+
+
+class Speed(ProgressColumn):
+    """How many are done in a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        """Return the speed in words."""
+        return Text("" if task.speed is None else f"{task.speed:.3g} {self._unit} a second")
 
 
 def _drop(stream: TextIO) -> None:

@@ -38,6 +38,25 @@ class Frames(Sequence[Numbers]):
         """The shape of the first frame, (H, W) or (H, W, C); that frame is read for it. None if there is no frame."""
         return self[0].shape if self._reaches(0) else None
 
+    def map(self, change: Callable[[Numbers], Numbers]) -> Frames:
+        """Return the same sequence with a function applied to each frame when it is read.
+
+        Parameters
+        ----------
+        change : callable
+            Takes a frame and returns one, such as a part of it.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import variflow
+        >>> path = f"{tempfile.mkdtemp()}/stack.tif"
+        >>> variflow.write_frames(path, np.zeros((3, 40, 60), np.uint16))
+        >>> variflow.read_frames(path).map(lambda frame: frame[10:30, 20:50])[2].shape
+        (20, 30)
+        """
+        return Changed(self, change)
+
     @property
     def names(self) -> list[str] | None:
         """The name of each frame's file; None if frames do not have their own files."""
@@ -55,6 +74,19 @@ class Frames(Sequence[Numbers]):
         For a video, all of it is decoded once, as for ``len``.
         """
         return None
+
+    @property
+    def expected_length(self) -> int | None:
+        """How many frames there are, or are said to be; None if only reading them tells. Nothing is read for it."""
+        return self._known_length
+
+    def time_of(self, index: int) -> float | None:
+        """When the frame `index`, at least 0, is shown, in seconds after the first; None if that is unknown.
+
+        For a video this costs nothing if the frame has just been read.
+        """
+        times = self.times
+        return None if times is None else times[index]
 
     @property
     def _source(self) -> str:
@@ -123,6 +155,54 @@ class Part(Frames):
 
     def _read_frame(self, index: int) -> Numbers:
         return self._whole[self._places[index]]
+
+
+class Changed(Frames):
+    """Another sequence, with a function applied to each frame."""
+
+    def __init__(self, whole: Frames, change: Callable[[Numbers], Numbers]) -> None:
+        self._whole, self._change = whole, change
+
+    def __len__(self) -> int:
+        return len(self._whole)
+
+    @property
+    def names(self) -> list[str] | None:
+        """The name of each frame's file; None if frames do not have their own files."""
+        return self._whole.names
+
+    @property
+    def fps(self) -> float | None:
+        """The mean number of frames per second; None if it is unknown."""
+        return self._whole.fps
+
+    @property
+    def times(self) -> list[float] | None:
+        """When each frame is shown, in seconds after the first; None if that is unknown."""
+        return self._whole.times
+
+    @property
+    def expected_length(self) -> int | None:
+        """How many frames there are, or are said to be; None if only reading them tells."""
+        return self._whole.expected_length
+
+    def time_of(self, index: int) -> float | None:
+        """When the frame `index` is shown, in seconds after the first; None if that is unknown."""
+        return self._whole.time_of(index)
+
+    @property
+    def _source(self) -> str:
+        return self._whole._source
+
+    @property
+    def _known_length(self) -> int | None:
+        return self._whole._known_length
+
+    def _reaches(self, index: int) -> bool:
+        return self._whole._reaches(index)
+
+    def _read_frame(self, index: int) -> Numbers:
+        return self._change(self._whole[index])
 
 
 class One(Frames):

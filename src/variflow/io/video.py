@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from variflow.io.opening import get_identity
 from variflow.io.sequences import Frames, make_plain
 
 if TYPE_CHECKING:
-    from av import VideoFrame, VideoStream
+    from av import Packet, VideoFrame, VideoStream
     from av.container import InputContainer
 
 
@@ -45,17 +45,19 @@ class Video(Frames):
 
     def __init__(self, path: Path, container: str | None = None) -> None:
         self._path, self._file, self._container = path, get_identity(path), container
+        self._begin: float | None = None
+        self._count: int | None = None  # once the end has been reached
         self._restart()
         if not self._reaches(0):
             raise ImageFileError(path, "a video without frames")
 
     def __len__(self) -> int:
-        return len(self._seconds)
+        return self._count if self._count is not None else len(self._seconds)
 
     @property
     def fps(self) -> float | None:
         """The mean number of frames per second; None if the file does not say."""
-        return self._fps
+        return self._said[0] or None
 
     @property
     def times(self) -> list[float] | None:
@@ -67,8 +69,20 @@ class Video(Frames):
         return [second - seconds[0] for second in seconds] if len(seconds) == len(self) else None
 
     @property
+    def expected_length(self) -> int | None:
+        """How many frames there are, or are said to be; None if the file does not say."""
+        return self._known_length or self._said[1] or None
+
+    def time_of(self, index: int) -> float | None:
+        """When the frame `index` is shown, in seconds after the first; None if the file does not say."""
+        if index not in self._recent:
+            return super().time_of(index)
+        time = self._recent[index].time
+        return None if time is None or self._begin is None else time - self._begin
+
+    @property
     def _known_length(self) -> int | None:
-        return len(self) if "_seconds" in self.__dict__ else None
+        return len(self) if self._count is not None or "_seconds" in self.__dict__ else None
 
     @cached_property
     def _seconds(self) -> list[float | None]:
@@ -76,18 +90,20 @@ class Video(Frames):
             return [frame.time for frame in self._from_the_start()]
 
     @cached_property
-    def _fps(self) -> float | None:
+    def _said(self) -> tuple[float, int]:
+        """Frames per second and the number of frames as the file says; 0 where it does not."""
         with (
             explain_errors(self._path, ImageFileError, "cannot be decoded"),
             _open(self._path, self._container) as container,
         ):
-            rate = container.streams.video[0].average_rate
-        return float(rate) if rate else None
+            stream = container.streams.video[0]
+            rate, seconds = float(stream.average_rate or 0), (container.duration or 0) / 1e6
+            return rate, stream.frames or round(rate * seconds)
 
     def _restart(self) -> None:
         self._decoder = self._from_the_start()
         self._next = 0
-        self._recent: dict[int, Numbers] = {}
+        self._recent: dict[int, _Decoded] = {}
 
     def _from_the_start(self) -> Iterator[VideoFrame]:
         if get_identity(self._path) != self._file:
@@ -100,11 +116,14 @@ class Video(Frames):
             with explain_errors(self._path, ImageFileError, fault):
                 frame = next(self._decoder, None)
                 if frame is None:
+                    self._count = self._next
                     return False
+                if self._next == 0:
+                    self._begin = frame.time
                 if self._next == index:
                     # The one before stays too: a loop over pairs asks for each frame twice.
-                    before = {place: image for place, image in self._recent.items() if place == index - 1}
-                    self._recent = before | {index: _to_pixels(frame)}
+                    before = {place: kept for place, kept in self._recent.items() if place == index - 1}
+                    self._recent = before | {index: _Decoded(_to_pixels(frame), frame.time)}
             self._next += 1
         return True
 
@@ -112,7 +131,14 @@ class Video(Frames):
         if index not in self._recent:
             self._restart()
             self._reaches(index)
-        return self._recent[index].copy()
+        return self._recent[index].pixels.copy()
+
+
+class _Decoded(NamedTuple):
+    """A frame, and when it is shown, in seconds as the file counts them."""
+
+    pixels: Numbers
+    time: float | None
 
 
 def _decode(path: Path, kind: str | None) -> Iterator[VideoFrame]:
@@ -129,7 +155,14 @@ def _decode(path: Path, kind: str | None) -> Iterator[VideoFrame]:
             stream.thread_type = "AUTO"
             end, damaged = 0.0, 0
             for packet in container.demux(stream):
-                for frame in packet.decode():
+                try:
+                    decoded = packet.decode()
+                except av.error.InvalidDataError:  # the frames after it may be whole
+                    warn(
+                        f"{path}: a frame {_find_time(packet):.3g} s after the start cannot be decoded, and is left out"
+                    )
+                    continue
+                for frame in decoded:
                     if frame.is_corrupt and not damaged:
                         warn(f"{path}: a frame {frame.time or 0:.3g} s after the start is damaged, and may be wrong")
                     damaged += frame.is_corrupt
@@ -139,6 +172,11 @@ def _decode(path: Path, kind: str | None) -> Iterator[VideoFrame]:
             _warn_if_short(path, container, stream, end)
     except av.error.MemoryError as error:  # FFmpeg raises it for any size in a file that it finds absurd
         raise ImageFileError(path, "asks for more memory than FFmpeg may take") from error
+
+
+def _find_time(packet: Packet[VideoStream]) -> float:
+    """Return when what a packet holds is shown, in seconds; 0 if it does not say."""
+    return float((packet.pts or 0) * packet.time_base) if packet.time_base is not None else 0.0
 
 
 def _warn_if_short(path: Path, container: InputContainer, stream: VideoStream, end: float) -> None:

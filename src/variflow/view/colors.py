@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 
+from variflow import _core
 from variflow.base.arrays import as_flow
 from variflow.base.choices import check_number, check_whole
+from variflow.base.types import Numbers
 from variflow.metrics import endpoint_error_map
 
 # The wheel passes through six pure colours. Its 55 steps are spread over the intervals between them as below.
 _CORNERS = ((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1))
 
 _STEPS = (15, 6, 4, 11, 13, 6)
+
+# Speeds at full colour that single precision can divide by.
+_SPEEDS = (1e-30, 1e30)
 
 # The colours in which KITTI shows errors, from blue to red (ColorBrewer's RdYlBu).
 _ERROR_COLORS = ("313695", "4575b4", "74add1", "abd9e9", "e0f3f8", "fee090", "fdae61", "f46d43", "d73027", "a50026")
@@ -47,27 +54,18 @@ def color(flow: npt.ArrayLike, scale: float | None = None) -> npt.NDArray[np.uin
     >>> color([[[2.0, 0.0], [0.0, 0.0]]]).tolist()
     [[[255, 0, 0], [255, 255, 255]]]
     """
-    field = as_flow(flow, "flow", np.float64)
-    unknown = ~np.isfinite(field).all(axis=-1)
-    largest = choose_scale(field, scale)
-    field[unknown] = 0
-    u, v = field[..., 0], field[..., 1]
-    radius = np.hypot(u, v)[..., None] / largest
+    field = as_flow(flow, "flow")
+    largest = min(max(choose_scale(field, scale), _SPEEDS[0]), _SPEEDS[1])
+    return _core.paint_flow(np.ascontiguousarray(field), largest, _make_hues())
 
+
+@functools.cache
+def _make_hues() -> npt.NDArray[np.float32]:
+    """Return the hues of the wheel, clockwise from the right, as RGB from 0 to 1."""
     steps = np.repeat(np.arange(6), _STEPS)
     start, end = np.asarray(_CORNERS, float)[steps], np.roll(_CORNERS, -1, axis=0)[steps]
     fraction = np.concatenate([np.arange(count) / count for count in _STEPS])
-    hues = start + fraction[:, None] * (end - start)
-
-    # A full turn has exactly as many steps as the wheel has colours, so the last colour blends into the first.
-    position = np.arctan2(v, u) / (2 * np.pi) % 1 * len(hues)
-    before = position.astype(int)
-    share = (position - before)[..., None]
-    hue = (1 - share) * hues[before % len(hues)] + share * hues[(before + 1) % len(hues)]
-
-    picture: npt.NDArray[np.float64] = np.where(radius <= 1, 1 - radius * (1 - hue), 0.75 * hue)
-    picture[unknown] = 0
-    return np.rint(255 * picture).astype(np.uint8)
+    return np.asarray(start + fraction[:, None] * (end - start), np.float32)
 
 
 def wheel(size: int = 151) -> npt.NDArray[np.uint8]:
@@ -138,10 +136,10 @@ def error_map(flow: npt.ArrayLike, truth: npt.ArrayLike, limit: float = 3.0) -> 
     return np.asarray(colors[steps])
 
 
-def choose_scale(field: npt.NDArray[np.float64], scale: float | None) -> float:
+def choose_scale(field: Numbers, scale: float | None) -> float:
     """Return the speed at full colour: `scale` if it is given, or else the largest known speed."""
     if scale is not None:
         return check_number("scale", scale, above=0, what="a finite speed in px")
-    known = field[np.isfinite(field).all(axis=-1)]
+    known = field[np.isfinite(field).all(axis=-1)].astype(np.float64)
     largest = float(np.hypot(known[:, 0], known[:, 1]).max(initial=0.0))
     return largest or 1.0

@@ -1,0 +1,186 @@
+"""The command ``variflow video``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import typer
+from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from variflow import io
+from variflow.base.types import Numbers
+from variflow.cli.console import Speed, escape, make_progress_bar, report_errors, say, tell
+from variflow.cli.energies import choose_model, explain_faults
+from variflow.cli.masks import read_mask
+from variflow.cli.options import EnergyInFile, complete_model
+from variflow.cli.outputs import check_outputs
+
+app = typer.Typer()
+
+
+@app.command()
+def video(
+    frames: Annotated[
+        str,
+        typer.Argument(metavar="IN", help="A film, a folder of images, a pattern as 'shot/*.png', a stack, an array."),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="A film (.mp4, .mkv), an array (.zarr), or a folder for a .flo file a pair."
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A model (default: balanced); `variflow models` lists them.",
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    energy: EnergyInFile = None,
+    look: Annotated[
+        Literal["color", "arrows", "side"],
+        typer.Option(
+            help="What a film shows: the flow in colours, arrows over the frames, or frame and colours side by side."
+        ),
+    ] = "color",
+    scale: Annotated[
+        float | None,
+        typer.Option(help="Displacement in pixels at full colour; by default a quick first pass finds it."),
+    ] = None,
+    bound: Annotated[
+        float | None,
+        typer.Option(help="In a folder: pictures flow_x and flow_y of -BOUND to BOUND pixels in place of .flo files."),
+    ] = None,
+    pairs: Annotated[bool, typer.Option("--pairs", help="Frames are pairs: 0 and 1, 2 and 3.")] = False,
+    reference: Annotated[
+        int | None,
+        typer.Option("--to-reference", metavar="NUMBER", help="The flow from this frame to each other one."),
+    ] = None,
+    start: Annotated[int, typer.Option(help="The first frame, from 0.")] = 0,
+    end: Annotated[int | None, typer.Option(help="The frame before which to stop.")] = None,
+    step: Annotated[int, typer.Option(help="Take every frame, every second, and so on.")] = 1,
+    region: Annotated[
+        str | None, typer.Option(metavar="TOP,LEFT,HEIGHT,WIDTH", help="A part of the frames, in pixels.")
+    ] = None,
+    resize: Annotated[
+        str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Resize the frames, or what --region takes of them.")
+    ] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="An image, black where the pixels of all frames are not usable.")
+    ] = None,
+) -> None:
+    """Estimate the flow of a film, a folder of images or a stack, frame after frame."""
+    names = {
+        "frames": "IN", "path": "--output", "flows": "IN", "model": "--model", "look": "--look", "scale": "--scale",
+        "bound": "--bound", "pairs": "--pairs", "reference": "--to-reference", "start": "--start", "end": "--end",
+        "step": "--step", "mask": "--mask", "region": "--region", "resize": "--resize",
+    }  # fmt: skip
+    with report_errors(names):
+        from variflow.video import find_scale, flows, write
+        from variflow.video.writing import check_flows_path
+
+        check_flows_path(output)
+        check_outputs({"--output": output}, {"IN": Path(frames), "--mask": mask})
+        chosen = choose_model(model, energy, default="balanced")
+        change = _make_change(region, resize)
+        source = io.read_frames(frames)
+        source = source if change is None else source.map(change)
+        selection: dict[str, Any] = {
+            "start": start, "end": end, "step": step, "pairs": pairs, "reference": reference,
+        }  # fmt: skip
+        shape = source.shape
+        usable = None if mask is None or shape is None else read_mask(mask, "--mask", shape)
+        filmed = output.suffix.lower() in (".mp4", ".mkv")
+        with make_progress_bar(MofNCompleteColumn(), Speed("frames"), TimeRemainingColumn()) as progress:
+            found = flows(source, chosen, mask=usable, **selection)  # what is wrong is reported first
+            if filmed and scale is None:
+                task = progress.add_task("finding the scale", total=None)
+                scale = find_scale(source, **selection)
+                progress.remove_task(task)
+            total = _count_pairs(source.expected_length, **selection)
+            counted = _Counted(found, progress, total)
+            with explain_faults(energy):
+                remarkable = write(output, counted, look=look, scale=scale, bound=bound)
+        said = f"{counted.done} flow{'s' if counted.done != 1 else ''}"
+        say(f"wrote {said} to {escape(output)}" + (f"; full colour is {scale:g} px" if filmed else ""))
+        cuts = [str(pair.second.number) for pair in remarkable if pair.cut]
+        if cuts:
+            say(f"other scenes begin at the frames {', '.join(cuts)}; the flow to them means nothing")
+        faults = {pair.fault for pair in remarkable if pair.fault}
+        for pair in remarkable:
+            if pair.fault:
+                tell(f"frames {pair.first.number} and {pair.second.number} have no flow: {pair.fault}")
+        if faults:
+            raise typer.Exit(1)
+
+
+class _Counted:
+    """Counts the flows that pass, and shows how far they are."""
+
+    def __init__(self, pairs: Iterable[Any], progress: Progress, total: int | None) -> None:
+        self._pairs, self._progress = pairs, progress
+        self._task = progress.add_task("", total=total)
+        self.done = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for pair in self._pairs:
+            yield pair
+            self.done += not pair.fault
+            self._progress.advance(self._task)
+
+
+def _count_pairs(
+    length: int | None, *, start: int, end: int | None, step: int, pairs: bool, reference: int | None
+) -> int | None:
+    """Return how many pairs there will be, if that can be told."""
+    if length is None:
+        return None
+    count = len(range(start, length if end is None else min(end, length), step))
+    return count // 2 if pairs else max(0, count - 1)
+
+
+def _make_change(region: str | None, resize: str | None) -> Callable[[Numbers], Numbers] | None:
+    """Return the function that takes a region of each frame and resizes it."""
+    window = _read_numbers("region", region, r"(\d+),(\d+),(\d+),(\d+)", "TOP,LEFT,HEIGHT,WIDTH, as 0,100,480,640")
+    size = _read_numbers("resize", resize, r"(\d+)x(\d+)", "WIDTHxHEIGHT, as 640x480")
+    if window is None and size is None:
+        return None
+
+    def change(frame: Numbers) -> Numbers:
+        if window is not None:
+            top, left, height, width = window
+            if top + height > frame.shape[0] or left + width > frame.shape[1]:
+                raise ValueError(f"region is {region}, wanted one within {frame.shape[1]} x {frame.shape[0]} pixels")
+            frame = frame[top : top + height, left : left + width]
+        return frame if size is None else _resize(frame, size[1], size[0])
+
+    return change
+
+
+def _read_numbers(name: str, text: str | None, pattern: str, wanted: str) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    found = re.fullmatch(pattern, text.replace(" ", ""))
+    numbers = () if found is None else tuple(map(int, found.groups()))
+    if not numbers or min(numbers[-2:]) < 1:
+        raise ValueError(f"{name} is {text!r}, wanted {wanted}")
+    return numbers
+
+
+def _resize(frame: Numbers, height: int, width: int) -> Numbers:
+    """Resize a frame, in the type it has."""
+    from variflow.images.resampling import resample
+
+    planes = np.moveaxis(np.atleast_3d(frame), 2, 0).astype(np.float32)
+    resized = np.moveaxis(resample(planes, (height, width), kernel="linear"), 0, 2)
+    if np.issubdtype(frame.dtype, np.integer):
+        limits = np.iinfo(frame.dtype)
+        resized = np.clip(np.rint(resized), limits.min, limits.max)
+    return resized.reshape(height, width, *frame.shape[2:]).astype(frame.dtype)

@@ -1,0 +1,74 @@
+"""Tell where another scene begins: where no flow makes the frames alike, and they show other intensities."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow.frames.pyramid import Level, find_nearest_level
+from variflow.images.resampling import average_boxes
+from variflow.problem import Problem
+from variflow.state import State
+
+# Frames are compared at this size, in windows of so many pixels.
+_SIZE, _WINDOW = 1 / 2, 9
+# The frames of one scene correlate by more than this in half of the windows, along their flow: of the pairs with known
+# flow the least is .35, and pairs of different scenes have up to .28, unless they are so smooth that a flow makes one
+# of the other. The more pixels have other intensities, the more correlation is wanted, up to this.
+_LEAST, _SLOPE, _MOST = 0.3, 1.5, 0.7
+# Two frames of one scene have about the same intensities, whatever the light, even if they show noise alone. These are
+# the bins of a histogram from 3 standard deviations below the mean to 3 above, and the share of the pixels that may be
+# in other bins. By chance there may be as many more as this times the root of the bins over the pixels.
+_BINS, _OTHER, _CHANCE = 32, 0.03, 1.0
+# Frames that correlate by more than this at that size, without any flow, show one scene: a quick test for most pairs.
+_ALIKE, _COARSE = 0.85, 1 / 8
+# A spread below this, in frames from 0 to 1, is rounding.
+_FLAT = 1e-5
+
+
+def is_cut(problem: Problem, state: State) -> bool:
+    """Return whether the frames show different scenes, judged by the flow at the end of an estimate."""
+    if _look_alike(problem.levels[find_nearest_level(problem.levels, _COARSE)]):
+        return False
+    level = problem.levels[max(find_nearest_level(problem.levels, _SIZE), state.level)]
+    at = problem.linearise(level, state.resample(level.shape))
+    valid = np.asarray(at.valid)
+    if not valid.any():
+        return False
+    first, along = (np.asarray(planes).mean(axis=0) for planes in (level.frame0.planes, at.frame1))
+    correlation = float(np.median(_correlate(first, np.where(valid, along, first))[valid]))
+    if correlation >= _MOST:
+        return False
+    finest = problem.levels[0]
+    seen = [frame.planes.mean(axis=0)[frame.valid > 0] for frame in (finest.frame0, finest.frame1)]
+    by_chance = _CHANCE * (_BINS / min(map(len, seen))) ** 0.5
+    excess = _share_apart(*seen) - _OTHER - by_chance
+    return bool(excess > 0 and correlation < min(_LEAST + _SLOPE * excess, _MOST))
+
+
+def _look_alike(level: Level) -> bool:
+    """Return whether the frames of a level correlate well as they are."""
+    both = (level.frame0.valid > 0) & (level.frame1.valid > 0)
+    first, second = (frame.planes.mean(axis=0)[both] for frame in (level.frame0, level.frame1))
+    if min(first.size, second.size) < 2 or min(first.std(), second.std()) < _FLAT:
+        return False
+    return bool(np.corrcoef(first, second)[0, 1] > _ALIKE)
+
+
+def _share_apart(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    """Return the share of pixels whose intensity, relative to mean and spread, the other frame does not have."""
+    shares = []
+    for values in (first, second):
+        spread = float(values.std())
+        relative = (values - values.mean()) / (spread if spread > _FLAT else 1.0)
+        counts, _ = np.histogram(np.clip(relative, -3, 3), _BINS, (-3, 3))
+        shares.append(counts / max(values.size, 1))
+    return float(np.abs(shares[0] - shares[1]).sum() / 2)
+
+
+def _correlate(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the correlation of both images in the window around each pixel; 0 where one of them is flat."""
+    sums = average_boxes(np.stack((first, second, first * first, second * second, first * second)), _WINDOW)
+    mean0, mean1, square0, square1, product = sums
+    spread = np.maximum(square0 - mean0**2, 0) * np.maximum(square1 - mean1**2, 0)
+    return np.asarray((product - mean0 * mean1) / np.sqrt(np.maximum(spread, 1e-12)), np.float32)

@@ -1,0 +1,205 @@
+"""Write the flows of a video: as a film, a folder of files, or one Zarr array."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from itertools import chain, tee
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import variflow
+from variflow.base.ahead import run_ahead
+from variflow.base.choices import check_choice, check_number
+from variflow.io import extras, films, write_flow, write_image
+from variflow.io.atomic import atomic_folder, find_folder_destination
+from variflow.io.errors import FlowFileError
+from variflow.io.stacks import check_frames_path, write_frames
+from variflow.video.painting import LOOKS, Look, Painter
+from variflow.video.pairing import PairFlow
+from variflow.video.scaling import measure_speed
+
+# How many flows are estimated before they are wanted.
+_AHEAD = 2
+# Pictures of a film are at least so many seconds apart.
+_LEAST = 0.001
+
+
+def write(
+    path: str | os.PathLike[str],
+    flows: Iterable[PairFlow],
+    *,
+    look: Look = "color",
+    scale: float | None = None,
+    bound: float | None = None,
+) -> list[PairFlow]:
+    """Write the flows of a video, each as soon as it is there.
+
+    While one is written, a thread estimates the next; a few are in memory at any time.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        One of
+
+        - ``"flow.mp4"`` or ``"flow.mkv"``: a film with the times of the frames. Where there is no flow, the picture
+          before stays;
+        - ``"flows.zarr"``: one array (T, H, W, 2), a chunk a pair, NaN where there is no flow. Its attributes are
+          `frames` (the numbers of each pair), `times`, `cuts`, `faults`, `model` and `variflow`;
+        - any other name without an extension: a folder, in which each flow is a file as soon as it is there,
+          named after its first frame (after the second where the first is a reference): ``frame0012.flo``, or
+          ``000012.flo`` where frames have no names. It may hold other files.
+    flows : iterable of PairFlow
+        As `variflow.video.flows` yields them.
+    look : {"color", "arrows", "side"}
+        A film shows the flow in colours, as arrows over the first frame, or colours beside the frame.
+    scale : float, optional
+        For a film: the speed, px, at full colour, or of an arrow that spans two arrows. Default: that below which 99 %
+        of the pixels of the first flow are; `find_scale` looks at the whole video.
+    bound : float, optional
+        For a folder, in place of flow files: two pictures a pair, ``flow_x_00012.jpg`` and ``flow_y_00012.jpg``, in
+        which displacements from -`bound` to `bound` are 0 to 255, as those who recognise actions in films want them.
+
+    Returns
+    -------
+    list of PairFlow
+        Those that have a fault or are a cut, without their frames and flows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is wrong.
+    FlowFileError, ImageFileError, OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import variflow
+    >>> from variflow import video
+    >>> from variflow.datasets import synthetic
+    >>> scene = [synthetic.translation((48, 64), shift=(1.5 * time, 0)).frame1 for time in range(4)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     video.write(f"{folder}/flows", video.flows(scene, "realtime"))
+    ...     variflow.read_flow(f"{folder}/flows/000002.flo").shape
+    []
+    (48, 64, 2)
+    """
+    check_flows_path(path)
+    check_choice("look", look, LOOKS)
+    for name, value in (("scale", scale), ("bound", bound)):
+        if value is not None:
+            check_number(name, value, above=0, what="a finite speed in px")
+    extension = Path(path).suffix.lower()
+    if bound is not None and extension:
+        raise ValueError(f"bound is given, and only a folder has pictures; path is {os.fspath(path)!r}")
+    remarkable: list[PairFlow] = []
+
+    def note(pairs: Iterable[PairFlow]) -> Iterator[PairFlow]:
+        for pair in pairs:
+            if pair.fault or pair.cut:
+                remarkable.append(pair.drop_arrays())
+            yield pair
+
+    with closing(run_ahead(flows, _AHEAD)) as ahead:
+        pairs = note(ahead)
+        if extension in films.EXTENSIONS:
+            _write_film(path, (pair for pair in pairs if not pair.fault), look, scale)
+        elif extension == ".zarr":
+            _write_zarr(path, pairs)
+        else:
+            _write_folder(Path(path), (pair for pair in pairs if not pair.fault), bound)
+    return remarkable
+
+
+def check_flows_path(path: str | os.PathLike[str]) -> None:
+    """Raise the error of `write` if it cannot write to this path; for a check before long work."""
+    extension = Path(path).suffix.lower()
+    if extension in (*films.EXTENSIONS, ".zarr"):
+        check_frames_path(path)
+    elif extension or Path(path).is_file():
+        raise FlowFileError(path, "the name for the flows of a video ends with .mp4, .mkv or .zarr, or is a folder")
+    else:
+        find_folder_destination(path)
+
+
+def _write_film(path: str | os.PathLike[str], pairs: Iterator[PairFlow], look: Look, scale: float | None) -> None:
+    first = next(pairs, None)
+    if first is None:
+        raise ValueError("flows holds no flow: every pair has a fault")
+    painter = Painter(look, _choose_scale(first) if scale is None else scale)
+    to_paint, to_time = tee(chain([first], pairs))
+    write_frames(path, map(painter.paint, to_paint), times=_keep_rising(pair.time for pair in to_time))
+
+
+def _choose_scale(pair: PairFlow) -> float:
+    speed = measure_speed(pair.get_flow())
+    return speed or 1.0
+
+
+def _keep_rising(times: Iterable[float]) -> Iterator[float]:
+    """Yield times, each at least a thousandth of a second after the one before: some films repeat them."""
+    before = -math.inf
+    for time in times:
+        before = max(time, before + _LEAST)
+        yield before
+
+
+def _write_folder(folder: Path, pairs: Iterable[PairFlow], bound: float | None) -> None:
+    folder.mkdir(exist_ok=True)
+    taken: set[str] = set()
+    for pair in pairs:
+        flow, number = pair.get_flow(), pair.shown.number
+        if bound is not None:
+            for axis, displacement in zip("xy", np.moveaxis(flow, 2, 0), strict=True):
+                write_image(folder / f"flow_{axis}_{number:05d}.jpg", _to_bytes(displacement, bound))
+            continue
+        name = f"{number:06d}" if pair.shown.name is None else Path(pair.shown.name).stem
+        if name in taken:  # as of a.png and a.jpg
+            name = f"{name}_{number:06d}"
+        taken.add(name)
+        write_flow(folder / f"{name}.flo", flow)
+
+
+def _to_bytes(displacement: NDArray[np.float32], bound: float) -> NDArray[np.uint8]:
+    """Return displacements from -bound to bound as 0 to 255; 0 is 128, and so is what is unknown."""
+    grey = np.rint(np.clip((np.nan_to_num(displacement) + bound) * (255 / (2 * bound)), 0, 255))
+    return np.asarray(grey, np.uint8)
+
+
+def _write_zarr(path: str | os.PathLike[str], pairs: Iterable[PairFlow]) -> None:
+    zarr = extras.load("zarr")
+    with atomic_folder(path) as part:
+        array: Any = None
+        lists: dict[str, list[Any]] = {"frames": [], "times": [], "cuts": [], "faults": []}
+        waiting = 0  # pairs without a flow before the first one, which tells the size
+        for pair in pairs:
+            lists["frames"].append([pair.first.number, pair.second.number])
+            lists["times"].append(pair.time)
+            lists["cuts"].append(pair.cut)
+            lists["faults"].append(pair.fault)
+            if array is None:
+                if pair.result is None:
+                    waiting += 1
+                    continue
+                height, width = pair.get_flow().shape[:2]
+                array = zarr.create_array(
+                    part,
+                    shape=(waiting, height, width, 2),
+                    dtype="float32",
+                    chunks=(1, min(1024, height), min(1024, width), 2),
+                    fill_value=np.nan,
+                    config={"write_empty_chunks": True},
+                    overwrite=True,
+                )
+                array.attrs["model"] = pair.result.model.name
+            unknown = np.full((*array.shape[1:3], 2), np.nan, np.float32)
+            array.append((unknown if pair.flow is None else pair.flow)[None])
+        if array is None:
+            raise ValueError("flows holds no flow: every pair has a fault")
+        array.attrs.update(lists | {"variflow": variflow.__version__})

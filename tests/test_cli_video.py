@@ -1,0 +1,107 @@
+"""`variflow video` as a person types it."""
+
+import os
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import variflow
+from variflow import cli
+from variflow.datasets import synthetic
+
+pytest.importorskip("av")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frames = [synthetic.translation((64, 80), shift=(1.5 * time, 0)).frame1 for time in range(5)]
+    variflow.write_frames("in.mkv", frames, fps=10)
+    variflow.write_frames("shot/frame*.png", frames)
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.app, ["video", *map(str, arguments)])
+
+
+def test_a_film_of_a_film(folder):
+    result = run("in.mkv", "-o", "out.mp4", "--model", "fast")
+    assert result.exit_code == 0, result.output
+    assert "wrote 4 flows to out.mp4; full colour is 1.7 px" in result.output
+    film = variflow.read_frames("out.mp4")
+    assert len(film) == 4
+    assert film.fps == pytest.approx(10)
+    red = film[0][10:-10, 10:-10].astype(float).mean(axis=(0, 1))
+    assert red[0] > 200
+    assert red[1:].max() < 80
+
+
+def test_a_folder_of_flows_of_a_folder(folder):
+    result = run("shot", "-o", "flows", "-m", "fast", "--step", "2", "--end", "4")
+    assert result.exit_code == 0, result.output
+    assert os.listdir("flows") == ["frame000000.flo"]
+    flow = variflow.read_flow("flows/frame000000.flo")
+    assert np.median(flow[8:-8, 8:-8, 0]) == pytest.approx(3, abs=0.1)
+
+
+def test_a_region_resized_as_bounded_pictures(folder):
+    result = run("in.mkv", "-o", "p", "-m", "fast", "--bound", "4", "--region", "2,4,60,72", "--resize", "36x30")
+    assert result.exit_code == 0, result.output
+    assert len(os.listdir("p")) == 8
+    picture = variflow.read_image("p/flow_x_00000.jpg")
+    assert picture.shape == (30, 36)
+    assert np.median(picture) == pytest.approx((0.75 + 4) * 255 / 8, abs=3)
+
+
+def test_pairs_reference_and_mask(folder):
+    mask = np.ones((64, 80), np.uint8)
+    mask[:10] = 0
+    variflow.write_image("mask.png", 255 * mask)
+    assert run("in.mkv", "-o", "a", "--to-reference", "1", "--mask", "mask.png", "-m", "realtime").exit_code == 0
+    assert sorted(os.listdir("a")) == [f"{number:06d}.flo" for number in (0, 2, 3, 4)]
+    result = run("in.mkv", "-o", "b", "--pairs", "-m", "realtime")
+    assert result.exit_code == 0
+    assert sorted(os.listdir("b")) == ["000000.flo", "000002.flo"]
+
+
+def test_faults_and_cuts_are_said(folder):
+    (folder / "shot" / "frame000001.png").write_bytes(b"no picture")
+    result = run("shot", "-o", "flows", "-m", "realtime")
+    assert result.exit_code == 1
+    assert sorted(os.listdir("flows")) == ["frame000002.flo", "frame000003.flo"]
+    assert "frames 0 and 1 have no flow" in result.output
+    assert "frames 1 and 2 have no flow" in result.output
+    assert "wrote 2 flows to flows" in result.output
+    cut = [synthetic.translation((64, 80), shift=(time, 0), seed=9).frame1 / 255 for time in range(3)]
+    other = [np.rint(255 * np.clip(2 * frame - 0.7, 0, 1) ** 2).astype(np.uint8) for frame in cut]
+    variflow.write_frames("cut.mkv", [*variflow.read_frames("in.mkv"), *other])
+    result = run("cut.mkv", "-o", "cut.mp4", "-m", "fast")
+    assert result.exit_code == 0, result.output
+    assert "other scenes begin at the frames 5; the flow to them means nothing" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("in.mkv", "-o", "out.avi"), "out.avi: the name for the flows of a video ends with"),
+        (("in.mkv", "-o", "in.mkv"), "--output in.mkv is the same as IN in.mkv"),
+        (("nowhere.mp4", "-o", "out.mp4"), "nowhere.mp4: no such file"),
+        (("in.mkv", "-o", "out.mp4", "--region", "1,2"), "--region is '1,2', wanted TOP,LEFT,HEIGHT,WIDTH"),
+        (("in.mkv", "-o", "out.mp4", "--region", "0,0,70,10"), "wanted one within 80 x 64 pixels"),
+        (("in.mkv", "-o", "out.mp4", "--resize", "0x7"), "--resize is '0x7', wanted WIDTHxHEIGHT"),
+        (("in.mkv", "-o", "out.mp4", "--step", "0"), "--step is 0"),
+        (("in.mkv", "-o", "out.mp4", "--to-reference", "9"), "--to-reference is 9, wanted the number of a frame"),
+        (("in.mkv", "-o", "out.mp4", "--model", "nix"), "--model is 'nix'"),
+        (("in.mkv", "-o", "out.mp4", "--bound", "20"), "--bound is given, and only a folder has pictures"),
+        (("in.mkv", "-o", "out.mp4", "--start", "4"), "IN has fewer than two frames"),
+    ],
+)
+def test_one_line_says_what_is_wrong(folder, arguments, message):
+    before = sorted(os.listdir())
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert message in result.output
+    assert result.output.count("\n") == 1
+    assert sorted(os.listdir()) == before
