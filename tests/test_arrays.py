@@ -230,6 +230,19 @@ TABLE = {
         partial(calculated, opencv.DualTVL1OpticalFlow_create(warps=1, outerIterations=1)),
         {"frame0": FRAME0, "frame1": FRAME1},
     ),
+    "opencv.FarnebackOpticalFlow": (
+        partial(calculated, opencv.FarnebackOpticalFlow_create(numIters=1)),
+        {"frame0": FRAME0, "frame1": FRAME1},
+    ),
+    "opencv.calcOpticalFlowFarneback": (
+        lambda frame0, frame1: opencv.calcOpticalFlowFarneback(frame0, frame1, None, 0.5, 1, 9, 1, 5, 1.2, 0),
+        {"frame0": FRAME0, "frame1": FRAME1},
+    ),
+    "opencv.VariationalRefinement": (
+        lambda frame0, frame1: opencv.VariationalRefinement_create().calc(frame0, frame1, FLOW.astype(np.float32)),
+        {"frame0": FRAME0, "frame1": FRAME1},
+    ),
+    "opencv.writeOpticalFlow": (written(opencv.writeOpticalFlow, "flow.flo"), {"array": GAPS}),
 }
 
 # Public names that take no arrays: paths, settings, or what the library itself made.
@@ -244,7 +257,8 @@ WITHOUT = {
     "matching": "Start Matches match start start_from",
     "synthetic": "Ellipse Layer Polygon Region render translation",
     "skimage": "",
-    "opencv": "DISOpticalFlow_create DualTVL1OpticalFlow_create createOptFlow_DualTVL1",
+    "opencv": "DISOpticalFlow_create DualTVL1OpticalFlow_create FarnebackOpticalFlow_create createOptFlow_DualTVL1 "
+    "VariationalRefinement_create readOpticalFlow",
 }
 
 

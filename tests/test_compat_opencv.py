@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import variflow
+from variflow import VariflowWarning
 from variflow.compat import opencv as door
 from variflow.compat._solvers import Rounds, make_tv_l1_energy
 from variflow.datasets import synthetic
@@ -38,7 +39,8 @@ def test_the_flow_is_right_and_written_in_place(pair, make):
     assert error(flow, pair) < 0.05
     fresh = make().calc(pair.frame0, pair.frame1, None)
     assert fresh.dtype == np.float32
-    np.testing.assert_array_equal(fresh, flow)
+    # A flow of zeros is one to start from for DIS, and hardly changes where it ends.
+    np.testing.assert_allclose(fresh, flow, rtol=0, atol=0.01 if make is dis else 0)
     assert not make().calc(pair.frame0, pair.frame0, None).any()
 
 
@@ -61,6 +63,14 @@ def test_a_flow_to_start_from_is_used(make):
     start[10:20, 10:20] = np.nan
     assert error(make(**alone).calc(pair.frame0, pair.frame1, None), pair) > 2
     assert error(make(**alone).calc(pair.frame0, pair.frame1, start), pair) < 0.1
+
+
+@pytest.mark.parametrize("preset", range(3))
+@pytest.mark.parametrize(("size", "shift"), [((96, 128), (12, 5)), ((200, 256), (24, 10)), ((64, 64), (5, -4))])
+def test_motion_as_large_as_opencv_follows_is_followed(preset, size, shift):
+    pair = synthetic.translation(size, shift=shift, dtype="uint8")
+    flow = door.DISOpticalFlow_create(preset).calc(pair.frame0, pair.frame1, None)
+    assert np.hypot(*np.moveaxis(flow - pair.flow, 2, 0))[24:-24, 24:-24].mean() < 0.2
 
 
 def test_a_flow_is_not_started_from_unless_asked(pair):
@@ -103,22 +113,47 @@ def test_every_setting_acts(pair, make, name, value):
     assert not np.array_equal(changed.calc(pair.frame0, pair.frame1, None), usual)
 
 
-def test_settings_without_meaning_raise():
+IDLE = [
+    (dis, "PatchSize", 12, "FinestScale"),
+    (dis, "PatchStride", 2, "FinestScale"),
+    (dis, "GradientDescentIterations", 30, "VariationalRefinementIterations"),
+    (dis, "UseMeanNormalization", False, "VariationalRefinementDelta"),
+    (dis, "UseSpatialPropagation", False, "FinestScale"),
+    (tvl1, "Tau", 0.2, "InnerIterations"),
+]
+
+
+@pytest.mark.parametrize(("make", "name", "value", "instead"), IDLE)
+def test_settings_of_inner_workings_warn_and_change_nothing(pair, make, name, value, instead):
+    changed = make()
+    usual = changed.calc(pair.frame0, pair.frame1, None)
+    with pytest.warns(VariflowWarning, match=f"^{name} is {value}: it steers only.*; set .*{instead}") as given:
+        getattr(changed, f"set{name}")(value)
+    assert len(given) == 1
+    assert given[0].filename == __file__
+    assert getattr(changed, f"get{name}")() == value
+    np.testing.assert_array_equal(changed.calc(pair.frame0, pair.frame1, None), usual)
+
+
+def test_settings_of_inner_workings_are_checked_and_each_object_has_its_own():
     made = dis()
-    for name in ("PatchSize", "PatchStride", "GradientDescentIterations"):
-        with pytest.raises(NotImplementedError, match=f"get{name} means nothing in variflow"):
-            getattr(made, f"get{name}")()
-        with pytest.raises(NotImplementedError, match=f"set{name} means nothing in variflow"):
-            getattr(made, f"set{name}")(8)
-    for name in ("UseMeanNormalization", "UseSpatialPropagation"):
-        with pytest.raises(NotImplementedError, match=name):
-            getattr(made, f"set{name}")(True)
-    with pytest.raises(NotImplementedError, match=r"tau is 0\.2"):
-        tvl1(tau=0.2)
+    with pytest.raises(ValueError, match="PatchSize is 0"):
+        made.setPatchSize(0)
+    with pytest.raises(TypeError, match="UseMeanNormalization is 'yes', wanted True or False"):
+        made.setUseMeanNormalization("yes")
+    with pytest.raises(ValueError, match="Tau is -1"):
+        tvl1(tau=-1)
+    with pytest.warns(VariflowWarning, match="PatchSize"):
+        made.setPatchSize(12)
+    assert (made.getPatchSize(), dis().getPatchSize()) == (12, 8)
+    assert made.setPatchSize.__name__ == "setPatchSize"
+
+
+def test_settings_that_would_change_what_is_minimised_raise():
     with pytest.raises(NotImplementedError, match=r"gamma is 0\.5"):
         tvl1(gamma=0.5)
-    with pytest.raises(NotImplementedError, match="getTau"):
-        tvl1().getTau()
+    with pytest.warns(VariflowWarning, match=r"Tau is 0\.2"):
+        assert tvl1(tau=0.2).getTau() == 0.2
     assert tvl1(tau=0.25, gamma=0).getGamma() == 0
 
 
@@ -169,22 +204,20 @@ def cv2():
 def test_the_interface_is_the_same(cv2):
     # Those of every algorithm of OpenCV: files of settings, and names.
     others = {"clear", "empty", "getDefaultName", "read", "save", "write"}
-    pairs = [(cv2.DISOpticalFlow_create(), door.DISOpticalFlow_create())]
+    pairs = [(cv2.DISOpticalFlow_create(preset), door.DISOpticalFlow_create(preset)) for preset in range(3)]
+    pairs.append((cv2.FarnebackOpticalFlow_create(), door.FarnebackOpticalFlow_create()))
+    pairs.append((cv2.VariationalRefinement_create(), door.VariationalRefinement_create()))
     if hasattr(cv2, "optflow"):
         pairs.append((cv2.optflow.DualTVL1OpticalFlow_create(), door.DualTVL1OpticalFlow_create()))
+        pairs.append((cv2.optflow.createOptFlow_DeepFlow(), door.optflow.createOptFlow_DeepFlow()))
     for theirs, ours in pairs:
         names = {name for name in dir(theirs) if name[0] != "_"} - others
         assert names <= set(dir(ours))
         for name in names:
-            if name.startswith("get"):
-                try:
-                    value = getattr(ours, name)()
-                except NotImplementedError:
-                    continue
-                assert value == pytest.approx(getattr(theirs, name)()), name
-    for preset in ("ULTRAFAST", "FAST", "MEDIUM"):
-        name = f"DISOpticalFlow_PRESET_{preset}"
-        assert getattr(door, name) == getattr(cv2, name)
+            value = getattr(theirs, name)() if name.startswith("get") else None
+            # There the fastest preset refines nothing; here there would be no flow then.
+            if value is not None and (name, value) != ("getVariationalRefinementIterations", 0):
+                assert getattr(ours, name)() == pytest.approx(value), name
 
 
 def test_errors_are_smaller_than_theirs(cv2, middlebury):

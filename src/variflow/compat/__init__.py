@@ -1,7 +1,7 @@
 """Drop-in replacements: the functions and objects of other libraries, computed by variflow.
 
 - `variflow.compat.skimage`: ``optical_flow_tvl1`` and ``optical_flow_ilk`` of scikit-image;
-- `variflow.compat.opencv`: ``DISOpticalFlow`` and ``DualTVL1OpticalFlow`` of OpenCV.
+- `variflow.compat.opencv`: the dense flows of OpenCV, such as ``calcOpticalFlowFarneback`` and ``DISOpticalFlow``.
 
 Neither library needs to be installed.
 """

@@ -1,20 +1,31 @@
-"""What the objects of OpenCV share: `calc`, and refusing settings."""
+"""What the objects of OpenCV share: `calc`, and settings that steer only OpenCV's inner workings."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from variflow.base.arrays import Image, as_image, check_same_shape
+from variflow.base.errors import warn
 from variflow.base.types import ArrayLike
+
+Setting = Callable[..., Any]
 
 
 class DenseOpticalFlow(ABC):
-    """The base of both objects."""
+    """The base of all objects that estimate a flow.
+
+    Attributes
+    ----------
+    _idle : dict
+        The settings that steer only OpenCV's inner workings, as they were set last.
+    """
+
+    _idle: dict[str, Any]
 
     def calc(self, I0: ArrayLike, I1: ArrayLike, flow: ArrayLike) -> NDArray[np.float32]:
         """Estimate the flow from one frame to the next.
@@ -37,23 +48,11 @@ class DenseOpticalFlow(ABC):
         TypeError, ValueError
             If an argument is not valid, naming it.
         """
-        frames = as_image(I0, "I0"), as_image(I1, "I1")
-        check_same_shape("I1", frames[1].shape, "I0", frames[0].shape)
+        frames = take_frames(I0, I1)
         if flow is not None:
-            if not isinstance(flow, np.ndarray) or flow.dtype != np.float32:
-                kind = getattr(flow, "dtype", type(flow).__name__)
-                raise TypeError(f"flow is {kind}, wanted a float32 array to write into, or None")
-            if not flow.flags.writeable:
-                raise ValueError("flow is read-only, wanted an array to write into, or None")
-            if flow.shape != (*frames[0].shape[:2], 2):
-                raise ValueError(f"flow has shape {flow.shape}, wanted {(*frames[0].shape[:2], 2)}, or None")
+            check_buffer(flow, (*frames[0].shape[:2], 2), "flow", "or None")
         start = flow if self._starts_from_flow() else None
-        estimated = self._estimate(frames[0], frames[1], start)
-        if flow is None:
-            return estimated
-        flow[...] = estimated  # this also clears a mask
-        result: NDArray[np.float32] = flow
-        return result
+        return give_flow(self._estimate(frames[0], frames[1], start), flow)
 
     def collectGarbage(self) -> None:  # noqa: B027 (nothing is all there is to do)
         """Do nothing; there are no buffers to release."""
@@ -67,12 +66,65 @@ class DenseOpticalFlow(ABC):
         """Return the flow."""
 
 
-def refuse_setting(name: str, reason: str) -> Callable[..., NoReturn]:
-    """Return a method that raises NotImplementedError."""
+def take_frames(I0: ArrayLike, I1: ArrayLike, names: tuple[str, str] = ("I0", "I1")) -> tuple[Image, Image]:
+    """Return two frames, checked."""
+    frames = as_image(I0, names[0]), as_image(I1, names[1])
+    check_same_shape(names[1], frames[1].shape, names[0], frames[0].shape)
+    return frames
 
-    def method(self: DenseOpticalFlow, *arguments: object) -> NoReturn:
-        raise NotImplementedError(f"{type(self).__name__}.{name} means nothing in variflow: {reason}")
 
-    method.__name__ = name
-    method.__doc__ = f"Raise NotImplementedError: {reason}."
-    return method
+def check_buffer(buffer: ArrayLike, shape: tuple[int, ...], name: str, otherwise: str = "") -> None:
+    """Raise TypeError or ValueError, naming it, if an array cannot be written into."""
+    rest = f", {otherwise}" if otherwise else ""
+    if not isinstance(buffer, np.ndarray) or buffer.dtype != np.float32:
+        kind = getattr(buffer, "dtype", type(buffer).__name__)
+        raise TypeError(f"{name} is {kind}, wanted a float32 array to write into{rest}")
+    if not buffer.flags.writeable:
+        raise ValueError(f"{name} is read-only, wanted an array to write into{rest}")
+    if buffer.shape != shape:
+        raise ValueError(f"{name} has shape {buffer.shape}, wanted {shape}{rest}")
+
+
+def give_flow(estimated: NDArray[np.float32], buffer: ArrayLike) -> NDArray[np.float32]:
+    """Return an estimated flow, written into the caller's array if there is one."""
+    if buffer is None:
+        return estimated
+    buffer[...] = estimated  # this also clears a mask
+    result: NDArray[np.float32] = buffer
+    return result
+
+
+def make_idle_setting(name: str, check: Callable[[Any, str], Any], instead: str) -> tuple[Setting, Setting]:
+    """Return the methods that get and set what steers only OpenCV's inner workings.
+
+    What is set is kept and returned. It changes nothing here, and a warning says so.
+
+    Parameters
+    ----------
+    name : str
+        The setting, as its methods name it.
+    check : callable
+        ``check(value, name)`` returns the value, or raises an error if it cannot be right.
+    instead : str
+        What to set instead.
+    """
+
+    def get(self: DenseOpticalFlow) -> Any:
+        return self._idle[name]
+
+    def set_(self: DenseOpticalFlow, val: Any) -> None:
+        self._idle[name] = check(val, name)
+        warn(f"{name} is {val!r}: it steers only the inner workings of OpenCV and changes nothing here; {instead}")
+
+    get.__name__ = get.__qualname__ = f"get{name}"
+    set_.__name__ = set_.__qualname__ = f"set{name}"
+    get.__doc__ = "Return what was set; it changes nothing here."
+    set_.__doc__ = f"Set what steers only the inner workings of OpenCV, and warn: {instead}."
+    return get, set_
+
+
+def check_flag(value: object, name: str) -> bool:
+    """Return True or False; OpenCV also takes 1 and 0."""
+    if isinstance(value, bool | np.bool_ | int) and value in (0, 1):
+        return bool(value)
+    raise TypeError(f"{name} is {value!r}, wanted True or False")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,19 +13,27 @@ from variflow import models
 from variflow.base.arrays import Image
 from variflow.base.choices import check_number
 from variflow.compat._arguments import check_count
-from variflow.compat.opencv.dense import DenseOpticalFlow, refuse_setting
+from variflow.compat.opencv.dense import DenseOpticalFlow, check_flag, make_idle_setting
+from variflow.compat.opencv.refinement import ALPHA, DELTA, GAMMA, make_refining_energy
 from variflow.driver import estimate
-from variflow.energy import BrightnessConstancy, Charbonnier, GradientConstancy, Smoothness
 from variflow.model import Model
-from variflow.models.published import GREY_LEVEL
-from variflow.state import State
 
 DISOpticalFlow_PRESET_ULTRAFAST = 0
 DISOpticalFlow_PRESET_FAST = 1
 DISOpticalFlow_PRESET_MEDIUM = 2
+DISOPTICAL_FLOW_PRESET_ULTRAFAST = DISOpticalFlow_PRESET_ULTRAFAST
+DISOPTICAL_FLOW_PRESET_FAST = DISOpticalFlow_PRESET_FAST
+DISOPTICAL_FLOW_PRESET_MEDIUM = DISOpticalFlow_PRESET_MEDIUM
 
-# The settings of OpenCV that give the model its default constants here.
-_ALPHA, _DELTA, _GAMMA, _EPSILON = 20.0, 5.0, 10.0, 0.01
+# Of each preset, the finest scale and the iterations here, and OpenCV's patch stride and descent iterations.
+_PRESETS = {0: (2, 2, 4, 12), 1: (2, 5, 4, 16), 2: (1, 5, 3, 25)}
+# Where OpenCV's penalties turn from quadratic to linear by default.
+_EPSILON = 0.01
+# Warps at each scale but the finest, which corrects what they leave; and the shorter side of the coarsest scale, which
+# is as small as in OpenCV, to follow motion as large.
+_COARSE_WARPS, _COARSEST = 2, 8
+_PATCHES = "no patches are searched; set FinestScale or VariationalRefinementIterations for more speed or accuracy"
+_LIGHT = "no patches are compared; set VariationalRefinementDelta lower to forgive changes of light"
 
 
 class DISOpticalFlow(DenseOpticalFlow):
@@ -32,7 +41,7 @@ class DISOpticalFlow(DenseOpticalFlow):
 
     OpenCV searches patches and refines the result with an energy. Here the energy does everything. Its weights are the
     settings ``VariationalRefinement...``, and the scales are ``FinestScale`` and ``CoarsestScale``. The settings of the
-    patches mean nothing. An estimate starts from a flow that is passed to `calc`.
+    patches change nothing and warn. An estimate starts from a flow that is passed to `calc`.
 
     Parameters
     ----------
@@ -59,12 +68,18 @@ class DISOpticalFlow(DenseOpticalFlow):
     """
 
     def __init__(self, preset: int = DISOpticalFlow_PRESET_FAST) -> None:
-        presets = {0: (2, 2), 1: (2, 5), 2: (1, 5)}
-        if preset not in presets:
+        if preset not in _PRESETS:
             raise ValueError(f"preset is {preset!r}, wanted 0 (ULTRAFAST), 1 (FAST) or 2 (MEDIUM)")
-        self._finest, self._iterations = presets[preset]
+        self._finest, self._iterations, stride, descents = _PRESETS[preset]
         self._coarsest = -1
-        self._alpha, self._delta, self._gamma, self._epsilon = _ALPHA, _DELTA, _GAMMA, _EPSILON
+        self._alpha, self._delta, self._gamma, self._epsilon = ALPHA, DELTA, GAMMA, _EPSILON
+        self._idle = {
+            "PatchSize": 8,
+            "PatchStride": stride,
+            "GradientDescentIterations": descents,
+            "UseMeanNormalization": True,
+            "UseSpatialPropagation": True,
+        }
 
     @classmethod
     def create(cls, preset: int = DISOpticalFlow_PRESET_FAST) -> DISOpticalFlow:
@@ -88,11 +103,11 @@ class DISOpticalFlow(DenseOpticalFlow):
         self._coarsest = check_count(val, "CoarsestScale", least=-1)
 
     def getVariationalRefinementIterations(self) -> int:
-        """Return the number of warps at each scale."""
+        """Return the number of warps at the finest scale."""
         return self._iterations
 
     def setVariationalRefinementIterations(self, val: int) -> None:
-        """Set the number of warps at each scale, at least 1; more is slower. With 0 there would be no flow here."""
+        """Set the number of warps at the finest scale, at least 1; more is slower. Each coarser scale has two."""
         self._iterations = check_count(val, "VariationalRefinementIterations")
 
     def getVariationalRefinementAlpha(self) -> float:
@@ -127,47 +142,49 @@ class DISOpticalFlow(DenseOpticalFlow):
         """Set where the penalties turn from quadratic to linear, above 0; 0.01 is that of `variflow.models.brox`."""
         self._epsilon = check_number("VariationalRefinementEpsilon", val, above=0)
 
-    getPatchSize = refuse_setting("getPatchSize", "no patches are searched")
-    setPatchSize = refuse_setting("setPatchSize", "no patches are searched")
-    getPatchStride = refuse_setting("getPatchStride", "no patches are searched")
-    setPatchStride = refuse_setting("setPatchStride", "no patches are searched")
-    getGradientDescentIterations = refuse_setting("getGradientDescentIterations", "no patches are searched")
-    setGradientDescentIterations = refuse_setting("setGradientDescentIterations", "no patches are searched")
-    getUseMeanNormalization = refuse_setting("getUseMeanNormalization", "no patches are compared")
-    setUseMeanNormalization = refuse_setting("setUseMeanNormalization", "no patches are compared")
-    getUseSpatialPropagation = refuse_setting("getUseSpatialPropagation", "no patches are searched")
-    setUseSpatialPropagation = refuse_setting("setUseSpatialPropagation", "no patches are searched")
+    getPatchSize, setPatchSize = make_idle_setting("PatchSize", check_count, _PATCHES)
+    getPatchStride, setPatchStride = make_idle_setting("PatchStride", check_count, _PATCHES)
+    getGradientDescentIterations, setGradientDescentIterations = make_idle_setting(
+        "GradientDescentIterations", check_count, _PATCHES
+    )
+    getUseMeanNormalization, setUseMeanNormalization = make_idle_setting("UseMeanNormalization", check_flag, _LIGHT)
+    getUseSpatialPropagation, setUseSpatialPropagation = make_idle_setting(
+        "UseSpatialPropagation", check_flag, _PATCHES
+    )
 
     def _starts_from_flow(self) -> bool:
         return True
 
     def _estimate(self, frame0: Image, frame1: Image, start: NDArray[np.float32] | None) -> NDArray[np.float32]:
-        def finest_is_done(state: State) -> bool:
-            return state.level <= self._finest and state.warp == self._iterations - 1
+        return estimate(frame0, frame1, self._choose_model(frame0.shape), init=start).flow
 
-        model = self._model(frame0.shape)
-        return estimate(frame0, frame1, model, init=start, callback=finest_is_done).flow
-
-    def _model(self, shape: tuple[int, ...]) -> Model:
+    def _choose_model(self, shape: tuple[int, ...]) -> Model:
         if self._delta == 0 and self._gamma == 0:
             raise ValueError("VariationalRefinementDelta and VariationalRefinementGamma are 0, wanted one above 0")
-        scale = self._epsilon / _EPSILON
-        data = Charbonnier(0.3 * scale)
-        brightness = 0.6 * self._delta / _DELTA * BrightnessConstancy(data, normalisation=GREY_LEVEL)
-        gradient = 2.0 * self._gamma / _GAMMA * GradientConstancy(data, normalisation=GREY_LEVEL)
-        smoothness = 0.6 * self._alpha / _ALPHA * Smoothness(Charbonnier(0.01 * scale))
-        terms = [term for term, weight in ((brightness, self._delta), (gradient, self._gamma)) if weight > 0]
-        model = replace(
-            models.brox(),
-            energy=sum(terms[1:], terms[0]) + smoothness,
-            warps=self._iterations,
-            factor=0.5,
-        )
-        if self._coarsest < 0:
-            return model
-        if self._coarsest < self._finest:
-            raise ValueError(f"CoarsestScale is {self._coarsest}, wanted FinestScale, {self._finest}, or more, or -1")
-        return replace(model, coarsest=max(1, math.floor(min(shape[:2]) / 2**self._coarsest + 0.5)))
+        coarsest = _COARSEST
+        if self._coarsest >= 0:
+            if self._coarsest < self._finest:
+                wanted = f"FinestScale, {self._finest}, or more, or -1"
+                raise ValueError(f"CoarsestScale is {self._coarsest}, wanted {wanted}")
+            coarsest = max(1, math.floor(min(shape[:2]) / 2**self._coarsest + 0.5))
+        weights = self._alpha, self._delta, self._gamma, self._epsilon / _EPSILON
+        return _make_model(*weights, self._iterations, self._finest, coarsest)
+
+
+@lru_cache(maxsize=16)
+def _make_model(alpha: float, delta: float, gamma: float, turn: float, warps: int, finest: int, coarsest: int) -> Model:
+    """Return the model of some settings; it is kept, because it takes as long to make as the fastest estimate."""
+    return replace(
+        models.brox(),
+        energy=make_refining_energy(alpha, delta, gamma, turn),
+        warps=(warps, _COARSE_WARPS),
+        factor=0.5,
+        coarsest=coarsest,
+        finest=finest,
+        # A frame that is reduced has been smoothed enough.
+        presmoothing=0.0 if finest else 0.7,
+        name="opencv-dis",
+    )
 
 
 def DISOpticalFlow_create(preset: int = DISOpticalFlow_PRESET_FAST) -> DISOpticalFlow:

@@ -12,13 +12,15 @@ from variflow.base.arrays import Image
 from variflow.base.choices import check_number
 from variflow.compat._arguments import check_count
 from variflow.compat._solvers import Rounds, make_tv_l1_energy
-from variflow.compat.opencv.dense import DenseOpticalFlow, refuse_setting
+from variflow.compat.opencv.dense import DenseOpticalFlow, make_idle_setting
 from variflow.driver import estimate
 from variflow.filters import Median
 from variflow.model import Model
 
 # The weight of the data in OpenCV that gives the model its default weight here.
 _LAMBDA = 0.15
+# The time step of OpenCV by default.
+_TAU = 0.25
 
 
 class DualTVL1OpticalFlow(DenseOpticalFlow):
@@ -27,8 +29,8 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
     Parameters
     ----------
     tau : float
-        The time step of OpenCV's solver. The solver here chooses its own, so any value but OpenCV's default, 0.25,
-        raises.
+        The time step of OpenCV's solver, above 0. The solver here chooses its own: another value than OpenCV's default
+        changes nothing and warns.
     lambda_ : float
         Weight of the data, above 0; smaller is smoother. Residuals here are distances in pixels, so the weight acts
         alike on strong and weak texture. 0.15 is a weight of 1 in `variflow.models.tv_l1`.
@@ -58,7 +60,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
     Raises
     ------
     NotImplementedError
-        If `tau` or `gamma` is set.
+        If `gamma` is set.
     TypeError, ValueError
         If a setting is not valid.
 
@@ -75,7 +77,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
 
     def __init__(
         self,
-        tau: float = 0.25,
+        tau: float = _TAU,
         lambda_: float = _LAMBDA,
         theta: float = 0.3,
         nscales: int = 5,
@@ -88,7 +90,9 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
         medianFiltering: int = 5,
         useInitialFlow: bool = False,
     ) -> None:
-        self.setTau(tau)
+        self._idle = {"Tau": _TAU}
+        if tau != _TAU:
+            self.setTau(tau)
         self.setLambda(lambda_)
         self.setTheta(theta)
         self.setScalesNumber(nscales)
@@ -106,12 +110,11 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
         """Return an object with these settings."""
         return cls(*settings, **named)
 
-    getTau = refuse_setting("getTau", "the solver chooses its own time step")
-
-    def setTau(self, val: float) -> None:
-        """Raise NotImplementedError for any value but OpenCV's default, 0.25: the solver chooses its own time step."""
-        if val != 0.25:
-            raise NotImplementedError(f"tau is {val!r}: it means nothing in variflow, whose solver chooses its own")
+    getTau, setTau = make_idle_setting(
+        "Tau",
+        lambda value, name: check_number(name, value, above=0),
+        "the solver chooses its own steps; set InnerIterations or OuterIterations for more speed or accuracy",
+    )
 
     def getLambda(self) -> float:
         """Return the weight of the data."""
