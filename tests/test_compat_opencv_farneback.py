@@ -224,6 +224,20 @@ def test_flows_to_refine_that_cannot_be_right(pair):
         made.calcUV(pair.frame0, pair.frame1, np.zeros((96, 128)), np.zeros((96, 128), np.float32))
 
 
+def test_a_start_of_which_nothing_is_known_is_refused(pair):
+    unknown = np.full_like(pair.flow, np.nan)
+    for call in (
+        lambda: refined(pair, unknown),
+        lambda: farneback(pair, unknown, flags=door.OPTFLOW_USE_INITIAL_FLOW),
+        lambda: door.DISOpticalFlow_create().calc(pair.frame0, pair.frame1, unknown),
+    ):
+        with pytest.raises(ValueError, match=r"^flow has no known pixel to start from"):
+            call()
+    half = np.where([True, False], unknown, np.float32(0))  # one component alone is no flow
+    with pytest.raises(ValueError, match=r"^flow of flow_u and flow_v has no known pixel"):
+        door.VariationalRefinement_create().calcUV(pair.frame0, pair.frame1, half[..., 0].copy(), half[..., 1].copy())
+
+
 # Beside OpenCV itself
 
 

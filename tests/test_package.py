@@ -45,6 +45,7 @@ PUBLIC = [
     "variflow",
     "variflow.compat",
     "variflow.compat.opencv",
+    "variflow.compat.opencv.optflow",
     "variflow.compat.skimage",
     "variflow.datasets",
     "variflow.datasets.synthetic",

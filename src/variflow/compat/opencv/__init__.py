@@ -6,7 +6,7 @@ means something here has an effect. One that steers only the inner workings of O
 says that it changes nothing. One that would change what is minimised, and cannot, raises NotImplementedError.
 """
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from variflow.compat.opencv import optflow
 from variflow.compat.opencv.dis import (
@@ -60,5 +60,7 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def __getattr__(name: str) -> NoReturn:
-    raise explain_missing(__name__, name, __all__)
+if not TYPE_CHECKING:  # or type checkers would take every name for one that is here
+
+    def __getattr__(name: str) -> NoReturn:
+        raise explain_missing(__name__, name, __all__)

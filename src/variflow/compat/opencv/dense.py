@@ -51,7 +51,7 @@ class DenseOpticalFlow(ABC):
         frames = take_frames(I0, I1)
         if flow is not None:
             check_buffer(flow, (*frames[0].shape[:2], 2), "flow", "or None")
-        start = flow if self._starts_from_flow() else None
+        start = check_start(flow) if self._starts_from_flow() else None
         return give_flow(self._estimate(frames[0], frames[1], start), flow)
 
     def collectGarbage(self) -> None:  # noqa: B027 (nothing is all there is to do)
@@ -83,6 +83,13 @@ def check_buffer(buffer: ArrayLike, shape: tuple[int, ...], name: str, otherwise
         raise ValueError(f"{name} is read-only, wanted an array to write into{rest}")
     if buffer.shape != shape:
         raise ValueError(f"{name} has shape {buffer.shape}, wanted {shape}{rest}")
+
+
+def check_start(flow: ArrayLike, name: str = "flow") -> ArrayLike:
+    """Return a flow to start from, or None; raise ValueError, naming it, if nothing of it is known."""
+    if flow is not None and not np.isfinite(flow).all(axis=2).any():
+        raise ValueError(f"{name} has no known pixel to start from, wanted some that are finite")
+    return flow
 
 
 def give_flow(estimated: NDArray[np.float32], buffer: ArrayLike) -> NDArray[np.float32]:

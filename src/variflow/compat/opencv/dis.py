@@ -29,8 +29,8 @@ DISOPTICAL_FLOW_PRESET_MEDIUM = DISOpticalFlow_PRESET_MEDIUM
 _PRESETS = {0: (2, 2, 4, 12), 1: (2, 5, 4, 16), 2: (1, 5, 3, 25)}
 # Where OpenCV's penalties turn from quadratic to linear by default.
 _EPSILON = 0.01
-# Warps at each scale but the finest, which corrects what they leave; and the shorter side of the coarsest scale, which
-# is as small as in OpenCV, to follow motion as large.
+# Warps at each scale but the finest, which corrects what they leave; and the least shorter side of the coarsest scale.
+# With that of `variflow.models.brox`, motion in small frames would be lost that OpenCV's search for patches follows.
 _COARSE_WARPS, _COARSEST = 2, 8
 _PATCHES = "no patches are searched; set FinestScale or VariationalRefinementIterations for more speed or accuracy"
 _LIGHT = "no patches are compared; set VariationalRefinementDelta lower to forgive changes of light"

@@ -20,6 +20,7 @@ from variflow.compat.opencv.dense import (
     DenseOpticalFlow,
     check_buffer,
     check_flag,
+    check_start,
     give_flow,
     make_idle_setting,
     take_frames,
@@ -109,7 +110,7 @@ def calcOpticalFlowFarneback(
     asked = _check_flags(flags, "flags")
     estimated = _estimate_in_windows(
         frames,
-        flow if asked & OPTFLOW_USE_INITIAL_FLOW else None,
+        check_start(flow) if asked & OPTFLOW_USE_INITIAL_FLOW else None,
         asked,
         factor=_check_scale(pyr_scale, "pyr_scale"),
         levels=check_count(levels, "levels", least=0),

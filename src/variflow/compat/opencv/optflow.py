@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from variflow.compat.opencv.deepflow import DeepFlow, createOptFlow_DeepFlow
 from variflow.compat.opencv.dis import DISOpticalFlow_create as createOptFlow_DIS
@@ -28,5 +28,7 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def __getattr__(name: str) -> NoReturn:
-    raise explain_missing(__name__, name, __all__)
+if not TYPE_CHECKING:  # or type checkers would take every name for one that is here
+
+    def __getattr__(name: str) -> NoReturn:
+        raise explain_missing(__name__, name, __all__)

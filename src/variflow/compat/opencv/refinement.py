@@ -13,7 +13,7 @@ from variflow.base.arrays import Image
 from variflow.base.choices import check_number
 from variflow.base.types import ArrayLike
 from variflow.compat._arguments import check_count
-from variflow.compat.opencv.dense import DenseOpticalFlow, check_buffer, take_frames
+from variflow.compat.opencv.dense import DenseOpticalFlow, check_buffer, check_start, take_frames
 from variflow.driver import estimate
 from variflow.energy import BrightnessConstancy, Charbonnier, Energy, GradientConstancy, Smoothness
 from variflow.model import Model
@@ -141,7 +141,8 @@ class VariationalRefinement(DenseOpticalFlow):
         shape = frames[0].shape[:2]
         check_buffer(flow_u, shape, "flow_u")
         check_buffer(flow_v, shape, "flow_v")
-        refined = self._estimate(*frames, np.ma.stack((flow_u, flow_v), axis=2).filled(np.nan))
+        start = check_start(np.ma.stack((flow_u, flow_v), axis=2).filled(np.nan), "flow of flow_u and flow_v")
+        refined = self._estimate(*frames, start)
         flow_u[...], flow_v[...] = refined[..., 0], refined[..., 1]
         return flow_u, flow_v
 
