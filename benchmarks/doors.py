@@ -68,6 +68,8 @@ OF_OPENCV = {
     "`DualTVL1OpticalFlow`": lambda library, a, b: library.optflow.DualTVL1OpticalFlow_create().calc(a, b, None),
     "`createOptFlow_DeepFlow`": lambda library, a, b: library.optflow.createOptFlow_DeepFlow().calc(a, b, None),
 }
+# These take seconds, and two rounds tell enough.
+SLOW = "`DualTVL1OpticalFlow`", "`createOptFlow_DeepFlow`"
 DOORS = ("scikit-image", registration, skimage, OF_SKIMAGE), ("OpenCV", cv2, opencv, OF_OPENCV)
 
 
@@ -105,8 +107,8 @@ def measure_times(frames):
     best = {}
     for number in range(arguments.rounds):
         for method in OF_OPENCV:
-            if number >= 3 and "fast" not in method and "medium" not in method and number % 20:
-                continue  # these take long, and vary less
+            if method in SLOW and number >= 2:
+                continue
             for library in (cv2, opencv):
                 call = run(method, library)
                 begun = time.perf_counter()
