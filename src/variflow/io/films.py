@@ -83,6 +83,9 @@ def _explain_faults(av: Any, path: str | os.PathLike[str]) -> Iterator[None]:
     except av.error.FFmpegError as error:
         if isinstance(error, OSError):
             raise
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, OSError):  # of the file that FFmpeg writes into
+            raise cause from None
         raise ImageFileError(path, f"cannot be encoded: {error.strerror}") from error
 
 
