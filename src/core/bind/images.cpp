@@ -53,7 +53,7 @@ using Picture = nb::ndarray<nb::numpy, uint8_t, nb::ndim<3>, nb::c_contig>;
 
 Picture paint_flow(nb::handle flow_argument, float scale, nb::handle hues_argument) {
     const Array flow = checked<float>(flow_argument, "flow", {"height", "width", 2});
-    const Array hues = checked<float>(hues_argument, "hues", {"number", 3});
+    const Array hues = checked<float>(hues_argument, "hues", {3, "number"});
     above("scale", scale, 0.0f);
     const size_t extents[] = {flow.shape(0), flow.shape(1), 3};
     auto* data = static_cast<uint8_t*>(allocate(extents[0] * extents[1] * extents[2]));
@@ -61,7 +61,7 @@ Picture paint_flow(nb::handle flow_argument, float scale, nb::handle hues_argume
     Picture out(data, 3, extents, owner);
     {
         const Unlocked unlocked;
-        variflow::paint_flow(floats(flow), extent(flow, 0) * extent(flow, 1), scale, floats(hues), extent(hues, 0),
+        variflow::paint_flow(floats(flow), extent(flow, 0) * extent(flow, 1), scale, floats(hues), extent(hues, 1),
                              data);
     }
     return out;

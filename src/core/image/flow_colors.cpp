@@ -1,6 +1,5 @@
 // A flow as colours.
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "base/platform.hpp"
@@ -14,35 +13,43 @@ namespace {
 constexpr int64_t block = 256;  // pixels, whose directions and speeds stay in the fastest cache
 constexpr float darker = 0.75f;
 
-// The directions as places among the hues, and the speeds as shares of the scale.
+struct Block {
+    alignas(64) float shares[block], speeds[block];  // how far between two hues; speeds as shares of the scale
+    alignas(64) int32_t before[block], after[block];  // the two hues
+    alignas(64) uint8_t ink[3][block];
+};
+
 VARIFLOW_CLONES
-void find_directions(const float* VARIFLOW_RESTRICT flow, int64_t count, float scale, float hues,
-                     float* VARIFLOW_RESTRICT places, float* VARIFLOW_RESTRICT speeds) {
+void find_directions(const float* VARIFLOW_RESTRICT flow, int64_t count, float scale, int32_t hues, Block& to) {
+    const auto turns = static_cast<float>(hues);
     for (int64_t i = 0; i < count; ++i) {
         const float u = flow[2 * i] / scale, v = flow[2 * i + 1] / scale;
-        places[i] = turn(u, v) * hues;
-        speeds[i] = std::sqrt(u * u + v * v);
+        const float place = turn(u, v) * turns;
+        const int32_t before = place < turns ? static_cast<int32_t>(place) : hues - 1;  // also where it is NaN
+        to.before[i] = before;
+        to.after[i] = before + 1 < hues ? before + 1 : 0;
+        to.shares[i] = place - static_cast<float>(before);
+        to.speeds[i] = std::sqrt(u * u + v * v);
+    }
+}
+
+VARIFLOW_CLONES
+void mix(const Block& from, const float* VARIFLOW_RESTRICT hues, int64_t count, uint8_t* VARIFLOW_RESTRICT ink) {
+    for (int64_t i = 0; i < count; ++i) {
+        const float share = from.shares[i], speed = from.speeds[i];
+        const float hue = (1.0f - share) * hues[from.before[i]] + share * hues[from.after[i]];
+        const float mixed = speed <= 1.0f ? 1.0f - speed * (1.0f - hue) : darker * hue;
+        ink[i] = static_cast<uint8_t>(mixed > 0.0f ? static_cast<int32_t>(mixed * 255.0f + 0.5f) : 0);
     }
 }
 
 void paint_block(const float* flow, int64_t count, float scale, const float* hues, int64_t number, uint8_t* out) {
-    std::array<float, block> places, speeds;
-    find_directions(flow, count, scale, static_cast<float>(number), places.data(), speeds.data());
+    Block now;
+    find_directions(flow, count, scale, static_cast<int32_t>(number), now);
+    for (int64_t c = 0; c < 3; ++c) mix(now, hues + c * number, count, now.ink[c]);
     for (int64_t i = 0; i < count; ++i) {
-        uint8_t* const pixel = out + 3 * i;
-        if (!std::isfinite(flow[2 * i]) || !std::isfinite(flow[2 * i + 1])) {
-            std::fill(pixel, pixel + 3, uint8_t{0});
-            continue;
-        }
-        const float place = places[static_cast<size_t>(i)], speed = speeds[static_cast<size_t>(i)];
-        const int64_t before = std::min(static_cast<int64_t>(place), number - 1);
-        const int64_t after = before + 1 < number ? before + 1 : 0;
-        const float share = place - static_cast<float>(before);
-        for (int64_t c = 0; c < 3; ++c) {
-            const float hue = (1.0f - share) * hues[3 * before + c] + share * hues[3 * after + c];
-            const float ink = speed <= 1.0f ? 1.0f - speed * (1.0f - hue) : darker * hue;
-            pixel[c] = static_cast<uint8_t>(ink * 255.0f + 0.5f);
-        }
+        const bool known = std::isfinite(flow[2 * i]) && std::isfinite(flow[2 * i + 1]);
+        for (int64_t c = 0; c < 3; ++c) out[3 * i + c] = known ? now.ink[c][i] : uint8_t{0};
     }
 }
 

@@ -37,7 +37,7 @@ void resample(const float* planes, Shape shape, Taps vertical, Taps horizontal, 
 // image/interleave.cpp: (2, count) values as (count, 2).
 void interleave(const float* u, const float* v, int64_t count, float* out);
 
-// image/flow_colors.cpp: a flow (count, 2) as RGB. The hue is that of its direction among `number` of them, which go round
+// image/flow_colors.cpp: a flow (count, 2) as RGB. The hue is that of its direction among hues (3, number), which go round
 // once, clockwise from the right; white stands for rest, the full hue for a speed of `scale`, and faster is darker. What is
 // not finite is black.
 void paint_flow(const float* flow, int64_t count, float scale, const float* hues, int64_t number, uint8_t* out);

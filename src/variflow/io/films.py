@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,8 @@ def write_film(path: str | os.PathLike[str], frames: Iterator[Numbers], times: I
         If times do not rise, or end before the frames do.
     """
     av = extras.load("av")
+    from av.video.reformatter import VideoReformatter
+
     extension = os.path.splitext(path)[1].lower()
     first = next(frames)
     seconds = (check_number(f"times[{number}]", time) for number, time in enumerate(times))
@@ -63,13 +65,13 @@ def write_film(path: str | os.PathLike[str], frames: Iterator[Numbers], times: I
     rate = Fraction(1 / (early[1] - early[0]) if len(early) == 2 and early[1] > early[0] else _RATE)
     with atomic(path) as file, _explain_faults(av, path), av.open(file, "w", format=_KINDS[extension]) as container:
         stream = _add_stream(container, first, extension, rate.limit_denominator(1001))
-        start = None
+        start, convert = None, VideoReformatter().reformat  # which remembers how: a frame by itself would not
         for number, pixels in enumerate(itertools.chain([first], frames)):
             tick = next(shown, None)
             if tick is None:
                 raise ValueError(f"times has {number} values, wanted one for each frame")
             start = tick if start is None else start
-            frame = _to_frame(av, pixels, stream.pix_fmt)
+            frame = _to_frame(pixels, stream.pix_fmt, convert)
             frame.pts, frame.time_base = tick - start, stream.codec_context.time_base
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
@@ -133,14 +135,14 @@ def _add_stream(container: Any, pixels: Numbers, extension: str, rate: Fraction)
     return stream
 
 
-def _to_frame(av: Any, pixels: Numbers, layout: str) -> VideoFrame:
+def _to_frame(pixels: Numbers, layout: str, convert: Callable[..., VideoFrame]) -> VideoFrame:
     """Return pixels as a frame in the layout of a stream."""
     deep, gray = pixels.dtype == np.uint16, pixels.ndim == 2
     if layout == "yuv420p":
         odd = [(0, size % 2) for size in pixels.shape[:2]]
         pixels = np.pad(pixels, [*odd, *[(0, 0)] * (pixels.ndim - 2)], mode="edge")
     given = ("gray16le" if deep else "gray") if gray else ("rgb48le" if deep else "rgb24")
-    frame: VideoFrame = av.VideoFrame.from_ndarray(pixels, format=given)
+    frame: VideoFrame = extras.load("av").VideoFrame.from_ndarray(pixels, format=given)
     if layout == "yuv420p":
-        return frame.reformat(format=layout, dst_colorspace="ITU709", dst_color_range="MPEG")
-    return frame if layout == given else frame.reformat(format=layout)
+        return convert(frame, format=layout, dst_colorspace="ITU709", dst_color_range="MPEG")
+    return frame if layout == given else convert(frame, format=layout)

@@ -61,11 +61,11 @@ def color(flow: npt.ArrayLike, scale: float | None = None) -> npt.NDArray[np.uin
 
 @functools.cache
 def _make_hues() -> npt.NDArray[np.float32]:
-    """Return the hues of the wheel, clockwise from the right, as RGB from 0 to 1."""
+    """Return the hues of the wheel, clockwise from the right, as RGB from 0 to 1: (3, number)."""
     steps = np.repeat(np.arange(6), _STEPS)
     start, end = np.asarray(_CORNERS, float)[steps], np.roll(_CORNERS, -1, axis=0)[steps]
     fraction = np.concatenate([np.arange(count) / count for count in _STEPS])
-    return np.asarray(start + fraction[:, None] * (end - start), np.float32)
+    return np.ascontiguousarray((start + fraction[:, None] * (end - start)).T, np.float32)
 
 
 def wheel(size: int = 151) -> npt.NDArray[np.uint8]:
