@@ -65,6 +65,7 @@ PUBLIC = [
     "variflow.solve.primal_dual",
     "variflow.solve.relaxation",
     "variflow.unknowns",
+    "variflow.video",
     "variflow.view",
 ]
 

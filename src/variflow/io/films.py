@@ -55,8 +55,6 @@ def write_film(path: str | os.PathLike[str], frames: Iterator[Numbers], times: I
         If times do not rise, or end before the frames do.
     """
     av = extras.load("av")
-    from av.video.reformatter import VideoReformatter
-
     extension = os.path.splitext(path)[1].lower()
     first = next(frames)
     seconds = (check_number(f"times[{number}]", time) for number, time in enumerate(times))
@@ -65,7 +63,10 @@ def write_film(path: str | os.PathLike[str], frames: Iterator[Numbers], times: I
     rate = Fraction(1 / (early[1] - early[0]) if len(early) == 2 and early[1] > early[0] else _RATE)
     with atomic(path) as file, _explain_faults(av, path), av.open(file, "w", format=_KINDS[extension]) as container:
         stream = _add_stream(container, first, extension, rate.limit_denominator(1001))
-        start, convert = None, VideoReformatter().reformat  # which remembers how: a frame by itself would not
+        start, convert = (
+            None,
+            av.video.reformatter.VideoReformatter().reformat,
+        )  # which remembers how: a frame by itself would not
         for number, pixels in enumerate(itertools.chain([first], frames)):
             tick = next(shown, None)
             if tick is None:
