@@ -145,6 +145,10 @@ TABLE = {
     "flowops.from_skimage": (flowops.from_skimage, {"flow": np.ascontiguousarray(np.moveaxis(GAPS, 2, 0))}),
     "flowops.from_torch": (flowops.from_torch, {"flow": np.ascontiguousarray(np.moveaxis(GAPS, 2, 0))}),
     "flowops.from_torch_grid": (flowops.from_torch_grid, {"grid": GAPS[None]}),
+    "flowops.interpolate": (
+        flowops.interpolate,
+        {"frame0": FRAME0, "frame1": FRAME1, "flow": FLOW, "backward": GAPS},
+    ),
     "flowops.invert": (flowops.invert, {"flow": GAPS}),
     "flowops.is_consistent": (flowops.is_consistent, {"forward": GAPS, "backward": -FLOW}),
     "flowops.jacobian": (flowops.jacobian, {"flow": GAPS}),

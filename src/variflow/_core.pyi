@@ -32,6 +32,16 @@ def light_change(
     least_gain: float,
     largest_gain: float,
 ) -> tuple[float, float, float]: ...
+def render_between(
+    coefficients0: NDArray[np.float32],
+    coefficients1: NDArray[np.float32],
+    known0: NDArray[np.uint8],
+    known1: NDArray[np.uint8],
+    forward: NDArray[np.float32],
+    backward: NDArray[np.float32],
+    time: float,
+    scale: float,
+) -> NDArray[np.float32]: ...
 def spline_coefficients(planes: NDArray[np.float32]) -> NDArray[np.float32]: ...
 def look_up(image: NDArray[np.uint8], tables: NDArray[np.float32], total: bool) -> NDArray[np.float32]: ...
 def interleave(u: NDArray[np.float32], v: NDArray[np.float32]) -> NDArray[np.float32]: ...

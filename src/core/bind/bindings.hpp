@@ -196,6 +196,7 @@ Planes run(Shape shape, Kernel&& kernel) {
 
 // Each group adds its functions to the module.
 void add_images(nb::module_& module);  // bind/images.cpp
+void add_between(nb::module_& module);  // bind/between.cpp
 void add_filters(nb::module_& module);  // bind/filters.cpp
 void add_local(nb::module_& module);  // bind/local.cpp
 void add_step(nb::module_& module);  // bind/step.cpp

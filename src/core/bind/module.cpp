@@ -74,6 +74,7 @@ NB_MODULE(VARIFLOW_MODULE, module) {
     module.def("release_memory", &variflow::release_kept,
                "Give back to the system the memory that is kept for further planes; return how many bytes that was.");
     add_images(module);
+    add_between(module);
     add_step(module);
     add_stencil(module);
     add_system(module);

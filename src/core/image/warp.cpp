@@ -60,6 +60,17 @@ void locate(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v, 
 }
 
 VARIFLOW_CLONES
+void locate_points(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v,
+                   const int32_t* VARIFLOW_RESTRICT x, int32_t y, int32_t count, int32_t width, int32_t height,
+                   Coordinates& VARIFLOW_RESTRICT at) {
+    for (int32_t i = 0; i < count; ++i) {
+        split(u[i], x[i], width - 1, at.x[i], at.rest_x[i]);
+        split(v[i], y, height - 1, at.y[i], at.rest_y[i]);
+        at.amid[i] = (at.x[i] - 1) | (width - 3 - at.x[i]) | (at.y[i] - 1) | (height - 3 - at.y[i]);
+    }
+}
+
+VARIFLOW_CLONES
 void bilinear(const float* VARIFLOW_RESTRICT plane, int32_t width, int32_t height,
               const Coordinates& VARIFLOW_RESTRICT at, int32_t count, float* VARIFLOW_RESTRICT out) {
     for (int32_t i = 0; i < count; ++i) {
@@ -174,6 +185,23 @@ void warp_row(const float* planes, Shape shape, int64_t y, int64_t begin, int64_
             } else {
                 cubic(plane, width, height, spline, at, weights_x, weights_y, count, target);
             }
+        }
+    }
+}
+
+void warp_points(const float* coefficients, Shape shape, const int32_t* x, int64_t y, int64_t count, const float* u,
+                 const float* v, float* out, int64_t stride) {
+    const auto height = static_cast<int32_t>(shape.height), width = static_cast<int32_t>(shape.width);
+    Coordinates at;
+    CubicWeights weights_x, weights_y;
+    for (int64_t done = 0; done < count; done += block_size) {
+        const auto size = static_cast<int32_t>(std::min<int64_t>(block_size, count - done));
+        locate_points(u + done, v + done, x + done, static_cast<int32_t>(y), size, width, height, at);
+        spline_weights(at.rest_x, size, weights_x);
+        spline_weights(at.rest_y, size, weights_y);
+        for (int64_t channel = 0; channel < shape.channels; ++channel) {
+            cubic(coefficients + channel * shape.height * shape.width, width, height, true, at, weights_x, weights_y,
+                  size, out + channel * stride + done);
         }
     }
 }

@@ -1,4 +1,4 @@
-"""Using a flow: warp, compose, invert, change its frame, convert it, check it, fill it, follow it.
+"""Using a flow: warp, compose, invert, change its frame, convert it, check it, fill it, follow it, make frames between.
 
 A flow is ``(H, W, 2)``, ``(u, v)`` in pixels, NaN where unknown. An unknown pixel affects only the pixels that are
 computed from it.
@@ -9,6 +9,7 @@ from variflow.flowops.filling import fill
 from variflow.flowops.following import streamlines, track
 from variflow.flowops.geometry import crop, flip, resize, rotate
 from variflow.flowops.gradients import divergence, jacobian, strain, vorticity
+from variflow.flowops.interpolation import interpolate
 from variflow.flowops.layouts import (
     from_itk,
     from_opencv,
@@ -42,6 +43,7 @@ __all__ = [
     "from_skimage",
     "from_torch",
     "from_torch_grid",
+    "interpolate",
     "invert",
     "is_consistent",
     "jacobian",

@@ -1,0 +1,156 @@
+// Sort the pixels of a frame by where they are after a share of their motion: first by rows of cells, then each row by
+// columns. Both keep the order of the pixels, whatever the number of threads, because each place in the result follows
+// from counts alone.
+#include <algorithm>
+#include <vector>
+
+#include "base/platform.hpp"
+#include "base/threads.hpp"
+#include "between/between.hpp"
+#include "image/rows.hpp"
+
+namespace variflow {
+namespace {
+
+// A flow is confirmed by half if the square of the distance by which its point misses, forth and back, is this many
+// square pixels plus this share of the squared motions.
+constexpr float absolute = 1.0f, relative = 0.005f;
+
+// The rows of a frame that a thread counts at a time.
+constexpr int64_t rows_at_once = 16;
+
+struct Place {
+    float x, y;
+};
+
+struct Pixel {
+    int32_t x, y;
+};
+
+VARIFLOW_INLINE Place place_of(const Flows& flows, float share, int64_t x, int64_t y) {
+    const int64_t at = y * flows.width + x;
+    return {static_cast<float>(x) + share * flows.there[at],
+            static_cast<float>(y) + share * flows.there[flows.height * flows.width + at]};
+}
+
+// Whether any pixel sees it; false where the motion is unknown.
+VARIFLOW_INLINE bool is_near(Place place, int64_t height, int64_t width) {
+    return place.x >= -reach && place.x < static_cast<float>(width + reach - 1) && place.y >= -reach &&
+           place.y < static_cast<float>(height + reach - 1);
+}
+
+// The cell of a place that is near, counted from 0.
+VARIFLOW_INLINE int64_t cell_of(float position) { return static_cast<int64_t>(position + reach); }
+
+VARIFLOW_CLONES
+void trust_row(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v,
+               const float* VARIFLOW_RESTRICT back_u, const float* VARIFLOW_RESTRICT back_v, float y, int64_t height,
+               int64_t width, float* VARIFLOW_RESTRICT trust) {
+    const float right = static_cast<float>(width) - 0.5f, bottom = static_cast<float>(height) - 0.5f;
+    for (int64_t i = 0; i < width; ++i) {
+        const float x_after = static_cast<float>(i) + u[i], y_after = y + v[i];
+        const float miss_u = u[i] + back_u[i], miss_v = v[i] + back_v[i];
+        const float motions = u[i] * u[i] + v[i] * v[i] + back_u[i] * back_u[i] + back_v[i] * back_v[i];
+        const float tolerance = absolute + relative * motions;
+        const float confirmed = tolerance / (tolerance + miss_u * miss_u + miss_v * miss_v);
+        const bool inside = (x_after >= -0.5f) & (x_after <= right) & (y_after >= -0.5f) & (y_after <= bottom);
+        const float told =
+            confirmed == confirmed ? confirmed : 0.5f;  // an unknown flow back neither confirms nor denies
+        trust[i] = inside ? told : 0.0f;
+    }
+}
+
+void find_trust(const Flows& flows, float* trust) {
+    const int64_t width = flows.width, size = flows.height * width;
+    parallel_for(flows.height, rows_per_chunk(width), [&](int64_t begin, int64_t end) {
+        const Workspace back(2 * width);
+        for (int64_t y = begin; y < end; ++y) {
+            const float *u = flows.there + y * width, *v = u + size;
+            warp_row(flows.back, {2, flows.height, width}, y, 0, width, u, v, Interpolation::bilinear, back.data(),
+                     width);
+            trust_row(u, v, back.data(), back.data() + width, static_cast<float>(y), flows.height, width,
+                      trust + y * width);
+        }
+    });
+}
+
+}  // namespace
+
+Arrivals::Arrivals(const Flows& flows, float share, float sign)
+    : height(flows.height),
+      width(flows.width),
+      stride_(flows.width + 2 * reach),
+      values_(5 * (flows.height * flows.width + 3)),
+      first_(static_cast<size_t>((flows.height + 2 * reach - 1) * stride_)) {
+    sort(flows, share, sign);
+}
+
+void Arrivals::sort(const Flows& flows, float share, float sign) {
+    const int64_t size = height * width;
+    const int64_t rows = height + 2 * reach - 1, columns = width + 2 * reach - 1;
+    const int64_t chunks = (height + rows_at_once - 1) / rows_at_once;
+    std::vector<int32_t> next(static_cast<size_t>(chunks * rows)), of_row(static_cast<size_t>(rows + 1));
+    const auto visit = [&](int64_t chunk, auto&& take) {
+        int32_t* const counts = next.data() + chunk * rows;
+        for (int64_t y = chunk * rows_at_once; y < std::min(height, (chunk + 1) * rows_at_once); ++y) {
+            for (int64_t x = 0; x < width; ++x) {
+                const Place place = place_of(flows, share, x, y);
+                if (is_near(place, height, width))
+                    take(counts[cell_of(place.y)], Pixel{static_cast<int32_t>(x), static_cast<int32_t>(y)});
+            }
+        }
+    };
+    parallel_for(chunks, 1, [&](int64_t chunk, int64_t) { visit(chunk, [](int32_t& count, Pixel) { ++count; }); });
+    int32_t before = 0;
+    for (int64_t row = 0; row < rows; ++row) {
+        of_row[static_cast<size_t>(row)] = before;
+        for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+            int32_t& count = next[static_cast<size_t>(chunk * rows + row)];
+            const int32_t here = count;
+            count = before;
+            before += here;
+        }
+    }
+    of_row[static_cast<size_t>(rows)] = before;
+
+    std::vector<Pixel> sources(static_cast<size_t>(before));
+    parallel_for(chunks, 1, [&](int64_t chunk, int64_t) {
+        visit(chunk, [&](int32_t& place, Pixel source) { sources[static_cast<size_t>(place++)] = source; });
+    });
+    const Workspace trusts(size);
+    find_trust(flows, trusts.data());
+    float *const to_x = values_.take(size + 3), *const to_y = values_.take(size + 3),
+                 *const to_u = values_.take(size + 3);
+    float *const to_v = values_.take(size + 3), *const to_trust = values_.take(size + 3);
+    x = to_x, y = to_y, u = to_u, v = to_v, trust = to_trust;
+    for (float* const values : {to_x, to_y, to_u, to_v, to_trust})
+        std::fill(values + before, values + before + 3, 0.0f);
+    parallel_for(rows, rows_at_once, [&](int64_t begin, int64_t end) {
+        std::vector<int32_t> places(static_cast<size_t>(columns));
+        for (int64_t row = begin; row < end; ++row) {
+            const auto from = sources.begin() + of_row[static_cast<size_t>(row)];
+            const auto to = sources.begin() + of_row[static_cast<size_t>(row + 1)];
+            int32_t* const first = first_.data() + row * stride_;
+            std::fill(places.begin(), places.end(), 0);
+            for (auto source = from; source != to; ++source) {
+                ++places[static_cast<size_t>(cell_of(place_of(flows, share, source->x, source->y).x))];
+            }
+            int32_t place = of_row[static_cast<size_t>(row)];
+            for (int64_t column = 0; column < columns; ++column) {
+                first[column] = place;
+                place += std::exchange(places[static_cast<size_t>(column)], place);
+            }
+            first[columns] = place;
+            for (auto source = from; source != to; ++source) {
+                const Place at = place_of(flows, share, source->x, source->y);
+                const int32_t here = places[static_cast<size_t>(cell_of(at.x))]++;
+                to_x[here] = at.x, to_y[here] = at.y;
+                const int64_t pixel = source->y * width + source->x;
+                to_u[here] = sign * flows.there[pixel], to_v[here] = sign * flows.there[size + pixel];
+                to_trust[here] = trusts.data()[pixel];
+            }
+        }
+    });
+}
+
+}  // namespace variflow
