@@ -1,0 +1,89 @@
+"""The command ``variflow interpolate``."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import MofNCompleteColumn, TimeElapsedColumn
+
+import variflow
+from variflow import flowops, io, models
+from variflow.base.choices import check_whole
+from variflow.base.types import Numbers
+from variflow.cli.console import escape, make_progress_bar, report_errors, say
+from variflow.cli.options import ModelName
+from variflow.cli.outputs import check_outputs
+from variflow.io.films import EXTENSIONS
+from variflow.io.stacks import check_frames_path
+from variflow.model import Model
+
+app = typer.Typer()
+
+
+@app.command()
+def interpolate(
+    frames: Annotated[
+        str,
+        typer.Argument(metavar="IN", help="A film, a folder of images, a pattern as 'shot/*.png', a stack, an array."),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="A film (.mp4, .mkv), a stack (.tif, .npy, .zarr), or images, as 'slow/*.png'."
+        ),
+    ],
+    times: Annotated[
+        int, typer.Option(metavar="N", help="How many times as many frames: N - 1 new ones between each two.")
+    ] = 2,
+    model: ModelName = "balanced",
+) -> None:
+    """Make new frames between those of a film, a folder of images or a stack: the same time with more frames."""
+    with report_errors({"frames": "IN", "path": "--output", "model": "--model"}):
+        check_whole("--times", times, 2)
+        check_frames_path(output)
+        filmed = output.suffix.lower() in EXTENSIONS
+        check_outputs({"--output": output}, {"IN": Path(frames)})
+        chosen = models.get(model)  # what is wrong is reported before anything is read
+        source = io.read_frames(frames)
+        rate = times * source.fps if filmed and source.fps is not None else None
+        with make_progress_bar(MofNCompleteColumn(), TimeElapsedColumn()) as progress:
+            task = progress.add_task("frames", total=None)
+            made = _Counted(_add_frames(source, chosen, times), lambda: progress.advance(task))
+            io.write_frames(output, made, fps=rate)
+        say(f"wrote {made.count} frames to {escape(os.fspath(output))}")
+
+
+class _Counted:
+    """Counts what passes."""
+
+    def __init__(self, frames: Iterable[Numbers], advance: Callable[[], None]) -> None:
+        self._frames, self._advance = frames, advance
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Numbers]:
+        for frame in self._frames:
+            yield frame
+            self.count += 1
+            self._advance()
+
+
+def _add_frames(frames: Iterable[Numbers], model: Model, times: int) -> Iterator[Numbers]:
+    """Yield the frames with new ones between each two; two of the given ones are held at a time."""
+    held = deque[Numbers]()
+
+    def hold() -> Iterator[Numbers]:
+        for frame in frames:
+            held.append(frame)
+            yield frame
+
+    new = [number / times for number in range(1, times)]
+    for result in variflow.estimate_video(hold(), model):
+        first = held.popleft()
+        yield first
+        yield from flowops.interpolate(first, held[0], result.flow, result.backward, new)
+    yield held.popleft()
