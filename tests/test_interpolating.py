@@ -237,7 +237,7 @@ def reference(first, second, forward, backward, time, scale):
         for frame, to_x, to_y, u, v, trust in arrivals:
             if not (-2 <= np.floor(to_x) - x < 2 and -2 <= np.floor(to_y) - y < 2):
                 continue
-            weight = 1 - ((to_x - x) ** 2 + (to_y - y) ** 2) / 8
+            weight = 1 - 0.1225 * ((to_x - x) ** 2 + (to_y - y) ** 2)
             colours = [
                 variflow.warp(image, moving(part * u, part * v, first.shape), "spline")[y, x]
                 for image, part in ((first, -time), (second, 1 - time))

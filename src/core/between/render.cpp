@@ -32,16 +32,13 @@ constexpr float hidden = 5e-3f;
 // Motions within this many pixels are one.
 constexpr float alike = 0.25f;
 
-// Farther than any motion that arrives.
-constexpr float far_away = 1e30f;
-
 // What a frame's border counts for places beyond it: only where neither frame shows anything.
 constexpr float beyond = 1e-6f;
 
 // How far motions are looked for where none arrives nearby: where neither frame shows what is there.
 constexpr int64_t farthest = 16;
 
-constexpr int most_motions = 16;
+constexpr int most_motions = 16, most_others = 64;
 constexpr int64_t pixels_at_once = 128;
 constexpr int64_t most_at_once = most_motions * pixels_at_once;
 
@@ -59,21 +56,75 @@ struct Motion {
     float weight[2], trusted[2];  // from either frame
 };
 
-VARIFLOW_INLINE bool is_alike(const Motion& motion, float u, float v) {
-    return std::abs(motion.first_u - u) < alike && std::abs(motion.first_v - v) < alike;
+VARIFLOW_INLINE bool is_alike(float first_u, float first_v, float u, float v) {
+    return (std::abs(first_u - u) < alike) & (std::abs(first_v - v) < alike);
 }
 
-// Four arrivals at a time. Almost always all belong to the first motion.
-struct Lanes4 {
-    float weight[4] = {}, u[4] = {}, v[4] = {}, trusted[4] = {};
+// The sums of one motion over every fourth arrival.
+struct Sums {
+    float u[4] = {}, v[4] = {}, weight[2][4] = {}, trusted[2][4] = {};
 };
 
-// Add what arrives within `radius` of a pixel from one frame to the motions there; return how many these are then.
+VARIFLOW_INLINE void add_to(Motion& motion, const Sums& sums) {
+    for (int k = 0; k < 4; ++k) {
+        motion.u += sums.u[k], motion.v += sums.v[k];
+        for (int frame : {0, 1}) {
+            motion.weight[frame] += sums.weight[frame][k];
+            motion.trusted[frame] += sums.trusted[frame][k];
+        }
+    }
+}
+
+// What arrives near a pixel and does not belong to its first motion. Its weight is for one frame, and 0 for the other.
+struct Others {
+    float u[most_others], v[most_others], trust[most_others], weight[2][most_others];
+    int count = 0;
+};
+
+// Add the others to their motions, from the second on, and empty them; return how many motions there are then.
+VARIFLOW_INLINE int sort_others(Others& others, Motion* motions, int count) {
+    for (int i = others.count; i % 4 != 0; ++i) {
+        others.u[i] = others.v[i] = others.trust[i] = others.weight[0][i] = others.weight[1][i] = 0.0f;
+    }
+    int next = 0;
+    for (int number = 1; number < most_motions; ++number) {
+        while (next < others.count && others.weight[0][next] + others.weight[1][next] == 0.0f) ++next;
+        if (next == others.count) break;
+        Motion& motion = motions[number];
+        if (number == count) motions[count++] = {others.u[next], others.v[next], 0, 0, {0, 0}, {0, 0}};
+        Sums sums;
+        const float u0 = motion.first_u, v0 = motion.first_v;
+        for (int i = 0; i < others.count; i += 4) {
+            float *u = others.u + i, *v = others.v + i, *trust = others.trust + i;
+            float *weight0 = others.weight[0] + i, *weight1 = others.weight[1] + i;
+            VARIFLOW_LANES
+            for (int k = 0; k < 4; ++k) {
+                const bool same = is_alike(u0, v0, u[k], v[k]);
+                const float first = same ? weight0[k] : 0.0f, second = same ? weight1[k] : 0.0f;
+                weight0[k] -= first;
+                weight1[k] -= second;
+                sums.u[k] += (first + second) * u[k];
+                sums.v[k] += (first + second) * v[k];
+                sums.weight[0][k] += first;
+                sums.weight[1][k] += second;
+                sums.trusted[0][k] += first * trust[k];
+                sums.trusted[1][k] += second * trust[k];
+            }
+        }
+        add_to(motion, sums);
+    }
+    others.count = 0;
+    return count;
+}
+
+// Add what arrives within `radius` of a pixel from one frame to the motions there; return how many these are then. Four
+// arrivals are looked at together, and almost always all belong to the first motion.
 VARIFLOW_INLINE int gather(const Arrivals& arrivals, int frame, int64_t x, int64_t y, int64_t radius, Motion* motions,
-                           int count) {
-    const float narrow = 0.5f / static_cast<float>(radius * radius);
+                           int count, Others& others) {
+    // Nothing in the square weighs nothing.
+    const float narrow = 0.49f / static_cast<float>(radius * radius);
     const auto here_x = static_cast<float>(x), here_y = static_cast<float>(y);
-    Lanes4 sums;
+    Sums sums;
     const int64_t left = std::max<int64_t>(x - radius, -reach),
                   right = std::min(x + radius, arrivals.width + reach - 1);
     const int64_t top = std::max<int64_t>(y - radius, -reach),
@@ -83,42 +134,33 @@ VARIFLOW_INLINE int gather(const Arrivals& arrivals, int frame, int64_t x, int64
         for (int32_t i = arrivals.first(row, left); i < end; i += 4) {
             const float *to_x = arrivals.x + i, *to_y = arrivals.y + i, *u = arrivals.u + i, *v = arrivals.v + i;
             const float* trust = arrivals.trust + i;
-            float others[4], other = 0.0f;
-            const float u0 = count ? motions[0].first_u : far_away, v0 = motions[0].first_v;
+            if (count == 0) motions[count++] = {u[0], v[0], 0, 0, {0, 0}, {0, 0}};
+            const float u0 = motions[0].first_u, v0 = motions[0].first_v;
+            float left_over[4], total = 0.0f;
             VARIFLOW_LANES
             for (int k = 0; k < 4; ++k) {
                 const float dx = to_x[k] - here_x, dy = to_y[k] - here_y;
                 const float weight = k < end - i ? 1.0f - narrow * (dx * dx + dy * dy) : 0.0f;
-                const bool same = (std::abs(u0 - u[k]) < alike) & (std::abs(v0 - v[k]) < alike);
-                const float first = same ? weight : 0.0f;
-                sums.weight[k] += first;
+                const float first = is_alike(u0, v0, u[k], v[k]) ? weight : 0.0f;
+                sums.weight[0][k] += first;
                 sums.u[k] += first * u[k];
                 sums.v[k] += first * v[k];
-                sums.trusted[k] += first * trust[k];
-                others[k] = weight - first;
-                other += others[k];
+                sums.trusted[0][k] += first * trust[k];
+                left_over[k] = weight - first;
+                total += left_over[k];
             }
-            if (other == 0.0f) continue;
+            if (total == 0.0f) continue;
+            if (others.count > most_others - 8) count = sort_others(others, motions, count);
             for (int k = 0; k < 4; ++k) {
-                if (others[k] == 0.0f) continue;
-                int found = 0;
-                while (found < count && !is_alike(motions[found], u[k], v[k])) ++found;
-                if (found == most_motions) continue;
-                if (found == count) motions[count++] = {u[k], v[k], 0, 0, {0, 0}, {0, 0}};
-                Motion& motion = motions[found];
-                motion.u += others[k] * u[k];
-                motion.v += others[k] * v[k];
-                motion.weight[frame] += others[k];
-                motion.trusted[frame] += others[k] * trust[k];
+                const int at = others.count;
+                others.u[at] = u[k], others.v[at] = v[k], others.trust[at] = trust[k];
+                others.weight[frame][at] = left_over[k], others.weight[1 - frame][at] = 0.0f;
+                others.count += left_over[k] > 0.0f;
             }
         }
     }
-    for (int k = 0; k < 4; ++k) {
-        motions[0].u += sums.u[k];
-        motions[0].v += sums.v[k];
-        motions[0].weight[frame] += sums.weight[k];
-        motions[0].trusted[frame] += sums.trusted[k];
-    }
+    if (frame == 1) std::swap(sums.weight[0], sums.weight[1]), std::swap(sums.trusted[0], sums.trusted[1]);
+    add_to(motions[0], sums);
     return count;
 }
 
@@ -127,12 +169,14 @@ void gather_row(const Arrivals& first, const Arrivals& second, int64_t begin, in
     to.count = 0;
     for (int64_t x = begin; x < end; ++x) {
         Motion motions[most_motions];
-        motions[0] = {far_away, 0, 0, 0, {0, 0}, {0, 0}};
+        motions[0] = {0, 0, 0, 0, {0, 0}, {0, 0}};
+        Others others;
         int count = 0;
         for (int64_t radius = reach; count == 0 && radius <= farthest; radius *= 2) {
-            count = gather(first, 0, x, y, radius, motions, 0);
-            count = gather(second, 1, x, y, radius, motions, count);
+            count = gather(first, 0, x, y, radius, motions, count, others);
+            count = gather(second, 1, x, y, radius, motions, count, others);
         }
+        if (others.count > 0) count = sort_others(others, motions, count);
         for (int i = 0; i < count; ++i) {
             const Motion& motion = motions[i];
             const int64_t at = to.count++;
@@ -154,7 +198,8 @@ void scale_by(const float* VARIFLOW_RESTRICT values, float factor, int64_t count
 // How far a frame shows a place: 1, or 0 where it is missing, or hardly beyond its border.
 float find_shown(const uint8_t* known, Shape shape, float x, float y) {
     const auto right = static_cast<float>(shape.width - 1), bottom = static_cast<float>(shape.height - 1);
-    const auto column = std::lround(std::clamp(x, 0.0f, right)), row = std::lround(std::clamp(y, 0.0f, bottom));
+    const auto column = static_cast<int64_t>(std::clamp(x, 0.0f, right) + 0.5f);
+    const auto row = static_cast<int64_t>(std::clamp(y, 0.0f, bottom) + 0.5f);
     if (known[row * shape.width + column] == 0) return 0.0f;
     const bool inside = x >= -0.5f && x <= right + 0.5f && y >= -0.5f && y <= bottom + 0.5f;
     return inside ? 1.0f : beyond;

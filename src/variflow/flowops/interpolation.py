@@ -149,10 +149,10 @@ class _Pair(Brief):
         dtype = np.result_type(first, second)
         if time in (0, 1):
             return (second if time else first).astype(dtype)
-        *planes, u, v = _core.render_between(*self.coefficients, *self.known, *self.flows, time, _DOUBTFUL)
-        made = np.stack(planes)
-        if np.isnan(u).any():
-            self._fill(made, np.stack([u, v]), time)
+        planes = _core.render_between(*self.coefficients, *self.known, *self.flows, time, _DOUBTFUL)
+        made, motion = planes[:-2], planes[-2:]
+        if np.isnan(motion).any():
+            self._fill(made, motion, time)
         return _to_type(made, self.unit, self.bounds, dtype).reshape(first.shape)
 
     def _fill(self, made: Planes, motion: Planes, time: float) -> None:
@@ -217,11 +217,10 @@ def _to_type(
 ) -> Numbers:
     """Return planes as ``(H, W, C)`` in the unit of the frames, within their bounds, of a type."""
     low, high = unit
-    exact: type[np.floating[Any]] = np.float32 if dtype in (np.uint8, np.uint16) else np.float64
-    image: Numbers = np.moveaxis(planes, 0, 2).astype(exact)
+    image: Numbers = planes if dtype in (np.uint8, np.uint16) else planes.astype(np.float64)
     image *= high - low
     image += low
     np.clip(image, *bounds, out=image)
     if not is_float(dtype):
         np.rint(image, out=image)
-    return np.ascontiguousarray(image).astype(dtype)
+    return np.ascontiguousarray(np.moveaxis(image.astype(dtype), 0, 2))
