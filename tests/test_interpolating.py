@@ -293,6 +293,24 @@ def test_threads_and_layouts_do_not_matter():
     np.testing.assert_array_equal(flowops.interpolate(*turned, 0.4), expected)
 
 
+def test_any_flow_gives_a_frame_within_the_range_of_both():
+    """Whole and broken, tiny and huge displacements, and positions that round to the next cell."""
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        height, width = rng.integers(1, 40, 2)
+        frames = rng.integers(0, 256, (2, height, width)).astype(rng.choice(["uint8", "float32"]))
+        flows = rng.normal(0, 10.0 ** rng.integers(-8, 25, (2, 1, 1, 1)), (2, height, width, 2))
+        if rng.random() < 0.5:
+            flows = np.round(flows) - rng.choice([0, 1e-7])
+        flows[rng.random((2, height, width)) < rng.choice([0, 0.1, 0.9])] = np.nan
+        if np.isnan(flows).all():
+            continue
+        made = flowops.interpolate(*frames, *flows, rng.choice([0.5, 1e-7, rng.random()]))
+        assert np.isfinite(made).all()
+        assert frames.min() <= made.min()
+        assert made.max() <= frames.max()
+
+
 def test_types_of_the_frames():
     flow = still()
     mixed = flowops.interpolate(NOISE, NOISE.astype(np.float32), flow, flow)

@@ -2,6 +2,7 @@
 // columns. Both keep the order of the pixels, whatever the number of threads, because each place in the result follows
 // from counts alone.
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "base/platform.hpp"
@@ -40,7 +41,10 @@ VARIFLOW_INLINE bool is_near(Place place, int64_t height, int64_t width) {
 }
 
 // The cell of a place that is near, counted from 0.
-VARIFLOW_INLINE int64_t cell_of(float position) { return static_cast<int64_t>(position + reach); }
+VARIFLOW_INLINE int32_t cell_of(float position) {
+    const auto whole = static_cast<int32_t>(position);
+    return whole - (position < static_cast<float>(whole) ? 1 : 0) + reach;
+}
 
 VARIFLOW_CLONES
 void trust_row(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v,
@@ -90,32 +94,38 @@ void Arrivals::sort(const Flows& flows, float share, float sign) {
     const int64_t rows = height + 2 * reach - 1, columns = width + 2 * reach - 1;
     const int64_t chunks = (height + rows_at_once - 1) / rows_at_once;
     std::vector<int32_t> next(static_cast<size_t>(chunks * rows)), of_row(static_cast<size_t>(rows + 1));
-    const auto visit = [&](int64_t chunk, auto&& take) {
+    // The row of cells of each pixel, or -1. It is computed once: rounded in another way, it might be another one.
+    std::vector<int32_t> row_of(static_cast<size_t>(size));
+    parallel_for(chunks, 1, [&](int64_t chunk, int64_t) {
         int32_t* const counts = next.data() + chunk * rows;
         for (int64_t y = chunk * rows_at_once; y < std::min(height, (chunk + 1) * rows_at_once); ++y) {
             for (int64_t x = 0; x < width; ++x) {
                 const Place place = place_of(flows, share, x, y);
-                if (is_near(place, height, width))
-                    take(counts[cell_of(place.y)], Pixel{static_cast<int32_t>(x), static_cast<int32_t>(y)});
+                const int32_t row = is_near(place, height, width) ? cell_of(place.y) : -1;
+                row_of[static_cast<size_t>(y * width + x)] = row;
+                if (row >= 0) ++counts[row];
             }
         }
-    };
-    parallel_for(chunks, 1, [&](int64_t chunk, int64_t) { visit(chunk, [](int32_t& count, Pixel) { ++count; }); });
+    });
     int32_t before = 0;
     for (int64_t row = 0; row < rows; ++row) {
         of_row[static_cast<size_t>(row)] = before;
         for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-            int32_t& count = next[static_cast<size_t>(chunk * rows + row)];
-            const int32_t here = count;
-            count = before;
-            before += here;
+            before += std::exchange(next[static_cast<size_t>(chunk * rows + row)], before);
         }
     }
     of_row[static_cast<size_t>(rows)] = before;
 
     std::vector<Pixel> sources(static_cast<size_t>(before));
     parallel_for(chunks, 1, [&](int64_t chunk, int64_t) {
-        visit(chunk, [&](int32_t& place, Pixel source) { sources[static_cast<size_t>(place++)] = source; });
+        int32_t* const places = next.data() + chunk * rows;
+        for (int64_t y = chunk * rows_at_once; y < std::min(height, (chunk + 1) * rows_at_once); ++y) {
+            for (int64_t x = 0; x < width; ++x) {
+                const int32_t row = row_of[static_cast<size_t>(y * width + x)];
+                if (row >= 0)
+                    sources[static_cast<size_t>(places[row]++)] = {static_cast<int32_t>(x), static_cast<int32_t>(y)};
+            }
+        }
     });
     const Workspace trusts(size);
     find_trust(flows, trusts.data());
@@ -126,26 +136,30 @@ void Arrivals::sort(const Flows& flows, float share, float sign) {
     for (float* const values : {to_x, to_y, to_u, to_v, to_trust})
         std::fill(values + before, values + before + 3, 0.0f);
     parallel_for(rows, rows_at_once, [&](int64_t begin, int64_t end) {
-        std::vector<int32_t> places(static_cast<size_t>(columns));
+        std::vector<int32_t> places(static_cast<size_t>(columns)), column_of;
         for (int64_t row = begin; row < end; ++row) {
-            const auto from = sources.begin() + of_row[static_cast<size_t>(row)];
-            const auto to = sources.begin() + of_row[static_cast<size_t>(row + 1)];
-            int32_t* const first = first_.data() + row * stride_;
+            const Pixel* const from = sources.data() + of_row[static_cast<size_t>(row)];
+            const auto count =
+                static_cast<size_t>(of_row[static_cast<size_t>(row + 1)] - of_row[static_cast<size_t>(row)]);
+            column_of.resize(count);
             std::fill(places.begin(), places.end(), 0);
-            for (auto source = from; source != to; ++source) {
-                ++places[static_cast<size_t>(cell_of(place_of(flows, share, source->x, source->y).x))];
+            for (size_t i = 0; i < count; ++i) {
+                column_of[i] = std::clamp(cell_of(place_of(flows, share, from[i].x, from[i].y).x), 0,
+                                          static_cast<int32_t>(columns - 1));
+                ++places[static_cast<size_t>(column_of[i])];
             }
             int32_t place = of_row[static_cast<size_t>(row)];
+            int32_t* const first = first_.data() + row * stride_;
             for (int64_t column = 0; column < columns; ++column) {
                 first[column] = place;
                 place += std::exchange(places[static_cast<size_t>(column)], place);
             }
             first[columns] = place;
-            for (auto source = from; source != to; ++source) {
-                const Place at = place_of(flows, share, source->x, source->y);
-                const int32_t here = places[static_cast<size_t>(cell_of(at.x))]++;
+            for (size_t i = 0; i < count; ++i) {
+                const Place at = place_of(flows, share, from[i].x, from[i].y);
+                const int64_t pixel = from[i].y * width + from[i].x;
+                const int32_t here = places[static_cast<size_t>(column_of[i])]++;
                 to_x[here] = at.x, to_y[here] = at.y;
-                const int64_t pixel = source->y * width + source->x;
                 to_u[here] = sign * flows.there[pixel], to_v[here] = sign * flows.there[size + pixel];
                 to_trust[here] = trusts.data()[pixel];
             }
