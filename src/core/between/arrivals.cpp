@@ -17,8 +17,8 @@ namespace {
 // square pixels plus this share of the squared motions.
 constexpr float absolute = 1.0f, relative = 0.005f;
 
-// The rows of a frame that a thread counts at a time.
-constexpr int64_t rows_at_once = 16;
+// Rows of a frame that a thread sorts at a time: at least so many, in at most so many chunks.
+constexpr int64_t fewest_rows = 16, most_chunks = 128;
 
 struct Place {
     float x, y;
@@ -28,10 +28,10 @@ struct Pixel {
     int32_t x, y;
 };
 
-VARIFLOW_INLINE Place place_of(const Flows& flows, float share, int64_t x, int64_t y) {
-    const int64_t at = y * flows.width + x;
-    return {static_cast<float>(x) + share * flows.there[at],
-            static_cast<float>(y) + share * flows.there[flows.height * flows.width + at]};
+VARIFLOW_INLINE Place place_of(const Flows& flows, float share, Pixel pixel) {
+    const int64_t at = pixel.y * flows.width + pixel.x;
+    return {static_cast<float>(pixel.x) + share * flows.there[at],
+            static_cast<float>(pixel.y) + share * flows.there[flows.height * flows.width + at]};
 }
 
 // Whether any pixel sees it; false where the motion is unknown.
@@ -78,6 +78,70 @@ void find_trust(const Flows& flows, float* trust) {
     });
 }
 
+// The pixels that are near the frame, row of cells by row of cells, and the first of each row.
+struct ByRows {
+    std::vector<Pixel> pixels;
+    std::vector<int32_t> first;
+};
+
+ByRows sort_by_rows(const Flows& flows, float share, int64_t rows) {
+    const int64_t height = flows.height, width = flows.width;
+    const int64_t at_once = std::max(fewest_rows, (height + most_chunks - 1) / most_chunks);
+    const int64_t chunks = (height + at_once - 1) / at_once;
+    const auto visit = [&](int64_t chunk, auto&& take) {
+        for (int64_t y = chunk * at_once; y < std::min(height, (chunk + 1) * at_once); ++y) {
+            for (int64_t x = 0; x < width; ++x) take(Pixel{static_cast<int32_t>(x), static_cast<int32_t>(y)});
+        }
+    };
+    // The row of each pixel, or -1. It is computed once: rounded in another way, it might be another one.
+    std::vector<int32_t> row_of(static_cast<size_t>(height * width)), next(static_cast<size_t>(chunks * rows));
+    parallel_for(chunks, 1, [&](int64_t chunk, int64_t) {
+        visit(chunk, [&](Pixel pixel) {
+            const Place place = place_of(flows, share, pixel);
+            const int32_t row = is_near(place, height, width) ? cell_of(place.y) : -1;
+            row_of[static_cast<size_t>(pixel.y * width + pixel.x)] = row;
+            if (row >= 0) ++next[static_cast<size_t>(chunk * rows + row)];
+        });
+    });
+    ByRows sorted;
+    int32_t before = 0;
+    for (int64_t row = 0; row < rows; ++row) {
+        sorted.first.push_back(before);
+        for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+            before += std::exchange(next[static_cast<size_t>(chunk * rows + row)], before);
+        }
+    }
+    sorted.first.push_back(before);
+    sorted.pixels.resize(static_cast<size_t>(before));
+    parallel_for(chunks, 1, [&](int64_t chunk, int64_t) {
+        visit(chunk, [&](Pixel pixel) {
+            const int32_t row = row_of[static_cast<size_t>(pixel.y * width + pixel.x)];
+            if (row < 0) return;
+            sorted.pixels[static_cast<size_t>(next[static_cast<size_t>(chunk * rows + row)]++)] = pixel;
+        });
+    });
+    return sorted;
+}
+
+// Sort some pixels by columns of cells, and return their order. The first of each column is counted from `before` on.
+void sort_by_columns(const Flows& flows, float share, const Pixel* pixels, size_t count, int64_t columns,
+                     int32_t before, int32_t* first, std::vector<size_t>& order) {
+    std::vector<int32_t> column_of(count), next(static_cast<size_t>(columns));
+    for (size_t i = 0; i < count; ++i) {
+        const int32_t column = cell_of(place_of(flows, share, pixels[i]).x);
+        column_of[i] = std::clamp(column, 0, static_cast<int32_t>(columns - 1));
+        ++next[static_cast<size_t>(column_of[i])];
+    }
+    int32_t place = 0;
+    for (int64_t column = 0; column < columns; ++column) {
+        first[column] = before + place;
+        place += std::exchange(next[static_cast<size_t>(column)], place);
+    }
+    first[columns] = before + place;
+    order.resize(count);
+    for (size_t i = 0; i < count; ++i) order[static_cast<size_t>(next[static_cast<size_t>(column_of[i])]++)] = i;
+}
+
 }  // namespace
 
 Arrivals::Arrivals(const Flows& flows, float share, float sign)
@@ -86,82 +150,30 @@ Arrivals::Arrivals(const Flows& flows, float share, float sign)
       stride_(flows.width + 2 * reach),
       values_(5 * (flows.height * flows.width + 3)),
       first_(static_cast<size_t>((flows.height + 2 * reach - 1) * stride_)) {
-    sort(flows, share, sign);
-}
-
-void Arrivals::sort(const Flows& flows, float share, float sign) {
-    const int64_t size = height * width;
-    const int64_t rows = height + 2 * reach - 1, columns = width + 2 * reach - 1;
-    const int64_t chunks = (height + rows_at_once - 1) / rows_at_once;
-    std::vector<int32_t> next(static_cast<size_t>(chunks * rows)), of_row(static_cast<size_t>(rows + 1));
-    // The row of cells of each pixel, or -1. It is computed once: rounded in another way, it might be another one.
-    std::vector<int32_t> row_of(static_cast<size_t>(size));
-    parallel_for(chunks, 1, [&](int64_t chunk, int64_t) {
-        int32_t* const counts = next.data() + chunk * rows;
-        for (int64_t y = chunk * rows_at_once; y < std::min(height, (chunk + 1) * rows_at_once); ++y) {
-            for (int64_t x = 0; x < width; ++x) {
-                const Place place = place_of(flows, share, x, y);
-                const int32_t row = is_near(place, height, width) ? cell_of(place.y) : -1;
-                row_of[static_cast<size_t>(y * width + x)] = row;
-                if (row >= 0) ++counts[row];
-            }
-        }
-    });
-    int32_t before = 0;
-    for (int64_t row = 0; row < rows; ++row) {
-        of_row[static_cast<size_t>(row)] = before;
-        for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-            before += std::exchange(next[static_cast<size_t>(chunk * rows + row)], before);
-        }
-    }
-    of_row[static_cast<size_t>(rows)] = before;
-
-    std::vector<Pixel> sources(static_cast<size_t>(before));
-    parallel_for(chunks, 1, [&](int64_t chunk, int64_t) {
-        int32_t* const places = next.data() + chunk * rows;
-        for (int64_t y = chunk * rows_at_once; y < std::min(height, (chunk + 1) * rows_at_once); ++y) {
-            for (int64_t x = 0; x < width; ++x) {
-                const int32_t row = row_of[static_cast<size_t>(y * width + x)];
-                if (row >= 0)
-                    sources[static_cast<size_t>(places[row]++)] = {static_cast<int32_t>(x), static_cast<int32_t>(y)};
-            }
-        }
-    });
+    const int64_t size = height * width, rows = height + 2 * reach - 1, columns = width + 2 * reach - 1;
+    const ByRows sorted = sort_by_rows(flows, share, rows);
     const Workspace trusts(size);
     find_trust(flows, trusts.data());
-    float *const to_x = values_.take(size + 3), *const to_y = values_.take(size + 3),
-                 *const to_u = values_.take(size + 3);
-    float *const to_v = values_.take(size + 3), *const to_trust = values_.take(size + 3);
-    x = to_x, y = to_y, u = to_u, v = to_v, trust = to_trust;
-    for (float* const values : {to_x, to_y, to_u, to_v, to_trust})
-        std::fill(values + before, values + before + 3, 0.0f);
-    parallel_for(rows, rows_at_once, [&](int64_t begin, int64_t end) {
-        std::vector<int32_t> places(static_cast<size_t>(columns)), column_of;
+    float* to[5];
+    for (float*& values : to) {
+        values = values_.take(size + 3);
+        std::fill_n(values + sorted.pixels.size(), 3, 0.0f);
+    }
+    x = to[0], y = to[1], u = to[2], v = to[3], trust = to[4];
+    parallel_for(rows, fewest_rows, [&](int64_t begin, int64_t end) {
+        std::vector<size_t> order;
         for (int64_t row = begin; row < end; ++row) {
-            const Pixel* const from = sources.data() + of_row[static_cast<size_t>(row)];
-            const auto count =
-                static_cast<size_t>(of_row[static_cast<size_t>(row + 1)] - of_row[static_cast<size_t>(row)]);
-            column_of.resize(count);
-            std::fill(places.begin(), places.end(), 0);
+            const int32_t before = sorted.first[static_cast<size_t>(row)];
+            const auto count = static_cast<size_t>(sorted.first[static_cast<size_t>(row + 1)] - before);
+            const Pixel* const pixels = sorted.pixels.data() + before;
+            sort_by_columns(flows, share, pixels, count, columns, before, first_.data() + row * stride_, order);
             for (size_t i = 0; i < count; ++i) {
-                column_of[i] = std::clamp(cell_of(place_of(flows, share, from[i].x, from[i].y).x), 0,
-                                          static_cast<int32_t>(columns - 1));
-                ++places[static_cast<size_t>(column_of[i])];
-            }
-            int32_t place = of_row[static_cast<size_t>(row)];
-            int32_t* const first = first_.data() + row * stride_;
-            for (int64_t column = 0; column < columns; ++column) {
-                first[column] = place;
-                place += std::exchange(places[static_cast<size_t>(column)], place);
-            }
-            first[columns] = place;
-            for (size_t i = 0; i < count; ++i) {
-                const Place at = place_of(flows, share, from[i].x, from[i].y);
-                const int64_t pixel = from[i].y * width + from[i].x;
-                const int32_t here = places[static_cast<size_t>(column_of[i])]++;
-                to_x[here] = at.x, to_y[here] = at.y;
-                to_u[here] = sign * flows.there[pixel], to_v[here] = sign * flows.there[size + pixel];
-                to_trust[here] = trusts.data()[pixel];
+                const Pixel pixel = pixels[order[i]];
+                const Place place = place_of(flows, share, pixel);
+                const int64_t from = pixel.y * width + pixel.x;
+                const float values[] = {place.x, place.y, sign * flows.there[from], sign * flows.there[size + from],
+                                        trusts.data()[from]};
+                for (size_t k = 0; k < 5; ++k) to[k][static_cast<size_t>(before) + i] = values[k];
             }
         }
     });

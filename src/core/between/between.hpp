@@ -38,8 +38,6 @@ public:
     }
 
 private:
-    void sort(const Flows& flows, float share, float sign);
-
     int64_t stride_;
     Workspace values_;
     std::vector<int32_t> first_;
