@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 import variflow
-from variflow import _core, cli, flowops, io, metrics
+from variflow import _core, flowops, io, metrics
 from variflow.datasets.synthetic import Ellipse, Layer, Motion, Texture, render, translation
 from variflow.images.warping import prepare
 
@@ -311,6 +310,15 @@ def test_any_flow_gives_a_frame_within_the_range_of_both():
         assert made.max() <= frames.max()
 
 
+def test_an_outlier_leaves_no_gap():
+    first, second = np.full((2, 20, 30), 7, np.int64)
+    first[:, 15:] = second[:, 15:] = 12
+    first[4, 5] = 2**40
+    made = flowops.interpolate(first, second, still((20, 30)), still((20, 30)))
+    np.testing.assert_array_equal(made[12:], first[12:])
+    assert made.min() >= 7
+
+
 def test_types_of_the_frames():
     flow = still()
     mixed = flowops.interpolate(NOISE, NOISE.astype(np.float32), flow, flow)
@@ -346,72 +354,3 @@ def test_the_true_frames_of_middlebury(middlebury, data):
         errors[name] = rms(flowops.interpolate(first, second, result.flow, result.backward), truth)
         assert errors[name] < ceiling, name
     assert np.mean(list(errors.values())) < 2.98
-
-
-# The command
-
-
-def run(*arguments):
-    return CliRunner().invoke(cli.app, ["interpolate", *map(str, arguments)])
-
-
-@pytest.fixture
-def film(tmp_path):
-    """Four frames of a plane that moves by (2, 0.5) pixels from one to the next."""
-    frames = [translation((40, 50), (2.0 * number, 0.5 * number)).frame1 for number in range(4)]
-    variflow.write_frames(tmp_path / "in" / "*.png", frames)
-    return tmp_path
-
-
-def test_the_command_keeps_the_frames_and_adds_new_ones(film):
-    result = run(film / "in", "--times", 4, "-o", film / "slow.npy")
-    assert result.exit_code == 0, result.output
-    assert "wrote 13 frames to" in result.output
-    given, made = variflow.read_frames(film / "in"), np.load(film / "slow.npy")
-    assert made.dtype == np.uint8
-    np.testing.assert_array_equal(made[::4], np.stack(list(given)))
-    for number in range(13):
-        truth = translation((40, 50), (0.5 * number, 0.125 * number)).frame1
-        assert rms(made[number], truth) < 2.5
-
-
-def test_the_command_writes_what_the_function_makes(film):
-    assert run(film / "in" / "*.png", "-m", "fast", "-o", film / "out" / "*.png").exit_code == 0
-    frames = list(variflow.read_frames(film / "in"))
-    made = list(variflow.read_frames(film / "out"))
-    assert len(made) == 7
-    results = list(variflow.estimate_video(frames, "fast"))
-    for number, result in enumerate(results):
-        between = flowops.interpolate(frames[number], frames[number + 1], result.flow, result.backward)
-        np.testing.assert_array_equal(made[2 * number + 1], between)
-
-
-def test_a_film_is_shown_in_the_same_time(film):
-    pytest.importorskip("av", reason="films need PyAV")
-    frames = list(variflow.read_frames(film / "in"))
-    variflow.write_frames(film / "in.mkv", frames, fps=10)
-    result = run(film / "in.mkv", "--times", 3, "-m", "fast", "-o", film / "slow.mkv")
-    assert result.exit_code == 0, result.output
-    slow = variflow.read_frames(film / "slow.mkv")
-    assert slow.fps == pytest.approx(30)
-    assert len(slow) == 10
-    np.testing.assert_array_equal(slow[9], frames[3])
-
-
-def test_what_the_command_refuses(film):
-    before = sorted(film.rglob("*"))
-    for arguments, said in (
-        (("-o", film / "slow.npy", "--times", 1), "--times is 1, wanted a whole number of at least 2"),
-        (("-o", film / "slow.txt"), "slow.txt"),
-        (("-o", film / "slow.npy", "-m", "nothing"), "--model is 'nothing'"),
-        (("-o", film / "in" / "*.png"), "in"),
-    ):
-        result = run(film / "in", *arguments)
-        assert result.exit_code == 1
-        assert said in result.stderr
-        assert len(result.stderr.splitlines()) == 1
-    variflow.write_frames(film / "one.npy", np.zeros((1, 4, 5), np.uint8))
-    result = run(film / "one.npy", "-o", film / "slow.npy")
-    assert "IN ends after 1, wanted two or more" in result.stderr
-    assert "is the same as IN" in run(film / "one.npy", "-o", film / "one.npy").stderr
-    assert sorted(film.rglob("*")) == sorted([*before, film / "one.npy"])
