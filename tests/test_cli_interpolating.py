@@ -56,6 +56,21 @@ def test_a_film_is_shown_in_the_same_time(film):
     np.testing.assert_array_equal(slow[9], frames[3])
 
 
+def test_nothing_is_made_of_two_scenes(film):
+    before, after = (
+        [translation((96, 64), (2.0 * number, 0.0), seed=seed, dtype="float32").frame1 for number in range(3)]
+        for seed in (1, 5)
+    )
+    scenes = before + [np.clip(2 * frame - 0.7, 0, 1) ** 2 for frame in after]
+    variflow.write_frames(film / "scenes.npy", scenes)
+    result = run(film / "scenes.npy", "--times", 4, "-m", "fast", "-o", film / "slow.npy")
+    assert "other scenes begin at the frames 3; before these, frames are repeated" in result.output
+    made = np.load(film / "slow.npy")
+    for number, scene in ((9, 2), (10, 3), (11, 3), (12, 3)):
+        np.testing.assert_array_equal(made[number], scenes[scene])
+    assert not (made[5] == scenes[1]).all()
+
+
 def test_what_the_command_refuses(film):
     before = sorted(film.rglob("*"))
     for arguments, said in (
@@ -70,6 +85,6 @@ def test_what_the_command_refuses(film):
         assert len(result.stderr.splitlines()) == 1
     variflow.write_frames(film / "one.npy", np.zeros((1, 4, 5), np.uint8))
     result = run(film / "one.npy", "-o", film / "slow.npy")
-    assert "IN ends after 1, wanted two or more" in result.stderr
+    assert "IN has fewer than two frames, wanted two or more" in result.stderr
     assert "is the same as IN" in run(film / "one.npy", "-o", film / "one.npy").stderr
     assert sorted(film.rglob("*")) == sorted([*before, film / "one.npy"])

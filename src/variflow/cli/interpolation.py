@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import MofNCompleteColumn, TimeElapsedColumn
+from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
-import variflow
 from variflow import flowops, io, models
 from variflow.base.choices import check_whole
 from variflow.base.types import Numbers
-from variflow.cli.console import escape, make_progress_bar, report_errors, say
+from variflow.cli.console import Speed, escape, make_progress_bar, report_errors, say
 from variflow.cli.options import ModelName
 from variflow.cli.outputs import check_outputs
 from variflow.io.films import EXTENSIONS
@@ -51,11 +49,15 @@ def interpolate(
         chosen = models.get(model)  # what is wrong is reported before anything is read
         source = io.read_frames(frames)
         rate = times * source.fps if filmed and source.fps is not None else None
-        with make_progress_bar(MofNCompleteColumn(), TimeElapsedColumn()) as progress:
-            task = progress.add_task("frames", total=None)
-            made = _Counted(_add_frames(source, chosen, times), lambda: progress.advance(task))
+        cuts: list[int] = []
+        with make_progress_bar(MofNCompleteColumn(), Speed("frames"), TimeRemainingColumn()) as progress:
+            length = source.expected_length
+            task = progress.add_task("", total=None if length is None else times * (length - 1) + 1)
+            made = _Counted(_add_frames(source, chosen, times, cuts), lambda: progress.advance(task))
             io.write_frames(output, made, fps=rate)
         say(f"wrote {made.count} frames to {escape(os.fspath(output))}")
+        if cuts:
+            say(f"other scenes begin at the frames {', '.join(map(str, cuts))}; before these, frames are repeated")
 
 
 class _Counted:
@@ -72,18 +74,21 @@ class _Counted:
             self._advance()
 
 
-def _add_frames(frames: Iterable[Numbers], model: Model, times: int) -> Iterator[Numbers]:
-    """Yield the frames with new ones between each two; two of the given ones are held at a time."""
-    held = deque[Numbers]()
-
-    def hold() -> Iterator[Numbers]:
-        for frame in frames:
-            held.append(frame)
-            yield frame
+def _add_frames(source: Iterable[Numbers], model: Model, times: int, cuts: list[int]) -> Iterator[Numbers]:
+    """Yield the frames with new ones between each two. Add to `cuts` where another scene begins."""
+    from variflow.video import flows
 
     new = [number / times for number in range(1, times)]
-    for result in variflow.estimate_video(hold(), model):
-        first = held.popleft()
+    last: Numbers | None = None
+    for pair in flows(source, model):
+        first, last = pair.first.frame, pair.second.frame
+        if pair.result is None or first is None or last is None:
+            raise ValueError(f"frames {pair.first.number} and {pair.second.number} have no flow: {pair.fault}")
         yield first
-        yield from flowops.interpolate(first, held[0], result.flow, result.backward, new)
-    yield held.popleft()
+        if pair.cut:  # nothing moves from one scene to the other
+            cuts.append(pair.second.number)
+            yield from (first if time < 0.5 else last for time in new)
+        else:
+            yield from flowops.interpolate(first, last, pair.result.flow, pair.result.backward, new)
+    if last is not None:
+        yield last
