@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from variflow import models
-from variflow.base.arrays import Image, as_image, as_iterable, count_frame_axes
+from variflow.base.arrays import Image, as_image, as_iterable, refuse_one_frame
 from variflow.base.types import ArrayLike
 from variflow.calling import explain_calls
 from variflow.driver import run_to_end
@@ -79,22 +79,10 @@ def estimate_video(
     1.5
     """
     frames = as_iterable(frames, "frames", "variflow.read_frames opens a video")
-    _refuse_one_frame(frames)
+    refuse_one_frame(frames)
     arrays = iter(frames)
     wanted = None if intensity_range is None else check_range(intensity_range)
     return _yield_results(arrays, models.get(model), wanted)
-
-
-def _refuse_one_frame(frames: object) -> None:
-    """Raise ValueError if an array is one frame, not several; other objects may give the shape of a single frame."""
-    shape = getattr(frames, "shape", None)
-    if not hasattr(frames, "__array__") or not isinstance(shape, tuple) or len(shape) > count_frame_axes(shape):
-        return
-    what = f"an image of {shape[2]} channels" if len(shape) == 3 else "a gray image"
-    raise ValueError(
-        f"frames has shape {shape}, which looks like one frame, {what}; wanted several: (T, H, W), (T, H, W, C), or a "
-        "list of frames"
-    )
 
 
 def _yield_results(

@@ -177,6 +177,18 @@ def count_frame_axes(shape: tuple[int, ...]) -> int:
     return 3 if len(shape) > 2 and shape[-1] <= MOST_CHANNELS else 2
 
 
+def refuse_one_frame(frames: object) -> None:
+    """Raise ValueError if an array is one frame, not several; other objects may give the shape of a single frame."""
+    shape = getattr(frames, "shape", None)
+    if not hasattr(frames, "__array__") or not isinstance(shape, tuple) or len(shape) > count_frame_axes(shape):
+        return
+    what = f"an image of {shape[2]} channels" if len(shape) == 3 else "a gray image"
+    raise ValueError(
+        f"frames has shape {shape}, which looks like one frame, {what}; wanted several: (T, H, W), (T, H, W, C), or a "
+        "list of frames"
+    )
+
+
 def as_image(value: ArrayLike, name: str) -> Image:
     """Return a frame in memory of its own; what is one already keeps its name.
 
