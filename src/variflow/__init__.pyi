@@ -12,6 +12,7 @@ from .matching import Matches, match
 from .model import Model
 from .registration import Registered, register
 from .result import Result
+from .stabilisation import stabilise
 from .state import EnergyRecord, State
 from .video import estimate_video
 
@@ -49,6 +50,7 @@ __all__ = [
     "release_memory",
     "set_threads",
     "solve",
+    "stabilise",
     "unknowns",
     "view",
     "warp",

@@ -14,7 +14,8 @@ from typing import Any, TextIO
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
 
 from variflow.base.errors import VariflowWarning
 from variflow.io.errors import FileFormatError
@@ -124,6 +125,14 @@ def _translate(message: str, names: Mapping[str, object]) -> str:
 def _drop_function_names(message: str) -> str:
     first, *clauses = re.split(r"(?=[;,] )", message)
     return first + "".join(clause for clause in clauses if not _FUNCTIONS.search(clause))
+
+
+class SpeedColumn(ProgressColumn):
+    """How many frames a second are done."""
+
+    def render(self, task: Task) -> Text:
+        """Return the speed in words."""
+        return Text("" if task.speed is None else f"{task.speed:.3g} frames a second")
 
 
 def make_progress_bar(*columns: ProgressColumn) -> Progress:

@@ -6,18 +6,17 @@ import csv
 import io as texts
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
-from rich.progress import MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TimeRemainingColumn
-from rich.text import Text
+from rich.progress import MofNCompleteColumn, Progress, TaskID, TimeRemainingColumn
 
 import variflow
 from variflow import io
 from variflow.base.types import Numbers
-from variflow.cli.console import escape, make_progress_bar, report_errors, say
-from variflow.cli.options import complete_model
+from variflow.cli.console import SpeedColumn, escape, make_progress_bar, report_errors, say
+from variflow.cli.options import Fill, complete_model, read_fill
 from variflow.cli.outputs import check_outputs
 
 if TYPE_CHECKING:
@@ -26,14 +25,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 _COLUMNS = ("number", "u", "v", "correlation_before", "correlation_after", "residual", "confident")
-
-
-class SpeedColumn(ProgressColumn):
-    """How many frames a second are done."""
-
-    def render(self, task: Task) -> Text:
-        """Return the speed in words."""
-        return Text("" if task.speed is None else f"{task.speed:.3g} frames a second")
 
 
 @app.command()
@@ -60,9 +51,7 @@ def register(
         typer.Option(help="Correct the motion of the whole frame only: `translation`, `rigid` or `affine`."),
     ] = None,
     passes: Annotated[int, typer.Option(help="2 registers once more, onto the mean of the corrected frames.")] = 1,
-    fill: Annotated[
-        str, typer.Option(help="What pixels show that come from outside the frame: a number, or `nearest`.")
-    ] = "nearest",
+    fill: Fill = "nearest",
     shifts: Annotated[
         Path | None, typer.Option(help="A CSV file: shift, correlations, residual and confidence of each frame.")
     ] = None,
@@ -79,7 +68,7 @@ def register(
         inputs = {"STACK": stack, "--reference": image}
         check_outputs({"--output": output, "--shifts": shifts, "--show": show}, inputs)
         frames = io.read_frames(stack)
-        options: dict[str, Any] = {"motion": motion, "fill": _read_fill(fill)}
+        options: dict[str, Any] = {"motion": motion, "fill": read_fill(fill)}
         onto = io.read_image(image) if image is not None else int(reference) if reference.isdecimal() else reference
         # What is wrong is reported before anything is computed.
         variflow.register(frames, model, reference=onto, passes=passes, **options)  # type: ignore[arg-type]
@@ -163,12 +152,3 @@ def _advance(registered: Iterable[Registered], progress: Progress, task: TaskID)
 def _find_image(reference: str) -> Path | None:
     """Return the path of a reference that is an image."""
     return None if reference in ("first", "running") or reference.lstrip("-").isdecimal() else Path(reference)
-
-
-def _read_fill(text: str) -> float | Literal["nearest"]:
-    if text == "nearest":
-        return "nearest"
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"fill is {text!r}, wanted a number or 'nearest'") from None
