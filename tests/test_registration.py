@@ -262,12 +262,18 @@ def test_missing_pixels_stay_missing_and_spread_no_further(panning):
     assert np.isfinite(average([moved])[50:, :60]).all()
 
 
-def test_masked_integers_become_floats(panning):
+def test_masked_integers_stay_masked(panning):
     frames = [panning[0], np.ma.array(panning[1], mask=np.zeros(SHAPE, bool))]
     frames[1][30:34, 40:44] = np.ma.masked
     moved = list(variflow.register(frames, "fast"))[1]
-    assert moved.frame.dtype == np.float64
-    assert 8 < np.isnan(moved.frame).sum() < 80
+    assert moved.frame.dtype == np.uint8
+    assert 8 < moved.frame.mask.sum() < 80
+    # Missing pixels count as NaN does, wherever they count.
+    floats = [frame.astype(np.float32) for frame in (panning[0], frames[1].astype(np.float32).filled(np.nan))]
+    other = list(variflow.register(floats, "fast"))[1]
+    np.testing.assert_array_equal(moved.frame.mask, np.isnan(other.frame))
+    assert moved.correlation_after == pytest.approx(other.correlation_after, abs=1e-3)
+    np.testing.assert_array_equal(np.isnan(average([moved])), np.isnan(average([other])))
 
 
 def test_flat_frames_have_no_correlation():

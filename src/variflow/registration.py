@@ -99,8 +99,8 @@ def register(
     ----------
     frames : iterable of arrays
         All of one shape, each as for `estimate`: a list, an array ``(T, H, W)`` or ``(T, H, W, C)``, what
-        `variflow.read_frames` opens, or a generator, even one that never ends. Floats may be NaN where missing, and are
-        so in the corrected frame; masked integers become floats.
+        `variflow.read_frames` opens, or a generator, even one that never ends. Floats that are NaN, and integers that
+        are masked, are so in the corrected frame, too.
     model : str, Model or callable
         As for `estimate`. The preset "smooth" is for deformation; "balanced" and "fast" keep motion edges, as where
         cells slide along each other.
@@ -189,10 +189,16 @@ def average(registered: Iterable[Registered]) -> NDArray[np.float32]:
 
 def _take_known(registered: Registered) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return a corrected frame with 0 for what it does not know, and what it knows."""
-    values = registered.frame.astype(np.float64)
+    values = _as_floats(registered.frame)
     inside = find_inside(registered.flow)
     known = np.isfinite(values) & (inside if values.ndim == 2 else inside[..., None])
     return np.where(known, values, 0), known
+
+
+def _as_floats(frame: Numbers) -> NDArray[np.float64]:
+    """Return a frame as floats, NaN where it is masked."""
+    values = frame.astype(np.float64)
+    return values.filled(np.nan) if isinstance(values, np.ma.MaskedArray) else values
 
 
 def _check_reference(reference: object) -> str | int | Image:
@@ -242,7 +248,7 @@ def _register_one(
     flow = result.flow if motion is None else whole
     frame = correct(image, flow, fill)
     inside = find_inside(flow)
-    planes = [each.astype(np.float64)[inside] for each in (template.pixels, image.pixels, np.atleast_3d(frame))]
+    planes = [_as_floats(np.atleast_3d(each))[inside] for each in (template.pixels, image.pixels, frame)]
     for plane, each in zip(planes, (template, image), strict=False):
         if each.known is not None:
             plane[~each.known[inside]] = np.nan

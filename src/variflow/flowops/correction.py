@@ -29,8 +29,7 @@ def check_fill(fill: object) -> None:
 def correct(image: Image, flow: Flow, fill: Fill) -> Numbers:
     """Return a frame looked up bicubically along a flow, in its own type and shape.
 
-    Integers are rounded, and cut off at the ends of their range. Where integers were masked, the frame becomes one of
-    floats with NaN.
+    Integers are rounded, and cut off at the ends of their range. Where integers were masked, the result is masked too.
 
     Parameters
     ----------
@@ -49,14 +48,18 @@ def correct(image: Image, flow: Flow, fill: Fill) -> Numbers:
     pixels = image.pixels
     if image.known is not None:
         pixels = np.where(image.known[..., None], pixels, np.nan)
-    dtype = pixels.dtype
+    dtype = image.pixels.dtype
     outside = ~find_inside(flow)
     if fill != "nearest" and not is_float(dtype):
         _check_holds(dtype, fill)
     warped: NDArray[np.float64] = warp(pixels, flow).astype(np.float64)
     if fill != "nearest":
         warped[outside] = fill
-    return _round_to(dtype, warped).reshape(image.shape)
+    missing = np.isnan(warped)
+    if image.known is None or not missing.any():
+        return _round_to(dtype, warped).reshape(image.shape)
+    rounded = _round_to(dtype, np.where(missing, 0, warped))
+    return np.ma.array(rounded, mask=missing).reshape(image.shape)
 
 
 def _check_holds(dtype: np.dtype[np.generic], fill: float) -> None:
