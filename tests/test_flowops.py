@@ -91,6 +91,41 @@ def test_splatting_the_first_frame_makes_the_second():
     assert np.mean(abs(inner(back) - inner(pair.frame0))) < 1e-3 * np.ptp(pair.frame0)
 
 
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float32, np.float64])
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_the_nearest_pixel_is_taken_as_it_is(dtype, channels):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2**40, (9, 11, *channels)).astype(dtype)
+    flow = rng.uniform(-6, 6, (9, 11, 2)).astype(np.float32)
+    found = variflow.warp(labels, flow, "nearest")
+    assert found.dtype == dtype
+    for y in range(9):
+        for x in range(11):
+            row = min(max(round(float(y + flow[y, x, 1])), 0), 8)
+            column = min(max(round(float(x + flow[y, x, 0])), 0), 10)
+            np.testing.assert_array_equal(found[y, x], labels[row, column])
+
+
+def test_the_nearest_pixel_of_an_unknown_flow_is_unknown():
+    flow = constant(1, 0, (2, 3))
+    flow[0, 1] = (0, np.nan)
+    flow[1, 2] = (np.inf, -np.inf)
+    labels = np.arange(1, 7).reshape(2, 3)
+    np.testing.assert_array_equal(variflow.warp(labels, flow, "nearest"), [[2, 0, 3], [5, 6, 3]])
+    np.testing.assert_array_equal(variflow.warp(labels / 2, flow, "nearest"), [[1, np.nan, 1.5], [2.5, 3, 1.5]])
+
+
+def test_the_nearest_pixel_is_not_for_jax():
+    import jax.numpy as jnp
+
+    flow = np.zeros((2, 3, 2))
+    for image, along in ((jnp.ones((2, 3)), flow), (np.ones((1, 2, 3)), (flow[..., 0], flow[..., 1]))):
+        with pytest.raises(ValueError, match="interpolation is 'nearest', which has no derivative, wanted another one"):
+            variflow.warp(image, along, "nearest")
+    with pytest.raises(ValueError, match="interpolation is 'nearest', wanted one"):
+        variflow.Model(variflow.energy.Smoothness(), interpolation="nearest")
+
+
 def test_far_targets_are_outside():
     flow = np.full((3, 3, 2), 1e30)
     assert np.isnan(flowops.splat(np.ones((3, 3)), flow)).all()

@@ -213,6 +213,7 @@ def test_a_name_that_is_nearly_one_is_named(name: str, near: str) -> None:
         lambda: jax.jit(lambda frame: next(variflow.iterate(frame, FRAME)).flow)(FRAME),
         lambda: jax.jit(lambda frame: variflow.match(frame, FRAME).flow)(FRAME),
         lambda: jax.jit(lambda frame: variflow.estimate_video((frame, FRAME)))(FRAME),
+        lambda: jax.jit(lambda frame: variflow.register((frame, FRAME)))(FRAME),
     ],
 )
 def test_what_runs_outside_jax_says_so_in_a_sentence(trace: Any) -> None:

@@ -9,7 +9,10 @@ import variflow
 from variflow import datasets, models
 from variflow.datasets import synthetic
 from variflow.driver import iterate
+from variflow.frames.checking import check_frames
 from variflow.metrics import endpoint_error
+from variflow.problem import Problem
+from variflow.start.from_model import FromModel
 
 
 def begin(frame0, frame1, model, init):
@@ -34,6 +37,20 @@ def pair():
 def test_a_flow_starts_where_the_frames_confirm_it(pair, off, shape):
     init = pair.flow + np.float32(off)
     assert begin(pair.frame0, pair.frame1, "fast", init) == shape
+
+
+def test_matches_are_the_start_of_small_motion_only_where_that_is_asked_for():
+    pair = synthetic.translation((96, 128), shift=(3.0, -1.5), seed=4)
+    for model, asked in (("smooth", True), ("fast", False)):  # fast never starts from matches
+        problem = Problem(check_frames(pair.frame0, pair.frame1), models.get(model))
+        zero, found = FromModel().start(problem), FromModel(always=True).start(problem)
+        assert not np.any(zero.planes)
+        assert np.any(found.planes) == asked
+        if asked:
+            scale = problem.levels[found.level].shape[1] / 128
+            assert np.median(found.planes[0]) == pytest.approx(3.0 * scale, abs=0.1)
+    still = Problem(check_frames(pair.frame0, pair.frame0), models.get("smooth"))
+    assert not np.any(FromModel(always=True).start(still).planes)
 
 
 def test_whatever_it_starts_from_an_estimate_finds_the_motion(pair):

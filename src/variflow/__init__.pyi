@@ -10,7 +10,9 @@ from .io import FlowFileError, read_flow, read_frames, read_image, write_flow, w
 from .linearisation.linearisation import Linearisation
 from .matching import Matches, match
 from .model import Model
+from .registration import Registered, register
 from .result import Result
+from .stabilisation import stabilise
 from .state import EnergyRecord, State
 from .video import estimate_video
 
@@ -22,6 +24,7 @@ __all__ = [
     "Linearisation",
     "Matches",
     "Model",
+    "Registered",
     "Result",
     "State",
     "VariflowWarning",
@@ -43,9 +46,11 @@ __all__ = [
     "read_flow",
     "read_frames",
     "read_image",
+    "register",
     "release_memory",
     "set_threads",
     "solve",
+    "stabilise",
     "unknowns",
     "video",
     "view",

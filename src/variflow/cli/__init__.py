@@ -1,4 +1,4 @@
-"""The command line, ``variflow``: commands for flows, and for data sets."""
+"""The command line, ``variflow``: commands for flows, stacks and data sets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import variflow
-from variflow.cli import data, flows, interpolation, video
+from variflow.cli import data, flows, interpolation, registration, stabilisation, video
 from variflow.cli.console import drop_output, finish, open_streams, say
 
 __all__ = ["app", "main"]
@@ -24,6 +24,8 @@ app = typer.Typer(
 app.add_typer(flows.app)
 app.add_typer(video.app)
 app.add_typer(interpolation.app)
+app.add_typer(registration.app)
+app.add_typer(stabilisation.app)
 app.add_typer(data.app)
 
 

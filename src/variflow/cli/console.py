@@ -8,17 +8,19 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO
+from typing import Any, Generic, TextIO, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
 from variflow.base.errors import VariflowWarning
 from variflow.io.errors import FileFormatError
+
+T = TypeVar("T")
 
 # Functions that a message may recommend; they are of no use on the command line.
 _FUNCTIONS = re.compile(
@@ -150,6 +152,27 @@ class Speed(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Return the speed in words."""
         return Text("" if task.speed is None else f"{task.speed:.3g} {self._unit} a second")
+
+
+class Counted(Generic[T]):
+    """Counts the values that pass, and advances a task of a progress bar with each.
+
+    Parameters
+    ----------
+    values : iterable
+    progress : Progress
+    task : TaskID
+    """
+
+    def __init__(self, values: Iterable[T], progress: Progress, task: TaskID) -> None:
+        self._values, self._progress, self._task = values, progress, task
+        self.count = 0
+
+    def __iter__(self) -> Iterator[T]:
+        for value in self._values:
+            yield value
+            self.count += 1
+            self._progress.advance(self._task)
 
 
 def _drop(stream: TextIO) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 from variflow import flowops, io, models
 from variflow.base.choices import check_whole
 from variflow.base.types import Numbers
-from variflow.cli.console import Speed, escape, make_progress_bar, report_errors, say
+from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say
 from variflow.cli.options import ModelName
 from variflow.cli.outputs import check_outputs
 from variflow.io.films import EXTENSIONS
@@ -53,25 +53,11 @@ def interpolate(
         with make_progress_bar(MofNCompleteColumn(), Speed("frames"), TimeRemainingColumn()) as progress:
             length = source.expected_length
             task = progress.add_task("", total=None if length is None else times * (length - 1) + 1)
-            made = _Counted(_add_frames(source, chosen, times, cuts), lambda: progress.advance(task))
+            made = Counted(_add_frames(source, chosen, times, cuts), progress, task)
             io.write_frames(output, made, fps=rate)
         say(f"wrote {made.count} frames to {escape(os.fspath(output))}")
         if cuts:
             say(f"other scenes begin at the frames {', '.join(map(str, cuts))}; before these, frames are repeated")
-
-
-class _Counted:
-    """Counts what passes."""
-
-    def __init__(self, frames: Iterable[Numbers], advance: Callable[[], None]) -> None:
-        self._frames, self._advance = frames, advance
-        self.count = 0
-
-    def __iter__(self) -> Iterator[Numbers]:
-        for frame in self._frames:
-            yield frame
-            self.count += 1
-            self._advance()
 
 
 def _add_frames(source: Iterable[Numbers], model: Model, times: int, cuts: list[int]) -> Iterator[Numbers]:

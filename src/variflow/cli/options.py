@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -30,3 +30,14 @@ Verbose = Annotated[
         "--verbose", "-v", count=True, help="Print the energy at every warp; -vv also what is minimised and how."
     ),
 ]
+Fill = Annotated[str, typer.Option(help="What pixels show that come from outside the frame: a number, or `nearest`.")]
+
+
+def read_fill(text: str) -> float | Literal["nearest"]:
+    """Return what `fill` says; raise ValueError if it is neither a number nor "nearest"."""
+    if text == "nearest":
+        return "nearest"
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"fill is {text!r}, wanted a number or 'nearest'") from None

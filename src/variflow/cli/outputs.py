@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
+from variflow.io import Frames, films
 from variflow.io.reading import find_file
 
 
@@ -26,6 +27,11 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path 
             if is_same_place(path, find_file(its)):
                 raise ValueError(f"{name} {path} is the same as {other} {its}, which would be overwritten")
         taken[name] = path
+
+
+def get_film_times(output: Path, frames: Frames) -> list[float] | None:
+    """Return the times of frames if the output is a film; other outputs have none."""
+    return frames.times if output.suffix.lower() in films.EXTENSIONS else None
 
 
 def is_same_place(first: Path, second: Path) -> bool:

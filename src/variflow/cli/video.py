@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
-from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
 from variflow import io
 from variflow.base.types import Numbers
-from variflow.cli.console import Speed, escape, make_progress_bar, report_errors, say, tell
+from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say, tell
 from variflow.cli.energies import choose_model, explain_faults
 from variflow.cli.masks import read_mask
 from variflow.cli.options import EnergyInFile, complete_model
@@ -104,36 +104,21 @@ def video(
                 task = progress.add_task("finding the scale", total=None)
                 scale = find_scale(source, **selection)
                 progress.remove_task(task)
-            total = _count_pairs(source.expected_length, **selection)
-            counted = _Counted(found, progress, total)
+            task = progress.add_task("", total=_count_pairs(source.expected_length, **selection))
+            counted = Counted(found, progress, task)
             with explain_faults(energy):
                 remarkable = write(output, counted, look=look, scale=scale, bound=bound)
-        said = f"{counted.done} flow{'s' if counted.done != 1 else ''}"
+        faulty = [pair for pair in remarkable if pair.fault]
+        done = counted.count - len(faulty)
+        said = f"{done} flow{'s' if done != 1 else ''}"
         say(f"wrote {said} to {escape(output)}" + (f"; full colour is {scale:g} px" if filmed else ""))
         cuts = [str(pair.second.number) for pair in remarkable if pair.cut]
         if cuts:
             say(f"other scenes begin at the frames {', '.join(cuts)}; the flow to them means nothing")
-        faults = {pair.fault for pair in remarkable if pair.fault}
-        for pair in remarkable:
-            if pair.fault:
-                tell(f"frames {pair.first.number} and {pair.second.number} have no flow: {pair.fault}")
-        if faults:
+        for pair in faulty:
+            tell(f"frames {pair.first.number} and {pair.second.number} have no flow: {pair.fault}")
+        if faulty:
             raise typer.Exit(1)
-
-
-class _Counted:
-    """Counts the flows that pass, and shows how far they are."""
-
-    def __init__(self, pairs: Iterable[Any], progress: Progress, total: int | None) -> None:
-        self._pairs, self._progress = pairs, progress
-        self._task = progress.add_task("", total=total)
-        self.done = 0
-
-    def __iter__(self) -> Iterator[Any]:
-        for pair in self._pairs:
-            yield pair
-            self.done += not pair.fault
-            self._progress.advance(self._task)
 
 
 def _count_pairs(

@@ -1,4 +1,4 @@
-"""Using a flow: warp, compose, invert, change its frame, convert it, check it, fill it, follow it, make frames between.
+"""Using a flow: warp, compose, invert, convert it, check it, fill it, fit it, follow it, make frames between.
 
 A flow is ``(H, W, 2)``, ``(u, v)`` in pixels, NaN where unknown. An unknown pixel affects only the pixels that are
 computed from it.
@@ -6,6 +6,7 @@ computed from it.
 
 from variflow.flowops.composition import change_frame_rate, compose, consistency, invert, is_consistent
 from variflow.flowops.filling import fill
+from variflow.flowops.fitting import fit
 from variflow.flowops.following import streamlines, track
 from variflow.flowops.geometry import crop, flip, resize, rotate
 from variflow.flowops.gradients import divergence, jacobian, strain, vorticity
@@ -25,6 +26,7 @@ from variflow.flowops.layouts import (
     to_torch,
     to_torch_grid,
 )
+from variflow.flowops.matrices import from_matrix
 from variflow.flowops.splatting import coverage, splat
 from variflow.images.warping import warp
 
@@ -36,8 +38,10 @@ __all__ = [
     "crop",
     "divergence",
     "fill",
+    "fit",
     "flip",
     "from_itk",
+    "from_matrix",
     "from_opencv",
     "from_pysteps",
     "from_skimage",

@@ -61,6 +61,11 @@ def find_targets(flow: Flow) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.arange(width) + flow[..., 0].astype(float), np.arange(height)[:, None] + flow[..., 1].astype(float)
 
 
+def find_inside(flow: Flow) -> NDArray[np.bool_]:
+    """Return which pixels go to a place inside the frame; those whose flow is unknown do not."""
+    return _is_inside(*find_targets(flow), flow.shape)
+
+
 def look_up(flow: Flow, along: Flow) -> Flow:
     """Look a flow up bilinearly at the targets of another flow of its size: `sample`, but in the core."""
     holes = np.isnan(flow[..., 0])

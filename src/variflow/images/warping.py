@@ -11,15 +11,18 @@ import numpy as np
 from variflow import _core
 from variflow.base.arrays import FLOWS, INTENSITIES, as_flow, as_pixels, as_single, is_jax
 from variflow.base.choices import check_choice
+from variflow.base.kinds import is_float
 from variflow.base.types import Array
 from variflow.images.filling import LEAST_SHARE, SPLINE_FILLING
 from variflow.images.resampling import Planes, smooth
 
 Interpolation = Literal["bilinear", "bicubic", "spline"]
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
+# No derivative says where the nearest pixel is, so models cannot use it.
+Lookup = Interpolation | Literal["nearest"]
 
 
-def warp(image: Array, flow: Array, interpolation: Interpolation = "bicubic") -> Array:
+def warp(image: Array, flow: Array, interpolation: Lookup = "bicubic") -> Array:
     """Look an image up along a flow: ``warped(x, y) = image(x + u, y + v)``.
 
     With the flow from the first frame to the second, warping the *second* frame brings it back onto the first.
@@ -32,16 +35,17 @@ def warp(image: Array, flow: Array, interpolation: Interpolation = "bicubic") ->
     flow : array or pair of arrays
         ``(H, W, 2)`` with ``(u, v)`` in pixels, u to the right and v down; inside an energy, the pair ``(u, v)`` of
         planes ``(H, W)``, and then the image is planes too. Where the flow is NaN, so is the result.
-    interpolation : {"bicubic", "bilinear", "spline"}
+    interpolation : {"bicubic", "bilinear", "spline", "nearest"}
         Bicubic is the Catmull-Rom kernel (Keys 1981, a = -1/2); spline is the cubic B-spline through the pixels (Unser
         1999), mirrored at the border: more exact between pixels, and it overshoots more at edges. With each of them a
-        pixel that is NaN or infinite spoils only what is interpolated from it.
+        pixel that is NaN or infinite spoils only what is interpolated from it. Nearest takes the nearest pixel as it
+        is, for labels and masks; it has no derivative, so it is for arrays outside JAX.
 
     Returns
     -------
     array
-        float32 in the layout of `image`. With JAX arrays (or tracers) a JAX array, differentiable with respect to the
-        image and to the flow.
+        float32 in the layout of `image`; with "nearest" of its type too, and where the flow is NaN, integers are 0.
+        With JAX arrays (or tracers) a JAX array, differentiable with respect to the image and to the flow.
 
     Raises
     ------
@@ -56,10 +60,29 @@ def warp(image: Array, flow: Array, interpolation: Interpolation = "bicubic") ->
     >>> variflow.warp(second, flow)[0]
     array([1., 2., 3., 3.], dtype=float32)
     """
-    check_choice("interpolation", interpolation, INTERPOLATIONS)
+    check_choice("interpolation", interpolation, (*INTERPOLATIONS, "nearest"))
+    if interpolation == "nearest":
+        return _take_nearest(image, flow)
     if isinstance(flow, tuple | list) and len(flow) == 2 and all(hasattr(plane, "shape") for plane in flow):
         return warp_planes(image, (flow[0], flow[1]), interpolation)
     return _warp_array(image, flow, interpolation)
+
+
+def _take_nearest(image: Array, flow: Array) -> Array:
+    """Return the pixels of ``(H, W[, C])`` that are nearest to the targets of a flow ``(H, W, 2)``."""
+    if isinstance(flow, tuple) or is_jax(image) or is_jax(flow):
+        raise ValueError("interpolation is 'nearest', which has no derivative, wanted another one for JAX and planes")
+    flow = as_flow(flow)
+    image = as_pixels(image, "image", flow.shape[:2])
+    known = ~np.isnan(flow).any(axis=2)
+    places = []
+    for axis, size in enumerate(image.shape[:2]):
+        along = np.arange(size).reshape(-1, 1) if axis == 0 else np.arange(size)
+        target = along + np.where(known, flow[..., 1 - axis], 0).astype(np.float64)
+        places.append(np.clip(np.floor(target + 0.5), 0, size - 1).astype(np.intp))
+    taken = image[tuple(places)]
+    taken[~known] = np.nan if is_float(image.dtype) else 0
+    return taken
 
 
 def warp_planes(planes: Array, flow: tuple[Array, Array], interpolation: Interpolation) -> Array:

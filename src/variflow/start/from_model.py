@@ -33,12 +33,20 @@ _BIG, _SHOWN, _BLOCK, _APART = 512, 150, 9, 3
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FromModel(Brief, Initialiser):
-    """Starts as the field `start` of the model says."""
+    """Starts as the field `start` of the model says.
+
+    Attributes
+    ----------
+    always : bool
+        Whether a model that may start from matches does so however small the motion is.
+    """
+
+    always: bool = False
 
     def start(self, problem: Problem) -> Start:
         """Return zero at the coarsest level that shows more than light, or matches where motion is large."""
         levels = problem.levels
-        found = _start_from_matches(levels) if problem.model.start == "matches" else None
+        found = _start_from_matches(levels, always=self.always) if problem.model.start == "matches" else None
         if found:
             return found
         index = _find_depth(problem)
@@ -76,8 +84,8 @@ def _measure_mismatch(problem: Problem, index: int) -> NDArray[np.float64]:
     return found
 
 
-def _start_from_matches(levels: list[Level]) -> Start | None:
-    """Return a start from matches if motion is so large that they are needed, else None.
+def _start_from_matches(levels: list[Level], *, always: bool) -> Start | None:
+    """Return a start from matches if motion is so large that they are needed, or `always` is asked for; else None.
 
     The pyramid alone finds how far a thing moves against its surroundings, as long as that is little compared with its
     size, and how far the whole frame moves, as long as the coarsest level sees it. So the matches of small levels
@@ -90,7 +98,7 @@ def _start_from_matches(levels: list[Level]) -> Start | None:
             continue
         if (grid.confidence > 0.5).mean() < _ENOUGH:
             return None
-        if not decided:
+        if not (decided or always):
             size = grid.shape[1] / shape[1]
             decided = size > 0.2
             far = grid.measure_shift() * levels[-1].shape[1] / grid.shape[1] > _FAR

@@ -1,0 +1,154 @@
+"""The command ``variflow register``."""
+
+from __future__ import annotations
+
+import csv
+import io as texts
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+from rich.progress import MofNCompleteColumn, TimeRemainingColumn
+
+import variflow
+from variflow import io
+from variflow.base.types import Numbers
+from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say
+from variflow.cli.options import Fill, complete_model, read_fill
+from variflow.cli.outputs import check_outputs, get_film_times
+from variflow.io.stacks import check_frames_path
+
+if TYPE_CHECKING:
+    from variflow.registration import Registered
+
+app = typer.Typer()
+
+_COLUMNS = ("number", "u", "v", "correlation_before", "correlation_after", "residual", "confident")
+
+
+@app.command()
+def register(
+    stack: Annotated[Path, typer.Argument(metavar="STACK", help="A TIFF, array, video, folder or pattern of frames.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="For the corrected frames: .tif, .npy, .zarr, .mp4, .mkv or as 'shot/*.png'.",
+        ),
+    ],
+    model: Annotated[
+        str,
+        typer.Option("--model", "-m", help="A model; `variflow models` lists them.", autocompletion=complete_model),
+    ] = "smooth",
+    reference: Annotated[
+        str,
+        typer.Option(
+            help="What frames are brought onto: `first`, `running`, a number n (the mean of the first n), or an image."
+        ),
+    ] = "first",
+    motion: Annotated[
+        str | None,
+        typer.Option(help="Correct the motion of the whole frame only: `translation`, `rigid` or `affine`."),
+    ] = None,
+    passes: Annotated[int, typer.Option(help="2 registers once more, onto the mean of the corrected frames.")] = 1,
+    fill: Fill = "nearest",
+    shifts: Annotated[
+        Path | None, typer.Option(help="A CSV file: shift, correlations, residual and confidence of each frame.")
+    ] = None,
+    show: Annotated[
+        Path | None, typer.Option(help="A picture: the mean before and after, and the correlation of each frame.")
+    ] = None,
+) -> None:
+    """Register the frames of a stack onto a reference: undo drift and deformation."""
+    names = {"frames": stack, "reference": "--reference", "model": "--model", "motion": "--motion", "fill": "--fill"}
+    with report_errors({name: escape(here) for name, here in (names | {"passes": "--passes"}).items()}):
+        check_frames_path(output)
+        if show is not None:
+            io.check_image_path(show)
+        image = _find_image(reference)
+        inputs = {"STACK": stack, "--reference": image}
+        check_outputs({"--output": output, "--shifts": shifts, "--show": show}, inputs)
+        frames = io.read_frames(stack)
+        options: dict[str, Any] = {"motion": motion, "fill": read_fill(fill)}
+        onto = io.read_image(image) if image is not None else int(reference) if reference.isdecimal() else reference
+        # What is wrong is reported before anything is computed.
+        variflow.register(frames, model, reference=onto, passes=passes, **options)  # type: ignore[arg-type]
+        summary = Summary(with_confidence=shifts is not None, with_means=show is not None)
+        with make_progress_bar(MofNCompleteColumn(), Speed("frames"), TimeRemainingColumn()) as progress:
+            length = frames.expected_length
+            task = progress.add_task("register", total=None if length is None else passes * length)
+            if passes == 2:
+                from variflow.registration import average
+
+                first = variflow.register(frames, model, reference=onto, **options)
+                onto = average(Counted(first, progress, task))
+            registered = variflow.register(summary.watch(frames), model, reference=onto, **options)
+            counted = Counted(registered, progress, task)
+            times = get_film_times(output, frames)
+            variflow.write_frames(output, map(summary.note, counted), times=times)
+        say(f"wrote {escape(output)}")
+        for path, write in ((shifts, summary.write), (show, summary.draw)):
+            if path is not None:
+                write(path)
+                say(f"wrote {escape(path)}")
+
+
+class Summary:
+    """What is kept of the frames that pass by: a row of numbers each, and sums.
+
+    Parameters
+    ----------
+    with_confidence : bool
+        Whether the share of confident pixels is computed, which takes half as long again.
+    with_means : bool
+        Whether the frames are added up.
+    """
+
+    def __init__(self, *, with_confidence: bool, with_means: bool) -> None:
+        self._with_confidence, self._with_means = with_confidence, with_means
+        self._rows: list[tuple[float, ...]] = []
+        self._before: Numbers | None = None
+        self._after: Numbers | None = None
+
+    def watch(self, frames: Iterable[Numbers]) -> Iterator[Numbers]:
+        """Yield the frames as given on their way."""
+        for frame in frames:
+            if self._with_means:
+                self._before = frame + (0.0 if self._before is None else self._before)
+            yield frame
+
+    def note(self, registered: Registered) -> Numbers:
+        """Note what is kept of a registered frame, and return the corrected frame."""
+        confident = registered.confident if self._with_confidence else np.nan
+        correlations = registered.correlation_before, registered.correlation_after
+        self._rows.append((registered.number, *registered.shift, *correlations, registered.residual, confident))
+        if self._with_means:
+            self._after = registered.frame + (0.0 if self._after is None else self._after)
+        return registered.frame
+
+    def write(self, path: Path) -> None:
+        """Write a row a frame."""
+        text = texts.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(_COLUMNS)
+        rows.writerows([int(number), *(f"{value:.6g}" for value in values)] for number, *values in self._rows)
+        with io.atomic(path) as file:
+            file.write(text.getvalue().encode())
+
+    def draw(self, path: Path) -> None:
+        """Draw the means, and the correlations."""
+        from variflow import view
+        from variflow.view.registration import draw_registration
+
+        assert self._before is not None
+        assert self._after is not None
+        before, after = (total / len(self._rows) for total in (self._before, self._after))
+        view.save(path, draw_registration(before, after, *([row[column] for row in self._rows] for column in (3, 4))))
+
+
+def _find_image(reference: str) -> Path | None:
+    """Return the path of a reference that is an image."""
+    return None if reference in ("first", "running") or reference.lstrip("-").isdecimal() else Path(reference)

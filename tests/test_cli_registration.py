@@ -1,0 +1,111 @@
+"""The command ``variflow register``: what it writes, and one clear line when something is wrong."""
+
+import csv
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import variflow
+from variflow import cli
+from variflow.datasets import synthetic
+
+SHAPE = (48, 64)
+STEP = (1.5, -0.75)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frames = [
+        synthetic.translation(SHAPE, shift=(STEP[0] * time, STEP[1] * time)).frame1[..., 1].astype(np.uint16) * 100
+        for time in range(5)
+    ]
+    variflow.write_frames("stack.tif", frames)
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.app, ["register", "stack.tif", "-m", "fast", *map(str, arguments)])
+
+
+def test_a_stack_is_registered(folder):
+    result = run("-o", "out.tif", "--shifts", "shifts.csv", "--show", "show.png")
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines() == ["wrote out.tif", "wrote shifts.csv", "wrote show.png"]
+    wanted = list(variflow.register(variflow.read_frames("stack.tif"), "fast"))
+    corrected = variflow.read_frames("out.tif")
+    assert len(corrected) == 5
+    for frame, each in zip(corrected, wanted, strict=True):
+        assert frame.dtype == np.uint16
+        np.testing.assert_array_equal(frame, each.frame)
+    with open("shifts.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["number"]) for row in rows] == list(range(5))
+    for row, each in zip(rows, wanted, strict=True):
+        told = [float(row[name]) for name in ("u", "v", "correlation_before", "correlation_after", "residual")]
+        numbers = [*each.shift, each.correlation_before, each.correlation_after, each.residual]
+        np.testing.assert_allclose(told, numbers, rtol=1e-5, atol=1e-9)
+        assert float(row["confident"]) == pytest.approx(each.confident, rel=1e-5)
+    picture = variflow.read_image("show.png")
+    assert picture.ndim == 3
+    assert picture.std() > 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (("--reference", "3"), {"reference": 3}),
+        (("--reference", "running", "--motion", "rigid"), {"reference": "running", "motion": "rigid"}),
+        (("--passes", "2", "--fill", "7"), {"passes": 2, "fill": 7}),
+    ],
+)
+def test_options_are_those_of_the_function(folder, arguments, options):
+    result = run("-o", "out.npy", "--show", "show.png", *arguments)
+    assert result.exit_code == 0, result.output
+    wanted = variflow.register(variflow.read_frames("stack.tif"), "fast", **options)
+    np.testing.assert_array_equal(np.load("out.npy"), [each.frame for each in wanted])
+
+
+def test_an_image_is_the_reference_and_a_folder_the_output(folder):
+    reference = variflow.read_frames("stack.tif")[2]
+    variflow.write_image("reference.tif", reference)
+    result = run("-o", "out/*.png", "--reference", "reference.tif", "--shifts", "shifts.csv")
+    assert result.exit_code == 0, result.output
+    with open("shifts.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    np.testing.assert_allclose([float(row["u"]) for row in rows], STEP[0] * np.arange(-2, 3), atol=0.1)
+    np.testing.assert_array_equal(variflow.read_frames("out")[2], reference)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-o", "out.xyz"), "out.xyz: the name for frames to write ends with .tif"),
+        (("-o", "stack.tif"), "--output stack.tif is the same as STACK stack.tif, which would be overwritten"),
+        (("-o", "o.tif", "--shifts", "o.tif"), "--shifts o.tif is the same as --output o.tif"),
+        (("-o", "o.tif", "--fill", "x"), "--fill is 'x', wanted a number or 'nearest'"),
+        (("-o", "o.tif", "--fill", "nan"), "--fill is nan, wanted a whole number from 0 to 65535 for frames of uint16"),
+        (("-o", "o.tif", "--motion", "homography"), "--motion is 'homography', wanted one of 'translation'"),
+        (("-o", "o.tif", "--passes", "3"), "--passes is 3, wanted one of 1, 2"),
+        (("-o", "o.tif", "--reference", "-3"), "--reference is '-3', wanted one of 'first', 'running'"),
+        (("-o", "o.tif", "--reference", "0"), "--reference is 0, wanted a whole number of frames of at least 1"),
+        (("-o", "o.tif", "--reference", "no.png"), "no.png: no such file"),
+        (("-o", "o.tif", "--show", "o.doc"), "o.doc"),
+        (("-o", "o.tif", "-m", "fats"), "--model is 'fats', wanted one of"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_and_nothing_is_written(folder, arguments, message):
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert [path.name for path in folder.iterdir()] == ["stack.tif"]
+
+
+def test_a_damaged_stack_leaves_no_output(folder):
+    data = (folder / "stack.tif").read_bytes()
+    (folder / "stack.tif").write_bytes(data[: len(data) * 3 // 4])
+    result = run("-o", "out.tif")
+    assert result.exit_code == 1
+    assert [path.name for path in folder.iterdir()] == ["stack.tif"]
