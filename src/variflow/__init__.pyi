@@ -1,4 +1,18 @@
-from . import compat, datasets, energy, evaluation, filters, flowops, io, metrics, models, solve, unknowns, view
+from . import (
+    batching,
+    compat,
+    datasets,
+    energy,
+    evaluation,
+    filters,
+    flowops,
+    io,
+    metrics,
+    models,
+    solve,
+    unknowns,
+    view,
+)
 from ._core import get_threads
 from .base.cpus import set_threads
 from .base.errors import VariflowWarning
@@ -25,6 +39,7 @@ __all__ = [
     "Result",
     "State",
     "VariflowWarning",
+    "batching",
     "compat",
     "datasets",
     "energy",

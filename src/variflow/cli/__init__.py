@@ -1,4 +1,4 @@
-"""The command line, ``variflow``: commands for flows, and for data sets."""
+"""The command line, ``variflow``: commands for flows, for many of them, and for data sets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import variflow
-from variflow.cli import data, flows
+from variflow.cli import batch, data, flows
 from variflow.cli.console import drop_output, finish, open_streams, say
 
 __all__ = ["app", "main"]
@@ -22,6 +22,7 @@ app = typer.Typer(
     help="Dense optical flow by energy minimisation.", no_args_is_help=True, pretty_exceptions_enable=False
 )
 app.add_typer(flows.app)
+app.add_typer(batch.app)
 app.add_typer(data.app)
 
 

@@ -1,0 +1,155 @@
+"""Run tasks on a Dask cluster, of processes here or one that is there, a few for each worker at a time."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import islice
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from variflow.batching.tasks import Failure, Outcome, Task
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+# Each task that has ended, and what became of it.
+Ended = Generator[tuple[Task, Outcome], None, None]
+
+# So many tasks for each thread of the workers are on their way: enough to keep them busy, and few enough to forget.
+_AHEAD = 3
+# How often the size of a cluster is looked at, which may grow; in seconds.
+_LOOK_AGAIN = 5.0
+_KILLED = "the workers that took it were killed, perhaps for want of memory"
+
+
+@contextmanager
+def open_client(workers: int, threads: int, scheduler: str | None) -> Iterator[Client]:
+    """Yield a client of a Dask cluster: of so many processes here, or of the scheduler at an address.
+
+    Parameters
+    ----------
+    workers : int
+        How many processes to start; without a scheduler.
+    threads : int
+        How many threads each may use.
+    scheduler : str or None
+        An address, such as ``tcp://10.0.0.1:8786``.
+
+    Raises
+    ------
+    ImportError
+        If Dask is not installed.
+    OSError
+        If no scheduler answers at the address.
+    """
+    if importlib.util.find_spec("distributed") is None:
+        what = f"workers is {workers}" if scheduler is None else f"scheduler is {scheduler}"
+        raise ImportError(f"{what}, which needs Dask: pip install 'variflow[batch]'; one worker needs nothing")
+    import dask.config
+    from distributed import Client, LocalCluster
+    from distributed.utils import silence_logging_cmgr
+
+    if scheduler is not None:
+        with silence_logging_cmgr(logging.CRITICAL), Client(scheduler, set_as_default=False) as client:
+            yield client
+        return
+    limit = str(threads)
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",  # two batches at once would ask for the same port, and warn
+            memory_limit=0,  # Dask would pause a worker whose memory is that of images, and wait for ever
+            silence_logs=logging.CRITICAL,
+            preload="variflow.batching.worker",
+            # JAX asks NPROC how many threads to start.
+            env={"VARIFLOW_THREADS": limit, "OMP_NUM_THREADS": limit, "OPENBLAS_NUM_THREADS": limit, "NPROC": limit},
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def run_on(client: Client, run: Callable[[Task], Outcome], tasks: Iterator[Task]) -> Ended:
+    """Yield each task when it has ended, and what became of it.
+
+    A task whose worker died is done again by another. Tasks that were at several workers that died are done again one
+    by one at the end: that shows which of them is to blame, and it alone fails.
+
+    Raises
+    ------
+    ConnectionError
+        If the scheduler is gone.
+    """
+    from distributed import KilledWorker, as_completed
+
+    packed = _pack(run)
+    futures = as_completed(loop=client.loop)
+    on_their_way: dict[Any, Task] = {}
+    suspects: deque[Task] = deque()
+    alone: set[int] = set()
+
+    def submit(task: Task, part: str) -> None:
+        future = client.submit(_run_packed, packed, task, key=f"{part}-{client.id}-{task.number}", pure=False)
+        on_their_way[future.key] = task
+        futures.add(future)
+
+    room, looked = 0, -_LOOK_AGAIN
+    try:
+        while True:
+            if time.monotonic() - looked > _LOOK_AGAIN:
+                room, looked = _AHEAD * max(1, sum(client.nthreads().values())), time.monotonic()
+            for task in islice(tasks, max(0, room - len(on_their_way))):
+                submit(task, "pair")
+            if not on_their_way:
+                if not suspects:
+                    return
+                alone.add(suspects[0].number)
+                submit(suspects.popleft(), "alone")
+            future = next(futures)
+            task = on_their_way.pop(future.key)
+            if future.status in ("cancelled", "lost"):
+                raise ConnectionError("the Dask scheduler is gone; what is done is kept")
+            if isinstance(future.exception(), KilledWorker):
+                if task.number not in alone:
+                    suspects.append(task)
+                    continue
+                yield task, Outcome(failures=[Failure(pair, _KILLED) for pair in task.pairs])
+            else:
+                yield task, future.result()  # another fault is not that of a pair, and is raised
+            del future  # the cluster forgets what nobody holds
+    finally:
+        client.cancel(list(futures.futures))
+
+
+def _pack(run: Callable[[Task], Outcome]) -> bytes:
+    """Return a function as bytes, with the code of what other processes cannot import, as an energy of a script."""
+    import cloudpickle
+
+    for module in list(sys.modules.values()):
+        if isinstance(module, ModuleType) and module.__name__ != "__main__" and module.__spec__ is None:
+            cloudpickle.register_pickle_by_value(module)
+    return bytes(cloudpickle.dumps(run))
+
+
+@lru_cache(4)
+def _unpack(packed: bytes) -> Callable[[Task], Outcome]:
+    """Return the function, the same for all tasks of a worker, so that an energy is compiled once."""
+    import cloudpickle
+
+    run: Callable[[Task], Outcome] = cloudpickle.loads(packed)
+    return run
+
+
+def _run_packed(packed: bytes, task: Task) -> Outcome:
+    return _unpack(packed)(task)
