@@ -91,7 +91,7 @@ def run_on(client: Client, run: Callable[[Task], Outcome], tasks: Iterator[Task]
     ConnectionError
         If the scheduler is gone.
     """
-    from distributed import KilledWorker, as_completed
+    from distributed import CancelledError, KilledWorker, as_completed
 
     packed = _pack(run)
     futures = as_completed(loop=client.loop)
@@ -118,15 +118,16 @@ def run_on(client: Client, run: Callable[[Task], Outcome], tasks: Iterator[Task]
                 submit(suspects.popleft(), "alone")
             future = next(futures)
             task = on_their_way.pop(future.key)
-            if future.status in ("cancelled", "lost"):
-                raise ConnectionError("the Dask scheduler is gone; what is done is kept")
-            if isinstance(future.exception(), KilledWorker):
+            try:
+                outcome = future.result()  # a fault other than these is not that of a pair, and is raised
+            except CancelledError:
+                raise ConnectionError("the Dask scheduler is gone; what is done is kept") from None
+            except KilledWorker:
                 if task.number not in alone:
                     suspects.append(task)
                     continue
-                yield task, Outcome(failures=[Failure(pair, _KILLED) for pair in task.pairs])
-            else:
-                yield task, future.result()  # another fault is not that of a pair, and is raised
+                outcome = Outcome(failures=[Failure(pair, _KILLED) for pair in task.pairs])
+            yield task, outcome
             del future  # the cluster forgets what nobody holds
     finally:
         client.cancel(list(futures.futures))
