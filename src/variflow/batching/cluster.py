@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 # Each task that has ended, and what became of it.
 Ended = Generator[tuple[Task, Outcome], None, None]
 
-# So many tasks for each thread of the workers are on their way: enough to keep them busy, and few enough to forget.
+# So many groups for each thread of the workers are on their way: enough to keep them busy, and few enough to forget.
 _AHEAD = 3
+# How long a group may take in seconds, and the most tasks of one.
+_GROUP_SECONDS, _MOST_TOGETHER = 0.5, 100
 # How often the size of a cluster is looked at, which may grow; in seconds.
 _LOOK_AGAIN = 5.0
 _KILLED = "the workers that took it were killed, perhaps for want of memory"
@@ -62,7 +64,7 @@ def open_client(workers: int, threads: int, scheduler: str | None) -> Iterator[C
         return
     limit = str(threads)
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        dask.config.set({"distributed.scheduler.allowed-failures": 1, "distributed.worker.profile.enabled": False}),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -83,8 +85,9 @@ def open_client(workers: int, threads: int, scheduler: str | None) -> Iterator[C
 def run_on(client: Client, run: Callable[[Task], Outcome], tasks: Iterator[Task]) -> Ended:
     """Yield each task when it has ended, and what became of it.
 
-    A task whose worker died is done again by another. Tasks that were at several workers that died are done again one
-    by one at the end: that shows which of them is to blame, and it alone fails.
+    Tasks go out in groups, which grow while tasks are short: a scheduler takes some milliseconds for each. A group
+    whose worker died is done again by another; what had been written is kept. Tasks that were at several workers that
+    died are done again one by one at the end: that shows which of them is to blame, and it alone fails.
 
     Raises
     ------
@@ -95,39 +98,41 @@ def run_on(client: Client, run: Callable[[Task], Outcome], tasks: Iterator[Task]
 
     packed = _pack(run)
     futures = as_completed(loop=client.loop)
-    on_their_way: dict[Any, Task] = {}
+    on_their_way: dict[Any, list[Task]] = {}
     suspects: deque[Task] = deque()
     alone: set[int] = set()
 
-    def submit(task: Task, part: str) -> None:
-        future = client.submit(_run_packed, packed, task, key=f"{part}-{client.id}-{task.number}", pure=False)
-        on_their_way[future.key] = task
+    def submit(group: list[Task], part: str) -> None:
+        key = f"{part}-{client.id}-{group[0].number}"
+        future = client.submit(_run_group, packed, group, key=key, pure=False)
+        on_their_way[key] = group
         futures.add(future)
 
-    room, looked = 0, -_LOOK_AGAIN
+    room, looked, size = 0, -_LOOK_AGAIN, 1
     try:
         while True:
             if time.monotonic() - looked > _LOOK_AGAIN:
                 room, looked = _AHEAD * max(1, sum(client.nthreads().values())), time.monotonic()
-            for task in islice(tasks, max(0, room - len(on_their_way))):
-                submit(task, "pair")
+            while len(on_their_way) < room and (group := list(islice(tasks, size))):
+                submit(group, "group")
             if not on_their_way:
                 if not suspects:
                     return
                 alone.add(suspects[0].number)
-                submit(suspects.popleft(), "alone")
+                submit([suspects.popleft()], "alone")
             future = next(futures)
-            task = on_their_way.pop(future.key)
+            group = on_their_way.pop(future.key)
             try:
-                outcome = future.result()  # a fault other than these is not that of a pair, and is raised
+                outcomes, seconds = future.result()  # a fault other than these is not that of a pair, and is raised
+                size = max(1, min(2 * size, _MOST_TOGETHER, int(_GROUP_SECONDS * len(outcomes) / (seconds + 1e-9))))
             except CancelledError:
                 raise ConnectionError("the Dask scheduler is gone; what is done is kept") from None
             except KilledWorker:
-                if task.number not in alone:
-                    suspects.append(task)
+                if group[0].number not in alone:
+                    suspects += group
                     continue
-                outcome = Outcome(failures=[Failure(pair, _KILLED) for pair in task.pairs])
-            yield task, outcome
+                outcomes = [Outcome(failures=[Failure(pair, _KILLED) for pair in group[0].pairs])]
+            yield from zip(group, outcomes, strict=False)  # a full disk ends a group early
             del future  # the cluster forgets what nobody holds
     finally:
         client.cancel(list(futures.futures))
@@ -152,5 +157,12 @@ def _unpack(packed: bytes) -> Callable[[Task], Outcome]:
     return run
 
 
-def _run_packed(packed: bytes, task: Task) -> Outcome:
-    return _unpack(packed)(task)
+def _run_group(packed: bytes, group: list[Task]) -> tuple[list[Outcome], float]:
+    """Do some tasks one after the other, in a worker; return what became of them, and the seconds it took."""
+    run, start = _unpack(packed), time.monotonic()
+    outcomes: list[Outcome] = []
+    for task in group:
+        outcomes.append(run(task))
+        if any(failure.full for failure in outcomes[-1].failures):
+            break
+    return outcomes, time.monotonic() - start
