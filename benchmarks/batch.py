@@ -58,7 +58,7 @@ def run(source, output, model, workers, pipe):
 
     pairs = list_pairs(source, apart=True)
     start = time.perf_counter()
-    summary = estimate_pairs(pairs, output, model, workers=workers, callback=note)
+    summary = estimate_pairs(pairs, output, model, workers=workers, threads=1, callback=note)
     assert summary.done == len(pairs), summary
     (first, had), (last, done) = times[0], times[-1]
     memory = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

@@ -372,6 +372,9 @@ def test_an_array_is_not_made_over_something_else(folder):
     pairs = list_pairs("frames")
     os.mkdir("out.zarr")
     Path("out.zarr/mine").write_text("kept")
+    os.mkdir("killed.zarr")
+    Path("killed.zarr/.variflow-0123.part").write_text("{")
+    assert estimate_pairs(pairs, "killed.zarr", "quick").done == 6
     with pytest.raises(ValueError, match=r"output out.zarr holds something else, wanted an output that is new"):
         estimate_pairs(pairs, "out.zarr", "quick")
     variflow.write_flow("flow.zarr", np.zeros((20, 30, 2)))
@@ -457,6 +460,26 @@ def test_the_number_of_threads_is_as_before(folder):
         assert used == [3, *[2] * 6]
     finally:
         variflow.set_threads(before)
+
+
+def test_workers_share_the_threads(folder, monkeypatch):
+    jobs = []
+    monkeypatch.setattr(running, "Job", lambda *job: jobs.append(job[2]) or pytest.fail("enough"))
+    before = variflow.get_threads()
+    variflow.set_threads(8)
+    try:
+        for options in (
+            {},
+            {"workers": 3},
+            {"workers": 20},
+            {"scheduler": "tcp://there"},
+            {"workers": 3, "threads": 5},
+        ):
+            with pytest.raises(pytest.fail.Exception, match="enough"):
+                estimate_pairs(list_pairs("frames"), "out", "quick", **options)
+    finally:
+        variflow.set_threads(before)
+    assert jobs == [8, 2, 1, 1, 5]
 
 
 def test_a_folder_or_file_of_frames_is_not_executed(folder):

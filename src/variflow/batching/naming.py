@@ -61,7 +61,7 @@ def check_apart(root: Path, names: Sequence[str], extension: str, pairs: Sequenc
     folder = os.path.realpath(root)
     real: dict[str, str] = {}
     frames = set()
-    for frame in {_find(frame) for pair in pairs for frame in pair if frame.lower().endswith(extension)}:
+    for frame in {_find(frame) for pair in pairs for frame in pair if frame.lower().endswith(extension.lower())}:
         parent, base = os.path.split(frame)
         if parent not in real:
             real[parent] = os.path.realpath(parent)

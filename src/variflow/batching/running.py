@@ -31,7 +31,7 @@ def estimate_pairs(
     *,
     extension: str = ".flo",
     workers: int = 1,
-    threads: int = 1,
+    threads: int | None = None,
     scheduler: str | None = None,
     share: tuple[int, int] = (0, 1),
     callback: Callable[[Summary], object] | None = None,
@@ -57,12 +57,13 @@ def estimate_pairs(
     workers : int
         How many processes work, 1 or more; 1 is this process. More need Dask, and a script that starts them needs
         ``if __name__ == "__main__":``.
-    threads : int
-        How many threads the core may use in each process, 1 or more. Many workers with one thread each do more than
-        few with many.
+    threads : int, optional
+        How many threads the core may use in each process, 1 or more; by default those of `variflow.get_threads` are
+        shared out among the workers. Many workers with one thread each do more than few with many.
     scheduler : str, optional
         The address of a Dask scheduler, such as ``"tcp://10.0.0.1:8786"``, whose workers do the work in place of
-        processes here. They need the same version of variflow, and the frames and the output by the same names.
+        processes here, with one thread each by default. They need the same version of variflow, and the frames and the
+        output by the same names.
     share : (int, int)
         ``(i, n)``: do the share i, from 0 to n - 1, of n that together are all. n calls may run at the same time.
     callback : callable, optional
@@ -91,7 +92,10 @@ def estimate_pairs(
     if not paths:
         raise ValueError("pairs is empty, wanted at least one pair of paths")
     chosen = models.get(model)
-    workers, threads = check_whole("workers", workers, 1), check_whole("threads", threads, 1)
+    workers = check_whole("workers", workers, 1)
+    if threads is None:
+        threads = 1 if scheduler is not None else max(1, variflow.get_threads() // workers)
+    threads = check_whole("threads", threads, 1)
     first, count = _check_share(share)
     place, names = _open(Path(output), extension, paths)
     numbers = range(first, -(-len(paths) // place.size), count)

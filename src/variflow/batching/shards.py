@@ -138,7 +138,7 @@ def open_shards(root: Path, pairs: Sequence[Paths]) -> Shards:
                 )
             if found == wanted:
                 return shards
-        elif any(entry.name != ".variflow-lock" for entry in root.iterdir()):
+        elif any(not entry.name.startswith(".variflow-") for entry in root.iterdir()):
             raise ValueError(f"output {root} holds something else, wanted an output that is new")
         with atomic(path) as file:
             file.write(shards.make_metadata(len(pairs)))

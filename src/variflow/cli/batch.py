@@ -53,9 +53,11 @@ def batch(
     form: Annotated[str, typer.Option("--format", help="The extension of the flow files.")] = "flo",
     workers: Annotated[
         int | None,
-        typer.Option(help="How many processes work; by default as many as the CPUs allow, with --array one."),
+        typer.Option(help="How many processes work; by default one for each CPU, or each --threads; with --array one."),
     ] = None,
-    threads: Annotated[int, typer.Option(help="How many threads each of them may use.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(help="How many threads each of them may use; by default they share the CPUs.")
+    ] = None,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Use the workers of this Dask scheduler, tcp://HOST:PORT.")
     ] = None,
@@ -83,7 +85,7 @@ def batch(
         chosen = choose_model(model, energy, default="balanced")
         share = (0, 1) if array is None else _read_share(array)
         if workers is None:
-            most = variflow.get_threads() // check_whole("threads", threads, 1)
+            most = variflow.get_threads() // (1 if threads is None else check_whole("threads", threads, 1))
             workers = 1 if array is not None else max(1, most)
         listed = batching.list_pairs(source, apart=pairs)
         with make_progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as progress:
