@@ -56,7 +56,7 @@ def folder(tmp_path, monkeypatch):
     """Frames for 24 pairs, each pair with frames of its own, models, and where to note estimates."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
-    monkeypatch.setenv("PYTHONPATH", SOURCE)
+    monkeypatch.setenv("PYTHONPATH", SOURCE, prepend=os.pathsep)
     os.mkdir("frames")
     for number in range(COUNT):
         pair = synthetic.translation((20, 24), shift=(0.1 * number, 0.2), seed=number)
@@ -141,6 +141,7 @@ def two_workers(folder):
         yield cluster.scheduler_address
 
 
+@pytest.mark.slow
 def test_the_workers_of_a_scheduler_make_the_same_flows(folder, two_workers):
     expected = undisturbed()
     done = finish(start("-o", "out", "--scheduler", two_workers))
@@ -166,6 +167,7 @@ def test_one_array_of_several_writers(folder, two_workers):
     assert (there == here).all()
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_loses_one_pair(folder):
     pytest.importorskip("distributed")
     expected = undisturbed()
