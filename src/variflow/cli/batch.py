@@ -89,16 +89,17 @@ def batch(
             workers = 1 if array is not None else max(1, most)
         listed = batching.list_pairs(source, apart=pairs)
         with make_progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as progress:
-            task, began, last = progress.add_task("", total=None), time.monotonic(), None
+            task, last = progress.add_task("", total=None), None
+            first: tuple[float, int] | None = None  # when the first flow was there: workers take a while to start
 
             def advance(summary: Summary) -> None:
-                nonlocal last
-                last = summary
-                rate = summary.estimated / max(time.monotonic() - began, 1e-9)
+                nonlocal last, first
+                last, now = summary, (time.monotonic(), summary.estimated)
+                if summary.estimated and first is None:
+                    first = now
+                rate = 0.0 if first is None else (now[1] - first[1]) / max(now[0] - first[0], 1e-9)
                 completed = summary.done + len(summary.failures)
-                progress.update(
-                    task, description=f"{rate:.3g} pairs/s", completed=completed, total=summary.total, refresh=False
-                )
+                progress.update(task, description=f"{rate:.3g} pairs/s", completed=completed, total=summary.total)
 
             try:
                 summary = batching.estimate_pairs(
