@@ -158,6 +158,16 @@ def test_the_workers_of_a_scheduler_make_the_same_flows(folder, two_workers):
 
 
 @pytest.mark.slow
+def test_workers_here_leave_the_environment_and_the_threads(folder):
+    pytest.importorskip("distributed")
+    names = ("VARIFLOW_THREADS", "OMP_NUM_THREADS", "NPROC", "MALLOC_TRIM_THRESHOLD_")
+    before = [os.environ.get(name) for name in names], variflow.get_threads()
+    pairs = list_pairs("frames", apart=True)
+    assert estimate_pairs(pairs, "out", "horn-schunck", workers=2).estimated == COUNT
+    assert ([os.environ.get(name) for name in names], variflow.get_threads()) == before
+
+
+@pytest.mark.slow
 def test_one_array_of_several_writers(folder, two_workers):
     zarr = pytest.importorskip("zarr")
     pairs = list_pairs("frames", apart=True)
