@@ -50,7 +50,9 @@ def imported(*, for_types):
 @pytest.mark.parametrize("package", sorted(imported(for_types=False)))
 def test_what_is_imported_is_declared(package):
     distributions = {plain(name) for name in packages_distributions().get(package, [package])}
-    assert distributions & (DECLARED | OPTIONAL["download"]), f"{package} is imported, and not in pyproject.toml"
+    assert distributions & (DECLARED | OPTIONAL["batch"] | OPTIONAL["download"]), (
+        f"{package} is imported, and not in pyproject.toml"
+    )
 
 
 @pytest.mark.parametrize("package", sorted(imported(for_types=True)))

@@ -17,9 +17,10 @@ import pytest
 
 import variflow
 from variflow import VariflowWarning, datasets, evaluation, models
+from variflow.base.digests import digest_settings
 from variflow.datasets import Sample, synthetic
 from variflow.evaluation import COLUMNS, Table, evaluate, report
-from variflow.evaluation.digests import digest_sample, digest_settings
+from variflow.evaluation.digests import digest_sample
 from variflow.io import atomic
 from variflow.io.locking import lock_folder
 
@@ -154,7 +155,7 @@ def test_settings_are_told_apart_to_the_last_number():
 def test_settings_are_the_same_in_every_process():
     code = (
         "from variflow import models\n"
-        "from variflow.evaluation.digests import digest_settings\n"
+        "from variflow.base.digests import digest_settings\n"
         "print([digest_settings(models.get(name)) for name in ('brox', 'balanced', 'smooth')])\n"
         "print(digest_settings(lambda x: x in {'a', 'b', 'c'}))"
     )

@@ -210,7 +210,7 @@ def test_what_a_killed_writer_leaves_goes_with_the_next_one(tmp_path, how, what)
 
 def _forget(folder):
     """Let the folder be looked through again at once."""
-    sys.modules["variflow.io.atomic"]._swept.pop(folder, None)
+    sys.modules["variflow.io.atomic"]._next_sweep.pop(folder, None)
 
 
 @pytest.mark.skipif(".zarr" not in FLOWS, reason="zarr is not installed")

@@ -1,4 +1,19 @@
-from . import compat, datasets, energy, evaluation, filters, flowops, io, metrics, models, solve, unknowns, video, view
+from . import (
+    batching,
+    compat,
+    datasets,
+    energy,
+    evaluation,
+    filters,
+    flowops,
+    io,
+    metrics,
+    models,
+    solve,
+    unknowns,
+    video,
+    view,
+)
 from ._core import get_threads
 from .base.cpus import set_threads
 from .base.errors import VariflowWarning
@@ -28,6 +43,7 @@ __all__ = [
     "Result",
     "State",
     "VariflowWarning",
+    "batching",
     "compat",
     "datasets",
     "energy",

@@ -1,4 +1,4 @@
-"""The command line, ``variflow``: commands for flows, stacks and data sets."""
+"""The command line, ``variflow``: commands for flows, stacks, many pairs and data sets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import variflow
-from variflow.cli import data, flows, interpolation, registration, stabilisation, video
+from variflow.cli import batch, data, flows, interpolation, registration, stabilisation, video
 from variflow.cli.console import drop_output, finish, open_streams, say
 
 __all__ = ["app", "main"]
@@ -26,6 +26,7 @@ app.add_typer(video.app)
 app.add_typer(interpolation.app)
 app.add_typer(registration.app)
 app.add_typer(stabilisation.app)
+app.add_typer(batch.app)
 app.add_typer(data.app)
 
 

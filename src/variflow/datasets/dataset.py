@@ -105,6 +105,11 @@ class Dataset(Sequence[Sample]):
         """The names of the samples, in order; no file is read for them."""
         return [pair.name for pair in self._pairs]
 
+    @property
+    def frames(self) -> list[tuple[Path, Path]]:
+        """The paths of the two frames of each sample, in order; no file is read for them."""
+        return [(pair.frame0, find_next_frame(pair.frame0)) for pair in self._pairs]
+
     def __len__(self) -> int:
         return len(self._pairs)
 

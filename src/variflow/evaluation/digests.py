@@ -1,15 +1,10 @@
-"""Digests that tell whether a row was measured with the same settings and from the same files."""
+"""Digests of samples, which tell whether a row was measured from the same files."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import inspect
-from collections.abc import Sequence
-from types import CodeType, FunctionType
 
-import numpy as np
-
+from variflow.base.digests import digest_settings
 from variflow.datasets import Sample
 
 
@@ -17,55 +12,3 @@ def digest_sample(sample: Sample) -> str:
     """Return a digest of everything in a sample except its name."""
     fields = [field.name for field in dataclasses.fields(sample) if field.name != "name"]
     return digest_settings([getattr(sample, field) for field in fields])
-
-
-def digest_settings(settings: object) -> str:
-    """Return a digest of a value such as a model, including the numbers of its arrays and the code of its functions."""
-    digest = hashlib.sha256()
-    _feed(digest, settings, ())
-    return digest.hexdigest()[:16]
-
-
-def _feed(digest: hashlib._Hash, value: object, around: tuple[int, ...]) -> None:
-    # The type before each value keeps values apart that have the same bytes.
-    digest.update(f"{type(value).__module__}.{type(value).__qualname__};".encode())
-    if id(value) in around:  # a function that calls itself
-        return
-    if hasattr(value, "__array__"):
-        array = np.ascontiguousarray(value)
-        digest.update(f"{array.dtype.str} {np.shape(value)};".encode())
-        digest.update(array.tobytes())
-        return
-    parts = _split(value)
-    if parts is None:
-        digest.update(f"{value!r};".encode())
-        return
-    digest.update(f"{len(parts)};".encode())
-    for part in parts:
-        _feed(digest, part, (*around, id(value)))
-
-
-def _is_own(value: object, user: FunctionType) -> bool:
-    """Return whether a value that a function uses was written by its author, and is not part of a library."""
-    if isinstance(value, FunctionType):
-        return value.__module__ == user.__module__
-    return isinstance(value, bool | int | float | str | tuple | np.ndarray)
-
-
-def _split(value: object) -> Sequence[object] | None:
-    """Return the parts of a value, None if it has none."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
-    if isinstance(value, dict):
-        return list(value.items())
-    if isinstance(value, list | tuple):
-        return list(value)
-    if isinstance(value, set | frozenset):  # its order differs from process to process
-        return sorted(map(repr, value))
-    if isinstance(value, FunctionType):
-        used = inspect.getclosurevars(value)
-        own = [part for part in used.globals.items() if _is_own(part[1], value)]
-        return [value.__code__, value.__defaults__, value.__kwdefaults__, used.nonlocals, own]
-    if isinstance(value, CodeType):
-        return [value.co_code, value.co_names, value.co_consts]
-    return None

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 import variflow
 from variflow import models
+from variflow.base.digests import digest_settings
 from variflow.datasets import Dataset, Sample
-from variflow.evaluation.digests import digest_sample, digest_settings
+from variflow.evaluation.digests import digest_sample
 from variflow.evaluation.results import Results
 from variflow.evaluation.table import Table
 from variflow.model import Model

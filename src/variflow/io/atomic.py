@@ -26,7 +26,7 @@ else:
     import fcntl
 
 _PREFIX, _PART, _OLD = ".variflow-", ".part", ".old"
-_swept: dict[Path, float] = {}
+_next_sweep: dict[Path, float] = {}
 
 
 @contextmanager
@@ -160,11 +160,13 @@ def _make_part(folder: Path, make: Callable[[Path], None]) -> Iterator[Path]:
 
 def _sweep(folder: Path) -> None:
     """Remove what killed writers left in a folder, and restore folders that they had renamed."""
-    now = time.monotonic()
-    if now - _swept.get(folder, -math.inf) < 1:  # a folder of many files takes a while to list
+    began = time.monotonic()
+    if began < _next_sweep.get(folder, -math.inf):
         return
-    _swept[folder] = now
-    for path in [path for path in folder.iterdir() if path.name.startswith(_PREFIX)]:
+    found = [folder / name for name in os.listdir(folder) if name.startswith(_PREFIX)]
+    # A folder of a million files takes a second to list: at most a fiftieth of the time goes there.
+    _next_sweep[folder] = began + max(1.0, 50 * (time.monotonic() - began))
+    for path in found:
         if path.suffix == _OLD:
             target = folder / path.name.removeprefix(_PREFIX).removesuffix(_OLD).partition("-")[2]
             with suppress(OSError):  # the target is there, or another process did it

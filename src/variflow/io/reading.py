@@ -201,6 +201,11 @@ class Files(Frames):
     paths : list
         Existing files, each with the name of a variable if it needs one.
 
+    Attributes
+    ----------
+    paths : tuple of Path
+        The same.
+
     Raises
     ------
     FileNotFoundError
@@ -215,23 +220,23 @@ class Files(Frames):
         for path in paths:
             if not _split_name(path)[0].exists():
                 raise FileNotFoundError(f"{os.fspath(path)}: no such file")
-        self._paths = [Path(path) for path in paths]
+        self.paths = tuple(Path(path) for path in paths)
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self.paths)
 
     @property
     def names(self) -> list[str] | None:
         """The name of each frame's file."""
-        return [_split_name(path)[0].name for path in self._paths]
+        return [_split_name(path)[0].name for path in self.paths]
 
     @property
     def _source(self) -> str:
-        first, last = (_split_name(path)[0].name for path in (self._paths[0], self._paths[-1]))
+        first, last = (_split_name(path)[0].name for path in (self.paths[0], self.paths[-1]))
         return repr(first) + (f" to {last!r}" if len(self) > 1 else "")
 
     def _read_frame(self, index: int) -> Numbers:
-        return read_image(self._paths[index])
+        return read_image(self.paths[index])
 
 
 def _open(path: Path, variable: str | None, one: bool) -> Frames:

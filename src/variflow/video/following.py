@@ -109,7 +109,7 @@ def _read_reference(frames: Iterable[ArrayLike], number: int) -> Reading:
     count = len(frames) if isinstance(frames, Sized) and not isinstance(frames, Frames) else None
     try:
         if isinstance(frames, Frames):
-            reading = read_one(frames, number)
+            reading = read_one(frames, number, frames.names)
         elif count is not None and hasattr(frames, "__getitem__"):
             reading = check_reading(number, frames[number])
         else:

@@ -17,20 +17,22 @@ def read_each(frames: Iterable[ArrayLike], start: int, end: int | None, step: in
         for number, frame in enumerate(itertools.islice(frames, start, end, step)):
             yield check_reading(start + number * step, frame)
         return
+    names = frames.names  # once: it is a new list each time
     for number in itertools.count(start, step) if end is None else range(start, end, step):
         try:
-            yield read_one(frames, number)
+            yield read_one(frames, number, names)
         except IndexError:
             return
 
 
-def read_one(frames: Frames, number: int) -> Reading:
+def read_one(frames: Frames, number: int, names: list[str] | None) -> Reading:
     """Read a frame; raise IndexError if there is no such frame."""
+    name = None if names is None else names[number]
     try:
         frame = frames[number]
     except (FileFormatError, OSError) as error:
-        return Reading(number, name=_find_name(frames, number), fault=str(error))
-    return check_reading(number, frame, frames.time_of(number), _find_name(frames, number))
+        return Reading(number, name=name, fault=str(error))
+    return check_reading(number, frame, frames.time_of(number), name)
 
 
 def check_reading(number: int, frame: ArrayLike, time: float | None = None, name: str | None = None) -> Reading:
@@ -39,8 +41,3 @@ def check_reading(number: int, frame: ArrayLike, time: float | None = None, name
         return Reading(number, time, name, as_image(frame, f"frame {number}"))
     except ValueError as error:
         return Reading(number, time, name, fault=str(error))
-
-
-def _find_name(frames: Frames, number: int) -> str | None:
-    names = frames.names
-    return None if names is None else names[number]

@@ -1,0 +1,159 @@
+"""Estimate the flows of many pairs of files: here, in several processes, or on a cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+import variflow
+from variflow import models
+from variflow.base.choices import check_whole
+from variflow.batching import cluster, shards
+from variflow.batching.listing import Paths
+from variflow.batching.naming import check_apart, name_pairs
+from variflow.batching.records import digest_model
+from variflow.batching.tasks import Folder, Job, Outcome, Output, Summary, Task, run_task
+from variflow.energy import Energy
+from variflow.io import check_flow_path
+from variflow.io.locking import make_folder
+from variflow.model import Model
+
+Path_ = str | os.PathLike[str]
+
+
+def estimate_pairs(
+    pairs: Sequence[tuple[Path_, Path_]],
+    output: Path_,
+    model: str | Model | Energy = "balanced",
+    *,
+    extension: str = ".flo",
+    workers: int = 1,
+    threads: int | None = None,
+    scheduler: str | None = None,
+    share: tuple[int, int] = (0, 1),
+    callback: Callable[[Summary], object] | None = None,
+) -> Summary:
+    """Estimate the flows of many pairs of image files and write them, those that are not done yet.
+
+    Each flow has a record with digests of its frames, of the model and of itself. The same call after an interruption,
+    or after some frames have changed, estimates what is missing and no more. A process that dies loses what it was
+    working on; nothing half-written has the name of a flow. Flows do not depend on how many processes there are.
+
+    Parameters
+    ----------
+    pairs : sequence of (str or os.PathLike, str or os.PathLike)
+        The frames, as for `variflow.read_image`; `list_pairs` makes such a list.
+    output : str or os.PathLike
+        A folder for one file a pair, named after the first frame; the folders of the frames are kept where names would
+        be the same. If it ends in ``.zarr``, one Zarr array (N, H, W, 2) in the order of the pairs, which are then of
+        one size; NaN where a pair has failed.
+    model : str, Model or callable
+        As for `variflow.estimate`.
+    extension : str
+        That of the files, as for `variflow.write_flow`.
+    workers : int
+        How many processes work, 1 or more; 1 is this process. More need Dask, and a script that starts them needs
+        ``if __name__ == "__main__":``.
+    threads : int, optional
+        How many threads the core may use in each process, 1 or more; by default those of `variflow.get_threads` are
+        shared out among the workers. Many workers with one thread each do more than few with many.
+    scheduler : str, optional
+        The address of a Dask scheduler, such as ``"tcp://10.0.0.1:8786"``, whose workers do the work in place of
+        processes here, with one thread each by default. They need the same version of variflow, and the frames and the
+        output by the same names.
+    share : (int, int)
+        ``(i, n)``: do the share i, from 0 to n - 1, of n that together are all. n calls may run at the same time.
+    callback : callable, optional
+        Called as ``callback(summary)`` at the beginning and after each file.
+
+    Returns
+    -------
+    summary : Summary
+        How many flows there are, and which pairs have failed and why. A failure does not stop the rest, except if the
+        disk is full.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is wrong, two pairs would have the same name, or a flow would be written over a frame.
+    OSError
+        If the output cannot be made, or the scheduler is not there.
+    ImportError
+        If several workers are wanted and Dask is not installed.
+
+    Examples
+    --------
+    See `variflow.batching`.
+    """
+    paths = [(os.fspath(frame0), os.fspath(frame1)) for frame0, frame1 in pairs]
+    if not paths:
+        raise ValueError("pairs is empty, wanted at least one pair of paths")
+    chosen = models.get(model)
+    workers = check_whole("workers", workers, 1)
+    if threads is None:
+        threads = 1 if scheduler is not None else max(1, variflow.get_threads() // workers)
+    threads = check_whole("threads", threads, 1)
+    first, count = _check_share(share)
+    place, names = _open(Path(output), extension, paths)
+    numbers = range(first, -(-len(paths) // place.size), count)
+    summary = Summary(sum(len(paths[number * place.size : (number + 1) * place.size]) for number in numbers))
+    run = partial(run_task, place, Job(chosen, digest_model(chosen), threads))
+    tasks = _make_tasks(numbers, place.size, names, paths)
+    if callback is not None:
+        callback(summary)
+    with _open_runner(run, min(workers, len(numbers)), threads, scheduler) as start, closing(start(tasks)) as ended:
+        for task, outcome in ended:
+            summary.add(task, outcome)
+            if callback is not None:
+                callback(summary)
+            if summary.full:
+                break
+    return summary
+
+
+def _check_share(share: tuple[int, int]) -> tuple[int, int]:
+    try:
+        first, count = share
+    except (TypeError, ValueError):
+        raise TypeError(f"share is {share!r}, wanted two whole numbers (i, n)") from None
+    count = check_whole("share[1]", count, 1)
+    return check_whole("share[0]", first, 0, count - 1), count
+
+
+def _open(output: Path, extension: str, pairs: list[Paths]) -> tuple[Output, list[str]]:
+    """Return where the flows go, whose folder is made, and the names of the pairs there."""
+    if output.suffix.lower() == ".zarr":
+        return shards.open_shards(output, pairs), [""] * len(pairs)
+    if extension.lower() == ".zarr":
+        raise ValueError("extension is .zarr, wanted that of a file; an output that ends in .zarr is one array")
+    names = name_pairs(pairs)
+    check_apart(output, names, extension, pairs)
+    make_folder(output)
+    check_flow_path(output / f"flow{extension}")
+    return Folder(output, extension), names
+
+
+def _make_tasks(numbers: range, size: int, names: list[str], pairs: list[Paths]) -> Iterator[Task]:
+    for number in numbers:
+        part = slice(number * size, (number + 1) * size)
+        yield Task(number, names[part], pairs[part])
+
+
+Runner = Callable[[Iterator[Task]], cluster.Ended]
+
+
+@contextmanager
+def _open_runner(run: Callable[[Task], Outcome], workers: int, threads: int, scheduler: str | None) -> Iterator[Runner]:
+    """Yield what does tasks: this process, or a cluster that is closed at the end."""
+    if scheduler is None and workers <= 1:
+        before = variflow.get_threads()
+        try:
+            yield lambda tasks: ((task, run(task)) for task in tasks)
+        finally:
+            variflow.set_threads(before)
+        return
+    with cluster.open_client(workers, threads, scheduler) as client:
+        yield lambda tasks: cluster.run_on(client, run, tasks)

@@ -1,0 +1,140 @@
+"""The command ``variflow batch``."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import MofNCompleteColumn, TimeRemainingColumn
+
+import variflow
+from variflow.cli.console import escape, make_progress_bar, report_errors, say, tell
+from variflow.cli.energies import choose_model
+from variflow.cli.options import EnergyInFile, complete_model
+
+if TYPE_CHECKING:
+    from variflow.batching import Summary
+
+app = typer.Typer()
+
+_INTERRUPTED = 130  # the status of what Ctrl-C has ended
+
+
+@app.command()
+def batch(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A text file with two paths a line; a folder or a pattern of frames in order; or a data set, "
+            "NAME:FOLDER.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="A folder for one flow a file, or NAME.zarr for one array of all flows."),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A model (default: balanced); `variflow models` lists them.",
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    energy: EnergyInFile = None,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="Frames 0 and 1 are a pair, 2 and 3 the next; not each frame and the next.")
+    ] = False,
+    form: Annotated[str, typer.Option("--format", help="The extension of the flow files.")] = "flo",
+    workers: Annotated[
+        int | None,
+        typer.Option(help="How many processes work; by default one for each CPU, or each --threads; with --array one."),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="How many threads each of them may use; by default they share the CPUs.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Use the workers of this Dask scheduler, tcp://HOST:PORT.")
+    ] = None,
+    array: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Do share I, from 0, of N that together are all; for an array of jobs."),
+    ] = None,
+) -> None:
+    """Estimate the flows of many pairs; the same command goes on where it was interrupted."""
+    names = {
+        "source": "SOURCE",
+        "apart": "--pairs",
+        "pairs": "SOURCE",
+        "output": "--output",
+        "model": "--model",
+        "extension": "--format",
+        "workers": "--workers",
+        "threads": "--threads",
+        "scheduler": "--scheduler",
+    }
+    with report_errors(names):
+        from variflow import batching
+        from variflow.base.choices import check_whole
+
+        chosen = choose_model(model, energy, default="balanced")
+        share = (0, 1) if array is None else _read_share(array)
+        if workers is None:
+            most = variflow.get_threads() // (1 if threads is None else check_whole("threads", threads, 1))
+            workers = 1 if array is not None else max(1, most)
+        listed = batching.list_pairs(source, apart=pairs)
+        with make_progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as progress:
+            task, last = progress.add_task("", total=None), None
+            first: tuple[float, int] | None = None  # when the first flow was there: workers take a while to start
+
+            def advance(summary: Summary) -> None:
+                nonlocal last, first
+                last, now = summary, (time.monotonic(), summary.estimated)
+                if summary.estimated and first is None:
+                    first = now
+                rate = 0.0 if first is None else (now[1] - first[1]) / max(now[0] - first[0], 1e-9)
+                completed = summary.done + len(summary.failures)
+                progress.update(task, description=f"{rate:.3g} pairs/s", completed=completed, total=summary.total)
+
+            try:
+                summary = batching.estimate_pairs(
+                    listed,
+                    output,
+                    chosen,
+                    extension=f".{form.removeprefix('.')}",
+                    workers=workers,
+                    threads=threads,
+                    scheduler=scheduler,
+                    share=share,
+                    callback=advance,
+                )
+            except KeyboardInterrupt:
+                progress.stop()
+                tell(f"interrupted: {last or 'nothing is done'}; the same command goes on from there")
+                raise typer.Exit(_INTERRUPTED) from None
+    _report(summary, output)
+
+
+def _read_share(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if not found or not int(found[1]) < int(found[2]):
+        raise ValueError(f"--array is {text!r}, wanted I/N with I from 0 to N - 1, such as 0/16")
+    return int(found[1]), int(found[2])
+
+
+def _report(summary: Summary, output: Path) -> None:
+    """Say what has no flow, what was warned of, and how many flows there are; exit with 1 if some are missing."""
+    for message, files in summary.warnings.items():
+        tell(f"warning: {files} {'file' if files == 1 else 'files'}: {message}")
+    for failure in summary.failures:
+        tell(str(failure))
+    say(f"{escape(output)}: {summary}")
+    if summary.full:
+        tell("stopped, because the disk is full; the same command goes on when there is room")
+    if summary.failures:
+        raise typer.Exit(1)
