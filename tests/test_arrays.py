@@ -67,6 +67,14 @@ def followed(frame0, frame1):
     return tuple(result.flow for result in variflow.estimate_video([frame0, frame1, frame0], MODEL))
 
 
+def registered(frame0, frame1):
+    return tuple(part for each in variflow.register([frame0, frame1], MODEL) for part in (each.frame, each.flow))
+
+
+def steadied(frame0, frame1):
+    return tuple(variflow.stabilise([frame0, frame1, frame0], MODEL))
+
+
 def matched(matches):
     return matches.points, matches.flow, matches.confidence
 
@@ -112,6 +120,8 @@ TABLE = {
         | {"weights1": WEIGHTS},
     ),
     "variflow.estimate_video": (followed, {"frame0": FRAME0, "frame1": FRAME1}),
+    "variflow.register": (registered, {"frame0": FRAME0, "frame1": FRAME1}),
+    "variflow.stabilise": (steadied, {"frame0": FRAME0, "frame1": FRAME1}),
     "variflow.match": (
         lambda frame0, frame1, mask: matched(variflow.match(frame0, frame1, mask=mask)),
         {"frame0": FRAME0, "frame1": FRAME1, "mask": MASK},
@@ -145,6 +155,11 @@ TABLE = {
     "flowops.from_skimage": (flowops.from_skimage, {"flow": np.ascontiguousarray(np.moveaxis(GAPS, 2, 0))}),
     "flowops.from_torch": (flowops.from_torch, {"flow": np.ascontiguousarray(np.moveaxis(GAPS, 2, 0))}),
     "flowops.from_torch_grid": (flowops.from_torch_grid, {"grid": GAPS[None]}),
+    "flowops.fit": (
+        lambda flow, weights: flowops.fit(flow, "affine", weights),
+        {"flow": FLOW, "weights": WEIGHTS},
+    ),
+    "flowops.from_matrix": (lambda matrix: flowops.from_matrix(matrix, FLOW.shape[:2]), {"matrix": np.eye(3) + 0.01}),
     "flowops.interpolate": (
         flowops.interpolate,
         {"frame0": FRAME0, "frame1": FRAME1, "flow": FLOW, "backward": GAPS},
@@ -251,8 +266,8 @@ TABLE = {
 
 # Public names that take no arrays: paths, settings, or what the library itself made.
 WITHOUT = {
-    "variflow": "EnergyRecord FlowFileError Linearisation Model Result State VariflowWarning get_threads set_threads "
-    "explain read_flow read_frames read_image release_memory",
+    "variflow": "EnergyRecord FlowFileError Linearisation Model Registered Result State VariflowWarning get_threads "
+    "set_threads explain read_flow read_frames read_image release_memory",
     "flowops": "warp",  # which is in the table by its shorter name, as are two of matching
     "metrics": "",
     "view": "energies wheel",
