@@ -12,6 +12,7 @@ from .matching import Matches, match
 from .model import Model
 from .result import Result
 from .state import EnergyRecord, State
+from .tiling import TiledFlow, estimate_tiled
 from .video import estimate_video
 
 __version__: str
@@ -24,11 +25,13 @@ __all__ = [
     "Model",
     "Result",
     "State",
+    "TiledFlow",
     "VariflowWarning",
     "compat",
     "datasets",
     "energy",
     "estimate",
+    "estimate_tiled",
     "estimate_video",
     "evaluation",
     "explain",
