@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import tempfile
 from functools import cache, partial
 from pathlib import Path
 
@@ -75,6 +76,11 @@ def steadied(frame0, frame1):
     return tuple(variflow.stabilise([frame0, frame1, frame0], MODEL))
 
 
+def tiled(frame0, frame1, mask):
+    with tempfile.TemporaryDirectory() as folder:
+        return variflow.estimate_tiled(frame0, frame1, f"{folder}/flow.zarr", MODEL, tile=64, mask=mask).flow[...]
+
+
 def matched(matches):
     return matches.points, matches.flow, matches.confidence
 
@@ -120,6 +126,7 @@ TABLE = {
         | {"weights1": WEIGHTS},
     ),
     "variflow.estimate_video": (followed, {"frame0": FRAME0, "frame1": FRAME1}),
+    "variflow.estimate_tiled": (tiled, {"frame0": FRAME0, "frame1": FRAME1, "mask": MASK}),
     "variflow.register": (registered, {"frame0": FRAME0, "frame1": FRAME1}),
     "variflow.stabilise": (steadied, {"frame0": FRAME0, "frame1": FRAME1}),
     "variflow.match": (
@@ -266,8 +273,8 @@ TABLE = {
 
 # Public names that take no arrays: paths, settings, or what the library itself made.
 WITHOUT = {
-    "variflow": "EnergyRecord FlowFileError Linearisation Model Registered Result State VariflowWarning get_threads "
-    "set_threads explain read_flow read_frames read_image release_memory",
+    "variflow": "EnergyRecord FlowFileError Linearisation Model Registered Result State TiledFlow VariflowWarning "
+    "get_threads set_threads explain read_flow read_frames read_image release_memory",
     "flowops": "warp",  # which is in the table by its shorter name, as are two of matching
     "metrics": "",
     "view": "energies wheel",

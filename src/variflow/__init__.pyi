@@ -29,6 +29,7 @@ from .registration import Registered, register
 from .result import Result
 from .stabilisation import stabilise
 from .state import EnergyRecord, State
+from .tiling import TiledFlow, estimate_tiled
 from .video import estimate_video
 
 __version__: str
@@ -42,12 +43,14 @@ __all__ = [
     "Registered",
     "Result",
     "State",
+    "TiledFlow",
     "VariflowWarning",
     "batching",
     "compat",
     "datasets",
     "energy",
     "estimate",
+    "estimate_tiled",
     "estimate_video",
     "evaluation",
     "explain",

@@ -53,12 +53,15 @@ class Problem(Brief):
         How the light of the frames differs. They are compared in the light of the first frame.
     prepared : (Frames, list of Level), optional
         The frames in a common unit and their pyramid, if they are known already.
+    noise : float, optional
+        The standard deviation of the noise of the frames, in their common unit, if it is known already.
     """
 
     images: Images
     model: Model
     light: Light | None = None
     prepared: tuple[Frames, list[Level]] | None = None
+    noise: float | None = None
 
     @cached_property
     def frames(self) -> Frames:
@@ -197,7 +200,7 @@ class Problem(Brief):
         right.
         """
         warps = tuple(math.ceil(_SHARE_OF_WARPS * count) for count in np.atleast_1d(self.model.warps).tolist())
-        back = Problem(self.images.swap(), replace(self.model, warps=warps, occlusion="unknown"))
+        back = Problem(self.images.swap(), replace(self.model, warps=warps, occlusion="unknown"), noise=self.noise)
         finest = back.levels[0]
         forward = np.stack(resample_flow((flow[..., 0], flow[..., 1]), finest.shape), axis=2)
         energy = reverse_energy(back.model.energy, forward, finest)
@@ -228,5 +231,6 @@ class Problem(Brief):
             coarsest=self.model.coarsest,
             presmoothing=self.model.presmoothing,
             before=before,
-            with_noise=self.model.noise == "estimated",
+            with_noise=self.model.noise == "estimated" and self.noise is None,
+            noise=self.noise or 0.0,
         )

@@ -76,11 +76,30 @@ def estimate(
     mask_second: Annotated[
         Path | None, typer.Option(help="The same for the second frame; --mask is then for the first only.")
     ] = None,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            help="Estimate images larger than memory (.zarr, .npy, .tif) in tiles of so many pixels, such as 1024, "
+            "into a .zarr. The same command goes on where it was interrupted."
+        ),
+    ] = None,
     verbose: Verbose = 0,
 ) -> None:
     """Estimate the flow from one image to another."""
-    names = {"frame0": frame0, "frame1": frame1, "init": "--init", "model": "--model", "mask": "--mask"}
+    names = {
+        "frame0": frame0, "frame1": frame1, "init": "--init", "model": "--model", "mask": "--mask", "tile": "--tile",
+    }  # fmt: skip
     with report_errors({name: escape(here) for name, here in names.items()}):
+        if tile is not None:
+            others = {"--show": show, "--init": init, "--mask": mask, "--mask-second": mask_second}
+            refused = [name for name, path in others.items() if path is not None]
+            if refused:
+                raise ValueError(f"--tile is given, and in tiles there is no {refused[0]}")
+            check_outputs({"--output": output}, {"FRAME0": frame0, "FRAME1": frame1})
+            with explain_faults(energy):
+                _estimate_tiled(frame0, frame1, output, choose_model(model, energy, default="balanced"), tile)
+            say(f"wrote {escape(output)}")
+            return
         io.check_flow_path(output)
         if show is not None:
             io.check_image_path(show)
@@ -174,6 +193,17 @@ def _estimate(frame0: Numbers, frame1: Numbers, chosen: Model, verbose: int, **o
     if verbose:
         say(result.reason)
     return result
+
+
+def _estimate_tiled(frame0: Path, frame1: Path, output: Path, chosen: Model, tile: int) -> None:
+    """Estimate in tiles with a progress bar on standard error."""
+    with make_progress_bar(TimeElapsedColumn()) as progress:
+        task = progress.add_task(chosen.name, total=None)
+
+        def advance(done: int, tiles: int) -> None:
+            progress.update(task, completed=done, total=tiles)
+
+        variflow.estimate_tiled(frame0, frame1, output, chosen, tile=tile, callback=advance)
 
 
 def _score(flow: ArrayLike, truth: ArrayLike, valid: Numbers | None = None) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.base.brief import Brief
@@ -97,18 +98,19 @@ def pyramid(
     presmoothing: float = 0.0,
     before: list[Level] | None = None,
     with_noise: bool = False,
+    noise: float = 0.0,
 ) -> list[Level]:
     """Return the levels, finest first: sizes ``round(size * factor^k)`` while the shorter side is at least `coarsest`.
 
     Each level is made from the next finer one. `presmoothing` is the standard deviation, in pixels, of a Gaussian that
     is applied to the finest level first. `before` are the levels of the pair before in a video; their second frame is
     the first frame here, prepared in the same way. `with_noise` estimates the noise, which falls with the size, as
-    pixels are averaged.
+    pixels are averaged; `noise` is that of the finest level where it is known already.
     """
     sizes = factor, coarsest, presmoothing
     first = [level.frame1 for level in before] if before else _make_every_size(frames.first, *sizes)
     second = _make_every_size(frames.second, *sizes)
-    noise = estimate_noise(frames) if with_noise else 0.0
+    noise = estimate_noise(frames) if with_noise else noise
     levels: list[Level] = []
     for index, pair in enumerate(zip(first, second, strict=True)):
         finer = levels[-1] if levels else frames.colors
@@ -161,7 +163,13 @@ def _reduce(frame: Frame, shape: tuple[int, int]) -> Frame:
     if frame.complete:
         return Frame.whole(planes)
     share, weights = resample(np.stack([frame.known, frame.weights]), shape, kernel="linear")
-    return Frame(planes, (share > 0.5 * _find_largest_around(share)) & (share > _LEAST_SHARE), weights, share)
+    return Frame(planes, find_valid(share), weights, share)
+
+
+def find_valid(share: Planes) -> NDArray[np.bool_]:
+    """Return which pixels of a reduced frame are valid, given the known share of the area of each, (H, W)."""
+    valid: NDArray[np.bool_] = (share > 0.5 * _find_largest_around(share)) & (share > _LEAST_SHARE)
+    return valid
 
 
 def _find_largest_around(plane: Planes) -> Planes:

@@ -90,20 +90,25 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     with name_errors(path), _make_part(target.parent, Path.mkdir) as part:
         yield part
         _keep_permissions(target, part)
-        old = target.parent / f"{_PREFIX}{secrets.token_hex(8)}-{target.name}{_OLD}"
-        while True:
-            with suppress(FileNotFoundError):
-                os.replace(target, old)
-            try:
-                os.replace(part, target)
-                break
-            except OSError:
-                if not target.exists():
-                    if old.exists():
-                        os.replace(old, target)
-                    raise
-                _remove(old)  # another writer was faster: its folder is renamed in turn
-        _remove(old)
+        replace_folder(part, target)
+
+
+def replace_folder(part: Path, target: Path) -> None:
+    """Give a complete folder the name `target`, in the same folder; one that has it is removed afterwards."""
+    old = target.parent / f"{_PREFIX}{secrets.token_hex(8)}-{target.name}{_OLD}"
+    while True:
+        with suppress(FileNotFoundError):
+            os.replace(target, old)
+        try:
+            os.replace(part, target)
+            break
+        except OSError:
+            if not target.exists():
+                if old.exists():
+                    os.replace(old, target)
+                raise
+            _remove(old)  # another writer was faster: its folder is renamed in turn
+    _remove(old)
 
 
 def find_destination(path: str | os.PathLike[str]) -> Path:

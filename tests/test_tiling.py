@@ -1,0 +1,350 @@
+"""Flow in tiles: near that of the whole frames, resumed to the last bit, in bounded memory, and clear about errors."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import dask.array
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from typer.testing import CliRunner
+
+import variflow
+from variflow.cli import app
+from variflow.datasets.texture import Texture
+from variflow.tiling.coarse import choose_factor
+from variflow.tiling.storing import find_partial
+from variflow.tiling.windows import Window, choose_step, list_tiles
+
+SHAPE = (600, 800)
+INSIDE = slice(16, -16), slice(16, -16)
+
+
+def make_pair(shape=SHAPE, shift=(0.0, 0.0)):
+    """Return two frames of colour (float in [0, 1]) and the flow between them."""
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(float)
+    u = 4 * np.sin(y / 90) + 3 * np.cos(x / 120) + shift[0]
+    v = 3 * np.sin(x / 100 + 1) - 2 * np.cos(y / 150) + shift[1]
+    return Texture(3)(x + u, y + v), Texture(3)(x, y), np.stack([u, v], axis=2)
+
+
+@pytest.fixture(scope="module")
+def colors():
+    """Two frames of bytes in colour."""
+    first, second, _ = make_pair()
+    return tuple(np.rint(255 * frame).astype(np.uint8) for frame in (first, second))
+
+
+@pytest.fixture(scope="module")
+def grays(colors):
+    """Two gray frames of bytes."""
+    return tuple(np.ascontiguousarray(frame[..., 1]) for frame in colors)
+
+
+def tiled(folder, first, second, model="fast", **options):
+    """Return the flow in tiles of 128 pixels, unless the options say otherwise."""
+    found = variflow.estimate_tiled(first, second, folder / "flow.zarr", model, **{"tile": 128, "margin": 64} | options)
+    return np.asarray(found.flow[...])
+
+
+def lengths(difference):
+    return np.hypot(difference[..., 0], difference[..., 1])
+
+
+@pytest.mark.parametrize(
+    ("model", "mean", "most"),
+    [("horn-schunck", 0.001, 0.03), ("smooth", 0.001, 0.01), ("fast", 0.01, 0.2), ("balanced", 0.008, 0.15)],
+)
+def test_the_flow_is_near_that_of_the_whole_frames(tmp_path, grays, model, mean, most):
+    off = lengths(tiled(tmp_path, *grays, model) - variflow.estimate(*grays, model).flow)[INSIDE]
+    assert off.mean() < mean
+    assert off.max() < most
+
+
+def test_no_seam_is_seen(tmp_path, grays):
+    """The second differences of the flow are no larger across the borders of tiles than elsewhere."""
+    flow = tiled(tmp_path, *grays, "balanced")
+    bends = np.abs(np.diff(flow, n=2, axis=1))[INSIDE].mean(axis=(0, 2))
+    seams = [border - 2 - 16 + step for border in range(128, 800, 128) for step in (0, 1) if border < 780]
+    assert bends[seams].mean() < 1.25 * np.delete(bends, seams).mean()
+
+
+def test_motion_beyond_the_margin_is_followed(tmp_path):
+    first, second, truth = make_pair(shift=(75.0, -41.0))
+    first, second = (np.rint(255 * frame[..., 0]).astype(np.uint8) for frame in (first, second))
+    flow = tiled(tmp_path, first, second, "balanced", margin=32)
+    assert lengths(flow - truth)[60:-60, 20:-100].mean() < 0.05
+
+
+@pytest.mark.parametrize("kind", ["uint16", "float32", "float64", "colour"])
+def test_the_type_of_the_frames_hardly_matters(tmp_path, grays, colors, kind):
+    if kind == "colour":
+        frames = colors
+    else:
+        frames = tuple(frame.astype(kind) * (257 if kind == "uint16" else 1e-3) for frame in grays)
+        frames = tuple(frame.astype(kind) for frame in frames)
+    off = lengths(tiled(tmp_path, *frames) - variflow.estimate(*frames, "fast").flow)[INSIDE]
+    assert off.mean() < 0.01
+
+
+def test_missing_pixels_and_masks_say_the_same(tmp_path, grays):
+    first, second = (frame.astype(np.float32) for frame in grays)
+    usable = np.ones(SHAPE, bool)
+    usable[100:260, 90:300] = False  # a whole tile, and parts of others
+    usable[400:420, 500:700] = False
+    holed = np.where(usable, first, np.nan).astype(np.float32)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    by_nan = tiled(tmp_path / "a", holed, second)
+    by_mask = tiled(tmp_path / "b", first, second, mask=(usable, None))
+    assert np.isfinite(by_nan).all()
+    assert np.abs(by_nan - by_mask).max() < 1e-3
+    off = lengths(by_nan - variflow.estimate(holed, second, "fast").flow)
+    assert off[INSIDE][usable[INSIDE]].mean() < 0.02
+
+
+def test_a_number_for_missing_pixels_is_found_in_every_tile(tmp_path, grays):
+    first, second = (frame.astype(np.float32) for frame in grays)
+    first[100:260, 90:300] = -9999
+    with pytest.warns(variflow.VariflowWarning, match=r"frame0 has pixels far outside .*-9999\): taken as missing"):
+        flow = tiled(tmp_path, first, second)
+    holed = np.where(first == -9999, np.nan, first).astype(np.float32)
+    (tmp_path / "a").mkdir()
+    assert np.array_equal(flow, tiled(tmp_path / "a", holed, second))
+
+
+def test_light_that_differs_is_matched_in_all_tiles_alike(tmp_path, grays):
+    first, second = grays
+    darker = np.rint(0.7 * second.astype(float) + 20).astype(np.uint8)
+    off = lengths(tiled(tmp_path, first, darker) - variflow.estimate(first, darker, "fast").flow)[INSIDE]
+    assert off.mean() < 0.02
+
+
+def test_frames_that_show_nothing_do_not_move(tmp_path):
+    frame = np.full((200, 300), 7, np.uint8)
+    assert not tiled(tmp_path, frame, frame).any()
+
+
+def test_every_source_gives_the_same_flow(tmp_path, grays):
+    first, second = (frame[:280, :360] for frame in grays)
+    for number, frame in enumerate((first, second)):
+        np.save(tmp_path / f"{number}.npy", frame)
+        tifffile.imwrite(tmp_path / f"{number}.tif", frame)
+        tifffile.imwrite(tmp_path / f"tiles{number}.tif", frame, tile=(64, 64), compression="zlib")
+        zarr.create_array(tmp_path / f"{number}.zarr", data=frame, chunks=(100, 90))
+    wanted = tiled(tmp_path, first, second)
+    sources = {
+        name: [tmp_path / name.replace("#", n) for n in "01"] for name in ("#.npy", "#.tif", "tiles#.tif", "#.zarr")
+    }
+    sources["memory maps"] = [np.load(path, mmap_mode="r") for path in sources["#.npy"]]
+    sources["Dask"] = [dask.array.from_array(frame, chunks=(70, 110)) for frame in (first, second)]
+    for name, frames in sources.items():
+        assert np.array_equal(tiled(tmp_path, *frames), wanted), name
+    assert np.array_equal(variflow.read_flow(tmp_path / "flow.zarr"), wanted)
+    assert not list(tmp_path.glob("*.partial"))
+    assert not (tmp_path / "flow.zarr" / "tiles").exists()
+
+
+def test_the_nodata_of_a_tiff_is_missing(tmp_path, grays):
+    first, second = (frame[:280, :360].copy() for frame in grays)
+    first[40:90, 50:120] = 255
+    first[first == 255], second[second == 255] = 255, 254
+    tag = [(42113, "s", 0, "255", True)]
+    tifffile.imwrite(tmp_path / "a.tif", first, extratags=tag)
+    flow = tiled(tmp_path, tmp_path / "a.tif", second)
+    (tmp_path / "b").mkdir()
+    assert np.array_equal(flow, tiled(tmp_path / "b", first, second, mask=(first != 255, None)))
+
+
+class Stop(Exception):
+    """Ends an estimate."""
+
+
+def test_an_estimate_that_was_interrupted_goes_on_to_the_last_bit(tmp_path, grays):
+    (tmp_path / "a").mkdir()
+    wanted = tiled(tmp_path / "a", *grays)
+
+    def stop(done, tiles):
+        if done == 11:
+            raise Stop
+
+    with pytest.raises(Stop):
+        tiled(tmp_path, *grays, callback=stop)
+    assert not (tmp_path / "flow.zarr").exists()
+    seen = []
+    found = variflow.estimate_tiled(
+        *grays, tmp_path / "flow.zarr", "fast", tile=128, margin=64, callback=lambda *state: seen.append(state)
+    )
+    assert (found.tiles, found.resumed) == (35, 11)
+    assert seen == [(done, 35) for done in range(11, 36)]
+    assert np.array_equal(found.flow[...], wanted)
+
+
+def test_tiles_of_another_estimate_are_refused(tmp_path, grays):
+    def stop(done, tiles):
+        raise Stop
+
+    with pytest.raises(Stop):
+        tiled(tmp_path, *grays, callback=stop)
+    for options, differs in (
+        ({"model": "realtime"}, "model"),
+        ({"margin": 128}, "margin"),
+        ({"intensity_range": (0, 200)}, "model"),
+        ({"first": grays[0] + 1}, "frames"),
+    ):
+        frames = {"first": grays[0], "second": grays[1]} | options
+        with pytest.raises(variflow.FlowFileError, match=f"partial: holds tiles .* differs in {differs};"):
+            tiled(tmp_path, **frames)
+
+
+KILLED = """
+import sys, numpy as np, variflow
+first, second = np.load(sys.argv[1]), np.load(sys.argv[2])
+variflow.estimate_tiled(first, second, sys.argv[3], "balanced", tile=64, margin=64)
+"""
+
+
+def test_an_estimate_that_was_killed_goes_on_to_the_last_bit(tmp_path, grays):
+    grays = [frame[:320, :384] for frame in grays]
+    for name, frame in zip("01", grays, strict=True):
+        np.save(tmp_path / f"{name}.npy", frame)
+    command = [sys.executable, "-c", KILLED, tmp_path / "0.npy", tmp_path / "1.npy", tmp_path / "flow.zarr"]
+    process = subprocess.Popen(list(map(os.fspath, command)))
+    records = find_partial(tmp_path / "flow.zarr") / "tiles"
+    while len(list(records.glob("*.done"))) < 5:
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    found = variflow.estimate_tiled(*grays, tmp_path / "flow.zarr", "balanced", tile=64, margin=64)
+    assert 5 <= found.resumed < found.tiles == 30
+    again = variflow.estimate_tiled(*grays, tmp_path / "again.zarr", "balanced", tile=64, margin=64)
+    assert np.array_equal(found.flow[...], again.flow[...])
+
+
+MEASURED = """
+import resource, sys, variflow
+variflow.estimate_tiled(sys.argv[1], sys.argv[2], sys.argv[3], "fast", tile=512, margin=64)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_frames(tmp_path, grays):
+    peaks = []
+    for times in (3, 9):
+        for name, frame in zip("01", grays, strict=True):
+            array = zarr.create_array(
+                tmp_path / f"{name}.zarr",
+                shape=(600 * times, 800 * times),
+                dtype="uint8",
+                chunks=(600, 800),
+                overwrite=True,
+            )
+            for top in range(0, array.shape[0], 600):
+                for left in range(0, array.shape[1], 800):
+                    array[top : top + 600, left : left + 800] = frame
+        command = [sys.executable, "-c", MEASURED, tmp_path / "0.zarr", tmp_path / "1.zarr", tmp_path / "flow.zarr"]
+        said = subprocess.run(list(map(os.fspath, command)), check=True, capture_output=True, text=True).stdout
+        peaks.append(float(said))
+    assert peaks[1] < peaks[0] + 150  # the larger flow alone has 300 MiB
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"tile": 100}, ValueError, "tile is 100, wanted a multiple of 64"),
+        ({"tile": 0}, ValueError, "tile is 0, wanted a whole number of at least 64"),
+        ({"margin": -1}, ValueError, "margin is -1"),
+        ({"callback": 3}, TypeError, "callback is an int"),
+        ({"mask": np.ones((3, 4), bool)}, ValueError, r"mask has shape \(3, 4\), wanted \(600, 800\)"),
+        ({"mask": np.ones(SHAPE)}, TypeError, "mask has dtype float64, wanted bool"),
+        ({"second": np.zeros((3, 4))}, ValueError, r"frame1 has shape \(3, 4\), wanted that of frame0"),
+        ({"first": np.zeros((3, 4), complex)}, TypeError, "frame0 has dtype complex128"),
+        ({"first": np.zeros((3, 4, 5, 6))}, ValueError, r"frame0 has shape \(3, 4, 5, 6\), wanted \(H, W\)"),
+        ({"first": 3}, TypeError, "frame0 is an int, wanted an array that is read by slicing, or a path"),
+        ({"first": "nowhere.tif"}, FileNotFoundError, "nowhere.tif: frame0 is not there"),
+        ({"first": __file__}, ValueError, "is not read window by window"),
+        ({"first": np.full(SHAPE, np.nan)}, ValueError, "frame0 has no usable pixel"),
+        ({"wraps": 3}, TypeError, r"estimate_tiled\(\) has no argument 'wraps'"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, grays, options, error, says):
+    with pytest.raises(error, match=says):
+        tiled(tmp_path, **{"first": grays[0], "second": grays[1]} | options)
+    assert not (tmp_path / "flow.zarr").exists()
+
+
+def test_frames_in_two_units_are_refused(tmp_path, grays):
+    with pytest.raises(ValueError, match="in a common range one of them has little contrast; wanted both in one unit"):
+        tiled(tmp_path, grays[0].astype(np.float32), grays[1] / np.float32(255))
+
+
+def test_only_a_zarr_array_is_written_and_replaced(tmp_path, grays):
+    with pytest.raises(variflow.FlowFileError, match=r"ends with \.zarr"):
+        variflow.estimate_tiled(*grays, tmp_path / "flow.flo")
+    (tmp_path / "flow.zarr").mkdir()
+    with pytest.raises(variflow.FlowFileError, match="is no Zarr array, so it is not replaced"):
+        tiled(tmp_path, *grays)
+    (tmp_path / "other.zarr.partial").mkdir()
+    with pytest.raises(variflow.FlowFileError, match="is in the way: it holds no tiles"):
+        variflow.estimate_tiled(*grays, tmp_path / "other.zarr")
+
+
+def test_the_command_line_estimates_in_tiles(tmp_path, grays):
+    for name, frame in zip("01", grays, strict=True):
+        np.save(tmp_path / f"{name}.npy", frame[:200, :280])
+    paths = [str(tmp_path / name) for name in ("0.npy", "1.npy", "flow.zarr")]
+    command = ["estimate", *paths[:2], "-o", paths[2], "-m", "fast"]
+    done = CliRunner().invoke(app, [*command, "--tile", "128"])
+    assert done.exit_code == 0, done.output
+    (tmp_path / "a").mkdir()
+    assert np.array_equal(variflow.read_flow(paths[2]), tiled(tmp_path / "a", *paths[:2], margin=128))
+    wrong = CliRunner().invoke(app, [*command, "--tile", "100"])
+    assert wrong.exit_code == 1
+    assert "--tile is 100, wanted a multiple of 64" in wrong.output
+    wrong = CliRunner().invoke(app, [*command, "--tile", "128", "--show", str(tmp_path / "a.png")])
+    assert "in tiles there is no --show" in wrong.output
+
+
+def test_the_manifest_names_what_an_estimate_is_of(tmp_path, grays):
+    def stop(done, tiles):
+        raise Stop
+
+    with pytest.raises(Stop):
+        tiled(tmp_path, *grays, callback=stop)
+    settings = json.loads((find_partial(tmp_path / "flow.zarr") / "tiles" / "settings.json").read_text())
+    assert settings["tile"] == 128
+    assert settings["version"] == variflow.__version__
+
+
+def test_windows():
+    tiles = list_tiles((130, 200), 128)
+    assert tiles == [
+        Window(0, 0, 128, 128),
+        Window(0, 128, 128, 200),
+        Window(128, 0, 130, 128),
+        Window(128, 128, 130, 200),
+    ]
+    assert Window(128, 128, 256, 256).grow(10, (1000, 300), 64) == Window(64, 64, 320, 300)
+    assert Window(0, 0, 64, 64).grow(0, (1000, 1000), 64) == Window(0, 0, 64, 64)
+    assert Window(-5, 90, 10, 110).intersect((8, 100)) == Window(0, 90, 8, 100)
+    assert Window(200, 90, 210, 110).intersect((8, 100)).shape == (0, 10)
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "factor"),
+    [((100, 100), 1280, 2), ((2560, 2560), 1280, 2), ((2561, 2561), 1280, 4), ((20_000, 20_000), 1280, 16)],
+)
+def test_the_reduced_frames_are_no_larger_than_a_window(size, side, factor):
+    assert choose_factor(size, side) == factor
+
+
+@pytest.mark.parametrize(("factor", "step"), [(0.5, 40), (0.75, 64), (0.6, 125)])
+def test_windows_begin_where_coarse_levels_have_whole_pixels(factor, step):
+    assert choose_step(factor) == step
