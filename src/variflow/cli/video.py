@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
 from variflow import io
+from variflow.base.choices import check_choice
 from variflow.base.types import Numbers
 from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say, tell
 from variflow.cli.energies import choose_model, explain_faults
@@ -45,9 +47,9 @@ def video(
     ] = None,
     energy: EnergyInFile = None,
     look: Annotated[
-        Literal["color", "arrows", "side"],
+        str,
         typer.Option(
-            help="What a film shows: the flow in colours, arrows over the frames, or frame and colours side by side."
+            help="What a film shows: color, the flow in colours; arrows over the frames; or side, both side by side."
         ),
     ] = "color",
     scale: Annotated[
@@ -84,9 +86,11 @@ def video(
     }  # fmt: skip
     with report_errors(names):
         from variflow.video import find_scale, flows, write
+        from variflow.video.painting import LOOKS
         from variflow.video.writing import check_flows_path
 
         check_flows_path(output)
+        shown = check_choice("look", look, LOOKS)
         check_outputs({"--output": output}, {"IN": Path(frames), "--mask": mask})
         chosen = choose_model(model, energy, default="balanced")
         change = _make_change(region, resize)
@@ -107,7 +111,7 @@ def video(
             task = progress.add_task("", total=_count_pairs(source.expected_length, **selection))
             counted = Counted(found, progress, task)
             with explain_faults(energy):
-                remarkable = write(output, counted, look=look, scale=scale, bound=bound)
+                remarkable = write(output, counted, look=shown, scale=scale, bound=bound)
         faulty = [pair for pair in remarkable if pair.fault]
         done = counted.count - len(faulty)
         said = f"{done} flow{'s' if done != 1 else ''}"
@@ -115,8 +119,9 @@ def video(
         cuts = [str(pair.second.number) for pair in remarkable if pair.cut]
         if cuts:
             say(f"other scenes begin at the frames {', '.join(cuts)}; the flow to them means nothing")
-        for pair in faulty:
-            tell(f"frames {pair.first.number} and {pair.second.number} have no flow: {pair.fault}")
+        for fault, among in groupby(faulty, key=lambda pair: pair.fault):
+            couples = ", ".join(f"{pair.first.number} and {pair.second.number}" for pair in among)
+            tell(f"no flow of the frames {couples}: {fault}")
         if faulty:
             raise typer.Exit(1)
 
@@ -142,7 +147,10 @@ def _make_change(region: str | None, resize: str | None) -> Callable[[Numbers], 
         if window is not None:
             top, left, height, width = window
             if top + height > frame.shape[0] or left + width > frame.shape[1]:
-                raise ValueError(f"region is {region}, wanted one within {frame.shape[1]} x {frame.shape[0]} pixels")
+                raise ValueError(
+                    f"region is {region}, wanted one inside the frames, whose height is "
+                    f"{frame.shape[0]} and whose width {frame.shape[1]}"
+                )
             frame = frame[top : top + height, left : left + width]
         return frame if size is None else _resize(frame, size[1], size[0])
 

@@ -83,4 +83,4 @@ def _yield_results(arrays: Iterator[ArrayLike], chain: Chain) -> Iterator[Result
             yield chain.estimate(chain.check(frame0, frame1))
         frame0 = frame1
     if count < 2:
-        raise ValueError(f"frames ends after {count}, wanted two or more")
+        raise ValueError(f"frames ends after {count}, wanted two frames or more")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import closing
+from typing import cast
 
 from variflow import models
 from variflow.base.ahead import run_ahead
@@ -115,7 +116,8 @@ def _read_reference(frames: Iterable[ArrayLike], number: int) -> Reading:
         else:
             raise TypeError("frames is an iterator, wanted a list, an array or a file: `reference` is read first")
     except IndexError:
-        raise ValueError(f"reference is {number}, wanted the number of a frame, from 0") from None
+        last = len(cast("Sized", frames)) - 1
+        raise ValueError(f"reference is {number}, wanted the number of a frame, from 0 to {last}") from None
     if reading.fault:
         raise ValueError(f"reference is {number}, which cannot be read: {reading.fault}")
     return reading

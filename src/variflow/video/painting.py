@@ -13,7 +13,7 @@ from variflow.video.pairing import PairFlow
 from variflow.view import color
 
 Look: TypeAlias = Literal["color", "arrows", "side"]
-LOOKS = ("color", "arrows", "side")
+LOOKS: tuple[Look, ...] = ("color", "arrows", "side")
 
 # Along the longer side there are so many arrows, or fewer, for they are at least so many pixels apart. One of full
 # scale spans two of them. Its head is this share of it, and opens by this angle, in radians.

@@ -94,7 +94,7 @@ def write(
     check_choice("look", look, LOOKS)
     for name, value in (("scale", scale), ("bound", bound)):
         if value is not None:
-            check_number(name, value, above=0, what="a finite speed in px")
+            check_number(name, value, above=0, what="a finite number of pixels")
     extension = Path(path).suffix.lower()
     if bound is not None and extension:
         raise ValueError(f"bound is given, and only a folder has pictures; path is {os.fspath(path)!r}")
