@@ -265,6 +265,21 @@ def test_a_film_has_the_times_of_its_frames(scene, tmp_path, look):
         assert (film[0][changed] == (255, 45, 18)).all(axis=1).mean() > 0.1
 
 
+def test_a_film_may_repeat_its_times(scene, tmp_path):
+    pytest.importorskip("av")
+    pairs = list(video.flows(scene, "realtime"))
+    for pair, time in zip(pairs, (0.0005, 0.0005, 0.0004, 0.0015, 0.5), strict=True):
+        object.__setattr__(pair.shown, "time", time)
+    video.write(tmp_path / "out.mkv", pairs, scale=2)
+    assert variflow.read_frames(tmp_path / "out.mkv").times == pytest.approx([0, 0.002, 0.004, 0.006, 0.5], abs=2e-3)
+
+
+def test_the_scale_of_flows_from_a_reference(scene):
+    assert video.find_scale(scene, reference=0) > 2 * video.find_scale(scene)
+    with pytest.raises(ValueError, match="reference is 9, wanted the number of a frame, from 0 to 5"):
+        video.find_scale(scene, reference=9)
+
+
 def test_frames_of_any_type_are_drawn_in_one_range(scene, tmp_path):
     pytest.importorskip("av")
     for frames in ([1000 * frame[..., 0] - 300 for frame in scene], [np.uint16(50_000 * frame) for frame in scene]):

@@ -13,7 +13,7 @@ from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 import variflow
 from variflow.cli.console import escape, make_progress_bar, report_errors, say, tell
 from variflow.cli.energies import choose_model
-from variflow.cli.options import EnergyInFile, complete_model
+from variflow.cli.options import EnergyInFile, ModelOrEnergy
 
 if TYPE_CHECKING:
     from variflow.batching import Summary
@@ -37,15 +37,7 @@ def batch(
         Path,
         typer.Option("--output", "-o", help="A folder for one flow a file, or NAME.zarr for one array of all flows."),
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="A model (default: balanced); `variflow models` lists them.",
-            autocompletion=complete_model,
-        ),
-    ] = None,
+    model: ModelOrEnergy = None,
     energy: EnergyInFile = None,
     pairs: Annotated[
         bool, typer.Option("--pairs", help="Frames 0 and 1 are a pair, 2 and 3 the next; not each frame and the next.")

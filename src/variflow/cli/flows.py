@@ -17,7 +17,7 @@ from variflow.base.types import ArrayLike, Numbers
 from variflow.cli.console import escape, make_progress_bar, report_errors, say
 from variflow.cli.energies import choose_model, explain_faults
 from variflow.cli.masks import read_mask
-from variflow.cli.options import EnergyInFile, ModelName, Verbose, complete_model
+from variflow.cli.options import EnergyInFile, ModelName, ModelOrEnergy, Verbose, complete_model
 from variflow.cli.outputs import check_outputs
 
 if TYPE_CHECKING:
@@ -56,15 +56,7 @@ def estimate(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The file for the flow; its extension sets the format.")
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="A model (default: balanced); `variflow models` lists them.",
-            autocompletion=complete_model,
-        ),
-    ] = None,
+    model: ModelOrEnergy = None,
     energy: EnergyInFile = None,
     show: Annotated[
         Path | None, typer.Option(help="Also write a picture of the flow; masked pixels are black.")

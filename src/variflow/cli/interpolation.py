@@ -14,7 +14,7 @@ from variflow import flowops, io, models
 from variflow.base.choices import check_whole
 from variflow.base.types import Numbers
 from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say
-from variflow.cli.options import ModelName
+from variflow.cli.options import FramesIn, ModelName
 from variflow.cli.outputs import check_outputs
 from variflow.io.films import EXTENSIONS
 from variflow.io.stacks import check_frames_path
@@ -25,10 +25,7 @@ app = typer.Typer()
 
 @app.command()
 def interpolate(
-    frames: Annotated[
-        str,
-        typer.Argument(metavar="IN", help="A film, a folder of images, a pattern as 'shot/*.png', a stack, an array."),
-    ],
+    frames: FramesIn,
     output: Annotated[
         Path,
         typer.Option(

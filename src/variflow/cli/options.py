@@ -18,6 +18,19 @@ ModelName = Annotated[
     str,
     typer.Option("--model", "-m", help="A model; `variflow models` lists them.", autocompletion=complete_model),
 ]
+ModelOrEnergy = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A model (default: balanced); `variflow models` lists them.",
+        autocompletion=complete_model,
+    ),
+]
+FramesIn = Annotated[
+    str,
+    typer.Argument(metavar="IN", help="A film, a folder of images, a pattern as 'shot/*.png', a stack, an array."),
+]
 EnergyInFile = Annotated[
     str | None,
     typer.Option(

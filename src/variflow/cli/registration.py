@@ -16,7 +16,7 @@ import variflow
 from variflow import io
 from variflow.base.types import Numbers
 from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say
-from variflow.cli.options import Fill, complete_model, read_fill
+from variflow.cli.options import Fill, ModelName, read_fill
 from variflow.cli.outputs import check_outputs, get_film_times
 from variflow.io.stacks import check_frames_path
 
@@ -39,10 +39,7 @@ def register(
             help="For the corrected frames: .tif, .npy, .zarr, .mp4, .mkv or as 'shot/*.png'.",
         ),
     ],
-    model: Annotated[
-        str,
-        typer.Option("--model", "-m", help="A model; `variflow models` lists them.", autocompletion=complete_model),
-    ] = "smooth",
+    model: ModelName = "smooth",
     reference: Annotated[
         str,
         typer.Option(

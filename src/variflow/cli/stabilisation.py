@@ -11,7 +11,7 @@ from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 import variflow
 from variflow import io
 from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say
-from variflow.cli.options import Fill, complete_model, read_fill
+from variflow.cli.options import Fill, ModelName, read_fill
 from variflow.cli.outputs import check_outputs, get_film_times
 from variflow.io.stacks import check_frames_path
 
@@ -28,10 +28,7 @@ def stabilise(
         Path,
         typer.Option("--output", "-o", help="For the steady frames: .mp4, .mkv, .tif, .npy, .zarr or as 'shot/*.png'."),
     ],
-    model: Annotated[
-        str,
-        typer.Option("--model", "-m", help="A model; `variflow models` lists them.", autocompletion=complete_model),
-    ] = "fast",
+    model: ModelName = "fast",
     motion: Annotated[
         str, typer.Option(help="What the camera may do: `translation`, `rigid`, `affine` or `homography`.")
     ] = "rigid",

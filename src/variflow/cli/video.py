@@ -18,7 +18,7 @@ from variflow.base.types import Numbers
 from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say, tell
 from variflow.cli.energies import choose_model, explain_faults
 from variflow.cli.masks import read_mask
-from variflow.cli.options import EnergyInFile, complete_model
+from variflow.cli.options import EnergyInFile, FramesIn, ModelOrEnergy
 from variflow.cli.outputs import check_outputs
 
 app = typer.Typer()
@@ -26,25 +26,14 @@ app = typer.Typer()
 
 @app.command()
 def video(
-    frames: Annotated[
-        str,
-        typer.Argument(metavar="IN", help="A film, a folder of images, a pattern as 'shot/*.png', a stack, an array."),
-    ],
+    frames: FramesIn,
     output: Annotated[
         Path,
         typer.Option(
             "--output", "-o", help="A film (.mp4, .mkv), an array (.zarr), or a folder for a .flo file a pair."
         ),
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="A model (default: balanced); `variflow models` lists them.",
-            autocompletion=complete_model,
-        ),
-    ] = None,
+    model: ModelOrEnergy = None,
     energy: EnergyInFile = None,
     look: Annotated[
         str,

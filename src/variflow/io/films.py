@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EXTENSIONS = (".mp4", ".mkv")
 
 # Frames a second where nothing says when they are shown.
-_RATE = 25.0
+RATE = 25.0
 # Times are counted in these parts of a second: Matroska has milliseconds, MP4 any.
 _TICKS = {".mp4": 90_000, ".mkv": 1000}
 _KINDS = {".mp4": "mp4", ".mkv": "matroska"}
@@ -60,7 +60,7 @@ def write_film(path: str | os.PathLike[str], frames: Iterator[Numbers], times: I
     seconds = (check_number(f"times[{number}]", time) for number, time in enumerate(times))
     early = list(itertools.islice(seconds, 2))
     shown = _count_ticks(itertools.chain(early, seconds), _TICKS[extension])
-    rate = Fraction(1 / (early[1] - early[0]) if len(early) == 2 and early[1] > early[0] else _RATE)
+    rate = Fraction(1 / (early[1] - early[0]) if len(early) == 2 and early[1] > early[0] else RATE)
     with atomic(path) as file, _explain_faults(av, path), av.open(file, "w", format=_KINDS[extension]) as container:
         stream = _add_stream(container, first, extension, rate.limit_denominator(1001))
         start, convert = (
@@ -100,7 +100,7 @@ def choose_times(fps: float | None, times: Iterable[float] | None) -> Iterable[f
         if not isinstance(times, Iterable):
             raise TypeError(f"times is {name_kind(times)}, wanted seconds, one for each frame")
         return times
-    rate = _RATE if fps is None else check_number("fps", fps, above=0, what="frames per second")
+    rate = RATE if fps is None else check_number("fps", fps, above=0, what="frames per second")
     return (number / rate for number in itertools.count())
 
 

@@ -99,13 +99,13 @@ def flows(
         frames = read_frames(frames)
     frames = as_iterable(frames, "frames", "variflow.read_frames opens a file")
     refuse_one_frame(frames)
-    fixed = None if reference is None else _read_reference(frames, reference)
+    fixed = None if reference is None else read_reference(frames, reference)
     chain = Chain(model, mask, weights, wanted)
     readings = read_each(frames, start, end, step)
     return _estimate_pairs(readings, chain, pairs=pairs, reference=fixed)
 
 
-def _read_reference(frames: Iterable[ArrayLike], number: int) -> Reading:
+def read_reference(frames: Iterable[ArrayLike], number: int) -> Reading:
     """Read the frame that all others are compared with."""
     count = len(frames) if isinstance(frames, Sized) and not isinstance(frames, Frames) else None
     try:

@@ -9,10 +9,8 @@ from variflow.base.arrays import Image
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
 from variflow.base.types import Numbers
+from variflow.io.films import RATE
 from variflow.result import Flow, Result
-
-# Frames a second where they have no times.
-_RATE = 25.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -78,7 +76,7 @@ class PairFlow(Brief):
     @property
     def time(self) -> float:
         """When the flow is shown, in seconds; frames without times are 1/25 s apart."""
-        return self.shown.number / _RATE if self.shown.time is None else self.shown.time
+        return self.shown.number / RATE if self.shown.time is None else self.shown.time
 
     def get_flow(self) -> Flow:
         """Return the flow; raise ValueError with the fault if there is none."""

@@ -10,7 +10,7 @@ import numpy as np
 from variflow.base.types import ArrayLike
 from variflow.io import Frames, read_frames
 from variflow.result import Flow
-from variflow.video.following import flows
+from variflow.video.following import flows, read_reference
 
 # So many pairs are looked at, by this model. In three quarters of them, so many pixels may be faster.
 _PAIRS, _MODEL, _FASTER, _CALM = 30, "realtime", 0.01, 0.75
@@ -58,10 +58,11 @@ def find_scale(
     if isinstance(frames, str | os.PathLike):
         frames = read_frames(frames)
     chosen = _choose(frames, start, end, step, pairs=pairs, reference=reference)
+    fixed = None if reference is None else read_reference(frames, reference).frame  # once: a film begins anew for it
     speeds = []
     for first, second in chosen:
         try:
-            pair = [frames[first], frames[second]]
+            pair = [frames[first] if fixed is None else fixed, frames[second]]
         except IndexError:
             break
         except ValueError:  # a frame that cannot be read is reported in the second pass

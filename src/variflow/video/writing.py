@@ -26,8 +26,8 @@ from variflow.video.scaling import measure_speed
 
 # How many flows are estimated before they are wanted.
 _AHEAD = 2
-# Pictures of a film are at least so many seconds apart.
-_LEAST = 0.001
+# Pictures of a film are at least so many seconds apart: Matroska counts milliseconds, and rounds.
+_LEAST = 0.002
 
 
 def write(
@@ -143,7 +143,7 @@ def _choose_scale(pair: PairFlow) -> float:
 
 
 def _keep_rising(times: Iterable[float]) -> Iterator[float]:
-    """Yield times, each at least a thousandth of a second after the one before: some films repeat them."""
+    """Yield times, each at least two thousandths of a second after the one before: some films repeat them."""
     before = -math.inf
     for time in times:
         before = max(time, before + _LEAST)
