@@ -19,7 +19,7 @@ from variflow.energy.directions import (
     reverse_energy,
     reverse_unknowns,
 )
-from variflow.energy.levels import bring_to_level
+from variflow.energy.levels import bring_to_level, list_arrays
 from variflow.frames.checking import Images
 from variflow.frames.frame import Frames
 from variflow.frames.light import Light
@@ -119,7 +119,10 @@ class Problem(Brief):
         return self.stand(self.model.unknowns.replace_flow(position.values, flow), position.level)
 
     def _bring_unknowns(self, index: int) -> Unknowns | None:
-        brought: Unknowns | None = bring_to_level(self.model.unknowns, [level.shape for level in self.levels], index)
+        unknowns = self.model.unknowns
+        if unknowns is None:
+            return None
+        brought: Unknowns = bring_to_level(unknowns, [level.shape for level in self.levels], index)
         return brought
 
     def _find_place(self, index: int) -> Place:
@@ -128,8 +131,14 @@ class Problem(Brief):
 
     def bring_energy(self, index: int) -> Energy:
         """Return the energy at a level; arrays of the frames' size that it holds are resized to the level."""
+        if not self._energy_holds_arrays:
+            return self.model.energy
         energy: Energy = bring_to_level(self.model.energy, [level.shape for level in self.levels], index)
         return energy
+
+    @cached_property
+    def _energy_holds_arrays(self) -> bool:
+        return any(True for _ in list_arrays(self.model.energy))
 
     def compare(self, flow: NDArray[np.float32]) -> Comparison:
         """Compare the frames along a flow ``(H, W, 2)`` of their size."""

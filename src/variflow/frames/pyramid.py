@@ -120,8 +120,9 @@ def pyramid(
 
 def find_nearest_level(levels: list[Level], scale: float) -> int:
     """Return the index of the level nearest to a size, relative to the finest, by the ratio of widths."""
-    widths = np.array([level.shape[1] for level in levels])
-    return int(np.argmin(np.abs(np.log(widths / (widths[0] * scale)))))
+    wanted = levels[0].shape[1] * scale
+    apart = [abs(math.log(level.shape[1] / wanted)) for level in levels]
+    return apart.index(min(apart))
 
 
 def estimate_noise(frames: Frames) -> float:

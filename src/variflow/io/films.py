@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -63,16 +63,13 @@ def write_film(path: str | os.PathLike[str], frames: Iterator[Numbers], times: I
     rate = Fraction(1 / (early[1] - early[0]) if len(early) == 2 and early[1] > early[0] else RATE)
     with atomic(path) as file, _explain_faults(av, path), av.open(file, "w", format=_KINDS[extension]) as container:
         stream = _add_stream(container, first, extension, rate.limit_denominator(1001))
-        start, convert = (
-            None,
-            av.video.reformatter.VideoReformatter().reformat,
-        )  # which remembers how: a frame by itself would not
+        start, maker = None, _FrameMaker(stream.pix_fmt)
         for number, pixels in enumerate(itertools.chain([first], frames)):
             tick = next(shown, None)
             if tick is None:
                 raise ValueError(f"times has {number} values, wanted one for each frame")
             start = tick if start is None else start
-            frame = _to_frame(pixels, stream.pix_fmt, convert)
+            frame = maker.make(pixels)
             frame.pts, frame.time_base = tick - start, stream.codec_context.time_base
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
@@ -136,14 +133,29 @@ def _add_stream(container: Any, pixels: Numbers, extension: str, rate: Fraction)
     return stream
 
 
-def _to_frame(pixels: Numbers, layout: str, convert: Callable[..., VideoFrame]) -> VideoFrame:
-    """Return pixels as a frame in the layout of a stream."""
-    deep, gray = pixels.dtype == np.uint16, pixels.ndim == 2
-    if layout == "yuv420p":
-        odd = [(0, size % 2) for size in pixels.shape[:2]]
-        pixels = np.pad(pixels, [*odd, *[(0, 0)] * (pixels.ndim - 2)], mode="edge")
-    given = ("gray16le" if deep else "gray") if gray else ("rgb48le" if deep else "rgb24")
-    frame: VideoFrame = extras.load("av").VideoFrame.from_ndarray(pixels, format=given)
-    if layout == "yuv420p":
-        return convert(frame, format=layout, dst_colorspace="ITU709", dst_color_range="MPEG")
-    return frame if layout == given else convert(frame, format=layout)
+class _FrameMaker:
+    """Makes frames in the layout of a stream, and remembers how to convert: a frame by itself prepares anew."""
+
+    def __init__(self, layout: str) -> None:
+        av = extras.load("av")
+        self._layout, self._convert = layout, av.video.reformatter.VideoReformatter().reformat
+        self._given: VideoFrame | None = None  # what is converted, in the same memory each time
+
+    def make(self, pixels: Numbers) -> VideoFrame:
+        """Return pixels as a frame."""
+        deep, gray = pixels.dtype == np.uint16, pixels.ndim == 2
+        colors = {}
+        if self._layout == "yuv420p":
+            odd = [(0, size % 2) for size in pixels.shape[:2]]
+            pixels = np.pad(pixels, [*odd, *[(0, 0)] * (pixels.ndim - 2)], mode="edge")
+            colors = {"dst_colorspace": "ITU709", "dst_color_range": "MPEG"}
+        given = ("gray16le" if deep else "gray") if gray else ("rgb48le" if deep else "rgb24")
+        kind: type[VideoFrame] = extras.load("av").VideoFrame
+        if given == self._layout:
+            return kind.from_ndarray(pixels, format=given)
+        height, width = pixels.shape[:2]
+        self._given = self._given or kind(width, height, given)
+        lines = np.frombuffer(memoryview(self._given.planes[0]), pixels.dtype).reshape(height, -1)
+        lines[:, : pixels[0].size] = pixels.reshape(height, -1)
+        frame: VideoFrame = self._convert(self._given, format=self._layout, **colors)
+        return frame

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -102,6 +102,8 @@ class Video(Frames):
 
     def _restart(self) -> None:
         self._decoder = self._from_the_start()
+        # One converter for all frames remembers how; each frame by itself would prepare anew.
+        self._convert = extras.load("av").video.reformatter.VideoReformatter().reformat
         self._next = 0
         self._recent: dict[int, _Decoded] = {}
 
@@ -123,7 +125,7 @@ class Video(Frames):
                 if self._next == index:
                     # The one before stays too: a loop over pairs asks for each frame twice.
                     before = {place: kept for place, kept in self._recent.items() if place == index - 1}
-                    self._recent = before | {index: _Decoded(_to_pixels(frame), frame.time)}
+                    self._recent = before | {index: _Decoded(_to_pixels(frame, self._convert), frame.time)}
             self._next += 1
         return True
 
@@ -200,13 +202,11 @@ def _open(path: Path, kind: str | None) -> InputContainer:
     return container
 
 
-def _to_pixels(frame: VideoFrame) -> Numbers:
+def _to_pixels(frame: VideoFrame, convert: Callable[..., VideoFrame]) -> Numbers:
     """Return a decoded frame as gray or RGB of 8 or 16 bits, without alpha, rotated as a player would."""
     components = frame.format.components
     gray = not frame.format.is_rgb and all(component.is_luma or component.is_alpha for component in components)
     deep = max(component.bits for component in components) > 8
-    if gray:
-        image = frame.to_ndarray(format="gray16le" if deep else "gray")
-    else:
-        image = frame.to_ndarray(format="rgb48le" if deep else "rgb24")
+    layout = ("gray16le" if deep else "gray") if gray else ("rgb48le" if deep else "rgb24")
+    image = convert(frame, format=layout).to_ndarray()
     return make_plain(np.rot90(image, frame.rotation // 90))

@@ -50,9 +50,11 @@ def _look_alike(level: Level) -> bool:
     """Return whether the frames of a level correlate well as they are."""
     both = (level.frame0.valid > 0) & (level.frame1.valid > 0)
     first, second = (frame.planes.mean(axis=0)[both] for frame in (level.frame0, level.frame1))
-    if min(first.size, second.size) < 2 or min(first.std(), second.std()) < _FLAT:
+    if not first.size:
         return False
-    return bool(np.corrcoef(first, second)[0, 1] > _ALIKE)
+    spread = float(first.std()), float(second.std())
+    product = float(((first - first.mean()) * (second - second.mean())).mean())
+    return min(spread) >= _FLAT and product > _ALIKE * spread[0] * spread[1]
 
 
 def _share_apart(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
@@ -60,8 +62,8 @@ def _share_apart(first: NDArray[np.float32], second: NDArray[np.float32]) -> flo
     shares = []
     for values in (first, second):
         spread = float(values.std())
-        relative = (values - values.mean()) / (spread if spread > _FLAT else 1.0)
-        counts, _ = np.histogram(np.clip(relative, -3, 3), _BINS, (-3, 3))
+        bins = (values - values.mean()) * (_BINS / 6 / (spread if spread > _FLAT else 1.0)) + _BINS / 2
+        counts = np.bincount(np.clip(bins, 0, _BINS - 1).astype(np.uint8), minlength=_BINS)
         shares.append(counts / max(values.size, 1))
     return float(np.abs(shares[0] - shares[1]).sum() / 2)
 
