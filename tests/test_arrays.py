@@ -38,7 +38,7 @@ def drawn(figure):
     parts = []
     for axes in figure.axes:
         parts += [image.get_array() for image in axes.images]
-        parts += [part.get_offsets() for part in axes.collections if hasattr(part, "U")]
+        parts += [path.vertices for part in axes.collections for path in part.get_paths()]
         parts.append(np.array([*axes.get_xlim(), *axes.get_ylim()]))
     return tuple(np.ma.getdata(part) for part in parts)
 
@@ -224,6 +224,7 @@ TABLE = {
         lambda frame0, frame1, flow, truth: drawn(view.figure(frame0, frame1, flow, truth)),
         {"frame0": FRAME0, "frame1": GRAY1, "flow": GAPS, "truth": FLOW},
     ),
+    "view.scalar": (lambda field: drawn(view.scalar(field)), {"field": GAPS[..., 0].copy()}),
     "view.save": (written(view.save, "picture.png"), {"array": BYTES}),
     "view.warping": (
         lambda frame0, frame1, flow: drawn(view.warping(frame0, frame1, flow)),

@@ -103,6 +103,10 @@ def test_key():
         (lambda: view.arrows(np.zeros((3, 4)), np.zeros((3, 3, 2))), "image"),
         (lambda: view.arrows(np.zeros((3, 3)), np.zeros((3, 3, 2)), step=0), "step"),
         (lambda: view.arrows(np.zeros((3, 3)), np.zeros((3, 3, 2)), magnify=0), "magnify"),
+        (lambda: view.arrows(np.zeros((3, 3)), np.zeros((3, 3, 2)), pixel_size=0), "pixel_size"),
+        (lambda: view.arrows(np.zeros((3, 3)), np.zeros((3, 3, 2)), dt=-1), "dt"),
+        (lambda: view.scalar(np.zeros((3, 3, 2))), "field"),
+        (lambda: view.scalar(np.zeros((3, 3)), limit=0), "limit"),
         (lambda: view.figure(np.zeros((3, 3)), np.zeros((3, 4)), np.zeros((3, 3, 2))), "frame1"),
         (lambda: view.warping(np.zeros((3, 3)), np.zeros((3, 3)), np.full((3, 3, 2), np.nan)), "flow"),
         (lambda: view.warping(np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 3, 2)), point=(3, 0)), "point"),
@@ -127,21 +131,6 @@ def test_error_map_doubles_from_colour_to_colour():
         view.error_map(flow, truth, limit=0)
 
 
-def test_arrows_end_where_their_pixels_go():
-    flow = np.zeros((20, 30, 2))
-    flow[...] = [2.5, -1.0]
-    flow[0, 0] = np.nan
-    drawn = view.arrows(random.random((20, 30, 3)), flow, step=5)
-    axes = drawn.axes[0]
-    quiver = axes.collections[0]
-    assert len(quiver.U) == 4 * 6
-    assert (quiver.U == 2.5).all()
-    assert (quiver.V == -1).all()
-    assert (quiver.angles, quiver.scale_units, quiver.scale) == ("xy", "xy", 1)
-    assert axes.get_ylim() == (19.5, -0.5)  # y points down
-    assert view.arrows(np.zeros((20, 30)), flow, step=5, axes=axes) is drawn
-
-
 @pytest.mark.parametrize("shape", [(1, 1), (5, 5), (2, 300), (200, 3)])
 def test_figures_of_any_shape_are_written(tmp_path, shape):
     frame, flow = random.random(shape), random.standard_normal((*shape, 2))
@@ -151,6 +140,8 @@ def test_figures_of_any_shape_are_written(tmp_path, shape):
         "truth.png": view.figure(frame, frame, flow, np.zeros((*shape, 2)), scale=3.0),
         "arrows.pdf": view.arrows(frame, flow),
         "warping.svg": view.warping(frame, frame, flow),
+        "scalar.png": view.scalar(flow[..., 0], unit="px"),
+        "key.png": view.color(flow, key=True),
         "color.png": view.color(flow),
     }
     for name, picture in figures.items():
@@ -166,9 +157,10 @@ def test_figure_states_the_mean_error_and_one_scale():
     truth[0] = np.nan
     frame = random.integers(0, 255, (8, 9, 3), np.uint8)
     titles = [axes.get_title() for axes in view.figure(frame, frame, flow, truth).axes]
-    assert "end-point error, mean 0.250 px" in titles
+    assert "error, mean 0.250 px" in titles
     assert f"rim: {np.hypot(2, 2):.3g} px" in titles
-    view.figure(frame, frame, flow, np.full_like(truth, np.nan))
+    titles = [axes.get_title() for axes in view.figure(frame, frame, flow, np.full_like(truth, np.nan)).axes]
+    assert "error unknown" in titles
 
 
 def test_warping_shows_the_second_frame_back_on_the_first():
@@ -187,14 +179,30 @@ def test_energies_are_drawn_through_their_steps_and_level_by_level():
     result = variflow.estimate(*frames, "horn-schunck")
     (axes,) = view.energies(result).axes
     marked = [line.get_ydata() for line in axes.lines if line.get_marker() == "o"]
-    np.testing.assert_array_equal(marked, [(record.before, record.after) for record in result.energies])
-    assert [text.get_text() for text in axes.texts] == ["1", "0"]
-    assert axes.get_yscale() == "log"
+    first = {record.level: record.before for record in reversed(result.energies)}
+    shares = [np.array([record.before, record.after]) / first[record.level] for record in result.energies]
+    np.testing.assert_allclose(marked, shares)
+    assert marked[0][0] == 1
+    assert [text.get_text().split("\n")[0] for text in axes.texts] == ["level 1", "level 0"]
+    assert [float(text.get_text().split("\n")[1]) for text in axes.texts] == pytest.approx(
+        [first[1], first[0]], rel=0.06
+    )
+    jumps = [line for line in axes.lines if line.get_linestyle() == ":"]
+    assert len(jumps) == len(result.energies) - 2  # there is none from level to level
+    assert list(jumps[0].get_ydata()) == pytest.approx([shares[0][1], shares[1][0]])
 
-    steps = np.array([3, 1, -1], np.float32)
-    (axes,) = view.energies(replace(result, _energies=[variflow.EnergyRecord(0, 0, 4.0, -1.0, steps)])).axes
-    assert axes.lines[0].get_ydata().tolist() == [4, 3, 1, -1, -1]
-    assert axes.get_yscale() == "linear"
+
+def test_energies_that_fall_far_are_on_a_logarithmic_scale_and_those_below_zero_as_they_are():
+    result = variflow.estimate(*np.random.default_rng(0).random((2, 8, 8)), "horn-schunck")
+
+    def draw(before, after, steps):
+        record = variflow.EnergyRecord(0, 0, before, after, np.array(steps, np.float32))
+        (axes,) = view.energies(replace(result, _energies=[record])).axes
+        return axes.get_yscale(), axes.lines[0].get_ydata().tolist()
+
+    assert draw(4.0, 1.0, [3, 2]) == ("linear", [1, 0.75, 0.5, 0.25])
+    assert draw(4.0, 0.25, [2]) == ("log", [1, 0.5, 0.0625])
+    assert draw(4.0, -1.0, [3, 1, -1]) == ("linear", [4, 3, 1, -1, -1])
 
 
 def test_energies_of_what_is_no_result_are_refused():

@@ -59,7 +59,7 @@ def estimate(
     model: ModelOrEnergy = None,
     energy: EnergyInFile = None,
     show: Annotated[
-        Path | None, typer.Option(help="Also write a picture of the flow; masked pixels are black.")
+        Path | None, typer.Option(help="Also write a picture of the flow, with its key; masked pixels are black.")
     ] = None,
     init: Annotated[Path | None, typer.Option(help="A flow to start from.")] = None,
     mask: Annotated[
@@ -146,10 +146,13 @@ def show(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file for the picture.")],
     scale: Annotated[
         float | None,
-        typer.Option(help="Displacement in pixels at full colour; by default the largest. Set it to compare frames."),
+        typer.Option(
+            help="Displacement in pixels at full colour; by default the largest, without outliers. Set it to compare "
+            "frames."
+        ),
     ] = None,
 ) -> None:
-    """Draw a flow by the Middlebury colour wheel."""
+    """Draw a flow by the Middlebury colour wheel, with a small wheel as the key at its right."""
     with report_errors({"flow": escape(flow), "scale": "--scale"}):
         io.check_image_path(output)
         check_outputs({"--output": output}, {"FLOW": flow})
@@ -207,4 +210,4 @@ def _score(flow: ArrayLike, truth: ArrayLike, valid: Numbers | None = None) -> t
 def _save_picture(flow: Numbers, path: Path, scale: float | None = None) -> None:
     from variflow import view
 
-    view.save(path, view.color(flow, scale))
+    view.save(path, view.color(flow, scale, key=True))

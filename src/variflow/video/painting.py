@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 from variflow.base.types import Numbers
 from variflow.result import Flow
 from variflow.video.pairing import PairFlow
-from variflow.view import color
+from variflow.view import color, sparse
 
 Look: TypeAlias = Literal["color", "arrows", "side"]
 LOOKS: tuple[Look, ...] = ("color", "arrows", "side")
 
-# Along the longer side there are so many arrows, or fewer, for they are at least so many pixels apart. One of full
-# scale spans two of them. Its head is this share of it, and opens by this angle, in radians.
-_ARROWS, _APART, _SPAN, _HEAD, _OPEN = 32, 12, 2.0, 0.35, 0.5
-_INK, _RIM = (255, 45, 18), (255, 255, 255)
+# Along the longer side there are so many arrows, or fewer, for they are at least so many pixels apart.
+_ARROWS, _APART = 32, 16
+_INK, _CUT, _RIM = (255, 45, 18), (122, 0, 96), (255, 255, 255)
 
 
 class Painter:
@@ -29,7 +28,7 @@ class Painter:
     look : {"color", "arrows", "side"}
         The flow in colours, as arrows over the first frame, or the frame beside the colours.
     scale : float
-        The speed, px, at full colour, and of an arrow as long as two of its distances.
+        The speed, px, at full colour, and of an arrow that just does not overlap the next.
     """
 
     def __init__(self, look: Look, scale: float) -> None:
@@ -64,25 +63,20 @@ class Painter:
 
 
 def draw_arrows(picture: NDArray[np.uint8], flow: Flow, scale: float) -> NDArray[np.uint8]:
-    """Draw a flow as arrows over a picture (H, W, 3); unknown and still pixels have none."""
+    """Draw a flow as arrows over a picture (H, W, 3), as `variflow.view.arrows` does; what is still has none."""
     from PIL import Image, ImageDraw
 
-    height, width = flow.shape[:2]
-    step = max(_APART, round(max(height, width) / _ARROWS))
+    step = max(_APART, round(max(flow.shape[:2]) / _ARROWS))
+    thin = sparse.thin_out(flow, step)
+    corners, still, cut = sparse.outline(thin, sparse.LENGTH * step / scale, most=sparse.LONGEST * step)
     drawn = Image.fromarray(picture)
     pen = ImageDraw.Draw(drawn)
-    longer = _SPAN * step / scale
-    y, x = np.mgrid[step // 2 : height : step, step // 2 : width : step]
-    sparse = flow[y, x] * longer
-    moving = np.isfinite(sparse).all(axis=2) & (np.hypot(sparse[..., 0], sparse[..., 1]) >= 1)
-    thick = max(1, step // 12)
-    for ink, extra in ((_RIM, 2), (_INK, 0)):
-        for left, top, (u, v) in zip(x[moving], y[moving], sparse[moving], strict=True):
-            tip = left + u, top + v
-            angle, head = np.arctan2(v, u), _HEAD * min(np.hypot(u, v), 2.0 * step)
-            barbs = [
-                (tip[0] - head * np.cos(angle + turn), tip[1] - head * np.sin(angle + turn)) for turn in (-_OPEN, _OPEN)
-            ]
-            for line in ([(left, top), tip], [barbs[0], tip, barbs[1]]):
-                pen.line([(float(a), float(b)) for a, b in line], fill=ink, width=thick + extra, joint="curve")
+    shapes = [
+        ([*map(tuple, shape)], _CUT if violet else _INK)
+        for shape, violet in zip(corners[~still].tolist(), cut[~still], strict=True)
+    ]
+    for shape, _ in shapes:
+        pen.line([*shape, shape[0]], fill=_RIM, width=3, joint="curve")
+    for shape, ink in shapes:
+        pen.polygon(shape, fill=ink)
     return np.asarray(drawn)

@@ -9,9 +9,13 @@ S. Baker et al., "A Database and Evaluation Methodology for Optical Flow", IJCV 
 """
 
 from variflow.view.colors import color, error_map, wheel
-from variflow.view.figures import arrows, energies, figure, save, warping
+from variflow.view.falling import energies
+from variflow.view.figures import figure, warping
+from variflow.view.overlay import arrows
+from variflow.view.saving import save
+from variflow.view.scalars import scalar
 
-__all__ = ["arrows", "color", "energies", "error_map", "figure", "save", "warping", "wheel"]
+__all__ = ["arrows", "color", "energies", "error_map", "figure", "save", "scalar", "warping", "wheel"]
 
 
 def __dir__() -> list[str]:

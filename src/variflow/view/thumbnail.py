@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from variflow import flowops, view
+from variflow import flowops
+from variflow.view.colors import add_key, choose_scale, color
 
-# The most pixels along the longer side of the flow, and along the side of the key beside it.
-_LARGEST, _KEY = 480, 101
+# The most pixels along the longer side of the flow.
+_LARGEST = 480
 
 
 def draw_thumbnail(flow: npt.NDArray[np.float32]) -> bytes:
@@ -24,9 +25,9 @@ def draw_thumbnail(flow: npt.NDArray[np.float32]) -> bytes:
     import imagecodecs
 
     size = np.array(flow.shape[:2])
-    height, width = np.maximum(np.rint(size * min(1, _LARGEST / size.max())), 1).astype(int).tolist()
-    colors, key = view.color(flowops.resize(flow, (height, width))), view.wheel(min(_KEY, max(height, _KEY // 3)))
-    picture = np.full((max(height, len(key)), width + len(key) + 4, 3), 255, np.uint8)
-    picture[:height, :width] = colors
-    picture[: len(key), -len(key) :] = key
+    share = min(1, _LARGEST / size.max())
+    height, width = np.maximum(np.rint(size * share), 1).astype(int).tolist()
+    small = flowops.resize(flow, (height, width))
+    speed = choose_scale(small, None)
+    picture = add_key(color(small, speed), speed / share)  # which is in pixels of the flow
     return bytes(imagecodecs.png_encode(picture))
