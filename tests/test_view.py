@@ -170,8 +170,21 @@ def test_warping_shows_the_second_frame_back_on_the_first():
     drawn = view.warping(first, second, flow, point=(20, 20))
     shown = [np.asarray(axes.images[0].get_array()) for axes in drawn.axes]
     assert np.abs(shown[2] - shown[0])[4:-4, 4:-4].max() < 1e-5
-    tip = drawn.axes[1].texts[0]
-    assert (tip.xy, tip.get_position()) == ((23.0, 18.0), (20, 20))
+    arrow = drawn.axes[1].collections[1].get_paths()[0].vertices
+    np.testing.assert_allclose([(arrow[0] + arrow[6]) / 2, arrow[3]], [(20, 20), (23, 18)])
+
+
+@pytest.mark.parametrize("motion", [(0, 0), (40, -30), (500, 0)])
+def test_warping_shows_what_lies_in_the_frame(motion):
+    flow = np.full((60, 40, 2), motion, float)
+    drawn = view.warping(np.zeros((60, 40)), np.zeros((60, 40)), flow, point=(2, 55))
+    left, right = drawn.axes[0].get_xlim()
+    bottom, top = drawn.axes[0].get_ylim()
+    assert left <= 2 <= right
+    assert top <= 55 <= bottom
+    assert -0.5 <= top < bottom <= 59.5
+    if right - left <= 40:
+        assert -0.5 <= left < right <= 39.5
 
 
 def test_energies_are_drawn_through_their_steps_and_level_by_level():

@@ -59,8 +59,8 @@ def write(
     look : {"color", "arrows", "side"}
         A film shows the flow in colours, as arrows over the first frame, or colours beside the frame.
     scale : float, optional
-        For a film: the speed, px, at full colour, or of an arrow that spans two arrows. Default: that below which 99 %
-        of the pixels of the first flow are; `find_scale` looks at the whole video.
+        For a film: the speed, px, at full colour, or of an arrow that nearly reaches the next. Default: that below
+        which 99 % of the pixels of the first flow are; `find_scale` looks at the whole video.
     bound : float, optional
         For a folder, in place of flow files: two pictures a pair, ``flow_x_00012.jpg`` and ``flow_y_00012.jpg``, in
         which displacements from -`bound` to `bound` are 0 to 255, as those who recognise actions in films want them.

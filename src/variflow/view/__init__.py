@@ -1,6 +1,6 @@
-"""Pictures of flows: colours, arrows, errors.
+"""Pictures of flows: colours, arrows, fields, errors.
 
-The colours need NumPy only. The functions that draw import matplotlib; each returns its own figure and never uses
+The colours need no matplotlib. The functions that draw import matplotlib; each returns its own figure and never uses
 pyplot.
 
 References

@@ -11,7 +11,8 @@ from variflow.base.arrays import as_flow
 from variflow.base.types import Numbers
 from variflow.metrics import endpoint_error_map
 from variflow.view.colors import choose_scale, color, wheel
-from variflow.view.panels import add_bar, make_figure, make_map, normalise_frames, show
+from variflow.view.panels import INK, add_bar, draw_arrows, make_figure, make_map, normalise_frames, show
+from variflow.view.sparse import SparseFlow, outline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,19 +146,27 @@ def warping(
 
     drawn = make_figure(1, 3, 1.0)
     of_first, of_second, of_back = drawn.subplots(1, 3)
-    show(of_first, first, "first frame: a point at x")
-    show(of_second, second, "second frame: it is at x + flow(x)")
-    show(of_back, back, "second frame warped back: like the first,\nexcept what is hidden")
-    half = max(6.0, 5.0 * float(np.hypot(u, v)))
+    show(of_first, first, "first frame: a point x")
+    show(of_second, second, "second frame: x + flow(x)")
+    show(of_back, back, "second frame, warped back")
+    speed = float(np.hypot(u, v))
+    half = min(max(6.0, 4.5 * speed), max(height, width) / 2)
+    centre_x, centre_y = _keep_within(x + u / 2, half, width), _keep_within(y + v / 2, half, height)
     for axes in (of_first, of_second, of_back):
-        axes.set_xlim(x + u / 2 - half, x + u / 2 + half)
-        axes.set_ylim(y + v / 2 + half, y + v / 2 - half)
+        axes.set_xlim(centre_x - half, centre_x + half)
+        axes.set_ylim(centre_y + half, centre_y - half)
         axes.plot(x, y, "o", markersize=9, markerfacecolor="none", markeredgecolor="white", markeredgewidth=2.5)
         axes.plot(x, y, "o", markersize=9, markerfacecolor="none", markeredgecolor="black", markeredgewidth=1)
-    for ink, thickness in (("white", 5.0), ("#d81e05", 2.5)):  # a light rim keeps the arrow visible on any background
-        arrow = {"arrowstyle": "-|>", "color": ink, "linewidth": thickness, "shrinkA": 0, "shrinkB": 0}
-        of_second.annotate("", (x + u, y + v), (x, y), arrowprops=arrow | {"mutation_scale": 16})
+    if speed > 0:
+        from_x, from_y, along_x, along_y = np.array([[x], [y], [u], [v]], np.float64)
+        corners, _, _ = outline(SparseFlow(from_x, from_y, along_x, along_y, speed), 1.0, centred=False)
+        draw_arrows(of_second, corners, [INK])
     return drawn
+
+
+def _keep_within(centre: float, half: float, size: int) -> float:
+    """Return the centre of a window moved so that the window lies within a side of the frame, or covers it evenly."""
+    return (size - 1) / 2 if 2 * half >= size else float(np.clip(centre, half - 0.5, size - 0.5 - half))
 
 
 def _find_fastest(field: npt.NDArray[np.float64]) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from variflow.base.arrays import as_flow
 from variflow.base.choices import check_number, check_whole
 from variflow.view import sparse
-from variflow.view.panels import find_figure, make_figure, normalise_frames, show
+from variflow.view.panels import INK, RIM, draw_arrows, find_figure, make_figure, normalise_frames, show
 from variflow.view.units import find_unit, round_down, say
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # Inches between arrows, and the width of a figure of its own.
 _APART, _WIDE = 0.28, 6.0
-# The colour of arrows, of those that are cut, and of the rim that shows them on any image.
-_INK, _CUT, _RIM = "#ff2d12", "#7a0060", "white"
+# The colour of arrows that are cut.
+_CUT = "#7a0060"
 # The key is at most so many times as long as an arrow of full scale. It is this far below the image, in inches.
 _KEY, _BELOW = 2.0, 0.15
 
@@ -97,10 +97,8 @@ def arrows(
 
     corners, still, cut = sparse.outline(thin, longer, most=most, centred=magnify is None)
     limits = axes.get_xlim(), axes.get_ylim()
-    shapes, inks = list(corners[~still]), np.where(cut, _CUT, _INK)[~still].tolist()
-    axes.add_collection(PolyCollection(shapes, facecolors=_RIM, edgecolors=_RIM, linewidths=1.0, joinstyle="round"))
-    axes.add_collection(PolyCollection(shapes, facecolors=inks, linewidths=0))
-    axes.plot(thin.x[still], thin.y[still], "o", color=_INK, markersize=2.5, markeredgecolor=_RIM, markeredgewidth=0.4)
+    draw_arrows(axes, corners[~still], np.where(cut, _CUT, INK)[~still].tolist())
+    axes.plot(thin.x[still], thin.y[still], "o", color=INK, markersize=2.5, markeredgecolor=RIM, markeredgewidth=0.4)
 
     shown = round_down(_KEY * speed * per_pixel)
     x, y, u, v = np.array([[-0.5], [height - 0.5 + _BELOW * inch], [shown / per_pixel], [0.0]])

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure, SubFigure
 
+# The colour of arrows, and of the rim that shows them on any image.
+INK, RIM = "#ff2d12", "white"
 # The colour of what is unknown in a picture of numbers; no map has it.
 _UNKNOWN = "#8c8c8c"
 
@@ -61,6 +63,17 @@ def make_map(name: str) -> Colormap:
     from matplotlib import colormaps
 
     return colormaps[name].with_extremes(bad=_UNKNOWN)
+
+
+def draw_arrows(axes: Axes, corners: npt.NDArray[np.float64], inks: list[str]) -> None:
+    """Draw outlines (N, 7, 2) of arrows in axes, each in its ink; their rims lie below all of them."""
+    from matplotlib.collections import PolyCollection
+
+    shapes = list(corners)
+    axes.add_collection(
+        PolyCollection(shapes, facecolors=RIM, edgecolors=RIM, linewidths=1.0, joinstyle="round", zorder=2.5)
+    )
+    axes.add_collection(PolyCollection(shapes, facecolors=inks, linewidths=0, zorder=2.5))
 
 
 def find_figure(axes: Axes) -> Figure:

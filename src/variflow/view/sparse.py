@@ -40,7 +40,7 @@ class SparseFlow(Brief):
         The places, px: the middle of what is known of each cell.
     u, v : (N,) float64
         The medians of the flow in each cell.
-    step : int
+    step : float
         The distance between arrows, px.
     """
 
@@ -48,7 +48,7 @@ class SparseFlow(Brief):
     y: NDArray[np.float64]
     u: NDArray[np.float64]
     v: NDArray[np.float64]
-    step: int
+    step: float
 
 
 def thin_out(flow: Numbers, step: int) -> SparseFlow:
