@@ -158,7 +158,11 @@ def test_figure_states_the_mean_error_and_one_scale():
     frame = random.integers(0, 255, (8, 9, 3), np.uint8)
     titles = [axes.get_title() for axes in view.figure(frame, frame, flow, truth).axes]
     assert "error, mean 0.250 px" in titles
-    assert f"rim: {np.hypot(2, 2):.3g} px" in titles
+    assert f"rim: {np.hypot(2.25, 2):.3g} px" in titles
+    wild = [axes.get_title() for axes in view.figure(frame, frame, 9 * flow, truth).axes]
+    assert f"rim: {1.25 * np.hypot(2, 2):.3g} px" in wild
+    slow = [axes.get_title() for axes in view.figure(frame, frame, flow / 9, truth).axes]
+    assert f"rim: {np.hypot(2, 2):.3g} px" in slow
     titles = [axes.get_title() for axes in view.figure(frame, frame, flow, np.full_like(truth, np.nan)).axes]
     assert "error unknown" in titles
 

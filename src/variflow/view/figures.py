@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# The speed at full colour is at most so many times that of the truth.
+_EXCESS = 1.25
 # Above the error at full colour is this percentage of the pixels.
 _WORSE = 2.0
 # The key of the colours has so many pixels along a side, and is so high as a share of its panel.
@@ -35,9 +37,8 @@ def figure(
 ) -> Figure:
     """Draw the frames, the flow in colours and its key side by side; with a truth, also that and the error.
 
-    All panels have one size. The error at the brightest colour is that which 98 of 100 pixels stay below, so that a
-    few large errors do not hide the others. Where truth or flow are unknown, the
-    error is gray.
+    All panels have one size. The error at the brightest colour is that which 98 of 100 pixels stay below, so that a few
+    large errors do not hide the others. Where truth or flow are unknown, the error is gray.
 
     Parameters
     ----------
@@ -48,7 +49,8 @@ def figure(
     truth : array_like (H, W, 2), optional
         The true flow; NaN where it is unknown. Flow and truth are coloured at the same scale.
     scale : float, optional
-        The speed, px, at full colour. Default: as :func:`color` chooses it, from the truth or else from the flow.
+        The speed, px, at full colour. Default: as :func:`color` chooses it for the flow; with a truth, at least as for
+        that, and at most a quarter more.
 
     Returns
     -------
@@ -70,6 +72,8 @@ def figure(
     else:
         error = endpoint_error_map(field, truth)
         speed = choose_scale(as_flow(truth, "truth", np.float64), scale)
+        if scale is None:  # a flow a little faster than the truth is not to look unlike it
+            speed = float(np.clip(choose_scale(field, None), speed, _EXCESS * speed))
         drawn = make_figure(2, 3 + _BAR, height / width)
         (of_first, of_second, of_key), (of_flow, of_truth, of_error) = drawn.subplots(2, 3)
         show(of_truth, color(truth, speed), "true flow")
