@@ -120,6 +120,7 @@ def test_the_key_is_as_long_as_what_it_says(units, text, displacement):
     _, _, _, key = take_apart(figure)
     (said,) = figure.axes[0].texts
     assert said.get_text() == text
+    assert said.xy == pytest.approx((key[3, 0], key[3, 1]))  # at the tip
     assert key[:, 1].min() > 39.5  # below the image
     assert key[3, 0] - key[0, 0] == pytest.approx(displacement * 0.9 * 8 / 1.3)
     enlarged = view.arrows(np.zeros((40, 60)), flow, step=8, magnify=3)
