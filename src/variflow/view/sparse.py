@@ -71,14 +71,12 @@ def thin_out(flow: Numbers, step: int) -> SparseFlow:
     (rows, of_rows), (columns, of_columns) = (_divide(size, step) for size in flow.shape[:2])
     inner = flow[of_rows[0] : of_rows[-1], of_columns[0] : of_columns[-1]]
     known = np.isfinite(inner[..., 0]) & np.isfinite(inner[..., 1])
-    seen = known[..., None]
-    planes = np.concatenate([np.where(seen, inner, np.float32(0)), seen], axis=2)
-    for axis, borders in ((0, of_rows), (1, of_columns)):
-        planes = np.add.reduceat(planes, borders[:-1] - borders[0], axis=axis)
+    filled = inner if known.all() else np.where(known[..., None], inner, np.float32(0))
+    sums, counts = _sum_blocks(filled, of_rows, of_columns), _sum_blocks(known.view(np.uint8), of_rows, of_columns)
     places = np.meshgrid(
         (of_rows[:-1] + of_rows[1:] - 1) / 2, (of_columns[:-1] + of_columns[1:] - 1) / 2, indexing="ij"
     )
-    blocks = np.stack([*np.moveaxis(planes, 2, 0), *places]).astype(np.float64)
+    blocks = np.stack([*np.moveaxis(sums, 2, 0), counts, *places]).astype(np.float64)
     blocks = blocks.reshape(5, rows, blocks.shape[1] // rows, columns, -1).swapaxes(2, 3).reshape(5, rows * columns, -1)
     known_pixels = blocks[2].sum(axis=1)
     enough = known_pixels >= max(np.median(known_pixels[known_pixels > 0]) / 2, 1) if known.any() else known_pixels > 0
@@ -96,6 +94,13 @@ def _divide(size: int, step: int) -> tuple[int, NDArray[np.intp]]:
     within = np.arange(min(cell, _BLOCKS)) * cell // min(cell, _BLOCKS)
     first = (size - cells * cell) // 2 + cell * np.arange(cells + 1)
     return cells, np.append((first[:-1, None] + within).ravel(), first[-1])
+
+
+def _sum_blocks(values: Numbers, of_rows: NDArray[np.intp], of_columns: NDArray[np.intp]) -> Numbers:
+    """Return the sums of values in blocks that begin at the first of these borders."""
+    kind = np.promote_types(values.dtype, np.float32)
+    in_rows = np.add.reduceat(values, of_rows[:-1] - of_rows[0], axis=0, dtype=kind)
+    return np.add.reduceat(in_rows, of_columns[:-1] - of_columns[0], axis=1, dtype=np.float64)
 
 
 def choose_speed(sparse: SparseFlow) -> float:
