@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,28 @@ def middlebury(data: Path) -> dict[str, Sample]:
     if not folder.is_dir():
         pytest.skip(f"no Middlebury pairs at {folder}")
     return {sample.name: sample for sample in datasets.middlebury(folder) if sample.flow is not None}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium: that of $VARIFLOW_CHROMIUM, one on the PATH, or what `playwright install chromium` brought.
+
+    Without one, tests are skipped, unless $VARIFLOW_NEEDS_CHROMIUM is set: then they fail.
+    """
+    lacking = pytest.fail if os.environ.get("VARIFLOW_NEEDS_CHROMIUM") else pytest.skip
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        lacking("no playwright; pip install '.[browser]' brings it")
+    said = os.environ.get("VARIFLOW_CHROMIUM")
+    found = said or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_playwright() as playwright:
+        try:
+            started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        except Error as error:
+            lacking(f"no Chromium that starts; set VARIFLOW_CHROMIUM to one: {str(error).splitlines()[0]}")
+        yield started
+        started.close()
 
 
 @pytest.fixture

@@ -65,6 +65,7 @@ PUBLIC = [
     "variflow.solve.lucas_kanade",
     "variflow.solve.primal_dual",
     "variflow.solve.relaxation",
+    "variflow.page",
     "variflow.unknowns",
     "variflow.video",
     "variflow.view",

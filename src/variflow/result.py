@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ from variflow.start.start import Initialiser
 from variflow.state import EnergyRecord, State
 from variflow.unknowns.position import name_unknowns
 from variflow.unknowns.unknowns import Values
+
+if TYPE_CHECKING:
+    from variflow.page import Page
 
 Flow = NDArray[np.float32]
 
@@ -132,8 +136,55 @@ class Result:
         seen = self._problem if self._light is None else self._problem.with_light(self._light)
         return seen.compare(self.flow)
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the flow to a file; its extension chooses the format (see `variflow.write_flow`)."""
-        from variflow.io import write_flow
+    def show_page(self, title: str = "Flow", *, pixel_size: float | None = None, dt: float | None = None) -> Page:
+        """Return a page to look at the flow in a browser; a notebook shows it below the cell.
 
-        write_flow(path, self.flow)
+        It holds the frames, the flow, its occlusion and its confidence, for which the flow back is computed. The flow
+        is unknown where a pixel of the first frame is masked or missing.
+
+        Parameters
+        ----------
+        title : str
+            The heading.
+        pixel_size : float, optional
+            The width of a pixel in metres; numbers are in metres then.
+        dt : float, optional
+            The time between the frames in seconds; numbers are per second then.
+
+        Returns
+        -------
+        variflow.page.Page
+            Its `save` writes one HTML file that needs no server and no network.
+
+        Raises
+        ------
+        ValueError
+            If `pixel_size` or `dt` is not above 0, or the frames are too large for a page.
+
+        Examples
+        --------
+        >>> import variflow
+        >>> from variflow.datasets import synthetic
+        >>> pair = synthetic.translation((32, 48), shift=(1.0, 0.0))
+        >>> variflow.estimate(pair.frame0, pair.frame1, "realtime").show_page("a shift")
+        <Page 'a shift': 1 pair of 48 x 32>
+        """
+        from variflow.page import Page, Pair
+
+        images, usable = self._problem.images.images, self._problem.images.valids[0]
+        flow = self.flow if usable is None else np.where(usable[..., None], self.flow, np.float32(np.nan))
+        pair = Pair(flow, images[0], images[1], confidence=self.confidence, occlusion=self.occlusion)
+        return Page([pair], title=title, about=f"model {self.model.name}", pixel_size=pixel_size, dt=dt)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the flow to a file; its extension chooses the format (see `variflow.write_flow`).
+
+        A name that ends with ``.html`` is that of a page to look at in a browser (see `show_page`).
+        """
+        from variflow.io import write_flow
+        from variflow.page.document import is_page_path
+
+        if is_page_path(path):
+            self.show_page().save(path)
+        else:
+            write_flow(path, self.flow)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import variflow
-from variflow.cli import batch, data, flows, interpolation, registration, stabilisation, video
+from variflow.cli import batch, data, flows, interpolation, page, registration, stabilisation, video
 from variflow.cli.console import drop_output, finish, open_streams, say
 
 __all__ = ["app", "main"]
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.add_typer(flows.app)
 app.add_typer(video.app)
+app.add_typer(page.app)
 app.add_typer(interpolation.app)
 app.add_typer(registration.app)
 app.add_typer(stabilisation.app)

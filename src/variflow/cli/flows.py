@@ -37,7 +37,7 @@ def demo(model: ModelName = "balanced", verbose: Verbose = 0) -> None:
         flow, picture = Path("flow.flo"), Path("flow.png")
         check_outputs({"the flow": flow, "the picture": picture}, {})
         pair = datasets.demo()
-        result = _estimate(pair.frame0, pair.frame1, models.get(model), verbose)
+        result = estimate_watched(pair.frame0, pair.frame1, models.get(model), verbose)
         visible = ~np.asarray(pair.occlusion)
         result.save(flow)
         _save_picture(result.flow, picture)
@@ -103,7 +103,7 @@ def estimate(
         second = first if mask_second is None else read_mask(mask_second, "--mask-second", images[1].shape)
         start = None if init is None else io.read_flow(init)
         with explain_faults(energy):
-            result = _estimate(*images, chosen, verbose, init=start, mask=(first, second))
+            result = estimate_watched(*images, chosen, verbose, init=start, mask=(first, second))
         result.save(output)
         say(f"wrote {escape(output)}")
         if show is not None:
@@ -169,7 +169,7 @@ def list_models() -> None:
             say(f"{name:<14} {summary.removeprefix('Return ')}")
 
 
-def _estimate(frame0: Numbers, frame1: Numbers, chosen: Model, verbose: int, **options: Any) -> Result:
+def estimate_watched(frame0: Numbers, frame1: Numbers, chosen: Model, verbose: int, **options: Any) -> Result:
     """Estimate with a progress bar on standard error, in which levels count by the time they take."""
     if verbose > 1:
         print(variflow.explain(chosen, frame0, frame1), file=sys.stderr)
