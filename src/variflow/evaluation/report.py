@@ -63,11 +63,20 @@ _EXPLANATION = (
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 _LIMIT = 1.0
 _WIDTH = 240
+_PICTURES = ("frame", "truth", "flow", "error")
+# A table that is wider than the screen is scrolled by itself, and its first column stays.
 _STYLE = (
-    "body{font:14px/1.4 system-ui,sans-serif;margin:2em;color:#222}table{border-collapse:collapse;margin:1em 0}"
-    "th,td{padding:.25em .6em;border-bottom:1px solid #ddd;text-align:right;vertical-align:top}"
-    "th:first-child,td:first-child,th.text,td.text{text-align:left}th{background:#f4f4f4}img{display:block;max-width:240px}"
+    "body{font:14px/1.4 system-ui,sans-serif;margin:1.5em 4vw;color:#222;background:#fff}h2{overflow-wrap:anywhere}"
+    ".wide{overflow-x:auto;margin:1em 0}table{border-collapse:collapse}"
+    "th,td{padding:.25em .6em;border-top:1px solid #ddd;text-align:right;vertical-align:top}"
+    "th:first-child,td:first-child,th.text,td.text{text-align:left}th{background:#f4f4f4;white-space:nowrap}"
+    "td:first-child{background:#fff;overflow-wrap:anywhere;min-width:6em}"
+    "th:first-child,td:first-child{position:sticky;left:0}.pictures>td{position:static;border:0;padding-bottom:1em}"
+    ".pictures div{display:flex;flex-wrap:wrap;gap:.6em;position:sticky;left:0;max-width:88vw}"
+    "figure{margin:0}figcaption{color:#555}img{display:block;width:200px;max-width:42vw;min-height:2em}"
 )
+# Nothing runs, and pictures come from the folder of the report alone.
+_POLICY = "default-src 'none'; img-src 'self' file:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 Rows = Sequence[Sequence[str]]
 
@@ -129,19 +138,24 @@ def write(folder: Path, table: Table) -> None:
     explanation = _EXPLANATION.format(limit=f"{_LIMIT:g}")
     page = [
         "<!DOCTYPE html>",
-        f'<html lang="en"><head><meta charset="utf-8"><title>Evaluation</title><style>{_STYLE}</style></head><body>',
+        f'<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>Evaluation</title><style>{_STYLE}</style></head><body>",
         f"<h1>Evaluation</h1><p>{html.escape(explanation)}</p>",
     ]
     text = ["# Evaluation", "", explanation, ""]
     for title, heading, rows, pictures in _make_tables(table):
-        page += [f"<h2>{html.escape(title)}</h2>", "<table>", _write_html_row(heading, "th")]
+        label = html.escape(title)
+        scrolled = f'<div class="wide" tabindex="0" role="region" aria-label="{label}">'
+        numbers = [name for name in heading if name not in _PICTURES]
+        page += [f"<h2>{label}</h2>", f"{scrolled}<table>", _write_html_row(numbers, "th")]
         text += [f"## {_escape_markdown(title)}", "", _write_markdown_row(heading), f"|{' --- |' * len(heading)}"]
         for cells, paths in zip(rows, pictures, strict=True):
             shown = [path for path in paths if (folder / path).exists()]
-            images = [f'<img loading="lazy" src="{quote(path)}" alt="">' for path in shown]
-            page.append(_write_html_row(cells, "td", images))
+            page.append(_write_html_row(cells, "td"))
+            page += [_write_html_pictures(shown, len(cells))] if shown else []
             text.append(_write_markdown_row(cells, [f"![]({quote(path)})" for path in shown]))
-        page.append("</table>")
+        page.append("</table></div>")
         text.append("")
     page.append("</body></html>")
     for name, lines in (("report.html", page), ("report.md", text)):
@@ -157,10 +171,10 @@ def _make_tables(table: Table) -> Iterator[tuple[str, list[str], Rows, list[list
     for dataset in dict.fromkeys(row["dataset"] for row in table.rows.values()):
         of_set = [row for row in table.rows.values() if row["dataset"] == dataset]
         figures = [figure for figure in HEADINGS if any(figure in row for row in of_set)]
-        heading = ["pair", "model", *(HEADINGS[figure] for figure in figures), "frame", "truth", "flow", "error"]
+        heading = ["pair", "model", *(HEADINGS[figure] for figure in figures), *_PICTURES]
         cells = [[row["pair"], row["model"], *(_format(row.get(figure)) for figure in figures)] for row in of_set]
         keys = [(row["dataset"], row["pair"], row["model"]) for row in of_set]
-        pictures = [[_name_picture(key, kind) for kind in ("frame", "truth", "flow", "error")] for key in keys]
+        pictures = [[_name_picture(key, kind) for kind in _PICTURES] for key in keys]
         yield dataset, heading, cells, pictures
 
 
@@ -199,10 +213,20 @@ def _format(value: float | None) -> str:
     return f"{value:.{min(3, max(0, 2 - math.floor(math.log10(abs(value)))))}f}"
 
 
-def _write_html_row(cells: Sequence[str], tag: str, pictures: Sequence[str] = ()) -> str:
+def _write_html_row(cells: Sequence[str], tag: str) -> str:
     kinds = [' class="text"' if column < 2 else "" for column in range(len(cells))]
     texts = (f"<{tag}{kind}>{html.escape(cell)}</{tag}>" for cell, kind in zip(cells, kinds, strict=True))
-    return f"<tr>{''.join(texts)}{''.join(f'<{tag}>{picture}</{tag}>' for picture in pictures)}</tr>"
+    return f"<tr>{''.join(texts)}</tr>"
+
+
+def _write_html_pictures(paths: Sequence[str], columns: int) -> str:
+    """Return a row of pictures below the figures of a pair, so that a table is no wider than its figures."""
+    kinds = [next(kind for kind in _PICTURES if path.endswith(f"{kind}.png")) for path in paths]
+    figures = (
+        f'<figure><img loading="lazy" src="{quote(path)}" alt="{kind}"><figcaption>{kind}</figcaption></figure>'
+        for path, kind in zip(paths, kinds, strict=True)
+    )
+    return f'<tr class="pictures"><td colspan="{columns}"><div>{"".join(figures)}</div></td></tr>'
 
 
 def _write_markdown_row(cells: Sequence[str], pictures: Sequence[str] = ()) -> str:
