@@ -5,11 +5,13 @@ const canvas = document.getElementById("picture");
 const pen = canvas.getContext("2d");
 const view = { left: 0, top: 0, wide: width, high: height, scale: 1 };
 
-// Make room: the picture fills the width, and at most three quarters of the height of the window.
+// Make room: the picture fills the width, and at most three quarters of the height of the window; half of it on a narrow
+// screen, where the picture stays above the controls.
 function layOut(state) {
   const ratio = window.devicePixelRatio || 1;
   const room = document.getElementById("stage").clientWidth;
-  const highest = Math.max(160, 0.75 * window.innerHeight);
+  const share = window.matchMedia("(max-width: 760px)").matches ? 0.5 : 0.75;
+  const highest = Math.max(160, share * window.innerHeight);
   const fit = Math.min(room / width, highest / height);
   const [wide, high] = [Math.max(1, Math.round(width * fit)), Math.max(1, Math.round(height * fit))];
   canvas.style.width = `${wide}px`;
