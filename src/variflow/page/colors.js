@@ -8,10 +8,11 @@ const risingColors = unfold("081d58 253494 225ea8 1d91c0 41b6c4 7fcdbb c7e9b4 ed
 const signedColors = unfold("2d004b 542788 8073ac b2abd2 d8daeb f7f7f7 fee0b6 fdb863 e08214 b35806 7f3b08");
 const occlusionColors = [[222, 235, 247], [179, 88, 6]];
 
-// The corners of the two wheels, clockwise from the right, and how many steps are between each and the next.
+// The corners of the two wheels, clockwise from the right, and how many steps are between each and the next. The safe
+// one was fitted by benchmarks/fit_wheel.py: with fewer kinds of cones, too, directions 60 degrees apart differ.
 const wheels = {
   middlebury: { corners: unfold("ff0000 ffff00 00ff00 00ffff 0000ff ff00ff"), steps: [15, 6, 4, 11, 13, 6] },
-  safe: { corners: unfold("d55e00 f0e442 0072b2 cc79a7"), steps: [14, 14, 14, 14] },
+  safe: { corners: unfold("f7ad7a 514400 2d378d 5bbeff"), steps: [14, 14, 14, 14] },
 };
 
 function unfold(text) {
