@@ -75,6 +75,35 @@ def browser():
 
 
 @pytest.fixture
+def open_page(browser, tmp_path):
+    """What opens a page, and in the end asserts that it asked for nothing but itself and said nothing."""
+    opened = []
+
+    def open_it(page, viewport=None, name="page.html", waits_for="body[data-shown]"):
+        path = tmp_path / name
+        if page is not None:
+            page.save(path)
+        context = browser.new_context(viewport=viewport or {"width": 1500, "height": 1000}, accept_downloads=True)
+        tab = context.new_page()
+        said, asked = [], []
+        tab.on("console", lambda message: said.append(message.text))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.on("dialog", lambda dialog: said.append(dialog.message))
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.goto(path.as_uri())
+        tab.wait_for_selector(waits_for, state="attached")
+        opened.append((context, said, asked, path))
+        return tab
+
+    yield open_it
+    for context, said, asked, path in opened:
+        context.close()
+        assert said == []
+        assert [url for url in asked if not url.startswith(path.parent.as_uri())] == []
+        assert path.name == "report.html" or asked == [path.as_uri()]
+
+
+@pytest.fixture
 def small_disk():
     """What lets no file grow beyond so many bytes, as on a disk that is full."""
     resource = pytest.importorskip("resource", reason="the limit of files is that of POSIX")

@@ -10,8 +10,6 @@ import pytest
 
 import variflow
 from variflow import flowops
-from variflow.datasets import Sample, synthetic
-from variflow.evaluation import Table, report
 from variflow.page import Page, Pair
 
 HOSTILE = "</title></script><script>window.hurt = 1</script>\"'<img src=x onerror='window.hurt = 2'>"
@@ -29,35 +27,6 @@ def make_pair(dtype=np.uint8, channels=3, **more):
     frames = frames.astype(dtype) if np.issubdtype(dtype, np.floating) else (255 * frames).astype(dtype)
     marks = {"confidence": rng.random((40, 60)), "occlusion": rng.random((40, 60)) < 0.2}
     return Pair(flow, *frames, **(marks | more))
-
-
-@pytest.fixture
-def open_page(browser, tmp_path):
-    """What opens a page, and in the end asserts that it asked for nothing but itself and said nothing."""
-    opened = []
-
-    def open_it(page, viewport=WIDE, name="page.html", waits_for="body[data-shown]"):
-        path = tmp_path / name
-        if isinstance(page, Page):
-            page.save(path)
-        context = browser.new_context(viewport=viewport, accept_downloads=True)
-        tab = context.new_page()
-        said, asked = [], []
-        tab.on("console", lambda message: said.append(message.text))
-        tab.on("pageerror", lambda error: said.append(str(error)))
-        tab.on("dialog", lambda dialog: said.append(dialog.message))
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.goto(path.as_uri())
-        tab.wait_for_selector(waits_for, state="attached")
-        opened.append((context, said, asked, path))
-        return tab
-
-    yield open_it
-    for context, said, asked, path in opened:
-        context.close()
-        assert said == []
-        assert [url for url in asked if not url.startswith(path.parent.as_uri())] == []
-        assert path.suffix != ".html" or path.name == "report.html" or asked == [path.as_uri()]
 
 
 def read_numbers(tab):
@@ -385,22 +354,3 @@ def test_a_page_of_1080p_is_small_and_opens(open_page, tmp_path, channels):
     assert (tmp_path / "page.html").stat().st_size < 15e6
     tab.check("input[name=layer][value=warped]")
     assert "warped back" in tab.text_content("#shown")
-
-
-@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_the_report_of_an_evaluation_opens_and_shows_its_pictures(open_page, tmp_path, viewport):
-    pair = synthetic.translation((24, 32), shift=(1.0, 0.5))
-    sample = Sample(HOSTILE, pair.frame0, pair.frame1, flow=pair.flow)
-    table = Table()
-    key = HOSTILE, sample.name, "<b>brox</b>"
-    table.add(dict(zip(("dataset", "pair", "model"), key, strict=True)) | {"epe": 0.25, "pixels": 768.0})
-    report.draw(tmp_path, key, pair.flow, sample)
-    report.write(tmp_path, table)
-    tab = open_page(None, viewport, name="report.html", waits_for="table")
-    assert tab.evaluate("window.hurt") is None
-    assert HOSTILE in tab.locator("h2").all_text_contents()
-    assert tab.locator("td >> text=<b>brox</b>").count() >= 1
-    tab.evaluate("document.images[3].scrollIntoView()")  # they are loaded when they are near the screen
-    tab.wait_for_function("[...document.images].every(one => one.complete && one.naturalWidth > 0)")
-    assert tab.evaluate("document.images.length") == 4
-    assert tab.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
