@@ -5,6 +5,7 @@ computed from it.
 """
 
 from variflow.flowops.composition import change_frame_rate, compose, consistency, invert, is_consistent
+from variflow.flowops.datasets import from_xarray
 from variflow.flowops.filling import fill
 from variflow.flowops.fitting import fit
 from variflow.flowops.following import streamlines, track
@@ -47,6 +48,7 @@ __all__ = [
     "from_skimage",
     "from_torch",
     "from_torch_grid",
+    "from_xarray",
     "interpolate",
     "invert",
     "is_consistent",

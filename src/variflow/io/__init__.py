@@ -1,7 +1,8 @@
 """Reading and writing flows and frames; one module a format, behind one read and one write."""
 
 from variflow.io.atomic import atomic
-from variflow.io.errors import FileFormatError, FlowFileError, ImageFileError
+from variflow.io.errors import FieldsFileError, FileFormatError, FlowFileError, ImageFileError
+from variflow.io.fields import read_fields, write_fields
 from variflow.io.flows import check_flow_path, read_flow, write_flow
 from variflow.io.images import check_image_path, write_image
 from variflow.io.reading import read_frames, read_image
@@ -9,6 +10,7 @@ from variflow.io.sequences import Frames
 from variflow.io.stacks import write_frames
 
 __all__ = [
+    "FieldsFileError",
     "FileFormatError",
     "FlowFileError",
     "Frames",
@@ -16,9 +18,11 @@ __all__ = [
     "atomic",
     "check_flow_path",
     "check_image_path",
+    "read_fields",
     "read_flow",
     "read_frames",
     "read_image",
+    "write_fields",
     "write_flow",
     "write_frames",
     "write_image",

@@ -37,6 +37,10 @@ class FlowFileError(FileFormatError):
     """A flow file that cannot be read, or a name without a known flow format."""
 
 
+class FieldsFileError(FileFormatError):
+    """A file of a field that cannot be read, or a name without a known format of fields."""
+
+
 class ImageFileError(FileFormatError):
     """An image file that cannot be read, or a name without an image format that can be written."""
 

@@ -10,7 +10,9 @@ from typing import Any
 _EXTRAS = {
     "OpenEXR": ("OpenEXR", "exr"),
     "av": ("PyAV", "video"),
+    "h5netcdf": ("h5netcdf", "fields"),
     "h5py": ("h5py", "hdf5"),
+    "xarray": ("xarray", "fields"),
     "zarr": ("Zarr", "zarr"),
 }
 

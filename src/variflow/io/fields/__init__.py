@@ -1,0 +1,9 @@
+"""Fields of vectors with coordinates and units: written and read for other programs, one module a format."""
+
+from variflow.io.fields.files import read_fields, write_fields
+
+__all__ = ["read_fields", "write_fields"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
