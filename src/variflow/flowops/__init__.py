@@ -6,6 +6,7 @@ computed from it.
 
 from variflow.flowops.composition import change_frame_rate, compose, consistency, invert, is_consistent
 from variflow.flowops.datasets import from_xarray
+from variflow.flowops.evidence import correlation, precision
 from variflow.flowops.filling import fill
 from variflow.flowops.fitting import fit
 from variflow.flowops.following import streamlines, track
@@ -28,17 +29,21 @@ from variflow.flowops.layouts import (
     to_torch_grid,
 )
 from variflow.flowops.matrices import from_matrix
+from variflow.flowops.outliers import find_outliers
 from variflow.flowops.splatting import coverage, splat
+from variflow.flowops.validation import validate, validate_xarray
 from variflow.images.warping import warp
 
 __all__ = [
     "change_frame_rate",
     "compose",
     "consistency",
+    "correlation",
     "coverage",
     "crop",
     "divergence",
     "fill",
+    "find_outliers",
     "fit",
     "flip",
     "from_itk",
@@ -53,6 +58,7 @@ __all__ = [
     "invert",
     "is_consistent",
     "jacobian",
+    "precision",
     "resize",
     "rotate",
     "splat",
@@ -66,6 +72,8 @@ __all__ = [
     "to_torch",
     "to_torch_grid",
     "track",
+    "validate",
+    "validate_xarray",
     "vorticity",
     "warp",
 ]

@@ -1,0 +1,187 @@
+"""Validate a flow: reject what cannot be right, replace it, and say where that was done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow.base.arrays import as_mask_pair, as_pixels
+from variflow.base.choices import check_number
+from variflow.base.types import ArrayLike
+from variflow.flowops.evidence import correlation, precision
+from variflow.flowops.fields import Flow, check_flow
+from variflow.flowops.filling import fill
+from variflow.flowops.outliers import find_outliers
+from variflow.images.warping import warp
+from variflow.io.fields.dataset import (
+    MASK_MEANING,
+    MASKED,
+    MEASURED,
+    REJECTED,
+    REPLACED,
+    check_fields,
+    get_mask,
+    measure_pixel,
+)
+
+if TYPE_CHECKING:
+    import xarray
+
+Flags = NDArray[np.int8]
+_OWN = ("u", "v", "mask", "confidence", "occlusion", "count")
+
+
+def validate(
+    flow: ArrayLike,
+    frame0: ArrayLike | None = None,
+    frame1: ArrayLike | None = None,
+    *,
+    mask: ArrayLike | None = None,
+    step: int = 4,
+    threshold: float = 2.0,
+    least_correlation: float = 0.5,
+    worst_precision: float = 0.5,
+    replace: bool = True,
+) -> tuple[Flow, Flags]:
+    """Reject vectors that cannot be right, replace them, and leave out what is masked.
+
+    Parameters
+    ----------
+    flow : (H, W, 2) array
+        ``(u, v)`` in pixels, NaN where unknown.
+    frame0, frame1 : (H, W) or (H, W, C) array, optional
+        The frames. Without them, the flow is compared with itself alone.
+    mask : (H, W) array or pair of these, optional
+        As for `variflow.estimate`: True where a pixel is usable; one array for both frames, or one for each (or None),
+        as of a body that moves. A vector is masked where it begins at a pixel that is not, or ends at one.
+    step, threshold : int, float
+        Of the normalised median test (see `find_outliers`). On a grid of windows the step is 1.
+    least_correlation : float
+        Vectors along which the frames agree less are rejected (see `correlation`); from -1, which rejects none, to 1.
+    worst_precision : float
+        Vectors of windows that cannot be located so exactly, in pixels, are rejected: there is nothing to measure (see
+        `precision`); infinity rejects none.
+    replace : bool
+        Whether rejected vectors are replaced by what the vectors around them say (see `fill`).
+
+    Returns
+    -------
+    flow : (H, W, 2) float32
+        NaN where masked, where the flow was unknown, and where vectors were rejected but not replaced.
+    flags : (H, W) int8
+        0 where measured, 1 masked or unknown before, 2 replaced, 3 rejected and not replaced.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types, shapes or ranges do not fit, or one frame is given without the other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow import flowops
+    >>> flow = np.full((30, 40, 2), (1.5, -2.0))
+    >>> flow[10:13, 20:23] = 9  # wrong
+    >>> body = np.zeros((30, 40), bool)
+    >>> body[:, :5] = True
+    >>> valid, flags = flowops.validate(flow, mask=~body)
+    >>> valid[11, 21].round(3).tolist(), flags[11, 21], valid[11, 2].tolist(), flags[11, 2]
+    ([1.5, -2.0], np.int8(2), [nan, nan], np.int8(1))
+    """
+    field = check_flow(flow)
+    check_number("least_correlation", least_correlation, least=-1, most=1)
+    check_number("worst_precision", worst_precision, above=0, infinite=True)
+    if (frame0 is None) != (frame1 is None):
+        missing = "frame0" if frame0 is None else "frame1"
+        raise ValueError(f"{missing} is missing, wanted both frames or none")
+    usable0, usable1 = (None, None) if mask is None else as_mask_pair(mask, field.shape[:2])
+    masked = np.isnan(field[..., 0])
+    if usable0 is not None:
+        masked |= ~usable0
+    if usable1 is not None:
+        masked |= ~warp(usable1, field, "nearest")
+    field[masked] = np.nan
+    rejected = find_outliers(field, step=step, threshold=threshold)
+    if frame0 is not None and frame1 is not None:
+        first, second = _leave_out(frame0, "frame0", usable0), _leave_out(frame1, "frame1", usable1)
+        rejected |= correlation(first, second, field) < least_correlation
+        rejected |= precision(first) > worst_precision
+    return _replace(field, masked, rejected & ~masked, replace=replace)
+
+
+def _leave_out(frame: ArrayLike, name: str, usable: NDArray[np.bool_] | None) -> ArrayLike:
+    """Return a frame that is NaN where it is not usable."""
+    pixels = as_pixels(frame, name)
+    if usable is None:
+        return pixels
+    if pixels.shape[:2] != usable.shape:
+        raise ValueError(f"{name} has shape {pixels.shape}, wanted {usable.shape} as flow and mask")
+    return np.where(usable.reshape(*usable.shape, *(1,) * (pixels.ndim - 2)), pixels.astype(np.float64), np.nan)
+
+
+def _replace(
+    field: Flow, masked: NDArray[np.bool_], rejected: NDArray[np.bool_], *, replace: bool
+) -> tuple[Flow, Flags]:
+    flags = np.select([masked, rejected], [np.int8(MASKED), np.int8(REJECTED)], np.int8(MEASURED))
+    field[rejected] = np.nan
+    if replace and rejected.any() and (flags == MEASURED).any():
+        field[rejected] = fill(field)[rejected]
+        flags[rejected] = REPLACED
+    return field, flags
+
+
+def validate_xarray(
+    dataset: xarray.Dataset, *, step: int = 1, threshold: float = 2.0, replace: bool = True
+) -> xarray.Dataset:
+    """Reject the vectors of a field that do not fit those around them, and replace them.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        As `variflow.io.read_fields` returns it, in any units that it knows: ``u`` and ``v`` along ``y`` and ``x``.
+        Where its ``mask`` is 1, vectors stay masked, and are missing; where it is 3, they are rejected.
+    step, threshold : int, float
+        Of the normalised median test (see `find_outliers`). The step is 1 on a grid of windows or bins, and about 4 on
+        that of the pixels.
+    replace : bool
+        Whether rejected vectors are replaced by what the vectors around them say (see `fill`).
+
+    Returns
+    -------
+    xarray.Dataset
+        With the new ``u``, ``v`` and ``mask``. Variables that are computed from ``u`` and ``v``, such as the vorticity,
+        would no longer fit, and are left out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the Dataset is none of a field, or its unit is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray
+    >>> from variflow import flowops
+    >>> u = np.ones((4, 5)); u[1, 2] = 7
+    >>> variables = {"u": (("y", "x"), u, {"units": "pixel"}), "v": (("y", "x"), 0 * u)}
+    >>> field = xarray.Dataset(variables, {"x": 16.0 * np.arange(5), "y": 16.0 * np.arange(4)}, {"y_axis": "down"})
+    >>> valid = flowops.validate_xarray(field)
+    >>> float(valid.u[1, 2].round(3)), int(valid["mask"][1, 2])
+    (1.0, 2)
+    """
+    checked = check_fields(dataset)
+    scale, before = measure_pixel(checked), get_mask(checked)
+    field = check_flow(np.stack([checked[name].values for name in ("u", "v")], axis=2) / scale)
+    masked = (before == MASKED) | (np.isnan(field[..., 0]) & (before != REJECTED))
+    field[masked | (before == REJECTED)] = np.nan
+    rejected = find_outliers(field, step=step, threshold=threshold) | (before == REJECTED)
+    field, flags = _replace(field, masked, rejected, replace=replace)
+    flags[(flags == MEASURED) & (before == REPLACED)] = REPLACED
+    kept = checked.drop_vars([name for name in checked.data_vars if name not in _OWN])
+    for component, name in enumerate(("u", "v")):
+        values = np.where(flags == before, checked[name].values, field[..., component] * scale)
+        values[np.isnan(field[..., component])] = np.nan
+        kept[name] = (("y", "x"), values.astype(checked[name].dtype), checked[name].attrs)
+    kept["mask"] = (("y", "x"), flags, MASK_MEANING)
+    return kept
