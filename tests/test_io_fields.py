@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from variflow import flowops
-from variflow.io import FieldsFileError, read_fields, write_fields
+from variflow.io import FieldsFileError, check_fields_path, extras, read_fields, write_fields
 
 xarray = pytest.importorskip("xarray", reason="fields need xarray")
 pytest.importorskip("h5netcdf", reason="fields need h5netcdf")
@@ -470,7 +470,11 @@ def test_a_dataset_that_is_no_field_is_refused(tmp_path, change, message):
 
 def test_names_and_layouts_are_checked(tmp_path):
     field = make()
-    for call in (lambda: write_fields(tmp_path / "a.dat", field), lambda: read_fields("a.dat")):
+    for call in (
+        lambda: write_fields(tmp_path / "a.dat", field),
+        lambda: read_fields("a.dat"),
+        lambda: check_fields_path(tmp_path / "a.dat"),
+    ):
         with pytest.raises(FieldsFileError, match=r"has the extension '.dat', wanted .nc, .h5, .csv, .vti, .mat, .txt"):
             call()
     with pytest.raises(ValueError, match=r"layout is 'pivlab', wanted none for .csv: only .txt and .mat"):
@@ -481,6 +485,16 @@ def test_names_and_layouts_are_checked(tmp_path):
         read_fields(tmp_path / "b.csv")
     with pytest.raises(ValueError, match=r"y of dataset has steps from 1 to 2, wanted even ones in .vti"):
         write_fields(tmp_path / "a.vti", field.assign_coords(y=[0.0, 1, 3]).assign_attrs(y_axis="up"))
+
+
+def test_a_path_is_checked_before_long_work(tmp_path, monkeypatch):
+    check_fields_path(tmp_path / "a.NC")
+    with pytest.raises(FileNotFoundError, match=r"the folder .* does not exist"):
+        check_fields_path(tmp_path / "no" / "a.csv")
+    monkeypatch.setattr(extras.importlib.util, "find_spec", lambda name: None if name == "h5netcdf" else name)
+    check_fields_path(tmp_path / "a.csv")
+    with pytest.raises(ImportError, match=r"needs h5netcdf: pip install 'variflow\[fields\]'"):
+        check_fields_path(tmp_path / "a.nc")
 
 
 @pytest.mark.parametrize(("extension", "layout"), [*((extension, None) for extension in ALL), *VECTORS])

@@ -2,7 +2,7 @@
 
 from variflow.io.atomic import atomic
 from variflow.io.errors import FieldsFileError, FileFormatError, FlowFileError, ImageFileError
-from variflow.io.fields import read_fields, write_fields
+from variflow.io.fields import check_fields_path, read_fields, write_fields
 from variflow.io.flows import check_flow_path, read_flow, write_flow
 from variflow.io.images import check_image_path, write_image
 from variflow.io.reading import read_frames, read_image
@@ -16,6 +16,7 @@ __all__ = [
     "Frames",
     "ImageFileError",
     "atomic",
+    "check_fields_path",
     "check_flow_path",
     "check_image_path",
     "read_fields",

@@ -1,8 +1,8 @@
 """Fields of vectors with coordinates and units: written and read for other programs, one module a format."""
 
-from variflow.io.fields.files import read_fields, write_fields
+from variflow.io.fields.files import check_fields_path, read_fields, write_fields
 
-__all__ = ["read_fields", "write_fields"]
+__all__ = ["check_fields_path", "read_fields", "write_fields"]
 
 
 def __dir__() -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from variflow.base.choices import check_choice
+from variflow.io import extras
 from variflow.io.atomic import find_destination
 from variflow.io.errors import FieldsFileError, explain_errors
 from variflow.io.fields import csv, matlab, netcdf, openpiv, pivlab, vti
@@ -85,13 +86,13 @@ def write_fields(path: str | os.PathLike[str], dataset: xarray.Dataset, *, layou
     [[ 1.  2. nan]
      [ 4.  5.  6.]]
     """
-    file, checked = _find_format(path), check_fields(dataset)
+    check_fields_path(path)
+    file, checked = Path(path), check_fields(dataset)
     if layout is not None:
         allowed = _LAYOUTS.get(file.suffix.lower())
         if allowed is None:
             raise ValueError(f"layout is {layout!r}, wanted none for {file.suffix}: only .txt and .mat have several")
         check_choice("layout", layout, allowed)
-    find_destination(path)
     if file.suffix.lower() == _TEXT:
         (pivlab if layout == "pivlab" else openpiv).write(file, checked)
     elif layout == "pivlab":
@@ -151,6 +152,24 @@ def read_fields(path: str | os.PathLike[str], *, y_axis: YAxis | None = None) ->
         lines = file.read_text("utf-8-sig").splitlines()
         read = pivlab.read if any("Vector type" in line for line in lines[:4]) else openpiv.read
         return read(file, lines, y_axis)
+
+
+def check_fields_path(path: str | os.PathLike[str]) -> None:
+    """Raise the error of `write_fields` if it cannot write to this path; for a check before long work.
+
+    Raises
+    ------
+    FieldsFileError
+        If the extension is unknown.
+    ImportError
+        If xarray or h5netcdf is missing.
+    OSError
+        If the file or its folder may not be written.
+    """
+    extension = _find_format(path).suffix.lower()
+    for module in ("xarray", "h5netcdf") if extension in netcdf.EXTENSIONS else ("xarray",):
+        extras.check_installed(module)
+    find_destination(path)
 
 
 def _find_format(path: str | os.PathLike[str]) -> Path:
