@@ -452,6 +452,26 @@ def test_damaged_image_data_is_refused(tmp_path, old, new, message):
         read_fields(tmp_path / "a.vti")
 
 
+@pytest.mark.parametrize(("extension", "layout"), [*((extension, None) for extension in ALL), *VECTORS])
+def test_damaged_bytes_give_a_field_or_a_reason(tmp_path, extension, layout):
+    file = tmp_path / f"a{extension}"
+    write_fields(file, make(), layout=layout)
+    whole = file.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        content = bytearray(whole[: rng.integers(0, len(whole))] if rng.random() < 0.3 else whole)
+        for place in rng.integers(0, max(len(content), 1), rng.integers(1, 4)) if content else ():
+            content[place] = rng.integers(0, 256)
+        file.write_bytes(content)
+        try:
+            found = read_fields(file)
+        except FieldsFileError as error:
+            assert str(error).startswith(str(file))  # noqa: PT017
+        else:
+            assert {"u", "v"} <= set(found)
+            assert found.u.dims == ("y", "x")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
