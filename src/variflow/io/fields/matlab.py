@@ -12,6 +12,7 @@ from variflow.io.atomic import atomic
 from variflow.io.errors import FieldsFileError
 from variflow.io.fields.axis import decide_axis
 from variflow.io.fields.dataset import describe, get_mask, get_planes, make_dataset, parse_description
+from variflow.io.fields.matlab_elements import list_readable
 from variflow.io.fields.pivlab import describe_units, from_kinds, say_units, to_kinds
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ def read(path: Path, y_axis: str | None) -> xarray.Dataset:
     """
     from scipy.io import loadmat
 
+    stored = loadmat(path, variable_names=list_readable(path))
     content: dict[str, Any] = {
-        name: _unpack(path, name, value) for name, value in loadmat(path).items() if not name.startswith("_")
+        name: _unpack(path, name, value) for name, value in stored.items() if not name.startswith("_")
     }
     stages = [stage for stage in _STAGES if np.size(content.get(f"u_{stage}", ()))]
     if stages:
