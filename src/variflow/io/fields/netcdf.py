@@ -44,7 +44,8 @@ def read(path: Path, y_axis: str | None) -> xarray.Dataset:
         engine = "scipy" if file.read(3) == b"CDF" else "h5netcdf"
     if engine == "h5netcdf":
         extras.check_installed("h5netcdf")
-        extras.load("h5py").File(path, "r").close()  # h5netcdf cannot clear up where this fails
+        with extras.load("h5py").File(path, "r") as stored:  # h5netcdf cannot clear up where this fails
+            dict(stored.attrs)
     dataset = load(path, engine=engine).drop_encoding()
     dataset.attrs["y_axis"] = decide_axis(path, dataset.attrs.get("y_axis"), y_axis)
     return check_fields(dataset)
