@@ -68,6 +68,11 @@ def followed(frame0, frame1):
     return tuple(result.flow for result in variflow.estimate_video([frame0, frame1, frame0], MODEL))
 
 
+def fitted(flow):
+    fit = flowops.fit_planes(flow, 5)
+    return fit.jacobian, fit.residual, fit.known, fit.flags
+
+
 def registered(frame0, frame1):
     return tuple(part for each in variflow.register([frame0, frame1], MODEL) for part in (each.frame, each.flow))
 
@@ -149,6 +154,7 @@ TABLE = {
         {"frame0": FRAME0},
     ),
     "flowops.change_frame_rate": (partial(flowops.change_frame_rate, rate=2, new_rate=3), {"flow": GAPS}),
+    "flowops.coarsen": (partial(flowops.coarsen, grid=5, statistic="median"), {"values": GAPS}),
     "flowops.compose": (flowops.compose, {"first": GAPS, "second": FLOW}),
     "flowops.consistency": (flowops.consistency, {"forward": GAPS, "backward": -FLOW}),
     "flowops.coverage": (flowops.coverage, {"flow": GAPS, "weights": WEIGHTS}),
@@ -166,6 +172,7 @@ TABLE = {
         lambda flow, weights: flowops.fit(flow, "affine", weights),
         {"flow": FLOW, "weights": WEIGHTS},
     ),
+    "flowops.fit_planes": (fitted, {"flow": GAPS}),
     "flowops.from_matrix": (lambda matrix: flowops.from_matrix(matrix, FLOW.shape[:2]), {"matrix": np.eye(3) + 0.01}),
     "flowops.interpolate": (
         flowops.interpolate,
@@ -276,7 +283,7 @@ TABLE = {
 WITHOUT = {
     "variflow": "EnergyRecord FlowFileError Linearisation Model Registered Result State TiledFlow VariflowWarning "
     "get_threads set_threads explain read_flow read_frames read_image release_memory",
-    "flowops": "warp",  # which is in the table by its shorter name, as are two of matching
+    "flowops": "PlaneFit warp",  # which is in the table by its shorter name, as are two of matching
     "metrics": "",
     "view": "energies wheel",
     "filters": "filtered",

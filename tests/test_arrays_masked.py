@@ -127,6 +127,8 @@ OF_FLOWS = {
     "streamlines": lambda flow: flowops.streamlines(flow, [(20.0, 9.0), (50.0, 10.0)]),
     "resize": lambda flow: flowops.resize(flow, (30, 30)),
     "jacobian": flowops.jacobian,
+    "coarsen": lambda flow: flowops.coarsen(flow, 4)[0],
+    "fit_planes": lambda flow: flowops.fit_planes(flow, 5).jacobian,
     "to_opencv": flowops.to_opencv,
     "to_napari": flowops.to_napari,
     "from_torch": lambda flow: flowops.from_torch(np.moveaxis(flow, 2, 0)),

@@ -53,6 +53,8 @@ FLOWS = {
     "resize": (lambda given: flowops.resize(given, (3, 4)), "flow"),
     "rotate": (lambda given: flowops.rotate(given, 90), "flow"),
     "jacobian": (flowops.jacobian, "flow"),
+    "fit_planes": (lambda given: flowops.fit_planes(given, 3), "flow"),
+    "strain": (flowops.strain, "flow"),
     "to_torch": (flowops.to_torch, "flow"),
     "to_napari": (flowops.to_napari, "flow"),
     "track": (lambda given: flowops.track([given], [(1, 1)]), "flows[0]"),
@@ -76,6 +78,7 @@ OTHERS = {
     "grid": (flowops.from_torch_grid, "grid"),
     "valid": (lambda given: metrics.outliers(FLOW, FLOW, given), "valid"),
     "near": (metrics.near, "mask"),
+    "coarsen": (lambda given: flowops.coarsen(given, 2), "values"),
     "robustness": (lambda given: metrics.robustness(given, 1), "error"),
     "skimage": (lambda given: skimage.optical_flow_tvl1(given, GRAY), "reference_image"),
 }
@@ -167,8 +170,8 @@ def test_what_is_on_another_device_is_to_be_brought(case, given):
 def test_what_holds_no_real_numbers_is_refused(case, given, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     function, name = ALL[case]
-    optional = {"init", "mask", "weights", "valid"} | ({"image"} if "fill" in case else set())
-    if given is None and name in optional:
+    optional = {"init", "mask", "weights", "valid", "confidence", "occlusion"}
+    if given is None and (name in optional or (name == "image" and "fill" in case)):
         pytest.skip("None is none")
     message = said(function, given, TypeError)
     assert message.startswith((f"{name} has dtype", f"{name} is a", f"{name} is None, wanted an array of "))

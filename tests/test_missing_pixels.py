@@ -90,6 +90,7 @@ OPERATIONS = {
     "divergence": (flowops.divergence, 1),
     "vorticity": (flowops.vorticity, 1),
     "strain": (flowops.strain, 1),
+    "strain of planes": (lambda flow: flowops.strain(flow, "hencky", 7), 3),
     "change_frame_rate": (lambda flow: flowops.change_frame_rate(flow, 30, 60), 0),
     "endpoint_error_map": (lambda flow: metrics.endpoint_error_map(FLOW, flow), 0),
     "angular_error_map": (lambda flow: metrics.angular_error_map(FLOW, flow), 0),

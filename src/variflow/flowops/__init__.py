@@ -4,6 +4,7 @@ A flow is ``(H, W, 2)``, ``(u, v)`` in pixels, NaN where unknown. An unknown pix
 computed from it.
 """
 
+from variflow.flowops.coarsening import coarsen
 from variflow.flowops.composition import change_frame_rate, compose, consistency, invert, is_consistent
 from variflow.flowops.datasets import from_xarray
 from variflow.flowops.evidence import correlation, precision
@@ -11,7 +12,7 @@ from variflow.flowops.filling import fill
 from variflow.flowops.fitting import fit
 from variflow.flowops.following import streamlines, track
 from variflow.flowops.geometry import crop, flip, resize, rotate
-from variflow.flowops.gradients import divergence, jacobian, strain, vorticity
+from variflow.flowops.gradients import divergence, jacobian, vorticity
 from variflow.flowops.interpolation import interpolate
 from variflow.flowops.layouts import (
     from_itk,
@@ -30,12 +31,16 @@ from variflow.flowops.layouts import (
 )
 from variflow.flowops.matrices import from_matrix
 from variflow.flowops.outliers import find_outliers
+from variflow.flowops.planes import PlaneFit, fit_planes
 from variflow.flowops.splatting import coverage, splat
+from variflow.flowops.strains import strain
 from variflow.flowops.validation import validate, validate_xarray
 from variflow.images.warping import warp
 
 __all__ = [
+    "PlaneFit",
     "change_frame_rate",
+    "coarsen",
     "compose",
     "consistency",
     "correlation",
@@ -45,6 +50,7 @@ __all__ = [
     "fill",
     "find_outliers",
     "fit",
+    "fit_planes",
     "flip",
     "from_itk",
     "from_matrix",

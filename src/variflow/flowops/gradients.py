@@ -1,4 +1,4 @@
-"""What a flow does locally: its derivatives, divergence, vorticity and strain."""
+"""What a flow does locally: its derivatives, divergence and vorticity."""
 
 from __future__ import annotations
 
@@ -93,33 +93,6 @@ def vorticity(flow: ArrayLike) -> NDArray[np.float32]:
     """
     rates = jacobian(flow)
     return rates[..., 1, 0] - rates[..., 0, 1]
-
-
-def strain(flow: ArrayLike) -> NDArray[np.float32]:
-    """Return the symmetric part of the derivatives: how much the flow stretches, in pixels per pixel.
-
-    It is the tensor of small strains; divergence is its trace, and rotation does not enter.
-
-    Parameters
-    ----------
-    flow : (H, W, 2) array
-        ``(u, v)`` in pixels, NaN where unknown.
-
-    Returns
-    -------
-    (H, W, 2, 2) float32
-        ``[[exx, exy], [exy, eyy]]`` with ``exx = du/dx``, ``eyy = dv/dy`` and ``exy = (du/dy + dv/dx) / 2``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from variflow import flowops
-    >>> y, x = np.mgrid[:4, :5]
-    >>> flowops.strain(np.stack([0.5 * y, 0 * x], axis=2))[1, 1].tolist()
-    [[0.0, 0.25], [0.25, 0.0]]
-    """
-    rates = jacobian(flow)
-    return (rates + np.swapaxes(rates, -1, -2)) / np.float32(2)
 
 
 def _differentiate(field: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
