@@ -73,6 +73,13 @@ def fitted(flow):
     return fit.jacobian, fit.residual, fit.known, fit.flags
 
 
+def labelled(flow, mask, confidence, occlusion):
+    data = flowops.to_xarray(
+        flow, mask=mask, confidence=confidence, occlusion=occlusion, pixel_size=2.0, dt=0.1, fields=["strain"], grid=3
+    )
+    return tuple(variable.values for variable in data.data_vars.values())
+
+
 def registered(frame0, frame1):
     return tuple(part for each in variflow.register([frame0, frame1], MODEL) for part in (each.frame, each.flow))
 
@@ -193,6 +200,10 @@ TABLE = {
     "flowops.to_skimage": (flowops.to_skimage, {"flow": GAPS}),
     "flowops.to_torch": (flowops.to_torch, {"flow": GAPS}),
     "flowops.to_torch_grid": (flowops.to_torch_grid, {"flow": FLOW}),
+    "flowops.to_xarray": (
+        labelled,
+        {"flow": GAPS, "mask": MASK, "confidence": WEIGHTS / WEIGHTS.max(), "occlusion": ~MASK},
+    ),
     "flowops.track": (
         lambda flow0, flow1, points: flowops.track([flow0, flow1], points),
         {"flow0": GAPS, "flow1": FLOW, "points": POINTS},

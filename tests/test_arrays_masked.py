@@ -129,6 +129,7 @@ OF_FLOWS = {
     "jacobian": flowops.jacobian,
     "coarsen": lambda flow: flowops.coarsen(flow, 4)[0],
     "fit_planes": lambda flow: flowops.fit_planes(flow, 5).jacobian,
+    "to_xarray": lambda flow: flowops.to_xarray(flow).u.values,
     "to_opencv": flowops.to_opencv,
     "to_napari": flowops.to_napari,
     "from_torch": lambda flow: flowops.from_torch(np.moveaxis(flow, 2, 0)),

@@ -55,6 +55,7 @@ FLOWS = {
     "jacobian": (flowops.jacobian, "flow"),
     "fit_planes": (lambda given: flowops.fit_planes(given, 3), "flow"),
     "strain": (flowops.strain, "flow"),
+    "to_xarray": (flowops.to_xarray, "flow"),
     "to_torch": (flowops.to_torch, "flow"),
     "to_napari": (flowops.to_napari, "flow"),
     "track": (lambda given: flowops.track([given], [(1, 1)]), "flows[0]"),
@@ -79,6 +80,8 @@ OTHERS = {
     "valid": (lambda given: metrics.outliers(FLOW, FLOW, given), "valid"),
     "near": (metrics.near, "mask"),
     "coarsen": (lambda given: flowops.coarsen(given, 2), "values"),
+    "confidence": (lambda given: flowops.to_xarray(FLOW, confidence=given), "confidence"),
+    "occlusion": (lambda given: flowops.to_xarray(FLOW, occlusion=given), "occlusion"),
     "robustness": (lambda given: metrics.robustness(given, 1), "error"),
     "skimage": (lambda given: skimage.optical_flow_tvl1(given, GRAY), "reference_image"),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
@@ -15,6 +15,7 @@ from variflow import _core
 from variflow.base.brief import shorten
 from variflow.base.caching import cached_property
 from variflow.base.errors import mute_warnings
+from variflow.base.types import ArrayLike
 from variflow.frames.light import Light
 from variflow.linearisation.comparison import Comparison
 from variflow.model import Model
@@ -27,6 +28,12 @@ from variflow.unknowns.position import name_unknowns
 from variflow.unknowns.unknowns import Values
 
 if TYPE_CHECKING:
+    from xarray import Dataset
+
+    from variflow.flowops.coarsening import Statistic
+    from variflow.flowops.labelled import Axes
+    from variflow.flowops.measured import Field
+    from variflow.flowops.units import PixelSize
     from variflow.page import Page
 
 Flow = NDArray[np.float32]
@@ -135,6 +142,69 @@ class Result:
     def _comparison(self) -> Comparison:
         seen = self._problem if self._light is None else self._problem.with_light(self._light)
         return seen.compare(self.flow)
+
+    def to_xarray(
+        self,
+        *,
+        pixel_size: PixelSize | None = None,
+        dt: float | None = None,
+        origin: tuple[float, float] | None = None,
+        axes: Axes = "down",
+        fields: Field | Iterable[Field] = (),
+        grid: int | None = None,
+        statistic: Statistic = "mean",
+        mask: ArrayLike | None = None,
+    ) -> Dataset:
+        """Return the flow, its confidence and its occlusion in units, as a data set of xarray.
+
+        Confidence and occlusion need the flow back (see `backward`); `variflow.flowops.to_xarray` takes a flow alone.
+
+        Parameters
+        ----------
+        pixel_size, dt, origin, axes, fields, grid, statistic
+            See `variflow.flowops.to_xarray`.
+        mask : (H, W) bool array, optional
+            True where a pixel is usable; elsewhere all is missing. By default that of the estimate: the pixels of the
+            first frame that were neither masked nor missing.
+
+        Returns
+        -------
+        xarray.Dataset
+            See `variflow.flowops.to_xarray`.
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+        TypeError, ValueError
+            If types, shapes or ranges do not fit.
+
+        Examples
+        --------
+        >>> import variflow
+        >>> from variflow.datasets import synthetic
+        >>> pair = synthetic.translation((32, 48), shift=(2.0, 0.0))
+        >>> result = variflow.estimate(pair.frame0, pair.frame1, "brox")
+        >>> data = result.to_xarray(pixel_size=25e-6, dt=2e-4, grid=16, axes="up")
+        >>> print(data.u.units, data.y_axis, round(float(data.u.mean()), 2))
+        m s-1 up 0.25
+        """
+        from variflow.flowops.labelled import to_xarray
+
+        return to_xarray(
+            self.flow,
+            pixel_size=pixel_size,
+            dt=dt,
+            origin=origin,
+            axes=axes,
+            fields=fields,
+            grid=grid,
+            statistic=statistic,
+            mask=self._problem.images.valids[0] if mask is None else mask,
+            confidence=self.confidence,
+            occlusion=self.occlusion,
+            model=self.model.name,
+        )
 
     def show_page(self, title: str = "Flow", *, pixel_size: float | None = None, dt: float | None = None) -> Page:
         """Return a page to look at the flow in a browser; a notebook shows it below the cell.

@@ -16,6 +16,15 @@ from variflow import io, models
 from variflow.base.types import ArrayLike, Numbers
 from variflow.cli.console import escape, make_progress_bar, report_errors, say
 from variflow.cli.energies import choose_model, explain_faults
+from variflow.cli.fields import (
+    NAMES,
+    AxesText,
+    FieldNames,
+    Grid,
+    PixelSizeText,
+    Seconds,
+    ask_for_fields,
+)
 from variflow.cli.masks import read_mask
 from variflow.cli.options import EnergyInFile, ModelName, ModelOrEnergy, Verbose, complete_model
 from variflow.cli.outputs import check_outputs
@@ -75,16 +84,29 @@ def estimate(
             "into a .zarr. The same command goes on where it was interrupted."
         ),
     ] = None,
+    pixel_size: PixelSizeText = None,
+    dt: Seconds = None,
+    grid: Grid = None,
+    fields: FieldNames = None,
+    axes: AxesText = None,
     verbose: Verbose = 0,
 ) -> None:
-    """Estimate the flow from one image to another."""
+    """Estimate the flow from one image to another.
+
+    A .nc file holds it in units, with coordinates, confidence, occlusion and derived fields; --pixel-size, --dt,
+    --grid, --fields and --axes are for such files.
+    """
     names = {
         "frame0": frame0, "frame1": frame1, "init": "--init", "model": "--model", "mask": "--mask", "tile": "--tile",
+        **NAMES,
     }  # fmt: skip
     with report_errors({name: escape(here) for name, here in names.items()}):
         if tile is not None:
-            others = {"--show": show, "--init": init, "--mask": mask, "--mask-second": mask_second}
-            refused = [name for name, path in others.items() if path is not None]
+            others = {
+                "--show": show, "--init": init, "--mask": mask, "--mask-second": mask_second,
+                "--pixel-size": pixel_size, "--dt": dt, "--grid": grid, "--fields": fields, "--axes": axes,
+            }  # fmt: skip
+            refused = [name for name, value in others.items() if value is not None]
             if refused:
                 raise ValueError(f"--tile is given, and in tiles there is no {refused[0]}")
             check_outputs({"--output": output}, {"FRAME0": frame0, "FRAME1": frame1})
@@ -92,19 +114,24 @@ def estimate(
                 _estimate_tiled(frame0, frame1, output, choose_model(model, energy, default="balanced"), tile)
             say(f"wrote {escape(output)}")
             return
-        io.check_flow_path(output)
+        request = ask_for_fields(output, pixel_size, dt, grid, fields, axes)
         if show is not None:
             io.check_image_path(show)
         inputs = {"FRAME0": frame0, "FRAME1": frame1, "--init": init, "--mask": mask, "--mask-second": mask_second}
         check_outputs({"--output": output, "--show": show}, inputs)
         chosen = choose_model(model, energy, default="balanced")  # what is wrong is reported before anything is read
         images = io.read_image(frame0), io.read_image(frame1)
+        if request is not None:
+            request.check_frame(images[0].shape)
         first = None if mask is None else read_mask(mask, "--mask", images[0].shape)
         second = first if mask_second is None else read_mask(mask_second, "--mask-second", images[1].shape)
         start = None if init is None else io.read_flow(init)
         with explain_faults(energy):
             result = estimate_watched(*images, chosen, verbose, init=start, mask=(first, second))
-        result.save(output)
+        if request is None:
+            result.save(output)
+        else:
+            request.write(output, result)
         say(f"wrote {escape(output)}")
         if show is not None:
             usable = True if first is None else first[..., None]

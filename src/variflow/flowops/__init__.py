@@ -14,6 +14,7 @@ from variflow.flowops.following import streamlines, track
 from variflow.flowops.geometry import crop, flip, resize, rotate
 from variflow.flowops.gradients import divergence, jacobian, vorticity
 from variflow.flowops.interpolation import interpolate
+from variflow.flowops.labelled import to_xarray
 from variflow.flowops.layouts import (
     from_itk,
     from_opencv,
@@ -77,6 +78,7 @@ __all__ = [
     "to_skimage",
     "to_torch",
     "to_torch_grid",
+    "to_xarray",
     "track",
     "validate",
     "validate_xarray",

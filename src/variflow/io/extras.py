@@ -1,4 +1,4 @@
-"""Libraries that only some formats need, imported when such a file is read or written."""
+"""Libraries that only some formats and functions need, imported when they are used."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ _EXTRAS = {
 }
 
 
-def check_installed(module: str) -> None:
+def check_installed(module: str, what: str = "this file format") -> None:
     """Raise an `ImportError` that says how to install `module` if it is missing; nothing is imported."""
     if importlib.util.find_spec(module) is None:
         library, extra = _EXTRAS[module]
-        raise ImportError(f"this file format needs {library}: pip install 'variflow[{extra}]'", name=module)
+        raise ImportError(f"{what} needs {library}: pip install 'variflow[{extra}]'", name=module)
 
 
-def load(module: str) -> Any:
+def load(module: str, what: str = "this file format") -> Any:
     """Import a module of an extra.
 
     Parameters
     ----------
     module : str
         Its name.
+    what : str
+        What needs it, for the message.
 
     Returns
     -------
@@ -42,5 +44,5 @@ def load(module: str) -> Any:
     ImportError
         If it is not installed, saying how to install it.
     """
-    check_installed(module)
+    check_installed(module, what)
     return importlib.import_module(module)

@@ -1,0 +1,112 @@
+"""Fields with units on the command line: which options ask for them, and how they are read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+
+from variflow import io
+from variflow.base.choices import check_choice
+from variflow.flowops.coarsening import check_grid
+from variflow.flowops.labelled import Axes
+from variflow.flowops.measured import FIELDS, Field, check_field_names
+from variflow.flowops.units import PixelSize, check_units
+
+if TYPE_CHECKING:
+    from variflow.result import Result
+
+PixelSizeText = Annotated[
+    str | None,
+    typer.Option("--pixel-size", help="The side of a pixel in metres, as 25e-6, or with its unit, as 25um."),
+]
+Seconds = Annotated[float | None, typer.Option("--dt", help="Seconds between the frames; the flow is then a velocity.")]
+Grid = Annotated[int | None, typer.Option("--grid", help="Average over squares of so many pixels.")]
+FieldNames = Annotated[
+    list[str] | None,
+    typer.Option("--fields", help=f"What to derive: {', '.join(FIELDS)}; several with commas, or the option repeated."),
+]
+AxesText = Annotated[
+    str | None, typer.Option("--axes", help="`up` lets y and v point up, as in fluid dynamics (default: down).")
+]
+
+# What functions call the options in their messages.
+NAMES = {"pixel_size": "--pixel-size", "dt": "--dt", "grid": "--grid", "fields": "--fields", "axes": "--axes"}
+
+_LENGTH = re.compile(r"(?P<number>[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?)\s*(?P<unit>[^\d\s]*)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What options ask for fields with units.
+
+    Attributes
+    ----------
+    pixel_size, dt, grid, fields, axes
+        As `Result.to_xarray` takes them.
+    """
+
+    pixel_size: PixelSize | None
+    dt: float | None
+    grid: int | None
+    fields: list[Field]
+    axes: Axes
+
+    def check_frame(self, shape: tuple[int, ...]) -> None:
+        """Raise ValueError if frames of this shape are smaller than a square of the grid."""
+        if self.grid is not None:
+            check_grid(self.grid, shape)
+
+    def write(self, path: Path, result: Result) -> None:
+        """Write a result in these units."""
+        dataset = result.to_xarray(
+            pixel_size=self.pixel_size, dt=self.dt, grid=self.grid, fields=self.fields, axes=self.axes
+        )
+        io.write_fields(path, dataset)
+
+
+def ask_for_fields(
+    path: Path,
+    pixel_size: str | None,
+    dt: float | None,
+    grid: int | None,
+    fields: list[str] | None,
+    axes: str | None,
+) -> Request | None:
+    """Return what is asked for, or None if it is a plain flow: no option is given, and the file can hold a flow.
+
+    Raises
+    ------
+    FileFormatError, ValueError
+        If the file can hold neither, or an option is wrong.
+    """
+    if (pixel_size, dt, grid, fields, axes) == 5 * (None,):
+        try:
+            io.check_flow_path(path)
+            return None
+        except io.FlowFileError as error:
+            if not _can_hold_fields(path):
+                raise error
+    io.check_fields_path(path)
+    size = None if pixel_size is None else _read_length(pixel_size)
+    check_units(size, dt)
+    names = [name.strip() for text in fields or () for name in text.split(",") if name.strip()]
+    return Request(size, dt, grid, check_field_names(names), check_choice("axes", axes or "down", get_args(Axes)))
+
+
+def _can_hold_fields(path: Path) -> bool:
+    try:
+        io.check_fields_path(path)
+    except io.FieldsFileError:
+        return False
+    return True
+
+
+def _read_length(text: str) -> PixelSize:
+    found = _LENGTH.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"pixel_size is {text!r}, wanted a number of metres such as 25e-6, or one with a unit as 25um")
+    return float(found["number"]), found["unit"] or "m"
