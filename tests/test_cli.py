@@ -72,6 +72,26 @@ def test_estimate_with_init_and_mask(folder):
     assert "finished every warp" in result.output
 
 
+def test_the_shell_imports_neither_jax_nor_matplotlib(folder):
+    """A named model, files and pictures of flows need neither, so nobody waits for their import."""
+    code = (
+        "import sys\n"
+        "from variflow import cli\n"
+        "for words in ('models', 'demo -m realtime', 'estimate a.png b.png -o f.flo --show f.png',\n"
+        "              'score f.flo truth.flo', 'show f.flo -o g.png'):\n"
+        "    sys.argv = ['variflow', *words.split()]\n"
+        "    try:\n"
+        "        cli.main()\n"
+        "    except SystemExit as end:\n"
+        "        assert not end.code, words\n"
+        "loaded = {name.partition('.')[0] for name in sys.modules}\n"
+        "print('loaded', *sorted(loaded & {'jax', 'jaxlib', 'matplotlib', 'equinox', 'optax'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded"
+    assert {"flow.flo", "flow.png", "f.flo", "f.png", "g.png"} <= names(folder)
+
+
 def test_models_are_listed():
     result = run("models")
     assert result.exit_code == 0
