@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from uses import draw_uses
+
 import variflow
 from variflow import datasets, view
 
@@ -10,6 +12,7 @@ HERE = Path(__file__).resolve().parent / "images"
 
 def main():
     HERE.mkdir(exist_ok=True)
+    draw_uses(HERE)
     pair = datasets.demo()
     flow = variflow.estimate(pair.frame0, pair.frame1, "classic-nl").flow
     view.save(HERE / "demo.png", view.figure(pair.frame0, pair.frame1, flow, pair.flow), dpi=100)

@@ -66,6 +66,18 @@ def test_what_a_format_needs_is_in_its_extra(module, extra):
     assert plain(module) in OPTIONAL[extra]
 
 
+# Of these, only who works on variflow has a use.
+FOR_WORK = {"test", "dev", "docs", "benchmark", "piv", "registration"}
+
+
+@pytest.mark.parametrize("extra", sorted(OPTIONAL.keys() - FOR_WORK))
+def test_the_readme_says_what_each_extra_is_for_and_its_size(extra):
+    rows = re.findall(rf"^\| `{extra}` \| \S.* \| (\d+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    measured = (ROOT / "benchmarks" / "results" / "extras.md").read_text()
+    assert rows == re.findall(rf"^\| {extra} \| \d+ \| (\d+) \|", measured, re.MULTILINE)
+    assert len(rows) == 1
+
+
 def test_there_is_one_source_of_the_version():
     assert PROJECT["dynamic"] == ["version"]
     assert "version" not in PROJECT
