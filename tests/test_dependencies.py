@@ -8,11 +8,13 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from variflow.io import extras
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT, BUILD = SETTINGS["project"], SETTINGS["build-system"]
 
 
 def names(requirements):
@@ -76,6 +78,16 @@ def test_the_readme_says_what_each_extra_is_for_and_its_size(extra):
     measured = (ROOT / "benchmarks" / "results" / "extras.md").read_text()
     assert rows == re.findall(rf"^\| {extra} \| \d+ \| (\d+) \|", measured, re.MULTILINE)
     assert len(rows) == 1
+
+
+def test_what_builds_a_wheel_is_pinned_within_what_is_allowed():
+    file = ROOT / ".ci" / "build-requirements.txt"
+    if not file.exists():
+        pytest.skip("needs .ci, which the source distribution leaves out")
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("#")]
+    pinned = {plain(name): version for name, version in (line.split("==") for line in lines)}
+    for requirement in map(Requirement, BUILD["requires"]):
+        assert requirement.specifier.contains(pinned[plain(requirement.name)])
 
 
 def test_there_is_one_source_of_the_version():
