@@ -20,7 +20,7 @@ import machine
 from report import close, table
 
 # Of these, only who works on variflow has a use.
-NOT_OF_USERS = {"test", "dev", "docs", "piv", "registration", "benchmark"}
+NOT_OF_USERS = {"test", "dev", "docs", "browser", "piv", "registration", "benchmark"}
 
 
 def list_extras(wheel):

@@ -69,7 +69,7 @@ def test_what_a_format_needs_is_in_its_extra(module, extra):
 
 
 # Of these, only who works on variflow has a use.
-FOR_WORK = {"test", "dev", "docs", "benchmark", "piv", "registration"}
+FOR_WORK = {"test", "dev", "docs", "browser", "benchmark", "piv", "registration"}
 
 
 @pytest.mark.parametrize("extra", sorted(OPTIONAL.keys() - FOR_WORK))
