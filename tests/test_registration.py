@@ -336,7 +336,7 @@ def test_a_fill_that_the_type_does_not_hold_is_refused(dtype, fill, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"reference": "last"}, "reference is 'last', wanted one of 'first', 'running'"),
+        ({"reference": "last"}, "reference is 'last', wanted 'first', 'running', a number of frames or an image"),
         ({"reference": 0}, "reference is 0, wanted a whole number of frames of at least 1"),
         ({"reference": True}, "reference is True, wanted a whole number of frames of at least 1"),
         ({"motion": "homography"}, "motion is 'homography', wanted one of 'translation', 'rigid', 'affine'"),
@@ -378,3 +378,14 @@ def test_a_registered_frame_is_shown_in_one_line(panning):
     assert shown.startswith("Registered(number=0, frame=uint8 (64, 80), flow=float32 (64, 80, 2), shift=")
     assert "\n" not in shown
     assert "_result" not in shown
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 12])
+def test_the_axis_of_frames_has_whole_ticks(count):
+    pytest.importorskip("matplotlib")
+    from variflow.view.registration import draw_registration
+
+    drawn = draw_registration(np.eye(8), np.eye(8), np.linspace(0.5, 0.9, count).tolist(), [0.9] * count)
+    ticks = drawn.axes[-1].get_xticks()
+    assert 0 in ticks
+    np.testing.assert_array_equal(ticks, np.rint(ticks))

@@ -203,7 +203,9 @@ def _as_floats(frame: Numbers) -> NDArray[np.float64]:
 
 def _check_reference(reference: object) -> str | int | Image:
     if isinstance(reference, str):
-        return check_choice("reference", reference, ("first", "running"))
+        if reference not in ("first", "running"):
+            raise ValueError(f"reference is {reference!r}, wanted 'first', 'running', a number of frames or an image")
+        return reference
     if isinstance(reference, Integral):
         return check_whole("reference", reference, 1, what="a whole number of frames")
     return as_image(reference, "reference")

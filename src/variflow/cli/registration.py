@@ -18,6 +18,7 @@ from variflow.base.types import Numbers
 from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say
 from variflow.cli.options import Fill, ModelName, read_fill
 from variflow.cli.outputs import check_outputs, get_film_times
+from variflow.io.reading import find_file
 from variflow.io.stacks import check_frames_path
 
 if TYPE_CHECKING:
@@ -148,4 +149,11 @@ class Summary:
 
 def _find_image(reference: str) -> Path | None:
     """Return the path of a reference that is an image."""
-    return None if reference in ("first", "running") or reference.lstrip("-").isdecimal() else Path(reference)
+    if reference in ("first", "running") or reference.lstrip("-").isdecimal():
+        return None
+    if not find_file(reference).exists():
+        raise ValueError(
+            f"reference is {reference!r}, wanted 'first', 'running', a number of frames or an image, "
+            "and there is no such file"
+        )
+    return Path(reference)

@@ -30,6 +30,7 @@ def draw_registration(
         The correlation of each frame with the reference; NaN leaves a gap.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     pictures = [_make_plain(array) for array in (before, after)]
     shown = pictures[0][np.isfinite(pictures[0])]
@@ -46,6 +47,7 @@ def draw_registration(
     axes.plot(correlations_before, ".-", color="0.6", label="before")
     axes.plot(correlations_after, ".-", color="#c8341c", label="after")
     axes.set(xlabel="frame", ylabel="correlation with the reference")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))  # no frame is between two
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
     return drawn
