@@ -60,6 +60,17 @@ def test_a_steady_pan_is_left_as_it_is():
         assert np.abs(steady.astype(int) - frame)[4:-4, 4:-4].mean() < 1.5
 
 
+def test_at_a_cut_the_path_begins_anew(film):
+    first = [np.stack([frame] * 3, axis=2) for frame in film[0][:9]]
+    noise = np.random.default_rng(3).uniform(-2, 2, (8, 2))
+    moved = [synthetic.translation(SHAPE, shift=tuple(shift), seed=9).frame1 / 255 for shift in noise]
+    second = [np.rint(255 * np.clip(2 * frame - 0.7, 0, 1) ** 2).astype(np.uint8) for frame in moved]
+    options = {"motion": "translation", "smoothing": 3}
+    wanted = [*variflow.stabilise(first, **options), *variflow.stabilise(second, **options), first[4]]
+    steady = list(variflow.stabilise([*first, *second, first[4]], **options))  # the last scene has one frame
+    np.testing.assert_array_equal(steady, wanted)
+
+
 def test_still_frames_stay_to_the_last_bit():
     frames = np.stack([seen(0, 0)] * 4)
     np.testing.assert_array_equal(list(variflow.stabilise(frames, "realtime", smoothing=1)), frames)

@@ -20,7 +20,8 @@ from variflow.flowops.correction import Fill, check_fill, correct
 from variflow.flowops.fitting import MOTIONS, Motion, fit
 from variflow.flowops.matrices import from_matrix
 from variflow.model import Model
-from variflow.video import estimate_video
+from variflow.video.chain import Chain
+from variflow.video.estimating import estimate_each
 
 Reals = NDArray[np.float64]
 
@@ -43,7 +44,8 @@ def stabilise(
 
     The motion of the whole frame is found between each frame and the next (`estimate_video`, `flowops.fit`), so what
     moves in the scene does not matter while it covers less than two fifths of the frame. The path of the camera is
-    smoothed in time, and each frame is moved from the path to the smooth one. A steady pan is left as it is.
+    smoothed in time, and each frame is moved from the path to the smooth one. A steady pan is left as it is. Where the
+    scene is cut (`variflow.video.flows` finds it), the path begins anew, as if the scenes were films of their own.
 
     Parameters
     ----------
@@ -75,8 +77,7 @@ def stabilise(
     Notes
     -----
     The smooth path is a weighted mean of the frames around, and at the ends of the film a weighted straight line
-    through them, so that a pan does not slow down there. At a cut the motion is that of no camera: stabilise the scenes
-    one by one.
+    through them, so that a pan does not slow down there. The same holds at the ends of a scene.
 
     References
     ----------
@@ -114,7 +115,16 @@ def _stabilise(
             waiting.append(as_image(array, f"frame {number}"))
             yield waiting[-1]
 
-    for result in estimate_video(read(), model):
+    chain = Chain(model)
+    for result in estimate_each(read(), chain):
+        if chain.shows_cut():  # the motion is that of no camera
+            while len(waiting) > 1:
+                yield _move(waiting.popleft(), steps, behind, deviation, motion, fill)
+                behind += 1
+            steps.clear()
+            behind = 0
+            chain.forget()
+            continue
         steps.append(_center(fit(result.flow, motion), result.flow.shape))
         if len(steps) - behind < reach:
             continue

@@ -70,10 +70,11 @@ def estimate_video(
     refuse_one_frame(frames)
     arrays = iter(frames)
     wanted = None if intensity_range is None else check_range(intensity_range)
-    return _yield_results(arrays, Chain(models.get(model), intensity_range=wanted))
+    return estimate_each(arrays, Chain(models.get(model), intensity_range=wanted))
 
 
-def _yield_results(arrays: Iterator[ArrayLike], chain: Chain) -> Iterator[Result]:
+def estimate_each(arrays: Iterable[ArrayLike], chain: Chain) -> Iterator[Result]:
+    """Yield the result of each pair; until the next is asked for, the chain tells about it."""
     frame0: Image | None = None
     count = 0
     for array in arrays:
