@@ -38,6 +38,13 @@ def test_a_film_of_a_film(folder):
     assert red[1:].max() < 80
 
 
+def test_a_film_of_odd_size_says_that_it_becomes_even(folder):
+    result = run("in.mkv", "-o", "out.mp4", "-m", "realtime", "--region", "0,0,63,79")
+    assert result.exit_code == 0
+    said = "variflow: warning: out.mp4: frames of 63 x 79 pixels become 64 x 80, as .mp4 wants; .mkv keeps them\n"
+    assert result.stderr == said
+
+
 def test_a_folder_of_flows_of_a_folder(folder):
     result = run("shot", "-o", "flows", "-m", "fast", "--step", "2", "--end", "4")
     assert result.exit_code == 0, result.output

@@ -1,6 +1,7 @@
 """Films: what is written is read back, at its times; a fault leaves no file."""
 
 import os
+import warnings
 
 import numpy as np
 import pytest
@@ -35,7 +36,12 @@ def test_an_mkv_loses_nothing(tmp_path, dtype, channels, shape):
 @pytest.mark.parametrize("shape", [(48, 64), (31, 45), (1, 1)])
 def test_an_mp4_loses_little_and_has_an_even_size(tmp_path, channels, shape):
     frames = paint(4, shape, channels=channels)
-    io.write_frames(tmp_path / "film.mp4", (frame for frame in frames), fps=12.5)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        io.write_frames(tmp_path / "film.mp4", (frame for frame in frames), fps=12.5)
+    odd = {(31, 45): "31 x 45 pixels become 32 x 46, as .mp4 wants", (1, 1): "1 x 1 pixels become 2 x 2"}
+    assert len(caught) == (shape in odd)  # once a film
+    assert all(odd[shape] in str(warning.message) for warning in caught)
     back = io.read_frames(tmp_path / "film.mp4")
     assert len(back) == 4
     assert back.fps == pytest.approx(12.5)

@@ -30,7 +30,9 @@ def video(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", help="A film (.mp4, .mkv), an array (.zarr), or a folder for a .flo file a pair."
+            "--output",
+            "-o",
+            help="A film (.mp4, of even size; .mkv), an array (.zarr), or a folder for a .flo file a pair.",
         ),
     ],
     model: ModelOrEnergy = None,

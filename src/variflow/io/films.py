@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from variflow.base.choices import check_number
+from variflow.base.errors import warn
 from variflow.base.kinds import name_kind
 from variflow.base.types import Numbers
 from variflow.io import extras
@@ -53,10 +54,19 @@ def write_film(path: str | os.PathLike[str], frames: Iterator[Numbers], times: I
         If PyAV is not installed.
     ValueError
         If times do not rise, or end before the frames do.
+
+    Warns
+    -----
+    VariflowWarning
+        Once, if frames for .mp4 have an odd size, which becomes even.
     """
     av = extras.load("av")
     extension = os.path.splitext(path)[1].lower()
     first = next(frames)
+    height, width = first.shape[:2]
+    if extension == ".mp4" and (height % 2 or width % 2):
+        larger = f"{height + height % 2} x {width + width % 2}"
+        warn(f"{os.fspath(path)}: frames of {height} x {width} pixels become {larger}, as .mp4 wants; .mkv keeps them")
     seconds = (check_number(f"times[{number}]", time) for number, time in enumerate(times))
     early = list(itertools.islice(seconds, 2))
     shown = _count_ticks(itertools.chain(early, seconds), _TICKS[extension])

@@ -44,9 +44,9 @@ def write_frames(
         - ``"stack.tif"``: a page a frame, of integers or of floating point, which is stored with 32 bits;
         - ``"stack.npy"``, ``"stack.zarr"``: one array (T, H, W) or (T, H, W, C) of the type of the frames. Zarr needs
           ``pip install 'variflow[zarr]'``;
-        - ``"film.mp4"``: H.264, which all players show and which loses a little, of uint8; a frame of odd size gets one
-          more row or column; or ``"film.mkv"``: FFV1, which loses nothing, of uint8 or uint16. Both need ``pip install
-          'variflow[video]'``;
+        - ``"film.mp4"``: H.264, which all players show and which loses a little, of uint8; frames of odd size get one
+          more row or column, and a warning says so; or ``"film.mkv"``: FFV1, which loses nothing, of uint8 or uint16.
+          Both need ``pip install 'variflow[video]'``;
         - ``"shot/frame*.png"``, or another extension that `write_image` knows: an image a frame, with its number in the
           place of the star, in a folder that is new or empty.
 
