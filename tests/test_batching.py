@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -236,13 +238,44 @@ def test_only_what_is_missing_or_has_changed_is_estimated(folder, runs):
     assert again() == 2  # those of which it is the first and the second frame
     os.utime("frames/f8.png")
     assert again() == 0
-    assert again(models.horn_schunck(smoothness=0.5)) == 6
-    assert again() == 6
+
+
+@pytest.mark.parametrize("output", ["out", "out.zarr"])
+def test_flows_of_another_model_are_not_replaced(folder, runs, output):
+    if output == "out.zarr":
+        pytest.importorskip("zarr")
+    pairs = list_pairs("frames")
+    estimate_pairs(pairs, output, "quick")
+    before = contents(output)
+    runs.clear()
+    first = "f5.flo" if output == "out" else r"c.0.0.0.0"
+    with pytest.raises(ValueError, match=rf"output {output}.{first} is of the model 'quick', and is not replaced"):
+        estimate_pairs(pairs, output, "horn-schunck")
+    result = CliRunner().invoke(cli.app, ["batch", "frames", "-o", output, "-m", "tv-l1", "--workers", "1"])
+    assert result.exit_code == 1
+    assert "wanted another output, or that one removed" in result.stderr.splitlines()[-1]
+    other = replace(models.get("quick"), warps=2)
+    with pytest.raises(ValueError, match="is of the model 'quick' with other settings"):
+        estimate_pairs(pairs, output, other)
+    assert not runs
+    assert contents(output) == before
+    shutil.rmtree(output)
+    assert estimate_pairs(pairs, output, other).estimated == 6
+
+
+def test_what_is_beside_flows_of_another_model_is_estimated(folder):
+    pairs = list_pairs("frames")
+    estimate_pairs(pairs[:2], "out", "quick")
+    os.remove("out/f6.flo")
+    assert estimate_pairs(pairs[1:], "out", "horn-schunck").estimated == 5
+    with pytest.raises(ValueError, match=r"output out.f5\.flo is of the model 'quick'"):
+        estimate_pair(*pairs[0], "out/f5.flo", "horn-schunck")
 
 
 def test_another_version_estimates_again(folder, runs, monkeypatch):
     estimate_pairs(list_pairs("frames"), "out", "quick")
     monkeypatch.setattr(variflow, "__version__", "9.9")
+    monkeypatch.setattr(running, "digest_settings", lambda model: "as that version digests them")
     assert estimate_pairs(list_pairs("frames"), "out", "quick").estimated == 6
 
 
@@ -361,6 +394,8 @@ def test_what_fails_is_missing_in_the_array(folder):
         assert failed == {"frames/f6.png", "frames/f7.png"} | ({"frames/f8.png"} if wrong is None else set())
         known = np.isfinite(zarr.open_array("out.zarr", mode="r")[...]).all(axis=(1, 2, 3))
         assert known.tolist() == [f"frames/f{n}.png" not in failed for n in range(5, 11)]
+        with pytest.raises(ValueError, match="is of the model 'quick'"):  # though that shard is not whole
+            estimate_pairs(list_pairs("frames"), "out.zarr", "horn-schunck")
     assert any("wanted that of the first pair" in str(failure) for failure in summary.failures)
     variflow.write_image("frames/f7.png", FRAMES[2])
     variflow.write_image("frames/f8.png", FRAMES[3])

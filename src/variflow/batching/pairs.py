@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 import variflow
 from variflow import models
-from variflow.base.digests import digest_file
+from variflow.base.digests import digest_file, digest_settings
 from variflow.batching.listing import Paths
-from variflow.batching.records import FOLDER, Record, digest_model, find_held, make_key
+from variflow.batching.records import FOLDER, Record, find_held, make_key
 from variflow.energy import Energy
 from variflow.io import check_flow_path, read_image, write_flow
 from variflow.io.locking import make_folder
@@ -30,8 +30,8 @@ def estimate_pair(
     """Estimate the flow between two image files and write it, unless that has been done.
 
     A plain function of paths, as a Dask bag or any other scheduler wants it. Its record is written beside the flow,
-    into the folder ``records``. Called again, it estimates only if a frame, the model or the version of variflow has
-    changed, or the flow is not as it was written.
+    into the folder ``records``. Called again, it estimates only if a frame or the version of variflow has changed, or
+    the flow is not as it was written. The flow of another model is never replaced.
 
     Parameters
     ----------
@@ -52,7 +52,8 @@ def estimate_pair(
     FileNotFoundError
         If a frame is not there.
     TypeError, ValueError
-        If a file is no image, the frames differ in size, or the output has no extension of a flow file.
+        If a file is no image, the frames differ in size, the output has no extension of a flow file, or it is the flow
+        of another model, or of the same with other settings.
     OSError
         If the flow cannot be written.
 
@@ -78,7 +79,7 @@ def estimate_pair(
     chosen, path = models.get(model), Path(output)
     make_folder(path.parent / FOLDER)
     record = path.parent / FOLDER / f"{path.name}.json"
-    return estimate_or_keep((os.fspath(frame0), os.fspath(frame1)), path, record, chosen, digest_model(chosen))[0]
+    return estimate_or_keep((os.fspath(frame0), os.fspath(frame1)), path, record, chosen, digest_settings(chosen))[0]
 
 
 def estimate_or_keep(pair: Paths, output: Path, record: Path, model: Model, settings: str) -> tuple[Record, bool]:
@@ -87,12 +88,12 @@ def estimate_or_keep(pair: Paths, output: Path, record: Path, model: Model, sett
         raise ValueError(f"output {output} is a Zarr array, wanted a file for each flow")
     check_flow_path(output)
     key = make_key([pair], settings, output.suffix.lower())
-    held = find_held(record, output, key)
+    held = find_held(record, output, key, model, settings)
     if held is not None:
         return held, True
     flow, seconds, said = estimate_files(pair, model)
     write_flow(output, flow)
-    made = make_record([pair], key, output, model, flow.shape, seconds, said)
+    made = make_record([pair], key, output, model, settings, flow.shape, seconds, said)
     made.write(record)
     return made, False
 
@@ -113,6 +114,7 @@ def make_record(
     key: str,
     output: Path,
     model: Model,
+    settings: str,
     shape: tuple[int, ...],
     seconds: float,
     said: list[str],
@@ -123,6 +125,7 @@ def make_record(
         key=key,
         output=digest_file(output),
         model=model.name,
+        settings=settings,
         version=variflow.__version__,
         shape=list(shape[:2]),
         seconds=round(seconds, 4),

@@ -30,11 +30,14 @@ class Record:
     pairs : list of [str, str]
         The paths of the frames, as they were given: of one pair, or of each in a shard of a Zarr array.
     key : str
-        A digest of the content of these frames, the model with its settings, the version of variflow and the format.
+        A digest of the content of these frames, the model with its settings, the version of variflow and the format;
+        empty if a pair of them failed.
     output : str
         A digest of the file of flows.
     model : str
         The name of the model.
+    settings : str
+        A digest of the model with its settings.
     version : str
         That of variflow.
     shape : list of int
@@ -49,6 +52,7 @@ class Record:
     key: str
     output: str
     model: str
+    settings: str
     version: str
     shape: list[int]
     seconds: float
@@ -67,34 +71,46 @@ class Record:
         return None
 
 
-def find_held(record: Path, output: Path, key: str) -> Record | None:
-    """Return the record of a file of flows if it was made from what `key` says and is as it was written, else None."""
+class OtherModelError(ValueError):
+    """Flows of another model are where those of this one would go."""
+
+
+def find_held(record: Path, output: Path, key: str, model: Model, settings: str) -> Record | None:
+    """Return the record of a file of flows if it was made from what `key` says and is as it was written, else None.
+
+    Raises
+    ------
+    OtherModelError
+        If another model made the file, or the same with other settings, the digest of which is not `settings`.
+    """
     found = Record.read(record)
-    if found is None or found.key != key:
+    if found is None or not output.exists():
         return None
+    # Another version may digest the same settings otherwise.
+    changed = found.settings != settings and found.version == variflow.__version__
+    if found.model != model.name or changed:
+        other = repr(found.model) if found.model != model.name else f"{found.model!r} with other settings"
+        raise OtherModelError(
+            f"output {output} is of the model {other}, and is not replaced; wanted another output, or that one removed"
+        )
     with suppress(OSError):
-        return found if digest_file(output) == found.output else None
+        return found if found.key and found.key == key and digest_file(output) == found.output else None
     return None
 
 
-def digest_model(model: Model) -> str:
-    """Return a digest of the settings of a model, and of the version of variflow."""
-    return digest_settings((variflow.__version__, model))
-
-
-def make_key(pairs: Sequence[Paths], model: str, form: str) -> str:
+def make_key(pairs: Sequence[Paths], settings: str, form: str) -> str:
     """Return the key of the flows of some pairs.
 
     Parameters
     ----------
     pairs : sequence of (str, str)
         The frames; their content is read.
-    model : str
-        The digest of the model.
+    settings : str
+        The digest of the model with its settings.
     form : str
         What else the file of flows depends on, such as its format.
     """
-    parts = [model, form]
+    parts = [variflow.__version__, settings, form]
     digests: dict[str, str] = {}  # a frame is often in two pairs
     for frame in (frame for pair in pairs for frame in pair):
         if frame not in digests:

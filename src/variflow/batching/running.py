@@ -11,10 +11,10 @@ from pathlib import Path
 import variflow
 from variflow import models
 from variflow.base.choices import check_whole
+from variflow.base.digests import digest_settings
 from variflow.batching import cluster, shards
 from variflow.batching.listing import Paths
 from variflow.batching.naming import check_apart, name_pairs
-from variflow.batching.records import digest_model
 from variflow.batching.tasks import Folder, Job, Outcome, Output, Summary, Task, run_task
 from variflow.energy import Energy
 from variflow.io import check_flow_path
@@ -39,7 +39,8 @@ def estimate_pairs(
     """Estimate the flows of many pairs of image files and write them, those that are not done yet.
 
     Each flow has a record with digests of its frames, of the model and of itself. The same call after an interruption,
-    or after some frames have changed, estimates what is missing and no more. A process that dies loses what it was
+    or after some frames have changed, estimates what is missing and no more; flows of another model are never replaced.
+    A process that dies loses what it was
     working on; nothing half-written has the name of a flow. Flows do not depend on how many processes there are.
 
     Parameters
@@ -78,7 +79,8 @@ def estimate_pairs(
     Raises
     ------
     TypeError, ValueError
-        If an argument is wrong, two pairs would have the same name, or a flow would be written over a frame.
+        If an argument is wrong, two pairs would have the same name, or a flow would be written over a frame, or over
+        that of another model or other settings.
     OSError
         If the output cannot be made, or the scheduler is not there.
     ImportError
@@ -100,7 +102,7 @@ def estimate_pairs(
     place, names = _open(Path(output), extension, paths)
     numbers = range(first, -(-len(paths) // place.size), count)
     summary = Summary(sum(len(paths[number * place.size : (number + 1) * place.size]) for number in numbers))
-    run = partial(run_task, place, Job(chosen, digest_model(chosen), threads))
+    run = partial(run_task, place, Job(chosen, digest_settings(chosen), threads))
     tasks = _make_tasks(numbers, place.size, names, paths)
     if callback is not None:
         callback(summary)

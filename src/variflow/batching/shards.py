@@ -59,7 +59,7 @@ class Shards:
             key = make_key(task.pairs, job.settings, f"zarr {self.height} {self.width}")
         except OSError:  # of a frame, whose pairs fail below
             key = ""
-        held = find_held(record, output, key)
+        held = find_held(record, output, key, job.model, job.settings)
         if held is not None:
             return Outcome(held, kept=True)
         flows = np.full((len(task.pairs), self.height, self.width, 2), np.nan, np.float32)
@@ -77,11 +77,18 @@ class Shards:
             warned.update(said)
         with atomic(output) as file:
             file.write(self._encode(flows))
-        if failures:  # a shard that is not whole has no record
-            return Outcome(failures=failures)
-        made = make_record(list(task.pairs), key, output, job.model, flows.shape[1:], total, sorted(warned))
+        made = make_record(
+            list(task.pairs),
+            "" if failures else key,
+            output,
+            job.model,
+            job.settings,
+            flows.shape[1:],
+            total,
+            sorted(warned),
+        )
         made.write(record)
-        return Outcome(made)
+        return Outcome(made, failures=failures)
 
     def make_metadata(self, count: int) -> bytes:
         """Return the metadata of an array of so many flows."""
