@@ -300,14 +300,17 @@ def test_variables_and_zarr_arrays_as_frames(folder, runs):
 def test_failures_are_listed_and_the_rest_is_done(folder):
     Path("frames/f8.png").write_bytes(b"no image")
     os.remove("frames/f10.png")
-    Path("list.csv").write_text("".join(f"frames/f{n}.png,frames/f{n + 1}.png\n" for n in range(5, 11)))
+    Path("list.csv").write_text("# \n" + "".join(f"frames/f{n}.png,frames/f{n + 1}.png\n" for n in range(5, 11)))
     result = run("list.csv", "-o", "out")
     assert result.exit_code == 1
     assert result.stdout == "out: 2 of 6 pairs have a flow, 0 of them from before; 4 failed\n"
     lines = result.stderr.splitlines()
-    assert [line.split(":")[1] for line in lines] == [f" frames/f{n}.png frames/f{n + 1}.png" for n in (7, 8, 9, 10)]
+    assert [line.split(":")[1] for line in lines] == [f" list.csv, line {n}" for n in (4, 5, 6, 7)]
+    assert [line.split(":")[2] for line in lines] == [f" frames/f{n}.png frames/f{n + 1}.png" for n in (7, 8, 9, 10)]
     assert "no image that can be read" in lines[0]
-    assert lines[2] == "variflow: frames/f9.png frames/f10.png: frames/f10.png: No such file or directory"
+    assert lines[2] == (
+        "variflow: list.csv, line 6: frames/f9.png frames/f10.png: frames/f10.png: No such file or directory"
+    )
     assert sorted(flows("out")) == [Path("f5.flo"), Path("f6.flo")]
     variflow.write_image("frames/f8.png", FRAMES[3])
     variflow.write_image("frames/f10.png", FRAMES[5][:, :-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def list_pairs(source: str | os.PathLike[str], *, apart: bool = False) -> list[P
         return [(os.fspath(frame0), os.fspath(frame1)) for frame0, frame1 in datasets.load(name, folder).frames]
     if os.path.isfile(text):
         _refuse_apart(apart, f"the list {text}")
-        return list(_read_list(Path(text)))
+        return [pair for _, pair in _read_list(Path(text))]
     frames = read_frames(source)
     if not isinstance(frames, Files):
         raise ValueError(f"source {text} holds several frames in one file, wanted a file for each frame")
@@ -84,8 +85,15 @@ def _pair_up(frames: list[str], source: str, apart: bool) -> list[Paths]:
     return list(zip(frames[::2], frames[1::2], strict=True))
 
 
-def _read_list(path: Path) -> Iterator[Paths]:
-    """Yield the pairs of a list; a name of a file need not be text."""
+def number_lines(source: str | os.PathLike[str]) -> dict[Paths, int]:
+    """Return the line of each pair in a list, from 1; nothing of another source, or of a list that is gone by now."""
+    with suppress(OSError, ValueError):
+        return {pair: number for number, pair in _read_list(Path(source))} if os.path.isfile(source) else {}
+    return {}
+
+
+def _read_list(path: Path) -> Iterator[tuple[int, Paths]]:
+    """Yield the pairs of a list, each with its line; a name of a file need not be text."""
     content = path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode(errors="surrogateescape")
     if "\0" in content:
         raise ValueError(f"source {path} is no text, wanted a list with two paths a line, a folder or a pattern")
@@ -100,7 +108,7 @@ def _read_list(path: Path) -> Iterator[Paths]:
         if len(cells) != 2:
             raise ValueError(f"source {path}, line {number} has {len(cells)} paths, wanted 2: {line.strip()[:80]}")
         found += 1
-        yield os.path.join(folder, cells[0]), os.path.join(folder, cells[1])
+        yield number, (os.path.join(folder, cells[0]), os.path.join(folder, cells[1]))
     if not found:
         raise ValueError(f"source {path} lists no pair, wanted two paths a line")
 

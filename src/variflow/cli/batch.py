@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,6 +74,7 @@ def batch(
     with report_errors(names):
         from variflow import batching
         from variflow.base.choices import check_whole
+        from variflow.batching.listing import number_lines
 
         chosen = choose_model(model, energy, default="balanced")
         share = (0, 1) if array is None else _read_share(array)
@@ -109,7 +111,8 @@ def batch(
                 progress.stop()
                 tell(f"interrupted: {last or 'nothing is done'}; the same command goes on from there")
                 raise typer.Exit(_INTERRUPTED) from None
-    _report(summary, output)
+        lines = number_lines(source) if summary.failures else {}
+    _report(summary, output, {pair: f"{source}, line {number}: " for pair, number in lines.items()})
 
 
 def _read_share(text: str) -> tuple[int, int]:
@@ -119,12 +122,15 @@ def _read_share(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def _report(summary: Summary, output: Path) -> None:
-    """Say what has no flow, what was warned of, and how many flows there are; exit with 1 if some are missing."""
+def _report(summary: Summary, output: Path, places: Mapping[tuple[str, str], str]) -> None:
+    """Say what has no flow, what was warned of, and how many flows there are; exit with 1 if some are missing.
+
+    `places` says where pairs stand in the list.
+    """
     for message, files in summary.warnings.items():
         tell(f"warning: {files} {'file' if files == 1 else 'files'}: {message}")
     for failure in summary.failures:
-        tell(str(failure))
+        tell(f"{places.get(failure.pair, '')}{failure}")
     say(f"{escape(output)}: {summary}")
     if summary.full:
         tell("stopped, because the disk is full; the same command goes on when there is room")
