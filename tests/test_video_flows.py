@@ -229,6 +229,7 @@ def test_one_zarr_array(scene, tmp_path):
     array = zarr.open(tmp_path / "flows.zarr", mode="r")
     assert array.shape == (5, *SHAPE, 2)
     assert array.chunks[0] == 1
+    assert array.metadata.dimension_names == ("pair", "y", "x", "component")
     assert np.isfinite(array[0]).all()
     assert np.isnan(array[1:3]).all()
     assert dict(array.attrs) == {

@@ -194,6 +194,7 @@ def _write_zarr(path: str | os.PathLike[str], pairs: Iterable[PairFlow]) -> None
                     dtype="float32",
                     chunks=(1, min(1024, height), min(1024, width), 2),
                     fill_value=np.nan,
+                    dimension_names=("pair", "y", "x", "component"),
                     config={"write_empty_chunks": True},
                     overwrite=True,
                 )
