@@ -78,6 +78,19 @@ def test_an_image_is_the_reference_and_a_folder_the_output(folder):
     np.testing.assert_array_equal(variflow.read_frames("out")[2], reference)
 
 
+def test_labels_are_written_too(folder):
+    labels = [(frame > 12000) * np.uint16(7) for frame in variflow.read_frames("stack.tif")]
+    variflow.write_frames("labels.npy", labels)
+    for output, options, passes in (("moved/*.png", (), 1), ("moved.tif", ("--passes", "2"), 2)):
+        result = run("-o", "out.tif", "--labels", "labels.npy", "--labels-output", output, *options)
+        assert result.exit_code == 0, result.output
+        assert result.output.splitlines() == ["wrote out.tif", f"wrote {output}"]
+        stack = variflow.read_frames("stack.tif")
+        wanted = [each.labels for each in variflow.register(stack, "fast", labels=labels, passes=passes)]
+        np.testing.assert_array_equal(list(variflow.read_frames(output.removesuffix("/*.png"))), wanted)
+        assert set(np.unique(wanted)) == {0, 7}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -95,6 +108,10 @@ def test_an_image_is_the_reference_and_a_folder_the_output(folder):
             "--reference is 'zz', wanted 'first', 'running', a number of frames or an image, and there is no such file",
         ),
         (("-o", "o.tif", "--show", "o.doc"), "o.doc"),
+        (("-o", "o.tif", "--labels", "stack.tif"), "--labels is given without --labels-output, wanted both"),
+        (("-o", "o.tif", "--labels", "stack.tif", "--labels-output", "o.mp4"), "o.mp4, which would change labels"),
+        (("-o", "o.tif", "--labels", "stack.tif", "--labels-output", "o.tif"), "--labels-output o.tif is the same as"),
+        (("-o", "o.tif", "--labels", "no.tif", "--labels-output", "p.tif"), "no.tif: no such file"),
         (("-o", "o.tif", "-m", "fats"), "--model is 'fats', wanted one of"),
     ],
 )

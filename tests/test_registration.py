@@ -330,6 +330,57 @@ def test_a_fill_that_the_type_does_not_hold_is_refused(dtype, fill, message):
         next(variflow.register(frames.astype(dtype), "realtime", fill=fill))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool])
+@pytest.mark.parametrize("options", [{}, {"reference": 2}, {"motion": "translation", "passes": 2}])
+def test_labels_are_brought_along_by_the_nearest_pixel(panning, dtype, options):
+    labels = ((frame > 128).astype(dtype) for frame in panning)
+    registered = list(variflow.register(panning, "fast", labels=labels, **options))
+    for frame, each in zip(panning, registered, strict=True):
+        assert each.labels.dtype == dtype
+        np.testing.assert_array_equal(each.labels, variflow.warp((frame > 128).astype(dtype), each.flow, "nearest"))
+    agree = [(each.labels == registered[0].labels)[8:-8, 8:-8].mean() for each in registered]
+    before = (panning[-1] > 128) == (panning[0] > 128)
+    assert before[8:-8, 8:-8].mean() < 0.8 < 0.93 < min(agree)
+
+
+def test_labels_from_outside_are_those_at_the_border_or_none(panning):
+    labels = [np.full(SHAPE, 3, np.uint8)] * len(panning)
+    for fill, least in (("nearest", 3), (9, 0)):
+        last = list(variflow.register(panning, "fast", labels=labels, fill=fill, motion="translation"))[-1]
+        assert last.labels.min() == least
+        assert (last.labels == 3).mean() > 0.8
+        assert (last.labels[:-5, :-8] == 3)[8:].all()
+
+
+def test_labels_are_read_with_their_frames():
+    asked = []
+
+    def endless(kind):
+        for time in count():
+            asked.append((kind, time))
+            yield panned(time % 3)
+
+    found = variflow.register(endless("frame"), "realtime", labels=endless("labels"))
+    for time in range(3):
+        next(found)
+        assert asked[-2:] == [("frame", time), ("labels", time)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        ([np.zeros(SHAPE, int)] * 4, ValueError, "labels has 4 frames and frames has more, wanted labels for each"),
+        ([np.zeros(SHAPE, int)] * 6, ValueError, "frames has 5 frames and labels has more, wanted labels for each"),
+        ([np.zeros(SHAPE)] * 5, TypeError, "labels 0 has dtype float64, wanted integers or bool"),
+        ([np.zeros((5, 6), int)] * 5, ValueError, r"labels 0 has shape \(5, 6\), wanted \(H, W\)"),
+        ("labels.tif", TypeError, r"labels is the path 'labels\.tif', wanted arrays"),
+    ],
+)
+def test_labels_that_are_wrong_are_named(panning, labels, error, message):
+    with pytest.raises(error, match=message):
+        list(variflow.register(panning, "realtime", labels=labels))
+
+
 # Errors
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import Literal
 
@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import models
-from variflow.base.arrays import Image, as_image, as_iterable, refuse_one_frame
+from variflow.base.arrays import Image, as_image, as_iterable, as_pixels, refuse_one_frame
 from variflow.base.brief import Brief
 from variflow.base.caching import cached_property
 from variflow.base.choices import check_choice, check_whole
-from variflow.base.kinds import name_kind
+from variflow.base.kinds import is_float, name_kind
 from variflow.base.types import ArrayLike, Numbers
 from variflow.calling import explain_calls
 from variflow.driver import run_to_end
@@ -26,6 +26,7 @@ from variflow.flowops.fields import find_inside
 from variflow.flowops.fitting import MOTIONS, Motion, fit
 from variflow.flowops.matrices import from_matrix
 from variflow.frames.checking import check_frames
+from variflow.images.warping import warp
 from variflow.model import Model
 from variflow.problem import Problem
 from variflow.result import Result
@@ -60,6 +61,8 @@ class Registered(Brief):
     residual : float
         How far the dense flow is from the global motion, in pixels, on average: from `motion` if that was given, and
         else from `shift`. It says what a global correction would leave, or has left.
+    labels : (H, W) or (H, W, C) array, optional
+        The labels of the frame, corrected; None if none were given.
     """
 
     number: int
@@ -70,6 +73,7 @@ class Registered(Brief):
     correlation_after: float
     residual: float
     _result: Result = field(repr=False)
+    labels: Numbers | None = None
 
     @cached_property
     def confident(self) -> float:
@@ -85,6 +89,7 @@ def register(
     frames: Iterable[ArrayLike],
     model: str | Model | Energy = "smooth",
     *,
+    labels: Iterable[ArrayLike] | None = None,
     reference: Literal["first", "running"] | int | ArrayLike = "first",
     motion: Literal["translation", "rigid", "affine"] | None = None,
     passes: Literal[1, 2] = 1,
@@ -104,6 +109,10 @@ def register(
     model : str, Model or callable
         As for `estimate`. The preset "smooth" is for deformation; "balanced" and "fast" keep motion edges, as where
         cells slide along each other.
+    labels : iterable of arrays, optional
+        Labels or a mask of each frame, integers or bool, as many as `frames` and of their height and width; read one
+        after the other. Each corrected pixel has the label of the pixel nearest to where it comes from, and 0 where
+        that is outside the frame and `fill` is a number.
     reference : "first", "running", int or array
         What the frames are brought onto. "first" is the first frame. A whole number n is the mean of the first n
         frames, each brought onto the first: it has less noise, and the first n frames are held in memory. "running" is
@@ -132,9 +141,8 @@ def register(
 
     Notes
     -----
-    Frames are looked up bicubically, in single precision. Whatever belongs to a frame is brought along by the same
-    flow: ``variflow.warp(channel, registered.flow)``, and for labels ``variflow.warp(labels, registered.flow,
-    "nearest")``.
+    Frames are looked up bicubically, in single precision. Whatever else belongs to a frame is brought along by the same
+    flow: ``variflow.warp(channel, registered.flow)``.
 
     Examples
     --------
@@ -160,7 +168,10 @@ def register(
         )
     chosen = models.get(model)
     options = chosen, _check_reference(reference), motion
-    return _register_twice(frames, *options, fill) if passes == 2 else _register(frames, *options, fill)
+    registered = _register_twice(frames, *options, fill) if passes == 2 else _register(frames, *options, fill)
+    if labels is None:
+        return registered
+    return _bring_labels(registered, as_iterable(labels, "labels", "variflow.read_frames opens a stack"), fill)
 
 
 def average(registered: Iterable[Registered]) -> NDArray[np.float32]:
@@ -185,6 +196,21 @@ def average(registered: Iterable[Registered]) -> NDArray[np.float32]:
     with np.errstate(invalid="ignore"):
         mean: NDArray[np.float32] = (total / count).astype(np.float32)
     return mean
+
+
+def _bring_labels(registered: Iterable[Registered], labels: Iterable[ArrayLike], fill: Fill) -> Iterator[Registered]:
+    """Yield each registered frame with its labels, corrected as it is."""
+    for number, (each, array) in enumerate(itertools.zip_longest(registered, labels)):
+        if each is None or array is None:
+            fewer, more = ("frames", "labels") if each is None else ("labels", "frames")
+            raise ValueError(f"{fewer} has {number} frames and {more} has more, wanted labels for each frame")
+        image = as_pixels(array, f"labels {number}", each.flow.shape[:2])
+        if is_float(image.dtype):
+            raise TypeError(f"labels {number} has dtype {image.dtype}, wanted integers or bool")
+        corrected = warp(image, each.flow, "nearest")
+        if fill != "nearest":
+            corrected[~find_inside(each.flow)] = 0
+        yield replace(each, labels=corrected)
 
 
 def _take_known(registered: Registered) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

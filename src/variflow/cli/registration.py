@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io as texts
+import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+# What these formats lose would make other labels.
+_LOSSY = (".mp4", ".jpg", ".jpeg", ".webp")
 _COLUMNS = ("number", "u", "v", "correlation_before", "correlation_after", "residual", "confident")
 
 
@@ -41,6 +45,12 @@ def register(
         ),
     ],
     model: ModelName = "smooth",
+    labels: Annotated[
+        Path | None, typer.Option(help="Labels of the frames, as STACK: each pixel takes the nearest label.")
+    ] = None,
+    labels_output: Annotated[
+        Path | None, typer.Option(help="For the corrected labels: .tif, .npy, .zarr, .mkv or as 'labels/*.png'.")
+    ] = None,
     reference: Annotated[
         str,
         typer.Option(
@@ -61,20 +71,26 @@ def register(
     ] = None,
 ) -> None:
     """Register the frames of a stack onto a reference: undo drift and deformation."""
-    names = {"frames": stack, "reference": "--reference", "model": "--model", "motion": "--motion", "fill": "--fill"}
-    with report_errors({name: escape(here) for name, here in (names | {"passes": "--passes"}).items()}):
+    names = {
+        "frames": stack, "labels": labels, "reference": "--reference", "model": "--model", "motion": "--motion",
+        "fill": "--fill", "passes": "--passes",
+    }  # fmt: skip
+    with report_errors({name: escape(here) for name, here in names.items()}), _open_scratch(labels_output) as scratch:
         check_frames_path(output)
+        _check_labels(labels, labels_output)
         if show is not None:
             io.check_image_path(show)
         image = _find_image(reference)
-        inputs = {"STACK": stack, "--reference": image}
-        check_outputs({"--output": output, "--shifts": shifts, "--show": show}, inputs)
+        inputs = {"STACK": stack, "--reference": image, "--labels": labels}
+        outputs = {"--output": output, "--labels-output": labels_output, "--shifts": shifts, "--show": show}
+        check_outputs(outputs, inputs)
         frames = io.read_frames(stack)
+        belonging = None if labels is None else io.read_frames(labels)
         options: dict[str, Any] = {"motion": motion, "fill": read_fill(fill)}
         onto = io.read_image(image) if image is not None else int(reference) if reference.isdecimal() else reference
         # What is wrong is reported before anything is computed.
         variflow.register(frames, model, reference=onto, passes=passes, **options)  # type: ignore[arg-type]
-        summary = Summary(with_confidence=shifts is not None, with_means=show is not None)
+        summary = Summary(with_confidence=shifts is not None, with_means=show is not None, scratch=scratch)
         with make_progress_bar(MofNCompleteColumn(), Speed("frames"), TimeRemainingColumn()) as progress:
             length = frames.expected_length
             task = progress.add_task("register", total=None if length is None else passes * length)
@@ -83,12 +99,16 @@ def register(
 
                 first = variflow.register(frames, model, reference=onto, **options)
                 onto = average(Counted(first, progress, task))
-            registered = variflow.register(summary.watch(frames), model, reference=onto, **options)
+            registered = variflow.register(summary.watch(frames), model, labels=belonging, reference=onto, **options)
             counted = Counted(registered, progress, task)
             times = get_film_times(output, frames)
             variflow.write_frames(output, map(summary.note, counted), times=times)
         say(f"wrote {escape(output)}")
-        for path, write in ((shifts, summary.write), (show, summary.draw)):
+        for path, write in (
+            (labels_output, summary.write_labels),
+            (shifts, summary.write),
+            (show, summary.draw),
+        ):
             if path is not None:
                 write(path)
                 say(f"wrote {escape(path)}")
@@ -103,10 +123,12 @@ class Summary:
         Whether the share of confident pixels is computed, which takes half as long again.
     with_means : bool
         Whether the frames are added up.
+    scratch : binary file, optional
+        For labels, which are written when the frames have been.
     """
 
-    def __init__(self, *, with_confidence: bool, with_means: bool) -> None:
-        self._with_confidence, self._with_means = with_confidence, with_means
+    def __init__(self, *, with_confidence: bool, with_means: bool, scratch: IO[bytes] | None) -> None:
+        self._with_confidence, self._with_means, self._scratch = with_confidence, with_means, scratch
         self._rows: list[tuple[float, ...]] = []
         self._before: Numbers | None = None
         self._after: Numbers | None = None
@@ -125,7 +147,15 @@ class Summary:
         self._rows.append((registered.number, *registered.shift, *correlations, registered.residual, confident))
         if self._with_means:
             self._after = registered.frame + (0.0 if self._after is None else self._after)
+        if self._scratch is not None and registered.labels is not None:
+            np.save(self._scratch, registered.labels, allow_pickle=False)
         return registered.frame
+
+    def write_labels(self, path: Path) -> None:
+        """Write the corrected labels."""
+        assert self._scratch is not None
+        self._scratch.seek(0)
+        variflow.write_frames(path, (np.load(self._scratch) for _ in self._rows))
 
     def write(self, path: Path) -> None:
         """Write a row a frame."""
@@ -145,6 +175,27 @@ class Summary:
         assert self._after is not None
         before, after = (total / len(self._rows) for total in (self._before, self._after))
         view.save(path, draw_registration(before, after, *([row[column] for row in self._rows] for column in (3, 4))))
+
+
+def _check_labels(labels: Path | None, output: Path | None) -> None:
+    """Raise ValueError if labels come without a place for them, or would be spoiled there."""
+    if (labels is None) != (output is None):
+        given, other = ("--labels", "--labels-output") if output is None else ("--labels-output", "--labels")
+        raise ValueError(f"{given} is given without {other}, wanted both")
+    if output is not None:
+        if output.suffix.lower() in _LOSSY:
+            raise ValueError(f"--labels-output is {output}, which would change labels, wanted .tif, .png or the like")
+        check_frames_path(output)
+
+
+@contextmanager
+def _open_scratch(output: Path | None) -> Iterator[IO[bytes] | None]:
+    """Yield a file without a name, on the disk of an output if its folder is there; None without an output."""
+    if output is None:
+        yield None
+        return
+    with tempfile.TemporaryFile(dir=output.parent if output.parent.is_dir() else None) as file:
+        yield file
 
 
 def _find_image(reference: str) -> Path | None:
