@@ -40,8 +40,8 @@ def estimate_pairs(
 
     Each flow has a record with digests of its frames, of the model and of itself. The same call after an interruption,
     or after some frames have changed, estimates what is missing and no more; flows of another model are never replaced.
-    A process that dies loses what it was
-    working on; nothing half-written has the name of a flow. Flows do not depend on how many processes there are.
+    A process that dies loses what it was working on; nothing half-written has the name of a flow. Flows do not depend
+    on how many processes there are.
 
     Parameters
     ----------
