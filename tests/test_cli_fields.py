@@ -70,6 +70,21 @@ def test_masked_pixels_are_missing(folder):
     assert (folder / "out.png").exists()
 
 
+def test_wrong_vectors_are_flagged_on_request(folder):
+    noise = np.random.default_rng(0).integers(0, 255, (12, 12, 3), np.uint8)  # which the second frame does not show
+    frame = variflow.read_image("a.png").copy()
+    frame[14:26, 20:32] = noise
+    variflow.write_image("a.png", frame)
+    assert run("-o", "as_it_is.csv").exit_code == 0
+    assert run("-o", "valid.csv", "--validate").exit_code == 0
+    as_it_is, valid = (variflow.io.read_fields(name)["mask"].values for name in ("as_it_is.csv", "valid.csv"))
+    assert not as_it_is.any()
+    frames = variflow.read_image("a.png"), variflow.read_image("b.png")
+    _, flags = variflow.flowops.validate(variflow.estimate(*frames, "lucas-kanade").flow, *frames)
+    np.testing.assert_array_equal(valid, flags)
+    assert (valid[16:24, 22:30] == 2).mean() > 0.5
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -81,6 +96,7 @@ def test_masked_pixels_are_missing(folder):
         (["--dt", "-1"], "--dt is -1.0, wanted a finite number of seconds above 0"),
         (["--grid", "41"], "--grid is 41, wanted a whole number of pixels from 1 to 40"),
         (["--axes", "left"], "--axes is 'left', wanted one of 'down', 'up'"),
+        (["--validate", "--tile", "64"], "--tile is given, and in tiles there is no --validate"),
         (["--grid", "8", "--tile", "64"], "--tile is given, and in tiles there is no --grid"),
     ],
 )  # fmt: skip

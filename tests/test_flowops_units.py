@@ -168,6 +168,18 @@ def test_flags_say_what_they_mean():
     assert (data.x.axis, data.y.axis) == ("X", "Y")
 
 
+def test_flags_of_a_validation_come_along():
+    flags = np.zeros(SHAPE, np.int8)
+    flags[0, 0], flags[0, 1], flags[0, 2] = 1, 2, 3
+    flow = AFFINE.copy()
+    flow[0, [0, 2, 3]] = np.nan
+    assert flowops.to_xarray(flow, flags=flags).mask[0, :5].values.tolist() == [1, 2, 3, 1, 0]
+    flags[:4, :4], flags[:3, 4:8] = 2, 3
+    squares = flowops.to_xarray(AFFINE, flags=flags, grid=4).mask
+    assert squares[0, :3].values.tolist() == [2, 3, 0]
+    assert not squares[1:].any()
+
+
 def test_wrong_arguments_are_named():
     for arguments, message in (
         ({"pixel_size": 0}, "pixel_size is 0, wanted a finite number of metres, or a pair such as"),
@@ -184,6 +196,8 @@ def test_wrong_arguments_are_named():
         ({"grid": 33}, "grid is 33, wanted a whole number of pixels from 1 to 32"),
         ({"statistic": "mode"}, "statistic is 'mode', wanted one of"),
         ({"mask": np.ones((3, 3), bool)}, r"mask has shape \(3, 3\), wanted \(32, 48\)"),
+        ({"flags": np.ones((3, 3), int)}, r"flags has shape \(3, 3\), wanted that of flow"),
+        ({"flags": np.full(SHAPE, 4)}, "flags holds int64 values other than 0, 1, 2 and 3"),
         ({"confidence": np.ones((3, 3))}, r"confidence has shape \(3, 3\), wanted that of flow"),
         ({"occlusion": np.ones((3, 3), bool)}, r"occlusion has shape \(3, 3\), wanted \(32, 48\)"),
     ):
@@ -229,6 +243,16 @@ def test_a_result_passes_every_argument_on(result):
         estimate.flow, confidence=estimate.confidence, occlusion=estimate.occlusion, mask=mask, model="brox", **how
     )
     xarray.testing.assert_identical(estimate.to_xarray(**how), wanted)
+
+
+def test_a_result_is_validated_with_its_own_frames_and_mask(result):
+    estimate, mask = result
+    frames = estimate._problem.images.images
+    flow, flags = flowops.validate(estimate.flow, *frames, mask=(mask, mask))
+    data = estimate.to_xarray(validate=True)
+    np.testing.assert_array_equal(data.u, flow[..., 0])
+    np.testing.assert_array_equal(data.mask, flags)
+    assert (flags[~mask] == 1).all()
 
 
 def test_a_file_holds_all_of_it(result, tmp_path):

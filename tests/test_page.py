@@ -170,8 +170,8 @@ def test_in_a_notebook_it_has_a_frame_of_its_own():
             lambda flow: Page([Pair(flow), Pair(flow[1:])]),
             r"pair 1 has shape \(3, 5\), wanted that of pair 0, \(4, 5\)",
         ),
-        (lambda flow: Page([Pair(flow)], pixel_size=0), "pixel_size is 0, wanted a finite number above 0"),
-        (lambda flow: Page([Pair(flow)], dt=float("nan")), "dt is nan, wanted a finite number above 0"),
+        (lambda flow: Page([Pair(flow)], pixel_size=0), "pixel_size is 0, wanted a finite number of metres"),
+        (lambda flow: Page([Pair(flow)], dt=float("nan")), "dt is nan, wanted a finite number of seconds above 0"),
         (lambda flow: Pair(flow[..., 0]), r"flow has shape \(4, 5\), wanted \(H, W, 2\)"),
         (lambda flow: Pair(flow, np.zeros((4, 6))), r"frame0 has shape \(4, 6\), wanted"),
         (lambda flow: Pair(flow, np.zeros((4, 5)), np.zeros((4, 5, 3))), "wanted as many channels as frame0"),
@@ -226,6 +226,13 @@ def test_the_page_of_two_frames(folder):
     assert facts["about"] == "model realtime"
     assert facts["units"] == {"length": "m", "speed": "m/s", "rate": "1/s"}
     assert facts["factors"] == {"length": 25e-6, "speed": 0.125, "rate": 5000}
+    assert (
+        run("page", "shot/frame000000.png", "shot/frame000001.png", "-o", "b.html", "--pixel-size", "25um").exit_code
+        == 0
+    )
+    facts = facts_of("b.html")
+    assert facts["units"] == {"length": "um", "speed": "um", "rate": "per pair"}
+    assert facts["factors"] == {"length": 25, "speed": 25, "rate": 1}
     assert "<title>frame000000.png → frame000001.png</title>" in Path("a.html").read_text()
 
 
@@ -299,7 +306,7 @@ def test_faults_and_cuts_are_noted(folder):
         (["flow.flo", "--frames", "shot"], "--frames is given, and flow.flo holds one flow"),
         (["shot/frame000000.png", "shot/frame000001.png", "--step", "2"], "--step is given, and FIRST and SECOND"),
         (["shot/frame000000.png", "missing.png"], "missing.png"),
-        (["flow.flo", "--dt", "-1"], "--dt is -1.0, wanted a finite number above 0"),
+        (["flow.flo", "--dt", "-1"], "--dt is -1.0, wanted a finite number of seconds above 0"),
         (["flows.zarr", "--start", "9"], "--start is 9, wanted less than 2, where the flows end"),
         (["flows.zarr", "--frames", "shot"], "does not say which frames flow 0 belongs to"),
         (["volume.zarr"], "a Zarr array of shape (2, 4, 5, 3), wanted (T, H, W, 2)"),

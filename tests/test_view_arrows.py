@@ -110,6 +110,7 @@ def test_a_small_fast_thing_over_noise_sets_the_scale():
         ({}, "2 px", 2.0),
         ({"pixel_size": 25e-6, "dt": 2e-4}, "200 mm/s", 1.6),
         ({"pixel_size": 1e-7}, "200 nm", 2.0),
+        ({"pixel_size": (25, "um"), "dt": 2e-4}, "200 mm/s", 1.6),
         ({"pixel_size": 1000, "dt": 300}, "5 m/s", 1.5),
         ({"dt": 0.5}, "5 px/s", 2.5),
     ],

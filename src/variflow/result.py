@@ -154,6 +154,7 @@ class Result:
         grid: int | None = None,
         statistic: Statistic = "mean",
         mask: ArrayLike | None = None,
+        validate: bool = False,
     ) -> Dataset:
         """Return the flow, its confidence and its occlusion in units, as a data set of xarray.
 
@@ -166,6 +167,9 @@ class Result:
         mask : (H, W) bool array, optional
             True where a pixel is usable; elsewhere all is missing. By default that of the estimate: the pixels of the
             first frame that were neither masked nor missing.
+        validate : bool
+            Whether vectors that cannot be right are replaced, and flagged in the variable `mask` (see
+            `variflow.flowops.validate`).
 
         Returns
         -------
@@ -191,8 +195,14 @@ class Result:
         """
         from variflow.flowops.labelled import to_xarray
 
+        usable = self._problem.images.valids if mask is None else [mask, self._problem.images.valids[1]]
+        flow, flags = self.flow, None
+        if validate:
+            from variflow.flowops.validation import validate as check
+
+            flow, flags = check(flow, *self._problem.images.images, mask=usable)
         return to_xarray(
-            self.flow,
+            flow,
             pixel_size=pixel_size,
             dt=dt,
             origin=origin,
@@ -200,13 +210,14 @@ class Result:
             fields=fields,
             grid=grid,
             statistic=statistic,
-            mask=self._problem.images.valids[0] if mask is None else mask,
+            mask=usable[0],
+            flags=flags,
             confidence=self.confidence,
             occlusion=self.occlusion,
             model=self.model.name,
         )
 
-    def show_page(self, title: str = "Flow", *, pixel_size: float | None = None, dt: float | None = None) -> Page:
+    def show_page(self, title: str = "Flow", *, pixel_size: PixelSize | None = None, dt: float | None = None) -> Page:
         """Return a page to look at the flow in a browser; a notebook shows it below the cell.
 
         It holds the frames, the flow, its occlusion and its confidence, for which the flow back is computed. The flow
@@ -216,8 +227,8 @@ class Result:
         ----------
         title : str
             The heading.
-        pixel_size : float, optional
-            The width of a pixel in metres; numbers are in metres then.
+        pixel_size : float or (float, str), optional
+            The side of a pixel in metres, or a number with its unit as for `to_xarray`; numbers are in that unit then.
         dt : float, optional
             The time between the frames in seconds; numbers are per second then.
 

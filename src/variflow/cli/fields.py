@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -32,6 +32,9 @@ FieldNames = Annotated[
 AxesText = Annotated[
     str | None, typer.Option("--axes", help="`up` lets y and v point up, as in fluid dynamics (default: down).")
 ]
+Validate = Annotated[
+    bool, typer.Option("--validate", help="Replace vectors that cannot be right, and flag them in `mask`.")
+]
 
 # What functions call the options in their messages.
 NAMES = {"pixel_size": "--pixel-size", "dt": "--dt", "grid": "--grid", "fields": "--fields", "axes": "--axes"}
@@ -45,15 +48,17 @@ class Request:
 
     Attributes
     ----------
-    pixel_size, dt, grid, fields, axes
+    units : dict
+        `pixel_size` and `dt`, as `Result.to_xarray` takes them.
+    grid, fields, axes, validate
         As `Result.to_xarray` takes them.
     """
 
-    pixel_size: PixelSize | None
-    dt: float | None
+    units: dict[str, Any]
     grid: int | None
     fields: list[Field]
     axes: Axes
+    validate: bool
 
     def check_frame(self, shape: tuple[int, ...]) -> None:
         """Raise ValueError if frames of this shape are smaller than a square of the grid."""
@@ -63,7 +68,7 @@ class Request:
     def write(self, path: Path, result: Result) -> None:
         """Write a result in these units."""
         dataset = result.to_xarray(
-            pixel_size=self.pixel_size, dt=self.dt, grid=self.grid, fields=self.fields, axes=self.axes
+            **self.units, grid=self.grid, fields=self.fields, axes=self.axes, validate=self.validate
         )
         io.write_fields(path, dataset)
 
@@ -75,6 +80,7 @@ def ask_for_fields(
     grid: int | None,
     fields: list[str] | None,
     axes: str | None,
+    validate: bool,
 ) -> Request | None:
     """Return what is asked for, or None if it is a plain flow: no option is given, and the file can hold a flow.
 
@@ -83,7 +89,7 @@ def ask_for_fields(
     FileFormatError, ValueError
         If the file can hold neither, or an option is wrong.
     """
-    if (pixel_size, dt, grid, fields, axes) == 5 * (None,):
+    if (pixel_size, dt, grid, fields, axes) == 5 * (None,) and not validate:
         try:
             io.check_flow_path(path)
             return None
@@ -91,10 +97,10 @@ def ask_for_fields(
             if not _can_hold_fields(path):
                 raise error
     io.check_fields_path(path)
-    size = None if pixel_size is None else _read_length(pixel_size)
-    check_units(size, dt)
+    units = read_units(pixel_size, dt)
     names = [name.strip() for text in fields or () for name in text.split(",") if name.strip()]
-    return Request(size, dt, grid, check_field_names(names), check_choice("axes", axes or "down", get_args(Axes)))
+    direction = check_choice("axes", axes or "down", get_args(Axes))
+    return Request(units, grid, check_field_names(names), direction, validate)
 
 
 def _can_hold_fields(path: Path) -> bool:
@@ -103,6 +109,13 @@ def _can_hold_fields(path: Path) -> bool:
     except io.FieldsFileError:
         return False
     return True
+
+
+def read_units(pixel_size: str | None, dt: float | None) -> dict[str, Any]:
+    """Return `pixel_size` and `dt` as functions take them; raise ValueError if one is wrong."""
+    size = None if pixel_size is None else _read_length(pixel_size)
+    check_units(size, dt)
+    return {"pixel_size": size, "dt": dt}
 
 
 def _read_length(text: str) -> PixelSize:

@@ -23,6 +23,7 @@ from variflow.cli.fields import (
     Grid,
     PixelSizeText,
     Seconds,
+    Validate,
     ask_for_fields,
 )
 from variflow.cli.masks import read_mask
@@ -89,12 +90,13 @@ def estimate(
     grid: Grid = None,
     fields: FieldNames = None,
     axes: AxesText = None,
+    validate: Validate = False,
     verbose: Verbose = 0,
 ) -> None:
     """Estimate the flow from one image to another.
 
-    A .nc file holds it in units, with coordinates, confidence, occlusion and derived fields; --pixel-size, --dt,
-    --grid, --fields and --axes are for such files.
+    A .nc file holds it in units, with coordinates, confidence, occlusion and derived fields, and so do .h5, .csv, .vti,
+    .mat and .txt files; --pixel-size, --dt, --grid, --fields, --axes and --validate are for such files.
     """
     names = {
         "frame0": frame0, "frame1": frame1, "init": "--init", "model": "--model", "mask": "--mask", "tile": "--tile",
@@ -105,6 +107,7 @@ def estimate(
             others = {
                 "--show": show, "--init": init, "--mask": mask, "--mask-second": mask_second,
                 "--pixel-size": pixel_size, "--dt": dt, "--grid": grid, "--fields": fields, "--axes": axes,
+                "--validate": validate or None,
             }  # fmt: skip
             refused = [name for name, value in others.items() if value is not None]
             if refused:
@@ -114,7 +117,7 @@ def estimate(
                 _estimate_tiled(frame0, frame1, output, choose_model(model, energy, default="balanced"), tile)
             say(f"wrote {escape(output)}")
             return
-        request = ask_for_fields(output, pixel_size, dt, grid, fields, axes)
+        request = ask_for_fields(output, pixel_size, dt, grid, fields, axes, validate)
         if show is not None:
             io.check_image_path(show)
         inputs = {"FRAME0": frame0, "FRAME1": frame1, "--init": init, "--mask": mask, "--mask-second": mask_second}

@@ -11,6 +11,7 @@ import typer
 from variflow import io
 from variflow.cli.console import escape, report_errors, say
 from variflow.cli.energies import choose_model, explain_faults
+from variflow.cli.fields import PixelSizeText, Seconds, read_units
 from variflow.cli.flows import estimate_watched
 from variflow.cli.masks import read_mask
 from variflow.cli.options import EnergyInFile, ModelOrEnergy, Verbose
@@ -37,12 +38,8 @@ def page(
     mask: Annotated[
         Path | None, typer.Option(help="An image, black where the pixels of both frames are not usable.")
     ] = None,
-    pixel_size: Annotated[
-        float | None, typer.Option(help="The width of a pixel in metres; numbers are in metres then.")
-    ] = None,
-    dt: Annotated[
-        float | None, typer.Option(help="The time between the frames in seconds; numbers are per second then.")
-    ] = None,
+    pixel_size: PixelSizeText = None,
+    dt: Seconds = None,
     frames: Annotated[
         str | None, typer.Option(metavar="IN", help="The film, folder or stack that the flows of FIRST are of.")
     ] = None,
@@ -59,13 +56,12 @@ def page(
         "dt": "--dt", "frames": "--frames", "start": "--start", "end": "--end", "step": "--step",
     }  # fmt: skip
     with report_errors({name: escape(here) for name, here in names.items()}):
-        from variflow.page.document import check_page_path, check_units
+        from variflow.page.document import check_page_path
 
         check_page_path(output)
-        check_units(pixel_size, dt)
+        units = read_units(pixel_size, dt)
         inputs = {"FIRST": first, "SECOND": second, "--mask": mask}
         check_outputs({"--output": output}, inputs | {"--frames": None if frames is None else Path(frames)})
-        units: dict[str, Any] = {"pixel_size": pixel_size, "dt": dt}
         if second is not None:
             of_film = {"--frames": frames, "--start": start or None, "--end": end, "--step": step}
             _refuse(of_film, "FIRST and SECOND are two frames")

@@ -30,6 +30,7 @@ from variflow.flowops.measured import (
 )
 from variflow.flowops.units import PixelSize, Units, check_units
 from variflow.io import extras
+from variflow.io.fields.dataset import MEASURED, REJECTED
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -49,6 +50,7 @@ def to_xarray(
     grid: int | None = None,
     statistic: Statistic = "mean",
     mask: ArrayLike | None = None,
+    flags: ArrayLike | None = None,
     confidence: ArrayLike | None = None,
     occlusion: ArrayLike | None = None,
     model: str | None = None,
@@ -85,6 +87,9 @@ def to_xarray(
         What a square gets. It counts as hidden where half of its known pixels or more are.
     mask : (H, W) bool array, optional
         True where a pixel is usable; elsewhere the flow is taken as unknown.
+    flags : (H, W) int array, optional
+        What became of each vector, as `validate` returns it: 0 measured, 1 masked, 2 replaced, 3 rejected. A square has
+        the flag of most of its pixels. By default known vectors are measured, and others masked.
     confidence : (H, W) array, optional
         How likely the flow is right, from 0 to 1.
     occlusion : (H, W) bool array, optional
@@ -95,8 +100,8 @@ def to_xarray(
     Returns
     -------
     xarray.Dataset
-        Over ``y`` and ``x``: float32 `u` and `v`, `confidence` and `occlusion` where given, `mask` (0 measured, 1
-        masked or unknown), the derived fields, and with a grid `count`. What is unknown is NaN; `occlusion` is 0 there.
+        Over ``y`` and ``x``: float32 `u` and `v`, `confidence` and `occlusion` where given, `mask` (the
+        flags), the derived fields, and with a grid `count`. What is unknown is NaN; `occlusion` is 0 there.
         The attribute `y_axis` says "down" or "up".
 
     Raises
@@ -147,7 +152,7 @@ def to_xarray(
     if occlusion is not None:
         hidden = as_mask(occlusion, "occlusion", shape, "where a point is hidden")
         variables["occlusion"] = make_occlusion(hidden, known, grid)
-    variables["mask"] = make_mask(np.isnan(values[..., 0]))
+    variables["mask"] = make_mask(np.isnan(values[..., 0]), None if flags is None else _check_flags(flags, shape), grid)
     if "speed" in wanted:
         variables["speed"] = make_speed(velocity, units)
     variables |= {name: bring(derived) for name, derived in derive(field, wanted, units, sign).items()}
@@ -180,6 +185,14 @@ def _make_coordinates(
         "x": ("x", start[0] + x * units.pixel, about_x, {"_FillValue": None}),
         "y": ("y", start[1] + sign * y * units.pixel, about_y, {"_FillValue": None}),
     }
+
+
+def _check_flags(flags: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int8]:
+    array = np.asarray(flags)
+    check_same_shape("flags", array.shape, "flow", shape)
+    if array.dtype.kind not in "iu" or not ((array >= MEASURED) & (array <= REJECTED)).all():
+        raise ValueError(f"flags holds {array.dtype} values other than 0, 1, 2 and 3, wanted what validate returns")
+    return array.astype(np.int8)
 
 
 def _check_origin(origin: object) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from variflow.flowops.fields import Flow
 from variflow.flowops.gradients import divergence, vorticity
 from variflow.flowops.strains import strain
 from variflow.flowops.units import Units
+from variflow.io.fields.dataset import MASK_MEANING, MASKED, MEASURED, REJECTED
 
 Field = Literal["speed", "vorticity", "divergence", "strain"]
 FIELDS: tuple[str, ...] = get_args(Field)
@@ -87,14 +88,18 @@ def derive(field: Flow, wanted: list[Field], units: Units, sign: int) -> Variabl
     return derived
 
 
-def make_mask(unknown: NDArray[np.bool_]) -> Variable:
-    """Return where the flow comes from: 0 measured, 1 masked; what looks at a flow afterwards may set 2 and 3."""
-    return unknown.astype(np.int8), {
-        "long_name": "where the flow comes from",
-        "standard_name": "quality_flag",
-        "flag_values": np.arange(4, dtype=np.int8),
-        "flag_meanings": "measured masked replaced rejected",
-    }
+def make_mask(unknown: NDArray[np.bool_], flags: NDArray[np.int8] | None, grid: int | None) -> Variable:
+    """Return what became of each vector, or of most vectors of each square; what is unknown was masked or rejected."""
+    if flags is None:
+        found = np.where(unknown, np.int8(MASKED), np.int8(MEASURED))
+    elif grid is None:
+        found = np.where(unknown & (flags != REJECTED), np.int8(MASKED), flags)
+    else:
+        shares = [coarsen((flags == flag).astype(np.float32), grid)[0] for flag in range(REJECTED + 1)]
+        most = np.argmax(shares, axis=0).astype(np.int8)
+        found = np.where(unknown & (most != REJECTED), np.int8(MASKED), most)
+    about: Attributes = {"standard_name": "quality_flag", **MASK_MEANING}
+    return found, about
 
 
 def make_confidence(sure: NDArray[np.float32], known: NDArray[np.bool_]) -> Variable:

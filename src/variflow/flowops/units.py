@@ -10,7 +10,8 @@ from variflow.base.choices import check_choice, check_number
 # A number of metres, or a number and its unit.
 PixelSize: TypeAlias = float | tuple[float, str]
 
-LENGTHS = ("m", "km", "cm", "mm", "um", "nm")
+# How many metres each unit is.
+LENGTHS = {"m": 1.0, "km": 1e3, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9}
 # The two letters that look like a Greek mu, as UDUNITS spells them.
 _MU = str.maketrans({"\N{MICRO SIGN}": "u", "\N{GREEK SMALL LETTER MU}": "u"})
 
@@ -72,6 +73,6 @@ def check_units(pixel_size: object, dt: object) -> Units:
     if pixel_size is None:
         return Units("pixel", 1.0, interval)
     number, unit = pixel_size if isinstance(pixel_size, tuple | list) and len(pixel_size) == 2 else (pixel_size, "m")
-    length = check_choice("pixel_size unit", unit.translate(_MU) if isinstance(unit, str) else unit, LENGTHS)
+    length = check_choice("pixel_size unit", unit.translate(_MU) if isinstance(unit, str) else unit, tuple(LENGTHS))
     wanted = 'a finite number of metres, or a pair such as (25, "um"),'
     return Units(length, check_number("pixel_size", number, above=0, what=wanted), interval)

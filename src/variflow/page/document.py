@@ -14,8 +14,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from variflow.base.choices import check_number
 from variflow.base.kinds import name_kind
+from variflow.flowops.units import PixelSize, check_units
 from variflow.io.atomic import atomic, find_destination
 from variflow.io.errors import FlowFileError
 from variflow.page.contents import MOST_PIXELS, Pair, join_scales
@@ -45,8 +45,9 @@ class Page:
         The heading.
     about : str
         A line below it, such as the model.
-    pixel_size : float, optional
-        The width of a pixel in metres: numbers are metres then, in place of pixels.
+    pixel_size : float or (float, str), optional
+        The side of a pixel in metres, or a number with its unit as for `variflow.flowops.to_xarray`. Numbers are in
+        that unit then, in place of pixels.
     dt : float, optional
         The time between the frames in seconds: numbers are per second then, in place of per pair of frames.
 
@@ -76,7 +77,7 @@ class Page:
         *,
         title: str = "Flow",
         about: str = "",
-        pixel_size: float | None = None,
+        pixel_size: PixelSize | None = None,
         dt: float | None = None,
     ) -> None:
         wrong = [pair for pair in pairs if not isinstance(pair, Pair)]
@@ -92,9 +93,8 @@ class Page:
             raise ValueError(
                 f"pairs holds {len(pairs)} of {width} x {height}, wanted at most {MOST_PIXELS} pixels together"
             )
-        check_units(pixel_size, dt)
         self._pairs, self._title, self._about = list(pairs), title, about
-        self._pixel_size, self._dt = pixel_size, dt
+        self._units = check_units(pixel_size, dt)
 
     def __repr__(self) -> str:
         height, width = self._pairs[0].shape
@@ -159,23 +159,17 @@ class Page:
 
     def _list_units(self) -> dict[str, dict[str, Any]]:
         """Return the units of lengths, speeds and rates, and what to multiply pixels and frames by for them."""
-        size, dt = self._pixel_size or 1.0, self._dt or 1.0
-        length = "px" if self._pixel_size is None else "m"
+        units = self._units
+        length = "px" if units.length == "pixel" else units.length
+        still = units.interval is None
         return {
             "units": {
                 "length": length,
-                "speed": length if self._dt is None else f"{length}/s",
-                "rate": "per pair" if self._dt is None else "1/s",
+                "speed": length if still else f"{length}/s",
+                "rate": "per pair" if still else "1/s",
             },
-            "factors": {"length": size, "speed": size / dt, "rate": 1 / dt},
+            "factors": {"length": units.pixel, "speed": units.per_frame, "rate": units.per_second},
         }
-
-
-def check_units(pixel_size: float | None, dt: float | None) -> None:
-    """Raise ValueError if the width of a pixel or the time between frames is given, and is not above 0."""
-    for name, value in (("pixel_size", pixel_size), ("dt", dt)):
-        if value is not None:
-            check_number(name, value, above=0, what="a finite number")
 
 
 def is_page_path(path: str | os.PathLike[str]) -> bool:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from variflow.base.arrays import as_flow
 from variflow.base.choices import check_number, check_whole
+from variflow.flowops.units import PixelSize
 from variflow.view import sparse
 from variflow.view.panels import INK, RIM, draw_arrows, find_figure, make_figure, normalise_frames, show
 from variflow.view.units import find_unit, round_down, say
@@ -31,7 +32,7 @@ def arrows(
     *,
     step: int | None = None,
     magnify: float | None = None,
-    pixel_size: float | None = None,
+    pixel_size: PixelSize | None = None,
     dt: float | None = None,
     axes: Axes | None = None,
 ) -> Figure:
@@ -52,8 +53,9 @@ def arrows(
         Length of the arrows relative to the displacement, above 0. They begin at their pixels: with 1, each ends where
         its pixel goes. Default: so long that they just do not overlap, with their middles at their pixels; a few that
         are much faster than the others are cut, and are violet.
-    pixel_size : float, optional
-        The size of a pixel in metres: the key is then in metres.
+    pixel_size : float or (float, str), optional
+        The side of a pixel in metres, or a number with its unit as for `variflow.flowops.to_xarray`: the key is then in
+        metres.
     dt : float, optional
         The time between the frames in seconds: the key is then a speed.
     axes : matplotlib.axes.Axes, optional

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import math
 
-from variflow.base.choices import check_number
+from variflow.flowops.units import LENGTHS, PixelSize, check_units
 
 _PREFIXES = {-12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M"}
 
 
-def find_unit(pixel_size: float | None, dt: float | None) -> tuple[float, str]:
+def find_unit(pixel_size: PixelSize | None, dt: float | None) -> tuple[float, str]:
     """Return what a displacement of one pixel is, and its unit: px, m, px/s or m/s.
 
     Examples
     --------
     >>> from variflow.view.units import find_unit
-    >>> find_unit(25e-6, 2e-4)
+    >>> find_unit((25, "um"), 2e-4)
     (0.125, 'm/s')
     """
-    per_pixel, unit = 1.0, "px"
-    if pixel_size is not None:
-        per_pixel, unit = check_number("pixel_size", pixel_size, above=0, what="a finite size in metres"), "m"
-    if dt is not None:
-        per_pixel, unit = per_pixel / check_number("dt", dt, above=0, what="a finite time in seconds"), f"{unit}/s"
-    return per_pixel, unit
+    units = check_units(pixel_size, dt)
+    length = "px" if units.length == "pixel" else "m"
+    return units.per_frame * LENGTHS.get(units.length, 1.0), length if units.interval is None else f"{length}/s"
 
 
 def round_down(value: float) -> float:
