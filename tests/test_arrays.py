@@ -164,10 +164,12 @@ TABLE = {
     "flowops.coarsen": (partial(flowops.coarsen, grid=5, statistic="median"), {"values": GAPS}),
     "flowops.compose": (flowops.compose, {"first": GAPS, "second": FLOW}),
     "flowops.consistency": (flowops.consistency, {"forward": GAPS, "backward": -FLOW}),
+    "flowops.correlation": (flowops.correlation, {"frame0": FRAME0, "frame1": FRAME1, "flow": GAPS}),
     "flowops.coverage": (flowops.coverage, {"flow": GAPS, "weights": WEIGHTS}),
     "flowops.crop": (partial(flowops.crop, window=(1, 2, 20, 9)), {"flow": GAPS}),
     "flowops.divergence": (flowops.divergence, {"flow": GAPS}),
     "flowops.fill": (flowops.fill, {"flow": GAPS, "image": FRAME0}),
+    "flowops.find_outliers": (flowops.find_outliers, {"flow": GAPS}),
     "flowops.flip": (partial(flowops.flip, axis="x"), {"flow": GAPS}),
     "flowops.from_itk": (flowops.from_itk, {"field": GAPS, "direction": np.array([[0.0, -1.0], [1.0, 0.0]])}),
     "flowops.from_opencv": (flowops.from_opencv, {"flow": GAPS}),
@@ -188,6 +190,7 @@ TABLE = {
     "flowops.invert": (flowops.invert, {"flow": GAPS}),
     "flowops.is_consistent": (flowops.is_consistent, {"forward": GAPS, "backward": -FLOW}),
     "flowops.jacobian": (flowops.jacobian, {"flow": GAPS}),
+    "flowops.precision": (flowops.precision, {"frame": FRAME0}),
     "flowops.resize": (partial(flowops.resize, shape=(11, 40)), {"flow": GAPS}),
     "flowops.rotate": (partial(flowops.rotate, degrees=33), {"flow": GAPS}),
     "flowops.splat": (flowops.splat, {"image": FRAME0, "flow": GAPS, "weights": WEIGHTS}),
@@ -208,6 +211,7 @@ TABLE = {
         lambda flow0, flow1, points: flowops.track([flow0, flow1], points),
         {"flow0": GAPS, "flow1": FLOW, "points": POINTS},
     ),
+    "flowops.validate": (flowops.validate, {"flow": GAPS, "frame0": FRAME0, "frame1": FRAME1, "mask": MASK}),
     "flowops.vorticity": (flowops.vorticity, {"flow": GAPS}),
     "warping.warp_planes": (
         lambda planes, u, v: warp_planes(planes, (u, v), "bicubic"),
@@ -294,7 +298,8 @@ TABLE = {
 WITHOUT = {
     "variflow": "EnergyRecord FlowFileError Linearisation Model Registered Result State TiledFlow VariflowWarning "
     "get_threads set_threads explain read_flow read_frames read_image release_memory",
-    "flowops": "PlaneFit warp",  # which is in the table by its shorter name, as are two of matching
+    # `warp` is in the table by its shorter name, as are two of matching.
+    "flowops": "PlaneFit from_xarray validate_xarray warp",
     "metrics": "",
     "view": "energies wheel",
     "filters": "filtered",
