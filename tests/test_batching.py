@@ -263,6 +263,22 @@ def test_flows_of_another_model_are_not_replaced(folder, runs, output):
     assert estimate_pairs(pairs, output, other).estimated == 6
 
 
+@pytest.mark.parametrize("output", ["out", "out.zarr"])
+def test_flows_of_other_frames_are_not_replaced(folder, runs, output):
+    if output == "out.zarr":
+        pytest.importorskip("zarr")
+    pairs = list_pairs("frames")
+    estimate_pairs(pairs, output, "quick")
+    before = contents(output)
+    shutil.copytree("frames", "others")
+    variflow.write_image("others/f8.png", FRAMES[0])
+    with pytest.raises(ValueError, match=r"is of other frames, frames.f\d+.png and .*, and is not replaced"):
+        estimate_pairs(list_pairs("others"), output, "quick")
+    assert contents(output) == before
+    shutil.copy("frames/f8.png", "others/f8.png")
+    assert estimate_pairs(list_pairs("others"), output, "quick").kept == 6  # the same content
+
+
 def test_what_is_beside_flows_of_another_model_is_estimated(folder):
     pairs = list_pairs("frames")
     estimate_pairs(pairs[:2], "out", "quick")
@@ -291,7 +307,8 @@ def test_variables_and_zarr_arrays_as_frames(folder, runs):
     assert sorted(flows("out")) == [Path("d.flo"), Path("in.flo")]
     array[0, 0] = 255 - array[0, 0]
     assert estimate_pairs(pairs[1:], "out", "quick").kept == 1
-    assert estimate_pairs([pairs[0], pairs[2]], "out", "quick").estimated == 1  # other variables of the same file
+    with pytest.raises(ValueError, match=r"is of other frames, in\.h5:b and in\.h5:c"):  # variables of the same file
+        estimate_pairs([pairs[0], pairs[2]], "out", "quick")
 
 
 # ---- failures -------------------------------------------------------------------------------------------------------

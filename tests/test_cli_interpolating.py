@@ -56,6 +56,17 @@ def test_a_film_is_shown_in_the_same_time(film):
     np.testing.assert_array_equal(slow[9], frames[3])
 
 
+def test_frames_at_uneven_times_have_new_ones_evenly_between_them(film):
+    pytest.importorskip("av", reason="films need PyAV")
+    frames = list(variflow.read_frames(film / "in"))
+    variflow.write_frames(film / "in.mkv", frames, times=[0, 0.1, 0.4, 0.5])
+    result = run(film / "in.mkv", "--times", 2, "-m", "fast", "-o", film / "slow.mkv")
+    assert result.exit_code == 0, result.output
+    slow = variflow.read_frames(film / "slow.mkv")
+    np.testing.assert_allclose(slow.times, [0, 0.05, 0.1, 0.25, 0.4, 0.45, 0.5], atol=1e-3)
+    np.testing.assert_array_equal(slow[4], frames[2])
+
+
 def test_nothing_is_made_of_two_scenes(film):
     before, after = (
         [translation((96, 64), (2.0 * number, 0.0), seed=seed, dtype="float32").frame1 for number in range(3)]

@@ -1,7 +1,8 @@
 """Estimate the flows of many pairs of files, on one machine or many, and lose nothing when a process dies.
 
 A pair is done when its flow and its record are there. The record has digests of both frames, of the model and of the
-flow; so the same call goes on where another has stopped, and does again what has changed. Flows of another model stay.
+flow; so the same call goes on where another has stopped, and does again what has changed. Flows of another model, or of
+other frames, stay.
 
 >>> import tempfile
 >>> import variflow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import re
 import sys
 import time
 from collections import deque
@@ -29,6 +30,7 @@ _AHEAD = 3
 _GROUP_SECONDS, _MOST_TOGETHER = 0.5, 100
 # How often the size of a cluster is looked at, which may grow; in seconds.
 _LOOK_AGAIN = 5.0
+_ADDRESS = re.compile(r"(\w+://)?.+:\d+")
 _KILLED = "the workers that took it were killed, perhaps for want of memory"
 
 
@@ -49,6 +51,8 @@ def open_client(workers: int, threads: int, scheduler: str | None) -> Iterator[C
     ------
     ImportError
         If Dask is not installed.
+    ValueError
+        If the address has no port.
     OSError
         If no scheduler answers at the address.
     """
@@ -60,6 +64,8 @@ def open_client(workers: int, threads: int, scheduler: str | None) -> Iterator[C
     from distributed.utils import silence_logging_cmgr
 
     if scheduler is not None:
+        if not _ADDRESS.fullmatch(scheduler):  # Dask would print its error and wait
+            raise ValueError(f"scheduler is {scheduler!r}, wanted an address such as tcp://10.0.0.1:8786")
         with silence_logging_cmgr(logging.CRITICAL), Client(scheduler, set_as_default=False) as client:
             yield client
         return

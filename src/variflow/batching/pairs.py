@@ -31,7 +31,7 @@ def estimate_pair(
 
     A plain function of paths, as a Dask bag or any other scheduler wants it. Its record is written beside the flow,
     into the folder ``records``. Called again, it estimates only if a frame or the version of variflow has changed, or
-    the flow is not as it was written. The flow of another model is never replaced.
+    the flow is not as it was written. The flow of another model, or of other frames, is never replaced.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def estimate_pair(
         If a frame is not there.
     TypeError, ValueError
         If a file is no image, the frames differ in size, the output has no extension of a flow file, or it is the flow
-        of another model, or of the same with other settings.
+        of another model, of the same with other settings, or of other frames.
     OSError
         If the flow cannot be written.
 
@@ -88,7 +88,7 @@ def estimate_or_keep(pair: Paths, output: Path, record: Path, model: Model, sett
         raise ValueError(f"output {output} is a Zarr array, wanted a file for each flow")
     check_flow_path(output)
     key = make_key([pair], settings, output.suffix.lower())
-    held = find_held(record, output, key, model, settings)
+    held = find_held(record, output, key, [pair], model, settings)
     if held is not None:
         return held, True
     flow, seconds, said = estimate_files(pair, model)

@@ -71,17 +71,23 @@ class Record:
         return None
 
 
-class OtherModelError(ValueError):
-    """Flows of another model are where those of this one would go."""
+_NOT_REPLACED = ", and is not replaced; wanted another output, or that one removed"
 
 
-def find_held(record: Path, output: Path, key: str, model: Model, settings: str) -> Record | None:
+class OtherFlowsError(ValueError):
+    """Flows of another model or of other frames are where new ones would go."""
+
+
+def find_held(
+    record: Path, output: Path, key: str, pairs: Sequence[Paths], model: Model, settings: str
+) -> Record | None:
     """Return the record of a file of flows if it was made from what `key` says and is as it was written, else None.
 
     Raises
     ------
-    OtherModelError
-        If another model made the file, or the same with other settings, the digest of which is not `settings`.
+    OtherFlowsError
+        If another model made the file, or the same with other settings, the digest of which is not `settings`; or if
+        its flows are not those of the first of these pairs.
     """
     found = Record.read(record)
     if found is None or not output.exists():
@@ -90,9 +96,10 @@ def find_held(record: Path, output: Path, key: str, model: Model, settings: str)
     changed = found.settings != settings and found.version == variflow.__version__
     if found.model != model.name or changed:
         other = repr(found.model) if found.model != model.name else f"{found.model!r} with other settings"
-        raise OtherModelError(
-            f"output {output} is of the model {other}, and is not replaced; wanted another output, or that one removed"
-        )
+        raise OtherFlowsError(f"output {output} is of the model {other}{_NOT_REPLACED}")
+    same = all(tuple(held) == wanted for held, wanted in zip(found.pairs, pairs, strict=False))
+    if found.key != key and not (same and len(found.pairs) <= len(pairs)):
+        raise OtherFlowsError(f"output {output} is of other frames, {' and '.join(found.pairs[0])}{_NOT_REPLACED}")
     with suppress(OSError):
         return found if found.key and found.key == key and digest_file(output) == found.output else None
     return None

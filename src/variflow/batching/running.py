@@ -39,9 +39,9 @@ def estimate_pairs(
     """Estimate the flows of many pairs of image files and write them, those that are not done yet.
 
     Each flow has a record with digests of its frames, of the model and of itself. The same call after an interruption,
-    or after some frames have changed, estimates what is missing and no more; flows of another model are never replaced.
-    A process that dies loses what it was working on; nothing half-written has the name of a flow. Flows do not depend
-    on how many processes there are.
+    or after some frames have changed, estimates what is missing and no more; flows of another model or of
+    other frames are never replaced. A process that dies loses what it was working on; nothing half-written has the name
+    of a flow. Flows do not depend on how many processes there are.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def estimate_pairs(
     ------
     TypeError, ValueError
         If an argument is wrong, two pairs would have the same name, or a flow would be written over a frame, or over
-        that of another model or other settings.
+        that of another model, other settings or other frames.
     OSError
         If the output cannot be made, or the scheduler is not there.
     ImportError

@@ -59,7 +59,7 @@ class Shards:
             key = make_key(task.pairs, job.settings, f"zarr {self.height} {self.width}")
         except OSError:  # of a frame, whose pairs fail below
             key = ""
-        held = find_held(record, output, key, job.model, job.settings)
+        held = find_held(record, output, key, task.pairs, job.model, job.settings)
         if held is not None:
             return Outcome(held, kept=True)
         flows = np.full((len(task.pairs), self.height, self.width, 2), np.nan, np.float32)

@@ -14,7 +14,7 @@ import variflow
 from variflow.batching.listing import Paths
 from variflow.batching.naming import make_inside
 from variflow.batching.pairs import estimate_or_keep
-from variflow.batching.records import FOLDER, OtherModelError, Record
+from variflow.batching.records import FOLDER, OtherFlowsError, Record
 from variflow.model import Model
 
 # After these, what else is written fails as well.
@@ -132,7 +132,7 @@ def run_task(output: Output, job: Job, task: Task) -> Outcome:
         variflow.set_threads(job.threads)
     try:
         return output.write(job, task)
-    except OtherModelError:  # all pairs would fail
+    except OtherFlowsError:  # all pairs would fail
         raise
     except Exception as error:
         return Outcome(failures=[fail(pair, error) for pair in task.pairs])

@@ -14,7 +14,7 @@ from rich.progress import TimeElapsedColumn
 import variflow
 from variflow import io, models
 from variflow.base.types import ArrayLike, Numbers
-from variflow.cli.console import escape, make_progress_bar, report_errors, say
+from variflow.cli.console import escape, make_progress_bar, report_errors, say, tell
 from variflow.cli.energies import choose_model, explain_faults
 from variflow.cli.fields import (
     NAMES,
@@ -228,7 +228,12 @@ def _estimate_tiled(frame0: Path, frame1: Path, output: Path, chosen: Model, til
         def advance(done: int, tiles: int) -> None:
             progress.update(task, completed=done, total=tiles)
 
-        variflow.estimate_tiled(frame0, frame1, output, chosen, tile=tile, callback=advance)
+        try:
+            variflow.estimate_tiled(frame0, frame1, output, chosen, tile=tile, callback=advance)
+        except KeyboardInterrupt:
+            progress.stop()
+            tell("interrupted; the same command goes on from the tiles that are done")
+            raise
 
 
 def _score(flow: ArrayLike, truth: ArrayLike, valid: Numbers | None = None) -> tuple[float, float]:

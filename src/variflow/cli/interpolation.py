@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +16,7 @@ from variflow.base.choices import check_whole
 from variflow.base.types import Numbers
 from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say
 from variflow.cli.options import FramesIn, ModelName
-from variflow.cli.outputs import check_outputs
-from variflow.io.films import EXTENSIONS
+from variflow.cli.outputs import check_outputs, get_film_times
 from variflow.io.stacks import check_frames_path
 from variflow.model import Model
 
@@ -41,20 +41,26 @@ def interpolate(
     with report_errors({"frames": "IN", "path": "--output", "model": "--model"}):
         check_whole("--times", times, 2)
         check_frames_path(output)
-        filmed = output.suffix.lower() in EXTENSIONS
         check_outputs({"--output": output}, {"IN": Path(frames)})
         chosen = models.get(model)  # what is wrong is reported before anything is read
         source = io.read_frames(frames)
-        rate = times * source.fps if filmed and source.fps is not None else None
+        shown = get_film_times(output, source)
+        between = None if shown is None else _divide_times(shown, times)
         cuts: list[int] = []
         with make_progress_bar(MofNCompleteColumn(), Speed("frames"), TimeRemainingColumn()) as progress:
             length = source.expected_length
             task = progress.add_task("", total=None if length is None else times * (length - 1) + 1)
             made = Counted(_add_frames(source, chosen, times, cuts), progress, task)
-            io.write_frames(output, made, fps=rate)
+            io.write_frames(output, made, times=between)
         say(f"wrote {made.count} frames to {escape(os.fspath(output))}")
         if cuts:
             say(f"other scenes begin at the frames {', '.join(map(str, cuts))}; before these, frames are repeated")
+
+
+def _divide_times(shown: list[float], times: int) -> list[float]:
+    """Return when the frames and the new ones between them are shown."""
+    new = [first + (second - first) * number / times for first, second in pairwise(shown) for number in range(times)]
+    return [*new, *shown[-1:]]
 
 
 def _add_frames(source: Iterable[Numbers], model: Model, times: int, cuts: list[int]) -> Iterator[Numbers]:

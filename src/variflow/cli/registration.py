@@ -20,6 +20,7 @@ from variflow.base.types import Numbers
 from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say
 from variflow.cli.options import Fill, ModelName, read_fill
 from variflow.cli.outputs import check_outputs, get_film_times
+from variflow.io.atomic import find_destination
 from variflow.io.reading import find_file
 from variflow.io.stacks import check_frames_path
 
@@ -84,6 +85,8 @@ def register(
         inputs = {"STACK": stack, "--reference": image, "--labels": labels}
         outputs = {"--output": output, "--labels-output": labels_output, "--shifts": shifts, "--show": show}
         check_outputs(outputs, inputs)
+        if shifts is not None:
+            find_destination(shifts)
         frames = io.read_frames(stack)
         belonging = None if labels is None else io.read_frames(labels)
         options: dict[str, Any] = {"motion": motion, "fill": read_fill(fill)}
