@@ -75,7 +75,7 @@ def test_nothing_is_made_of_two_scenes(film):
     scenes = before + [np.clip(2 * frame - 0.7, 0, 1) ** 2 for frame in after]
     variflow.write_frames(film / "scenes.npy", scenes)
     result = run(film / "scenes.npy", "--times", 4, "-m", "fast", "-o", film / "slow.npy")
-    assert "other scenes begin at the frames 3; before these, frames are repeated" in result.output
+    assert "another scene begins at frame 3; frames are repeated there" in result.output
     made = np.load(film / "slow.npy")
     for number, scene in ((9, 2), (10, 3), (11, 3), (12, 3)):
         np.testing.assert_array_equal(made[number], scenes[scene])

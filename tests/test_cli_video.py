@@ -85,7 +85,7 @@ def test_faults_and_cuts_are_said(folder):
     variflow.write_frames("cut.mkv", [*variflow.read_frames("in.mkv"), *other])
     result = run("cut.mkv", "-o", "cut.mp4", "-m", "fast")
     assert result.exit_code == 0, result.output
-    assert "other scenes begin at the frames 5; the flow to them means nothing" in result.output
+    assert "another scene begins at frame 5; the flow across a cut means nothing" in result.output
 
 
 @pytest.mark.parametrize(

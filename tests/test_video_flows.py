@@ -154,6 +154,8 @@ def test_cuts_are_found_and_light_and_noise_are_none(scene):
         ({"mask": np.ones((3, 3), bool)}, ValueError, "mask has shape"),
         ({"weights": np.ones((3, 3))}, ValueError, "weights has shape"),
         ({"start": 5}, ValueError, "fewer than two frames"),
+        ({"start": 3, "end": 4}, ValueError, "end is 4, wanted more than 4, so that two frames are taken"),
+        ({"end": 3, "step": 3}, ValueError, "end is 3, wanted more than 3, so that two frames are taken"),
     ],
 )
 def test_wrong_arguments_are_named(scene, settings, error, message):

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, TextIO, TypeVar
 
@@ -67,6 +67,15 @@ def drop_output(error: OSError) -> None:
     """Say why standard output cannot be written, and drop it."""
     tell(f"standard output: {error.strerror}")
     _drop(sys.stdout)
+
+
+def say_cuts(cuts: Sequence[int], meaning: str) -> None:
+    """Print at which frames other scenes begin, and what that means, if there are any."""
+    if cuts:
+        where = f"another scene begins at frame {cuts[0]}"
+        if len(cuts) > 1:
+            where = f"other scenes begin at frames {', '.join(map(str, cuts))}"
+        say(f"{where}; {meaning}")
 
 
 def tell(text: str) -> None:

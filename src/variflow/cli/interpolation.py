@@ -14,7 +14,7 @@ from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 from variflow import flowops, io, models
 from variflow.base.choices import check_whole
 from variflow.base.types import Numbers
-from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say
+from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say, say_cuts
 from variflow.cli.options import FramesIn, ModelName
 from variflow.cli.outputs import check_outputs, get_film_times
 from variflow.io.stacks import check_frames_path
@@ -53,8 +53,7 @@ def interpolate(
             made = Counted(_add_frames(source, chosen, times, cuts), progress, task)
             io.write_frames(output, made, times=between)
         say(f"wrote {made.count} frames to {escape(os.fspath(output))}")
-        if cuts:
-            say(f"other scenes begin at the frames {', '.join(map(str, cuts))}; before these, frames are repeated")
+        say_cuts(cuts, "frames are repeated there")
 
 
 def _divide_times(shown: list[float], times: int) -> list[float]:

@@ -15,7 +15,7 @@ from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 from variflow import io
 from variflow.base.choices import check_choice
 from variflow.base.types import Numbers
-from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say, tell
+from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say, say_cuts, tell
 from variflow.cli.energies import choose_model, explain_faults
 from variflow.cli.masks import read_mask
 from variflow.cli.options import EnergyInFile, FramesIn, ModelOrEnergy
@@ -107,9 +107,7 @@ def video(
         done = counted.count - len(faulty)
         said = f"{done} flow{'s' if done != 1 else ''}"
         say(f"wrote {said} to {escape(output)}" + (f"; full colour is {scale:g} px" if filmed else ""))
-        cuts = [str(pair.second.number) for pair in remarkable if pair.cut]
-        if cuts:
-            say(f"other scenes begin at the frames {', '.join(cuts)}; the flow to them means nothing")
+        say_cuts([pair.second.number for pair in remarkable if pair.cut], "the flow across a cut means nothing")
         for fault, among in groupby(faulty, key=lambda pair: pair.fault):
             couples = ", ".join(f"{pair.first.number} and {pair.second.number}" for pair in among)
             tell(f"no flow of the frames {couples}: {fault}")

@@ -101,6 +101,8 @@ def flows(
     refuse_one_frame(frames)
     fixed = None if reference is None else read_reference(frames, reference)
     chain = Chain(model, mask, weights, wanted)
+    if end is not None and reference is None and end - start <= step:
+        raise ValueError(f"end is {end}, wanted more than {start + step}, so that two frames are taken")
     readings = read_each(frames, start, end, step)
     return _estimate_pairs(readings, chain, pairs=pairs, reference=fixed)
 
