@@ -232,7 +232,7 @@ def test_arguments_of_the_evidence_are_checked():
     ):
         with pytest.raises(ValueError, match="window is 4, wanted an odd number of pixels"):
             function(frame, window=4)
-        with pytest.raises(ValueError, match="window is 1, wanted a whole number of at least 3"):
+        with pytest.raises(ValueError, match="window is 1, wanted an odd number of pixels of at least 3"):
             function(frame, window=1)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from variflow import _core
 from variflow.base.arrays import FLOWS, as_single
-from variflow.base.choices import check_choice, check_number, check_whole, keep
+from variflow.base.choices import check_choice, check_number, check_whole, check_window, keep
 from variflow.base.kinds import is_number, name_kind
 from variflow.images.resampling import Planes, stack
 
@@ -186,12 +186,9 @@ class WeightedMedian:
         def named(field: str) -> tuple[str, Any]:
             return f"{field} of WeightedMedian", getattr(self, field)
 
-        odd = "an odd number of pixels"
-        if check_whole(*named("window"), 3, 255, odd) % 2 == 0:
-            raise ValueError(f"window of WeightedMedian is {self.window}, wanted {odd} from 3 to 255")
         keep(
             self,
-            window=int(self.window),
+            window=check_window(*named("window"), 255),
             dilation=check_whole(*named("dilation"), 0, 255, "a whole number of pixels"),
             step=check_choice(*named("step"), (1, 2, 3)),
             size=check_choice(*named("size"), (3, 5)),

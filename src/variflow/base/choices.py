@@ -90,6 +90,15 @@ def check_whole(
     )
 
 
+def check_window(name: str, value: object, most: float = math.inf) -> int:
+    """Return the side of a window, odd from 3 to `most` pixels; raise ValueError, naming it, for anything else."""
+    odd = "an odd number of pixels"
+    side = check_whole(name, value, 3, most, odd)
+    if side % 2 == 0:
+        raise ValueError(f"{name} is {side}, wanted {odd}{_say_bounds(3, -math.inf, most, math.inf)}")
+    return side
+
+
 def check_constant(
     name: str, value: object, *, least: float = -math.inf, above: float = -math.inf, most: float = math.inf
 ) -> None:

@@ -6,7 +6,6 @@ computed from it.
 
 from variflow.flowops.coarsening import coarsen
 from variflow.flowops.composition import change_frame_rate, compose, consistency, invert, is_consistent
-from variflow.flowops.datasets import from_xarray
 from variflow.flowops.evidence import correlation, precision
 from variflow.flowops.filling import fill
 from variflow.flowops.fitting import fit
@@ -14,7 +13,7 @@ from variflow.flowops.following import streamlines, track
 from variflow.flowops.geometry import crop, flip, resize, rotate
 from variflow.flowops.gradients import divergence, jacobian, vorticity
 from variflow.flowops.interpolation import interpolate
-from variflow.flowops.labelled import to_xarray
+from variflow.flowops.labelled import from_xarray, to_xarray
 from variflow.flowops.layouts import (
     from_itk,
     from_opencv,

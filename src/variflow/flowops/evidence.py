@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.base.arrays import as_pixels, check_same_shape
-from variflow.base.choices import check_whole
+from variflow.base.choices import check_window
 from variflow.base.types import ArrayLike
 from variflow.flowops.fields import check_flow, find_inside
 from variflow.images.warping import warp
@@ -72,7 +72,7 @@ def precision(frame: ArrayLike, *, window: int = 15) -> NDArray[np.float32]:
     (True, inf)
     """
     plane = _as_plane(frame, "frame")
-    _check_window(window)
+    check_window("window", window)
     known = np.isfinite(plane)
     if not known.any():
         return np.full(plane.shape, np.nan, np.float32)
@@ -143,7 +143,7 @@ def correlation(frame0: ArrayLike, frame1: ArrayLike, flow: ArrayLike, *, window
     first, second, field = _as_plane(frame0, "frame0"), _as_plane(frame1, "frame1"), check_flow(flow)
     check_same_shape("frame1", second.shape, "frame0", first.shape)
     check_same_shape("flow", field.shape, "frame0", (*first.shape, 2))
-    _check_window(window)
+    check_window("window", window)
     inside = find_inside(field)
     warped = np.asarray(warp(second, field), np.float64)
     counts = np.isfinite(first) & np.isfinite(warped) & inside
@@ -166,11 +166,6 @@ def correlation(frame0: ArrayLike, frame1: ArrayLike, flow: ArrayLike, *, window
     found[~inside | (many < whole / 2) | (seen[0] <= least[0]) | (seen[1] <= least[1])] = np.nan
     shares: NDArray[np.float32] = found.astype(np.float32)
     return shares
-
-
-def _check_window(window: int) -> None:
-    if check_whole("window", window, 3) % 2 == 0:
-        raise ValueError(f"window is {window}, wanted an odd number of pixels")
 
 
 def _as_plane(frame: ArrayLike, name: str) -> Reals:

@@ -1,4 +1,4 @@
-"""A flow as a data set of xarray: positions, velocities and derivatives in units, each saying what it is."""
+"""A flow as a data set of xarray, and back: positions, velocities and derivatives in units, each saying what it is."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from variflow.flowops.measured import (
 )
 from variflow.flowops.units import PixelSize, Units, check_units
 from variflow.io import extras
-from variflow.io.fields.dataset import MEASURED, REJECTED
+from variflow.io.fields.dataset import MASKED, MEASURED, REJECTED, check_fields, get_mask, measure_pixel, turn
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -169,6 +169,46 @@ def to_xarray(
         _describe(units, axes, model),
     )
     return dataset
+
+
+def from_xarray(dataset: Dataset) -> NDArray[np.float32]:
+    """Return the flow of a field: in pixels, v down, the uppermost row first.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        As `variflow.io.read_fields` returns it: ``u`` and ``v`` along the axes ``y`` and ``x``, and the attribute
+        ``y_axis``. Where ``u`` is not in pixels, the attributes ``pixel_size`` and ``dt`` say what a pixel is.
+
+    Returns
+    -------
+    (H, W, 2) float32
+        ``(u, v)`` in pixels of the frames, a vector for each place of the Dataset; NaN where it is missing, masked or
+        rejected.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the Dataset is none of a field, or its unit is unknown.
+
+    See Also
+    --------
+    variflow.io.read_fields : Reads such a Dataset.
+
+    Examples
+    --------
+    >>> import xarray
+    >>> from variflow import flowops
+    >>> v = (("y", "x"), [[3.0, 6.0]], {"units": "mm s-1"})
+    >>> attributes = {"y_axis": "up", "pixel_size": 0.5, "dt": 0.1}
+    >>> field = xarray.Dataset({"u": v, "v": v}, {"x": [0, 0.5], "y": [0.0]}, attributes)
+    >>> flowops.from_xarray(field).round(3).tolist()
+    [[[0.6000000238418579, -0.6000000238418579], [1.2000000476837158, -1.2000000476837158]]]
+    """
+    checked = turn(check_fields(dataset), "down").sortby(["y", "x"])
+    flow = np.stack([checked[name].values for name in ("u", "v")], axis=2) / measure_pixel(checked)
+    flow[np.isin(get_mask(checked), (MASKED, REJECTED)) | np.isnan(flow).any(axis=2)] = np.nan
+    return flow.astype(np.float32)
 
 
 def _make_coordinates(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow.base.brief import Brief
-from variflow.base.choices import check_whole
+from variflow.base.choices import check_window
 from variflow.base.types import ArrayLike
 from variflow.flowops.fields import check_flow
 
@@ -104,7 +104,7 @@ def fit_planes(flow: ArrayLike, window: int) -> PlaneFit:
     >>> int(fit.known[0, 0]), int(fit.flags[0, 0]), int(fit.flags[10, 10])
     (9, 1, 0)
     """
-    side = _check_window(window)
+    side = check_window("window", window, _LARGEST_WINDOW)
     field = check_flow(flow)
     inside = ~np.isnan(field[..., 0])
     values = np.where(inside[..., None], field, np.float32(0)).astype(np.float64)
@@ -133,15 +133,6 @@ def fit_planes(flow: ArrayLike, window: int) -> PlaneFit:
     slopes[~fits] = np.nan
     residual[~fits] = np.nan
     return PlaneFit(slopes.astype(np.float32), residual.astype(np.float32), count.astype(np.int32), side)
-
-
-def _check_window(window: object) -> int:
-    """Return the side of a window; raise ValueError if it is not an odd number of pixels from 3 to 1023."""
-    odd = "an odd number of pixels"
-    side = check_whole("window", window, 3, _LARGEST_WINDOW, odd)
-    if side % 2 == 0:
-        raise ValueError(f"window is {side}, wanted {odd} from 3 to {_LARGEST_WINDOW}")
-    return side
 
 
 def _sum(plane: Reals, side: int, powers: list[tuple[int, int]]) -> list[Reals]:
