@@ -6,8 +6,11 @@ pip install ".[docs]" && python -m sphinx --fail-on-warning --keep-going -b html
 import importlib
 import re
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
+from docutils.nodes import SkipNode
+from docutils.utils.math.latex2mathml import tex2mathml
 from matplotlib.figure import Figure
 from sphinx_gallery.scrapers import figure_rst
 
@@ -18,7 +21,6 @@ version = release = variflow.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "myst_parser",
     "sphinx_gallery.gen_gallery",
@@ -29,7 +31,11 @@ html_theme = "pydata_sphinx_theme"
 html_title = "variflow"
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": True, "show_prev_next": False}
 html_sidebars = {"reference/*": []}
+html_static_path = ["static", str(Path(find_spec("ziamath").origin).parent / "fonts")]  # a font with signs that stretch
+html_css_files = ["site.css"]
+html_math_renderer = "mathml"
 
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["config.cache"]  # the scraper below is a function, and builds anew every time
 autosummary_generate = True
@@ -118,6 +124,18 @@ def name_files(app, document, source):
     )
 
 
+def show_inline(translator, node):
+    """Write an equation as MathML, which browsers show by themselves: the site loads nothing from elsewhere."""
+    translator.body.append(tex2mathml(node.astext()))
+    raise SkipNode
+
+
+def show_block(translator, node):
+    translator.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
+    raise SkipNode
+
+
 def setup(app):
+    app.add_html_math_renderer("mathml", inline_renderers=(show_inline, None), block_renderers=(show_block, None))
     app.connect("config-inited", write_reference)  # before the pages are listed
     app.connect("source-read", name_files)

@@ -32,6 +32,29 @@ def test_importing_loads_nothing_heavy():
     assert not {"jax", "matplotlib", "imageio", "tifffile", "typer", "optax", "scipy"} & set(loaded)
 
 
+OFFLINE = """
+import socket
+class Refused(socket.socket):
+    def __init__(self, *_, **__): raise AssertionError("the network was asked")
+socket.socket = socket.create_connection = socket.getaddrinfo = Refused
+import variflow
+from variflow.datasets import synthetic
+pair = synthetic.translation((32, 48), shift=(1.0, 0.5))
+for name in ("balanced", "smooth"):
+    result = variflow.estimate(pair.frame0, pair.frame1, name)
+for name in ("flow.flo", "flow.png", "flow.html"):
+    result.save(name)
+variflow.read_flow("flow.flo")
+print(result.confidence.shape)
+"""
+
+
+def test_nothing_is_asked_of_the_network(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(variflow.__file__).parent.parent))
+    assert python(OFFLINE) == ["(32,", "48)"]
+
+
 def test_public_names_all_exist():
     for name in variflow.__all__:
         assert getattr(variflow, name) is not None
