@@ -21,6 +21,7 @@ from variflow.batching import Failure, estimate_pair, estimate_pairs, list_pairs
 from variflow.batching.naming import make_inside, name_pairs
 from variflow.batching.records import Record
 from variflow.datasets import synthetic
+from variflow.io import zarr_array
 
 FRAMES = [synthetic.translation((20, 30), shift=(0.4 * time, 0.1), seed=1).frame1 for time in range(7)]
 
@@ -159,6 +160,11 @@ def test_names_are_those_of_first_frames(pairs, names):
 def test_pairs_that_would_have_one_name_are_refused():
     with pytest.raises(ValueError, match=r"pairs 0 and 2 would have the same name, a-b: d/a.png d/b.png and d/a.tif"):
         name_pairs([("d/a.png", "d/b.png"), ("d/c.png", "d/b.png"), ("d/a.tif", "d/b.png")])
+    one, two = ("d/a.png", "d/b.png"), ("d/c.png", "d/b.png")
+    with pytest.raises(ValueError, match=r"pairs 1 and 2 are the same, d/a.png d/b.png; wanted each once$"):
+        name_pairs([two, one, one, two, ("d/c.tif", "d/b.png")][:3])
+    with pytest.raises(ValueError, match=r"pairs 0 and 3 are the same, d/c.png d/b.png; wanted each once$"):
+        name_pairs([two, one, one, two])
 
 
 @given(st.lists(st.lists(st.sampled_from(["a", "b", "..", ".", "a b", "é", "A"]), min_size=1, max_size=4), min_size=1))
@@ -189,9 +195,19 @@ def test_no_flow_is_written_over_a_frame(folder):
     before = contents(folder)
     os.symlink("frames", "link")
     for source, output in (("frames", "frames"), ("link", "frames"), ("frames", "link")):
-        result = run(source, "-o", output, "--format", "png")
-        assert result.exit_code == 1
-        assert f"--output {output} would take the flow f5.png over a frame" in result.stderr
+        with pytest.raises(ValueError, match=rf"output {output} would take the flow f5\.png over a frame"):
+            estimate_pairs(list_pairs(source), output, "quick", extension=".png")
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(("source", "output"), [("frames", "link"), ("frames/*.png", "frames"), ("a.txt", "frames")])
+def test_flows_do_not_mix_with_frames(folder, source, output):
+    os.symlink("frames", "link")
+    Path("a.txt").write_text("frames/f5.png frames/f6.png\n")
+    before = contents(folder)
+    result = run(source, "-o", output)
+    assert result.exit_code == 1
+    assert result.stderr == f"variflow: --output {output} is the folder of the frames, wanted another one\n"
     assert contents(folder) == before
 
 
@@ -400,6 +416,39 @@ def test_one_array_for_all_flows(folder, runs):
 
 
 @pytest.mark.usefixtures("two_a_shard")
+def test_an_array_grows_only_for_flows_of_its_own(folder, runs):
+    zarr = pytest.importorskip("zarr")
+    pairs = list_pairs("frames")
+    estimate_pairs(pairs[:5], "out.zarr", "quick")
+    before = contents("out.zarr")
+    shutil.copytree("frames", "others")
+    variflow.write_image("others/f8.png", FRAMES[0])
+    runs.clear()
+    with pytest.raises(ValueError, match=r"out.zarr.c.0.0.0.0 is of the model 'quick', and is not replaced"):
+        estimate_pairs(pairs, "out.zarr", "horn-schunck")
+    with pytest.raises(ValueError, match="is of the model 'quick' with other settings"):
+        estimate_pairs(pairs, "out.zarr", replace(models.get("quick"), warps=2))
+    with pytest.raises(ValueError, match=r"out.zarr.c.1.0.0.0 is of other frames, frames.f7.png"):
+        estimate_pairs(list_pairs("others"), "out.zarr", "quick")
+    assert not runs
+    assert contents("out.zarr") == before
+    assert estimate_pairs(pairs, "out.zarr", "quick").done == 6
+    assert zarr.open_array("out.zarr", mode="r").shape[0] == 6
+
+
+@pytest.mark.usefixtures("two_a_shard")
+def test_an_array_says_what_it_holds(folder, monkeypatch):
+    zarr = pytest.importorskip("zarr")
+    estimate_pairs(list_pairs("frames"), "out.zarr", "quick")
+    attributes = dict(zarr.open_array("out.zarr", mode="r").attrs)
+    assert attributes == zarr_array.describe("quick")
+    assert (attributes["model"], attributes["variflow"]) == ("quick", variflow.__version__)
+    monkeypatch.setattr(variflow, "__version__", "9.9")
+    assert estimate_pairs(list_pairs("frames"), "out.zarr", "quick").estimated == 6
+    assert zarr.open_array("out.zarr", mode="r").attrs["variflow"] == "9.9"
+
+
+@pytest.mark.usefixtures("two_a_shard")
 def test_what_fails_is_missing_in_the_array(folder):
     zarr = pytest.importorskip("zarr")
     whole = variflow.read_image("frames/f7.png")
@@ -474,6 +523,7 @@ def test_shares_of_the_command_fill_one_folder(folder, runs):
         (["--threads", "0"], "--threads is 0, wanted"),
         (["--format", "jpg"], "'.jpg' is no extension of a flow file"),
         (["--energy", "my.py:energy"], "both the model 'quick' and --energy my.py:energy are given"),
+        (["-o", ""], "--output is empty, wanted a name"),
         (["--pairs"], "SOURCE frames has 7 frames, wanted an even number"),
     ],
 )

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import variflow
 from variflow.cli import app
 from variflow.datasets.texture import Texture
+from variflow.io import zarr_array
 from variflow.tiling.coarse import choose_factor
 from variflow.tiling.storing import find_partial
 from variflow.tiling.windows import Window, choose_step, list_tiles
@@ -305,6 +306,8 @@ def test_the_command_line_estimates_in_tiles(tmp_path, grays):
     assert done.exit_code == 0, done.output
     (tmp_path / "a").mkdir()
     assert np.array_equal(variflow.read_flow(paths[2]), tiled(tmp_path / "a", *paths[:2], margin=128))
+    array = zarr.open_array(paths[2], mode="r")
+    assert dict(array.attrs) == zarr_array.describe("fast")
     wrong = CliRunner().invoke(app, [*command, "--tile", "100"])
     assert wrong.exit_code == 1
     assert "--tile is 100, wanted a multiple of 64" in wrong.output

@@ -34,7 +34,11 @@ def name_pairs(pairs: Sequence[Paths]) -> list[str]:
             for name, (_, second) in zip(names, pairs, strict=True)
         ]
     if twice := _find_twice(names):
-        number, other = [place for place, name in enumerate(names) if _fold(name) in twice][:2]
+        places = [place for place, name in enumerate(names) if _fold(name) in twice]
+        number = places[0]
+        other = next(place for place in places[1:] if _fold(names[place]) == _fold(names[number]))
+        if pairs[number] == pairs[other]:
+            raise ValueError(f"pairs {number} and {other} are the same, {' '.join(pairs[number])}; wanted each once")
         raise ValueError(
             f"pairs {number} and {other} would have the same name, {names[number]}: {' '.join(pairs[number])} and "
             f"{' '.join(pairs[other])}; wanted pairs that differ in more than the extensions of their files"

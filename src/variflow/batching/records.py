@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,17 +92,27 @@ def find_held(
     found = Record.read(record)
     if found is None or not output.exists():
         return None
+    refuse_others(found, output, lambda: key, pairs, model, settings)
+    with suppress(OSError):
+        return found if found.key and found.key == key and digest_file(output) == found.output else None
+    return None
+
+
+def refuse_others(
+    found: Record, output: Path, make_key: Callable[[], str], pairs: Sequence[Paths], model: Model, settings: str
+) -> None:
+    """Raise the error of `find_held` if a file of flows is of another model or of other frames.
+
+    The key is made only if the frames have other names: that reads them all.
+    """
     # Another version may digest the same settings otherwise.
     changed = found.settings != settings and found.version == variflow.__version__
     if found.model != model.name or changed:
         other = repr(found.model) if found.model != model.name else f"{found.model!r} with other settings"
         raise OtherFlowsError(f"output {output} is of the model {other}{_NOT_REPLACED}")
     same = all(tuple(held) == wanted for held, wanted in zip(found.pairs, pairs, strict=False))
-    if found.key != key and not (same and len(found.pairs) <= len(pairs)):
+    if not (same and len(found.pairs) <= len(pairs)) and found.key != make_key():
         raise OtherFlowsError(f"output {output} is of other frames, {' and '.join(found.pairs[0])}{_NOT_REPLACED}")
-    with suppress(OSError):
-        return found if found.key and found.key == key and digest_file(output) == found.output else None
-    return None
 
 
 def make_key(pairs: Sequence[Paths], settings: str, form: str) -> str:

@@ -99,10 +99,11 @@ def estimate_pairs(
         threads = 1 if scheduler is not None else max(1, variflow.get_threads() // workers)
     threads = check_whole("threads", threads, 1)
     first, count = _check_share(share)
-    place, names = _open(Path(output), extension, paths)
+    job = Job(chosen, digest_settings(chosen), threads)
+    place, names = _open(Path(output), extension, paths, job)
     numbers = range(first, -(-len(paths) // place.size), count)
     summary = Summary(sum(len(paths[number * place.size : (number + 1) * place.size]) for number in numbers))
-    run = partial(run_task, place, Job(chosen, digest_settings(chosen), threads))
+    run = partial(run_task, place, job)
     tasks = _make_tasks(numbers, place.size, names, paths)
     if callback is not None:
         callback(summary)
@@ -125,10 +126,10 @@ def _check_share(share: tuple[int, int]) -> tuple[int, int]:
     return check_whole("share[0]", first, 0, count - 1), count
 
 
-def _open(output: Path, extension: str, pairs: list[Paths]) -> tuple[Output, list[str]]:
+def _open(output: Path, extension: str, pairs: list[Paths], job: Job) -> tuple[Output, list[str]]:
     """Return where the flows go, whose folder is made, and the names of the pairs there."""
     if output.suffix.lower() == ".zarr":
-        return shards.open_shards(output, pairs), [""] * len(pairs)
+        return shards.open_shards(output, pairs, job), [""] * len(pairs)
     if extension.lower() == ".zarr":
         raise ValueError("extension is .zarr, wanted that of a file; an output that ends in .zarr is one array")
     names = name_pairs(pairs)

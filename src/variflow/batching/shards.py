@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from variflow.base.arrays import check_same_shape
 from variflow.batching.listing import Paths
 from variflow.batching.naming import make_inside
 from variflow.batching.pairs import estimate_files, make_record
-from variflow.batching.records import FOLDER, find_held, make_key
+from variflow.batching.records import FOLDER, Record, find_held, make_key, refuse_others
 from variflow.batching.tasks import Failure, Job, Outcome, Task, fail
 from variflow.io import extras, read_image
 from variflow.io.atomic import atomic
 from variflow.io.locking import lock_folder, make_folder
+from variflow.io.zarr_array import describe
 
 # The most bytes of a shard before they are compressed: large files are few, small ones are soon done again.
 _MOST_BYTES = 2**25
@@ -44,21 +46,21 @@ class Shards:
         Those of each flow in pixels.
     size : int
         How many pairs a shard holds.
+    model : str
+        The name of what computes them.
     """
 
     root: Path
     height: int
     width: int
     size: int
+    model: str
 
     def write(self, job: Job, task: Task) -> Outcome:
         """Estimate the flows of a shard and write it, unless that has been done; what fails is NaN."""
         output = make_inside(self.root, f"c/{task.number}/0/0/0")
         record = make_inside(self.root, f"{FOLDER}/{task.number}.json")
-        try:
-            key = make_key(task.pairs, job.settings, f"zarr {self.height} {self.width}")
-        except OSError:  # of a frame, whose pairs fail below
-            key = ""
+        key = self._make_key(task.pairs, job)
         held = find_held(record, output, key, task.pairs, job.model, job.settings)
         if held is not None:
             return Outcome(held, kept=True)
@@ -90,6 +92,21 @@ class Shards:
         made.write(record)
         return Outcome(made, failures=failures)
 
+    def refuse_others(self, pairs: Sequence[Paths], job: Job) -> None:
+        """Raise OtherFlowsError if a shard is there that this job would not replace."""
+        for number in range(-(-len(pairs) // self.size)):
+            found = Record.read(self.root / FOLDER / f"{number}.json")
+            output = self.root / f"c/{number}/0/0/0"
+            if found is not None and output.exists():
+                its = pairs[number * self.size : (number + 1) * self.size]
+                refuse_others(found, output, partial(self._make_key, its, job), its, job.model, job.settings)
+
+    def _make_key(self, pairs: Sequence[Paths], job: Job) -> str:
+        try:
+            return make_key(pairs, job.settings, f"zarr {self.height} {self.width}")
+        except OSError:  # of a frame, whose pairs fail
+            return ""
+
     def make_metadata(self, count: int) -> bytes:
         """Return the metadata of an array of so many flows."""
         held: dict[str, Any] = {}
@@ -106,6 +123,7 @@ class Shards:
             dtype="float32",
             fill_value=np.nan,
             dimension_names=("pair", "y", "x", "component"),
+            attributes=describe(self.model),
             config={"write_empty_chunks": True},
         )
 
@@ -117,20 +135,21 @@ class Shards:
         return bytes(held["c/0/0/0/0"].to_bytes())
 
 
-def open_shards(root: Path, pairs: Sequence[Paths]) -> Shards:
+def open_shards(root: Path, pairs: Sequence[Paths], job: Job) -> Shards:
     """Return the array of a batch in a folder, which is made, or grows, if that is needed.
 
     Raises
     ------
     ValueError
-        If something else is in the folder, its flows have another size or number, or no pair can be read.
+        If something else is in the folder, its flows have another size or number, they are of another model or of
+        other frames, or no pair can be read.
     ImportError
         If Zarr is not installed.
     """
     extras.check_installed("zarr")
     height, width = _find_size(pairs)
     size = max(1, min(_MOST_BYTES // (8 * height * width), -(-len(pairs) // _LEAST_SHARDS)))
-    shards = Shards(root, height, width, size)
+    shards = Shards(root, height, width, size, job.model.name)
     make_folder(root)
     with lock_folder(root):
         path = make_inside(root, _METADATA)
@@ -138,13 +157,15 @@ def open_shards(root: Path, pairs: Sequence[Paths]) -> Shards:
             found = json.loads(path.read_bytes())
             shards = replace(shards, size=_get_shard_size(found) or size)
             wanted = json.loads(shards.make_metadata(len(pairs)))
-            if found | {"shape": wanted["shape"]} != wanted or found["shape"][0] > len(pairs):
+            may_differ = {name: wanted[name] for name in ("shape", "attributes")}
+            if found | may_differ != wanted or found["shape"][0] > len(pairs):
                 raise ValueError(
                     f"output {root} is another array, of shape {found.get('shape')}, wanted {wanted['shape']} or an "
                     "output that is new"
                 )
             if found == wanted:
                 return shards
+            shards.refuse_others(pairs, job)
         elif any(not entry.name.startswith(".variflow-") for entry in root.iterdir()):
             raise ValueError(f"output {root} holds something else, wanted an output that is new")
         with atomic(path) as file:

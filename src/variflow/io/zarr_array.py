@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+import variflow
 from variflow.base.kinds import is_real
 from variflow.base.types import Numbers
 from variflow.io import claims, extras
@@ -63,6 +64,15 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
             part, shape=flow.shape, dtype="float32", chunks=chunks, fill_value=np.nan, config=everything
         )
         array[...] = flow
+
+
+def describe(model: str) -> dict[str, str]:
+    """Return the attributes of an array of flows: what computed them, and what the numbers mean."""
+    return {
+        "model": model,
+        "variflow": variflow.__version__,
+        "convention": "(u, v) in pixels, right and down: frame0(x, y) = frame1(x + u, y + v); NaN is unknown",
+    }
 
 
 def open_array(path: Path, error: type[FileFormatError]) -> Any:

@@ -152,7 +152,7 @@ def estimate_tiled(
         "margin": margin,
         "version": variflow.__version__,
     }
-    store = open_store(path, pair.size, side, settings)
+    store = open_store(path, pair.size, side, chosen.name, settings)
     tiles = list_tiles(pair.size, side)
     left = [number for number in range(len(tiles)) if not store.is_done(number)]
     if callback is not None:

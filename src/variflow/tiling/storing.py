@@ -16,7 +16,7 @@ from variflow.frames.light import Light
 from variflow.io import extras
 from variflow.io.atomic import atomic, atomic_folder, replace_folder
 from variflow.io.errors import FlowFileError
-from variflow.io.zarr_array import check_replaceable
+from variflow.io.zarr_array import check_replaceable, describe
 from variflow.tiling.coarse import Coarse
 from variflow.tiling.pair import Unit
 from variflow.tiling.windows import Window
@@ -97,7 +97,7 @@ def find_partial(path: Path) -> Path:
     return path.with_name(path.name + _PARTIAL)
 
 
-def open_store(path: Path, size: tuple[int, int], side: int, settings: dict[str, str | int]) -> Store:
+def open_store(path: Path, size: tuple[int, int], side: int, model: str, settings: dict[str, str | int]) -> Store:
     """Return a store for a flow, new or as an estimate with the same settings left it.
 
     Raises
@@ -115,6 +115,7 @@ def open_store(path: Path, size: tuple[int, int], side: int, settings: dict[str,
                 dtype="float32",
                 chunks=(min(side, size[0]), min(side, size[1]), 2),
                 fill_value=np.nan,
+                attributes=describe(model),
             )
             (part / _RECORDS).mkdir()
             (part / _RECORDS / "settings.json").write_text(json.dumps(settings))
