@@ -360,6 +360,24 @@ def test_warnings_are_lines_that_name_options(folder):
     assert "; --mask says which pixels are usable" in line
 
 
+def test_warnings_recommend_no_option_that_a_command_lacks(folder):
+    frames = [PAIR.frame0.astype(float), PAIR.frame1.astype(float)]
+    frames[0][5:9, 5:9] = -9999
+    np.save("stack.npy", np.stack(frames))
+    done = run("register", "stack.npy", "-o", "out.npy", "-m", "quick")
+    assert done.exit_code == 0, done.output
+    for line in done.stderr.splitlines():
+        assert line.startswith("variflow: warning: ")
+        assert line.endswith(": taken as missing")
+
+
+@pytest.mark.parametrize("command", [("eval", "-d", "sintel:.", "-m", "quick"), ("datasets", "fetch", "piv")])
+def test_an_output_without_a_name_is_not_the_current_folder(folder, command):
+    before = os.listdir()
+    refused(run(*command, "-o", ""), "--output is empty, wanted a name; the current folder is .")
+    assert os.listdir() == before
+
+
 def test_the_version():
     assert run("--version").stdout == f"variflow {variflow.__version__}\n"
 

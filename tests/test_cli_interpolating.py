@@ -88,7 +88,8 @@ def test_what_the_command_refuses(film):
         (("-o", film / "slow.npy", "--times", 1), "--times is 1, wanted a whole number of at least 2"),
         (("-o", film / "slow.txt"), "slow.txt"),
         (("-o", film / "slow.npy", "-m", "nothing"), "--model is 'nothing'"),
-        (("-o", film / "in" / "*.png"), "in"),
+        (("-o", film / "in" / "*.png"), "is there and not empty; numbered images are written into a new folder"),
+        (("-o", film / "a*" / "*.png"), "wanted one star, in the name of the files"),
     ):
         result = run(film / "in", *arguments)
         assert result.exit_code == 1
@@ -96,6 +97,6 @@ def test_what_the_command_refuses(film):
         assert len(result.stderr.splitlines()) == 1
     variflow.write_frames(film / "one.npy", np.zeros((1, 4, 5), np.uint8))
     result = run(film / "one.npy", "-o", film / "slow.npy")
-    assert "IN has fewer than two frames, wanted two or more" in result.stderr
+    assert "one.npy has fewer than two frames, wanted two or more" in result.stderr
     assert "is the same as IN" in run(film / "one.npy", "-o", film / "one.npy").stderr
     assert sorted(film.rglob("*")) == sorted([*before, film / "one.npy"])

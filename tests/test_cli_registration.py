@@ -95,6 +95,8 @@ def test_labels_are_written_too(folder):
     ("arguments", "message"),
     [
         (("-o", "out.xyz"), "out.xyz: the name for frames to write ends with .tif"),
+        (("-o", "a*/*.png"), "variflow: a*/*.png: wanted one star, in the name of the files"),
+        (("-o", ""), "variflow: .: the name for frames to write ends with .tif"),
         (("-o", "stack.tif"), "--output stack.tif is the same as STACK stack.tif, which would be overwritten"),
         (("-o", "o.tif", "--shifts", "o.tif"), "--shifts o.tif is the same as --output o.tif"),
         (("-o", "o.tif", "--fill", "x"), "--fill is 'x', wanted a number or 'nearest'"),

@@ -61,6 +61,7 @@ def test_smoothing_may_be_in_seconds(folder):
         (("-o", "o.npy", "--smoothing", "0"), "--smoothing is 0.0, wanted a number of frames above 0 and up to 100"),
         (("-o", "o.npy", "--motion", "all"), "--motion is 'all', wanted one of 'translation', 'rigid'"),
         (("-o", "o.npy", "--fill", "nan"), "--fill is nan, wanted a whole number from 0 to 255 for frames of uint8"),
+        (("-o", ""), "variflow: .: the name for frames to write ends with .tif"),
         (("-o", "o.xyz"), "o.xyz: the name for frames to write ends with .tif"),
     ],
 )

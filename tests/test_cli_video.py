@@ -88,6 +88,20 @@ def test_faults_and_cuts_are_said(folder):
     assert "another scene begins at frame 5; the flow across a cut means nothing" in result.output
 
 
+@pytest.mark.parametrize("more", [(), ("--bound", "4")])
+def test_flows_of_another_film_are_not_mixed_with_the_new_ones(folder, more):
+    (folder / "flows").mkdir()
+    (folder / "flows" / "notes.txt").write_text("kept")
+    assert run("in.mkv", "-o", "flows", "-m", "realtime", *more).exit_code == 0
+    before = {path: path.read_bytes() for path in (folder / "flows").iterdir()}
+    result = run("shot", "-o", "flows", "-m", "realtime", "--end", "3")
+    assert result.exit_code == 1
+    first = "flow_x_00000.jpg" if more else "000000.flo"
+    said = f"flows: holds {len(before) - 1} files of flows already, such as {first}; wanted a folder without any\n"
+    assert result.stderr == f"variflow: {said}"
+    assert {path: path.read_bytes() for path in (folder / "flows").iterdir()} == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -101,7 +115,21 @@ def test_faults_and_cuts_are_said(folder):
         (("in.mkv", "-o", "out.mp4", "--to-reference", "9"), "--to-reference is 9, wanted the number of a frame"),
         (("in.mkv", "-o", "out.mp4", "--model", "nix"), "--model is 'nix'"),
         (("in.mkv", "-o", "out.mp4", "--bound", "20"), "--bound is given, and only a folder has pictures"),
-        (("in.mkv", "-o", "out.mp4", "--start", "4"), "IN has fewer than two frames"),
+        (("in.mkv", "-o", "out.mp4", "--bound", "20"), "out.mp4 is none"),
+        (("in.mkv", "-o", "out.mp4", "--start", "4"), "in.mkv has fewer than two frames"),
+        (("in.mkv", "-o", "flows", "--start", "4"), "in.mkv has fewer than two frames"),
+        (("in.mkv", "-o", ""), "--output is empty, wanted a name"),
+        (("shot", "-o", "shot"), "--output shot is the same as IN shot"),
+        (("shot/*.png", "-o", "shot"), "--output shot is the folder of the frames, wanted another one"),
+        (("in.mkv", "-o", "flows", "--look", "side"), "--look is given, and only a film has it; flows is none"),
+        (
+            ("in.mkv", "-o", "flows.zarr", "--scale", "3"),
+            "--scale is given, and only a film has it; flows.zarr is none",
+        ),
+        (
+            ("in.mkv", "-o", "flows", "--pairs", "--to-reference", "1"),
+            "--pairs and --to-reference are both given, wanted one of them",
+        ),
     ],
 )
 def test_one_line_says_what_is_wrong(folder, arguments, message):

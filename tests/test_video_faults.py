@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 
 # The limit on the size of files acts as a full disk does: a write fails in the middle.
 LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); "
-RUN = "import sys; from variflow.cli import main; sys.argv = sys.argv[:1] + ['video', *sys.argv[1:]]; main()"
+RUN = "from variflow.cli import main; main()"
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def film(tmp_path, monkeypatch):
     return tmp_path
 
 
-def start(*arguments, before=""):
-    command = [sys.executable, "-c", before + RUN, *arguments]
+def start(*arguments, before="", command="video"):
+    command = [sys.executable, "-c", before + RUN, command, *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -50,13 +50,25 @@ def wait_for(found, process):
 
 @pytest.mark.parametrize("output", ["out.mp4", "out.mkv", "flows.zarr"])
 def test_what_is_interrupted_leaves_nothing(film, output):
-    process = start("in.mkv", "-o", output, "-m", "accurate", "--scale", "3")
+    process = start("in.mkv", "-o", output, "-m", "accurate", *(() if output == "flows.zarr" else ("--scale", "3")))
     wait_for(lambda: any(name.endswith(".part") for name in os.listdir()), process)
     process.send_signal(signal.SIGINT)
     out, error = finish(process, 130)
-    assert "Traceback" not in error
+    assert error == f"variflow: interrupted: nothing was written to {output}\n"
     assert os.listdir() == ["in.mkv"]
     assert out == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "more"), [("register", ("--shifts", "s.csv")), ("stabilise", ()), ("interpolate", ())]
+)
+def test_other_commands_say_what_is_not_written(film, command, more):
+    process = start("in.mkv", "-o", "out.mkv", "-m", "accurate", *more, command=command)
+    wait_for(lambda: any(name.endswith(".part") for name in os.listdir()), process)
+    process.send_signal(signal.SIGINT)
+    _, error = finish(process, 130)
+    assert error == f"variflow: interrupted: nothing was written to {', '.join(['out.mkv', *more[1:]])}\n"
+    assert os.listdir() == ["in.mkv"]
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL])
@@ -64,8 +76,12 @@ def test_files_of_a_folder_stay_and_are_whole(film, by):
     process = start("in.mkv", "-o", "flows", "-m", "accurate")
     wait_for(lambda: os.path.exists("flows/000003.flo"), process)
     process.send_signal(by)
-    process.communicate(timeout=60)
+    _, error = process.communicate(timeout=60)
     done = sorted(name for name in os.listdir("flows") if name.endswith(".flo"))
+    if by == signal.SIGINT:
+        assert process.returncode == 130
+        assert error == f"variflow: interrupted: flows holds {len(done)} files of flows\n"
+        assert sorted(os.listdir("flows")) == done
     assert len(done) >= 4
     finish(start("in.mkv", "-o", "again", "-m", "accurate", "--end", str(len(done) + 1)), 0)
     for name in done:
@@ -85,7 +101,8 @@ def test_a_killed_writer_leaves_a_hidden_file_that_the_next_one_removes(film):
 
 @pytest.mark.parametrize("output", ["out.mp4", "flows.zarr", "flows"])
 def test_a_full_disk_is_one_line(film, output):
-    process = start("in.mkv", "-o", output, "-m", "realtime", "--look", "side", "--scale", "3", before=LIMITED)
+    filmed = ("--look", "side", "--scale", "3") if output == "out.mp4" else ()
+    process = start("in.mkv", "-o", output, "-m", "realtime", *filmed, before=LIMITED)
     out, error = finish(process, 1)
     assert error.startswith(f"variflow: {output}")
     assert error.endswith(": File too large\n")

@@ -241,6 +241,7 @@ def test_one_zarr_array(scene, tmp_path):
         "faults": ["", remarkable[0].fault, remarkable[1].fault, "", ""],
         "model": "realtime",
         "variflow": variflow.__version__,
+        "convention": "(u, v) in pixels, right and down: frame0(x, y) = frame1(x + u, y + v); NaN is unknown",
     }
     assert numbers(remarkable) == [(1, 2), (2, 3)]
     assert remarkable[0].first.frame is None
@@ -304,6 +305,8 @@ def test_wrong_outputs_are_named_before_any_work(scene, tmp_path):
         ({"path": tmp_path / "a", "look": "pretty"}, "look is 'pretty'"),
         ({"path": tmp_path / "a.mp4", "scale": 0}, "scale is 0"),
         ({"path": tmp_path / "a.mp4", "bound": 20}, "bound is given, and only a folder"),
+        ({"path": tmp_path / "a", "look": "side"}, "look is given, and only a film has it; .*a is none"),
+        ({"path": tmp_path / "a.zarr", "scale": 2}, r"scale is given, and only a film has it; .*a\.zarr is none"),
         ({"path": tmp_path / "no" / "a.mp4"}, "does not exist"),
     ):
         with pytest.raises((ValueError, OSError), match=message):

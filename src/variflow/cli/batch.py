@@ -12,16 +12,15 @@ import typer
 from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
 import variflow
-from variflow.cli.console import escape, make_progress_bar, report_errors, say, tell
+from variflow.cli.console import escape, make_progress_bar, report_errors, report_interruption, say, tell
 from variflow.cli.energies import choose_model
 from variflow.cli.options import EnergyInFile, ModelOrEnergy
+from variflow.cli.outputs import check_apart, read_folder
 
 if TYPE_CHECKING:
     from variflow.batching import Summary
 
 app = typer.Typer()
-
-_INTERRUPTED = 130  # the status of what Ctrl-C has ended
 
 
 @app.command()
@@ -35,8 +34,13 @@ def batch(
         ),
     ],
     output: Annotated[
-        Path,
-        typer.Option("--output", "-o", help="A folder for one flow a file, or NAME.zarr for one array of all flows."),
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="A folder for one flow a file, or NAME.zarr for one array of all flows.",
+        ),
     ],
     model: ModelOrEnergy = None,
     energy: EnergyInFile = None,
@@ -76,15 +80,21 @@ def batch(
         from variflow.base.choices import check_whole
         from variflow.batching.listing import number_lines
 
+        root = read_folder(output)
         chosen = choose_model(model, energy, default="balanced")
         share = (0, 1) if array is None else _read_share(array)
         if workers is None:
             most = variflow.get_threads() // (1 if threads is None else check_whole("threads", threads, 1))
             workers = 1 if array is not None else max(1, most)
         listed = batching.list_pairs(source, apart=pairs)
-        with make_progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as progress:
-            task, last = progress.add_task("", total=None), None
-            first: tuple[float, int] | None = None  # when the first flow was there: workers take a while to start
+        check_apart(root, (frame for pair in listed for frame in pair))
+        last: Summary | None = None
+        first: tuple[float, int] | None = None  # when the first flow was there: workers take a while to start
+        with (
+            report_interruption(lambda: f"{last or 'nothing is done'}; the same command goes on from there"),
+            make_progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as progress,
+        ):
+            task = progress.add_task("", total=None)
 
             def advance(summary: Summary) -> None:
                 nonlocal last, first
@@ -95,24 +105,19 @@ def batch(
                 completed = summary.done + len(summary.failures)
                 progress.update(task, description=f"{rate:.3g} pairs/s", completed=completed, total=summary.total)
 
-            try:
-                summary = batching.estimate_pairs(
-                    listed,
-                    output,
-                    chosen,
-                    extension=f".{form.removeprefix('.')}",
-                    workers=workers,
-                    threads=threads,
-                    scheduler=scheduler,
-                    share=share,
-                    callback=advance,
-                )
-            except KeyboardInterrupt:
-                progress.stop()
-                tell(f"interrupted: {last or 'nothing is done'}; the same command goes on from there")
-                raise typer.Exit(_INTERRUPTED) from None
+            summary = batching.estimate_pairs(
+                listed,
+                root,
+                chosen,
+                extension=f".{form.removeprefix('.')}",
+                workers=workers,
+                threads=threads,
+                scheduler=scheduler,
+                share=share,
+                callback=advance,
+            )
         lines = number_lines(source) if summary.failures else {}
-    _report(summary, output, {pair: f"{source}, line {number}: " for pair, number in lines.items()})
+    _report(summary, root, {pair: f"{source}, line {number}: " for pair, number in lines.items()})
 
 
 def _read_share(text: str) -> tuple[int, int]:

@@ -8,8 +8,9 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Generic, TextIO, TypeVar
 
 import typer
@@ -22,9 +23,11 @@ from variflow.io.errors import FileFormatError
 
 T = TypeVar("T")
 
-# Functions that a message may recommend; they are of no use on the command line.
+_INTERRUPTED = 130  # the status of what Ctrl-C has ended
+
+# Functions and arguments that a message may recommend; they are of no use on the command line.
 _FUNCTIONS = re.compile(
-    r"\b(variflow\.)?(read_image|read_frames|read_flow|estimate_video|write_image|write_flow)\b(?!\.)"
+    r"\b(variflow\.)?(read_image|read_frames|read_flow|estimate_video|write_image|write_flow)\b(?!\.)|\b\w+= "
 )
 
 
@@ -113,11 +116,29 @@ def report_errors(names: Mapping[str, object] | None = None) -> Iterator[None]:
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
         tell(_describe(error, names or {}))
         raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        tell("interrupted")
+        raise typer.Exit(_INTERRUPTED) from None
+
+
+def name_unwritten(paths: Iterable[Path]) -> str:
+    """Return what an interruption left undone, in words."""
+    return f"nothing was written to {', '.join(map(os.fspath, paths))}"
+
+
+@contextmanager
+def report_interruption(describe: Callable[[], str]) -> Iterator[None]:
+    """Say what Ctrl-C has left, as `describe` tells it then, and exit."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        tell(f"interrupted: {describe()}")
+        raise typer.Exit(_INTERRUPTED) from None
 
 
 def _describe(error: Exception, names: Mapping[str, object]) -> str:
     if isinstance(error, FileFormatError):
-        return f"{os.fspath(error.path)}: {_drop_function_names(error.reason)}"
+        return f"{os.fspath(error.path)}: {_drop_python(error.reason)}"
     if isinstance(error, OSError):  # about a file, not about an argument
         return str(error) if error.filename is None else f"{os.fsdecode(error.filename)}: {error.strerror}"
     return _translate(str(error), names) or type(error).__name__
@@ -126,14 +147,16 @@ def _describe(error: Exception, names: Mapping[str, object]) -> str:
 def _translate(message: str, names: Mapping[str, object]) -> str:
     """Return a message in the terms of the command line: arguments by their `names`, and no functions."""
     # A name that is also an English word is an argument only where a message begins, after "that of", and as a keyword.
-    # A part of a path is never an argument.
-    words = (name if re.search(r"\d", name) else rf"(?:^|(?<=that of )){name}(?=[ :,])|{name}(?==)" for name in names)
+    # A part of a path is never an argument, nor is what has a number, as in "labels 3".
+    words = (
+        name if re.search(r"\d", name) else rf"(?:^|(?<=that of )){name}(?=[ :,])(?! \d)|{name}(?==)" for name in names
+    )
     arguments = re.compile(rf"(?<![\w./\\-])(?:{'|'.join(words)})(?![\w./\\-])=?")
     here = arguments.sub(lambda found: str(names[found[0].rstrip("=")]), message) if names else message
-    return _drop_function_names(here)
+    return _drop_python(here)
 
 
-def _drop_function_names(message: str) -> str:
+def _drop_python(message: str) -> str:
     first, *clauses = re.split(r"(?=[;,] )", message)
     return first + "".join(clause for clause in clauses if not _FUNCTIONS.search(clause))
 

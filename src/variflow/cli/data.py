@@ -14,7 +14,7 @@ from rich.table import Table as Grid
 
 from variflow.cli.console import escape, make_progress_bar, report_errors, say
 from variflow.cli.options import complete_model
-from variflow.cli.outputs import is_same_place
+from variflow.cli.outputs import is_same_place, read_folder
 
 if TYPE_CHECKING:
     from variflow.datasets import Dataset
@@ -43,8 +43,10 @@ def evaluate(
         ),
     ],
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="A folder for tables and pictures. Results that it holds are kept."),
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="A folder for tables and pictures. Results that it holds are kept."
+        ),
     ] = None,
 ) -> None:
     """Run models over data sets and measure their flows against the truth."""
@@ -52,14 +54,15 @@ def evaluate(
         from variflow import evaluation
         from variflow.evaluation import report
 
-        sets = [_open_dataset(text, output) for text in dataset]
+        root = None if output is None else read_folder(output)
+        sets = [_open_dataset(text, root) for text in dataset]
         with make_progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as progress:
             task = progress.add_task("")
 
             def advance(label: str, done: int, total: int) -> None:
                 progress.update(task, description=label, completed=done, total=total)
 
-            table = evaluation.evaluate(sets, model, output, advance)
+            table = evaluation.evaluate(sets, model, root, advance)
         heading, rows = report.summarise(table)
         shown = [column for column, name in enumerate(heading) if column < 3 or name in _ON_SCREEN]
         grid = Grid(title="means over pairs", title_justify="left", box=box.SIMPLE_HEAD)
@@ -95,14 +98,14 @@ def fetch(
         str, typer.Argument(metavar="NAME", help="A data set that `variflow datasets` marks with `fetch`.")
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The folder; by default one of its name.")
+        str | None, typer.Option("--output", "-o", metavar="PATH", help="The folder; by default one of its name.")
     ] = None,
 ) -> None:
     """Download a data set; a download that broke off is resumed."""
     with report_errors({"name": "NAME"}):
         from variflow.datasets.fetch import fetch
 
-        folder = Path(name) if output is None else output
+        folder = Path(name) if output is None else read_folder(output)
         with make_progress_bar(DownloadColumn(), TimeRemainingColumn()) as progress:
             tasks: dict[str, TaskID] = {}
 

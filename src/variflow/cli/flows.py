@@ -14,7 +14,7 @@ from rich.progress import TimeElapsedColumn
 import variflow
 from variflow import io, models
 from variflow.base.types import ArrayLike, Numbers
-from variflow.cli.console import escape, make_progress_bar, report_errors, say, tell
+from variflow.cli.console import escape, make_progress_bar, report_errors, report_interruption, say
 from variflow.cli.energies import choose_model, explain_faults
 from variflow.cli.fields import (
     NAMES,
@@ -222,18 +222,16 @@ def estimate_watched(frame0: Numbers, frame1: Numbers, chosen: Model, verbose: i
 
 def _estimate_tiled(frame0: Path, frame1: Path, output: Path, chosen: Model, tile: int) -> None:
     """Estimate in tiles with a progress bar on standard error."""
-    with make_progress_bar(TimeElapsedColumn()) as progress:
+    with (
+        report_interruption(lambda: "the same command goes on from the tiles that are done"),
+        make_progress_bar(TimeElapsedColumn()) as progress,
+    ):
         task = progress.add_task(chosen.name, total=None)
 
         def advance(done: int, tiles: int) -> None:
             progress.update(task, completed=done, total=tiles)
 
-        try:
-            variflow.estimate_tiled(frame0, frame1, output, chosen, tile=tile, callback=advance)
-        except KeyboardInterrupt:
-            progress.stop()
-            tell("interrupted; the same command goes on from the tiles that are done")
-            raise
+        variflow.estimate_tiled(frame0, frame1, output, chosen, tile=tile, callback=advance)
 
 
 def _score(flow: ArrayLike, truth: ArrayLike, valid: Numbers | None = None) -> tuple[float, float]:

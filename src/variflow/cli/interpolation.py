@@ -14,7 +14,17 @@ from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 from variflow import flowops, io, models
 from variflow.base.choices import check_whole
 from variflow.base.types import Numbers
-from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say, say_cuts
+from variflow.cli.console import (
+    Counted,
+    Speed,
+    escape,
+    make_progress_bar,
+    name_unwritten,
+    report_errors,
+    report_interruption,
+    say,
+    say_cuts,
+)
 from variflow.cli.options import FramesIn, ModelName
 from variflow.cli.outputs import check_outputs, get_film_times
 from variflow.io.stacks import check_frames_path
@@ -38,7 +48,7 @@ def interpolate(
     model: ModelName = "balanced",
 ) -> None:
     """Make new frames between those of a film, a folder of images or a stack: the same time with more frames."""
-    with report_errors({"frames": "IN", "path": "--output", "model": "--model"}):
+    with report_errors({"frames": escape(frames), "model": "--model"}):
         check_whole("--times", times, 2)
         check_frames_path(output)
         check_outputs({"--output": output}, {"IN": Path(frames)})
@@ -47,7 +57,10 @@ def interpolate(
         shown = get_film_times(output, source)
         between = None if shown is None else _divide_times(shown, times)
         cuts: list[int] = []
-        with make_progress_bar(MofNCompleteColumn(), Speed("frames"), TimeRemainingColumn()) as progress:
+        with (
+            report_interruption(lambda: name_unwritten([output])),
+            make_progress_bar(MofNCompleteColumn(), Speed("frames"), TimeRemainingColumn()) as progress,
+        ):
             length = source.expected_length
             task = progress.add_task("", total=None if length is None else times * (length - 1) + 1)
             made = Counted(_add_frames(source, chosen, times, cuts), progress, task)

@@ -1,14 +1,36 @@
-"""Check the outputs of commands: none may overwrite an input, nor another output."""
+"""Check the outputs of commands: none may overwrite an input or another output, or lie among the frames."""
 
 from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from variflow.io import Frames, films
 from variflow.io.reading import find_file
+
+
+def read_folder(text: str) -> Path:
+    """Return the path of an output that may be a folder; no name at all would be the current one.
+
+    An empty text is what a variable of the shell is that was never set. `pathlib` would take it for a dot.
+
+    Raises
+    ------
+    ValueError
+        If the text is empty.
+    """
+    if not text:
+        raise ValueError("--output is empty, wanted a name; the current folder is .")
+    return Path(text)
+
+
+def check_apart(output: Path, frames: Iterable[str | os.PathLike[str]]) -> None:
+    """Raise ValueError if an output is the folder of some of the frames, where its files would mix with them."""
+    for folder in {os.path.dirname(find_file(frame) if ":" in os.fspath(frame) else frame) for frame in frames}:
+        if is_same_place(output, Path(folder)):
+            raise ValueError(f"--output {output} is the folder of the frames, wanted another one")
 
 
 def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path | None]) -> None:

@@ -17,7 +17,16 @@ from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 import variflow
 from variflow import io
 from variflow.base.types import Numbers
-from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say
+from variflow.cli.console import (
+    Counted,
+    Speed,
+    escape,
+    make_progress_bar,
+    name_unwritten,
+    report_errors,
+    report_interruption,
+    say,
+)
 from variflow.cli.options import Fill, ModelName, read_fill
 from variflow.cli.outputs import check_outputs, get_film_times
 from variflow.io.atomic import find_destination
@@ -76,15 +85,19 @@ def register(
         "frames": stack, "labels": labels, "reference": "--reference", "model": "--model", "motion": "--motion",
         "fill": "--fill", "passes": "--passes",
     }  # fmt: skip
-    with report_errors({name: escape(here) for name, here in names.items()}), _open_scratch(labels_output) as scratch:
+    outputs = {"--output": output, "--labels-output": labels_output, "--shifts": shifts, "--show": show}
+    unwritten = [path for path in outputs.values() if path is not None]
+    with (
+        report_errors({name: escape(here) for name, here in names.items()}),
+        report_interruption(lambda: name_unwritten(unwritten)),
+        _open_scratch(labels_output) as scratch,
+    ):
         check_frames_path(output)
         _check_labels(labels, labels_output)
         if show is not None:
             io.check_image_path(show)
         image = _find_image(reference)
-        inputs = {"STACK": stack, "--reference": image, "--labels": labels}
-        outputs = {"--output": output, "--labels-output": labels_output, "--shifts": shifts, "--show": show}
-        check_outputs(outputs, inputs)
+        check_outputs(outputs, {"STACK": stack, "--reference": image, "--labels": labels})
         if shifts is not None:
             find_destination(shifts)
         frames = io.read_frames(stack)
@@ -106,14 +119,12 @@ def register(
             counted = Counted(registered, progress, task)
             times = get_film_times(output, frames)
             variflow.write_frames(output, map(summary.note, counted), times=times)
-        say(f"wrote {escape(output)}")
-        for path, write in (
-            (labels_output, summary.write_labels),
-            (shifts, summary.write),
-            (show, summary.draw),
-        ):
+        rest = (labels_output, summary.write_labels), (shifts, summary.write), (show, summary.draw)
+        for path, write in ((output, None), *rest):
             if path is not None:
-                write(path)
+                if write is not None:
+                    write(path)
+                unwritten.remove(path)
                 say(f"wrote {escape(path)}")
 
 

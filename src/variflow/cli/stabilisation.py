@@ -10,7 +10,16 @@ from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
 import variflow
 from variflow import io
-from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say
+from variflow.cli.console import (
+    Counted,
+    Speed,
+    escape,
+    make_progress_bar,
+    name_unwritten,
+    report_errors,
+    report_interruption,
+    say,
+)
 from variflow.cli.options import Fill, ModelName, read_fill
 from variflow.cli.outputs import check_outputs, get_film_times
 from variflow.io.stacks import check_frames_path
@@ -44,7 +53,10 @@ def stabilise(
         check_outputs({"--output": output}, {"IN": film})
         frames = io.read_frames(film)
         width = _read_smoothing(smoothing, frames)
-        with make_progress_bar(MofNCompleteColumn(), Speed("frames"), TimeRemainingColumn()) as progress:
+        with (
+            report_interruption(lambda: name_unwritten([output])),
+            make_progress_bar(MofNCompleteColumn(), Speed("frames"), TimeRemainingColumn()) as progress,
+        ):
             steady = variflow.stabilise(
                 frames,
                 model,

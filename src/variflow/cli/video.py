@@ -15,11 +15,24 @@ from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 from variflow import io
 from variflow.base.choices import check_choice
 from variflow.base.types import Numbers
-from variflow.cli.console import Counted, Speed, escape, make_progress_bar, report_errors, say, say_cuts, tell
+from variflow.cli.console import (
+    Counted,
+    Speed,
+    escape,
+    make_progress_bar,
+    name_unwritten,
+    report_errors,
+    report_interruption,
+    say,
+    say_cuts,
+    tell,
+)
 from variflow.cli.energies import choose_model, explain_faults
 from variflow.cli.masks import read_mask
 from variflow.cli.options import EnergyInFile, FramesIn, ModelOrEnergy
-from variflow.cli.outputs import check_outputs
+from variflow.cli.outputs import check_apart, check_outputs, read_folder
+from variflow.io import films
+from variflow.io.reading import Files
 
 app = typer.Typer()
 
@@ -28,24 +41,26 @@ app = typer.Typer()
 def video(
     frames: FramesIn,
     output: Annotated[
-        Path,
+        str,
         typer.Option(
             "--output",
             "-o",
+            metavar="PATH",
             help="A film (.mp4, of even size; .mkv), an array (.zarr), or a folder for a .flo file a pair.",
         ),
     ],
     model: ModelOrEnergy = None,
     energy: EnergyInFile = None,
     look: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="What a film shows: color, the flow in colours; arrows over the frames; or side, both side by side."
+            help="What a film shows: color, the flow in colours (the default); arrows over the frames; or side, both "
+            "side by side."
         ),
-    ] = "color",
+    ] = None,
     scale: Annotated[
         float | None,
-        typer.Option(help="Displacement in pixels at full colour; by default a quick first pass finds it."),
+        typer.Option(help="In a film: displacement in pixels at full colour; by default a quick first pass finds it."),
     ] = None,
     bound: Annotated[
         float | None,
@@ -71,29 +86,42 @@ def video(
 ) -> None:
     """Estimate the flow of a film, a folder of images or a stack, frame after frame."""
     names = {
-        "frames": "IN", "path": "--output", "flows": "IN", "model": "--model", "look": "--look", "scale": "--scale",
+        "frames": escape(frames), "flows": escape(frames), "model": "--model", "look": "--look", "scale": "--scale",
         "bound": "--bound", "pairs": "--pairs", "reference": "--to-reference", "start": "--start", "end": "--end",
         "step": "--step", "mask": "--mask", "region": "--region", "resize": "--resize",
     }  # fmt: skip
     with report_errors(names):
         from variflow.video import find_scale, flows, write
         from variflow.video.painting import LOOKS
-        from variflow.video.writing import check_flows_path
+        from variflow.video.writing import check_output, find_flows
 
-        check_flows_path(output)
-        shown = check_choice("look", look, LOOKS)
-        check_outputs({"--output": output}, {"IN": Path(frames), "--mask": mask})
+        root = read_folder(output)
+        check_outputs({"--output": root}, {"IN": Path(frames), "--mask": mask})
+        shown = None if look is None else check_choice("look", look, LOOKS)
+        check_output(root, look=shown, scale=scale, bound=bound)
+        if pairs and reference is not None:
+            raise ValueError("--pairs and --to-reference are both given, wanted one of them")
         chosen = choose_model(model, energy, default="balanced")
         change = _make_change(region, resize)
         source = io.read_frames(frames)
+        if isinstance(source, Files):
+            check_apart(root, source.paths)
         source = source if change is None else source.map(change)
         selection: dict[str, Any] = {
             "start": start, "end": end, "step": step, "pairs": pairs, "reference": reference,
         }  # fmt: skip
         shape = source.shape
         usable = None if mask is None or shape is None else read_mask(mask, "--mask", shape)
-        filmed = output.suffix.lower() in (".mp4", ".mkv")
-        with make_progress_bar(MofNCompleteColumn(), Speed("frames"), TimeRemainingColumn()) as progress:
+        filmed = root.suffix.lower() in films.EXTENSIONS
+
+        def describe_rest() -> str:
+            kept = len(find_flows(root))
+            return f"{output} holds {kept} file{'s' if kept != 1 else ''} of flows" if kept else name_unwritten([root])
+
+        with (
+            report_interruption(describe_rest),
+            make_progress_bar(MofNCompleteColumn(), Speed("frames"), TimeRemainingColumn()) as progress,
+        ):
             found = flows(source, chosen, mask=usable, **selection)  # what is wrong is reported first
             if filmed and scale is None:
                 task = progress.add_task("finding the scale", total=None)
@@ -102,7 +130,7 @@ def video(
             task = progress.add_task("", total=_count_pairs(source.expected_length, **selection))
             counted = Counted(found, progress, task)
             with explain_faults(energy):
-                remarkable = write(output, counted, look=shown, scale=scale, bound=bound)
+                remarkable = write(root, counted, look=shown, scale=scale, bound=bound)
         faulty = [pair for pair in remarkable if pair.fault]
         done = counted.count - len(faulty)
         said = f"{done} flow{'s' if done != 1 else ''}"

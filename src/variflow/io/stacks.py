@@ -200,7 +200,7 @@ def _write_zarr(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) -
 
 def _check_pattern(path: Path) -> None:
     if path.name.count("*") != 1 or "*" in os.fspath(path.parent):
-        raise ValueError(f"path is {os.fspath(path)!r}, wanted one star, in the name of the files")
+        raise ImageFileError(path, "wanted one star, in the name of the files")
     folder = path.parent
     check_image_path(folder.parent / path.name.replace("*", "0"))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import chain, tee
@@ -13,10 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import variflow
 from variflow.base.ahead import run_ahead
 from variflow.base.choices import check_choice, check_number
-from variflow.io import extras, films, write_flow, write_image
+from variflow.io import extras, films, write_flow, write_image, zarr_array
 from variflow.io.atomic import atomic_folder, find_folder_destination
 from variflow.io.errors import FlowFileError
 from variflow.io.stacks import check_frames_path, write_frames
@@ -26,6 +26,8 @@ from variflow.video.scaling import measure_speed
 
 # How many flows are estimated before they are wanted.
 _AHEAD = 2
+# The files of flows in a folder.
+_FLOWS = re.compile(r"(?!\.).*\.flo|flow_[xy]_\d+\.jpg")
 # Pictures of a film are at least so many seconds apart: Matroska counts milliseconds, and rounds.
 _LEAST = 0.002
 
@@ -34,7 +36,7 @@ def write(
     path: str | os.PathLike[str],
     flows: Iterable[PairFlow],
     *,
-    look: Look = "color",
+    look: Look | None = None,
     scale: float | None = None,
     bound: float | None = None,
 ) -> list[PairFlow]:
@@ -50,14 +52,16 @@ def write(
         - ``"flow.mp4"`` or ``"flow.mkv"``: a film with the times of the frames. Where there is no flow, the picture
           before stays;
         - ``"flows.zarr"``: one array (T, H, W, 2), a chunk a pair, NaN where there is no flow. Its attributes are
-          `frames` (the numbers of each pair), `times`, `cuts`, `faults`, `model` and `variflow`;
+          `frames` (the numbers of each pair), `times`, `cuts`, `faults`, `model`, `variflow` and `convention`;
         - any other name without an extension: a folder, in which each flow is a file as soon as it is there,
           named after its first frame (after the second where the first is a reference): ``frame0012.flo``, or
-          ``000012.flo`` where frames have no names. It may hold other files.
+          ``000012.flo`` where frames have no names. It may hold other files, but no flows: those of another film would
+          lie among the new ones.
     flows : iterable of PairFlow
         As `variflow.video.flows` yields them.
-    look : {"color", "arrows", "side"}
-        A film shows the flow in colours, as arrows over the first frame, or colours beside the frame.
+    look : {"color", "arrows", "side"}, optional
+        For a film: whether it shows the flow in colours, as by default, as arrows over the first frame, or colours
+        beside the frame.
     scale : float, optional
         For a film: the speed, px, at full colour, or of an arrow that nearly reaches the next. Default: that below
         which 99 % of the pixels of the first flow are; `find_scale` looks at the whole video.
@@ -73,7 +77,9 @@ def write(
     Raises
     ------
     TypeError, ValueError
-        If an argument is wrong.
+        If an argument is wrong, or is for another kind of output.
+    FileExistsError
+        If the folder holds flows.
     FlowFileError, ImageFileError, OSError
         If the file cannot be written.
 
@@ -90,14 +96,8 @@ def write(
     []
     (48, 64, 2)
     """
-    check_flows_path(path)
-    check_choice("look", look, LOOKS)
-    for name, value in (("scale", scale), ("bound", bound)):
-        if value is not None:
-            check_number(name, value, above=0, what="a finite number of pixels")
+    check_output(path, look=look, scale=scale, bound=bound)
     extension = Path(path).suffix.lower()
-    if bound is not None and extension:
-        raise ValueError(f"bound is given, and only a folder has pictures; path is {os.fspath(path)!r}")
     remarkable: list[PairFlow] = []
 
     def note(pairs: Iterable[PairFlow]) -> Iterator[PairFlow]:
@@ -109,7 +109,7 @@ def write(
     with closing(run_ahead(flows, _AHEAD)) as ahead:
         pairs = note(ahead)
         if extension in films.EXTENSIONS:
-            _write_film(path, (pair for pair in pairs if not pair.fault), look, scale)
+            _write_film(path, (pair for pair in pairs if not pair.fault), look or "color", scale)
         elif extension == ".zarr":
             _write_zarr(path, pairs)
         else:
@@ -117,8 +117,25 @@ def write(
     return remarkable
 
 
-def check_flows_path(path: str | os.PathLike[str]) -> None:
-    """Raise the error of `write` if it cannot write to this path; for a check before long work."""
+def check_output(
+    path: str | os.PathLike[str], *, look: Look | None = None, scale: float | None = None, bound: float | None = None
+) -> None:
+    """Raise the error of `write` if it cannot write like this to this path; for a check before long work."""
+    _check_path(path)
+    if look is not None:
+        check_choice("look", look, LOOKS)
+    for name, value in (("scale", scale), ("bound", bound)):
+        if value is not None:
+            check_number(name, value, above=0, what="a finite number of pixels")
+    extension = Path(path).suffix.lower()
+    if bound is not None and extension:
+        raise ValueError(f"bound is given, and only a folder has pictures; {os.fspath(path)} is none")
+    for name, setting in (("look", look), ("scale", scale)):
+        if setting is not None and extension not in films.EXTENSIONS:
+            raise ValueError(f"{name} is given, and only a film has it; {os.fspath(path)} is none")
+
+
+def _check_path(path: str | os.PathLike[str]) -> None:
     extension = Path(path).suffix.lower()
     if extension in (*films.EXTENSIONS, ".zarr"):
         check_frames_path(path)
@@ -126,6 +143,18 @@ def check_flows_path(path: str | os.PathLike[str]) -> None:
         raise FlowFileError(path, "the name for the flows of a video ends with .mp4, .mkv or .zarr, or is a folder")
     else:
         find_folder_destination(path)
+        if held := find_flows(path):
+            count = f"{len(held)} files of flows" if len(held) > 1 else "a file of a flow"
+            raise FileExistsError(
+                f"{os.fspath(path)}: holds {count} already, such as {held[0]}; wanted a folder without any"
+            )
+
+
+def find_flows(folder: str | os.PathLike[str]) -> list[str]:
+    """Return the names of the files in a folder that are flows, as `write` names them; none if there is no folder."""
+    if not os.path.isdir(folder):
+        return []
+    return sorted(name for name in os.listdir(folder) if _FLOWS.fullmatch(name))
 
 
 def _write_film(path: str | os.PathLike[str], pairs: Iterator[PairFlow], look: Look, scale: float | None) -> None:
@@ -151,9 +180,9 @@ def _keep_rising(times: Iterable[float]) -> Iterator[float]:
 
 
 def _write_folder(folder: Path, pairs: Iterable[PairFlow], bound: float | None) -> None:
-    folder.mkdir(exist_ok=True)
     taken: set[str] = set()
     for pair in pairs:
+        folder.mkdir(exist_ok=True)
         flow, number = pair.get_flow(), pair.shown.number
         if bound is not None:
             for axis, displacement in zip("xy", np.moveaxis(flow, 2, 0), strict=True):
@@ -198,9 +227,9 @@ def _write_zarr(path: str | os.PathLike[str], pairs: Iterable[PairFlow]) -> None
                     config={"write_empty_chunks": True},
                     overwrite=True,
                 )
-                array.attrs["model"] = pair.result.model.name
+                array.attrs.update(zarr_array.describe(pair.result.model.name))
             unknown = np.full((*array.shape[1:3], 2), np.nan, np.float32)
             array.append((unknown if pair.flow is None else pair.flow)[None])
         if array is None:
             raise ValueError("flows holds no flow: every pair has a fault")
-        array.attrs.update(lists | {"variflow": variflow.__version__})
+        array.attrs.update(lists)
