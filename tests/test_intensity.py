@@ -266,8 +266,26 @@ def test_ordinary_differences_are_not_told(pair):
     halves = [(a, b // 2), (a // 2, b), (a, np.clip(b * 1.2 + 25, 0, 255)), (headlight, b // 8), (a, b.astype(float))]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for frames in [*halves, (black, black), (black, black + 5), (a, a)]:
+        for frames in [*halves, (black, black), (black[:1, :1], black[:1, :1] + 5), (a, a)]:
             variflow.estimate(*frames, "fast")
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_two_frames_without_texture_are_told(masked, channels):
+    frames, mask = [np.full((30, 40, *channels), value, np.uint8) for value in (7, 90)], np.ones((30, 40), bool)
+    if masked:
+        mask[5:8] = False
+        frames[0][5:8] = np.random.default_rng(0).integers(0, 255, frames[0][5:8].shape)
+    with pytest.warns(variflow.VariflowWarning, match="frame0 and frame1 have no texture, each is the same everywhere"):
+        result = variflow.estimate(*frames, "horn-schunck", mask=mask)
+    assert not result.flow.any()
+    assert "have no texture" in result.reason
+
+
+def test_a_film_that_fades_is_not_told_so_again_and_again():
+    fading = [np.full((30, 40), value, np.uint8) for value in (90, 40, 7, 0)]
+    assert not any(result.flow.any() for result in variflow.estimate_video(fading, "realtime"))
 
 
 def test_a_range_that_was_given_is_kept(pair):

@@ -169,7 +169,7 @@ def _pose_problem(
     intensity_range: tuple[float, float] | None,
 ) -> Problem:
     model = models.get(model)
-    return Problem(check_frames(frame0, frame1, mask, weights, intensity_range), model)
+    return Problem(check_frames(frame0, frame1, mask, weights, intensity_range, alone=True), model)
 
 
 def _choose_initialiser(init: ArrayLike | Matches | None) -> Initialiser:

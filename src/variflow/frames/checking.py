@@ -112,6 +112,8 @@ def check_frames(
     mask: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     intensity_range: tuple[float, float] | None = None,
+    *,
+    alone: bool = False,
 ) -> Images:
     """Check both frames, their masks and their weights.
 
@@ -125,6 +127,9 @@ def check_frames(
         ``(H, W)``, from 0 to a million; one for the first frame, or one for each.
     intensity_range : (low, high), optional
         The intensities that become 0 and 1; by default the joint robust range (see `find_robust_range`).
+    alone : bool
+        Whether they are no part of a film. Then there is a warning if neither frame shows anything and they differ: a
+        film that fades would give it again and again.
 
     Raises
     ------
@@ -140,7 +145,7 @@ def check_frames(
     usable = list(map(_intersect, as_mask_pair(mask, shape), (first.known, second.known)))
     valids = [_find_valid(*arguments) for arguments in zip(images, usable, names, strict=True)]
     wanted = None if intensity_range is None else check_range(intensity_range)
-    images, valids, unit, remarks = bring_to_one_unit(images, valids, wanted, names)
+    images, valids, unit, remarks = bring_to_one_unit(images, valids, wanted, names, alone=alone)
     for remark in remarks:
         warn(remark)
     counts = as_weight_pair(weights, shape)

@@ -49,21 +49,29 @@ _MOST_WHOLE = 2.0**53
 
 
 def bring_to_one_unit(
-    images: list[Numbers], valids: list[Valid], wanted: Range | None, names: tuple[str, str]
+    images: list[Numbers], valids: list[Valid], wanted: Range | None, names: tuple[str, str], *, alone: bool = False
 ) -> tuple[list[Numbers], list[Valid], Range, list[str]]:
-    """Return the frames in one unit, their usable pixels, what becomes 0 and 1, and remarks on what was wrong."""
+    """Return the frames in one unit, their usable pixels, what becomes 0 and 1, and remarks on what was wrong.
+
+    Of two frames that show nothing it is remarked only where they are `alone`, no part of a film.
+    """
     samples = Samples.of(images, valids)
     valids, remarks = drop_outliers(images, valids, samples, names)
     if remarks:
         samples = Samples.of(images, valids)
     as_they_came = images
-    empty = [number for number in (0, 1) if shows_nothing(images[number], valids[number])]
+    constants = list(map(find_constant, images, valids))
+    empty = [number for number in (0, 1) if constants[number] is not None]
     if not empty:
         images, empty, said = bring_together(images, valids, samples, wanted, names)
         remarks += said
     if len(empty) == 1:
         bare, other = names[empty[0]], names[1 - empty[0]]
         remarks.append(f"{bare} shows nothing that {other} could be compared with: it is the same everywhere, or noise")
+    elif empty and np.all(constants[0] == constants[1]):  # nothing has changed
+        empty = []
+    elif empty and alone and images[0].size > images[0].shape[2]:  # a pixel by itself never shows anything
+        remarks.append(f"{' and '.join(names)} have no texture, each is the same everywhere: no motion can be seen")
     if wanted is not None:
         remarks += check_fits(wanted, images, valids)
     images, unit = round_to_whole_steps(images, valids, wanted)
@@ -72,7 +80,7 @@ def bring_to_one_unit(
     low, high = unit
     if not (low == high or _FINEST < high - low < np.inf):
         raise ValueError(f"{names[0]} and {names[1]} hold intensities from {low:g} to {high:g}, wanted a usable range")
-    if len(empty) == 1:
+    if empty:
         valids[empty[0]] = np.zeros(images[0].shape[:2], bool)
     return images, valids, unit, remarks
 
@@ -214,12 +222,15 @@ def _find_own_range(image: Numbers, valid: Valid, sample: Sample) -> Range:
     return (least, most) if most - least > FAR * (high - low) else (low, high)
 
 
-def shows_nothing(image: Numbers, valid: Valid) -> bool:
-    """Return whether a frame has the same intensity everywhere in each channel."""
-    first = image[0, 0] if valid is None else image[valid][0]
-    if valid is None and (image[-1, -1] != first).any():  # true of most frames, and fast
-        return False
-    return bool(((image == first).all(axis=2) if valid is None else (image[valid] == first)).all())
+def find_constant(image: Numbers, valid: Valid) -> Numbers | None:
+    """Return the intensity of each channel of a frame that has the same everywhere; None of others."""
+    pixels = image.reshape(-1, image.shape[2])
+    if valid is not None:
+        usable = np.flatnonzero(valid)
+        pixels = pixels[usable] if (pixels[usable[0]] == pixels[usable[-1]]).all() else pixels[usable[[0, -1]]]
+    if (pixels[0] != pixels[-1]).any():  # true of most frames, and fast
+        return None
+    return pixels[0] if (pixels == pixels[0]).all() else None
 
 
 def check_fits(wanted: Range, images: list[Numbers], valids: list[Valid]) -> list[str]:
