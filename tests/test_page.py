@@ -180,6 +180,8 @@ def test_in_a_notebook_it_has_a_frame_of_its_own():
             r"confidence has shape \(4, 6\), wanted that of the flow",
         ),
         (lambda flow: Pair(flow, occlusion=np.zeros((4, 5))), "occlusion has dtype float64, wanted bool"),
+        (lambda flow: Pair(flow, flags=np.full((4, 5), 4)), "flags holds int64 values other than 0, 1, 2 and 3"),
+        (lambda flow: Pair(flow, flags=np.zeros((4, 6), int)), r"flags has shape \(4, 6\), wanted that of flow"),
     ],
 )
 def test_what_is_wrong_is_named(make, message):
@@ -234,6 +236,48 @@ def test_the_page_of_two_frames(folder):
     assert facts["units"] == {"length": "um", "speed": "um", "rate": "per pair"}
     assert facts["factors"] == {"length": 25, "speed": 25, "rate": 1}
     assert "<title>frame000000.png → frame000001.png</title>" in Path("a.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("pixel_size", "dt", "pixels", "unit", "factor"),
+    [
+        ((25, "um"), 2e-4, 3, "m/s", 0.125),
+        (25e-6, 2e-4, 3, "m/s", 0.125),
+        (25e-6, 2e-4, 0.03, "mm/s", 125),
+        ((25, "um"), 0.5, 3, "um/s", 50),
+        ((2, "cm"), 1, 3, "cm/s", 2),
+        ((2, "cm"), 1, 3000, "m/s", 0.02),
+        ((1, "km"), 300, 4, "m/s", 1000 / 300),
+        ((1, "nm"), 1, 1e-3, "nm/s", 1),
+        ((25, "um"), None, 3, "um", 25),
+        (25e-6, None, 3, "um", 25),
+        (None, 2e-4, 3, "px/s", 5000),
+        (None, None, 3e4, "px", 1),
+    ],
+)
+def test_speeds_are_in_a_unit_that_reads_well(pixel_size, dt, pixels, unit, factor):
+    flow = np.full((4, 5, 2), (0, pixels), np.float32)
+    facts = json.loads(dict(Page([Pair(flow)], pixel_size=pixel_size, dt=dt)._list_data())["facts"])
+    assert facts["units"]["speed"] == unit
+    assert facts["factors"]["speed"] == pytest.approx(factor)
+    length = pixel_size[1] if isinstance(pixel_size, tuple) else "px" if pixel_size is None else "m"
+    assert facts["units"]["length"] == length
+
+
+def test_a_page_shows_what_was_validated(folder):
+    done = run("page", "shot/frame000000.png", "shot/frame000001.png", "-o", "a.html", "-m", "realtime", "--validate")
+    assert done.exit_code == 0, done.output
+    assert "flags" in facts_of("a.html")["pairs"][0]["planes"]
+    images = [variflow.read_image(f"shot/frame00000{number}.png") for number in (0, 1)]
+    mask = np.ones((48, 64), bool)
+    mask[:10] = False
+    result = variflow.estimate(*images, "realtime", mask=(mask, None))
+    shown = result.show_page(validate=True)._pairs[0]
+    flow, flags = flowops.validate(result.flow, *images, mask=(mask, None))
+    np.testing.assert_array_equal(shown.flow, flow)
+    np.testing.assert_array_equal(shown.flags, flags)
+    assert (shown.flags[:10] == 1).all()
+    assert result.show_page()._pairs[0].flags is None
 
 
 def test_a_masked_pixel_has_no_flow(folder):
@@ -303,6 +347,7 @@ def test_faults_and_cuts_are_noted(folder):
         (["flow.flo", "-o", "a.txt"], "a.txt: the name of a page ends with .html"),
         (["flow.flo", "--start", "2"], "--start is given, and flow.flo holds one flow"),
         (["flow.flo", "--model", "fast"], "--model is given, and FIRST alone is a flow"),
+        (["flow.flo", "--validate"], "--validate is given, and FIRST alone is a flow"),
         (["flow.flo", "--frames", "shot"], "--frames is given, and flow.flo holds one flow"),
         (["shot/frame000000.png", "shot/frame000001.png", "--step", "2"], "--step is given, and FIRST and SECOND"),
         (["shot/frame000000.png", "missing.png"], "missing.png"),

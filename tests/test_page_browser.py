@@ -154,6 +154,63 @@ def test_every_layer_has_its_picture_and_its_key(open_page):
         assert take_picture(tab) != before
 
 
+def test_flags_are_a_layer_and_stand_at_the_pointer(open_page):
+    flags = np.zeros((40, 60), np.int8)
+    for flag in (1, 2, 3):
+        flags[:, 15 * flag : 15 * (flag + 1)] = flag
+    tab = open_page(Page([make_pair(flags=flags)]))
+    assert (tab.evaluate("Array.from(state.pair.flags)") == flags.ravel()).all()
+    tab.check("input[name=layer][value=flags]")
+    tab.uncheck("#arrows")
+    assert tab.is_visible("#key")
+    box = tab.locator("#picture").bounding_box()
+    row = np.reshape(tab.evaluate("Array.from(pen.getImageData(0, 10, canvas.width, 1).data)"), (-1, 4))
+    colors = [tuple(row[int(len(row) * (15 * flag + 12.5) / 60)][:3]) for flag in range(4)]
+    assert colors == [(222, 235, 247), (0, 0, 0), (224, 130, 20), (84, 39, 136)]
+    for flag, title in enumerate(("measured", "masked", "replaced", "rejected")):
+        x, y = box["width"] * (15 * flag + 5.5) / 60, box["height"] * 20.5 / 40
+        tab.mouse.move(box["x"] + x, box["y"] + y)
+        assert read_numbers(tab)["flag"] == title
+    assert "flag" not in read_numbers(open_page(Page([make_pair()]), name="b.html"))
+
+
+def test_the_signs_of_vorticity_and_divergence_are_stated(open_page):
+    y, x = np.mgrid[:40, :60]
+    clockwise = np.stack([-(y - 20), x - 30], axis=2) * 0.1  # what is to the right moves down
+    spreading = np.stack([x - 30, y - 20], axis=2) * 0.1
+    for name, flow, said in (
+        ("vorticity", clockwise, "above 0 where the flow turns clockwise as seen"),
+        ("divergence", spreading, "above 0 where the flow spreads"),
+    ):
+        tab = open_page(Page([Pair(flow)]), name=f"{name}.html")
+        tab.check(f"input[name=layer][value={name}]")
+        assert f"Shown: {name}, {said}" in tab.text_content("#shown")
+        assert float(read_numbers(tab)[name].split()[0]) == pytest.approx(0.2, abs=1e-3)
+        text = " ".join(tab.text_content(".numbers").split())
+        assert "y and v down" in text
+        assert "Vorticity is above 0 where the flow turns clockwise as seen, divergence where it spreads." in text
+
+
+def test_speeds_have_one_unit_everywhere(open_page):
+    flow = np.zeros((40, 60, 2), np.float32)
+    flow[..., 0] = 3.7
+    flow[0, 0] = (0, 1)
+    tab = open_page(Page([Pair(flow)], pixel_size=(25, "um"), dt=2e-4))  # 462500 um/s
+    assert read_numbers(tab)["speed"].endswith(" m/s")
+    assert float(read_numbers(tab)["speed"].split()[0]) == pytest.approx(0.4625, abs=1e-4)
+    assert "Rim: 0.463 m/s" in tab.text_content("#key-said")
+    assert tab.text_content("#range-said") == "0.463 m/s"
+    assert "an arrow of one spacing is 0.463 m/s" in tab.text_content("#shown")
+    tab.focus("#picture")
+    for key in ("Enter", "Shift+ArrowRight", "Enter"):
+        tab.keyboard.press(key)
+    with tab.expect_download() as download:
+        tab.click("#save-profile")
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
+    assert float(rows[0]["u [m/s]"]) == pytest.approx(0.4625, abs=1e-4)
+    assert "x [um]" in rows[0]
+
+
 def test_colours_are_those_of_the_library(open_page):
     flow = make_pair().flow
     tab = open_page(Page([Pair(flow)]))

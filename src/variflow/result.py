@@ -196,11 +196,7 @@ class Result:
         from variflow.flowops.labelled import to_xarray
 
         usable = self._problem.images.valids if mask is None else [mask, self._problem.images.valids[1]]
-        flow, flags = self.flow, None
-        if validate:
-            from variflow.flowops.validation import validate as check
-
-            flow, flags = check(flow, *self._problem.images.images, mask=usable)
+        flow, flags = self._check_vectors(usable) if validate else (self.flow, None)
         return to_xarray(
             flow,
             pixel_size=pixel_size,
@@ -217,7 +213,20 @@ class Result:
             model=self.model.name,
         )
 
-    def show_page(self, title: str = "Flow", *, pixel_size: PixelSize | None = None, dt: float | None = None) -> Page:
+    def _check_vectors(self, usable: ArrayLike) -> tuple[Flow, NDArray[np.int8]]:
+        """Return the flow without vectors that cannot be right, and flags that say which."""
+        from variflow.flowops.validation import validate
+
+        return validate(self.flow, *self._problem.images.images, mask=usable)
+
+    def show_page(
+        self,
+        title: str = "Flow",
+        *,
+        pixel_size: PixelSize | None = None,
+        dt: float | None = None,
+        validate: bool = False,
+    ) -> Page:
         """Return a page to look at the flow in a browser; a notebook shows it below the cell.
 
         It holds the frames, the flow, its occlusion and its confidence, for which the flow back is computed. The flow
@@ -231,6 +240,9 @@ class Result:
             The side of a pixel in metres, or a number with its unit as for `to_xarray`; numbers are in that unit then.
         dt : float, optional
             The time between the frames in seconds; numbers are per second then.
+        validate : bool
+            Whether vectors that cannot be right are replaced (see `variflow.flowops.validate`). Which ones is then a
+            layer of the page.
 
         Returns
         -------
@@ -252,9 +264,11 @@ class Result:
         """
         from variflow.page import Page, Pair
 
-        images, usable = self._problem.images.images, self._problem.images.valids[0]
-        flow = self.flow if usable is None else np.where(usable[..., None], self.flow, np.float32(np.nan))
-        pair = Pair(flow, images[0], images[1], confidence=self.confidence, occlusion=self.occlusion)
+        images, usable = self._problem.images.images, self._problem.images.valids
+        flow, flags = self._check_vectors(usable) if validate else (self.flow, None)
+        if usable[0] is not None:
+            flow = np.where(usable[0][..., None], flow, np.float32(np.nan))
+        pair = Pair(flow, images[0], images[1], confidence=self.confidence, occlusion=self.occlusion, flags=flags)
         return Page([pair], title=title, about=f"model {self.model.name}", pixel_size=pixel_size, dt=dt)
 
     def save(self, path: str | PathLike[str]) -> None:

@@ -40,6 +40,9 @@ def page(
     ] = None,
     pixel_size: PixelSizeText = None,
     dt: Seconds = None,
+    validate: Annotated[
+        bool, typer.Option("--validate", help="Replace vectors that cannot be right, and show which.")
+    ] = False,
     frames: Annotated[
         str | None, typer.Option(metavar="IN", help="The film, folder or stack that the flows of FIRST are of.")
     ] = None,
@@ -70,9 +73,10 @@ def page(
             usable = None if mask is None else read_mask(mask, "--mask", images[0].shape)
             with explain_faults(energy):
                 result = estimate_watched(*images, chosen, verbose, mask=usable)
-            made = result.show_page(f"{first.name} → {second.name}", **units)
+            made = result.show_page(f"{first.name} → {second.name}", **units, validate=validate)
         else:
-            _refuse({"--model": model, "--energy": energy, "--mask": mask}, "FIRST alone is a flow, or those of a film")
+            of_frames = {"--model": model, "--energy": energy, "--mask": mask, "--validate": validate or None}
+            _refuse(of_frames, "FIRST alone is a flow, or those of a film")
             made = _read_page(first, frames, {"start": start, "end": end, "step": step}, units)
         made.save(output)
         say(f"wrote {escape(output)}")

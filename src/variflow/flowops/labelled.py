@@ -152,7 +152,7 @@ def to_xarray(
     if occlusion is not None:
         hidden = as_mask(occlusion, "occlusion", shape, "where a point is hidden")
         variables["occlusion"] = make_occlusion(hidden, known, grid)
-    variables["mask"] = make_mask(np.isnan(values[..., 0]), None if flags is None else _check_flags(flags, shape), grid)
+    variables["mask"] = make_mask(np.isnan(values[..., 0]), None if flags is None else check_flags(flags, shape), grid)
     if "speed" in wanted:
         variables["speed"] = make_speed(velocity, units)
     variables |= {name: bring(derived) for name, derived in derive(field, wanted, units, sign).items()}
@@ -227,7 +227,8 @@ def _make_coordinates(
     }
 
 
-def _check_flags(flags: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int8]:
+def check_flags(flags: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int8]:
+    """Return flags as `validate` makes them, of a flow of this height and width; raise ValueError of others."""
     array = np.asarray(flags)
     check_same_shape("flags", array.shape, "flow", shape)
     if array.dtype.kind not in "iu" or not ((array >= MEASURED) & (array <= REJECTED)).all():

@@ -6,7 +6,12 @@ const unknownColor = [0, 0, 0];
 // Colours of ColorBrewer that colour-blind readers can tell apart: YlGnBu, and PuOr around white.
 const risingColors = unfold("081d58 253494 225ea8 1d91c0 41b6c4 7fcdbb c7e9b4 edf8b1 ffffd9");
 const signedColors = unfold("2d004b 542788 8073ac b2abd2 d8daeb f7f7f7 fee0b6 fdb863 e08214 b35806 7f3b08");
-const occlusionColors = [[222, 235, 247], [179, 88, 6]];
+
+// What the codes of a plane of marks stand for, and their colours.
+const marks = {
+  occlusion: { titles: ["shown by both frames", "occluded"], colors: unfold("deebf7 b35806") },
+  flags: { titles: ["measured", "masked", "replaced", "rejected"], colors: unfold("deebf7 000000 e08214 542788") },
+};
 
 // The corners of the two wheels, clockwise from the right, and how many steps are between each and the next. The safe
 // one was fitted by benchmarks/fit_wheel.py: with fewer kinds of cones, too, directions 60 degrees apart differ.
@@ -82,7 +87,7 @@ function drawKey(canvas, layer, state, ink) {
   pen.scale(ratio, ratio);
   pen.font = "13px system-ui, sans-serif";
   pen.fillStyle = ink;
-  if (layer.kind === "occlusion") return "Orange: the second frame does not show this point. Blue: it does.";
+  if (layer.kind === "marks") return drawMarks(pen, marks[layer.name], ink);
   for (let x = 0; x < 240; x++) {
     const value = layer.signed ? (x / 239) * 2 - 1 : x / 239;
     pen.fillStyle = paint(colorOfValue(layer, value, 1));
@@ -95,6 +100,22 @@ function drawKey(canvas, layer, state, ink) {
     pen.fillText(sayBriefly(ends[i] * layer.factor), [10, 130, 250][i], 38);
   });
   return `${layer.title}${layer.unit ? `, ${layer.unit}` : ""}. Unknown is black.`;
+}
+
+// Draw a square of each colour with what it stands for, two in a row.
+function drawMarks(pen, { titles, colors }, ink) {
+  const inRow = Math.ceil(titles.length / 2);
+  pen.textAlign = "left";
+  titles.forEach((title, i) => {
+    const [x, y] = [10 + 125 * (i % inRow), 2 + 22 * Math.floor(i / inRow)];
+    pen.fillStyle = paint(colors[i]);
+    pen.fillRect(x, y, 16, 16);
+    pen.strokeStyle = ink;
+    pen.strokeRect(x, y, 16, 16);
+    pen.fillStyle = ink;
+    pen.fillText(title, x + 24, y + 13);
+  });
+  return titles.length > 2 ? "What became of each vector." : "Whether the second frame shows the point.";
 }
 
 function drawWheel(pen, size, wheel) {

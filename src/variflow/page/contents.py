@@ -14,6 +14,7 @@ from variflow.base.arrays import as_mask, as_pixels, as_single, check_same_shape
 from variflow.base.brief import Brief
 from variflow.base.types import ArrayLike, Numbers
 from variflow.flowops.fields import check_flow
+from variflow.flowops.labelled import check_flags
 from variflow.page.packing import Plane, pack_codes, pack_colors, pack_values
 
 # A browser holds a picture of so many pixels, and a page of more is too slow to be of use.
@@ -42,6 +43,9 @@ class Pair(Brief):
         How likely the flow is right, from 0 to 1; kept in 8 bits.
     occlusion : (H, W) array, optional
         True where the second frame does not show the point.
+    flags : (H, W) array, optional
+        What became of each vector, as `variflow.flowops.validate` returns it: 0 measured, 1 masked, 2 replaced, 3
+        rejected.
     label : str
         Which pair this is, for a page of several.
     note : str
@@ -67,6 +71,7 @@ class Pair(Brief):
     frame1: ArrayLike = None
     confidence: ArrayLike = None
     occlusion: ArrayLike = None
+    flags: ArrayLike = None
     label: str = ""
     note: str = ""
     _frames: list[Numbers | None] = field(init=False, repr=False)
@@ -88,6 +93,8 @@ class Pair(Brief):
             check_same_shape("confidence", checked["confidence"].shape, "the flow", shape)
         if self.occlusion is not None:
             checked["occlusion"] = as_mask(self.occlusion, "occlusion", shape, "where the second frame lacks a point")
+        if self.flags is not None:
+            checked["flags"] = check_flags(self.flags, shape)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -118,6 +125,8 @@ class Pair(Brief):
             yield "confidence", pack_values(self.confidence, 8, (0.0, 1.0))
         if self.occlusion is not None:
             yield "occlusion", pack_codes(np.asarray(self.occlusion, np.uint8))
+        if self.flags is not None:
+            yield "flags", pack_codes(np.asarray(self.flags, np.uint8))
 
     def find_range(self) -> tuple[float, float]:
         """Return the intensities that are black and white."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from variflow.base.kinds import name_kind
-from variflow.flowops.units import PixelSize, check_units
+from variflow.flowops.units import LENGTHS, PixelSize, Units, check_units
 from variflow.io.atomic import atomic, find_destination
 from variflow.io.errors import FlowFileError
 from variflow.page.contents import MOST_PIXELS, Pair, join_scales
@@ -23,6 +23,9 @@ from variflow.page.packing import Plane
 
 _SCRIPTS = ("planes.js", "colors.js", "picture.js", "profile.js", "page.js")
 _EXTENSIONS = (".html", ".htm")
+# Speeds are shown in the unit in which a usual one is from the first to the second of these numbers.
+_LEAST, _MOST = 0.1, 1000.0
+_PREFIXED = ("km", "m", "mm", "um", "nm")
 # The height of a page in a notebook, px.
 _HEIGHT = 720
 
@@ -46,8 +49,9 @@ class Page:
     about : str
         A line below it, such as the model.
     pixel_size : float or (float, str), optional
-        The side of a pixel in metres, or a number with its unit as for `variflow.flowops.to_xarray`. Numbers are in
-        that unit then, in place of pixels.
+        The side of a pixel in metres, or a number with its unit as for `variflow.flowops.to_xarray`. Positions are in
+        that unit then, in place of pixels. Displacements and speeds are so, too, unless full colour would be less than
+        0.1 or more than 1000: then in km, m, mm, um or nm.
     dt : float, optional
         The time between the frames in seconds: numbers are per second then, in place of per pair of frames.
 
@@ -152,24 +156,41 @@ class Page:
             "width": width,
             "height": height,
             "about": self._about,
-            "scales": join_scales(self._pairs),
+            "scales": (scales := join_scales(self._pairs)),
             "pairs": described,
         }
-        yield "facts", _write_json(facts_of_all | self._list_units())
+        yield "facts", _write_json(facts_of_all | self._list_units(scales["speed"]))
 
-    def _list_units(self) -> dict[str, dict[str, Any]]:
-        """Return the units of lengths, speeds and rates, and what to multiply pixels and frames by for them."""
+    def _list_units(self, speed: float) -> dict[str, dict[str, Any]]:
+        """Return the units of lengths, speeds and rates, and what to multiply pixels and frames by for them.
+
+        The unit of speeds is chosen by a usual one, in pixels.
+        """
         units = self._units
         length = "px" if units.length == "pixel" else units.length
+        of_speeds, factor = ("px", units.per_frame) if length == "px" else _choose_unit(units, speed)
         still = units.interval is None
         return {
             "units": {
                 "length": length,
-                "speed": length if still else f"{length}/s",
+                "speed": of_speeds if still else f"{of_speeds}/s",
                 "rate": "per pair" if still else "1/s",
             },
-            "factors": {"length": units.pixel, "speed": units.per_frame, "rate": units.per_second},
+            "factors": {"length": units.pixel, "speed": factor, "rate": units.per_second},
         }
+
+
+def _choose_unit(units: Units, speed: float) -> tuple[str, float]:
+    """Return a unit of length in which a speed is a number from 0.1 to 1000, and what a pixel a frame is in it.
+
+    That is the unit of `pixel_size`, if it is such a one, and else the largest that is.
+    """
+    if _LEAST <= speed * units.per_frame < _MOST:
+        return units.length, units.per_frame
+    in_metres = units.per_frame * LENGTHS[units.length]
+    fitting = (name for name in _PREFIXED if speed * in_metres / LENGTHS[name] >= _LEAST)
+    name = next(fitting, _PREFIXED[-1])
+    return name, in_metres / LENGTHS[name]
 
 
 def is_page_path(path: str | os.PathLike[str]) -> bool:

@@ -7,10 +7,11 @@ const { units, factors } = facts;
 const layers = [
   { name: "flow", kind: "flow", title: "flow in colours", scale: "speed", unit: units.speed, factor: factors.speed },
   { name: "speed", kind: "value", title: "speed", scale: "speed", unit: units.speed, factor: factors.speed },
-  { name: "vorticity", kind: "value", title: "vorticity", scale: "vorticity", signed: true, unit: units.rate, factor: factors.rate },
-  { name: "divergence", kind: "value", title: "divergence", scale: "divergence", signed: true, unit: units.rate, factor: factors.rate },
+  { name: "vorticity", kind: "value", title: "vorticity", scale: "vorticity", signed: true, unit: units.rate, factor: factors.rate, above: "the flow turns clockwise as seen" },
+  { name: "divergence", kind: "value", title: "divergence", scale: "divergence", signed: true, unit: units.rate, factor: factors.rate, above: "the flow spreads" },
   { name: "confidence", kind: "value", title: "confidence", unit: "", factor: 1, needs: "confidence" },
-  { name: "occlusion", kind: "occlusion", title: "occlusion", needs: "occlusion" },
+  { name: "occlusion", kind: "marks", title: "occlusion", needs: "occlusion" },
+  { name: "flags", kind: "marks", title: "flags", needs: "flags" },
   { name: "first", kind: "frame", title: "first frame", needs: "first" },
   { name: "second", kind: "frame", title: "second frame", needs: "second" },
   { name: "warped", kind: "frame", title: "warped back", needs: "second" },
@@ -93,7 +94,8 @@ function sayControls() {
   find("opacity").disabled = !state.pair.first || layer.kind === "frame" || state.way !== "none";
   for (const box of find("layers").querySelectorAll("label")) box.classList.toggle("unused", state.way !== "none");
   const compared = { warped: "the second frame warped back", second: "the second frame" }[state.other];
-  const seen = state.way === "none" ? layer.title : `the first frame and ${compared}, by ${state.way}; no layer`;
+  const whole = `${layer.title}${layer.above ? `, above 0 where ${layer.above}` : ""}`;
+  const seen = state.way === "none" ? whole : `the first frame and ${compared}, by ${state.way}; no layer`;
   const text = `Shown: ${seen}${state.arrows ? `; an arrow of one spacing is ${say(state.spacing / state.magnify, layers[0])}` : ""}.`;
   if (find("shown").textContent !== text) find("shown").textContent = text;
 }
@@ -145,6 +147,7 @@ function listNumbers() {
   );
   if (pair.confidence) rows.push(["confidence", sayExactly(pair.confidence[i], 0.1), ""]);
   if (pair.occlusion) rows.push(["occluded", pair.occlusion[i] ? "yes" : "no", ""]);
+  if (pair.flags) rows.push(["flag", marks.flags.titles[pair.flags[i]], ""]);
   for (const [title, name] of [["first frame", "first"], ["second, warped back", "warped"]]) {
     if (!pair[name === "first" ? "first" : "second"]) continue;
     const values = take(pair, name).map((plane) => plane[i]);

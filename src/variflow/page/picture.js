@@ -91,7 +91,7 @@ function pictureOfLayer(layer, state) {
   const plane = take(pair, layer.name);
   return keepPicture("layer", parts, (i) => {
     if (hidden(i)) return null;
-    if (layer.kind === "occlusion") return occlusionColors[plane[i]];
+    if (layer.kind === "marks") return marks[layer.name].colors[plane[i]];
     return Number.isNaN(plane[i]) ? unknownColor : colorOfValue(layer, plane[i], full);
   });
 }

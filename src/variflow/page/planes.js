@@ -78,6 +78,7 @@ async function unpackPair(number) {
   if (stored.second) pair.second = await unpackFrame(stored.second);
   if (stored.confidence) pair.confidence = await unpackValues(stored.confidence);
   if (stored.occlusion) pair.occlusion = await unpackCodes(stored.occlusion);
+  if (stored.flags) pair.flags = await unpackCodes(stored.flags);
   pair.step = Math.max(stored.u.step, stored.v.step);
   pair.made = {};
   return pair;

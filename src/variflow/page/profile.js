@@ -8,7 +8,7 @@ const quantities = {
   speed: { title: "speed", unit: facts.units.speed, factor: facts.factors.speed },
   along: { title: "motion along the line", unit: facts.units.speed, factor: facts.factors.speed },
   across: { title: "motion across the line, to its right", unit: facts.units.speed, factor: facts.factors.speed },
-  vorticity: { title: "vorticity", unit: facts.units.rate, factor: facts.factors.rate },
+  vorticity: { title: "vorticity, clockwise as seen", unit: facts.units.rate, factor: facts.factors.rate },
   divergence: { title: "divergence", unit: facts.units.rate, factor: facts.factors.rate },
   confidence: { title: "confidence", unit: "", factor: 1 },
 };
