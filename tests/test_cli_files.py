@@ -378,6 +378,17 @@ def test_an_output_without_a_name_is_not_the_current_folder(folder, command):
     assert os.listdir() == before
 
 
+def test_what_is_interrupted_says_so(folder, monkeypatch):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(variflow, "estimate", interrupt)
+    before = os.listdir()
+    result = run("estimate", "a.png", "b.png", "-o", "f.flo")
+    assert (result.exit_code, result.stderr) == (130, "variflow: interrupted\n")
+    assert os.listdir() == before
+
+
 def test_the_version():
     assert run("--version").stdout == f"variflow {variflow.__version__}\n"
 
