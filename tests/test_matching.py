@@ -13,6 +13,8 @@ from scipy import ndimage
 
 import variflow
 from variflow import _core, models
+from variflow.datasets.texture import Texture
+from variflow.filters import WeightedMedian
 from variflow.images.resampling import smooth
 from variflow.matching.dense import densify
 from variflow.matching.matches import Matches
@@ -275,6 +277,18 @@ def test_start_from_matches_of_any_frames(size: tuple[int, int]) -> None:
     model = replace(models.brox(), start="matches")
     for frame in (np.zeros(size), texture(31, 40)[: size[0], : size[1]]):
         np.testing.assert_array_equal(variflow.estimate(frame, frame, model).flow, 0)
+
+
+def test_a_smaller_window_of_the_filter_keeps_a_small_disc_that_moves_far() -> None:
+    rows, columns = np.mgrid[:200, :280].astype(float)
+    ground = Texture(1)(columns, rows)[..., 0]
+    first, second = (
+        np.where(np.hypot(columns - 80 - shift, rows - 100) < 20, Texture(2)(columns - shift, rows)[..., 0], ground)
+        for shift in (0, 30)
+    )
+    model = replace(models.balanced(), filter=WeightedMedian(window=9))
+    flow = variflow.estimate(first, second, model, init=match(first, second)).flow
+    assert np.abs(np.median(flow[90:111, 70:91], axis=(0, 1)) - (30, 0)).max() < 0.1
 
 
 def test_start_is_checked() -> None:
