@@ -296,7 +296,7 @@ def test_a_result_is_saved_as_a_page(folder):
     result = variflow.estimate(image, image, "realtime")
     result.save("a.html")
     assert facts_of("a.html")["pairs"][0]["planes"]["u"] == {
-        "bits": 16, "shape": [48, 64], "differences": "none", "low": 0.0, "step": 1.0, "unknown": False,
+        "bits": 16, "shape": [48, 64], "differences": "none", "low": 0.0, "step": 1e-4, "unknown": False,
         "id": "plane-0-u-0",
     }  # fmt: skip
     with pytest.raises(FlowFileError, match=r"a.txt: the name of a page ends with .html"):

@@ -19,6 +19,8 @@ Codes: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 # differs from the one above. The one that takes the fewest bytes in so many rows is taken.
 _DIFFERENCES = ("none", "along", "both")
 _ROWS = 96
+# Of a plane that is the same everywhere, which is exact: the page shows as many digits as steps allow.
+_STEP_OF_ONE_VALUE = 1e-4
 _LEVEL = 6
 
 
@@ -69,7 +71,7 @@ def pack_values(values: Numbers, bits: Bits, limits: tuple[float, float] | None 
         low, high = limits
     else:
         low, high = (float(values[known].min()), float(values[known].max())) if known.any() else (0.0, 0.0)
-    step = (high / (unknown - 1) - low / (unknown - 1)) or 1.0
+    step = (high / (unknown - 1) - low / (unknown - 1)) or _STEP_OF_ONE_VALUE
     codes = np.full(values.shape, unknown, np.uint16 if bits == 16 else np.uint8)
     steps = (np.clip(values[known].astype(np.float64), low, high) - low) / step
     codes[known] = np.rint(np.clip(steps, 0, unknown - 1))
