@@ -65,12 +65,14 @@ class Request:
         if self.grid is not None:
             check_grid(self.grid, shape)
 
+    def get_options(self) -> dict[str, Any]:
+        """Return them by their names in `Result.to_xarray` and `variflow.video.to_xarray`."""
+        more = {"grid": self.grid, "fields": self.fields, "axes": self.axes, "validate": self.validate}
+        return self.units | more
+
     def write(self, path: Path, result: Result) -> None:
         """Write a result in these units."""
-        dataset = result.to_xarray(
-            **self.units, grid=self.grid, fields=self.fields, axes=self.axes, validate=self.validate
-        )
-        io.write_fields(path, dataset)
+        io.write_fields(path, result.to_xarray(**self.get_options()))
 
 
 def ask_for_fields(

@@ -28,6 +28,17 @@ from variflow.cli.console import (
     tell,
 )
 from variflow.cli.energies import choose_model, explain_faults
+from variflow.cli.fields import (
+    NAMES,
+    AxesText,
+    FieldNames,
+    Grid,
+    PixelSizeText,
+    Request,
+    Seconds,
+    Validate,
+    ask_for_fields,
+)
 from variflow.cli.masks import read_mask
 from variflow.cli.options import EnergyInFile, FramesIn, ModelOrEnergy
 from variflow.cli.outputs import check_apart, check_outputs, read_folder
@@ -46,7 +57,8 @@ def video(
             "--output",
             "-o",
             metavar="PATH",
-            help="A film (.mp4, of even size; .mkv), an array (.zarr), or a folder for a .flo file a pair.",
+            help="A film (.mp4, of even size; .mkv), an array (.zarr), fields in units (.nc), or a folder for a .flo "
+            "file a pair.",
         ),
     ],
     model: ModelOrEnergy = None,
@@ -83,22 +95,37 @@ def video(
     mask: Annotated[
         Path | None, typer.Option(help="An image, black where the pixels of all frames are not usable.")
     ] = None,
+    pixel_size: PixelSizeText = None,
+    dt: Seconds = None,
+    interval: Annotated[float | None, typer.Option(help="Seconds from one field of a .nc file to the next.")] = None,
+    grid: Grid = None,
+    fields: FieldNames = None,
+    axes: AxesText = None,
+    validate: Validate = False,
 ) -> None:
-    """Estimate the flow of a film, a folder of images or a stack, frame after frame."""
+    """Estimate the flow of a film, a folder of images or a stack, frame after frame.
+
+    A .nc file holds all flows in units, along time; --pixel-size, --dt, --interval, --grid, --fields, --axes and
+    --validate are for it.
+    """
     names = {
         "frames": escape(frames), "flows": escape(frames), "model": "--model", "look": "--look", "scale": "--scale",
         "bound": "--bound", "pairs": "--pairs", "reference": "--to-reference", "start": "--start", "end": "--end",
         "step": "--step", "mask": "--mask", "region": "--region", "resize": "--resize",
+        "interval": "--interval", **NAMES,
     }  # fmt: skip
     with report_errors(names):
-        from variflow.video import find_scale, flows, write
+        from variflow.video import find_scale, flows, to_xarray, write
         from variflow.video.painting import LOOKS
-        from variflow.video.writing import check_output, find_flows
+        from variflow.video.writing import check_output, find_flows, note
 
         root = read_folder(output)
+        pictures, units = (look, scale, bound), (pixel_size, dt, grid, fields, axes, validate)
+        request = _ask_for_fields(root, pictures, interval, *units)
         check_outputs({"--output": root}, {"IN": Path(frames), "--mask": mask})
         shown = None if look is None else check_choice("look", look, LOOKS)
-        check_output(root, look=shown, scale=scale, bound=bound)
+        if request is None:
+            check_output(root, look=shown, scale=scale, bound=bound)
         if pairs and reference is not None:
             raise ValueError("--pairs and --to-reference are both given, wanted one of them")
         chosen = choose_model(model, energy, default="balanced")
@@ -111,6 +138,8 @@ def video(
             "start": start, "end": end, "step": step, "pairs": pairs, "reference": reference,
         }  # fmt: skip
         shape = source.shape
+        if request is not None and shape is not None:
+            request.check_frame(shape)
         usable = None if mask is None or shape is None else read_mask(mask, "--mask", shape)
         filmed = root.suffix.lower() in films.EXTENSIONS
 
@@ -130,17 +159,34 @@ def video(
             task = progress.add_task("", total=_count_pairs(source.expected_length, **selection))
             counted = Counted(found, progress, task)
             with explain_faults(energy):
-                remarkable = write(root, counted, look=shown, scale=scale, bound=bound)
+                if request is None:
+                    remarkable = write(root, counted, look=shown, scale=scale, bound=bound)
+                else:
+                    remarkable = []
+                    noted = note(counted, remarkable)
+                    io.write_fields(root, to_xarray(noted, interval=interval, **request.get_options()))
         faulty = [pair for pair in remarkable if pair.fault]
         done = counted.count - len(faulty)
         said = f"{done} flow{'s' if done != 1 else ''}"
         say(f"wrote {said} to {escape(output)}" + (f"; full colour is {scale:g} px" if filmed else ""))
         say_cuts([pair.second.number for pair in remarkable if pair.cut], "the flow across a cut means nothing")
-        for fault, among in groupby(faulty, key=lambda pair: pair.fault):
+        for fault, among in groupby(faulty if request is None else (), key=lambda pair: pair.fault):
             couples = ", ".join(f"{pair.first.number} and {pair.second.number}" for pair in among)
             tell(f"no flow of the frames {couples}: {fault}")
         if faulty:
             raise typer.Exit(1)
+
+
+def _ask_for_fields(output: Path, pictures: tuple[object, ...], interval: float | None, *units: Any) -> Request | None:
+    """Return what is asked for of a .nc file; raise ValueError if options do not suit the output."""
+    in_units = output.suffix.lower() == ".nc"
+    for_others = zip(("--look", "--scale", "--bound"), pictures, strict=True)
+    for_units = zip(("--interval", *NAMES.values(), "--validate"), (interval, *units), strict=True)
+    for name, value in for_others if in_units else for_units:
+        if value is not None and value is not False:
+            wanted = "a film or a folder" if in_units else "one that ends with .nc"
+            raise ValueError(f"{name} is given, and --output is {escape(output)}, wanted {wanted}")
+    return ask_for_fields(output, *units) if in_units else None
 
 
 def _count_pairs(

@@ -99,15 +99,8 @@ def write(
     check_output(path, look=look, scale=scale, bound=bound)
     extension = Path(path).suffix.lower()
     remarkable: list[PairFlow] = []
-
-    def note(pairs: Iterable[PairFlow]) -> Iterator[PairFlow]:
-        for pair in pairs:
-            if pair.fault or pair.cut:
-                remarkable.append(pair.drop_arrays())
-            yield pair
-
     with closing(run_ahead(flows, _AHEAD)) as ahead:
-        pairs = note(ahead)
+        pairs = note(ahead, remarkable)
         if extension in films.EXTENSIONS:
             _write_film(path, (pair for pair in pairs if not pair.fault), look or "color", scale)
         elif extension == ".zarr":
@@ -115,6 +108,14 @@ def write(
         else:
             _write_folder(Path(path), (pair for pair in pairs if not pair.fault), bound)
     return remarkable
+
+
+def note(pairs: Iterable[PairFlow], remarkable: list[PairFlow]) -> Iterator[PairFlow]:
+    """Yield pairs, and note those that have a fault or are a cut, without their frames and flows."""
+    for pair in pairs:
+        if pair.fault or pair.cut:
+            remarkable.append(pair.drop_arrays())
+        yield pair
 
 
 def check_output(

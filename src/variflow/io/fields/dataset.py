@@ -35,8 +35,15 @@ _PIXELS = ("pixel", "pixels", "px", "1")
 _RATE = re.compile(r"(?P<length>[^\s/]+?)(?P<rate>\s*/\s*\w+|\s+\w+\s*\^?-1)?")
 
 
-def check_fields(dataset: object) -> xarray.Dataset:
+def check_fields(dataset: object, *, in_time: bool = False) -> xarray.Dataset:
     """Return a Dataset that holds u and v on the axes y and x, and says which way y runs.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        What came.
+    in_time : bool
+        Whether it may also have an axis time, which then comes first.
 
     Raises
     ------
@@ -53,14 +60,16 @@ def check_fields(dataset: object) -> xarray.Dataset:
         if name not in dataset:
             have = ", ".join(map(str, dataset.data_vars)) or "nothing"
             raise ValueError(f"dataset has no variable {name}, it has {have}, wanted u and v")
+    axes = ("time", "y", "x") if in_time and "time" in dataset["u"].dims else ("y", "x")
     for name, variable in dataset.data_vars.items():
-        if set(variable.dims) != {"y", "x"} or not is_real(variable.dtype):
+        if set(variable.dims) != set(axes) or not is_real(variable.dtype):
+            hint = "" if in_time or "time" not in variable.dims else "; one field of several is dataset.isel(time=0)"
             raise ValueError(
                 f"dataset has the variable {name} of {variable.dtype} along {variable.dims}, "
-                "wanted real numbers along ('y', 'x')"
+                f"wanted real numbers along {axes}{hint}"
             )
     check_choice("y_axis of dataset", dataset.attrs.get("y_axis"), ("up", "down"))
-    checked: xarray.Dataset = dataset.transpose("y", "x")
+    checked: xarray.Dataset = dataset.transpose(*axes)
     return checked
 
 

@@ -49,7 +49,7 @@ def write_fields(path: str | os.PathLike[str], dataset: xarray.Dataset, *, layou
     dataset : xarray.Dataset
         Variables ``u`` and ``v`` along ``("y", "x")``, and any others of numbers along them, with the coordinates ``x``
         and ``y``. The attribute ``y_axis`` is "down" or "up". NaN is missing. ``mask`` is 0 where measured, 1 masked,
-        2 replaced, 3 rejected.
+        2 replaced, 3 rejected. In ``.nc`` and ``.h5`` all variables may be along ``("time", "y", "x")``.
     layout : {"openpiv", "pivlab"}, optional
         For ``.txt``, whose text it is, by default that of OpenPIV. For ``.mat``, "pivlab" gives the names of PIVlab.
         In both layouts of text, and in that of PIVlab, only ``u``, ``v`` and ``mask`` are written.
@@ -87,7 +87,8 @@ def write_fields(path: str | os.PathLike[str], dataset: xarray.Dataset, *, layou
      [ 4.  5.  6.]]
     """
     check_fields_path(path)
-    file, checked = Path(path), check_fields(dataset)
+    file = Path(path)
+    checked = check_fields(dataset, in_time=file.suffix.lower() in netcdf.EXTENSIONS)
     if layout is not None:
         allowed = _LAYOUTS.get(file.suffix.lower())
         if allowed is None:
@@ -115,7 +116,8 @@ def read_fields(path: str | os.PathLike[str], *, y_axis: YAxis | None = None) ->
     Returns
     -------
     xarray.Dataset
-        As `write_fields` takes it, with the uppermost row first. Units are kept where the file has them.
+        As `write_fields` takes it, with the uppermost row first. Units are kept where the file has them, and in NetCDF
+        an axis ``time``.
 
     Raises
     ------

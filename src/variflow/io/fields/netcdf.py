@@ -48,4 +48,4 @@ def read(path: Path, y_axis: str | None) -> xarray.Dataset:
             dict(stored.attrs)
     dataset = load(path, engine=engine).drop_encoding()
     dataset.attrs["y_axis"] = decide_axis(path, dataset.attrs.get("y_axis"), y_axis)
-    return check_fields(dataset)
+    return check_fields(dataset, in_time=True)

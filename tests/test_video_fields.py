@@ -1,0 +1,136 @@
+"""The flows of many pairs as one field along time: in Python, in a NetCDF file, and on the command line."""
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import variflow
+from variflow import cli, flowops, video
+from variflow.base.errors import VariflowWarning
+from variflow.datasets import synthetic
+from variflow.io import read_fields, write_fields
+
+xarray = pytest.importorskip("xarray", reason="fields need xarray")
+pytest.importorskip("h5netcdf", reason="fields need h5netcdf")
+
+SCENE = [synthetic.translation((48, 64), shift=(1.5 * time, 0)).frame1 for time in range(4)]
+UNITS = {"pixel_size": 25e-6, "dt": 2e-4, "axes": "up", "grid": 16, "fields": ("vorticity",), "validate": True}
+
+
+@pytest.fixture
+def shot(tmp_path, monkeypatch):
+    """A folder of double frames, the second pair of which is damaged."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shot").mkdir()
+    for number, frame in enumerate([*SCENE, *SCENE[:2]]):
+        variflow.write_image(f"shot/frame{number}.png", frame[:40] if number == 3 else frame)
+    return tmp_path
+
+
+def test_each_field_is_that_of_its_pair():
+    found = video.to_xarray(video.flows(SCENE, "fast"), interval=0.5, **UNITS)
+    assert found.time.values.tolist() == [0, 0.5, 1]
+    assert found.time.units == "s"
+    for place, pair in enumerate(video.flows(SCENE, "fast")):
+        wanted = pair.result.to_xarray(**UNITS)
+        field = found.isel(time=place, drop=True)
+        xarray.testing.assert_equal(field, wanted)
+        assert field.attrs == wanted.attrs
+        assert {name: list(field[name].attrs) for name in field} == {name: list(wanted[name].attrs) for name in wanted}
+        np.testing.assert_array_equal(flowops.from_xarray(field), flowops.from_xarray(wanted))
+
+
+def test_names_of_fields_may_come_from_an_iterator():
+    found = video.to_xarray(video.flows(SCENE, "realtime"), grid=16, fields=iter(["vorticity"]))
+    assert found.vorticity.dims == ("time", "y", "x")
+
+
+def test_a_pair_without_a_flow_is_named_and_missing(shot):
+    with pytest.warns(VariflowWarning, match="no flow of the frames 2 and 3: frame 3 has shape"):
+        found = video.to_xarray(video.flows("shot", "fast", pairs=True), **UNITS)
+    assert found.time.values.tolist() == [0, 2, 4]  # numbers of frames: nothing says when they were taken
+    assert "units" not in found.time.attrs
+    missing, others = found.isel(time=1), found.isel(time=[0, 2])
+    for name in ("u", "v", "vorticity", "confidence"):
+        assert np.isnan(missing[name]).all()
+        assert np.isfinite(others[name]).all()
+    assert (missing["mask"] == 1).all()
+    assert (missing["count"] == 0).all()
+    assert not missing.occlusion.any()
+    assert (others["count"] == 256).all()
+
+
+def test_the_times_of_a_film_are_those_of_the_fields(tmp_path):
+    pytest.importorskip("av")
+    variflow.write_frames(tmp_path / "film.mkv", SCENE, fps=10)
+    found = video.to_xarray(video.flows(tmp_path / "film.mkv", "realtime"), grid=16)
+    np.testing.assert_allclose(found.time, [0, 0.1, 0.2], atol=1e-3)
+    assert found.time.units == "s"
+
+
+def test_a_field_in_time_comes_back_from_netcdf_alone(tmp_path):
+    field = video.to_xarray(video.flows(SCENE, "realtime"), interval=0.1, **UNITS)
+    write_fields(tmp_path / "a.nc", field.transpose("x", "y", "time"))
+    found = read_fields(tmp_path / "a.nc")
+    xarray.testing.assert_equal(found, field)
+    assert found.u.dims == ("time", "y", "x")
+    assert found.time.attrs == field.time.attrs
+    hint = r"along \('time', 'y', 'x'\), wanted real numbers along \('y', 'x'\); one field of several is dataset.isel"
+    with pytest.raises(ValueError, match=hint):
+        write_fields(tmp_path / "a.csv", field)
+    with pytest.raises(ValueError, match=hint):
+        flowops.from_xarray(field)
+    with pytest.raises(ValueError, match=r"vorticity of float32 along \('y', 'x'\), wanted .* \('time', 'y', 'x'\)$"):
+        write_fields(tmp_path / "a.nc", field.assign(vorticity=field.vorticity.isel(time=0, drop=True)))
+
+
+def test_what_cannot_be_is_refused_before_anything_is_estimated():
+    def never():
+        raise AssertionError("a flow was asked for")
+        yield
+
+    with pytest.raises(ValueError, match="interval is 0, wanted a finite number of seconds above 0"):
+        video.to_xarray(never(), interval=0)
+    with pytest.raises(ValueError, match="fields has 'vortices'"):
+        video.to_xarray(never(), fields="vortices")
+    with pytest.raises(ValueError, match="flows holds no flow"):
+        video.to_xarray(())
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.app, ["video", "shot", "-m", "fast", *map(str, arguments)])
+
+
+def test_one_command_writes_the_fields_of_all_pairs(shot):
+    done = run(
+        "--pairs", "-o", "out.nc", "--pixel-size", "25um", "--dt", "2e-4", "--interval", "0.1", "--axes", "up",
+        "--grid", "16", "--fields", "vorticity", "--validate",
+    )  # fmt: skip
+    assert done.exit_code == 1  # one pair is damaged
+    assert done.stdout == "wrote 2 flows to out.nc\n"
+    assert done.stderr.count("no flow of the frames 2 and 3: frame 3 has shape") == 1
+    with pytest.warns(VariflowWarning, match="no flow of the frames 2 and 3"):
+        wanted = video.to_xarray(
+            video.flows("shot", "fast", pairs=True), **UNITS | {"pixel_size": (25, "um")}, interval=0.1
+        )
+    xarray.testing.assert_equal(read_fields("out.nc"), wanted)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["-o", "out.zarr", "--grid", "16"],
+            "--grid is given, and --output is out.zarr, wanted one that ends with .nc",
+        ),
+        (["-o", "flows", "--validate"], "--validate is given, and --output is flows, wanted one that ends with .nc"),
+        (["-o", "flows", "--interval", "1"], "--interval is given, and --output is flows"),
+        (["-o", "out.nc", "--interval", "0"], "--interval is 0.0, wanted a finite number of seconds above 0"),
+        (["-o", "out.nc", "--grid", "160"], "--grid is 160, wanted a whole number of pixels from 1 to 48"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(shot, options, message):
+    done = run(*options)
+    assert done.exit_code == 1
+    assert message in done.stderr
+    assert [path.name for path in shot.iterdir()] == ["shot"]
