@@ -220,6 +220,20 @@ def test_what_is_unknown_stays_unknown():
     assert np.isnan(flowops.correlation(np.ones((9, 9)), np.ones((9, 9)), np.zeros((9, 9, 2)))).all()
 
 
+def test_what_a_reflection_hides_is_rejected_to_its_middle():
+    frame, still = speckle(), np.zeros((90, 120, 2))
+    hidden = frame.copy()
+    hidden[30:60, 40:80] = 255
+    _, flags = flowops.validate(still, frame, hidden)
+    assert (flags[37:53, 47:73] == REPLACED).all()  # where no window reaches beyond it
+    far = np.ones((90, 120), bool)
+    far[18:72, 28:92] = False
+    assert (flags[far] == MEASURED).all()
+    bare = np.full((90, 120), 7.0)  # neither frame shows anything: it is not the second that lacks it
+    _, flags = flowops.validate(still, bare, bare, worst_precision=np.inf)
+    assert (flags == MEASURED).all()
+
+
 def test_arguments_of_the_evidence_are_checked():
     frame = speckle()
     with pytest.raises(ValueError, match=r"frame1 has shape \(9, 9\), wanted that of frame0, \(90, 120\)"):

@@ -21,6 +21,8 @@ _CHANCE = 4.0
 # The estimate of the variance of noise is off by about this share.
 _UNSURE = 0.15
 _QUANTILES = (0.1, 99.9)
+# What is seen in the first frame and gone in the second exceeds noise by this factor, more than chance makes.
+_CLEAR = 4.0
 # Variances below this share of that of the frame are rounding errors.
 _ROUNDING = 1e-9
 
@@ -140,6 +142,19 @@ def correlation(frame0: ArrayLike, frame1: ArrayLike, flow: ArrayLike, *, window
     >>> bool((flowops.correlation(frame, np.roll(frame, 5), still) < 0.5).all())
     True
     """
+    return compare(frame0, frame1, flow, window=window)[0]
+
+
+def compare(
+    frame0: ArrayLike, frame1: ArrayLike, flow: ArrayLike, *, window: int = 15
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return the correlation, and where the second frame shows no more than noise of what the first one clearly shows.
+
+    Parameters
+    ----------
+    frame0, frame1, flow, window
+        As for `correlation`, which is NaN at those places.
+    """
     first, second, field = _as_plane(frame0, "frame0"), _as_plane(frame1, "frame1"), check_flow(flow)
     check_same_shape("frame1", second.shape, "frame0", first.shape)
     check_same_shape("flow", field.shape, "frame0", (*first.shape, 2))
@@ -149,7 +164,7 @@ def correlation(frame0: ArrayLike, frame1: ArrayLike, flow: ArrayLike, *, window
     counts = np.isfinite(first) & np.isfinite(warped) & inside
     many, whole = (_sum_around(where.astype(float), window) for where in (counts, np.ones_like(counts)))
     if not counts.any():
-        return np.full(first.shape, np.nan, np.float32)
+        return np.full(first.shape, np.nan, np.float32), np.zeros(first.shape, bool)
     noises = [_measure_noise(plane) for plane in (first, second)]
     # Around their means, so that squares of large numbers do not cancel.
     a, b = (np.where(counts, plane - plane[counts].mean(), 0) for plane in (first, warped))
@@ -163,9 +178,10 @@ def correlation(frame0: ArrayLike, frame1: ArrayLike, flow: ArrayLike, *, window
         found = np.clip(both / np.sqrt(np.maximum(seen[0], 0) * np.maximum(seen[1], 0)), -1, 1)
     # What is seen must exceed noise, and rounding.
     least = [max(noise**2, _ROUNDING * plane.var()) for plane, noise in zip((a, b), noises, strict=True)]
-    found[~inside | (many < whole / 2) | (seen[0] <= least[0]) | (seen[1] <= least[1])] = np.nan
-    shares: NDArray[np.float32] = found.astype(np.float32)
-    return shares
+    unknown = ~inside | (many < whole / 2)
+    found[unknown | (seen[0] <= least[0]) | (seen[1] <= least[1])] = np.nan
+    gone: NDArray[np.bool_] = ~unknown & (seen[0] > _CLEAR * least[0]) & (seen[1] <= least[1])
+    return found.astype(np.float32), gone
 
 
 def _as_plane(frame: ArrayLike, name: str) -> Reals:

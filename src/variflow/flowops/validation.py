@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from variflow.base.arrays import as_mask_pair, as_pixels
 from variflow.base.choices import check_number
 from variflow.base.types import ArrayLike
-from variflow.flowops.evidence import correlation, precision
+from variflow.flowops.evidence import compare, precision
 from variflow.flowops.fields import Flow, check_flow
 from variflow.flowops.filling import fill
 from variflow.flowops.outliers import find_outliers
@@ -60,6 +60,7 @@ def validate(
         Of the normalised median test (see `find_outliers`). On a grid of windows the step is 1.
     least_correlation : float
         Vectors along which the frames agree less are rejected (see `correlation`); from -1, which rejects none, to 1.
+        So are those where the second frame shows no more than noise of what the first one clearly shows.
     worst_precision : float
         Vectors of windows that cannot be located so exactly, in pixels, are rejected: there is nothing to measure (see
         `precision`); infinity rejects none.
@@ -106,7 +107,8 @@ def validate(
     rejected = find_outliers(field, step=step, threshold=threshold)
     if frame0 is not None and frame1 is not None:
         first, second = _leave_out(frame0, "frame0", usable0), _leave_out(frame1, "frame1", usable1)
-        rejected |= correlation(first, second, field) < least_correlation
+        agreement, gone = compare(first, second, field)
+        rejected |= (agreement < least_correlation) | gone
         rejected |= precision(first) > worst_precision
     return _replace(field, masked, rejected & ~masked, replace=replace)
 
