@@ -88,7 +88,7 @@ for axes, time in zip(figure.subplots(1, 4), (0, 16, 32, 49), strict=True):
 figure
 
 # %%
-# The known field, brought into the same units and squares, shows how large the error is. It counts measured vectors; those
+# The known field, brought into the same units and squares, shows how large the error is. Measured vectors count; those
 # that were replaced are where the reflection is.
 
 across, down = np.meshgrid(np.arange(size), np.arange(size))
