@@ -24,6 +24,7 @@ import variflow
 
 DATA = Path(os.environ.get("VARIFLOW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 FRAMES = ("DIC_Challenge_Star_Noise_Ref.tiff", "DIC_Challenge_Star_Noise_Def.tiff")
+SHAPE = (501, 4000)
 AMPLITUDE, PERIODS, RESOLVED, ALONG, EVEN, ROUNDS = 0.5, (10, 300), 0.9, 40, 200, 3
 # The most that the product (px^2) and the time (s) of a model may be.
 TARGETS = {"smooth": (0.39, 2.0)}
@@ -32,16 +33,33 @@ TARGETS = {"smooth": (0.39, 2.0)}
 def measure(flow):
     """Return the resolution and the noise of a flow ``(H, W, 2)`` of the star pair."""
     along_y = flow[..., 1].astype(float)
-    height, width = along_y.shape
-    periods = np.linspace(*PERIODS, width)
-    wave = AMPLITUDE * np.cos(2 * np.pi * (np.arange(height)[:, None] - height // 2) / periods)
-    sign = np.sign((along_y * wave).sum())
-    amplitude = gaussian_filter1d(sign * along_y[height // 2] / AMPLITUDE, ALONG)
-    lost = np.flatnonzero(amplitude < RESOLVED)
-    resolution = periods[0] if not lost.size else periods[min(lost[-1] + 1, width - 1)]
-    moved, even = along_y[:, periods > EVEN], wave[:, periods > EVEN]
-    fitted = (moved * even).sum(axis=0) / (even**2).sum(axis=0)
-    return float(resolution), float((moved - fitted * even).std())
+    wave, periods = make_wave(*np.indices(along_y.shape)[::-1])
+    middle = along_y.shape[0] // 2
+    return find_resolution(along_y[middle] / wave[middle], periods), measure_noise(along_y, wave, periods)
+
+
+def make_wave(x, y):
+    """Return the displacement along y at places ``(H, W)`` of the pair, and the period in each column."""
+    periods = np.interp(x[0], (0, SHAPE[1] - 1), PERIODS)
+    return AMPLITUDE * np.cos(2 * np.pi * (y - SHAPE[0] // 2) / periods), periods
+
+
+def find_resolution(amplitude, periods, step=1):
+    """Return the period from which on enough of the amplitude is found; columns are `step` pixels apart."""
+    amplitude = gaussian_filter1d(amplitude, ALONG / step)
+    lost = np.flatnonzero(np.sign(amplitude[-1]) * amplitude < RESOLVED)  # either image may be the deformed one
+    return float(periods[0] if not lost.size else periods[min(lost[-1] + 1, len(periods) - 1)])
+
+
+def measure_noise(values, wave, periods):
+    """Return the standard deviation of what is left where the period is long, once the wave is taken off."""
+    moved, even = values[:, periods > EVEN], wave[:, periods > EVEN]
+    return float((moved - fit_columns(moved, even) * even).std())
+
+
+def fit_columns(values, wave):
+    """Return the amplitude of a wave in each column, by least squares."""
+    return (values * wave).sum(axis=0) / (wave**2).sum(axis=0)
 
 
 def measure_time(frames, model):

@@ -13,7 +13,8 @@ from variflow import datasets, flowops
 pair = datasets.demo()
 
 # %%
-# The job: two lines. The flow there and back tells which frame shows what.
+# The job: two lines. The flow there and back tells which frame shows what. Lines of glue around it, from film to film:
+# 0 with variflow in the shell, 0 with ffmpeg (``benchmarks/results/glue.md``).
 
 result = variflow.estimate(pair.frame0, pair.frame1, "balanced")
 frames = list(flowops.interpolate(pair.frame0, pair.frame1, result.flow, result.backward, [0.25, 0.5, 0.75]))
