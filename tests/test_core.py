@@ -121,6 +121,20 @@ def test_warp_matches_reference_and_twin(size: tuple[int, int], interpolation: I
     np.testing.assert_allclose(native, twin(planes, (u, v), interpolation=interpolation), atol=2e-6)
 
 
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+def test_warp_does_not_depend_on_the_flow_of_other_pixels(interpolation: Interpolation) -> None:
+    """Pixels that move alike are warped many at once, and come out as one by one."""
+    planes, size = random_planes(2, (40, 300)), (40, 300)
+    u, v = (np.full(size, value, np.float32) for value in (1.3, -2.7))
+    u += np.linspace(0, 0.3, size[1], dtype=np.float32)
+    alike = _core.warp(planes, u, v, interpolation)
+    for every in (1, 3, 7, 16):
+        others = np.zeros(size, bool)
+        others[:, ::every] = every > 1
+        alone = _core.warp(planes, np.where(others, u + 5, u), v, interpolation)
+        np.testing.assert_array_equal(alone[:, ~others], alike[:, ~others])
+
+
 def test_warp_of_wide_rows() -> None:
     """Rows longer than a block of the kernel, and precision far from the origin."""
     planes, (u, v) = random_planes(1, (3, 5000)), random_flow((3, 5000), 3)

@@ -49,6 +49,32 @@ Planes interleave(nb::handle u_argument, nb::handle v_argument) {
                [&](float* out) { variflow::interleave(floats(u), floats(v), height * width, out); });
 }
 
+bool are_finite(nb::handle plane_argument) {
+    const Array plane = checked<float>(plane_argument, "plane", {"height", "width"});
+    const Unlocked unlocked;
+    return variflow::are_finite(floats(plane), extent(plane, 0) * extent(plane, 1));
+}
+
+int64_t count_moved(nb::handle u0_argument, nb::handle v0_argument, nb::handle u_argument, nb::handle v_argument,
+                    float least) {
+    const Array u0 = checked<float>(u0_argument, "u0", {"height", "width"});
+    const int64_t height = extent(u0, 0), width = extent(u0, 1);
+    const Array v0 = checked<float>(v0_argument, "v0", {height, width});
+    const Array u = checked<float>(u_argument, "u", {height, width}),
+                v = checked<float>(v_argument, "v", {height, width});
+    const Unlocked unlocked;
+    return variflow::count_moved(floats(u0), floats(v0), floats(u), floats(v), height * width, least);
+}
+
+// Memory like that of planes: the system takes longer to hand out fresh pages than it takes to fill them.
+using Bytes = nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>, nb::c_contig>;
+
+Bytes allocate_bytes(size_t count) {
+    auto* data = static_cast<uint8_t*>(allocate(count));
+    nb::capsule owner(data, &release);
+    return Bytes(data, 1, &count, owner);
+}
+
 using Picture = nb::ndarray<nb::numpy, uint8_t, nb::ndim<3>, nb::c_contig>;
 
 Picture paint_flow(nb::handle flow_argument, float scale, nb::handle hues_argument) {
@@ -172,6 +198,11 @@ void add_images(nb::module_& module) {
         "look_up", &look_up, "image"_a.none(), "tables"_a.none(), "total"_a,
         "The entry of its channel's table for each byte of (H, W, C), in planes, or their sum over the channels.");
     module.def("interleave", &interleave, "u"_a.none(), "v"_a.none(), "Both planes of a flow as one array (H, W, 2).");
+    module.def("are_finite", &are_finite, "plane"_a.none(), "Whether no value of a plane is infinite or NaN.");
+    module.def("count_moved", &count_moved, "u0"_a.none(), "v0"_a.none(), "u"_a.none(), "v"_a.none(), "least"_a,
+               "At how many pixels the flow (u, v) is farther than `least` from (u0, v0).");
+    module.def("allocate_bytes", &allocate_bytes, "count"_a,
+               "So many bytes of any content, in memory that is recycled.");
     module.def("paint_flow", &paint_flow, "flow"_a.none(), "scale"_a, "hues"_a.none(),
                "A flow (H, W, 2) as RGB: the hue of its direction, of those that go round once, clockwise from the "
                "right; white at rest, full at the speed `scale`, darker beyond, black where not finite.");

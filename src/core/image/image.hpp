@@ -37,6 +37,11 @@ void resample(const float* planes, Shape shape, Taps vertical, Taps horizontal, 
 // image/interleave.cpp: (2, count) values as (count, 2).
 void interleave(const float* u, const float* v, int64_t count, float* out);
 
+// image/flow_checks.cpp: whether no value is infinite or NaN; and at how many of `count` pixels a flow is farther than `least`
+// from another.
+bool are_finite(const float* values, int64_t count);
+int64_t count_moved(const float* u0, const float* v0, const float* u, const float* v, int64_t count, float least);
+
 // image/flow_colors.cpp: a flow (count, 2) as RGB. The hue is that of its direction among hues (3, number), which go round
 // once, clockwise from the right; white stands for rest, the full hue for a speed of `scale`, and faster is darker. What is
 // not finite is black.

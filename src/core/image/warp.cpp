@@ -28,7 +28,8 @@ constexpr int block_size = 256;
 
 struct Coordinates {
     alignas(64) int32_t x[block_size], y[block_size];  // the pixel at or before the coordinate
-    alignas(64) int32_t amid[block_size];  // at least 0 where all 4x4 pixels around it are in the frame
+    alignas(64) int32_t corner[block_size];  // of the 4x4 pixels around it, where in the plane the first one is
+    alignas(64) int32_t amid[block_size];  // at least 0 where all of them are in the frame
     alignas(64) float rest_x[block_size], rest_y[block_size];  // the remainder
 };
 
@@ -49,13 +50,19 @@ VARIFLOW_INLINE void split(float displacement, int32_t position, int32_t last, i
     rest = displacement - static_cast<float>(whole);
 }
 
+VARIFLOW_INLINE void look_around(int32_t i, int32_t width, int32_t height, Coordinates& at) {
+    const int32_t x = at.x[i] - 1, y = at.y[i] - 1;
+    at.corner[i] = y * width + x;
+    at.amid[i] = x | (width - 4 - x) | y | (height - 4 - y);
+}
+
 VARIFLOW_CLONES
 void locate(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v, int32_t x, int32_t y, int32_t count,
             int32_t width, int32_t height, Coordinates& VARIFLOW_RESTRICT at) {
     for (int32_t i = 0; i < count; ++i) {
         split(u[i], x + i, width - 1, at.x[i], at.rest_x[i]);
         split(v[i], y, height - 1, at.y[i], at.rest_y[i]);
-        at.amid[i] = (at.x[i] - 1) | (width - 3 - at.x[i]) | (at.y[i] - 1) | (height - 3 - at.y[i]);
+        look_around(i, width, height, at);
     }
 }
 
@@ -66,7 +73,7 @@ void locate_points(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTR
     for (int32_t i = 0; i < count; ++i) {
         split(u[i], x[i], width - 1, at.x[i], at.rest_x[i]);
         split(v[i], y, height - 1, at.y[i], at.rest_y[i]);
-        at.amid[i] = (at.x[i] - 1) | (width - 3 - at.x[i]) | (at.y[i] - 1) | (height - 3 - at.y[i]);
+        look_around(i, width, height, at);
     }
 }
 
@@ -106,11 +113,39 @@ void spline_weights(const float* VARIFLOW_RESTRICT rest, int32_t count, CubicWei
     }
 }
 
+// The sum along one axis of samples p0 ... p3, numbers or vectors of them, for pixel i of the block.
+template <typename Value>
+VARIFLOW_INLINE Value sum_along(const Value& p0, const Value& p1, const Value& p2, const Value& p3,
+                                const CubicWeights& weights, int32_t i) {
+    return p1 + weights.w0[i] * (p0 - p1) + weights.w2[i] * (p2 - p1) + weights.w3[i] * (p3 - p1);
+}
+
 // The four columns of 4x4 samples, summed along y for pixel i of the block; the first is `p`, rows are `stride` apart.
 VARIFLOW_INLINE Four sum_columns(const float* p, int64_t stride, const CubicWeights& y, int32_t i) {
-    const Four p1 = load_four(p + stride);
-    return p1 + y.w0[i] * (load_four(p) - p1) + y.w2[i] * (load_four(p + 2 * stride) - p1) +
-           y.w3[i] * (load_four(p + 3 * stride) - p1);
+    return sum_along(load_four(p), load_four(p + stride), load_four(p + 2 * stride), load_four(p + 3 * stride), y, i);
+}
+
+// So many pixels whose samples lie side by side, as they do where the flow hardly changes.
+constexpr int32_t run = 16;
+
+VARIFLOW_INLINE bool is_run(const Coordinates& at, int32_t i) {
+    int32_t amid = 0, apart = 0;
+    VARIFLOW_LANES for (int32_t lane = 0; lane < run; ++lane) {
+        amid |= at.amid[i + lane];
+        apart |= at.corner[i + lane] - at.corner[i] - lane;
+    }
+    return amid >= 0 && apart == 0;
+}
+
+VARIFLOW_INLINE void sum_run(const float* VARIFLOW_RESTRICT p, int64_t stride, const CubicWeights& x,
+                             const CubicWeights& y, int32_t i, float* VARIFLOW_RESTRICT out) {
+    for (int32_t lane = 0; lane < run; ++lane) {
+        auto column = [&](int32_t number) VARIFLOW_INLINE_LAMBDA {
+            const float* const top = p + lane + number;
+            return sum_along(top[0], top[stride], top[2 * stride], top[3 * stride], y, i + lane);
+        };
+        out[lane] = sum_along(column(0), column(1), column(2), column(3), x, i + lane);
+    }
 }
 
 // The position inside the frame that stands for one up to two pixels outside: the border's, or the mirror image.
@@ -133,29 +168,34 @@ VARIFLOW_INLINE float cubic_at(const float* plane, int32_t width, int32_t height
         }
     }
     const Four column = sum_columns(neighbours, 4, y, i);
-    return column[1] + x.w0[i] * (column[0] - column[1]) + x.w2[i] * (column[2] - column[1]) +
-           x.w3[i] * (column[3] - column[1]);
+    return sum_along<float>(column[0], column[1], column[2], column[3], x, i);
 }
 
 VARIFLOW_CLONES
 void cubic(const float* VARIFLOW_RESTRICT plane, int32_t width, int32_t height, bool mirrored,
            const Coordinates& VARIFLOW_RESTRICT at, const CubicWeights& VARIFLOW_RESTRICT weights_x,
            const CubicWeights& VARIFLOW_RESTRICT weights_y, int32_t count, float* VARIFLOW_RESTRICT out) {
-    auto columns = [&](int32_t i) VARIFLOW_INLINE_LAMBDA {
-        return sum_columns(plane + static_cast<int64_t>(at.y[i] - 1) * width + at.x[i] - 1, width, weights_y, i);
-    };
-    int32_t i = 0;
-    while (i < count) {
-        if (i + 4 <= count && (at.amid[i] | at.amid[i + 1] | at.amid[i + 2] | at.amid[i + 3]) >= 0) {
-            Four p0 = columns(i), p1 = columns(i + 1), p2 = columns(i + 2), p3 = columns(i + 3);
-            transpose(p0, p1, p2, p3);
-            const Four value = p1 + load_four(weights_x.w0 + i) * (p0 - p1) + load_four(weights_x.w2 + i) * (p2 - p1) +
-                               load_four(weights_x.w3 + i) * (p3 - p1);
-            std::memcpy(out + i, &value, sizeof value);
-            i += 4;
-        } else {
-            out[i] = cubic_at(plane, width, height, mirrored, at, weights_x, weights_y, i);
-            ++i;
+    auto columns = [&](int32_t i)
+                       VARIFLOW_INLINE_LAMBDA { return sum_columns(plane + at.corner[i], width, weights_y, i); };
+    for (int32_t begin = 0; begin < count; begin += run) {
+        const int32_t end = std::min(begin + run, count);
+        if (end == begin + run && is_run(at, begin)) {
+            sum_run(plane + at.corner[begin], width, weights_x, weights_y, begin, out + begin);
+            continue;
+        }
+        int32_t i = begin;
+        while (i < end) {
+            if (i + 4 <= end && (at.amid[i] | at.amid[i + 1] | at.amid[i + 2] | at.amid[i + 3]) >= 0) {
+                Four p0 = columns(i), p1 = columns(i + 1), p2 = columns(i + 2), p3 = columns(i + 3);
+                transpose(p0, p1, p2, p3);
+                const Four value = p1 + load_four(weights_x.w0 + i) * (p0 - p1) +
+                                   load_four(weights_x.w2 + i) * (p2 - p1) + load_four(weights_x.w3 + i) * (p3 - p1);
+                store_four(value, out + i);
+                i += 4;
+            } else {
+                out[i] = cubic_at(plane, width, height, mirrored, at, weights_x, weights_y, i);
+                ++i;
+            }
         }
     }
 }

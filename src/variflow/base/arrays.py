@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from variflow import _core
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
 from variflow.base.kinds import is_float, name_kind
@@ -204,9 +205,16 @@ def as_image(value: ArrayLike, name: str) -> Image:
     if known is not None and is_float(array.dtype):
         pixels, known = _mark_gaps(array, known), None
     else:
-        pixels = array.copy()
+        pixels = _copy(array)
     where = None if known is None else np.asarray(np.atleast_3d(known).all(axis=2))
     return Image(np.atleast_3d(pixels), where, array.shape, name)
+
+
+def _copy(array: Numbers) -> Numbers:
+    """Return a copy in memory of the core, which is recycled: fresh pages would take longer than the copying."""
+    copied: Numbers = _core.allocate_bytes(array.nbytes).view(array.dtype).reshape(array.shape)
+    np.copyto(copied, array)
+    return copied
 
 
 def _check_frame(array: Numbers, value: ArrayLike, name: str) -> None:

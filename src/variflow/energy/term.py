@@ -11,8 +11,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from numbers import Real
-from typing import TYPE_CHECKING, Protocol, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, TypeVar
 
 from variflow.base.choices import check_constant, check_takes
 from variflow.base.fields import Declared
@@ -34,7 +35,13 @@ Kind = TypeVar("Kind")
 
 def keeps(value: object, kind: type[Kind], *methods: str) -> TypeGuard[Kind]:
     """Return whether an object is of a class and does not override these methods of it."""
-    return isinstance(value, kind) and all(getattr(type(value), name) is getattr(kind, name) for name in methods)
+    kinds: tuple[Any, Any] = type(value), kind
+    return _inherits(*kinds, methods)
+
+
+@lru_cache(maxsize=256)
+def _inherits(given: type, kind: type, methods: tuple[str, ...]) -> bool:
+    return issubclass(given, kind) and all(getattr(given, name) is getattr(kind, name) for name in methods)
 
 
 class Term(Declared, ABC):

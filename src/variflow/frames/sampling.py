@@ -187,10 +187,11 @@ class Samples(NamedTuple):
         if all(image.dtype == np.uint8 for image in images) and all(valid is None for valid in valids):
             # This is by far the most common case, and counting is faster than sorting.
             first, second = map(np.ascontiguousarray, images)
-            counts = np.array(_core.byte_counts(first, second, step, places))
-            return cls(
-                Sample.of_bytes(counts[0] + counts[1]), [Sample.of_bytes(each) for each in counts[2:]], step == 1
-            )
+            # Where the rows are all rows, no pixels need be picked.
+            picked = places[:1] if step == 1 else places
+            counts = np.array(_core.byte_counts(first, second, step, picked))
+            scattered = counts[:2] if step == 1 else counts[2:]
+            return cls(Sample.of_bytes(counts[0] + counts[1]), [Sample.of_bytes(each) for each in scattered], step == 1)
         parts = [
             image[np.divmod(places if valid is None else places[valid.reshape(-1)[places]], width)]
             for image, valid in zip(images, valids, strict=True)

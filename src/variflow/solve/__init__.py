@@ -11,7 +11,6 @@ and `conjugate_gradient.ConjugateGradient`; their modules are imported when they
 from __future__ import annotations
 
 import importlib
-import math
 import re
 from dataclasses import replace
 from types import ModuleType
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from variflow import _core
 from variflow.energy.residuals import NotTakenApart
 from variflow.energy.term import Energy
 from variflow.linearisation.level import LevelLinearisation
@@ -198,10 +198,11 @@ def list_calls(energy: Energy, solver: object, steps: int, at: LevelLinearisatio
 
 def _check_flow(minimum: Minimum, solver: NativeSolver) -> Minimum:
     """Return what a solver found, or a failure if the flow is not finite."""
-    found = minimum.flow if minimum.values is None else tuple(minimum.values.values())
-    with np.errstate(invalid="ignore", over="ignore"):
-        total = sum(float(plane.sum()) for plane in found)  # the fastest test of all pixels
-    if math.isfinite(total):
+    if minimum.values is None:
+        finite = all(map(_core.are_finite, minimum.flow))
+    else:
+        finite = all(np.isfinite(plane).all() for plane in minimum.values.values())
+    if finite:
         return minimum
     failure = f"stopped because {type(solver).__name__} returned a flow that is not finite, which was dropped"
     return replace(minimum, flow=minimum.start, failure=failure)

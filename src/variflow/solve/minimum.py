@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow import _core
 from variflow.base.brief import Brief
 from variflow.base.caching import cached_property
 from variflow.energy.term import Energy
@@ -76,8 +77,8 @@ class Minimum(Brief):
         """Whether the solver came to rest and its increment moves hardly any pixel."""
         if self.failure or self.rose or not self.finished:
             return False
-        du, dv = self.increment
-        return bool(np.count_nonzero(du * du + dv * dv > _STILL**2) <= _FEW * du.size)
+        u0, v0, u, v = map(np.ascontiguousarray, (*self.start, *self.flow))
+        return _core.count_moved(u0, v0, u, v, _STILL) <= _FEW * u.size
 
     def copy(self) -> Minimum:
         """Return a copy with arrays of its own, into which a user may write."""

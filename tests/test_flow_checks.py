@@ -1,0 +1,48 @@
+"""What the core says of flows, and memory that it hands out, against NumPy."""
+
+import numpy as np
+import pytest
+
+from variflow import _core
+
+SIZES = [(1, 1), (3, 37), (300, 301)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_value_that_is_not_finite_is_found(size, value):
+    rng = np.random.default_rng(0)
+    plane = (1e38 * rng.standard_normal(size)).clip(-3e38, 3e38).astype(np.float32)
+    assert _core.are_finite(plane)
+    for place in rng.integers(0, plane.size, 5):
+        wrong = plane.copy()
+        wrong.flat[place] = value
+        assert not _core.are_finite(wrong)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_pixels_that_moved_are_counted(size, threads):
+    rng = np.random.default_rng(1)
+    u0, v0, u, v = rng.standard_normal((4, *size)).astype(np.float32)
+    u.flat[0] = np.nan  # of which nobody knows whether it moved
+    with np.errstate(invalid="ignore"):
+        expected = np.count_nonzero((u - u0) ** 2 + (v - v0) ** 2 > np.float32(0.7) ** 2)
+    before = _core.get_threads()
+    _core.set_threads(threads)
+    try:
+        assert _core.count_moved(u0, v0, u, v, 0.7) == expected
+    finally:
+        _core.set_threads(before)
+    with pytest.raises(ValueError, match=r"v has shape .*, wanted"):
+        _core.count_moved(u0, v0, u, np.zeros((size[0] + 1, size[1]), np.float32), 0.7)
+
+
+def test_memory_is_handed_out_and_may_be_written():
+    for count in (1, 1000, 10**6):
+        memory = _core.allocate_bytes(count)
+        memory[:] = 7
+        other = _core.allocate_bytes(count)
+        other[:] = 8
+        assert memory.shape == (count,)
+        assert (memory == 7).all()
