@@ -75,7 +75,7 @@ def test_a_setting_is_checked_where_it_is_set(build: Any, setting: str, value: A
         ("warps", (3, np.float64(2)), ValueError),
         ("steps", 0, ValueError),
         ("coarsest", "16", ValueError),
-        ("finest", -1, ValueError),
+        ("finest", -2, ValueError),
         ("limit", float("nan"), ValueError),
         ("limit", "1", ValueError),
         ("factor", None, ValueError),

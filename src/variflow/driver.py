@@ -271,7 +271,8 @@ def _go_coarse_to_fine(
             problem = match_light(problem, index, flow, begins=begins)
         elif watched and (remark := watch_light(problem, index, flow, begins=begins)):
             remarks, watched = (*remarks, remark), False  # one warning is enough
-        level = problem.levels[index] if occlusion is None else mask_occluded(problem.levels[index], occlusion)
+        level = problem.find_level(index)
+        level = level if occlusion is None else mask_occluded(level, occlusion)
         energy = problem.bring_energy(index)
         state = solve.carry(model.solver, state)
         warps = model.warps_at(index)

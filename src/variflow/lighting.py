@@ -44,6 +44,8 @@ def match_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, be
     The light is watched where the estimate `begins` and on small levels, until it is found to differ. Then it is
     measured. It is measured once more on a larger level, where the flow is better.
     """
+    if index < 0:
+        return problem
     sizes = [math.prod(level.shape) for level in problem.levels]
     if problem.light is None:
         looked_at = begins or sizes[index] <= _LARGEST_WATCHED
@@ -57,7 +59,7 @@ def match_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, be
 def watch_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, begins: bool) -> str:
     """Warn if the light differs at a level and the model does not expect that; return the warning, or an empty text."""
     forgiven = find_forgiven_changes(problem.model.energy)
-    level = problem.levels[index]
+    level = problem.find_level(index)
     if forgiven is None or not (begins or math.prod(level.shape) <= _LARGEST_WATCHED):
         return ""
     change, before, after = measure_light_change(problem.linearise(level, flow), _GAINS)

@@ -50,8 +50,9 @@ class Model:
         The shorter side of every level is at least this many pixels; typically 8 to 32. The depth of the
         pyramid follows from it and from the size of the frames.
     finest : int
-        The level at which the estimate ends, at least 0; its flow is then enlarged. 1 leaves the finest level out, for
-        speed.
+        The level at which the estimate ends, at least -1; its flow is then brought to the size of the frames. 1 leaves
+        their own size out, for speed. -1 adds a level that is finer than the frames, enlarged by ``1 / factor``: motion
+        edges are sampled more finely, and smaller than a pixel of the frames.
     presmoothing : float
         Standard deviation in pixels of a Gaussian that the frames are smoothed with, at least 0; typically up to 1.
         It removes noise and aliases that derivatives would amplify, and fine texture with them.
@@ -126,7 +127,7 @@ class Model:
 
             general.as_minimiser(self.solver)
         _check_unknowns(self.unknowns, self.filter)
-        for field, least in (("steps", 1), ("coarsest", 1), ("finest", 0)):
+        for field, least in (("steps", 1), ("coarsest", 1), ("finest", -1)):
             keep(self, **{field: check_whole(field, getattr(self, field), least)})
         keep(self, warps=_check_warps(self.warps))
         choices: dict[str, tuple[str, ...]] = {
@@ -150,7 +151,7 @@ class Model:
             raise TypeError(f"name is {self.name!r}, wanted a str")
 
     def warps_at(self, level: int) -> int:
-        """Return how many warps a level of the pyramid has; 0 is the finest."""
+        """Return how many warps a level of the pyramid has; 0 is that of the frames."""
         if isinstance(self.warps, int):
             return self.warps
         return self.warps[min(max(level - self.finest, 0), len(self.warps) - 1)]

@@ -23,7 +23,7 @@ from variflow.energy.levels import bring_to_level, list_arrays
 from variflow.frames.checking import Images
 from variflow.frames.frame import Frames
 from variflow.frames.light import Light
-from variflow.frames.pyramid import Level, pyramid
+from variflow.frames.pyramid import Level, enlarge, pyramid
 from variflow.images.resampling import Planes, resample_flow
 from variflow.linearisation.comparison import Comparison
 from variflow.linearisation.level import LevelLinearisation, linearise
@@ -70,8 +70,17 @@ class Problem(Brief):
 
     @cached_property
     def levels(self) -> list[Level]:
-        """The pyramid, the finest level first."""
+        """The pyramid, from the size of the frames on."""
         return self.prepared[1] if self.prepared else self._build_pyramid(self.frames)
+
+    def find_level(self, index: int) -> Level:
+        """Return a level of the pyramid, or, for -1, the one that is finer than the frames."""
+        return self.levels[index] if index >= 0 else self._enlarged
+
+    @cached_property
+    def _enlarged(self) -> Level:
+        model = self.model
+        return enlarge(self.frames, self.levels[0], factor=model.factor, presmoothing=model.presmoothing)
 
     def linearise(
         self, level: Level, flow: tuple[Planes, Planes] | Position, *, with_misfit: bool = False
@@ -91,9 +100,11 @@ class Problem(Brief):
 
     def bring(self, position: Position, index: int) -> Position:
         """Return where an estimate stands at another level; what has no values yet starts from its flow."""
-        shape = self.levels[index].shape
+        shape = self.find_level(index).shape
         unknowns = self._bring_unknowns(index)
         if unknowns is None:
+            if position.level < index:  # back from a finer level, whose motion edges stay sharp
+                return Position(index, resample_flow(position.flow, shape, blur=0.0))
             return Position(index, resample_flow(position.flow, shape))
         at = self._find_place(index)
         if position.values is None:
@@ -122,19 +133,25 @@ class Problem(Brief):
         unknowns = self.model.unknowns
         if unknowns is None:
             return None
-        brought: Unknowns = bring_to_level(unknowns, [level.shape for level in self.levels], index)
+        brought: Unknowns = bring_to_level(unknowns, self._list_shapes(index), index)
         return brought
 
     def _find_place(self, index: int) -> Place:
-        still = np.zeros(self.levels[index].shape, np.float32)
-        return Place(self.linearise(self.levels[index], (still, still)))
+        level = self.find_level(index)
+        still = np.zeros(level.shape, np.float32)
+        return Place(self.linearise(level, (still, still)))
 
     def bring_energy(self, index: int) -> Energy:
         """Return the energy at a level; arrays of the frames' size that it holds are resized to the level."""
         if not self._energy_holds_arrays:
             return self.model.energy
-        energy: Energy = bring_to_level(self.model.energy, [level.shape for level in self.levels], index)
+        energy: Energy = bring_to_level(self.model.energy, self._list_shapes(index), index)
         return energy
+
+    def _list_shapes(self, index: int) -> list[tuple[int, int]]:
+        """Return the sizes of the levels, and last that of level -1 if that is meant."""
+        shapes = [level.shape for level in self.levels]
+        return shapes if index >= 0 else [*shapes, self.find_level(index).shape]
 
     @cached_property
     def _energy_holds_arrays(self) -> bool:
@@ -182,7 +199,7 @@ class Problem(Brief):
             return
 
         def list_calls(index: int) -> list[Call]:
-            at = self.linearise(self.levels[index], self.bring(position, index))
+            at = self.linearise(self.find_level(index), self.bring(position, index))
             return solve.list_calls(self.bring_energy(index), self.model.solver, self.model.steps, at)
 
         first = list_calls(position.level)

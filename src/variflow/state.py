@@ -29,7 +29,7 @@ class EnergyRecord(Brief):
     Attributes
     ----------
     level : int
-        Level of the pyramid; 0 is the finest.
+        Level of the pyramid; 0 is that of the frames.
     warp : int
         Which warp of the level, from 0.
     before, after : float
@@ -54,7 +54,7 @@ class State:
     Attributes
     ----------
     level : int
-        Level of the pyramid; 0 is the finest.
+        Level of the pyramid; 0 is that of the frames.
     warp : int
         Which warp of the level, from 0.
     failure : str

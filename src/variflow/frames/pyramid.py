@@ -27,17 +27,17 @@ _GUIDE_SMOOTHING = 1.0
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Level(Brief):
-    """Both frames at one size; level 0 is the finest.
+    """Both frames at one size; level 0 is that of the frames.
 
     Attributes
     ----------
     index : int
-        Number of finer levels.
+        Number of finer levels up to the size of the frames; -1 is finer than these.
     frame0, frame1 : Frame
         What data terms see.
-    finer : Level or callable
-        The next finer level. For the finest level, a function that returns the first frame with all its channels,
-        (C', H, W).
+    origin : Level or callable
+        The level that this one is made from, the next one towards the size of the frames. For level 0, a function that
+        returns the first frame with all its channels, (C', H, W).
     noise : float
         The standard deviation of the frames' noise at this size, in their unit; 0 if it was not estimated.
     """
@@ -45,7 +45,7 @@ class Level(Brief):
     index: int
     frame0: Frame
     frame1: Frame
-    finer: Level | Callable[[], Planes] = field(repr=False)
+    origin: Level | Callable[[], Planes] = field(repr=False)
     noise: float = 0.0
 
     @property
@@ -56,11 +56,11 @@ class Level(Brief):
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Width and height, each divided by that of the finest level."""
-        finest = self
-        while isinstance(finest.finer, Level):
-            finest = finest.finer
-        return self.shape[1] / finest.shape[1], self.shape[0] / finest.shape[0]
+        """Width and height, each divided by that of the frames."""
+        first = self
+        while isinstance(first.origin, Level):
+            first = first.origin
+        return self.shape[1] / first.shape[1], self.shape[0] / first.shape[0]
 
     @cached_property
     def spline(self) -> Planes:
@@ -70,9 +70,15 @@ class Level(Brief):
     @cached_property
     def guide(self) -> Planes:
         """The first frame in CIE Lab, slightly smoothed; weights that follow image edges use it."""
-        if isinstance(self.finer, Level):
-            return resample(self.finer.guide, self.shape, kernel="linear", blur=_GUIDE_SMOOTHING)
-        return to_lab(smooth(self.finer(), _GUIDE_SMOOTHING))
+        if isinstance(self.origin, Level) and self.index > 0:
+            return resample(self.origin.guide, self.shape, kernel="linear", blur=_GUIDE_SMOOTHING)
+        return to_lab(smooth(self._find_colors(), _GUIDE_SMOOTHING))
+
+    def _find_colors(self) -> Planes:
+        """Return the first frame with all its channels, as it came or enlarged."""
+        if isinstance(self.origin, Level):
+            return resample(self.origin._find_colors(), self.shape, kernel="cubic")
+        return self.origin()
 
     def compute_image_edges(self, contrast: float, least: float) -> Planes:
         """Weights of the edges to the right and below of each pixel, (2, H, W); see `variflow.energy.ImageEdges`."""
@@ -113,9 +119,18 @@ def pyramid(
     noise = estimate_noise(frames) if with_noise else noise
     levels: list[Level] = []
     for index, pair in enumerate(zip(first, second, strict=True)):
-        finer = levels[-1] if levels else frames.colors
-        levels.append(Level(index, *pair, finer, noise * pair[0].planes.shape[2] / frames.first.planes.shape[2]))
+        origin = levels[-1] if levels else frames.colors
+        levels.append(Level(index, *pair, origin, noise * pair[0].planes.shape[2] / frames.first.planes.shape[2]))
     return levels
+
+
+def enlarge(frames: Frames, level: Level, *, factor: float, presmoothing: float = 0.0) -> Level:
+    """Return level -1: the frames enlarged by ``1 / factor``, and smoothed as much as at their own size, level 0."""
+    height, width = (math.floor(size / factor + 0.5) for size in level.shape)
+    first, second = (
+        _smooth(_resize(frame, (height, width)), presmoothing / factor) for frame in (frames.first, frames.second)
+    )
+    return Level(level.index - 1, first, second, level, level.noise)
 
 
 def find_nearest_level(levels: list[Level], scale: float) -> int:
@@ -139,26 +154,29 @@ def estimate_noise(frames: Frames) -> float:
 
 
 def _make_every_size(frame: Frame, factor: float, coarsest: int, presmoothing: float) -> list[Frame]:
-    sizes = [_smooth(frame, presmoothing) if presmoothing > 0 else frame]
+    sizes = [_smooth(frame, presmoothing)]
     height, width = frame.valid.shape
     while True:
         scale = factor ** len(sizes)
         shape = (math.floor(height * scale + 0.5), math.floor(width * scale + 0.5))
         if min(shape) < coarsest or shape == sizes[-1].valid.shape:
             return sizes
-        sizes.append(_reduce(sizes[-1], shape))
+        sizes.append(_resize(sizes[-1], shape))
 
 
 def _smooth(frame: Frame, sigma: float) -> Frame:
+    if sigma == 0:
+        return frame
     planes = smooth(frame.planes, sigma)
     return Frame.whole(planes) if frame.complete else replace(frame, planes=planes)
 
 
-def _reduce(frame: Frame, shape: tuple[int, int]) -> Frame:
-    """Reduce a frame; a coarse pixel is valid if its known share is more than half of the largest share around it.
+def _resize(frame: Frame, shape: tuple[int, int]) -> Frame:
+    """Bring a frame to another size.
 
-    So the rim of a hole counts as missing. A pattern of missing pixels, in rows or at random, does not: there the
-    coarse pixels are averages of known pixels and of the filled ones between.
+    A coarse pixel is valid if its known share is more than half of the largest share around it. So the rim of a hole
+    counts as missing. A pattern of missing pixels, in rows or at random, does not: there the coarse pixels are averages
+    of known pixels and of the filled ones between.
     """
     planes = resample(frame.planes, shape, kernel="cubic")
     if frame.complete:

@@ -34,16 +34,18 @@ def resample(planes: Planes, shape: tuple[int, int], *, kernel: str, blur: float
     return _core.resample(np.ascontiguousarray(planes, np.float32), first_y, weights_y, first_x, weights_x)
 
 
-def resample_flow(flow: tuple[Planes, Planes], shape: tuple[int, int]) -> tuple[Planes, Planes]:
+def resample_flow(
+    flow: tuple[Planes, Planes], shape: tuple[int, int], *, blur: float = _ANTI_ALIAS
+) -> tuple[Planes, Planes]:
     """Bring a flow ``(u, v)`` to another size; displacements are measured in the pixels of the new size.
 
-    The planes returned are contiguous, also where the size stays.
+    The planes returned are contiguous, also where the size stays. `blur` is that of `resample`.
     """
     height, width = flow[0].shape
     if (height, width) == shape:
         return np.ascontiguousarray(flow[0]), np.ascontiguousarray(flow[1])
-    first_y, weights_y = _make_taps(height, shape[0], _find_added_blur(height, shape[0]), "linear")
-    first_x, weights_x = _make_taps(width, shape[1], _find_added_blur(width, shape[1]), "linear")
+    first_y, weights_y = _make_taps(height, shape[0], _find_added_blur(height, shape[0], blur), "linear")
+    first_x, weights_x = _make_taps(width, shape[1], _find_added_blur(width, shape[1], blur), "linear")
     scales = np.float32(shape[1] / width), np.float32(shape[0] / height)
     u, v = (
         _core.resample(np.ascontiguousarray(plane)[None], first_y, scale * weights_y, first_x, weights_x)[0]
@@ -100,7 +102,7 @@ def _get_address(planes: Planes) -> int:
     return address
 
 
-def _find_added_blur(size: int, new_size: int, blur: float = _ANTI_ALIAS) -> float:
+def _find_added_blur(size: int, new_size: int, blur: float) -> float:
     return blur * math.sqrt((size / new_size) ** 2 - 1) if new_size < size else 0.0
 
 

@@ -76,7 +76,7 @@ class Linearisation:
     further : tuple of (H, W) float32
         The further planes so far, of models whose unknowns are more than the flow (see `variflow.unknowns`).
     level : int
-        The number of the level; 0 is the finest.
+        The number of the level; 0 is that of the frames.
     scale : (float, float)
         The width and the height of this level, each divided by that of the frames: a displacement ``(u, v)`` in pixels
         of the frames is ``(scale[0] * u, scale[1] * v)`` here.

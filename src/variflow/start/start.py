@@ -36,7 +36,7 @@ class Start(Brief):
     Attributes
     ----------
     level : int
-        Index of the level; 0 is the finest.
+        Index of the level; 0 is that of the frames.
     planes : pair of (H, W) float32
         The flow ``(u, v)`` at this level, in its pixels.
     unseen : float

@@ -16,7 +16,7 @@ class Position(Brief):
     Attributes
     ----------
     level : int
-        Index of the level; 0 is the finest.
+        Index of the level; 0 is that of the frames.
     flow : pair of (H, W) float32
         The flow ``(u, v)`` so far, in pixels of the level.
     values : dict, optional
