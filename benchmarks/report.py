@@ -14,10 +14,10 @@ TARGETS = {
     "huber-l1": (0.35, {"OpenCV DeepFlow": 1 / 2}),
     "tgv-l1": (0.35, {"OpenCV DeepFlow": 1 / 2}),
     "classic-nl": (0.20, {"OpenCV DeepFlow": 1 / 3}),
-    "realtime": (0.43, {"OpenCV DIS fast": 1.0}),
-    "fast": (0.235, {"OpenCV DIS medium": 1.3}),
-    "balanced": (0.19, {"OpenCV DIS medium": 5.0}),
-    "accurate": (0.184, {"OpenCV DIS medium": 25.0, "OpenCV DeepFlow": 1.0}),
+    "realtime": (0.40, {"OpenCV DIS fast": 1.0}),
+    "fast": (0.21, {"OpenCV DIS medium": 1.0}),
+    "balanced": (0.172, {"OpenCV DIS medium": 4.0}),
+    "accurate": (0.160, {"OpenCV DIS medium": 25.0, "OpenCV DeepFlow": 1.0}),
 }
 
 

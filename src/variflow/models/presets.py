@@ -27,7 +27,7 @@ def realtime() -> Model:
     return Model(
         make_constancies(0.3, 2.0, Charbonnier(0.4)) + 0.5 * Smoothness(Charbonnier(0.03)),
         solver=Relaxation(sweeps=4, cycles=1, flat=0.5),
-        warps=(1, 2),
+        warps=2,
         finest=1,
         interpolation="spline",
         channels="gray",
@@ -89,17 +89,20 @@ def balanced() -> Model:
 def accurate() -> Model:
     """Return the preset for the most accurate flow: more warps, a finer pyramid, and no data where points are occluded.
 
+    It ends at a size larger than that of the frames, where motion edges are sampled more finely.
+
     Examples
     --------
     >>> from variflow import models
     >>> models.accurate().warps
-    (3, 8)
+    (1, 3, 8)
     """
     return Model(
         make_constancies(0.3, 2.0, Charbonnier(0.1)) + Smoothness(Charbonnier(0.006), edges=ImageEdges(contrast=4.6)),
-        solver=Relaxation(sweeps=35, omega=1.85, cycles=2),
-        warps=(3, 8),
-        factor=0.78,
+        solver=Relaxation(sweeps=18, omega=1.75, cycles=2),
+        warps=(1, 3, 8),
+        factor=0.77,
+        finest=-1,
         interpolation="spline",
         presmoothing=0.7,
         filter=WeightedMedian(),
