@@ -134,3 +134,26 @@ def test_options_that_cannot_be_are_refused(shot, options, message):
     assert done.exit_code == 1
     assert message in done.stderr
     assert [path.name for path in shot.iterdir()] == ["shot"]
+
+
+def test_a_pair_of_another_size_is_named_and_its_neighbours_are_done(tmp_path):
+    scene = [*SCENE[:2], *(frame[:40] for frame in SCENE[:2]), *SCENE[2:]]
+    with pytest.warns(VariflowWarning, match="frames 2 and 3: it is 40 x 64 pixels, and the first flow 48 x 64"):
+        found = video.to_xarray(video.flows(scene, "fast", pairs=True), grid=16)
+    assert np.isnan(found.u.values).all(axis=(1, 2)).tolist() == [False, True, False]
+    (other,) = video.write(tmp_path / "flows.zarr", video.flows(scene, "fast", pairs=True))
+    assert (other.first.number, other.flow, "40 x 64" in other.fault) == (2, None, True)
+    array = pytest.importorskip("zarr").open_array(tmp_path / "flows.zarr")
+    assert np.isnan(array[:]).all(axis=(1, 2, 3)).tolist() == [False, True, False]
+    assert [bool(fault) for fault in array.attrs["faults"]] == [False, True, False]
+
+
+def test_a_square_is_masked_only_where_no_pixel_is_known():
+    flow = np.ones((32, 48, 2), np.float32)
+    flow[:16, 16:28] = np.nan  # most of a square
+    flow[16:, 32:] = np.nan  # all of one
+    flags = np.where(np.isnan(flow[..., 0]), 1, 0).astype(np.int8)
+    for given in (flags, None):
+        data = flowops.to_xarray(flow, flags=given, grid=16)
+        np.testing.assert_array_equal(data.mask, [[0, 0, 0], [0, 0, 1]])
+        np.testing.assert_array_equal(np.isnan(data.u), data.mask == 1)

@@ -150,6 +150,7 @@ def test_cuts_are_found_and_light_and_noise_are_none(scene):
         ({"end": 1.5}, (TypeError, ValueError), "end is 1.5"),
         ({"reference": 7}, ValueError, "reference is 7, wanted the number of a frame"),
         ({"reference": 0, "pairs": True}, ValueError, "pairs and reference are both given"),
+        ({"step": 2, "pairs": True}, ValueError, "step is 2, wanted 1 with pairs"),
         ({"stride": 2}, TypeError, "no argument 'stride'"),
         ({"mask": np.ones((3, 3), bool)}, ValueError, "mask has shape"),
         ({"weights": np.ones((3, 3))}, ValueError, "weights has shape"),

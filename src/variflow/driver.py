@@ -263,7 +263,7 @@ def _go_coarse_to_fine(
     watched = model.light == "same"
     occlusion = None
     rises: list[tuple[int, str]] = []  # for each warp its level, and why the energy rose; empty if it did not
-    finest = min(model.finest, start.level)
+    finest = min(problem.finest, start.level)
     while index >= finest:
         position = problem.bring(position, index)
         flow = position.flow

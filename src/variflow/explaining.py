@@ -135,10 +135,10 @@ def _list_schedule(problem: Problem) -> Iterator[str]:
     count = f"{len(problem.levels)} level{'s' if len(problem.levels) > 1 else ''}"
     yield f"for frames of {finest.shape[1]} x {finest.shape[0]} {count}: {sizes}"
     yield f"each {model.factor:g} times as large as the next, with a shorter side of at least {model.coarsest} pixels"
-    if model.finest < 0:
+    if problem.finest < 0:
         height, width = problem.find_level(-1).shape
         yield f"and then one that is finer than the frames: {width} x {height}"
-    elif model.finest:
+    elif model.finest > 0:
         yield f"without the finest {model.finest}, to whose size the flow is enlarged"
     warps = [model.warps] if isinstance(model.warps, int) else list(model.warps)
     more = f" at the finest, then {', '.join(map(str, warps[1:]))} at all coarser" if warps[1:] else " at each level"

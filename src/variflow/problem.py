@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 # The backward estimate starts from a flow that is nearly right, so this share of the warps is enough.
 _SHARE_OF_WARPS = 1 / 3
 
+# Gaps are a pattern if the frames have less than this part of the usable pixels that they have at the next size. There
+# a pixel between them is usable, and one in a hole is not.
+_HARDLY_PATTERNED = 0.9
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Problem(Brief):
@@ -76,6 +80,17 @@ class Problem(Brief):
     def find_level(self, index: int) -> Level:
         """Return a level of the pyramid, or, for -1, the one that is finer than the frames."""
         return self.levels[index] if index >= 0 else self._enlarged
+
+    @cached_property
+    def finest(self) -> int:
+        """The level at which an estimate ends: that of the model, but not finer than frames with a pattern of gaps.
+
+        Between missing rows, say, nothing finer is to be seen; only what they were filled with.
+        """
+        if self.model.finest >= 0 or len(self.levels) < 2:
+            return self.model.finest
+        pairs = ((getattr(level, name).valid for level in self.levels[:2]) for name in ("frame0", "frame1"))
+        return 0 if any(valid.mean() < _HARDLY_PATTERNED * coarse.mean() for valid, coarse in pairs) else -1
 
     @cached_property
     def _enlarged(self) -> Level:
@@ -208,7 +223,7 @@ class Problem(Brief):
         from variflow.energy.autodiff import programs
 
         if not all(map(programs.is_compiled, first)):
-            rest = (call for index in range(self.model.finest, position.level) for call in list_calls(index))
+            rest = (call for index in range(self.finest, position.level) for call in list_calls(index))
             programs.compile_all([*first, *rest])
 
     def with_light(self, light: Light) -> Problem:

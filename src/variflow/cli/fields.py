@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 PixelSizeText = Annotated[
     str | None,
-    typer.Option("--pixel-size", help="The side of a pixel in metres, as 25e-6, or with its unit, as 25um."),
+    typer.Option(
+        "--pixel-size",
+        help="The side of a pixel in metres, as 25e-6, or with the unit of all lengths, as 25um.",
+    ),
 ]
 Seconds = Annotated[float | None, typer.Option("--dt", help="Seconds between the frames; the flow is then a velocity.")]
 Grid = Annotated[int | None, typer.Option("--grid", help="Average over squares of so many pixels.")]

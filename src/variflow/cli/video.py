@@ -117,6 +117,7 @@ def video(
     with report_errors(names):
         from variflow.video import find_scale, flows, to_xarray, write
         from variflow.video.painting import LOOKS
+        from variflow.video.pairing import keep_one_size
         from variflow.video.writing import check_output, find_flows, note
 
         root = read_folder(output)
@@ -163,7 +164,7 @@ def video(
                     remarkable = write(root, counted, look=shown, scale=scale, bound=bound)
                 else:
                     remarkable = []
-                    noted = note(counted, remarkable)
+                    noted = note(keep_one_size(counted), remarkable)
                     io.write_fields(root, to_xarray(noted, interval=interval, **request.get_options()))
         faulty = [pair for pair in remarkable if pair.fault]
         done = counted.count - len(faulty)

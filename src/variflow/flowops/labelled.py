@@ -89,7 +89,7 @@ def to_xarray(
         True where a pixel is usable; elsewhere the flow is taken as unknown.
     flags : (H, W) int array, optional
         What became of each vector, as `validate` returns it: 0 measured, 1 masked, 2 replaced, 3 rejected. A square has
-        the flag of most of its pixels. By default known vectors are measured, and others masked.
+        the flag of most of its known pixels. By default known vectors are measured, and others masked.
     confidence : (H, W) array, optional
         How likely the flow is right, from 0 to 1.
     occlusion : (H, W) bool array, optional

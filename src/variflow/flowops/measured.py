@@ -89,13 +89,14 @@ def derive(field: Flow, wanted: list[Field], units: Units, sign: int) -> Variabl
 
 
 def make_mask(unknown: NDArray[np.bool_], flags: NDArray[np.int8] | None, grid: int | None) -> Variable:
-    """Return what became of each vector, or of most vectors of each square; what is unknown was masked or rejected."""
+    """Return what became of each vector, or of most known ones of a square; what is unknown was masked or rejected."""
     if flags is None:
         found = np.where(unknown, np.int8(MASKED), np.int8(MEASURED))
     elif grid is None:
         found = np.where(unknown & (flags != REJECTED), np.int8(MASKED), flags)
     else:
         shares = [coarsen((flags == flag).astype(np.float32), grid)[0] for flag in range(REJECTED + 1)]
+        shares[MASKED] = np.where(unknown, shares[MASKED], np.float32(-1))  # with a value, however few pixels know it
         most = np.argmax(shares, axis=0).astype(np.int8)
         found = np.where(unknown & (most != REJECTED), np.int8(MASKED), most)
     about: Attributes = {"standard_name": "quality_flag", **MASK_MEANING}

@@ -13,7 +13,7 @@ from variflow.base.types import ArrayLike
 from variflow.flowops.measured import check_field_names
 from variflow.io import extras
 from variflow.io.fields.dataset import MASKED
-from variflow.video.pairing import PairFlow
+from variflow.video.pairing import PairFlow, keep_one_size
 
 if TYPE_CHECKING:
     from xarray import Dataset, Variable
@@ -84,7 +84,7 @@ def to_xarray(
     found: list[Dataset | None] = []
     times: list[float | None] = []
     numbers: list[int] = []
-    for pair in flows:
+    for pair in keep_one_size(flows):
         times.append(pair.shown.time)
         numbers.append(pair.shown.number)
         if pair.result is None:

@@ -94,6 +94,8 @@ def flows(
             check_whole(name, value, least)
     if pairs and reference is not None:
         raise ValueError("pairs and reference are both given, wanted one of them")
+    if pairs and step > 1:
+        raise ValueError(f"step is {step}, wanted 1 with pairs: another would take frames of two pairs for one")
     wanted = None if intensity_range is None else check_range(intensity_range)
     if isinstance(frames, str | os.PathLike):
         frames = read_frames(frames)

@@ -90,6 +90,20 @@ class PairFlow(Brief):
         return PairFlow(first, second, shown, cut=self.cut, fault=self.fault)
 
 
+def keep_one_size(flows: Iterable[PairFlow]) -> Iterator[PairFlow]:
+    """Yield pairs for one array: those whose flow has another size than the first have a fault in its place."""
+    size: tuple[int, ...] = ()
+    for pair in flows:
+        found = () if pair.flow is None else pair.flow.shape[:2]
+        size = size or found
+        if found in ((), size):
+            yield pair
+        else:
+            (height, width), (first_height, first_width) = found, size
+            fault = f"it is {height} x {width} pixels, and the first flow {first_height} x {first_width}"
+            yield replace(pair, result=None, fault=fault)
+
+
 def pair_up(
     readings: Iterable[Reading], *, pairs: bool, reference: Reading | None
 ) -> Iterator[tuple[Reading, Reading]]:

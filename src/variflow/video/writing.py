@@ -21,7 +21,7 @@ from variflow.io.atomic import atomic_folder, find_folder_destination
 from variflow.io.errors import FlowFileError
 from variflow.io.stacks import check_frames_path, write_frames
 from variflow.video.painting import LOOKS, Look, Painter
-from variflow.video.pairing import PairFlow
+from variflow.video.pairing import PairFlow, keep_one_size
 from variflow.video.scaling import measure_speed
 
 # How many flows are estimated before they are wanted.
@@ -100,7 +100,7 @@ def write(
     extension = Path(path).suffix.lower()
     remarkable: list[PairFlow] = []
     with closing(run_ahead(flows, _AHEAD)) as ahead:
-        pairs = note(ahead, remarkable)
+        pairs = note(keep_one_size(ahead) if extension == ".zarr" else ahead, remarkable)
         if extension in films.EXTENSIONS:
             _write_film(path, (pair for pair in pairs if not pair.fault), look or "color", scale)
         elif extension == ".zarr":
@@ -141,7 +141,8 @@ def _check_path(path: str | os.PathLike[str]) -> None:
     if extension in (*films.EXTENSIONS, ".zarr"):
         check_frames_path(path)
     elif extension or Path(path).is_file():
-        raise FlowFileError(path, "the name for the flows of a video ends with .mp4, .mkv or .zarr, or is a folder")
+        wanted = "ends with .mp4, .mkv or .zarr, or is a folder; fields in units end with .nc"
+        raise FlowFileError(path, f"the name for the flows of a video {wanted}")
     else:
         find_folder_destination(path)
         if held := find_flows(path):
