@@ -68,9 +68,9 @@ def bring_to_one_unit(
     if len(empty) == 1:
         bare, other = names[empty[0]], names[1 - empty[0]]
         remarks.append(f"{bare} shows nothing that {other} could be compared with: it is the same everywhere, or noise")
-    elif empty and np.all(constants[0] == constants[1]):  # nothing has changed
-        empty = []
-    elif empty and alone and images[0].size > images[0].shape[2]:  # a pixel by itself never shows anything
+    elif empty and (np.all(constants[0] == constants[1]) or images[0].size == images[0].shape[2]):
+        empty = []  # nothing has changed, or there is one pixel, which never shows anything by itself
+    elif empty and alone:
         remarks.append(f"{' and '.join(names)} have no texture, each is the same everywhere: no motion can be seen")
     if wanted is not None:
         remarks += check_fits(wanted, images, valids)
