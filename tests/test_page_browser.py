@@ -199,7 +199,7 @@ def test_speeds_have_one_unit_everywhere(open_page):
     assert float(read_numbers(tab)["speed"].split()[0]) == pytest.approx(0.4625, abs=1e-4)
     assert "Rim: 0.463 m/s" in tab.text_content("#key-said")
     assert tab.text_content("#range-said") == "0.463 m/s"
-    assert "an arrow of one spacing is 0.463 m/s" in tab.text_content("#shown")
+    assert "an arrow that reaches the next one is 0.463 m/s" in tab.text_content("#shown")
     tab.focus("#picture")
     for key in ("Enter", "Shift+ArrowRight", "Enter"):
         tab.keyboard.press(key)

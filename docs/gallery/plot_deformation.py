@@ -52,7 +52,7 @@ print("the pair of the DIC Challenge" if there else "a pair made here", images[0
 # The job
 # -------
 # The displacement of every pixel, and planes fitted to it over a window that is said: a virtual strain gauge. Their
-# slopes are the strain. Lines of glue around it, with files: 3 with variflow, 5 with pyvale
+# slopes are the strain. Lines of code around it, with files: 3 with variflow, 5 with pyvale
 # (``benchmarks/results/glue.md``).
 
 flow = variflow.estimate(*images, "smooth").flow

@@ -71,7 +71,7 @@ variflow.io.write_fields(f"{folder}/vortex.nc", field)
 #    variflow video images/ --pairs -o vortex.nc --model smooth --interval 0.02 --pixel-size 25e-6 --dt 2e-4 \
 #        --axes up --grid 8 --fields vorticity --validate
 #
-# Lines of glue around the estimate: 2 with variflow, 0 with variflow in the shell, 11 with OpenPIV
+# Lines of code that you write around the estimate: 2 with variflow, 0 with variflow in the shell, 11 with OpenPIV
 # (``benchmarks/results/glue.md``).
 
 # %%

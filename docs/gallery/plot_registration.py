@@ -25,7 +25,7 @@ for time in range(12):
 
 # %%
 # The job: one line. From the shell it is ``variflow register stack.tif -o corrected.tif --shifts shifts.csv``.
-# Lines of glue around it, with files: 1 with variflow, 0 with variflow in the shell, 2 with pystackreg
+# Lines of code that you write around it, with files: 1 with variflow, 0 with variflow in the shell, 2 with pystackreg
 # (``benchmarks/results/glue.md``).
 
 registered = list(variflow.register(stack, passes=2))

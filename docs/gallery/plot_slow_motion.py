@@ -13,7 +13,7 @@ from variflow import datasets, flowops
 pair = datasets.demo()
 
 # %%
-# The job: two lines. The flow there and back tells which frame shows what. Lines of glue around it, from film to film:
+# The job: two lines. The flow there and back tells which frame shows what. Lines of code around it, from film to film:
 # 0 with variflow in the shell, 0 with ffmpeg (``benchmarks/results/glue.md``).
 
 result = variflow.estimate(pair.frame0, pair.frame1, "balanced")

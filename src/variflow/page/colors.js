@@ -82,7 +82,7 @@ function drawKey(canvas, layer, state, ink) {
   if (canvas.hidden) return "";
   if (layer.kind === "flow") {
     drawWheel(pen, canvas.width, state.wheel);
-    return `Colour is the direction of motion. Rim: ${say(state.full, layer)}; no motion is white, unknown is black.`;
+    return `Colour is the direction of motion. Rim: ${say(state.full, layer)}; what is faster is darker, no motion is white, unknown is black.`;
   }
   pen.scale(ratio, ratio);
   pen.font = "13px system-ui, sans-serif";
@@ -99,7 +99,7 @@ function drawKey(canvas, layer, state, ink) {
     pen.textAlign = side;
     pen.fillText(sayBriefly(ends[i] * layer.factor), [10, 130, 250][i], 38);
   });
-  return `${layer.title}${layer.unit ? `, ${layer.unit}` : ""}. Unknown is black.`;
+  return `${layer.title}${layer.unit ? `, ${layer.unit}` : ""}. The colours at the ends stand for what is beyond, too. Unknown is black.`;
 }
 
 // Draw a square of each colour with what it stands for, two in a row.

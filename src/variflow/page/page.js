@@ -96,7 +96,7 @@ function sayControls() {
   const compared = { warped: "the second frame warped back", second: "the second frame" }[state.other];
   const whole = `${layer.title}${layer.above ? `, above 0 where ${layer.above}` : ""}`;
   const seen = state.way === "none" ? whole : `the first frame and ${compared}, by ${state.way}; no layer`;
-  const text = `Shown: ${seen}${state.arrows ? `; an arrow of one spacing is ${say(state.spacing / state.magnify, layers[0])}` : ""}.`;
+  const text = `Shown: ${seen}${state.arrows ? `; an arrow that reaches the next one is ${say(state.spacing / state.magnify, layers[0])}` : ""}.`;
   if (find("shown").textContent !== text) find("shown").textContent = text;
 }
 
