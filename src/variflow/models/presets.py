@@ -27,7 +27,7 @@ def realtime() -> Model:
     return Model(
         make_constancies(0.3, 2.0, Charbonnier(0.4)) + 0.5 * Smoothness(Charbonnier(0.03)),
         solver=Relaxation(sweeps=4, cycles=1, flat=0.5),
-        warps=2,
+        warps=(1, 2),
         finest=1,
         interpolation="spline",
         channels="gray",
