@@ -51,8 +51,8 @@ class Model:
         pyramid follows from it and from the size of the frames.
     finest : int
         The level at which the estimate ends, at least -1; its flow is then brought to the size of the frames. 1 leaves
-        their own size out, for speed. -1 adds a level that is finer than the frames, enlarged by ``1 / factor``: motion
-        edges are sampled more finely, and smaller than a pixel of the frames.
+        their own size out, for speed. -1 adds one that is finer: the frames are enlarged by ``1 / factor``, so that
+        motion edges are sampled more finely. Frames with a pattern of missing pixels are not.
     presmoothing : float
         Standard deviation in pixels of a Gaussian that the frames are smoothed with, at least 0; typically up to 1.
         It removes noise and aliases that derivatives would amplify, and fine texture with them.
