@@ -89,8 +89,10 @@ class Problem(Brief):
         """
         if self.model.finest >= 0 or len(self.levels) < 2:
             return self.model.finest
-        pairs = ((getattr(level, name).valid for level in self.levels[:2]) for name in ("frame0", "frame1"))
-        return 0 if any(valid.mean() < _HARDLY_PATTERNED * coarse.mean() for valid, coarse in pairs) else -1
+        first, second = self.levels[:2]
+        pairs = (first.frame0, second.frame0), (first.frame1, second.frame1)
+        shares = [(frame.valid.mean(), coarse.valid.mean()) for frame, coarse in pairs if not frame.complete]
+        return 0 if any(share < _HARDLY_PATTERNED * of_coarse for share, of_coarse in shares) else -1
 
     @cached_property
     def _enlarged(self) -> Level:
