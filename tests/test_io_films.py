@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 import variflow
 from variflow import io
@@ -50,6 +51,24 @@ def test_an_mp4_loses_little_and_has_an_even_size(tmp_path, channels, shape):
     for read, frame in zip(back, frames, strict=True):
         colors = frame if channels == 3 else np.repeat(frame[..., None], 3, axis=2)
         assert np.abs(read[:height, :width].astype(int) - colors).mean() < 3
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to CPUs")
+@pytest.mark.parametrize("extension", ["mp4", "mkv"])
+def test_pictures_are_the_same_on_any_number_of_cpus(tmp_path, extension):
+    texture = gaussian_filter(np.random.default_rng(0).normal(128, 400, (712, 640, 3)), (2, 2, 0))
+    texture = np.clip(texture, 0, 255).astype(np.uint8)
+    frames = [texture[40 * number :][:272] for number in range(12)]  # threads look for motion less far down
+    cpus = os.sched_getaffinity(0)
+    read = []
+    for some in (cpus, {min(cpus)}):
+        os.sched_setaffinity(0, some)
+        try:
+            io.write_frames(tmp_path / f"film.{extension}", frames)
+        finally:
+            os.sched_setaffinity(0, cpus)
+        read.append(np.array(list(io.read_frames(tmp_path / f"film.{extension}"))))
+    np.testing.assert_array_equal(*read)
 
 
 @pytest.mark.parametrize("extension", ["mp4", "mkv"])

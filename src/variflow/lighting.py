@@ -58,9 +58,11 @@ def match_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, be
 
 def watch_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, begins: bool) -> str:
     """Warn if the light differs at a level and the model does not expect that; return the warning, or an empty text."""
-    forgiven = find_forgiven_changes(problem.model.energy)
     level = problem.find_level(index)
-    if forgiven is None or not (begins or math.prod(level.shape) <= _LARGEST_WATCHED):
+    if not (begins or math.prod(level.shape) <= _LARGEST_WATCHED):
+        return ""
+    forgiven = find_forgiven_changes(problem.model.energy)
+    if forgiven is None:
         return ""
     change, before, after = measure_light_change(problem.linearise(level, flow), _GAINS)
     if not any(change > noticed and after < unexplained * before for noticed, unexplained in forgiven):

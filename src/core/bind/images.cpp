@@ -93,7 +93,9 @@ Picture paint_flow(nb::handle flow_argument, float scale, nb::handle hues_argume
     return out;
 }
 
-std::vector<std::vector<int64_t>> byte_counts(nb::handle first_argument, nb::handle second_argument, int64_t step,
+using Counts = nb::ndarray<nb::numpy, int64_t, nb::ndim<2>, nb::c_contig>;
+
+Counts byte_counts(nb::handle first_argument, nb::handle second_argument, int64_t step,
                                               nb::handle places_argument) {
     const Array first = checked<uint8_t>(first_argument, "first", {"height", "width", "channels"});
     const Array second = checked<uint8_t>(second_argument, "second", {"height", "width", "channels"});
@@ -107,13 +109,17 @@ std::vector<std::vector<int64_t>> byte_counts(nb::handle first_argument, nb::han
         if (beyond != at + number)
             refuse_number("places", *beyond, "numbers of pixels, from 0 to " + std::to_string(pixels - 1));
     }
-    std::vector<std::vector<int64_t>> counts(4, std::vector<int64_t>(256));
+    const size_t extents[] = {4, 256};
+    auto* data = static_cast<int64_t*>(allocate(extents[0] * extents[1] * sizeof(int64_t)));
+    nb::capsule owner(data, &release);
+    Counts counts(data, 2, extents, owner);
+    std::fill_n(data, extents[0] * extents[1], 0);
     const Unlocked unlocked;
     variflow::parallel_for(4, 1, [&](int64_t part, int64_t) {
         const Array& image = part % 2 == 0 ? first : second;
         const auto* bytes = static_cast<const uint8_t*>(image.data());
         const int64_t width = extent(image, 1), channels = extent(image, 2);
-        int64_t* const found = counts[static_cast<size_t>(part)].data();
+        int64_t* const found = data + part * 256;
         if (part < 2) {
             variflow::histogram(bytes, extent(image, 0), width * channels, step, found);
         } else {

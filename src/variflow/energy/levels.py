@@ -72,7 +72,11 @@ def list_arrays(energy: object) -> Iterator[tuple[str, Array]]:
     while values:
         name, value = values.pop(0)
         if isinstance(value, Term | Penalty | ImageEdges):
-            values += [(f"{field} of {type(value).__name__}", held) for field, held in list_attributes(value).items()]
+            values += [
+                (f"{field} of {type(value).__name__}", held)
+                for field, held in list_attributes(value).items()
+                if type(held) not in _PLAIN
+            ]
         elif type(value) in (tuple, list, dict):
             values += [(name, held) for held in (value.values() if isinstance(value, dict) else value)]
         elif hasattr(value, "__array__") and hasattr(value, "shape"):

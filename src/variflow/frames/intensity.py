@@ -92,10 +92,10 @@ def find_robust_range(images: list[Numbers], valids: list[Valid], samples: Sampl
     frames are sampled: every so many rows, about 25000 pixels of each frame in all, or as many scattered pixels if
     those rows differ from the rest. Give `samples` if they have been taken already.
     """
-    rows, scattered, all_told = samples or Samples.of(images, valids)
-    low, high = rows.find_range(_OUTSIDE)
-    if not all_told:
-        fair = scattered[0].join(scattered[1]).find_range(_OUTSIDE)
+    samples = samples or Samples.of(images, valids)
+    low, high = samples.rows.find_range(_OUTSIDE)
+    if not samples.all_told:
+        fair = samples.together.find_range(_OUTSIDE)
         if max(abs(low - fair[0]), abs(high - fair[1])) > _FAIR * (fair[1] - fair[0]):
             low, high = fair
     all_bytes = all(image.dtype == np.uint8 for image in images)
@@ -169,13 +169,12 @@ def bring_together(
     If one frame has little contrast in the range of both, the second frame is brought to the range of the first. If the
     user gave an intensity range, both stay as they are.
     """
-    first, second = samples.scattered
-    together = _measure_spreads(first.join(second))
+    together = _measure_spreads(samples.together)
     if not together.any():
         return images, [], []
     some = together > 0
     with np.errstate(over="ignore", invalid="ignore"):  # a range that is not finite is refused later
-        parts = [(_measure_spreads(sample)[some] / together[some]).max() for sample in (first, second)]
+        parts = [(_measure_spreads(sample)[some] / together[some]).max() for sample in samples.scattered]
     if not min(parts) < _PART:
         return images, [], []
     ends = [_find_own_range(*each) for each in zip(images, valids, samples.scattered, strict=True)]

@@ -170,12 +170,15 @@ class Samples(NamedTuple):
         Every so many rows of both frames; all rows of small frames.
     scattered : two Sample
         Scattered pixels of each frame.
+    together : Sample
+        The scattered pixels of both frames.
     all_told : bool
         Whether both hold every usable pixel.
     """
 
     rows: Sample
     scattered: list[Sample]
+    together: Sample
     all_told: bool
 
     @classmethod
@@ -189,9 +192,13 @@ class Samples(NamedTuple):
             first, second = map(np.ascontiguousarray, images)
             # Where the rows are all rows, no pixels need be picked.
             picked = places[:1] if step == 1 else places
-            counts = np.array(_core.byte_counts(first, second, step, picked))
-            scattered = counts[:2] if step == 1 else counts[2:]
-            return cls(Sample.of_bytes(counts[0] + counts[1]), [Sample.of_bytes(each) for each in scattered], step == 1)
+            counts = _core.byte_counts(first, second, step, picked)
+            in_rows = Sample.of_bytes(counts[0] + counts[1])
+            if step == 1:
+                return cls(in_rows, [Sample.of_bytes(each) for each in counts[:2]], in_rows, all_told=True)
+            return cls(
+                in_rows, [Sample.of_bytes(each) for each in counts[2:]], Sample.of_bytes(counts[2] + counts[3]), False
+            )
         parts = [
             image[np.divmod(places if valid is None else places[valid.reshape(-1)[places]], width)]
             for image, valid in zip(images, valids, strict=True)
@@ -201,7 +208,8 @@ class Samples(NamedTuple):
         all_told = step == 1 or any(len(part) < _FEWEST for part in parts) or not all(part.size for part in rows)
         if all_told:
             rows = parts = [take_usable(image, valid) for image, valid in zip(images, valids, strict=True)]
-        return cls(Sample.of(np.concatenate(rows)), [Sample.of(part) for part in parts], all_told)
+        in_rows, scattered = Sample.of(np.concatenate(rows)), [Sample.of(part) for part in parts]
+        return cls(in_rows, scattered, in_rows if all_told else scattered[0].join(scattered[1]), all_told)
 
 
 @lru_cache(maxsize=16)

@@ -129,17 +129,19 @@ def _add_stream(container: Any, pixels: Numbers, extension: str, rate: Fraction)
         deep, gray = pixels.dtype == np.uint16, pixels.ndim == 2
         stream = container.add_stream("ffv1", rate=rate)
         stream.pix_fmt = ("gray16le" if deep else "gray") if gray else ("gbrp16le" if deep else "bgr0")
+        stream.thread_type = "AUTO"
     else:
         # Players want colours at half the resolution, and so an even size; an odd one gets one more row or column.
         height, width = height + height % 2, width + width % 2
         stream = container.add_stream("libx264", rate=rate, options=_H264)
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
+        # More threads write another film, and take time from what makes the frames meanwhile.
+        context.thread_count = 1
         context.colorspace = context.color_primaries = context.color_trc = 1  # ITU-R BT.709, as players assume
         context.color_range = 1  # luma from 16 to 235
     stream.width, stream.height = width, height
     stream.codec_context.time_base = Fraction(1, _TICKS[extension])
-    stream.thread_type = "AUTO"
     return stream
 
 

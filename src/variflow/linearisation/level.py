@@ -14,7 +14,7 @@ from variflow.base.caching import cached_property
 from variflow.base.types import Array
 from variflow.frames.pyramid import Level
 from variflow.images.resampling import Planes
-from variflow.images.warping import Interpolation, warp_planes, warp_prepared
+from variflow.images.warping import Interpolation, warp_planes
 from variflow.linearisation.linearisation import Derivative, Derived, Linearisation
 
 # The parts of a linearisation that the core computes from the frames, C planes each.
@@ -153,7 +153,7 @@ class LevelLinearisation(Linearisation):
     @cached_property
     def frame1(self) -> Planes:
         """The second frame warped, (C, H, W)."""
-        warped: Planes = warp_prepared(self.samples, self.flow, self.interpolation)
+        warped: Planes = _core.warp(self.samples, *self.flow, self.interpolation)
         if self.interpolation == "spline":  # which has rounding errors even where nothing moves
             still = (self.flow[0] == 0) & (self.flow[1] == 0)
             np.copyto(warped, self.second, where=still)

@@ -64,10 +64,10 @@ def native_penalty(penalty: Penalty) -> _core.Penalty:
     ValueError
         If such a penalty has no slope anywhere.
     """
-    for kind, native in _NATIVE.items():
-        if keeps(penalty, kind, "of_squared", "weight_of_squared"):
-            _check_constants(penalty)
-            return native(penalty)
+    kind = next((kind for kind in type(penalty).__mro__ if kind in _NATIVE), None)
+    if kind is not None and keeps(penalty, kind, "of_squared", "weight_of_squared"):
+        _check_constants(penalty)
+        return _NATIVE[kind](penalty)
     known, table = _tables.pop(id(penalty), (None, None))
     if known is not penalty or table is None:
         table = _tabulate(penalty)
@@ -130,7 +130,7 @@ def _derive(penalty: Penalty, knots: NDArray[np.float64]) -> Array:
 
 def _check_constants(penalty: Penalty) -> None:
     for name, constant in vars(penalty).items():
-        if np.ndim(constant) > 0:
+        if not isinstance(constant, float) and np.ndim(constant) > 0:
             raise NotTakenApart(
                 f"{name} of {type(penalty).__name__} has shape {np.shape(constant)}, wanted one number for all pixels"
             )

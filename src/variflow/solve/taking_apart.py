@@ -139,6 +139,8 @@ def check_data(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> No
 
 def linearised(data: list[tuple[DataTerm, float]], at: LevelLinearisation) -> list[Data]:
     """Linearise data terms around the flow so far."""
+    if not data:
+        return []
     return [
         Data(residuals, term.penalty, _zeta(term, at), factor * term.weight)
         for (term, factor), residuals in zip(data, _residuals([term for term, _ in data], at), strict=True)
