@@ -95,8 +95,7 @@ Picture paint_flow(nb::handle flow_argument, float scale, nb::handle hues_argume
 
 using Counts = nb::ndarray<nb::numpy, int64_t, nb::ndim<2>, nb::c_contig>;
 
-Counts byte_counts(nb::handle first_argument, nb::handle second_argument, int64_t step,
-                                              nb::handle places_argument) {
+Counts byte_counts(nb::handle first_argument, nb::handle second_argument, int64_t step, nb::handle places_argument) {
     const Array first = checked<uint8_t>(first_argument, "first", {"height", "width", "channels"});
     const Array second = checked<uint8_t>(second_argument, "second", {"height", "width", "channels"});
     const Array places = checked<int32_t>(places_argument, "places", {"number"});
