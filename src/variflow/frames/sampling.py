@@ -193,12 +193,10 @@ class Samples(NamedTuple):
             # Where the rows are all rows, no pixels need be picked.
             picked = places[:1] if step == 1 else places
             counts = _core.byte_counts(first, second, step, picked)
-            in_rows = Sample.of_bytes(counts[0] + counts[1])
-            if step == 1:
-                return cls(in_rows, [Sample.of_bytes(each) for each in counts[:2]], in_rows, all_told=True)
-            return cls(
-                in_rows, [Sample.of_bytes(each) for each in counts[2:]], Sample.of_bytes(counts[2] + counts[3]), False
-            )
+            all_told = step == 1
+            in_rows, picks = Sample.of_bytes(counts[0] + counts[1]), counts[:2] if all_told else counts[2:]
+            together = in_rows if all_told else Sample.of_bytes(picks[0] + picks[1])
+            return cls(in_rows, [Sample.of_bytes(each) for each in picks], together, all_told)
         parts = [
             image[np.divmod(places if valid is None else places[valid.reshape(-1)[places]], width)]
             for image, valid in zip(images, valids, strict=True)
