@@ -333,6 +333,15 @@ def search_matches(
     favour: float,
     smoothness: float,
 ) -> NDArray[np.float32]: ...
+def search_lines(
+    planes: NDArray[np.float32],
+    valid: NDArray[np.float32],
+    lines: NDArray[np.float32],
+    first: float,
+    interval: float,
+    count: int,
+    step: int,
+) -> NDArray[np.float32]: ...
 def match_confidence(forward: NDArray[np.float32], backward: NDArray[np.float32], step: int) -> NDArray[np.float32]: ...
 def fill_affine(
     matches: NDArray[np.float32],

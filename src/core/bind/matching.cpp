@@ -55,6 +55,27 @@ Planes search_matches(nb::handle first_argument, nb::handle second_argument, nb:
     });
 }
 
+Planes search_lines(nb::handle planes_argument, nb::handle valid_argument, nb::handle lines_argument, float first,
+                    float interval, int64_t count, int64_t step) {
+    const Array planes = checked<float>(planes_argument, "planes", {2, "height", "width"});
+    const Shape shape = shape_of(planes);
+    const Array valid = checked<float>(valid_argument, "valid", {2, shape.height, shape.width});
+    const Array lines = checked<float>(lines_argument, "lines", {2, 3, 4});
+    above("interval", interval, 0.0f);
+    from_to("count", count, 2, 4096);
+    from_to("step", step, 1, most_pixels);
+    const SeedAxis columns(shape.width, step), rows(shape.height, step);
+    const int64_t pixels = shape.height * shape.width;
+    auto lined = [&](int64_t k) {
+        return Lined{floats(planes) + k * pixels, floats(valid) + k * pixels, floats(lines) + k * 12, shape.height,
+                     shape.width};
+    };
+    return run({2, rows.count, columns.count}, [&](float* out) {
+        variflow::search_lines(lined(0), lined(1), {first, interval, count, step}, out,
+                               out + rows.count * columns.count);
+    });
+}
+
 Planes match_confidence(nb::handle forward_argument, nb::handle backward_argument, int64_t step) {
     const Array forward = checked<float>(forward_argument, "forward", {3, "height", "width"});
     const Shape shape = shape_of(forward);
@@ -93,6 +114,9 @@ void add_matching(nb::module_& module) {
     module.def("search_matches", &search_matches, "first"_a.none(), "second"_a.none(), "valid0"_a.none(),
                "valid1"_a.none(), "start"_a.none(), "step"_a, "reach"_a, "sweeps"_a, "favour"_a, "smoothness"_a,
                "u, v and ambiguity of the best match of each seed; seeds are every `step`-th column and row.");
+    module.def("search_lines", &search_lines, "planes"_a.none(), "valid"_a.none(), "lines"_a.none(), "first"_a,
+               "interval"_a, "count"_a, "step"_a,
+               "The depth of each seed of two frames, of `count` that begin at `first`, along their epipolar lines.");
     module.def("match_confidence", &match_confidence, "forward"_a.none(), "backward"_a.none(), "step"_a,
                "The probability that each match is right, 0 for none, given the matches of both directions.");
     module.def(

@@ -45,6 +45,23 @@ struct SearchRule {
 };
 void search_matches(const Described& first, const Described& second, const float* start, SearchRule rule, float* out);
 
+// matching/lines.cpp. One frame as a search along epipolar lines sees it. `lines` is a matrix (3, 4): the point (x, y) of
+// this frame is seen in the other at the homogeneous position lines (x, y, 1, depth).
+struct Lined {
+    const float* plane;  // (H, W), intensities from 0 to 1
+    const float* valid;  // (H, W), 0 where not
+    const float* lines;
+    int64_t height, width;
+};
+
+// For each seed of both frames, which have one size, its depth: one of `count`, `interval` apart, or between two; NaN
+// where the seed is not valid.
+struct DepthRule {
+    float first, interval;
+    int64_t count, step;
+};
+void search_lines(const Lined& first, const Lined& second, DepthRule rule, float* forward, float* backward);
+
 // matching/confidence.cpp. The probability that each match is right, 0 for none, from the matches of both directions
 // (three planes each, of one size).
 void match_confidence(const float* forward, const float* backward, int64_t across, int64_t down, int64_t step,

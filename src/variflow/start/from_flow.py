@@ -46,7 +46,8 @@ class FromFlow(Brief, Initialiser):
         """Return the flow, resampled; raise ValueError if it has a wrong size or is all unknown.
 
         Where the frames confirm it nowhere, what the model would start from may be better, and so may the matches of
-        the model where they confirm it at smaller levels than those.
+        the model where they confirm it at smaller levels than those. A flow that is better than the matches begins at a
+        finer level than they do: at theirs, things that are small and move far would be lost again.
         """
         flow = self._fill(problem)
         index = _find_confirmed(problem, flow)
@@ -54,7 +55,10 @@ class FromFlow(Brief, Initialiser):
             found = FromModel().start(problem)
             if index is None or found.unseen:
                 ours = replace(found, planes=resample_flow(flow, problem.levels[found.level].shape))
-                return min((ours, found), key=lambda start: _measure_doubt(problem, start.level, start.planes))
+                better = min((ours, found), key=lambda start: _measure_doubt(problem, start.level, start.planes))
+                if better is found or not found.unseen:
+                    return better
+                index = find_nearest_level(problem.levels, _ASKED[-1])
         level = problem.levels[index]
         return Start(index, resample_flow(flow, level.shape), UNSEEN * level.scale[0])
 

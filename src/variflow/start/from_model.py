@@ -11,8 +11,9 @@ from variflow.base.brief import Brief
 from variflow.frames.pyramid import Level
 from variflow.images.resampling import average_boxes
 from variflow.linearisation.comparison import Comparison
-from variflow.matching.dense import SPACING, make_dense_flow
-from variflow.matching.search import place_on_grid, search
+from variflow.matching.dense import SPACING
+from variflow.matching.rigid import make_dense_flow_of_grid
+from variflow.matching.search import search
 from variflow.problem import Problem
 from variflow.start.from_matches import start_from_dense_flow
 from variflow.start.start import Initialiser, Start
@@ -105,7 +106,4 @@ def _start_from_matches(levels: list[Level], *, always: bool) -> Start | None:
             rough = grid.measure_roughness() * (0.25 / size) ** _DETAIL >= (_LARGE if decided else _MAYBE_LARGE)
             if not (far or rough):
                 return None
-    rows, columns = grid.axes
-    return start_from_dense_flow(
-        make_dense_flow(place_on_grid(grid.found[0], grid.confidence), rows, columns, levels), levels
-    )
+    return start_from_dense_flow(make_dense_flow_of_grid(grid, levels), levels)

@@ -1,0 +1,190 @@
+"""The epipolar geometry of two frames: along which line the second frame shows each point of a rigid scene.
+
+A camera that moves through a rigid scene, or a rigid thing before a camera, shows a point on a line that depends on
+where the first frame shows it. Where on the line depends on its depth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variflow.base.brief import Brief
+
+Reals = NDArray[np.float64]
+
+# So many candidates pass through eight points each, drawn at random. So many points judge them, by their distances from
+# the lines, which count up to `_FAR` pixels. The best `_FINALISTS` are then fitted to `_FITTED` points, in so many
+# rounds.
+_CANDIDATES, _JUDGES, _FINALISTS, _FITTED, _ROUNDS = 1000, 300, 4, 2000, 10
+_FAR = 1.0
+# The plane that most points lie near is fitted in so many rounds; points farther off than this many pixels count less.
+_PLANE_ROUNDS, _OFF_PLANE = 20, 2.0
+_FEWEST = 50
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EpipolarLines(Brief):
+    """Where the second frame may show each point of the first.
+
+    Attributes
+    ----------
+    homography : (3, 3) float64
+        Where the second frame shows the points of the plane that most of the scene lies near.
+    epipole : (3,) float64
+        The point of the second frame through which all lines pass. The point x is seen at ``homography x + depth
+        epipole``, in homogeneous coordinates. Depth is 0 in the plane. It is a linear function of position in any other
+        plane of the scene.
+    """
+
+    homography: Reals
+    epipole: Reals
+
+    def place(self, points: Reals, depth: Reals) -> Reals:
+        """Return where points ``(..., 2)`` of some depth are seen, ``(..., 2)``; NaN or infinite beyond the horizon."""
+        seen = _to_homogeneous(points) @ self.homography.T + depth[..., None] * self.epipole
+        with np.errstate(divide="ignore", invalid="ignore"):
+            placed: Reals = seen[..., :2] / seen[..., 2:]
+        return placed
+
+    def find_depth(self, points: Reals, targets: Reals) -> Reals:
+        """Return the depth at which points are seen nearest to their targets, both ``(..., 2)``."""
+        target = _to_homogeneous(targets)
+        flat = np.cross(target, _to_homogeneous(points) @ self.homography.T)
+        along = np.cross(target, np.broadcast_to(self.epipole, target.shape))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            depth: Reals = -(flat * along).sum(axis=-1) / (along * along).sum(axis=-1)
+        return depth
+
+    def measure_stretch(self, points: Reals, depth: Reals, step: float) -> Reals:
+        """Return by how many pixels points move along their lines for each unit of depth; `step` is a small depth."""
+        apart = self.place(points, depth + step) - self.place(points, depth - step)
+        stretch: Reals = np.hypot(apart[..., 0], apart[..., 1]) / (2 * step)
+        return stretch
+
+    def reverse(self) -> EpipolarLines:
+        """Return the lines of the first frame for points of the second; depths are about the same."""
+        back = np.linalg.inv(self.homography)
+        return EpipolarLines(back / back[2, 2], -back @ self.epipole / back[2, 2])
+
+    def as_matrix(self) -> NDArray[np.float32]:
+        """Return homography and epipole side by side, ``(3, 4)``."""
+        return np.column_stack([self.homography, self.epipole]).astype(np.float32)
+
+
+def find_lines(points: Reals, targets: Reals, shape: tuple[int, int]) -> EpipolarLines | None:
+    """Return the lines on which most matches lie; None if there are too few matches.
+
+    Parameters
+    ----------
+    points, targets : (N, 2) float64
+        Where each match is in the first frame, and in the second.
+    shape : (int, int)
+        Height and width of both frames.
+
+    References
+    ----------
+    R. Hartley, In defense of the eight-point algorithm, PAMI 19, 1997.
+    M. Irani and P. Anandan, Parallax geometry of pairs of points for 3D scene analysis, ECCV 1996 (plane and parallax).
+    """
+    if len(points) < _FEWEST:
+        return None
+    unit = 2 / max(shape)
+    centre = (np.array(shape[::-1]) - 1) / 2
+    first, second = (_to_homogeneous((of - centre) * unit) for of in (points, targets))
+    equations = (second[:, :, None] * first[:, None, :]).reshape(-1, 9)
+    matrix = _find_fundamental(equations, _FAR * unit)
+    near = _measure_distance(matrix[None], equations)[0] < _FAR * unit
+    if near.sum() < _FEWEST:
+        return None
+    epipole = np.linalg.svd(matrix)[0][:, 2]
+    x, y, z = epipole
+    plane = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ matrix
+    lines = EpipolarLines(plane / np.linalg.norm(plane), epipole)
+    homography = _fit_plane(lines, first[near], second[near], unit)
+    if not abs(np.linalg.det(homography)) > 1e-6:
+        return None
+    normalise = np.array([[unit, 0, -unit * centre[0]], [0, unit, -unit * centre[1]], [0, 0, 1]])
+    restore = np.linalg.inv(normalise)
+    homography = restore @ homography @ normalise
+    return EpipolarLines(homography / homography[2, 2], restore @ epipole / homography[2, 2])
+
+
+def _find_fundamental(equations: Reals, far: float) -> Reals:
+    """Return the fundamental matrix F of the least robust error, where x' F x = 0.
+
+    Parameters
+    ----------
+    equations : (N, 9) float64
+        The products of the homogeneous coordinates of each x' and x; those with the last of x' are x itself.
+    far : float
+        The distance from its line at which a point counts its most.
+    """
+    random = np.random.default_rng(0)
+    drawn = equations[random.integers(0, len(equations), (_CANDIDATES, 8))]
+    candidates = _solve(np.swapaxes(drawn, 1, 2) @ drawn)
+    errors = _measure_error(candidates, equations[_spread(len(equations), _JUDGES)], far)
+    finalists = candidates[np.argsort(errors, kind="stable")[:_FINALISTS]]
+    fitted = equations[_spread(len(equations), _FITTED)]
+    for _ in range(_ROUNDS):
+        distance = _measure_distance(finalists, fitted)
+        weight = 1 / ((far**2 + distance**2) * _measure_lengths(finalists, fitted)) ** 2
+        finalists = _solve(np.swapaxes(weight[:, :, None] * fitted, 1, 2) @ fitted)
+    best: Reals = finalists[_measure_error(finalists, fitted, far).argmin()]
+    return best
+
+
+def _solve(moments: Reals) -> Reals:
+    """Return the matrices (..., 3, 3) of rank 2 that come near to solving the equations with these moments."""
+    matrices = np.linalg.eigh(moments)[1][..., 0].reshape(*moments.shape[:-2], 3, 3)
+    left, values, right = np.linalg.svd(matrices)
+    values[..., 2] = 0
+    return np.asarray((left * values[..., None, :]) @ right)
+
+
+def _measure_lengths(matrices: Reals, equations: Reals) -> Reals:
+    """Return by what the residuals of N equations are divided to be distances from the lines, ``(M, N)``."""
+    normals = matrices[:, :2] @ equations[:, 6:].T
+    lengths: Reals = np.maximum(np.hypot(normals[:, 0], normals[:, 1]), 1e-12)
+    return lengths
+
+
+def _measure_distance(matrices: Reals, equations: Reals) -> Reals:
+    """Return the distances of the targets from the lines of each matrix, ``(M, N)``."""
+    distances: Reals = np.abs(matrices.reshape(-1, 9) @ equations.T) / _measure_lengths(matrices, equations)
+    return distances
+
+
+def _measure_error(matrices: Reals, equations: Reals, far: float) -> Reals:
+    """Return the mean of the squared distances, cut off where they are far, of each matrix."""
+    errors: Reals = np.minimum(_measure_distance(matrices, equations) ** 2, far**2).mean(axis=1)
+    return errors
+
+
+def _fit_plane(lines: EpipolarLines, first: Reals, second: Reals, unit: float) -> Reals:
+    """Return the homography of the plane that most points lie near."""
+    fitted = _spread(len(first), _FITTED)
+    first, second = first[fitted, :2], second[fitted, :2]
+    depth = lines.find_depth(first, second)
+    stretch = lines.measure_stretch(first, depth, 1e-3 * float(np.abs(depth).mean()) or 1e-3)
+    usable = np.isfinite(stretch)
+    columns, depth, stretch = _to_homogeneous(first[usable]), depth[usable], stretch[usable]
+    weight: Reals = stretch
+    plane = np.zeros(3)
+    for _ in range(_PLANE_ROUNDS):
+        plane = np.asarray(np.linalg.lstsq(columns * weight[:, None], depth * weight, rcond=None)[0], np.float64)
+        off = stretch * (columns @ plane - depth) / (_OFF_PLANE * unit)
+        weight = stretch / np.sqrt(1 + off**2)
+    homography: Reals = lines.homography + np.outer(lines.epipole, plane)
+    return homography
+
+
+def _spread(count: int, most: int) -> NDArray[np.intp]:
+    """Return which of so many points to take, at even distances, if there are more than `most`."""
+    return np.linspace(0, count - 1, min(count, most)).astype(np.intp)
+
+
+def _to_homogeneous(points: Reals) -> Reals:
+    return np.concatenate([points, np.ones((*points.shape[:-1], 1))], axis=-1)

@@ -1,0 +1,263 @@
+"""Epipolar lines: how they are found, how depths are searched along them, and what they do for a flow."""
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import variflow
+from variflow import _core
+from variflow.images.resampling import smooth
+from variflow.matching import rigid
+from variflow.matching.epipolar import EpipolarLines, find_lines
+from variflow.metrics import endpoint_error
+
+Reals = NDArray[np.float64]
+CORE: Any = _core  # for calls that a type checker refuses
+
+SHAPE = 300, 400
+FOCAL = 350.0
+
+
+def turn(x: float, y: float, z: float) -> Reals:
+    """Return the matrix of small turns about three axes, one after the other."""
+    a, b, c = (np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]]) for t in (x, y, z))
+    turns = np.tile(np.eye(3), (3, 1, 1))
+    turns[0][1:, 1:], turns[1][::2, ::2], turns[2][:2, :2] = a, b, c
+    return turns[2] @ turns[1] @ turns[0]
+
+
+def look(points: Reals, distance: Reals, rotation: Reals, shift: Reals) -> Reals:
+    """Return where a camera that has moved sees points that the first sees at these distances, ``(N, 2)``."""
+    centre = np.array([(SHAPE[1] - 1) / 2, (SHAPE[0] - 1) / 2])
+    rays = np.concatenate([(points - centre) / FOCAL, np.ones((len(points), 1))], axis=1)
+    seen = (rays * distance[:, None]) @ rotation.T + shift
+    return FOCAL * seen[:, :2] / seen[:, 2:] + centre
+
+
+CAMERAS = {
+    "forward": (turn(0.01, -0.02, 0.005), np.array([0.1, 0.05, -1.5])),
+    "sideways": (turn(0, 0, 0), np.array([0.8, 0, 0])),
+    "backward, turning": (turn(-0.03, 0.05, 0.08), np.array([-0.3, 0.2, 1.0])),
+}
+
+
+def scene(camera: str, count: int = 3000) -> tuple[Reals, Reals]:
+    """Return points of a ground, and of things before it, and where a camera that has moved sees them."""
+    random = np.random.default_rng(3)
+    points = random.uniform((0, 0), (SHAPE[1] - 1, SHAPE[0] - 1), (count, 2))
+    distance = np.where(random.random(count) < 0.5, 20 - points[:, 1] / 25, random.uniform(6, 20, count))
+    return points, look(points, distance, *CAMERAS[camera])
+
+
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_lines_pass_through_where_points_are_seen(camera: str) -> None:
+    points, targets = scene(camera)
+    lines = find_lines(points, targets, SHAPE)
+    assert lines is not None
+    placed = lines.place(points, lines.find_depth(points, targets))
+    np.testing.assert_allclose(placed, targets, atol=1e-4)
+
+
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_lines_are_found_among_rounded_and_wrong_matches(camera: str) -> None:
+    points, targets = scene(camera)
+    random = np.random.default_rng(4)
+    matches = np.rint(targets)
+    wrong = random.random(len(points)) < 0.35
+    matches[wrong] = random.uniform((0, 0), (SHAPE[1], SHAPE[0]), (wrong.sum(), 2))
+    lines = find_lines(points, matches, SHAPE)
+    assert lines is not None
+    missed = lines.place(points, lines.find_depth(points, targets)) - targets
+    assert np.quantile(np.hypot(*missed.T), 0.9) < 0.7
+
+
+def test_depth_is_linear_in_a_plane() -> None:
+    points, targets = scene("forward")
+    lines = find_lines(points, targets, SHAPE)
+    assert lines is not None
+    distance = 1 / (0.05 + points @ (1e-4, 2e-4))  # a plane: the inverse of its distance is linear
+    depth = lines.find_depth(points, look(points, distance, *CAMERAS["forward"]))
+    columns = np.concatenate([points, np.ones((len(points), 1))], axis=1)
+    fitted = columns @ np.linalg.lstsq(columns, depth, rcond=None)[0]
+    np.testing.assert_allclose(fitted, depth, atol=1e-4 * np.ptp(depth))
+
+
+def test_the_plane_of_most_points_has_no_depth() -> None:
+    points = np.random.default_rng(5).uniform((0, 0), (SHAPE[1] - 1, SHAPE[0] - 1), (2000, 2))
+    distance = 20 - points[:, 1] / 25
+    distance[::4] *= 0.6
+    targets = look(points, distance, *CAMERAS["forward"])
+    lines = find_lines(points, targets, SHAPE)
+    assert lines is not None
+    off = np.hypot(*(lines.place(points, np.zeros(len(points))) - targets).T)
+    in_plane = np.ones(len(points), bool)
+    in_plane[::4] = False
+    assert np.median(off[in_plane]) < 1 < 2 < np.median(off[~in_plane])
+
+
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_lines_of_the_second_frame_lead_back(camera: str) -> None:
+    points, targets = scene(camera)
+    lines = find_lines(points, targets, SHAPE)
+    assert lines is not None
+    back = lines.reverse()
+    returned = back.place(targets, back.find_depth(targets, points))
+    np.testing.assert_allclose(returned, points, atol=1e-4)
+    depth, depth_back = lines.find_depth(points, targets), back.find_depth(targets, points)
+    off_plane = np.abs(depth) > 0.2 * np.abs(depth).max()
+    assert np.quantile(np.abs(depth_back / depth - 1)[off_plane], 0.9) < 0.5
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(-3, 3))
+def test_depth_is_found_again(seed: int, depth: float) -> None:
+    random = np.random.default_rng(seed)
+    homography = np.eye(3) + random.normal(scale=[[0.02], [0.02], [1e-5]], size=(3, 3))
+    lines = EpipolarLines(homography, np.array([*random.normal(scale=3, size=2), random.normal(scale=1e-3)]))
+    points = random.uniform(0, 100, (20, 2))
+    depths = np.full(20, depth)
+    away = lines.measure_stretch(points, depths, 1e-4) > 1e-2
+    found = lines.find_depth(points, lines.place(points, depths))
+    np.testing.assert_allclose(found[away], depth, atol=1e-6)
+
+
+def test_few_matches_and_those_of_one_point_show_no_lines() -> None:
+    points, targets = scene("forward", 49)
+    assert find_lines(points, targets, SHAPE) is None
+    same = np.ones((100, 2))
+    lines = find_lines(same, same, SHAPE)
+    assert lines is None or np.isfinite(lines.homography).all()
+
+
+# --- the search along the lines
+
+
+def take_census(plane: Reals) -> NDArray[np.bool_]:
+    """Return the bits of each pixel, and of a rim of one around the plane, ``(H + 2, W + 2, 35)``."""
+    height, width = plane.shape[0] + 2, plane.shape[1] + 2
+    wide = np.pad(plane, ((3, 3), (4, 4)), mode="edge")
+    centre = wide[2:-2, 3:-3] - np.float32(1 / 512)
+    return np.stack([wide[j : j + height, i : i + width] < centre for j, i in product(range(5), range(7))], axis=-1)
+
+
+def search_by_brute_force(planes: Any, valid: Any, lines: Any, depths: Any, step: int) -> Reals:
+    """Return the depth of each seed of the first frame: all costs, then paths from eight sides, one seed at a time."""
+    height, width = planes.shape[1:]
+    here, there = take_census(planes[0]), take_census(planes[1])
+    rows, columns = (np.arange((size - 1) % step // 2, size, step) for size in (height, width))
+    costs = np.full((len(rows), len(columns), len(depths)), 54)
+    for (j, y), (i, x), (k, depth) in product(enumerate(rows), enumerate(columns), enumerate(depths)):
+        a, b, c = lines[:, :3] @ (x, y, 1) + depth * lines[:, 3]
+        column, row = np.floor(a / c + 0.5), np.floor(b / c + 0.5)
+        if valid[0, y, x] and 0 <= column < width and 0 <= row < height and valid[1, int(row), int(column)]:
+            seen = there[int(row) : int(row) + 3, int(column) : int(column) + 3]
+            costs[j, i, k] = (here[y : y + 3, x : x + 3] != seen).sum() // 2
+    sums = np.zeros_like(costs)
+    for dy, dx in product((-1, 0, 1), repeat=2):
+        if dy == dx == 0:
+            continue
+        paths: dict[tuple[int, int], Reals] = {}
+        for j in range(len(rows))[:: dy or 1]:
+            for i in range(len(columns))[:: dx or 1]:
+                before = paths.get((j - dy, i - dx))
+                path = costs[j, i].astype(float)
+                if before is not None:
+                    change = abs(planes[0, rows[j], columns[i]] - planes[0, rows[j - dy], columns[i - dx]])
+                    jump = max(90, int(360 / (1 + 6 * change)))
+                    beside = np.pad(before, 1, constant_values=np.inf)
+                    best = np.minimum(before, np.minimum(beside[:-2], beside[2:]) + 27)
+                    path += np.minimum(best, before.min() + jump) - before.min()
+                paths[j, i] = path
+                sums[j, i] += path.astype(int)
+    found = np.full(sums.shape[:2], np.nan)
+    for j, i in np.ndindex(found.shape):
+        if valid[0, rows[j], columns[i]]:
+            k = int(sums[j, i].argmin())
+            left, right = (sums[j, i, k + d] - sums[j, i, k] if 0 <= k + d < len(depths) else 0 for d in (-1, 1))
+            between = 0 < k < len(depths) - 1 and left + right > 0
+            found[j, i] = depths[k] + (depths[1] - depths[0]) * (
+                0.5 * (left - right) / (left + right) if between else 0
+            )
+    return found
+
+
+def make_search(shape: tuple[int, int], seed: int) -> tuple[Any, Any, Any]:
+    """Return two planes, the second moved by about two pixels, which pixels are valid, and lines that go sideways."""
+    random = np.random.default_rng(seed)
+    whole = smooth(random.random((1, shape[0], shape[1] + 4), dtype=np.float32), 0.8)[0]
+    planes = np.stack([whole[:, 2:-2], whole[:, :-4]])
+    valid = (random.random(planes.shape) < 0.95).astype(np.float32)
+    homography = np.eye(3) + random.normal(scale=[[2e-3], [2e-3], [1e-5]], size=(3, 3))
+    lines = EpipolarLines(homography, np.array([1.0, 0.05, 1e-3]))
+    return planes, valid, np.stack([lines.as_matrix(), lines.reverse().as_matrix()])
+
+
+@pytest.mark.parametrize(("shape", "step", "seed"), [((13, 18), 2, 0), ((9, 21), 3, 1), ((6, 7), 1, 2), ((1, 9), 1, 3)])
+def test_search_is_that_by_brute_force(shape: tuple[int, int], step: int, seed: int) -> None:
+    planes, valid, lines = make_search(shape, seed)
+    depths = np.arange(-4, 5, 0.75)
+    found = CORE.search_lines(planes, valid, lines, depths[0], 0.75, len(depths), step)
+    np.testing.assert_allclose(
+        found[0], search_by_brute_force(planes, valid, lines[0].astype(float), depths, step), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        found[1], search_by_brute_force(planes[::-1], valid[::-1], lines[1].astype(float), depths, step), atol=1e-5
+    )
+
+
+def test_search_does_not_depend_on_threads() -> None:
+    planes, valid, lines = make_search((60, 80), 4)
+    threads = variflow.get_threads()
+    found = []
+    try:
+        for count in (1, 2, 3):
+            variflow.set_threads(count)
+            found.append(CORE.search_lines(planes, valid, lines, -4.0, 0.5, 17, 3))
+    finally:
+        variflow.set_threads(threads)
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_search_refuses_what_it_cannot_take() -> None:
+    planes, valid, lines = make_search((10, 12), 5)
+    for wrong, match in (
+        ((planes[:1], valid, lines, 0.0, 1.0, 5, 2), "planes has shape"),
+        ((planes, valid[:, 1:], lines, 0.0, 1.0, 5, 2), "valid has shape"),
+        ((planes, valid, lines[:, :2], 0.0, 1.0, 5, 2), "lines has shape"),
+        ((planes, valid, lines, 0.0, 0.0, 5, 2), "interval"),
+        ((planes, valid, lines, 0.0, 1.0, 1, 2), "count"),
+        ((planes, valid, lines, 0.0, 1.0, 5, 0), "step"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            CORE.search_lines(*wrong)
+
+
+# --- what they do for a flow
+
+
+@pytest.mark.parametrize("name", ["000000", "000004"])
+def test_a_drive_is_better_along_lines(data: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not (data / "kitti2015").is_dir():
+        pytest.skip(f"no {data / 'kitti2015'}")
+    pair = next(pair for pair in variflow.datasets.kitti2015(data / "kitti2015") if pair.name.startswith(name))
+    along = variflow.estimate(pair.frame0, pair.frame1).flow
+    monkeypatch.setattr(rigid, "_find_scene", lambda grid: None)
+    without = variflow.estimate(pair.frame0, pair.frame1).flow
+    error, error_without = (endpoint_error(flow, pair.flow, pair.valid) for flow in (along, without))
+    assert error < 0.95 * error_without
+
+
+def test_a_frame_that_moves_as_a_plane_shows_no_scene(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = smooth(np.random.default_rng(8).random((1, 200, 320), dtype=np.float32), 1.2)[0]
+    frame0, frame1 = whole[:150, :200], whole[20:170, 60:260]
+    found = []
+    search = rigid._find_scene
+    monkeypatch.setattr(rigid, "_find_scene", lambda grid: found.append(search(grid)) or found[-1])
+    variflow.estimate(frame0, frame1)
+    assert found == [None]
