@@ -15,11 +15,12 @@ from variflow.base.brief import Brief
 
 Reals = NDArray[np.float64]
 
-# So many candidates pass through eight points each, drawn at random. So many points judge them, by their distances from
-# the lines, which count up to `_FAR` pixels. The best `_FINALISTS` are then fitted to `_FITTED` points, in so many
-# rounds.
-_CANDIDATES, _JUDGES, _FINALISTS, _FITTED, _ROUNDS = 1000, 300, 4, 2000, 10
-_FAR = 1.0
+# Candidates pass through eight points each, drawn at random, `_BATCH` at a time: until with this probability one of them
+# has none but right points, judged by the points near the lines of the best, or up to `_BATCHES` times. So many points
+# judge them, by their distances from the lines, which count up to `_FAR` pixels.
+_BATCH, _BATCHES, _CERTAIN, _JUDGES, _FAR = 100, 10, 0.99, 300, 1.0
+# The best `_FINALISTS` are then fitted to `_FITTED` points, in so many rounds.
+_FINALISTS, _FITTED, _ROUNDS = 3, 1000, 8
 # The plane that most points lie near is fitted in so many rounds; points farther off than this many pixels count less.
 _PLANE_ROUNDS, _OFF_PLANE = 20, 2.0
 _FEWEST = 50
@@ -123,17 +124,25 @@ def _find_fundamental(equations: Reals, far: float) -> Reals:
         The distance from its line at which a point counts its most.
     """
     random = np.random.default_rng(0)
-    drawn = equations[random.integers(0, len(equations), (_CANDIDATES, 8))]
-    candidates = _solve(np.swapaxes(drawn, 1, 2) @ drawn)
-    errors = _measure_error(candidates, equations[_spread(len(equations), _JUDGES)], far)
-    finalists = candidates[np.argsort(errors, kind="stable")[:_FINALISTS]]
+    judges = equations[_spread(len(equations), _JUDGES)]
+    finalists = np.empty((0, 3, 3))
+    for batch in range(_BATCHES):
+        drawn = equations[random.integers(0, len(equations), (_BATCH, 8))]
+        candidates = np.concatenate([finalists, _solve(np.swapaxes(drawn, 1, 2) @ drawn)])
+        distance = _measure_distance(candidates, judges)
+        best = np.argsort(np.minimum(distance**2, far**2).mean(axis=1), kind="stable")[:_FINALISTS]
+        finalists = candidates[best]
+        all_right = (distance[best[0]] < far).mean() ** 8
+        if (1 - all_right) ** ((batch + 1) * _BATCH) < 1 - _CERTAIN:
+            break
     fitted = equations[_spread(len(equations), _FITTED)]
     for _ in range(_ROUNDS):
         distance = _measure_distance(finalists, fitted)
         weight = 1 / ((far**2 + distance**2) * _measure_lengths(finalists, fitted)) ** 2
         finalists = _solve(np.swapaxes(weight[:, :, None] * fitted, 1, 2) @ fitted)
-    best: Reals = finalists[_measure_error(finalists, fitted, far).argmin()]
-    return best
+    errors = np.minimum(_measure_distance(finalists, fitted) ** 2, far**2).mean(axis=1)
+    least: Reals = finalists[errors.argmin()]
+    return least
 
 
 def _solve(moments: Reals) -> Reals:
@@ -155,12 +164,6 @@ def _measure_distance(matrices: Reals, equations: Reals) -> Reals:
     """Return the distances of the targets from the lines of each matrix, ``(M, N)``."""
     distances: Reals = np.abs(matrices.reshape(-1, 9) @ equations.T) / _measure_lengths(matrices, equations)
     return distances
-
-
-def _measure_error(matrices: Reals, equations: Reals, far: float) -> Reals:
-    """Return the mean of the squared distances, cut off where they are far, of each matrix."""
-    errors: Reals = np.minimum(_measure_distance(matrices, equations) ** 2, far**2).mean(axis=1)
-    return errors
 
 
 def _fit_plane(lines: EpipolarLines, first: Reals, second: Reals, unit: float) -> Reals:
