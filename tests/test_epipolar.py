@@ -50,7 +50,7 @@ def scene(camera: str, count: int = 3000) -> tuple[Reals, Reals]:
     """Return points of a ground, and of things before it, and where a camera that has moved sees them."""
     random = np.random.default_rng(3)
     points = random.uniform((0, 0), (SHAPE[1] - 1, SHAPE[0] - 1), (count, 2))
-    distance = np.where(random.random(count) < 0.5, 20 - points[:, 1] / 25, random.uniform(6, 20, count))
+    distance = np.where(random.random(count) < 0.5, 1 / (0.05 + 4e-4 * points[:, 1]), random.uniform(6, 20, count))
     return points, look(points, distance, *CAMERAS[camera])
 
 
@@ -73,7 +73,7 @@ def test_lines_are_found_among_rounded_and_wrong_matches(camera: str) -> None:
     lines = find_lines(points, matches, SHAPE)
     assert lines is not None
     missed = lines.place(points, lines.find_depth(points, targets)) - targets
-    assert np.quantile(np.hypot(*missed.T), 0.9) < 0.7
+    assert np.quantile(np.hypot(*missed.T), 0.9) < 0.8
 
 
 def test_depth_is_linear_in_a_plane() -> None:
@@ -87,17 +87,17 @@ def test_depth_is_linear_in_a_plane() -> None:
     np.testing.assert_allclose(fitted, depth, atol=1e-4 * np.ptp(depth))
 
 
-def test_the_plane_of_most_points_has_no_depth() -> None:
-    points = np.random.default_rng(5).uniform((0, 0), (SHAPE[1] - 1, SHAPE[0] - 1), (2000, 2))
-    distance = 20 - points[:, 1] / 25
-    distance[::4] *= 0.6
-    targets = look(points, distance, *CAMERAS["forward"])
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_the_plane_of_most_points_has_little_depth(camera: str) -> None:
+    random = np.random.default_rng(5)
+    points = random.uniform((0, 0), (SHAPE[1] - 1, SHAPE[0] - 1), (2000, 2))
+    nearer = random.random(2000) < 0.25
+    distance = np.where(nearer, 0.6, 1) / (0.05 + 4e-4 * points[:, 1])
+    targets = look(points, distance, *CAMERAS[camera])
     lines = find_lines(points, targets, SHAPE)
     assert lines is not None
     off = np.hypot(*(lines.place(points, np.zeros(len(points))) - targets).T)
-    in_plane = np.ones(len(points), bool)
-    in_plane[::4] = False
-    assert np.median(off[in_plane]) < 1 < 2 < np.median(off[~in_plane])
+    assert np.median(off[~nearer]) < 0.3 * np.median(off[nearer])
 
 
 @pytest.mark.parametrize("camera", CAMERAS)
@@ -150,13 +150,15 @@ def search_by_brute_force(planes: Any, valid: Any, lines: Any, depths: Any, step
     height, width = planes.shape[1:]
     here, there = take_census(planes[0]), take_census(planes[1])
     rows, columns = (np.arange((size - 1) % step // 2, size, step) for size in (height, width))
-    costs = np.full((len(rows), len(columns), len(depths)), 54)
+    costs = np.full((len(rows), len(columns), len(depths)), 60)
     for (j, y), (i, x), (k, depth) in product(enumerate(rows), enumerate(columns), enumerate(depths)):
         a, b, c = lines[:, :3] @ (x, y, 1) + depth * lines[:, 3]
         column, row = np.floor(a / c + 0.5), np.floor(b / c + 0.5)
         if valid[0, y, x] and 0 <= column < width and 0 <= row < height and valid[1, int(row), int(column)]:
             seen = there[int(row) : int(row) + 3, int(column) : int(column) + 3]
-            costs[j, i, k] = (here[y : y + 3, x : x + 3] != seen).sum() // 2
+            costs[j, i, k] = (here[y : y + 3, x : x + 3] != seen)[::2, ::2].sum() + (
+                here[y + 1, x + 1] != seen[1, 1]
+            ).sum()
     sums = np.zeros_like(costs)
     for dy, dx in product((-1, 0, 1), repeat=2):
         if dy == dx == 0:
@@ -168,9 +170,9 @@ def search_by_brute_force(planes: Any, valid: Any, lines: Any, depths: Any, step
                 path = costs[j, i].astype(float)
                 if before is not None:
                     change = abs(planes[0, rows[j], columns[i]] - planes[0, rows[j - dy], columns[i - dx]])
-                    jump = max(90, int(360 / (1 + 6 * change)))
+                    jump = max(100, int(400 / (1 + 6 * change)))
                     beside = np.pad(before, 1, constant_values=np.inf)
-                    best = np.minimum(before, np.minimum(beside[:-2], beside[2:]) + 27)
+                    best = np.minimum(before, np.minimum(beside[:-2], beside[2:]) + 30)
                     path += np.minimum(best, before.min() + jump) - before.min()
                 paths[j, i] = path
                 sums[j, i] += path.astype(int)

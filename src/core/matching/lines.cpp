@@ -18,17 +18,19 @@
 namespace variflow {
 namespace {
 
-// The census of a pixel has a bit for each of its neighbours in 7 x 5: whether it is darker, by more than the noise.
+// The census of a pixel has a bit for each of its neighbours in 7 x 5, and for itself: whether it is darker, by more than
+// the noise. One more bit marks a pixel that is not valid.
 constexpr int64_t census_x = 3, census_y = 2;
 constexpr float census_noise = 1.0f / 512.0f;
+constexpr uint64_t compared_bits = (uint64_t{1} << 35) - 1, invalid = uint64_t{1} << 63;
 
-// The cost of a depth: half of the bits that differ in the 3 x 3 pixels around the seed, of 306. Where there is nothing
-// to compare it is what pixels that do not belong together have.
-constexpr int nothing_to_compare = 54;
+// The cost of a depth is the number of bits that differ, of 175, at the seed and its four neighbours on the diagonals.
+// Where there is nothing to compare it is what pixels that do not belong together have.
+constexpr int nothing_to_compare = 60;
 
 // What it costs if the next seed on a path has the next depth, or any other; less across an edge of the frame, where
 // intensities differ much.
-constexpr int next_depth = 27, other_depth = 360, other_depth_least = 90;
+constexpr int next_depth = 30, other_depth = 400, other_depth_least = 100;
 constexpr float edge = 6.0f;
 
 // Beyond the first and the last depth of a seed.
@@ -62,31 +64,39 @@ void transform_row(const float* centre, int64_t stride, int64_t width, uint64_t*
     }
 }
 
-// The census of each pixel of a plane, and of a rim of one pixel around it.
-std::vector<uint64_t> transform(const float* plane, int64_t height, int64_t width) {
-    const int64_t stride = width + 2 * (census_x + 1);
-    const std::vector<float> extended = extend(plane, height, width, census_y + 1, census_x + 1);
+// The census of each pixel of a frame, and of a rim of one pixel around it.
+std::vector<uint64_t> transform(const Lined& frame) {
+    const int64_t height = frame.height, width = frame.width, stride = width + 2 * (census_x + 1);
+    const std::vector<float> extended = extend(frame.plane, height, width, census_y + 1, census_x + 1);
     std::vector<uint64_t> out(static_cast<size_t>((height + 2) * (width + 2)));
     for (int64_t y = 0; y < height + 2; ++y) {
         transform_row(extended.data() + (y + census_y) * stride + census_x, stride, width + 2,
                       out.data() + y * (width + 2));
     }
+    for (int64_t y = 0; y < height; ++y) {
+        for (int64_t x = 0; x < width; ++x) {
+            if (frame.valid[y * width + x] == 0.0f) out[static_cast<size_t>((y + 1) * (width + 2) + x + 1)] |= invalid;
+        }
+    }
     return out;
 }
 
-// The cost of each depth of the seeds (i, j) of a row.
+VARIFLOW_INLINE int differ(uint64_t a, uint64_t b) { return std::popcount((a ^ b) & compared_bits); }
+
+// The cost of each depth of the seeds of the row y.
 VARIFLOW_CLONES
-void compare(const Lined& first, const uint64_t* from, const Lined& second, const uint64_t* to, DepthRule rule,
-             const SeedAxis& columns, int64_t y, uint8_t* VARIFLOW_RESTRICT costs) {
+void compare(const Lined& first, const uint64_t* from, const uint64_t* to, DepthRule rule, const SeedAxis& columns,
+             int64_t y, uint8_t* VARIFLOW_RESTRICT costs) {
     const int64_t width = first.width, height = first.height, stride = width + 2;
     const float* const m = first.lines;
     for (int64_t i = 0; i < columns.count; ++i, costs += rule.count) {
         const int64_t x = columns.position(i);
+        // The first of 3 x 3, because of the rim. The seed is in their middle.
+        const uint64_t* const here = from + y * stride + x;
         std::fill_n(costs, rule.count, static_cast<uint8_t>(nothing_to_compare));
-        if (first.valid[y * width + x] == 0.0f) continue;
+        if (here[stride + 1] & invalid) continue;
         const double px = static_cast<double>(x), py = static_cast<double>(y);
         const double at[] = {m[0] * px + m[1] * py + m[2], m[4] * px + m[5] * py + m[6], m[8] * px + m[9] * py + m[10]};
-        const uint64_t* const here = from + y * stride + x;  // the first of 3 x 3, because of the rim
         int64_t last = -1;
         for (int64_t l = 0; l < rule.count; ++l) {
             const double depth = rule.first + static_cast<double>(l) * rule.interval;
@@ -96,21 +106,18 @@ void compare(const Lined& first, const uint64_t* from, const Lined& second, cons
                   ty < static_cast<double>(height) - 0.5)) {
                 continue;
             }
-            const auto column = static_cast<int64_t>(tx + 0.5), row = static_cast<int64_t>(ty + 0.5);
-            if (second.valid[row * width + column] == 0.0f) continue;
-            const int64_t place = row * stride + column;
+            const int64_t place = static_cast<int64_t>(ty + 0.5) * stride + static_cast<int64_t>(tx + 0.5);
             if (place == last) {
                 costs[l] = costs[l - 1];
                 continue;
             }
             last = place;
             const uint64_t* const there = to + place;
-            int differing = 0;
-            for (int64_t k = 0; k < 3; ++k) {
-                for (int64_t n = 0; n < 3; ++n)
-                    differing += std::popcount(here[k * stride + n] ^ there[k * stride + n]);
-            }
-            costs[l] = static_cast<uint8_t>(differing / 2);
+            if (there[stride + 1] & invalid) continue;
+            const int64_t below = 2 * stride;
+            costs[l] = static_cast<uint8_t>(
+                differ(here[0], there[0]) + differ(here[2], there[2]) + differ(here[stride + 1], there[stride + 1]) +
+                differ(here[below], there[below]) + differ(here[below + 2], there[below + 2]));
         }
     }
 }
@@ -184,29 +191,30 @@ void sweep(const Seeds& seeds, bool backward) {
 }
 
 // The depth of the least sum, between whole steps where a parabola through its neighbours has its lowest point.
+VARIFLOW_CLONES
 float choose(const uint16_t* sums, DepthRule rule) {
-    const auto best = static_cast<int64_t>(std::min_element(sums, sums + rule.count) - sums);
+    uint16_t least = std::numeric_limits<uint16_t>::max();
+    for (int64_t l = 0; l < rule.count; ++l) least = sums[l] < least ? sums[l] : least;
+    const auto best = static_cast<int64_t>(std::find(sums, sums + rule.count, least) - sums);
     float part = 0.0f;
     if (best > 0 && best + 1 < rule.count) {
-        const int left = sums[best - 1] - sums[best], right = sums[best + 1] - sums[best];
+        const int left = sums[best - 1] - least, right = sums[best + 1] - least;
         if (left + right > 0) part = 0.5f * static_cast<float>(left - right) / static_cast<float>(left + right);
     }
     return rule.first + (static_cast<float>(best) + part) * rule.interval;
 }
 
-void search_one_way(const Lined& first, const uint64_t* here, const Lined& second, const uint64_t* there,
-                    DepthRule rule, float* out) {
-    const int64_t height = first.height, width = first.width;
-    const SeedAxis columns(width, rule.step), rows(height, rule.step);
+void search_one_way(const Lined& first, const uint64_t* here, const uint64_t* there, DepthRule rule, float* out) {
+    const SeedAxis columns(first.width, rule.step), rows(first.height, rule.step);
     const int64_t count = columns.count * rows.count;
     std::vector<uint8_t> costs(static_cast<size_t>(count * rule.count));
     std::vector<uint16_t> sums(costs.size(), 0);
     std::vector<float> guide(static_cast<size_t>(count));
     for (int64_t j = 0; j < rows.count; ++j) {
         const int64_t y = rows.position(j);
-        compare(first, here, second, there, rule, columns, y, costs.data() + j * columns.count * rule.count);
+        compare(first, here, there, rule, columns, y, costs.data() + j * columns.count * rule.count);
         for (int64_t i = 0; i < columns.count; ++i) {
-            guide[static_cast<size_t>(j * columns.count + i)] = first.plane[y * width + columns.position(i)];
+            guide[static_cast<size_t>(j * columns.count + i)] = first.plane[y * first.width + columns.position(i)];
         }
     }
     const Seeds seeds{columns.count, rows.count, rule.count, costs.data(), guide.data(), sums.data()};
@@ -215,7 +223,7 @@ void search_one_way(const Lined& first, const uint64_t* here, const Lined& secon
     for (int64_t j = 0; j < rows.count; ++j) {
         for (int64_t i = 0; i < columns.count; ++i) {
             const int64_t k = j * columns.count + i;
-            const bool valid = first.valid[rows.position(j) * width + columns.position(i)] != 0.0f;
+            const bool valid = first.valid[rows.position(j) * first.width + columns.position(i)] != 0.0f;
             out[k] = valid ? choose(sums.data() + k * rule.count, rule) : std::numeric_limits<float>::quiet_NaN();
         }
     }
@@ -228,11 +236,11 @@ void search_lines(const Lined& first, const Lined& second, DepthRule rule, float
     float* const depths[] = {forward, backward};
     std::vector<uint64_t> census[2];
     parallel_for(2, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t k = begin; k < end; ++k) census[k] = transform(frames[k]->plane, first.height, first.width);
+        for (int64_t k = begin; k < end; ++k) census[k] = transform(*frames[k]);
     });
     parallel_for(2, 1, [&](int64_t begin, int64_t end) {
         for (int64_t k = begin; k < end; ++k) {
-            search_one_way(*frames[k], census[k].data(), *frames[1 - k], census[1 - k].data(), rule, depths[k]);
+            search_one_way(*frames[k], census[k].data(), census[1 - k].data(), rule, depths[k]);
         }
     });
 }

@@ -15,9 +15,9 @@ from variflow.base.brief import Brief
 
 Reals = NDArray[np.float64]
 
-# Candidates pass through eight points each, drawn at random, `_BATCH` at a time: until with this probability one of them
-# has none but right points, judged by the points near the lines of the best, or up to `_BATCHES` times. So many points
-# judge them, by their distances from the lines, which count up to `_FAR` pixels.
+# Candidates pass through eight points each, drawn at random, `_BATCH` at a time: until with this probability one of
+# them has none but right points, judged by the points near the lines of the best, or up to `_BATCHES` times. So many
+# points judge them, by their distances from the lines, which count up to `_FAR` pixels.
 _BATCH, _BATCHES, _CERTAIN, _JUDGES, _FAR = 100, 10, 0.99, 300, 1.0
 # The best `_FINALISTS` are then fitted to `_FITTED` points, in so many rounds.
 _FINALISTS, _FITTED, _ROUNDS = 3, 1000, 8
@@ -104,7 +104,7 @@ def find_lines(points: Reals, targets: Reals, shape: tuple[int, int]) -> Epipola
     x, y, z = epipole
     plane = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ matrix
     lines = EpipolarLines(plane / np.linalg.norm(plane), epipole)
-    homography = _fit_plane(lines, first[near], second[near], unit)
+    homography = _fit_plane(lines, first[near], second[near], _OFF_PLANE * unit)
     if not abs(np.linalg.det(homography)) > 1e-6:
         return None
     normalise = np.array([[unit, 0, -unit * centre[0]], [0, unit, -unit * centre[1]], [0, 0, 1]])
@@ -166,7 +166,7 @@ def _measure_distance(matrices: Reals, equations: Reals) -> Reals:
     return distances
 
 
-def _fit_plane(lines: EpipolarLines, first: Reals, second: Reals, unit: float) -> Reals:
+def _fit_plane(lines: EpipolarLines, first: Reals, second: Reals, far: float) -> Reals:
     """Return the homography of the plane that most points lie near."""
     fitted = _spread(len(first), _FITTED)
     first, second = first[fitted, :2], second[fitted, :2]
@@ -174,11 +174,11 @@ def _fit_plane(lines: EpipolarLines, first: Reals, second: Reals, unit: float) -
     stretch = lines.measure_stretch(first, depth, 1e-3 * float(np.abs(depth).mean()) or 1e-3)
     usable = np.isfinite(stretch)
     columns, depth, stretch = _to_homogeneous(first[usable]), depth[usable], stretch[usable]
-    weight: Reals = stretch
+    weight = stretch
     plane = np.zeros(3)
     for _ in range(_PLANE_ROUNDS):
         plane = np.asarray(np.linalg.lstsq(columns * weight[:, None], depth * weight, rcond=None)[0], np.float64)
-        off = stretch * (columns @ plane - depth) / (_OFF_PLANE * unit)
+        off = stretch * (columns @ plane - depth) / far
         weight = stretch / np.sqrt(1 + off**2)
     homography: Reals = lines.homography + np.outer(lines.epipole, plane)
     return homography
