@@ -16,8 +16,10 @@ import os
 import statistics
 import time
 from collections import defaultdict
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import machine
 
@@ -29,6 +31,7 @@ from report import table  # noqa: E402
 import variflow  # noqa: E402
 from variflow import datasets, filters, metrics, models  # noqa: E402
 from variflow.energy import BrightnessConstancy, DataTerm, GradientConstancy, Smoothness, Sum  # noqa: E402
+from variflow.matching import rigid  # noqa: E402
 
 DATA = Path(os.environ.get("VARIFLOW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 MIDDLEBURY, BRIGHTER = "Middlebury", "brighter"
@@ -43,6 +46,7 @@ SETS = {  # the name and the folder of each data set
     "PIV": ("piv", "piv"),
 }
 BASELINE = "balanced"
+NO_LINES = "no search along lines"
 # Best on Middlebury: how much intensity is to count as a residual of a pixel, without normalisation; and the share of
 # the smoothness that is left without image edges, which relax it in places.
 STEEPNESS = 0.01
@@ -111,9 +115,15 @@ CHANGES = {
     "half the sweeps": lambda model: sweeps(model, 0.5),
     "twice the sweeps": lambda model: sweeps(model, 2),
     "no start from matches": lambda model: replace(model, start="zero"),
+    NO_LINES: lambda model: model,  # no field of a model says so
     "no light matching": lambda model: replace(model, light="same"),
     "occlusion estimated": lambda model: replace(model, occlusion="estimated"),
 }
+
+
+def find_no_scene():
+    """Let no matches show a rigid scene."""
+    return mock.patch.object(rigid, "_find_scene", return_value=None)
 
 
 def samples(of, data):
@@ -141,7 +151,8 @@ def measure(changed, data):
             variflow.estimate(frame0, frame1, changed[BASELINE])  # what a first call of a size loads is not timed
             for change, model in changed.items():
                 start = time.process_time()
-                flow = variflow.estimate(frame0, frame1, model).flow
+                with find_no_scene() if change == NO_LINES else nullcontext():
+                    flow = variflow.estimate(frame0, frame1, model).flow
                 if of == MIDDLEBURY:
                     seconds[change] += time.process_time() - start
                 errors[change][of].append(metrics.endpoint_error(flow, truth))

@@ -126,12 +126,38 @@ def test_depth_is_found_again(seed: int, depth: float) -> None:
     np.testing.assert_allclose(found[away], depth, atol=1e-6)
 
 
-def test_few_matches_and_those_of_one_point_show_no_lines() -> None:
-    points, targets = scene("forward", 49)
-    assert find_lines(points, targets, SHAPE) is None
-    same = np.ones((100, 2))
-    lines = find_lines(same, same, SHAPE)
-    assert lines is None or np.isfinite(lines.homography).all()
+def test_few_matches_show_no_lines() -> None:
+    assert find_lines(*scene("forward", 49), SHAPE) is None
+
+
+POINTS: dict[str, Any] = {
+    "anywhere": lambda random, count: random.uniform((0, 0), (399, 299), (count, 2)),
+    "whole": lambda random, count: random.integers((0, 0), (400, 300), (count, 2)).astype(float),
+    "in one column": lambda random, count: np.stack([np.full(count, 7.0), random.uniform(0, 299, count)], axis=1),
+    "in one place": lambda random, count: np.full((count, 2), random.uniform(0, 299)),
+    "in two places": lambda random, count: random.uniform(0, 299, (2, 2))[random.integers(0, 2, count)],
+}
+MOTIONS: dict[str, Any] = {
+    "none": lambda points, random: points,
+    "one": lambda points, random: points + random.uniform(-50, 50, 2),
+    "zoom": lambda points, random: 1.1 * points,
+    "collapse": lambda points, random: np.zeros_like(points),
+    "any": lambda points, random: random.uniform((0, 0), (399, 299), points.shape),
+    "mirrored": lambda points, random: points[:, ::-1].copy(),
+}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(list(POINTS)), st.sampled_from(list(MOTIONS)), st.integers(50, 400), st.integers(0, 2**32 - 1))
+def test_odd_matches_show_none_or_usable_lines(where: str, how: str, count: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    points = POINTS[where](random, count)
+    targets = MOTIONS[how](points, random)
+    lines = find_lines(points, targets, SHAPE)
+    if lines is not None:
+        for each in (lines, lines.reverse()):
+            assert np.isfinite(each.as_matrix()).all()
+        lines.measure_stretch(points, lines.find_depth(points, targets), 1e-3)
 
 
 # --- the search along the lines

@@ -23,7 +23,8 @@ _BATCH, _BATCHES, _CERTAIN, _JUDGES, _FAR = 100, 10, 0.99, 300, 1.0
 _FINALISTS, _FITTED, _ROUNDS = 3, 1000, 8
 # The plane that most points lie near is fitted in so many rounds; points farther off than this many pixels count less.
 _PLANE_ROUNDS, _OFF_PLANE = 20, 2.0
-_FEWEST = 50
+# Fewer matches tell nothing. Nor does a plane that the second frame shows edge-on, whose determinant is below `_LEAST`.
+_FEWEST, _LEAST = 50, 1e-3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,14 +62,15 @@ class EpipolarLines(Brief):
 
     def measure_stretch(self, points: Reals, depth: Reals, step: float) -> Reals:
         """Return by how many pixels points move along their lines for each unit of depth; `step` is a small depth."""
-        apart = self.place(points, depth + step) - self.place(points, depth - step)
+        with np.errstate(invalid="ignore"):
+            apart = self.place(points, depth + step) - self.place(points, depth - step)
         stretch: Reals = np.hypot(apart[..., 0], apart[..., 1]) / (2 * step)
         return stretch
 
     def reverse(self) -> EpipolarLines:
         """Return the lines of the first frame for points of the second; depths are about the same."""
-        back = np.linalg.inv(self.homography)
-        return EpipolarLines(back / back[2, 2], -back @ self.epipole / back[2, 2])
+        back = np.asarray(np.linalg.inv(self.homography), np.float64)
+        return EpipolarLines(back, -back @ self.epipole)
 
     def as_matrix(self) -> NDArray[np.float32]:
         """Return homography and epipole side by side, ``(3, 4)``."""
@@ -105,12 +107,12 @@ def find_lines(points: Reals, targets: Reals, shape: tuple[int, int]) -> Epipola
     plane = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ matrix
     lines = EpipolarLines(plane / np.linalg.norm(plane), epipole)
     homography = _fit_plane(lines, first[near], second[near], _OFF_PLANE * unit)
-    if not abs(np.linalg.det(homography)) > 1e-6:
+    scale = homography[2, 2]  # that of the middle of the frame
+    if not (abs(scale) > _LEAST and abs(np.linalg.det(homography / scale)) > _LEAST):
         return None
     normalise = np.array([[unit, 0, -unit * centre[0]], [0, unit, -unit * centre[1]], [0, 0, 1]])
     restore = np.linalg.inv(normalise)
-    homography = restore @ homography @ normalise
-    return EpipolarLines(homography / homography[2, 2], restore @ epipole / homography[2, 2])
+    return EpipolarLines(restore @ homography @ normalise / scale, restore @ epipole / scale)
 
 
 def _find_fundamental(equations: Reals, far: float) -> Reals:

@@ -52,7 +52,7 @@ def make_dense_flow_of_grid(grid: GridMatches, levels: list[Level]) -> DenseFlow
     on_line = np.where(searched, confidence, scene.on_line)
     flow = scene.lines.place(scene.points, _fill(depth, on_line, scene, grid, levels)) - scene.points
     near, other = smooth(np.stack([on_line, scene.off_line]), _AROUND)
-    belongs = (near >= _MOSTLY * (near + other)) & np.isfinite(flow).all(axis=-1)
+    belongs = (near >= _MOSTLY * (near + other)) & (np.abs(flow).max(axis=-1) <= max(grid.shape))
     return DenseFlow(np.where(belongs, np.moveaxis(flow, -1, 0), dense.flow).astype(np.float32), *grid.axes)
 
 
@@ -104,7 +104,10 @@ def _find_scene(grid: GridMatches) -> _Scene | None:
     if not highest > lowest:
         return None
     stretch = lines.measure_stretch(points, depth, 1e-3 * float(highest - lowest))[on_line]
-    if not (stretch * np.abs(depth[on_line]) > _ON_LINE).mean() > _OFF_PLANE:
+    stretch = np.where(np.isfinite(stretch), stretch, 0)
+    typical = float(np.median(stretch))
+    off_plane = stretch * np.abs(depth[on_line]) > _ON_LINE
+    if not (typical > 0 and off_plane.mean() > _OFF_PLANE):
         return None
     beyond = _BEYOND * (highest - lowest)
     count = min((1 + 2 * _BEYOND) * (highest - lowest) * np.percentile(stretch, 95), _MOST_DEPTHS)
@@ -115,7 +118,7 @@ def _find_scene(grid: GridMatches) -> _Scene | None:
         np.where(on_line, confidence, np.float32(0)),
         np.where(sure & ~on_line, confidence, np.float32(0)),
         np.linspace(lowest - beyond, highest + beyond, max(int(count), 2)),
-        float(np.median(stretch)),
+        typical,
     )
 
 
@@ -145,8 +148,9 @@ def _search_depth(scene: _Scene, grid: GridMatches, levels: list[Level]) -> tupl
         np.stack([*np.moveaxis(lines.place(scene.points, depth) - scene.points, -1, 0), ambiguity])
         for lines, depth in zip(both, found, strict=True)
     )
-    confidence = _core.match_confidence(forward.astype(np.float32), backward.astype(np.float32), grid.spacing)
-    return found[0], confidence[0]
+    with np.errstate(over="ignore"):  # beyond the horizon
+        both_ways = forward.astype(np.float32), backward.astype(np.float32)
+    return found[0], _core.match_confidence(*both_ways, grid.spacing)[0]
 
 
 def _fill(depth: Reals, confidence: Planes, scene: _Scene, grid: GridMatches, levels: list[Level]) -> Reals:
