@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow.base.brief import Brief
+from variflow.base.types import Numbers
 
 Reals = NDArray[np.float64]
 
 # Candidates pass through eight points each, drawn at random, `_BATCH` at a time: until with this probability one of
 # them has none but right points, judged by the points near the lines of the best, or up to `_BATCHES` times. So many
 # points judge them, by their distances from the lines, which count up to `_FAR` pixels.
-_BATCH, _BATCHES, _CERTAIN, _JUDGES, _FAR = 100, 10, 0.99, 300, 1.0
+_BATCH, _BATCHES, _CERTAIN, _JUDGES, _FAR = 100, 10, 0.99, 250, 1.0
 # The best `_FINALISTS` are then fitted to `_FITTED` points, in so many rounds.
 _FINALISTS, _FITTED, _ROUNDS = 3, 1000, 8
 # The plane that most points lie near is fitted in so many rounds; points farther off than this many pixels count less.
@@ -46,19 +47,22 @@ class EpipolarLines(Brief):
 
     def place(self, points: Reals, depth: Reals) -> Reals:
         """Return where points ``(..., 2)`` of some depth are seen, ``(..., 2)``; NaN or infinite beyond the horizon."""
-        seen = _to_homogeneous(points) @ self.homography.T + depth[..., None] * self.epipole
+        x, y, divisor = (seen + depth * e for seen, e in zip(self._project(points), self.epipole, strict=True))
         with np.errstate(divide="ignore", invalid="ignore"):
-            placed: Reals = seen[..., :2] / seen[..., 2:]
-        return placed
+            return np.stack([x / divisor, y / divisor], axis=-1)
 
     def find_depth(self, points: Reals, targets: Reals) -> Reals:
         """Return the depth at which points are seen nearest to their targets, both ``(..., 2)``."""
-        target = _to_homogeneous(targets)
-        flat = np.cross(target, _to_homogeneous(points) @ self.homography.T)
-        along = np.cross(target, np.broadcast_to(self.epipole, target.shape))
+        flat, along = _cross(targets, *self._project(points)), _cross(targets, *self.epipole)
         with np.errstate(divide="ignore", invalid="ignore"):
-            depth: Reals = -(flat * along).sum(axis=-1) / (along * along).sum(axis=-1)
+            depth: Reals = -(flat * along).sum(axis=0) / (along * along).sum(axis=0)
         return depth
+
+    def _project(self, points: Reals) -> tuple[Reals, Reals, Reals]:
+        """Return the homogeneous coordinates of where points of depth 0 are seen."""
+        x, y = np.moveaxis(points, -1, 0)
+        a, b, c = (row[0] * x + row[1] * y + row[2] for row in self.homography)
+        return a, b, c
 
     def measure_stretch(self, points: Reals, depth: Reals, step: float) -> Reals:
         """Return by how many pixels points move along their lines for each unit of depth; `step` is a small depth."""
@@ -189,6 +193,12 @@ def _fit_plane(lines: EpipolarLines, first: Reals, second: Reals, far: float) ->
 def _spread(count: int, most: int) -> NDArray[np.intp]:
     """Return which of so many points to take, at even distances, if there are more than `most`."""
     return np.linspace(0, count - 1, min(count, most)).astype(np.intp)
+
+
+def _cross(points: Reals, a: Numbers, b: Numbers, c: Numbers) -> Reals:
+    """Return the cross products of points ``(..., 2)``, whose third coordinate is 1, and of others, ``(3, ...)``."""
+    x, y = np.moveaxis(points, -1, 0)
+    return np.stack([y * c - b, a - x * c, x * b - y * a])
 
 
 def _to_homogeneous(points: Reals) -> Reals:
