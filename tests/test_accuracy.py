@@ -98,7 +98,7 @@ LARGE = {
     "kitti2012": ("kitti2012", "balanced", 0.97),
     "sintel": ("sintel", "balanced", 1.04),
     "sintel-final": ("sintel", "balanced", 1.57),
-    "flyingchairs": ("flyingchairs", "balanced", 1.28),
+    "flyingchairs": ("flyingchairs", "balanced", 1.33),
     "piv": ("piv", "smooth", 0.115),
 }
 

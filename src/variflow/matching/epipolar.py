@@ -133,7 +133,8 @@ def _find_fundamental(equations: Reals, far: float) -> Reals:
     judges = equations[_spread(len(equations), _JUDGES)]
     finalists = np.empty((0, 3, 3))
     for batch in range(_BATCHES):
-        drawn = equations[random.integers(0, len(equations), (_BATCH, 8))]
+        # One match more or less should not change all that is drawn.
+        drawn = equations[(random.random((_BATCH, 8)) * len(equations)).astype(np.intp)]
         candidates = np.concatenate([finalists, _solve(np.swapaxes(drawn, 1, 2) @ drawn)])
         distance = _measure_distance(candidates, judges)
         best = np.argsort(np.minimum(distance**2, far**2).mean(axis=1), kind="stable")[:_FINALISTS]

@@ -22,7 +22,7 @@ from variflow.matching.search import GridMatches, compute_odds, place_on_grid
 # A match is on its line, or in the plane, if it is no farther from it than this many pixels. The frames show a rigid
 # scene if at least this share of all matches is on the lines, and of these more than this share off the plane: where
 # all is in one plane, nothing tells the lines.
-_ON_LINE, _ENOUGH, _OFF_PLANE = 2.0, 0.3, 0.05
+_ON_LINE, _ENOUGH, _OFF_PLANE = 2.0, 0.3, 0.1
 # The depths that are compared: those of all matches but the outermost `_OUTERMOST` percent at either end, and half of
 # their range beyond. They are a pixel apart, or farther if that would be too many.
 _OUTERMOST, _BEYOND, _MOST_DEPTHS = 0.5, 0.5, 120
@@ -30,7 +30,7 @@ _OUTERMOST, _BEYOND, _MOST_DEPTHS = 0.5, 0.5, 120
 _AMBIGUITY = 0.5
 # A place belongs to the scene if so much of the confidence around it, weighed by a Gaussian of this many points, is
 # that of matches on lines.
-_AROUND, _MOSTLY = 4.0, 0.8
+_AROUND, _MOSTLY = 4.0, 0.75
 
 
 def make_dense_flow_of_grid(grid: GridMatches, levels: list[Level]) -> DenseFlow:
