@@ -133,7 +133,7 @@ def _find_fundamental(equations: Reals, far: float) -> Reals:
     judges = equations[_spread(len(equations), _JUDGES)]
     finalists = np.empty((0, 3, 3))
     for batch in range(_BATCHES):
-        # One match more or less should not change all that is drawn.
+        # Numbers are scaled, so that one match more or less shifts what is drawn by one at most.
         drawn = equations[(random.random((_BATCH, 8)) * len(equations)).astype(np.intp)]
         candidates = np.concatenate([finalists, _solve(np.swapaxes(drawn, 1, 2) @ drawn)])
         distance = _measure_distance(candidates, judges)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from variflow import _core
 from variflow.base.brief import Brief
@@ -91,7 +90,7 @@ def _find_scene(grid: GridMatches) -> _Scene | None:
     points = np.stack(np.meshgrid(columns.positions, rows.positions), axis=-1).astype(np.float64)
     targets = points + np.moveaxis(grid.found[0][:2], 0, -1)
     confidence = grid.confidence[0]
-    sure = (confidence > 0.5) & _find_inside(targets, grid.shape)
+    sure = confidence > 0.5
     lines = find_lines(points[sure], targets[sure], grid.shape)
     if lines is None:
         return None
@@ -120,13 +119,6 @@ def _find_scene(grid: GridMatches) -> _Scene | None:
         np.linspace(lowest - beyond, highest + beyond, max(int(count), 2)),
         typical,
     )
-
-
-def _find_inside(positions: Reals, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return which positions ``(..., 2)`` lie in a frame."""
-    x, y = np.moveaxis(positions, -1, 0)
-    inside: NDArray[np.bool_] = (x >= 0) & (y >= 0) & (x <= shape[1] - 1) & (y <= shape[0] - 1)
-    return inside
 
 
 def _search_depth(scene: _Scene, grid: GridMatches, levels: list[Level]) -> tuple[Reals, Planes]:
