@@ -54,10 +54,24 @@ def scene(camera: str, count: int = 3000) -> tuple[Reals, Reals]:
     return points, look(points, distance, *CAMERAS[camera])
 
 
+def find(points: Reals, targets: Reals) -> EpipolarLines | None:
+    """Return the lines of matches all of which are sure."""
+    return find_lines(points, targets, np.ones(len(points), bool), SHAPE)
+
+
+def match_badly(targets: Reals) -> Reals:
+    """Return where matches are: at whole pixels, a third of them anywhere."""
+    random = np.random.default_rng(4)
+    matches = np.rint(targets)
+    wrong = random.random(len(targets)) < 0.35
+    matches[wrong] = random.uniform((0, 0), (SHAPE[1], SHAPE[0]), (wrong.sum(), 2))
+    return matches
+
+
 @pytest.mark.parametrize("camera", CAMERAS)
 def test_lines_pass_through_where_points_are_seen(camera: str) -> None:
     points, targets = scene(camera)
-    lines = find_lines(points, targets, SHAPE)
+    lines = find(points, targets)
     assert lines is not None
     placed = lines.place(points, lines.find_depth(points, targets))
     np.testing.assert_allclose(placed, targets, atol=1e-4)
@@ -66,19 +80,33 @@ def test_lines_pass_through_where_points_are_seen(camera: str) -> None:
 @pytest.mark.parametrize("camera", CAMERAS)
 def test_lines_are_found_among_rounded_and_wrong_matches(camera: str) -> None:
     points, targets = scene(camera)
-    random = np.random.default_rng(4)
-    matches = np.rint(targets)
-    wrong = random.random(len(points)) < 0.35
-    matches[wrong] = random.uniform((0, 0), (SHAPE[1], SHAPE[0]), (wrong.sum(), 2))
-    lines = find_lines(points, matches, SHAPE)
+    lines = find(points, match_badly(targets))
     assert lines is not None
     missed = lines.place(points, lines.find_depth(points, targets)) - targets
     assert np.quantile(np.hypot(*missed.T), 0.9) < 0.8
 
 
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_lines_hardly_change_if_one_match_is_no_longer_sure(camera: str) -> None:
+    points, targets = scene(camera, 20000)
+    matches, sure = match_badly(targets), np.ones(len(points), bool)
+    whole = find_lines(points, matches, sure, SHAPE)
+    assert whole is not None
+    for lost in (0, 777, 10000, 19999):
+        without = sure.copy()
+        without[lost] = False
+        unknown = np.where(without[:, None], matches, np.nan)
+        lines = find_lines(points, unknown, without, SHAPE)
+        assert lines is not None
+        moved = lines.place(points, lines.find_depth(points, targets)) - whole.place(
+            points, whole.find_depth(points, targets)
+        )
+        assert np.hypot(*moved.T).max() < 0.02
+
+
 def test_depth_is_linear_in_a_plane() -> None:
     points, targets = scene("forward")
-    lines = find_lines(points, targets, SHAPE)
+    lines = find(points, targets)
     assert lines is not None
     distance = 1 / (0.05 + points @ (1e-4, 2e-4))  # a plane: the inverse of its distance is linear
     depth = lines.find_depth(points, look(points, distance, *CAMERAS["forward"]))
@@ -94,7 +122,7 @@ def test_the_plane_of_most_points_has_little_depth(camera: str) -> None:
     nearer = random.random(2000) < 0.25
     distance = np.where(nearer, 0.6, 1) / (0.05 + 4e-4 * points[:, 1])
     targets = look(points, distance, *CAMERAS[camera])
-    lines = find_lines(points, targets, SHAPE)
+    lines = find(points, targets)
     assert lines is not None
     off = np.hypot(*(lines.place(points, np.zeros(len(points))) - targets).T)
     assert np.median(off[~nearer]) < 0.3 * np.median(off[nearer])
@@ -103,7 +131,7 @@ def test_the_plane_of_most_points_has_little_depth(camera: str) -> None:
 @pytest.mark.parametrize("camera", CAMERAS)
 def test_lines_of_the_second_frame_lead_back(camera: str) -> None:
     points, targets = scene(camera)
-    lines = find_lines(points, targets, SHAPE)
+    lines = find(points, targets)
     assert lines is not None
     back = lines.reverse()
     returned = back.place(targets, back.find_depth(targets, points))
@@ -127,7 +155,7 @@ def test_depth_is_found_again(seed: int, depth: float) -> None:
 
 
 def test_few_matches_show_no_lines() -> None:
-    assert find_lines(*scene("forward", 49), SHAPE) is None
+    assert find(*scene("forward", 49)) is None
 
 
 POINTS: dict[str, Any] = {
@@ -153,7 +181,7 @@ def test_odd_matches_show_none_or_usable_lines(where: str, how: str, count: int,
     random = np.random.default_rng(seed)
     points = POINTS[where](random, count)
     targets = MOTIONS[how](points, random)
-    lines = find_lines(points, targets, SHAPE)
+    lines = find(points, targets)
     if lines is not None:
         for each in (lines, lines.reverse()):
             assert np.isfinite(each.as_matrix()).all()

@@ -20,8 +20,10 @@ Reals = NDArray[np.float64]
 # them has none but right points, judged by the points near the lines of the best, or up to `_BATCHES` times. So many
 # points judge them, by their distances from the lines, which count up to `_FAR` pixels.
 _BATCH, _BATCHES, _CERTAIN, _JUDGES, _FAR = 100, 10, 0.99, 250, 1.0
+# Each point is the first sure one of so many that are drawn, whatever is sure: if one no longer is, the others stay.
+_HANDFUL = 16
 # The best `_FINALISTS` are then fitted to `_FITTED` points, in so many rounds.
-_FINALISTS, _FITTED, _ROUNDS = 3, 1000, 8
+_FINALISTS, _FITTED, _ROUNDS = 3, 4000, 12
 # The plane that most points lie near is fitted in so many rounds; points farther off than this many pixels count less.
 _PLANE_ROUNDS, _OFF_PLANE = 20, 2.0
 # Fewer matches tell nothing. Nor does a plane that the second frame shows edge-on, whose determinant is below `_LEAST`.
@@ -81,13 +83,15 @@ class EpipolarLines(Brief):
         return np.column_stack([self.homography, self.epipole]).astype(np.float32)
 
 
-def find_lines(points: Reals, targets: Reals, shape: tuple[int, int]) -> EpipolarLines | None:
-    """Return the lines on which most matches lie; None if there are too few matches.
+def find_lines(points: Reals, targets: Reals, sure: NDArray[np.bool_], shape: tuple[int, int]) -> EpipolarLines | None:
+    """Return the lines on which most sure matches lie; None if there are too few.
 
     Parameters
     ----------
     points, targets : (N, 2) float64
-        Where each match is in the first frame, and in the second.
+        Where each match is in the first frame, and in the second; may be NaN where it is not sure.
+    sure : (N,) bool
+        Which matches are sure.
     shape : (int, int)
         Height and width of both frames.
 
@@ -96,21 +100,24 @@ def find_lines(points: Reals, targets: Reals, shape: tuple[int, int]) -> Epipola
     R. Hartley, In defense of the eight-point algorithm, PAMI 19, 1997.
     M. Irani and P. Anandan, Parallax geometry of pairs of points for 3D scene analysis, ECCV 1996 (plane and parallax).
     """
-    if len(points) < _FEWEST:
+    if sure.sum() < _FEWEST:
         return None
     unit = 2 / max(shape)
     centre = (np.array(shape[::-1]) - 1) / 2
     first, second = (_to_homogeneous((of - centre) * unit) for of in (points, targets))
-    equations = (second[:, :, None] * first[:, None, :]).reshape(-1, 9)
-    matrix = _find_fundamental(equations, _FAR * unit)
-    near = _measure_distance(matrix[None], equations)[0] < _FAR * unit
+    # An equation of zeros says nothing.
+    equations = np.where(sure[:, None], (second[:, :, None] * first[:, None, :]).reshape(-1, 9), 0)
+    matrix = _find_fundamental(equations, sure, _FAR * unit)
+    near = sure & (_measure_distance(matrix[None], equations)[0] < _FAR * unit)
     if near.sum() < _FEWEST:
         return None
     epipole = np.linalg.svd(matrix)[0][:, 2]
-    x, y, z = epipole
+    # Its sign is that of depth, and could be either.
+    x, y, z = epipole = epipole * np.sign(epipole[np.abs(epipole).argmax()])
     plane = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ matrix
     lines = EpipolarLines(plane / np.linalg.norm(plane), epipole)
-    homography = _fit_plane(lines, first[near], second[near], _OFF_PLANE * unit)
+    fitted = _draw(near, _FITTED)
+    homography = _fit_plane(lines, first[fitted, :2], second[fitted, :2], _OFF_PLANE * unit)
     scale = homography[2, 2]  # that of the middle of the frame
     if not (abs(scale) > _LEAST and abs(np.linalg.det(homography / scale)) > _LEAST):
         return None
@@ -119,22 +126,25 @@ def find_lines(points: Reals, targets: Reals, shape: tuple[int, int]) -> Epipola
     return EpipolarLines(restore @ homography @ normalise / scale, restore @ epipole / scale)
 
 
-def _find_fundamental(equations: Reals, far: float) -> Reals:
+def _find_fundamental(equations: Reals, sure: NDArray[np.bool_], far: float) -> Reals:
     """Return the fundamental matrix F of the least robust error, where x' F x = 0.
 
     Parameters
     ----------
     equations : (N, 9) float64
         The products of the homogeneous coordinates of each x' and x; those with the last of x' are x itself.
+    sure : (N,) bool
+        Which may be drawn.
     far : float
         The distance from its line at which a point counts its most.
     """
     random = np.random.default_rng(0)
-    judges = equations[_spread(len(equations), _JUDGES)]
+    judges = equations[_draw(sure, _JUDGES)]
     finalists = np.empty((0, 3, 3))
     for batch in range(_BATCHES):
-        # Numbers are scaled, so that one match more or less shifts what is drawn by one at most.
-        drawn = equations[(random.random((_BATCH, 8)) * len(equations)).astype(np.intp)]
+        handfuls = random.integers(len(equations), size=(_BATCH, 8, _HANDFUL))
+        first_sure = sure[handfuls].argmax(axis=2, keepdims=True)
+        drawn = equations[np.take_along_axis(handfuls, first_sure, axis=2)[..., 0]]
         candidates = np.concatenate([finalists, _solve(np.swapaxes(drawn, 1, 2) @ drawn)])
         distance = _measure_distance(candidates, judges)
         best = np.argsort(np.minimum(distance**2, far**2).mean(axis=1), kind="stable")[:_FINALISTS]
@@ -142,7 +152,7 @@ def _find_fundamental(equations: Reals, far: float) -> Reals:
         all_right = (distance[best[0]] < far).mean() ** 8
         if (1 - all_right) ** ((batch + 1) * _BATCH) < 1 - _CERTAIN:
             break
-    fitted = equations[_spread(len(equations), _FITTED)]
+    fitted = equations[_draw(sure, _FITTED)]
     for _ in range(_ROUNDS):
         distance = _measure_distance(finalists, fitted)
         weight = 1 / ((far**2 + distance**2) * _measure_lengths(finalists, fitted)) ** 2
@@ -175,8 +185,6 @@ def _measure_distance(matrices: Reals, equations: Reals) -> Reals:
 
 def _fit_plane(lines: EpipolarLines, first: Reals, second: Reals, far: float) -> Reals:
     """Return the homography of the plane that most points lie near."""
-    fitted = _spread(len(first), _FITTED)
-    first, second = first[fitted, :2], second[fitted, :2]
     depth = lines.find_depth(first, second)
     stretch = lines.measure_stretch(first, depth, 1e-3 * float(np.abs(depth).mean()) or 1e-3)
     usable = np.isfinite(stretch)
@@ -191,9 +199,10 @@ def _fit_plane(lines: EpipolarLines, first: Reals, second: Reals, far: float) ->
     return homography
 
 
-def _spread(count: int, most: int) -> NDArray[np.intp]:
-    """Return which of so many points to take, at even distances, if there are more than `most`."""
-    return np.linspace(0, count - 1, min(count, most)).astype(np.intp)
+def _draw(among: NDArray[np.bool_], most: int) -> NDArray[np.intp]:
+    """Return up to so many of those that may be drawn, in an order that does not depend on which may be."""
+    order = np.random.default_rng(0).permutation(len(among))
+    return order[among[order]][:most]
 
 
 def _cross(points: Reals, a: Numbers, b: Numbers, c: Numbers) -> Reals:

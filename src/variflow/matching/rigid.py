@@ -91,7 +91,7 @@ def _find_scene(grid: GridMatches) -> _Scene | None:
     targets = points + np.moveaxis(grid.found[0][:2], 0, -1)
     confidence = grid.confidence[0]
     sure = confidence > 0.5
-    lines = find_lines(points[sure], targets[sure], grid.shape)
+    lines = find_lines(points.reshape(-1, 2), targets.reshape(-1, 2), sure.ravel(), grid.shape)
     if lines is None:
         return None
     depth = lines.find_depth(points, targets)
