@@ -23,7 +23,7 @@ namespace variflow {
 namespace {
 
 // Kernels follow one another closely: a thread looks for news this often before it sleeps (about a hundred microseconds).
-constexpr int looks_before_sleep = 10000;
+constexpr int looks_before_sleep = 10000, looks_between_yields = 1000;
 
 inline void pause() {
 #if defined(__x86_64__) || defined(_M_X64)
@@ -31,6 +31,15 @@ inline void pause() {
 #elif defined(__aarch64__) && !defined(_MSC_VER)
     __asm__ __volatile__("yield");
 #endif
+}
+
+// Between looks, let others have the CPU from time to time: they may be what all wait for.
+inline void rest(int look) {
+    if (look % looks_between_yields == looks_between_yields - 1) {
+        std::this_thread::yield();
+    } else {
+        pause();
+    }
 }
 
 class Pool {
@@ -70,7 +79,7 @@ public:
         wake_.notify_all();
         take_chunks();
         // Workers that did not wake in time find the job closed; only those inside it are waited for.
-        for (int look = 0; look < looks_before_sleep && inside_.load() != 0; ++look) pause();
+        for (int look = 0; look < looks_before_sleep && inside_.load() != 0; ++look) rest(look);
         std::unique_lock lock(mutex_);
         open_ = false;
         left_.wait(lock, [this] { return inside_.load() == 0; });
@@ -81,7 +90,7 @@ private:
     void work() {
         uint64_t seen = 0;
         for (;;) {
-            for (int look = 0; look < looks_before_sleep && round_.load() == seen; ++look) pause();
+            for (int look = 0; look < looks_before_sleep && round_.load() == seen; ++look) rest(look);
             {
                 std::unique_lock lock(mutex_);
                 wake_.wait(lock, [&] { return round_.load() != seen; });

@@ -1,6 +1,7 @@
 // A flow as colours.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/platform.hpp"
 #include "base/threads.hpp"
@@ -12,10 +13,12 @@ namespace {
 
 constexpr int64_t block = 256;  // pixels, whose directions and speeds stay in the fastest cache
 constexpr float darker = 0.75f;
+constexpr float largest = std::numeric_limits<float>::max();
 
 struct Block {
     alignas(64) float shares[block], speeds[block];  // how far between two hues; speeds as shares of the scale
     alignas(64) int32_t before[block], after[block];  // the two hues
+    alignas(64) int32_t known[block];                 // 1 or 0
     alignas(64) uint8_t ink[3][block];
 };
 
@@ -30,6 +33,7 @@ void find_directions(const float* VARIFLOW_RESTRICT flow, int64_t count, float s
         to.after[i] = before + 1 < hues ? before + 1 : 0;
         to.shares[i] = place - static_cast<float>(before);
         to.speeds[i] = std::sqrt(u * u + v * v);
+        to.known[i] = std::fabs(flow[2 * i]) <= largest && std::fabs(flow[2 * i + 1]) <= largest;
     }
 }
 
@@ -39,7 +43,17 @@ void mix(const Block& from, const float* VARIFLOW_RESTRICT hues, int64_t count, 
         const float share = from.shares[i], speed = from.speeds[i];
         const float hue = (1.0f - share) * hues[from.before[i]] + share * hues[from.after[i]];
         const float mixed = speed <= 1.0f ? 1.0f - speed * (1.0f - hue) : darker * hue;
-        ink[i] = static_cast<uint8_t>(mixed > 0.0f ? static_cast<int32_t>(mixed * 255.0f + 0.5f) : 0);
+        const bool inked = mixed > 0.0f && from.known[i] != 0;
+        ink[i] = static_cast<uint8_t>(inked ? static_cast<int32_t>(mixed * 255.0f + 0.5f) : 0);
+    }
+}
+
+VARIFLOW_CLONES
+void interleave(const Block& from, int64_t count, uint8_t* VARIFLOW_RESTRICT out) {
+    for (int64_t i = 0; i < count; ++i) {
+        out[3 * i] = from.ink[0][i];
+        out[3 * i + 1] = from.ink[1][i];
+        out[3 * i + 2] = from.ink[2][i];
     }
 }
 
@@ -47,10 +61,7 @@ void paint_block(const float* flow, int64_t count, float scale, const float* hue
     Block now;
     find_directions(flow, count, scale, static_cast<int32_t>(number), now);
     for (int64_t c = 0; c < 3; ++c) mix(now, hues + c * number, count, now.ink[c]);
-    for (int64_t i = 0; i < count; ++i) {
-        const bool known = std::isfinite(flow[2 * i]) && std::isfinite(flow[2 * i + 1]);
-        for (int64_t c = 0; c < 3; ++c) out[3 * i + c] = known ? now.ink[c][i] : uint8_t{0};
-    }
+    interleave(now, count, out);
 }
 
 }  // namespace
