@@ -83,41 +83,46 @@ std::vector<uint64_t> transform(const Lined& frame) {
 
 VARIFLOW_INLINE int differ(uint64_t a, uint64_t b) { return std::popcount((a ^ b) & compared_bits); }
 
-// The cost of each depth of the seeds of the row y.
+// Where the second frame shows a seed at each depth: of the 3 x 3 pixels around, the first one's place in a census with a
+// rim; or none.
+constexpr int32_t nowhere = -1;
+
 VARIFLOW_CLONES
-void compare(const Lined& first, const uint64_t* from, const uint64_t* to, DepthRule rule, const SeedAxis& columns,
-             int64_t y, uint8_t* VARIFLOW_RESTRICT costs) {
-    const int64_t width = first.width, height = first.height, stride = width + 2;
+void find_places(const Lined& first, int64_t x, int64_t y, DepthRule rule, int32_t* VARIFLOW_RESTRICT places) {
     const float* const m = first.lines;
-    for (int64_t i = 0; i < columns.count; ++i, costs += rule.count) {
-        const int64_t x = columns.position(i);
-        // The first of 3 x 3, because of the rim. The seed is in their middle.
-        const uint64_t* const here = from + y * stride + x;
-        std::fill_n(costs, rule.count, static_cast<uint8_t>(nothing_to_compare));
-        if (here[stride + 1] & invalid) continue;
-        const double px = static_cast<double>(x), py = static_cast<double>(y);
-        const double at[] = {m[0] * px + m[1] * py + m[2], m[4] * px + m[5] * py + m[6], m[8] * px + m[9] * py + m[10]};
-        int64_t last = -1;
-        for (int64_t l = 0; l < rule.count; ++l) {
-            const double depth = rule.first + static_cast<double>(l) * rule.interval;
-            const double scale = 1.0 / (at[2] + depth * m[11]);
-            const double tx = (at[0] + depth * m[3]) * scale, ty = (at[1] + depth * m[7]) * scale;
-            if (!(tx > -0.5 && ty > -0.5 && tx < static_cast<double>(width) - 0.5 &&
-                  ty < static_cast<double>(height) - 0.5)) {
-                continue;
-            }
-            const int64_t place = static_cast<int64_t>(ty + 0.5) * stride + static_cast<int64_t>(tx + 0.5);
-            if (place == last) {
-                costs[l] = costs[l - 1];
-                continue;
-            }
-            last = place;
-            const uint64_t* const there = to + place;
-            if (there[stride + 1] & invalid) continue;
-            const int64_t below = 2 * stride;
+    const double px = static_cast<double>(x), py = static_cast<double>(y);
+    const double ax = m[0] * px + m[1] * py + m[2], ay = m[4] * px + m[5] * py + m[6],
+                 az = m[8] * px + m[9] * py + m[10];
+    const double ex = m[3], ey = m[7], ez = m[11], begin = rule.first, interval = rule.interval;
+    const double right = static_cast<double>(first.width) - 0.5, below = static_cast<double>(first.height) - 0.5;
+    const auto stride = static_cast<int32_t>(first.width + 2), count = static_cast<int32_t>(rule.count);
+    for (int32_t l = 0; l < count; ++l) {
+        const double depth = begin + static_cast<double>(l) * interval, scale = 1.0 / (az + depth * ez);
+        const double tx = (ax + depth * ex) * scale, ty = (ay + depth * ey) * scale;
+        const bool inside = (tx > -0.5) & (ty > -0.5) & (tx < right) & (ty < below);
+        const auto column = static_cast<int32_t>(inside ? tx + 0.5 : 0.0);
+        const auto row = static_cast<int32_t>(inside ? ty + 0.5 : 0.0);
+        places[l] = inside ? row * stride + column : nowhere;
+    }
+}
+
+// The cost of each depth of a seed. The pointer is to the first of the 3 x 3 pixels around it.
+VARIFLOW_CLONES
+void compare(const uint64_t* VARIFLOW_RESTRICT here, const uint64_t* VARIFLOW_RESTRICT to, int64_t stride,
+             const int32_t* VARIFLOW_RESTRICT places, int64_t count, uint8_t* VARIFLOW_RESTRICT costs) {
+    const uint64_t around[] = {here[0], here[2], here[stride + 1], here[2 * stride], here[2 * stride + 2]};
+    for (int64_t l = 0; l < count; ++l) {
+        if (l > 0 && places[l] == places[l - 1]) {
+            costs[l] = costs[l - 1];
+            continue;
+        }
+        costs[l] = static_cast<uint8_t>(nothing_to_compare);
+        if (places[l] == nowhere) continue;
+        const uint64_t* const there = to + places[l];
+        if (!(there[stride + 1] & invalid)) {
             costs[l] = static_cast<uint8_t>(
-                differ(here[0], there[0]) + differ(here[2], there[2]) + differ(here[stride + 1], there[stride + 1]) +
-                differ(here[below], there[below]) + differ(here[below + 2], there[below + 2]));
+                differ(around[0], there[0]) + differ(around[1], there[2]) + differ(around[2], there[stride + 1]) +
+                differ(around[3], there[2 * stride]) + differ(around[4], there[2 * stride + 2]));
         }
     }
 }
@@ -206,15 +211,22 @@ float choose(const uint16_t* sums, DepthRule rule) {
 
 void search_one_way(const Lined& first, const uint64_t* here, const uint64_t* there, DepthRule rule, float* out) {
     const SeedAxis columns(first.width, rule.step), rows(first.height, rule.step);
-    const int64_t count = columns.count * rows.count;
+    const int64_t count = columns.count * rows.count, stride = first.width + 2;
     std::vector<uint8_t> costs(static_cast<size_t>(count * rule.count));
     std::vector<uint16_t> sums(costs.size(), 0);
     std::vector<float> guide(static_cast<size_t>(count));
+    std::vector<int32_t> places(static_cast<size_t>(rule.count));
+    auto is_valid = [&](int64_t x, int64_t y) { return first.valid[y * first.width + x] != 0.0f; };
     for (int64_t j = 0; j < rows.count; ++j) {
-        const int64_t y = rows.position(j);
-        compare(first, here, there, rule, columns, y, costs.data() + j * columns.count * rule.count);
         for (int64_t i = 0; i < columns.count; ++i) {
-            guide[static_cast<size_t>(j * columns.count + i)] = first.plane[y * first.width + columns.position(i)];
+            const int64_t x = columns.position(i), y = rows.position(j), k = j * columns.count + i;
+            guide[static_cast<size_t>(k)] = first.plane[y * first.width + x];
+            if (is_valid(x, y)) {
+                find_places(first, x, y, rule, places.data());
+            } else {
+                std::fill(places.begin(), places.end(), nowhere);
+            }
+            compare(here + y * stride + x, there, stride, places.data(), rule.count, costs.data() + k * rule.count);
         }
     }
     const Seeds seeds{columns.count, rows.count, rule.count, costs.data(), guide.data(), sums.data()};
@@ -223,7 +235,7 @@ void search_one_way(const Lined& first, const uint64_t* here, const uint64_t* th
     for (int64_t j = 0; j < rows.count; ++j) {
         for (int64_t i = 0; i < columns.count; ++i) {
             const int64_t k = j * columns.count + i;
-            const bool valid = first.valid[rows.position(j) * first.width + columns.position(i)] != 0.0f;
+            const bool valid = is_valid(columns.position(i), rows.position(j));
             out[k] = valid ? choose(sums.data() + k * rule.count, rule) : std::numeric_limits<float>::quiet_NaN();
         }
     }
@@ -235,13 +247,9 @@ void search_lines(const Lined& first, const Lined& second, DepthRule rule, float
     const Lined* const frames[] = {&first, &second};
     float* const depths[] = {forward, backward};
     std::vector<uint64_t> census[2];
-    parallel_for(2, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t k = begin; k < end; ++k) census[k] = transform(*frames[k]);
-    });
-    parallel_for(2, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t k = begin; k < end; ++k) {
-            search_one_way(*frames[k], census[k].data(), census[1 - k].data(), rule, depths[k]);
-        }
+    parallel_for(2, 1, [&](int64_t k, int64_t) { census[k] = transform(*frames[k]); });
+    parallel_for(2, 1, [&](int64_t k, int64_t) {
+        search_one_way(*frames[k], census[k].data(), census[1 - k].data(), rule, depths[k]);
     });
 }
 
