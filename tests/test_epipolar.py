@@ -10,11 +10,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import variflow
-from variflow import _core
+from variflow import _core, models
+from variflow.frames.checking import check_frames
 from variflow.images.resampling import smooth
 from variflow.matching import rigid
+from variflow.matching.dense import DenseFlow
 from variflow.matching.epipolar import EpipolarLines, find_lines
+from variflow.matching.search import Axis
 from variflow.metrics import endpoint_error
+from variflow.problem import Problem
+from variflow.start.from_flow import FromFlow
+from variflow.start.from_model import FromModel
+from variflow.start.scene import SceneFlow
 
 Reals = NDArray[np.float64]
 CORE: Any = _core  # for calls that a type checker refuses
@@ -297,6 +304,46 @@ def test_search_refuses_what_it_cannot_take() -> None:
 # --- what they do for a flow
 
 
+def test_a_scene_is_where_all_points_around_are_of_it() -> None:
+    rows, columns = Axis(13, 3), Axis(16, 3)
+    scene = np.zeros((rows.count, columns.count), bool)
+    scene[1:4, 2:5] = True
+    found = DenseFlow(np.zeros((2, *scene.shape), np.float32), rows, columns, scene).find_scene()
+    expected = np.zeros((13, 16), bool)
+    expected[rows.positions[1] : rows.positions[3] + 1, columns.positions[2] : columns.positions[4] + 1] = True
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_scene_is_taken_again_unless_the_frames_match_better_otherwise() -> None:
+    whole = smooth(np.random.default_rng(9).random((1, 80, 140), dtype=np.float32), 1.5)[0]
+    whole[:20] = 0.5  # flat ground, where nothing tells
+    problem = Problem(check_frames(whole[:, 4:124], whole[:, 1:121], None, None, None), models.balanced())
+    right, wrong = ((np.full((80, 120), u, np.float32), np.zeros((80, 120), np.float32)) for u in (3, 0))
+    where = np.zeros((80, 120), bool)
+    where[:, 40:] = True
+    middle = np.s_[25:, 45:115]
+    u, _ = SceneFlow(0, right, where).take_again(problem, wrong)
+    assert (u[:, :40] == 0).all()
+    assert (u[middle] == 3).all()
+    u, _ = SceneFlow(0, wrong, where).take_again(problem, right)
+    assert (u[:, :40] == 3).all()
+    assert (u[middle] == 3).mean() > 0.99
+    assert (u[:5, 40:] == 0).all()
+
+
+def test_an_estimate_takes_a_scene_again_at_the_level_where_it_was_found(data: Any) -> None:
+    if not (data / "kitti2015").is_dir():
+        pytest.skip(f"no {data / 'kitti2015'}")
+    pair = next(iter(variflow.datasets.kitti2015(data / "kitti2015")))
+    problem = Problem(check_frames(pair.frame0, pair.frame1, None, None, None), models.balanced())
+    start = FromModel().start(problem)
+    assert start.scene is not None
+    assert start.scene.level == 0 < start.level
+    assert start.scene.where.mean() > 0.5
+    given = FromFlow(np.zeros((*problem.levels[0].shape, 2), np.float32)).start(problem)
+    assert given.scene is not None  # the frames refuse this flow, so that it starts from matches
+
+
 @pytest.mark.parametrize("name", ["000000", "000004"])
 def test_a_drive_is_better_along_lines(data: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if not (data / "kitti2015").is_dir():
@@ -306,7 +353,7 @@ def test_a_drive_is_better_along_lines(data: Any, name: str, monkeypatch: pytest
     monkeypatch.setattr(rigid, "_find_scene", lambda grid: None)
     without = variflow.estimate(pair.frame0, pair.frame1).flow
     error, error_without = (endpoint_error(flow, pair.flow, pair.valid) for flow in (along, without))
-    assert error < 0.95 * error_without
+    assert error < 0.9 * error_without
 
 
 def test_a_frame_that_moves_as_a_plane_shows_no_scene(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -266,6 +266,8 @@ def _go_coarse_to_fine(
     finest = min(problem.finest, start.level)
     while index >= finest:
         position = problem.bring(position, index)
+        if start.scene and index == start.scene.level and allows_any_flow(model.unknowns):
+            position = problem.change_flow(position, start.scene.take_again(problem, position.flow))
         flow = position.flow
         if model.light == "matched":
             problem = match_light(problem, index, flow, begins=begins)

@@ -68,17 +68,37 @@ def densify(matches: Matches, frame0: ArrayLike) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DenseFlow(Brief):
-    """A flow on the points of a grid, in pixels of the grid's frame."""
+    """A flow on the points of a grid, in pixels of the grid's frame.
+
+    Attributes
+    ----------
+    flow : (2, rows, columns) float32
+    rows, columns : Axis
+        Where the points lie.
+    scene : (rows, columns) bool, optional
+        Where the flow is that of a rigid scene.
+    """
 
     flow: Planes
     rows: Axis
     columns: Axis
+    scene: NDArray[np.bool_] | None = None
 
     def resample(self, shape: tuple[int, int]) -> tuple[Planes, Planes]:
         """Return the flow at a size, in pixels of that size."""
         height, width = shape
         u, v = _core.resample(self.flow, *self.rows.to_pixels(height), *self.columns.to_pixels(width))
         return u * np.float32(width / self.columns.size), v * np.float32(height / self.rows.size)
+
+    def find_scene(self) -> NDArray[np.bool_]:
+        """Return at which pixels of the grid's frame the flow is that of a rigid scene, as at all points around."""
+        assert self.scene is not None
+        other = (~self.scene)[None].astype(np.float32)
+        size = self.rows.size, self.columns.size
+        found: NDArray[np.bool_] = (
+            _core.resample(other, *self.rows.to_pixels(size[0]), *self.columns.to_pixels(size[1]))[0] <= 0
+        )
+        return found
 
 
 def make_dense_flow_from_matches(matches: Matches, levels: list[Level]) -> DenseFlow:

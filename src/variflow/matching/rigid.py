@@ -29,7 +29,7 @@ _OUTERMOST, _BEYOND, _MOST_DEPTHS = 0.5, 0.5, 120
 _AMBIGUITY = 0.5
 # A place belongs to the scene if so much of the confidence around it, weighed by a Gaussian of this many points, is
 # that of matches on lines.
-_AROUND, _MOSTLY = 4.0, 0.75
+_AROUND, _MOSTLY = 2.5, 0.7
 
 
 def make_dense_flow_of_grid(grid: GridMatches, levels: list[Level]) -> DenseFlow:
@@ -52,7 +52,7 @@ def make_dense_flow_of_grid(grid: GridMatches, levels: list[Level]) -> DenseFlow
     flow = scene.lines.place(scene.points, _fill(depth, on_line, scene, grid, levels)) - scene.points
     near, other = smooth(np.stack([on_line, scene.off_line]), _AROUND)
     belongs = (near >= _MOSTLY * (near + other)) & (np.abs(flow).max(axis=-1) <= max(grid.shape))
-    return DenseFlow(np.where(belongs, np.moveaxis(flow, -1, 0), dense.flow).astype(np.float32), *grid.axes)
+    return DenseFlow(np.where(belongs, np.moveaxis(flow, -1, 0), dense.flow).astype(np.float32), *grid.axes, belongs)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

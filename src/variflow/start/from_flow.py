@@ -10,22 +10,19 @@ from numpy.typing import NDArray
 from variflow.base.brief import Brief
 from variflow.frames.pyramid import find_nearest_level
 from variflow.images.filling import fill_missing
-from variflow.images.resampling import Planes, average_boxes, resample_flow
-from variflow.linearisation.comparison import Comparison
+from variflow.images.resampling import Planes, resample_flow
 from variflow.matching.matches import find_known_displacements
 from variflow.problem import Problem
 from variflow.start.from_model import FromModel
+from variflow.start.mismatch import NO_BETTER, TEXTURE, average_mismatch
 from variflow.start.start import MATCHES_SCALE, UNSEEN, Initialiser, Start
 
 # The frames are asked at these sizes, relative to the finest, in this order. The finest solved is never the
 # first: one level alone corrects only what is rough.
 _ASKED = (1 / 8, 1 / 4, 1 / 2)
 
-# Around each pixel, `_AROUND` pixels wide, the mismatch along a flow is compared with that along the flow moved by
-# `_BESIDE` pixels. There the flow is not confirmed if its mismatch is above `_NO_BETTER` times the other. A mismatch
-# tells nothing beyond `_MOST`, and nothing if both are below `_TEXTURE`: it is flat there.
-_AROUND, _BESIDE, _NO_BETTER = 9, 2, 0.8
-_MOST, _TEXTURE = 2.0, 0.2
+# The mismatch along a flow is compared with that along the flow moved by so many pixels.
+_BESIDE = 2
 # The frames confirm a flow if at most this share of the pixels does not.
 _DOUBTED = 0.04
 
@@ -49,7 +46,7 @@ class FromFlow(Brief, Initialiser):
         the model where they confirm it at smaller levels than those. A flow that is better than the matches begins at a
         finer level than they do: at theirs, things that are small and move far would be lost again.
         """
-        flow = self._fill(problem)
+        flow, scene = self._fill(problem), None
         index = _find_confirmed(problem, flow)
         if index is None or index > find_nearest_level(problem.levels, MATCHES_SCALE):
             found = FromModel().start(problem)
@@ -58,9 +55,9 @@ class FromFlow(Brief, Initialiser):
                 better = min((ours, found), key=lambda start: _measure_doubt(problem, start.level, start.planes))
                 if better is found or not found.unseen:
                     return better
-                index = find_nearest_level(problem.levels, _ASKED[-1])
+                index, scene = find_nearest_level(problem.levels, _ASKED[-1]), found.scene
         level = problem.levels[index]
-        return Start(index, resample_flow(flow, level.shape), UNSEEN * level.scale[0])
+        return Start(index, resample_flow(flow, level.shape), UNSEEN * level.scale[0], scene)
 
     def _fill(self, problem: Problem) -> tuple[Planes, Planes]:
         """Return the flow with its unknown pixels filled."""
@@ -95,21 +92,12 @@ def _find_confirmed(problem: Problem, flow: tuple[Planes, Planes]) -> int | None
 def _measure_doubt(problem: Problem, index: int, flow: tuple[Planes, Planes]) -> float:
     """Return at which share of the pixels of a level the frames do not confirm a flow; 1 if they are flat."""
     u, v = flow
-    along, compared = _average_mismatch(problem, index, (u, v))
+    along, compared = average_mismatch(problem, index, (u, v))
     beside = np.zeros_like(along)
     steps = ((_BESIDE, 0), (-_BESIDE, 0), (0, _BESIDE), (0, -_BESIDE))
     for x, y in steps:
-        mismatch, each = _average_mismatch(problem, index, (u + np.float32(x), v + np.float32(y)))
+        mismatch, each = average_mismatch(problem, index, (u + np.float32(x), v + np.float32(y)))
         beside += mismatch / np.float32(len(steps))
         compared &= each
-    told = compared & (np.maximum(along, beside) > _TEXTURE)
-    return float((along > _NO_BETTER * beside)[told].mean()) if told.any() else 1.0
-
-
-def _average_mismatch(problem: Problem, index: int, flow: tuple[Planes, Planes]) -> tuple[Planes, NDArray[np.bool_]]:
-    """Return the mismatch along a flow, averaged over what is compared around each pixel, and where that is enough."""
-    comparison = Comparison.around(problem.linearise(problem.levels[index], flow))
-    share = comparison.compared.astype(np.float32)
-    mismatch, share = average_boxes(np.stack((np.minimum(comparison.mismatch, _MOST) * share, share)), _AROUND)
-    compared = share > 1 / _AROUND
-    return np.where(compared, mismatch / np.maximum(share, np.float32(1 / _AROUND)), np.float32(0)), compared
+    told = compared & (np.maximum(along, beside) > TEXTURE)
+    return float((along > NO_BETTER * beside)[told].mean()) if told.any() else 1.0

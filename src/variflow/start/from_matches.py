@@ -9,6 +9,7 @@ from variflow.frames.pyramid import Level, find_nearest_level
 from variflow.matching.dense import DenseFlow, make_dense_flow_from_matches
 from variflow.matching.matches import Matches
 from variflow.problem import Problem
+from variflow.start.scene import SceneFlow
 from variflow.start.start import MATCHES_SCALE, UNSEEN, Initialiser, Start
 
 
@@ -32,4 +33,11 @@ class FromMatches(Brief, Initialiser):
 def start_from_dense_flow(dense: DenseFlow, levels: list[Level]) -> Start:
     """Return a start from a dense flow of matches."""
     index = find_nearest_level(levels, MATCHES_SCALE)
-    return Start(index, dense.resample(levels[index].shape), UNSEEN * MATCHES_SCALE)
+    return Start(index, dense.resample(levels[index].shape), UNSEEN * MATCHES_SCALE, _find_scene(dense, levels))
+
+
+def _find_scene(dense: DenseFlow, levels: list[Level]) -> SceneFlow | None:
+    if dense.scene is None:
+        return None
+    level = next(level for level in levels if level.shape == (dense.rows.size, dense.columns.size))
+    return SceneFlow(level.index, dense.resample(level.shape), dense.find_scene())

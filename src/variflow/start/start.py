@@ -10,6 +10,7 @@ import numpy as np
 from variflow.base.brief import Brief
 from variflow.images.resampling import Planes, resample_flow
 from variflow.problem import Problem
+from variflow.start.scene import SceneFlow
 
 # A start from matches is made at the level nearest to this size, relative to the frames.
 MATCHES_SCALE = 0.25
@@ -41,11 +42,14 @@ class Start(Brief):
         The flow ``(u, v)`` at this level, in its pixels.
     unseen : float
         Where this start leaves the frame by as many of its pixels, it is kept up to the finest level; 0 if nowhere.
+    scene : SceneFlow, optional
+        What the estimate takes again at a finer level.
     """
 
     level: int
     planes: tuple[Planes, Planes]
     unseen: float = 0.0
+    scene: SceneFlow | None = None
 
     def continue_outside(self, flow: tuple[Planes, Planes]) -> tuple[Planes, Planes]:
         """Return a flow, replaced by this start where the start leaves the frame; `unseen` must not be 0.

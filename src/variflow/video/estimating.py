@@ -24,9 +24,10 @@ def estimate_video(
 ) -> Iterator[Result]:
     """Estimate the flow from each frame of a video to the next.
 
-    This takes about as long as `estimate` on each pair, and less where motion is steady. Each frame is prepared once, not
-    twice. Where the frames show that the motion continues, the estimate takes the flow of the pair before, moved along itself, and goes on from
-    there at half the size. Where motion changes abruptly, and at a cut, the flow is that of the pair alone.
+    This takes about as long as `estimate` on each pair, and less where motion is steady. Each frame is prepared once,
+    not twice. Where the frames show that the motion continues, the estimate takes the flow of the pair before, moved
+    along itself, and goes on from there at half the size. Where motion changes abruptly, and at a cut, the flow is that
+    of the pair alone.
 
     Parameters
     ----------
