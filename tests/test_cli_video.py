@@ -88,6 +88,18 @@ def test_faults_and_cuts_are_said(folder):
     assert "another scene begins at frame 5; the flow across a cut means nothing" in result.output
 
 
+@pytest.mark.parametrize("more", [(), ("--mask", "mask.png")])
+def test_a_damaged_first_frame_is_one_of_those_that_cannot_be_read(folder, more):
+    variflow.write_image("mask.png", np.full((64, 80), 255, np.uint8))
+    (folder / "shot" / "frame000000.png").write_bytes(b"no picture")
+    result = run("shot", "-o", "flows", "-m", "realtime", *more)
+    assert result.exit_code == 1
+    assert sorted(os.listdir("flows")) == [f"frame00000{number}.flo" for number in (1, 2, 3)]
+    assert "no flow of the frames 0 and 1: " in result.output
+    assert run("shot", "-o", "flow.mkv", "-m", "realtime", *more).exit_code == 1
+    assert len(variflow.read_frames("flow.mkv")) == 3
+
+
 @pytest.mark.parametrize("more", [(), ("--bound", "4")])
 def test_flows_of_another_film_are_not_mixed_with_the_new_ones(folder, more):
     (folder / "flows").mkdir()

@@ -356,6 +356,37 @@ def test_a_drive_is_better_along_lines(data: Any, name: str, monkeypatch: pytest
     assert error < 0.9 * error_without
 
 
+def test_motion_is_continued_by_half_of_the_range_of_the_matches_at_most() -> None:
+    random = np.random.default_rng(10)
+    found = random.uniform(0, 10, (3, 5, 6)).astype(np.float32)
+    confidence = np.full((1, 5, 6), 0.9, np.float32)
+    confidence[0, 0] = 0.1
+    found[:2, 0] = 1000
+    grid = rigid.GridMatches((13, 16), 3, (found, found), confidence)
+    sure = found[:2, 1:].reshape(2, -1)
+    lowest, highest = np.percentile(sure, (0.5, 99.5), axis=1)
+    wild = DenseFlow(random.normal(0, 100, (2, 5, 6)).astype(np.float32), *grid.axes)
+    limited = rigid._limit(wild, grid).flow.reshape(2, -1)
+    beyond = 0.5 * (highest - lowest)
+    np.testing.assert_allclose(limited.min(axis=1), lowest - beyond, rtol=1e-5)
+    np.testing.assert_allclose(limited.max(axis=1), highest + beyond, rtol=1e-5)
+    inside = rigid._limit(DenseFlow(found[:2] * (confidence > 0.5) + 2, *grid.axes), grid).flow
+    np.testing.assert_array_equal(inside, found[:2] * (confidence > 0.5) + 2)
+
+
+@pytest.mark.parametrize("model", ["balanced", "smooth"])
+def test_flat_ground_beside_a_drive_stays_calm(data: Any, model: str) -> None:
+    if not (data / "kitti2015").is_dir():
+        pytest.skip(f"no {data / 'kitti2015'}")
+    pair = next(iter(variflow.datasets.kitti2015(data / "kitti2015")))
+    frames = [frame.copy() for frame in (pair.frame0, pair.frame1)]
+    for frame in frames:
+        frame[:, :621] = 0
+    speed = np.linalg.norm(variflow.estimate(*frames, model).flow[:, :590], axis=-1)
+    assert np.median(speed) < 10
+    assert speed.max() < 50
+
+
 def test_a_frame_that_moves_as_a_plane_shows_no_scene(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = smooth(np.random.default_rng(8).random((1, 200, 320), dtype=np.float32), 1.2)[0]
     frame0, frame1 = whole[:150, :200], whole[20:170, 60:260]

@@ -113,6 +113,12 @@ def test_a_negative_in_a_video_is_told_by_its_number(pair):
         list(variflow.estimate_video([pair.frame0, pair.frame1, 255 - pair.frame0], "realtime"))
 
 
+def test_fine_stripes_are_no_negative():
+    x = np.arange(500)
+    frames = [np.tile(127 + 100 * np.sin(2 * np.pi * (x - shift) / 7), (375, 1)) for shift in (0, 1)]
+    variflow.estimate(*frames, "fast")
+
+
 def test_what_moved_is_no_negative(pair):
     y, x = np.mgrid[:60, :80]
     random = np.random.default_rng(0)

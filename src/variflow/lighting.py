@@ -33,9 +33,10 @@ _GAINS = (0.2, 5.0)
 # One frame is the negative of the other if two things hold. At the shift where they look least alike, their correlation
 # is below `_OPPOSITE`. At the shift where they look most alike, it is less than `_ALIKE` times the size of that one:
 # stripes fail this test. Pairs of the public data sets are far from both limits, and as far on the other side if one
-# frame is inverted. Frames of fewer than `_FEWEST` pixels are not tested. Nor are frames whose correlation where they
-# lie is above `_SURELY_ALIKE`, which is most of them: that takes next to no time.
-_OPPOSITE, _ALIKE, _FEWEST, _SURELY_ALIKE = -0.5, 0.8, 100, 0.5
+# frame is inverted. Frames of fewer than `_FEWEST` pixels are not tested. Nor are frames with a deviation below
+# `_FAINT`: what is left of fine texture at a small size means nothing. Nor are frames whose correlation where they lie
+# is above `_SURELY_ALIKE`, which is most of them: that takes next to no time.
+_OPPOSITE, _ALIKE, _FEWEST, _FAINT, _SURELY_ALIKE = -0.5, 0.8, 100, 0.02, 0.5
 
 
 def match_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, begins: bool) -> Problem:
@@ -101,6 +102,8 @@ def are_negatives(first: Planes, second: Planes) -> bool:
     if height * width < _FEWEST:
         return False
     frames = [frame - frame.mean(axis=(1, 2), keepdims=True) for frame in (first, second)]
+    if min(float(frame.std()) for frame in frames) < _FAINT:
+        return False
     power = math.sqrt(math.prod(float(np.square(frame).sum()) for frame in frames))
     if math.fsum(float(np.vdot(*pair)) for pair in zip(*frames, strict=True)) > _SURELY_ALIKE * power:
         return False

@@ -76,8 +76,9 @@ class Result:
     def __repr__(self) -> str:
         height, width = self.flow.shape[:2]
         speed = np.hypot(self.flow[..., 0], self.flow[..., 1])
+        name = shorten(self.model.name, 30) if self.model.name else "a model without a name"
         return shorten(
-            f"<Result of {shorten(self.model.name, 30)}, {width} x {height}: median {np.median(speed):.3g} px, "
+            f"<Result of {name}, {width} x {height}: median {np.median(speed):.3g} px, "
             f"largest {speed.max():.3g} px; {'converged' if self.converged else 'not converged'}; {self.reason}>"
         )
 

@@ -180,8 +180,10 @@ def count_frame_axes(shape: tuple[int, ...]) -> int:
 
 def refuse_one_frame(frames: object) -> None:
     """Raise ValueError if an array is one frame, not several; other objects may give the shape of a single frame."""
+    if not hasattr(frames, "__array__"):  # asking a file for its shape would read a frame
+        return
     shape = getattr(frames, "shape", None)
-    if not hasattr(frames, "__array__") or not isinstance(shape, tuple) or len(shape) > count_frame_axes(shape):
+    if not isinstance(shape, tuple) or len(shape) > count_frame_axes(shape):
         return
     what = f"an image of {shape[2]} channels" if len(shape) == 3 else "a gray image"
     raise ValueError(

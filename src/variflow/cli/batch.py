@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,7 +51,9 @@ def batch(
     form: Annotated[str, typer.Option("--format", help="The extension of the flow files.")] = "flo",
     workers: Annotated[
         int | None,
-        typer.Option(help="How many processes work; by default one for each CPU, or each --threads; with --array one."),
+        typer.Option(
+            help="How many processes; by default one for each CPU, or each --threads; one with --array or without Dask."
+        ),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(help="How many threads each of them may use; by default they share the CPUs.")
@@ -85,7 +88,7 @@ def batch(
         share = (0, 1) if array is None else _read_share(array)
         if workers is None:
             most = variflow.get_threads() // (1 if threads is None else check_whole("threads", threads, 1))
-            workers = 1 if array is not None else max(1, most)
+            workers = max(1, most) if array is None and find_spec("distributed") else 1
         listed = batching.list_pairs(source, apart=pairs)
         check_apart(root, (frame for pair in listed for frame in pair))
         last: Summary | None = None

@@ -138,7 +138,7 @@ def video(
         selection: dict[str, Any] = {
             "start": start, "end": end, "step": step, "pairs": pairs, "reference": reference,
         }  # fmt: skip
-        shape = source.shape
+        shape = None if request is None and mask is None else _find_shape(source)
         if request is not None and shape is not None:
             request.check_frame(shape)
         usable = None if mask is None or shape is None else read_mask(mask, "--mask", shape)
@@ -176,6 +176,16 @@ def video(
             tell(f"no flow of the frames {couples}: {fault}")
         if faulty:
             raise typer.Exit(1)
+
+
+def _find_shape(source: io.Frames) -> tuple[int, ...] | None:
+    """Return the shape of the first frame that can be read; None if none can."""
+    for number in range(source.expected_length or 1):
+        try:
+            return source[number].shape
+        except (io.FileFormatError, OSError, IndexError):
+            continue
+    return None
 
 
 def _ask_for_fields(output: Path, pictures: tuple[object, ...], interval: float | None, *units: Any) -> Request | None:

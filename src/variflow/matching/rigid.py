@@ -6,7 +6,7 @@ way. And where nothing matches, as outside the second frame, depth continues mor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def make_dense_flow_of_grid(grid: GridMatches, levels: list[Level]) -> DenseFlow
     K. Yamaguchi, D. McAllester and R. Urtasun, Robust monocular epipolar flow estimation, CVPR 2013.
     J. Wulff, L. Sevilla-Lara and M. Black, Optical flow in mostly rigid scenes, CVPR 2017.
     """
-    dense = make_dense_flow(place_on_grid(grid.found[0], grid.confidence), *grid.axes, levels)
+    dense = _limit(make_dense_flow(place_on_grid(grid.found[0], grid.confidence), *grid.axes, levels), grid)
     scene = _find_scene(grid)
     if scene is None:
         return dense
@@ -53,6 +53,16 @@ def make_dense_flow_of_grid(grid: GridMatches, levels: list[Level]) -> DenseFlow
     near, other = smooth(np.stack([on_line, scene.off_line]), _AROUND)
     belongs = (near >= _MOSTLY * (near + other)) & (np.abs(flow).max(axis=-1) <= max(grid.shape))
     return DenseFlow(np.where(belongs, np.moveaxis(flow, -1, 0), dense.flow).astype(np.float32), *grid.axes, belongs)
+
+
+def _limit(dense: DenseFlow, grid: GridMatches) -> DenseFlow:
+    """Return a flow that goes beyond those of all sure matches by half of their range at most."""
+    sure = grid.found[0][:2, grid.confidence[0] > 0.5]
+    if not sure.size:
+        return dense
+    lowest, highest = np.percentile(sure, (_OUTERMOST, 100 - _OUTERMOST), axis=1).astype(np.float32)[:, :, None, None]
+    beyond = np.float32(_BEYOND) * (highest - lowest)
+    return replace(dense, flow=np.clip(dense.flow, lowest - beyond, highest + beyond))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -150,5 +160,6 @@ def _fill(depth: Reals, confidence: Planes, scene: _Scene, grid: GridMatches, le
     y, x = np.indices(depth.shape, np.float32)
     in_pixels = (depth * scene.stretch).astype(np.float32)
     placed = np.stack([in_pixels, np.zeros_like(x), compute_odds(confidence), x, y])
-    filled: Reals = make_dense_flow(placed, *grid.axes, levels).flow[0] / scene.stretch
-    return filled
+    filled = make_dense_flow(placed, *grid.axes, levels).flow[0] / scene.stretch
+    limited: Reals = np.clip(filled, scene.depths[0], scene.depths[-1])
+    return limited
