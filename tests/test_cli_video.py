@@ -41,7 +41,7 @@ def test_a_film_of_a_film(folder):
 def test_a_film_of_odd_size_says_that_it_becomes_even(folder):
     result = run("in.mkv", "-o", "out.mp4", "-m", "realtime", "--region", "0,0,63,79")
     assert result.exit_code == 0
-    said = "variflow: warning: out.mp4: frames of 63 x 79 pixels become 64 x 80, as .mp4 wants; .mkv keeps them\n"
+    said = "variflow: warning: out.mp4: frames of 79 x 63 pixels become 80 x 64, as .mp4 wants; .mkv keeps them\n"
     assert result.stderr == said
 
 

@@ -40,7 +40,7 @@ def test_an_mp4_loses_little_and_has_an_even_size(tmp_path, channels, shape):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         io.write_frames(tmp_path / "film.mp4", (frame for frame in frames), fps=12.5)
-    odd = {(31, 45): "31 x 45 pixels become 32 x 46, as .mp4 wants", (1, 1): "1 x 1 pixels become 2 x 2"}
+    odd = {(31, 45): "45 x 31 pixels become 46 x 32, as .mp4 wants", (1, 1): "1 x 1 pixels become 2 x 2"}
     assert len(caught) == (shape in odd)  # once a film
     assert all(odd[shape] in str(warning.message) for warning in caught)
     back = io.read_frames(tmp_path / "film.mp4")

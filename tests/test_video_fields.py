@@ -138,11 +138,11 @@ def test_options_that_cannot_be_are_refused(shot, options, message):
 
 def test_a_pair_of_another_size_is_named_and_its_neighbours_are_done(tmp_path):
     scene = [*SCENE[:2], *(frame[:40] for frame in SCENE[:2]), *SCENE[2:]]
-    with pytest.warns(VariflowWarning, match="frames 2 and 3: it is 40 x 64 pixels, and the first flow 48 x 64"):
+    with pytest.warns(VariflowWarning, match="frames 2 and 3: it is 64 x 40 pixels, and the first flow 64 x 48"):
         found = video.to_xarray(video.flows(scene, "fast", pairs=True), grid=16)
     assert np.isnan(found.u.values).all(axis=(1, 2)).tolist() == [False, True, False]
     (other,) = video.write(tmp_path / "flows.zarr", video.flows(scene, "fast", pairs=True))
-    assert (other.first.number, other.flow, "40 x 64" in other.fault) == (2, None, True)
+    assert (other.first.number, other.flow, "64 x 40" in other.fault) == (2, None, True)
     array = pytest.importorskip("zarr").open_array(tmp_path / "flows.zarr")
     assert np.isnan(array[:]).all(axis=(1, 2, 3)).tolist() == [False, True, False]
     assert [bool(fault) for fault in array.attrs["faults"]] == [False, True, False]

@@ -49,7 +49,7 @@ void mix(const Block& from, const float* VARIFLOW_RESTRICT hues, int64_t count, 
 }
 
 VARIFLOW_CLONES
-void interleave(const Block& from, int64_t count, uint8_t* VARIFLOW_RESTRICT out) {
+void write_pixels(const Block& from, int64_t count, uint8_t* VARIFLOW_RESTRICT out) {
     for (int64_t i = 0; i < count; ++i) {
         out[3 * i] = from.ink[0][i];
         out[3 * i + 1] = from.ink[1][i];
@@ -61,7 +61,7 @@ void paint_block(const float* flow, int64_t count, float scale, const float* hue
     Block now;
     find_directions(flow, count, scale, static_cast<int32_t>(number), now);
     for (int64_t c = 0; c < 3; ++c) mix(now, hues + c * number, count, now.ink[c]);
-    interleave(now, count, out);
+    write_pixels(now, count, out);
 }
 
 }  // namespace

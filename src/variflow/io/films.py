@@ -65,8 +65,8 @@ def write_film(path: str | os.PathLike[str], frames: Iterator[Numbers], times: I
     first = next(frames)
     height, width = first.shape[:2]
     if extension == ".mp4" and (height % 2 or width % 2):
-        larger = f"{height + height % 2} x {width + width % 2}"
-        warn(f"{os.fspath(path)}: frames of {height} x {width} pixels become {larger}, as .mp4 wants; .mkv keeps them")
+        larger = f"{width + width % 2} x {height + height % 2}"
+        warn(f"{os.fspath(path)}: frames of {width} x {height} pixels become {larger}, as .mp4 wants; .mkv keeps them")
     seconds = (check_number(f"times[{number}]", time) for number, time in enumerate(times))
     early = list(itertools.islice(seconds, 2))
     shown = _count_ticks(itertools.chain(early, seconds), _TICKS[extension])

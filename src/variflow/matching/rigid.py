@@ -23,7 +23,8 @@ from variflow.matching.search import GridMatches, compute_odds, place_on_grid
 # all is in one plane, nothing tells the lines.
 _ON_LINE, _ENOUGH, _OFF_PLANE = 2.0, 0.3, 0.1
 # The depths that are compared: those of all matches but the outermost `_OUTERMOST` percent at either end, and half of
-# their range beyond. They are a pixel apart, or farther if that would be too many.
+# their range beyond. They are a pixel apart, or farther if that would be too many. Flows go as far beyond those of the
+# matches.
 _OUTERMOST, _BEYOND, _MOST_DEPTHS = 0.5, 0.5, 120
 # How ambiguous a match along a line is, from 0 to 1.
 _AMBIGUITY = 0.5
@@ -56,11 +57,11 @@ def make_dense_flow_of_grid(grid: GridMatches, levels: list[Level]) -> DenseFlow
 
 
 def _limit(dense: DenseFlow, grid: GridMatches) -> DenseFlow:
-    """Return a flow that goes beyond those of all sure matches by half of their range at most."""
+    """Return a flow that goes beyond those of all sure matches by a part of their range at most."""
     sure = grid.found[0][:2, grid.confidence[0] > 0.5]
     if not sure.size:
         return dense
-    lowest, highest = np.percentile(sure, (_OUTERMOST, 100 - _OUTERMOST), axis=1).astype(np.float32)[:, :, None, None]
+    lowest, highest = (ends[:, None, None] for ends in (sure.min(axis=1), sure.max(axis=1)))
     beyond = np.float32(_BEYOND) * (highest - lowest)
     return replace(dense, flow=np.clip(dense.flow, lowest - beyond, highest + beyond))
 
@@ -161,5 +162,5 @@ def _fill(depth: Reals, confidence: Planes, scene: _Scene, grid: GridMatches, le
     in_pixels = (depth * scene.stretch).astype(np.float32)
     placed = np.stack([in_pixels, np.zeros_like(x), compute_odds(confidence), x, y])
     filled = make_dense_flow(placed, *grid.axes, levels).flow[0] / scene.stretch
-    limited: Reals = np.clip(filled, scene.depths[0], scene.depths[-1])
+    limited: Reals = np.where(confidence > 0, filled, np.clip(filled, scene.depths[0], scene.depths[-1]))
     return limited

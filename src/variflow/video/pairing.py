@@ -100,7 +100,7 @@ def keep_one_size(flows: Iterable[PairFlow]) -> Iterator[PairFlow]:
             yield pair
         else:
             (height, width), (first_height, first_width) = found, size
-            fault = f"it is {height} x {width} pixels, and the first flow {first_height} x {first_width}"
+            fault = f"it is {width} x {height} pixels, and the first flow {first_width} x {first_height}"
             yield replace(pair, result=None, fault=fault)
 
 
