@@ -610,6 +610,19 @@ def test_dask_is_named_where_it_is_missing(folder, monkeypatch):
         estimate_pairs(list_pairs("frames"), "out", "quick", workers=2)
 
 
+def test_the_command_works_alone_where_dask_is_missing(folder, monkeypatch):
+    monkeypatch.setattr("variflow.cli.batch.find_spec", lambda name: None)
+    monkeypatch.setattr(variflow, "get_threads", lambda: 2)
+    asked = []
+    estimate = batching.estimate_pairs
+    monkeypatch.setattr(
+        batching, "estimate_pairs", lambda *given, **more: asked.append(more) or estimate(*given, **more)
+    )
+    result = CliRunner().invoke(cli.app, ["batch", "frames", "-o", "out", "-m", "quick"])
+    assert result.exit_code == 0, result.output
+    assert [more["workers"] for more in asked] == [1]
+
+
 def test_one_process_needs_no_dask(folder):
     code = (
         "import sys\nfrom variflow.batching import estimate_pairs, list_pairs\n"

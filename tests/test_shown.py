@@ -190,6 +190,14 @@ def test_a_filter_that_returns_no_flow_is_refused_by_name(of, said):
 # --- shown in one line ---
 
 
+def test_a_result_names_its_model_or_says_that_it_has_no_name():
+    pair = synthetic.translation((24, 32))
+    model = models.horn_schunck()
+    for name, said in (("mine", "mine"), ("", "a model without a name")):
+        result = variflow.estimate(pair.frame0, pair.frame1, dataclasses.replace(model, name=name))
+        assert repr(result).startswith(f"<Result of {said}, 32 x 24: ")
+
+
 def test_a_result_is_shown_in_one_line():
     result = variflow.estimate(*FRAMES, MODEL)
     speed = np.hypot(result.flow[..., 0], result.flow[..., 1])
