@@ -23,8 +23,8 @@ from variflow.matching.search import GridMatches, compute_odds, place_on_grid
 # all is in one plane, nothing tells the lines.
 _ON_LINE, _ENOUGH, _OFF_PLANE = 2.0, 0.3, 0.1
 # The depths that are compared: those of all matches but the outermost `_OUTERMOST` percent at either end, and half of
-# their range beyond. They are a pixel apart, or farther if that would be too many. Flows go as far beyond those of the
-# matches.
+# their range beyond. They are a pixel apart, or farther if that would be too many. Where nothing matches, flows go as
+# far beyond those of the matches.
 _OUTERMOST, _BEYOND, _MOST_DEPTHS = 0.5, 0.5, 120
 # How ambiguous a match along a line is, from 0 to 1.
 _AMBIGUITY = 0.5
@@ -57,13 +57,15 @@ def make_dense_flow_of_grid(grid: GridMatches, levels: list[Level]) -> DenseFlow
 
 
 def _limit(dense: DenseFlow, grid: GridMatches) -> DenseFlow:
-    """Return a flow that goes beyond those of all sure matches by a part of their range at most."""
-    sure = grid.found[0][:2, grid.confidence[0] > 0.5]
-    if not sure.size:
+    """Return a flow that goes beyond those of sure matches by a part of their range at most, except where these are."""
+    sure = grid.confidence[0] > 0.5
+    if not sure.any():
         return dense
-    lowest, highest = (ends[:, None, None] for ends in (sure.min(axis=1), sure.max(axis=1)))
+    ends = np.percentile(grid.found[0][:2, sure], (_OUTERMOST, 100 - _OUTERMOST), axis=1).astype(np.float32)
+    lowest, highest = ends[:, :, None, None]
     beyond = np.float32(_BEYOND) * (highest - lowest)
-    return replace(dense, flow=np.clip(dense.flow, lowest - beyond, highest + beyond))
+    limited = np.clip(dense.flow, lowest - beyond, highest + beyond)
+    return replace(dense, flow=np.where(sure, dense.flow, limited))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
