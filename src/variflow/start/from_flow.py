@@ -44,7 +44,8 @@ class FromFlow(Brief, Initialiser):
 
         Where the frames confirm it nowhere, what the model would start from may be better, and so may the matches of
         the model where they confirm it at smaller levels than those. A flow that is better than the matches begins at a
-        finer level than they do: at theirs, things that are small and move far would be lost again.
+        finer level than they do: at theirs, things that are small and move far would be lost again. A rigid scene that
+        the matches show is taken again all the same.
         """
         flow, scene = self._fill(problem), None
         index = _find_confirmed(problem, flow)
