@@ -74,9 +74,9 @@ def estimate(
     init : (H, W, 2) array or Matches, optional
         A flow to start from, in pixels of the frames. It is unknown where it is not finite or longer than four times
         the larger side of the frames. The estimate begins with it at the finest level at which the frames confirm it,
-        half their size at most; at the coarsest if they confirm it nowhere, unless matches of the model are better. A
-        model with one level refines it in place. Matches start the estimate at a quarter of the size, unasked. By
-        default the `start` of the model decides.
+        half their size at most, or else at the coarsest. Where motion is so large that the model would start from
+        matches, these replace it if the frames match better along them. A model with one level refines it in place.
+        Matches start the estimate at a quarter of the size, unasked. By default the `start` of the model decides.
     mask : (H, W) bool array or a pair of them, optional
         True where a pixel is usable. One mask is for both frames; a pair has one for each frame, or None.
     weights : (H, W) array or a pair of them, optional

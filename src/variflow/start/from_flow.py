@@ -15,7 +15,7 @@ from variflow.matching.matches import find_known_displacements
 from variflow.problem import Problem
 from variflow.start.from_model import FromModel
 from variflow.start.mismatch import NO_BETTER, TEXTURE, average_mismatch
-from variflow.start.start import MATCHES_SCALE, UNSEEN, Initialiser, Start
+from variflow.start.start import UNSEEN, Initialiser, Start
 
 # The frames are asked at these sizes, relative to the finest, in this order. The finest solved is never the
 # first: one level alone corrects only what is rough.
@@ -42,21 +42,23 @@ class FromFlow(Brief, Initialiser):
     def start(self, problem: Problem) -> Start:
         """Return the flow, resampled; raise ValueError if it has a wrong size or is all unknown.
 
-        Where the frames confirm it nowhere, what the model would start from may be better, and so may the matches of
-        the model where they confirm it at smaller levels than those. A flow that is better than the matches begins at a
-        finer level than they do: at theirs, things that are small and move far would be lost again. A rigid scene that
-        the matches show is taken again all the same.
+        Where the frames confirm it nowhere, what the model would start from may be better. Where motion is so large
+        that the model would start from matches, these may be better in any case. A flow that is no worse begins at half
+        the size, although matches begin at a quarter: there, things that are small and move far would be lost again. A
+        rigid scene that the matches show is taken again all the same.
         """
         flow, scene = self._fill(problem), None
         index = _find_confirmed(problem, flow)
-        if index is None or index > find_nearest_level(problem.levels, MATCHES_SCALE):
+        if index is None or problem.model.start == "matches":
             found = FromModel().start(problem)
-            if index is None or found.unseen:
-                ours = replace(found, planes=resample_flow(flow, problem.levels[found.level].shape))
-                better = min((ours, found), key=lambda start: _measure_doubt(problem, start.level, start.planes))
-                if better is found or not found.unseen:
-                    return better
-                index, scene = find_nearest_level(problem.levels, _ASKED[-1]), found.scene
+            of_matches = found.unseen > 0
+            if index is None or of_matches:
+                index = find_nearest_level(problem.levels, _ASKED[-1]) if of_matches else found.level
+                if _measure_doubt(problem, index, found.planes) < _measure_doubt(problem, index, flow):
+                    return found
+                if not of_matches:
+                    return replace(found, planes=resample_flow(flow, problem.levels[index].shape))
+                scene = found.scene
         level = problem.levels[index]
         return Start(index, resample_flow(flow, level.shape), UNSEEN * level.scale[0], scene)
 
@@ -84,7 +86,7 @@ def _find_confirmed(problem: Problem, flow: tuple[Planes, Planes]) -> int | None
     second = min(problem.model.finest + 1, len(levels) - 1)
     asked = {max(find_nearest_level(levels, size), second): None for size in _ASKED}
     for index in asked:
-        if _measure_doubt(problem, index, resample_flow(flow, levels[index].shape)) > _DOUBTED:
+        if _measure_doubt(problem, index, flow) > _DOUBTED:
             break
         found = index
     return found
@@ -92,7 +94,7 @@ def _find_confirmed(problem: Problem, flow: tuple[Planes, Planes]) -> int | None
 
 def _measure_doubt(problem: Problem, index: int, flow: tuple[Planes, Planes]) -> float:
     """Return at which share of the pixels of a level the frames do not confirm a flow; 1 if they are flat."""
-    u, v = flow
+    u, v = resample_flow(flow, problem.levels[index].shape)
     along, compared = average_mismatch(problem, index, (u, v))
     beside = np.zeros_like(along)
     steps = ((_BESIDE, 0), (-_BESIDE, 0), (0, _BESIDE), (0, -_BESIDE))
