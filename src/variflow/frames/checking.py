@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Literal
 
 import numpy as np
@@ -163,9 +164,10 @@ def _find_valid(image: Numbers, usable: Numbers | None, name: str) -> NDArray[np
     """Return which pixels can be used, (H, W), or None if all can."""
     valid = None if usable is None else usable.astype(bool)
     if is_float(image.dtype):
-        finite = np.asarray(np.isfinite(image).all(axis=2))
+        finite = np.isfinite(image)
         if not finite.all():
-            valid = finite if valid is None else valid & finite
+            known: NDArray[np.bool_] = reduce(np.logical_and, np.moveaxis(finite, 2, 0))
+            valid = known if valid is None else valid & known
     if valid is not None and not valid.any():
         raise ValueError(f"{name} has no usable pixel: all are NaN, infinite or masked out")
     return None if valid is None or valid.all() else valid

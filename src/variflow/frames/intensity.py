@@ -44,6 +44,8 @@ _NOISE = 0.5
 _VALUES_FOR_STEPS = 30_000
 _MOST_STEPS = 4096
 _OFF_STEP = 0.01
+# So many values are turned into whole numbers at once: the caches hold them.
+_AT_ONCE = 16_384
 # Whole numbers beyond this are not exact in double precision.
 _MOST_WHOLE = 2.0**53
 
@@ -275,14 +277,29 @@ def round_to_whole_steps(
     step = extent / number
     whole = []
     for image, valid in zip(images, valids, strict=True):
-        with np.errstate(invalid="ignore", over="ignore"):  # missing pixels
-            steps = (image.astype(np.float64) - first) / step
-            rounded = np.rint(steps)
-            off = np.abs(steps - rounded)
-        if valid is not None:
-            rounded[~valid] = off[~valid] = 0
-        if not (off <= _OFF_STEP).all():
+        with np.errstate(invalid="ignore", over="ignore"):
+            counts = _count_steps(image, valid, first, step)
+        if counts is None:
             return images, unit
-        bytes_hold_them = rounded.min() >= 0 and rounded.max() <= 255
-        whole.append(rounded.astype(np.uint8) if bytes_hold_them else rounded)
+        whole.append(counts)
     return whole, None if unit is None else ((unit[0] - first) / step, (unit[1] - first) / step)
+
+
+def _count_steps(image: Numbers, valid: Valid, first: np.float64, step: np.float64) -> Numbers | None:
+    """Return how many steps each intensity lies above the first, 0 where missing; None if one is no whole number."""
+    least, most = (float(np.rint((end - first) / step)) for end in find_extremes(image, valid))
+    counts = np.empty(image.shape, np.uint8 if least >= 0 and most <= 255 else np.float64)
+    rows = max(1, _AT_ONCE // image[0].size)
+    for begin in range(0, len(image), rows):
+        part = slice(begin, begin + rows)
+        off = image[part].astype(np.float64)
+        off -= first
+        off /= step
+        if valid is not None:
+            off[~valid[part]] = 0
+        rounded = np.rint(off)
+        off -= rounded
+        if not (np.abs(off) <= _OFF_STEP).all():
+            return None
+        counts[part] = rounded
+    return counts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -193,7 +194,8 @@ def find_valid(share: Planes) -> NDArray[np.bool_]:
 
 def _find_largest_around(plane: Planes) -> Planes:
     """Return the largest value of a plane among the pixels at most two columns and rows away."""
-    for axis in (0, 1):
-        padded = np.pad(plane, [(_AROUND, _AROUND) if axis == number else (0, 0) for number in (0, 1)], mode="edge")
-        plane = np.lib.stride_tricks.sliding_window_view(padded, 2 * _AROUND + 1, axis=axis).max(axis=-1)
-    return plane
+    height, width = plane.shape
+    steps = range(2 * _AROUND + 1)
+    padded = np.pad(plane, _AROUND, mode="edge")
+    along_y = reduce(np.maximum, (padded[step : step + height] for step in steps))
+    return reduce(np.maximum, (along_y[:, step : step + width] for step in steps))

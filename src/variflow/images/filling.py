@@ -22,10 +22,16 @@ def fill_missing(planes: Planes, valid: NDArray[np.bool_]) -> Planes:
     if valid.all() or not valid.any():
         return planes
     known = np.where(valid, planes, np.float32(0))
-    height, width = valid.shape
-    rows, columns = np.arange(0, height, 2), np.arange(0, width, 2)
-    count = np.add.reduceat(np.add.reduceat(valid.astype(np.float32), rows, 0), columns, 1)
-    total = np.add.reduceat(np.add.reduceat(known, rows, 1), columns, 2)
+    count, total = _sum_blocks(valid.astype(np.float32)), _sum_blocks(known)
     average = (total / np.maximum(count, 1)).astype(np.float32, copy=False)
     coarse = fill_missing(average, count > 0)
-    return np.where(valid, planes, resample(coarse, (height, width), kernel="linear"))
+    return np.where(valid, planes, resample(coarse, valid.shape, kernel="linear"))
+
+
+def _sum_blocks(planes: Planes) -> Planes:
+    """Return the sums of planes over blocks of two rows and two columns; at an odd end the block is smaller."""
+    sums = planes[..., ::2, :].copy()
+    sums[..., : planes.shape[-2] // 2, :] += planes[..., 1::2, :]
+    rows, sums = sums, sums[..., ::2].copy()
+    sums[..., : planes.shape[-1] // 2] += rows[..., 1::2]
+    return sums
