@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow import _core
 from variflow.base.brief import shorten
 from variflow.base.caching import cached_property
 from variflow.base.errors import mute_warnings
@@ -119,7 +118,7 @@ class Result:
         with mute_warnings():
             reverse = self._problem.reverse(self.flow)
             *_, state = self._iterate(reverse, FromInverse(self.flow))
-        return _core.interleave(*reverse.bring(state.position, 0).flow)
+        return reverse.interleave(reverse.bring(state.position, 0).flow)
 
     @cached_property
     def occlusion(self) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from variflow.base.brief import Brief
 from variflow.base.errors import warn
 from variflow.base.kinds import is_float
 from variflow.base.types import ArrayLike, Numbers
+from variflow.frames.bars import NO_BARS, Bars, find_bars
 from variflow.frames.frame import Frame, Frames, Tone, make_frame, normalise
 from variflow.frames.intensity import bring_to_one_unit
 from variflow.frames.light import Light
@@ -39,6 +40,8 @@ class Images(Brief):
         What was wrong with the frames, and what was done about it. Each was also a warning.
     names : pair of str
         What errors and warnings call the frames.
+    bars : Bars
+        What both frames have at their rim that is no picture. It is not usable.
     """
 
     images: list[Numbers]
@@ -48,6 +51,7 @@ class Images(Brief):
     chosen: bool
     remarks: list[str]
     names: tuple[str, str]
+    bars: Bars = NO_BARS
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -146,12 +150,17 @@ def check_frames(
     usable = list(map(_intersect, as_mask_pair(mask, shape), (first.known, second.known)))
     valids = [_find_valid(*arguments) for arguments in zip(images, usable, names, strict=True)]
     wanted = None if intensity_range is None else check_range(intensity_range)
+    bars = find_bars(images)
+    if bars:
+        picture = np.ones(shape, bool)
+        bars.fill(picture, False)
+        valids = [_intersect(valid, picture) for valid in valids]
     images, valids, unit, remarks = bring_to_one_unit(images, valids, wanted, names, alone=alone)
     for remark in remarks:
         warn(remark)
     counts = as_weight_pair(weights, shape)
     singles = [None if array is None else array.astype(np.float32) for array in counts]
-    return Images(images, valids, singles, unit, wanted is not None, remarks, names)
+    return Images(images, valids, singles, unit, wanted is not None, remarks, names, bars)
 
 
 def _intersect(first: NDArray[np.bool_] | None, second: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:

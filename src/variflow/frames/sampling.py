@@ -55,6 +55,8 @@ class Sample(Brief):
     @classmethod
     def of(cls, values: Numbers) -> Sample:
         """Return a sample of these values."""
+        if values.dtype == np.uint8:
+            return cls.of_bytes(np.bincount(values.ravel(), minlength=256))
         with np.errstate(over="ignore"):
             return cls(np.sort(values.astype(np.float64), axis=None), np.arange(1, values.size + 1))
 

@@ -1,0 +1,139 @@
+"""Bars at the rim of both frames are found, left out, and stand still."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+import variflow
+from variflow import datasets, video
+from variflow.frames.bars import NO_BARS, Bars, find_bars
+from variflow.metrics import endpoint_error
+
+SIDES = {
+    "top": np.s_[:12],
+    "bottom": np.s_[-12:],
+    "left": np.s_[:, :12],
+    "right": np.s_[:, -12:],
+}
+
+
+def make_pair(shift=(3, 5), seed=0):
+    """Return two views (80, 120) of a texture of bytes, without values near 0, that lie `shift` pixels apart."""
+    texture = gaussian_filter(np.random.default_rng(seed).random((120, 160)), 1.5)
+    whole = np.rint(60 + 180 * (texture - texture.min()) / np.ptp(texture)).astype(np.uint8)
+    y, x = shift
+    return [whole[20:100, 20:140].copy(), whole[20 - y : 100 - y, 20 - x : 140 - x].copy()]
+
+
+def find(frames):
+    return find_bars([np.atleast_3d(frame) for frame in frames])
+
+
+@pytest.mark.parametrize("value", [0, 255])
+@pytest.mark.parametrize("side", SIDES)
+def test_a_bar_at_each_side_is_found(side, value):
+    frames = make_pair()
+    for frame in frames:
+        frame[SIDES[side]] = value
+    bars = find(frames)
+    assert bars == NO_BARS._replace(**{side: 12})
+    filled = frames[0].copy()
+    bars.fill(filled, 7)
+    assert (filled[SIDES[side]] == 7).all()
+    assert (filled == 7).sum() == (frames[0] == value).sum()
+
+
+@pytest.mark.parametrize("convert", [np.float32, np.float64, np.uint16, lambda frame: frame / 1000 - 7])
+def test_bars_are_found_in_frames_of_any_type_and_range(convert):
+    frames = make_pair()
+    for frame in frames:
+        frame[:10] = frame[-14:] = 0
+    assert find([convert(frame) for frame in frames]) == Bars(10, 14, 0, 0)
+
+
+def test_bars_of_colour_are_found():
+    frames = [np.stack([frame, frame // 2, 255 - frame], axis=-1) for frame in make_pair()]
+    for frame in frames:
+        frame[:8] = (10, 20, 90)
+    assert find(frames) == Bars(8, 0, 0, 0)
+
+
+def test_a_bar_whose_rim_a_film_has_blurred_is_found():
+    frames = make_pair()
+    for frame in frames:
+        frame[:12] = 0
+        frame[11] = 3
+        frame[12, ::4] = 2
+    assert find(frames) == Bars(13, 0, 0, 0)  # with the row of which a quarter is black
+
+
+def test_frames_without_bars_have_none():
+    assert find(make_pair()) == NO_BARS
+    flat = np.zeros((80, 120), np.uint8)
+    assert find([flat, flat]) == NO_BARS
+    assert find([flat[:1, :1], flat[:1, :1]]) == NO_BARS
+    gaps = make_pair()
+    for frame in gaps:
+        frame[:12] = 0
+    gaps = [gap.astype(float) for gap in gaps]
+    gaps[1][3, 3] = np.nan
+    assert find(gaps) == NO_BARS  # nor is it a bar where something is missing, which is missing anyway
+
+
+@pytest.mark.parametrize("wide", [(12, 15), (3, 3), (41, 41)])
+def test_a_strip_of_another_width_in_each_frame_or_too_thin_or_too_wide_is_no_bar(wide):
+    frames = make_pair()
+    for frame, rows in zip(frames, wide, strict=True):
+        frame[:rows] = 0
+    assert find(frames) == NO_BARS
+
+
+def test_bars_leave_half_of_the_frame():
+    frames = make_pair()
+    for frame in frames:
+        frame[:25] = frame[-25:] = 0
+    assert find(frames) == NO_BARS
+
+
+def test_things_on_flat_ground_and_what_lies_in_a_strip_are_no_picture_beside_a_bar():
+    thing = np.zeros((80, 120), np.uint8)
+    thing[20:60, 8:110] = make_pair()[0][20:60, 8:110]
+    assert find([thing, thing]) == NO_BARS
+    titled = make_pair()
+    for frame in titled:
+        frame[:12] = 0
+        frame[4:6, 50:53] = 255
+    assert find(titled) == NO_BARS
+
+
+@pytest.mark.parametrize("model", ["realtime", "fast", "balanced", "smooth"])
+def test_the_flow_beside_bars_is_that_of_the_picture_alone(model):
+    frames = make_pair()
+    barred = [np.pad(frame, ((16, 12), (0, 0))) for frame in frames]
+    result = variflow.estimate(*barred, model)
+    assert not result.flow[:16].any()
+    assert not result.flow[-12:].any()
+    assert not result.backward[:16].any()
+    error = np.hypot(result.flow[16:-12, :, 0] - 5, result.flow[16:-12, :, 1] - 3)
+    alone = np.hypot(*np.moveaxis(variflow.estimate(*frames, model).flow - np.float32((5, 3)), 2, 0))
+    assert error.mean() < alone.mean() + 0.05
+
+
+def test_bars_do_no_harm_to_large_motion(data):
+    """The bars hide what leaves the picture; before they were found, the error was twice as large."""
+    pair = next(pair for pair in datasets.sintel(data / "sintel") if pair.name.startswith("market_5"))
+    picture = np.s_[54:-54]
+    frames = [frame.copy() for frame in (pair.frame0, pair.frame1)]
+    alone = variflow.estimate(*(frame[picture] for frame in frames)).flow
+    for frame in frames:
+        frame[:54] = frame[-54:] = 0
+    beside = variflow.estimate(*frames).flow[picture]
+    assert endpoint_error(beside, pair.flow[picture]) < 1.1 * endpoint_error(alone, pair.flow[picture])
+
+
+def test_bars_of_a_video_stand_still():
+    first, second = make_pair()
+    frames = [np.pad(frame, ((16, 16), (0, 0))) for frame in (first, second, first)]
+    for pair in video.flows(frames, "fast"):
+        assert not pair.flow[:16].any()
+        assert np.median(np.abs(pair.flow[30:-30, 20:-20, 0])) == pytest.approx(5, abs=0.1)
