@@ -214,6 +214,18 @@ def _forget(folder):
 
 
 @pytest.mark.skipif(".zarr" not in FLOWS, reason="zarr is not installed")
+@posix
+@pytest.mark.parametrize("way", [atomic, atomic_folder])
+def test_an_interruption_before_anything_is_written_leaves_nothing(tmp_path, monkeypatch, way):
+    def interrupt(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["variflow.io.atomic"], "_lock", interrupt)
+    with pytest.raises(KeyboardInterrupt), way(tmp_path / "out"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_was_put_aside_comes_back(tmp_path):
     """Killed between the two steps by which a folder is replaced."""
     path = tmp_path / "a.zarr"

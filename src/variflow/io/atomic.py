@@ -147,20 +147,20 @@ def name_errors(path: str | os.PathLike[str]) -> Iterator[None]:
 def _make_part(folder: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     """Make a hidden file or folder that this process has locked; it is removed if the block fails."""
     _sweep(folder)
-    while True:
-        part = folder / f"{_PREFIX}{secrets.token_hex(8)}{_PART}"
-        make(part)
-        lock = _lock(part)
-        if part.exists():  # it was not swept before it was locked
-            break
-        _release(lock)
-    try:
-        yield part
-    except BaseException:
-        _remove(part)
-        raise
-    finally:
-        _release(lock)
+    swept = True
+    while swept:
+        part, lock = folder / f"{_PREFIX}{secrets.token_hex(8)}{_PART}", None
+        try:
+            make(part)
+            lock = _lock(part)
+            swept = not part.exists()  # by another process, before it was locked
+            if not swept:
+                yield part
+        except BaseException:
+            _remove(part)
+            raise
+        finally:
+            _release(lock)
 
 
 def _sweep(folder: Path) -> None:
