@@ -1,0 +1,67 @@
+"""What bars above and below a picture do to its flow: alone, between bars, and between bars that are taken for picture.
+
+    VARIFLOW_DATA=... python benchmarks/bars.py [--models NAME ...] [--output FOLDER]
+
+In every pair of the data sets at hand (see samples.py), an eighth of the rows above and below is black, as in a film
+that is wider than its frames. The error (px) is the mean over the rest, the same pixels in each column.
+"""
+
+import argparse
+import os
+import statistics
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+from report import table
+from samples import samples
+
+import variflow
+from variflow import metrics
+from variflow.frames.bars import NO_BARS
+
+DATA = Path(os.environ.get("VARIFLOW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+SHARE = 1 / 8
+
+
+def measure(sample, model):
+    """Return the error of a model on the picture alone, between bars, and between bars that it does not find."""
+    wide = round(SHARE * len(sample.flow))
+    picture = slice(wide, -wide)
+    barred = [frame.copy() for frame in (sample.frame0, sample.frame1)]
+    for frame in barred:
+        frame[:wide] = frame[-wide:] = 0
+    flows = [
+        variflow.estimate(*(frame[picture] for frame in barred), model).flow,
+        variflow.estimate(*barred, model).flow[picture],
+    ]
+    with mock.patch("variflow.frames.checking.find_bars", lambda images: NO_BARS):
+        flows.append(variflow.estimate(*barred, model).flow[picture])
+    valid = None if sample.valid is None else sample.valid[picture]
+    return [metrics.endpoint_error(flow, sample.flow[picture], valid) for flow in flows]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--models", nargs="+", default=["realtime", "fast", "balanced", "accurate", "smooth"])
+    parser.add_argument("--output", type=Path, help="folder for bars.md")
+    arguments = parser.parse_args()
+    rows = []
+    for name, pairs in samples(DATA):
+        for model in arguments.models:
+            errors = np.array([measure(sample, model) for sample in pairs])
+            means = [f"{statistics.fmean(column):.3f}" for column in errors.T]
+            worst = 100 * (np.max(errors[:, 1:] / errors[:, :1], axis=0) - 1)
+            rows.append([f"{name}, {len(pairs)}", model, *means, *(f"{value:+.0f} %" for value in worst)])
+            print(*rows[-1], flush=True)
+    text = table(
+        ["data set, pairs", "model", "alone, px", "between bars", "not found", "worst pair", "not found"],
+        rows,
+    )
+    print(text)
+    if arguments.output:
+        (arguments.output / "bars.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
