@@ -1,5 +1,7 @@
 """Bars at the rim of both frames are found, left out, and stand still."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -58,13 +60,31 @@ def test_bars_of_colour_are_found():
     assert find(frames) == Bars(8, 0, 0, 0)
 
 
-def test_a_bar_whose_rim_a_film_has_blurred_is_found():
+def test_a_bar_beside_which_a_film_has_errors_is_found():
     frames = make_pair()
-    for frame in frames:
-        frame[:12] = 0
-        frame[11] = 3
-        frame[12, ::4] = 2
-    assert find(frames) == Bars(13, 0, 0, 0)  # with the row of which a quarter is black
+    for number, frame in enumerate(frames):
+        frame[:16] = 0
+        frame[9 + number : 16, ::3] = 14
+        frame[16, ::2] = 2
+    assert find(frames) == Bars(17, 0, 0, 0)  # with the row of which half is black
+
+
+@pytest.mark.parametrize("extension", ["mp4", "avi"])
+def test_bars_of_a_film_are_found(tmp_path, extension):
+    cv2 = pytest.importorskip("cv2")
+    kind = {"mp4": "mp4v", "avi": "MJPG"}[extension]
+    path = tmp_path / f"film.{extension}"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*kind), 25, (240, 160))
+    for number in range(4):
+        frame = np.repeat(make_pair((number, 2 * number))[1], 2, axis=1).repeat(2, axis=0)
+        frame[:21] = frame[-30:] = 0
+        writer.write(np.stack([frame] * 3, axis=-1))
+    writer.release()
+    frames = list(variflow.read_frames(path))
+    for pair in pairwise(frames):
+        bars = find(pair)
+        assert abs(bars.top - 21) <= 1
+        assert abs(bars.bottom - 30) <= 1
 
 
 def test_frames_without_bars_have_none():
@@ -95,14 +115,27 @@ def test_bars_leave_half_of_the_frame():
     assert find(frames) == NO_BARS
 
 
+@pytest.mark.parametrize("shift", [(0, 1), (1, 0), (1, 1), (0.4, 0.4)])
+def test_flat_ground_around_a_large_thing_is_no_bar(shift):
+    rows, columns = np.indices((64, 64)).astype(float)
+
+    def draw(y, x):
+        inside = [
+            np.clip(np.minimum(place - 7.5 - by, 55.5 - place + by), 0, 1) for place, by in ((rows, y), (columns, x))
+        ]
+        return np.rint(200 * inside[0] * inside[1])
+
+    assert find([draw(0, 0), draw(*shift)]) == NO_BARS
+
+
 def test_things_on_flat_ground_and_what_lies_in_a_strip_are_no_picture_beside_a_bar():
     thing = np.zeros((80, 120), np.uint8)
     thing[20:60, 8:110] = make_pair()[0][20:60, 8:110]
     assert find([thing, thing]) == NO_BARS
     titled = make_pair()
     for frame in titled:
-        frame[:12] = 0
-        frame[4:6, 50:53] = 255
+        frame[:24] = 0
+        frame[4:8, 50:53] = 255
     assert find(titled) == NO_BARS
 
 

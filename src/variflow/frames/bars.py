@@ -18,9 +18,10 @@ from variflow.base.types import Numbers
 _LEAST, _PICTURE = 4, 0.5
 # Values are alike within this share of the range of intensities. At first one in so many rows and columns is looked at.
 _ALIKE, _SAMPLED = 0.02, 16
-# The picture begins with a row of which at least this share differs from the bar: things on flat ground do not reach
-# it. So many rows between may be both, as films blur them.
-_DIFFERS, _BLURRED = 0.9, 2
+# The picture begins with a row of which at least the first share differs from the bar, and at both ends, too, at least
+# the second: around a thing on flat ground, the ends do not. It does so at most this many rows after the first that
+# differs anywhere: compressed films err by more than the above in the blocks beside the picture.
+_DIFFERS, _AT_ENDS, _BLOCK = 0.7, 0.5, 8
 
 
 class Bars(NamedTuple):
@@ -47,8 +48,8 @@ NO_BARS = Bars(0, 0, 0, 0)
 def find_bars(images: list[Numbers]) -> Bars:
     """Return the bars of two frames, (H, W, C).
 
-    A bar is a strip along a whole side, of one value, and as wide in both frames. The picture begins beside it with a
-    row that differs nearly everywhere.
+    A bar is a strip along a whole side, of one value, and as wide in both frames. Beside it the picture begins at once
+    and all along, as a thing on flat ground does not.
     """
     return Bars(*_measure_bars(images), *_measure_bars([np.swapaxes(image, 0, 1) for image in images]))
 
@@ -67,22 +68,23 @@ def _measure_bar(images: list[Numbers]) -> int:
         return 0
     samples = [image[::_SAMPLED, ::_SAMPLED] for image in images]
     alike = _ALIKE * (max(float(each.max()) for each in samples) - min(float(each.min()) for each in samples))
-    begins = [_find_beginning(image, value, alike) for image in images]
-    last = max(begins)
-    if min(begins) < _LEAST or last - min(begins) > _BLURRED or last == len(images[0]):
-        return 0
-    shares = [_differ(image[last : last + _BLURRED + 1], value, alike).mean(axis=1) for image in images]
-    begun = np.flatnonzero(np.minimum(*shares) >= _DIFFERS)
-    return last + int(begun[0]) if begun.size else 0
+    widths = {_find_picture(image, value, alike) for image in images}
+    return widths.pop() if len(widths) == 1 else 0
 
 
-def _find_beginning(image: Numbers, value: Numbers, alike: float) -> int:
-    """Return the number of the first row in which a pixel differs from a value, or how many rows there are."""
+def _find_picture(image: Numbers, value: Numbers, alike: float) -> int:
+    """Return how many rows have a value before the picture begins; 0 if too few have it, or if no picture begins."""
     sampled = np.flatnonzero(_differ(image[:, ::_SAMPLED], value, alike).any(axis=1))
     if not sampled.size:
-        return len(image)
-    rows = np.flatnonzero(_differ(image[: sampled[0]], value, alike).any(axis=1))
-    return int(rows[0] if rows.size else sampled[0])
+        return 0
+    differ = _differ(image[: sampled[0] + _BLOCK + 1], value, alike)
+    first = int(np.flatnonzero(differ.any(axis=1))[0])
+    length = -(-differ.shape[1] // _SAMPLED)
+    begins = differ[first:].mean(axis=1) >= _DIFFERS
+    for end in (differ[first:, :length], differ[first:, -length:]):
+        begins &= end.mean(axis=1) >= _AT_ENDS
+    begun = np.flatnonzero(begins[: _BLOCK + 1])
+    return first + int(begun[0]) if begun.size and first >= _LEAST else 0
 
 
 def _differ(pixels: Numbers, value: Numbers, alike: float) -> NDArray[np.bool_]:
