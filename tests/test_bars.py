@@ -1,4 +1,4 @@
-"""Bars at the rim of both frames are found, left out, and stand still."""
+"""Bars at the rim of both frames are found and left out."""
 
 from itertools import pairwise
 
@@ -39,10 +39,7 @@ def test_a_bar_at_each_side_is_found(side, value):
         frame[SIDES[side]] = value
     bars = find(frames)
     assert bars == NO_BARS._replace(**{side: 12})
-    filled = frames[0].copy()
-    bars.fill(filled, 7)
-    assert (filled[SIDES[side]] == 7).all()
-    assert (filled == 7).sum() == (frames[0] == value).sum()
+    np.testing.assert_array_equal(bars.find_picture(frames[0].shape), frames[0] != value)
 
 
 @pytest.mark.parametrize("convert", [np.float32, np.float64, np.uint16, lambda frame: frame / 1000 - 7])
@@ -100,18 +97,28 @@ def test_frames_without_bars_have_none():
     assert find(gaps) == NO_BARS  # nor is it a bar where something is missing, which is missing anyway
 
 
-@pytest.mark.parametrize("wide", [(12, 15), (3, 3), (41, 41)])
+def test_bars_are_found_beside_a_picture_with_gaps():
+    frames = [frame.astype(float) for frame in make_pair()]
+    for frame in frames:
+        frame[:12] = 0
+    frames[0][48:60, 32:70] = np.nan
+    assert find(frames) == Bars(12, 0, 0, 0)
+
+
+def test_bars_stay_where_a_mask_leaves_nothing_else():
+    frames = make_pair()
+    for frame in frames:
+        frame[:12] = 0
+    mask = np.zeros(frames[0].shape, bool)
+    mask[:12] = True
+    assert not variflow.estimate(*frames, "fast", mask=mask).flow[:12].any()
+
+
+@pytest.mark.parametrize("wide", [(12, 15), (3, 3), (21, 21)])
 def test_a_strip_of_another_width_in_each_frame_or_too_thin_or_too_wide_is_no_bar(wide):
     frames = make_pair()
     for frame, rows in zip(frames, wide, strict=True):
         frame[:rows] = 0
-    assert find(frames) == NO_BARS
-
-
-def test_bars_leave_half_of_the_frame():
-    frames = make_pair()
-    for frame in frames:
-        frame[:25] = frame[-25:] = 0
     assert find(frames) == NO_BARS
 
 
@@ -141,15 +148,45 @@ def test_things_on_flat_ground_and_what_lies_in_a_strip_are_no_picture_beside_a_
 
 @pytest.mark.parametrize("model", ["realtime", "fast", "balanced", "smooth"])
 def test_the_flow_beside_bars_is_that_of_the_picture_alone(model):
-    frames = make_pair()
+    frames = make_pair((1, 2))
     barred = [np.pad(frame, ((16, 12), (0, 0))) for frame in frames]
-    result = variflow.estimate(*barred, model)
-    assert not result.flow[:16].any()
-    assert not result.flow[-12:].any()
-    assert not result.backward[:16].any()
-    error = np.hypot(result.flow[16:-12, :, 0] - 5, result.flow[16:-12, :, 1] - 3)
-    alone = np.hypot(*np.moveaxis(variflow.estimate(*frames, model).flow - np.float32((5, 3)), 2, 0))
-    assert error.mean() < alone.mean() + 0.05
+    picture = np.s_[16:-12]
+    result, alone = variflow.estimate(*barred, model), variflow.estimate(*frames, model)
+    again = variflow.estimate(*barred, model, init=result.flow)
+
+    def find_error(flow, sign=1):
+        return np.abs(flow - np.float32((2 * sign, sign))).mean()
+
+    assert find_error(result.flow[picture]) < find_error(alone.flow) + 0.01
+    assert find_error(again.flow[picture]) < find_error(alone.flow) + 0.01
+    assert find_error(result.backward[picture], -1) < find_error(alone.backward, -1) + 0.01
+    assert (result.occlusion[picture] != alone.occlusion).mean() < 0.02
+
+
+def test_what_is_taken_for_a_bar_may_move():
+    """A plain wall above texture, as a camera tilts: it is left out, and its flow is that of the texture."""
+    whole = np.repeat(make_pair()[0], 2, axis=1)[:, :160]
+    whole[:, :20] = 200
+    frames = [whole[5:75], whole[:70]]
+    assert find(frames).left == 20
+    flow = variflow.estimate(*frames).flow
+    assert np.abs(flow[8:-8] - (0, 5)).max() < 0.1
+
+
+def test_a_dim_part_with_texture_is_no_bar():
+    frames = [frame.astype(np.uint16) * 200 for frame in make_pair()]
+    for frame in frames:
+        frame[1:16] //= 200
+        frame[0] = 0
+    assert find(frames) == NO_BARS
+
+
+def test_a_bright_pixel_hides_no_bar():
+    frames = [frame.astype(float) for frame in make_pair()]
+    for frame in frames:
+        frame[:12] = 0
+        frame[48, 48] = 1e4
+    assert find(frames) == Bars(12, 0, 0, 0)
 
 
 def test_bars_do_no_harm_to_large_motion(data):
@@ -164,9 +201,9 @@ def test_bars_do_no_harm_to_large_motion(data):
     assert endpoint_error(beside, pair.flow[picture]) < 1.1 * endpoint_error(alone, pair.flow[picture])
 
 
-def test_bars_of_a_video_stand_still():
+def test_a_video_with_bars_follows_its_picture():
     first, second = make_pair()
     frames = [np.pad(frame, ((16, 16), (0, 0))) for frame in (first, second, first)]
     for pair in video.flows(frames, "fast"):
-        assert not pair.flow[:16].any()
-        assert np.median(np.abs(pair.flow[30:-30, 20:-20, 0])) == pytest.approx(5, abs=0.1)
+        assert np.median(np.abs(pair.flow[16:-16, 10:-10, 0])) == pytest.approx(5, abs=0.05)
+        assert np.isnan(pair.result.to_xarray().u[0]).all()

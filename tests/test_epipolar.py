@@ -381,8 +381,8 @@ def test_flat_ground_beside_a_drive_stays_calm(data: Any, model: str) -> None:
     pair = next(iter(variflow.datasets.kitti2015(data / "kitti2015")))
     frames = [frame.copy() for frame in (pair.frame0, pair.frame1)]
     for frame in frames:
-        frame[:, 20:621] = 0  # not from the rim on, where it would be a bar
-    speed = np.linalg.norm(variflow.estimate(*frames, model).flow[:, 50:590], axis=-1)
+        frame[:, :621] = 0
+    speed = np.linalg.norm(variflow.estimate(*frames, model).flow[:, :590], axis=-1)
     assert np.median(speed) < 10
     assert speed.max() < 50
 

@@ -12,7 +12,7 @@ from numbers import Integral
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow import models, solve
+from variflow import _core, models, solve
 from variflow.base.arrays import as_flow
 from variflow.base.errors import mute_warnings, warn
 from variflow.base.kinds import name_kind
@@ -67,7 +67,7 @@ def estimate(
     frame0, frame1 : array
         ``(H, W)`` gray or ``(H, W, C)`` with at most 16 channels, of one size; any real type and range. Pixels that are
         NaN, infinite or masked (`numpy.ma`) are missing: they add nothing to the data term, and the flow there follows
-        its surroundings. Bars at the rim of both frames, as films have them, are missing as well; their flow is 0.
+        its surroundings. So are bars at the rim of both frames, as films have them.
     model : str, Model or callable
         A name (`variflow.models.names`), a `Model`, or an energy ``energy(d, at) -> scalar`` of your own, which is
         then minimised by truncated Newton steps, five warps a level, on a pyramid of factor 0.5.
@@ -216,7 +216,7 @@ def run_to_end(
         reason += f"; the energy rose in {rose} of {count} solves"
     position = problem.bring(state.position, 0)
     return Result(
-        flow=problem.interleave(position.flow),
+        flow=_core.interleave(*position.flow),
         reason=reason,
         converged=state.settled and not stopped,
         model=model,

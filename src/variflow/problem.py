@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow import _core, solve
+from variflow import solve
 from variflow.base.brief import Brief
 from variflow.base.caching import cached_property
 from variflow.energy import Energy
@@ -131,13 +131,6 @@ class Problem(Brief):
         else:
             values = carry_values(unknowns, position.values, position.flow, self._find_place(position.level), at)
         return self.stand(values, index)
-
-    def interleave(self, flow: tuple[Planes, Planes]) -> NDArray[np.float32]:
-        """Return a flow of the frames' size as one array, (H, W, 2); bars stand still."""
-        u, v = flow
-        whole: NDArray[np.float32] = _core.interleave(u, v)
-        self.images.bars.fill(whole, 0)
-        return whole
 
     def stand(self, values: Values, index: int) -> Position:
         """Return where an estimate stands with some values at a level."""

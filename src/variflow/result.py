@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow import _core
 from variflow.base.brief import shorten
 from variflow.base.caching import cached_property
 from variflow.base.errors import mute_warnings
@@ -118,16 +119,17 @@ class Result:
         with mute_warnings():
             reverse = self._problem.reverse(self.flow)
             *_, state = self._iterate(reverse, FromInverse(self.flow))
-        return reverse.interleave(reverse.bring(state.position, 0).flow)
+        return _core.interleave(*reverse.bring(state.position, 0).flow)
 
     @cached_property
     def occlusion(self) -> NDArray[np.bool_]:
         """Where a point of the first frame is not visible in the second, or lies outside it; ``(H, W)``.
 
-        True where the flow leaves the frame, or where flow and backward flow do not lead back to the start. The worse
-        the frames match, the smaller the distance that is tolerated.
+        True where the flow leaves the frame or the picture between bars, or where flow and backward flow do not lead
+        back to the start. The worse the frames match, the smaller the distance that is tolerated.
         """
-        return find_occlusion(self.flow, self.backward, self._comparison)
+        hidden = find_occlusion(self.flow, self.backward, self._comparison)
+        return hidden | self._problem.images.bars.hide(self.flow) if self._problem.images.bars else hidden
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:

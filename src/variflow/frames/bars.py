@@ -5,23 +5,21 @@ Bars stand still, whatever moves beside them, and hide what leaves the picture. 
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.kinds import is_float
 from variflow.base.types import Numbers
 
-# A bar is at least so many rows wide, and leaves at least this share of the rows to the picture.
-_LEAST, _PICTURE = 4, 0.5
-# Values are alike within this share of the range of intensities. At first one in so many rows and columns is looked at.
-_ALIKE, _SAMPLED = 0.02, 16
-# The picture begins with a row of which at least the first share differs from the bar, and at both ends, too, at least
-# the second: around a thing on flat ground, the ends do not. It does so at most this many rows after the first that
-# differs anywhere: compressed films err by more than the above in the blocks beside the picture.
-_DIFFERS, _AT_ENDS, _BLOCK = 0.7, 0.5, 8
+# A bar is at least so many rows wide, and at most this share of all rows.
+_LEAST, _MOST = 4, 0.25
+# The picture begins with a row of which at least `_DIFFERS` is unlike the bar, and at both ends, too, at least
+# `_AT_ENDS`: around a thing on flat ground, the ends are alike. It does so at most `_BLOCK` rows after the first that
+# differs at all, because compressed films err in the blocks beside the picture. Values are alike within the share
+# `_ALIKE` of the range of most intensities, which is that of a sample, one in so many rows and columns. So many are the
+# ends as well.
+_DIFFERS, _AT_ENDS, _BLOCK, _ALIKE, _SAMPLED = 0.7, 0.5, 8, 0.02, 16
 
 
 class Bars(NamedTuple):
@@ -35,11 +33,18 @@ class Bars(NamedTuple):
     def __bool__(self) -> bool:
         return any(self)
 
-    def fill(self, array: Numbers, value: complex) -> None:
-        """Give an array, (H, W, ...), a value where bars are."""
-        height, width = array.shape[:2]
-        array[: self.top] = array[height - self.bottom :] = value
-        array[:, : self.left] = array[:, width - self.right :] = value
+    def find_picture(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """Return which pixels of a frame, (H, W), are not of a bar."""
+        (height, width), picture = shape, np.zeros(shape, bool)
+        picture[self.top : height - self.bottom, self.left : width - self.right] = True
+        return picture
+
+    def hide(self, flow: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return where a flow, (H, W, 2), leads from the picture into a bar, (H, W)."""
+        height, width = flow.shape[:2]
+        x, y = np.arange(width) + flow[..., 0], np.arange(height)[:, None] + flow[..., 1]
+        beyond = (x < self.left) | (x > width - 1 - self.right) | (y < self.top) | (y > height - 1 - self.bottom)
+        return np.asarray(self.find_picture((height, width)) & beyond)
 
 
 NO_BARS = Bars(0, 0, 0, 0)
@@ -49,51 +54,49 @@ def find_bars(images: list[Numbers]) -> Bars:
     """Return the bars of two frames, (H, W, C).
 
     A bar is a strip along a whole side, of one value, and as wide in both frames. Beside it the picture begins at once
-    and all along, as a thing on flat ground does not.
+    and all along, as a thing on flat ground does not. Plain parts of a scene, such as a wall, may be taken for bars.
     """
     return Bars(*_measure_bars(images), *_measure_bars([np.swapaxes(image, 0, 1) for image in images]))
 
 
 def _measure_bars(images: list[Numbers]) -> tuple[int, int]:
     """Return how many of the first and of the last rows of two frames are bars."""
-    most = int((1 - _PICTURE) * len(images[0]))
-    first, last = (_measure_bar([image[::step][: most + 1] for image in images]) for step in (1, -1))
-    return (first, last) if first + last <= most else (0, 0)
+    first, last = (_measure_bar([image[::step] for image in images]) for step in (1, -1))
+    return first, last
 
 
 def _measure_bar(images: list[Numbers]) -> int:
-    """Return how many of the first rows of two frames are a bar; 0 if there is none, or it goes on to the last row."""
+    """Return how many of the first rows of two frames are a bar; 0 if there is none."""
     value = images[0][0, 0]
-    if not (images[0][0, ::_SAMPLED] == value).all():
+    if not (images[0][0, ::_SAMPLED] == value).all() or not all((image[0] == value).all() for image in images):
         return 0
-    samples = [image[::_SAMPLED, ::_SAMPLED] for image in images]
-    alike = _ALIKE * (max(float(each.max()) for each in samples) - min(float(each.min()) for each in samples))
-    widths = {_find_picture(image, value, alike) for image in images}
+    sample = np.stack([image[::_SAMPLED, ::_SAMPLED] for image in images])
+    low, high = np.quantile(sample[np.isfinite(sample)], (0.05, 0.95))
+    widths = {_find_picture(image, value, _ALIKE * float(high - low)) for image in images}
     return widths.pop() if len(widths) == 1 else 0
 
 
 def _find_picture(image: Numbers, value: Numbers, alike: float) -> int:
-    """Return how many rows have a value before the picture begins; 0 if too few have it, or if no picture begins."""
-    sampled = np.flatnonzero(_differ(image[:, ::_SAMPLED], value, alike).any(axis=1))
-    if not sampled.size:
+    """Return how many rows have one value before the picture begins; 0 if they are too few or too many."""
+    rows = image[: int(_MOST * len(image)) + 1]
+    others = _find_others(rows[:, ::_SAMPLED])
+    if not others.size:
         return 0
-    differ = _differ(image[: sampled[0] + _BLOCK + 1], value, alike)
-    first = int(np.flatnonzero(differ.any(axis=1))[0])
+    first = int(_find_others(rows[: others[0] + 1])[0])
+    differ = _differ(rows[first : first + _BLOCK + 1], value, alike)
     length = -(-differ.shape[1] // _SAMPLED)
-    begins = differ[first:].mean(axis=1) >= _DIFFERS
-    for end in (differ[first:, :length], differ[first:, -length:]):
+    begins = differ.mean(axis=1) >= _DIFFERS
+    for end in (differ[:, :length], differ[:, -length:]):
         begins &= end.mean(axis=1) >= _AT_ENDS
-    begun = np.flatnonzero(begins[: _BLOCK + 1])
+    begun = np.flatnonzero(begins)
     return first + int(begun[0]) if begun.size and first >= _LEAST else 0
 
 
+def _find_others(rows: Numbers) -> NDArray[np.intp]:
+    """Return the numbers of the rows, (N, W, C), that are not the same as the first."""
+    return np.flatnonzero((rows != rows[0]).reshape(len(rows), -1).any(axis=1))
+
+
 def _differ(pixels: Numbers, value: Numbers, alike: float) -> NDArray[np.bool_]:
-    """Return which pixels, (..., C), differ from a value, (C,), in a channel."""
-    same = np.ones(pixels.shape[:-1], bool)
-    whole = not is_float(pixels.dtype)
-    for channel, wanted in zip(np.moveaxis(pixels, -1, 0), value.tolist(), strict=True):
-        low, high = wanted - alike, wanted + alike
-        if whole:  # whole numbers are compared faster than converted
-            low, high = math.ceil(low), math.floor(high)
-        same &= (channel >= low) & (channel <= high)
-    return ~same
+    """Return which pixels, (..., C), are unlike a value, (C,), in a channel."""
+    return np.asarray(~(np.abs(pixels - value.astype(np.float64)) <= alike).all(axis=-1))

@@ -150,17 +150,26 @@ def check_frames(
     usable = list(map(_intersect, as_mask_pair(mask, shape), (first.known, second.known)))
     valids = [_find_valid(*arguments) for arguments in zip(images, usable, names, strict=True)]
     wanted = None if intensity_range is None else check_range(intensity_range)
-    bars = find_bars(images)
-    if bars:
-        picture = np.ones(shape, bool)
-        bars.fill(picture, False)
-        valids = [_intersect(valid, picture) for valid in valids]
+    bars, valids = _leave_out_bars(images, valids)
     images, valids, unit, remarks = bring_to_one_unit(images, valids, wanted, names, alone=alone)
     for remark in remarks:
         warn(remark)
     counts = as_weight_pair(weights, shape)
     singles = [None if array is None else array.astype(np.float32) for array in counts]
     return Images(images, valids, singles, unit, wanted is not None, remarks, names, bars)
+
+
+def _leave_out_bars(
+    images: list[Numbers], valids: list[NDArray[np.bool_] | None]
+) -> tuple[Bars, list[NDArray[np.bool_] | None]]:
+    """Return the bars of both frames, and the usable pixels without them; no bars if nothing else is usable."""
+    bars = find_bars(images)
+    if not bars:
+        return bars, valids
+    height, width = images[0].shape[:2]
+    picture = bars.find_picture((height, width))
+    left = [_intersect(valid, picture) for valid in valids]
+    return (bars, left) if all(valid is None or valid.any() for valid in left) else (NO_BARS, valids)
 
 
 def _intersect(first: NDArray[np.bool_] | None, second: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
