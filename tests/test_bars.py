@@ -94,6 +94,8 @@ def test_frames_without_bars_have_none():
         frame[:12] = 0
     gaps = [gap.astype(float) for gap in gaps]
     gaps[1][3, 3] = np.nan
+    assert find([np.where(gap == 0, np.inf, gap) for gap in gaps]) == NO_BARS
+    assert find([np.full((20, 20), np.inf)] * 2) == NO_BARS
     assert find(gaps) == NO_BARS  # nor is it a bar where something is missing, which is missing anyway
 
 

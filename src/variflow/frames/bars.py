@@ -68,7 +68,9 @@ def _measure_bars(images: list[Numbers]) -> tuple[int, int]:
 def _measure_bar(images: list[Numbers]) -> int:
     """Return how many of the first rows of two frames are a bar; 0 if there is none."""
     value = images[0][0, 0]
-    if not (images[0][0, ::_SAMPLED] == value).all() or not all((image[0] == value).all() for image in images):
+    if not (images[0][0, ::_SAMPLED] == value).all():
+        return 0
+    if not (np.isfinite(value).all() and all((image[0] == value).all() for image in images)):
         return 0
     sample = np.stack([image[::_SAMPLED, ::_SAMPLED] for image in images])
     low, high = np.quantile(sample[np.isfinite(sample)], (0.05, 0.95))
