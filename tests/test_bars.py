@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 import variflow
-from variflow import datasets, video
+from variflow import datasets, flowops, video
 from variflow.frames.bars import NO_BARS, Bars, find_bars
 from variflow.metrics import endpoint_error
 
@@ -42,7 +42,7 @@ def test_a_bar_at_each_side_is_found(side, value):
     np.testing.assert_array_equal(bars.find_picture(frames[0].shape), frames[0] != value)
 
 
-@pytest.mark.parametrize("convert", [np.float32, np.float64, np.uint16, lambda frame: frame / 1000 - 7])
+@pytest.mark.parametrize("convert", [bool, np.float32, np.float64, np.uint16, lambda frame: frame / 1000 - 7])
 def test_bars_are_found_in_frames_of_any_type_and_range(convert):
     frames = make_pair()
     for frame in frames:
@@ -209,3 +209,15 @@ def test_a_video_with_bars_follows_its_picture():
     for pair in video.flows(frames, "fast"):
         assert np.median(np.abs(pair.flow[16:-16, 10:-10, 0])) == pytest.approx(5, abs=0.05)
         assert np.isnan(pair.result.to_xarray().u[0]).all()
+
+
+@pytest.mark.parametrize("time", [0, 0.25, 0.5, 1])
+def test_bars_stay_in_frames_between_two(time):
+    """Whatever the flow says there: a bar does not move into the picture, nor the picture into a bar."""
+    frames = make_pair((4, 6))
+    there = np.broadcast_to(np.float32((6, 4)), (*frames[0].shape, 2))
+    alone = flowops.interpolate(*frames, there, -there, time)
+    barred = [np.pad(frame, ((16, 12), (0, 0))) for frame in frames]
+    there = np.broadcast_to(np.float32((6, 4)), (*barred[0].shape, 2))
+    made = flowops.interpolate(*barred, there, -there, time)
+    np.testing.assert_array_equal(made, np.pad(alone, ((16, 12), (0, 0))))

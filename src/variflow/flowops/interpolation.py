@@ -16,6 +16,7 @@ from variflow.base.choices import check_number
 from variflow.base.kinds import is_float
 from variflow.base.types import ArrayLike, Numbers
 from variflow.flowops.fields import Flow, check_flows, find_targets
+from variflow.frames.bars import find_bars
 from variflow.images.filling import fill_missing
 from variflow.images.resampling import Planes
 from variflow.images.warping import prepare, warp_planes, warp_prepared
@@ -44,7 +45,7 @@ def interpolate(
     to it compete. One is likely if the flow back confirms it, and if both frames have the same colour along it; the
     pixel is then a blend of the two. A point that the flow back does not confirm is one that only its own frame shows.
     It counts where nothing better arrives. The pixel is the mean over all that compete, weighted by how likely they
-    are.
+    are. Bars at the rim of both frames, as films have them, stay as they are.
 
     Parameters
     ----------
@@ -100,8 +101,22 @@ def interpolate(
         raise ValueError("flow and backward are unknown everywhere, wanted at least one known pixel")
     if isinstance(times, Iterable):
         wanted = [check_number("times", time, least=0, most=1) for time in times]
-        return (pair.make_frame(time) for pair in [_Pair.of(given, flows)] for time in wanted)
-    return _Pair.of(given, flows).make_frame(check_number("times", times, least=0, most=1))
+        return _make_frames(given, flows, wanted)
+    return next(_make_frames(given, flows, [check_number("times", times, least=0, most=1)]))
+
+
+def _make_frames(given: tuple[Numbers, Numbers], flows: tuple[Flow, Flow], times: list[float]) -> Iterator[Numbers]:
+    """Yield the frames at some times; bars at the rim of both frames stay as they are."""
+    bars = find_bars([np.atleast_3d(frame) for frame in given])
+    first, second, there, back = map(bars.crop, (*given, *flows))
+    pair = _Pair.of((first, second), (there, back))
+    for time in times:
+        made = pair.make_frame(time)
+        if bars:
+            whole = given[0 if time < 0.5 else 1].astype(made.dtype)
+            bars.crop(whole)[...] = made
+            made = whole
+        yield made
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -33,10 +33,15 @@ class Bars(NamedTuple):
     def __bool__(self) -> bool:
         return any(self)
 
+    def crop(self, array: Numbers) -> Numbers:
+        """Return the part of an array, (H, W, ...), in which the picture is."""
+        height, width = array.shape[:2]
+        return array[self.top : height - self.bottom, self.left : width - self.right]
+
     def find_picture(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
         """Return which pixels of a frame, (H, W), are not of a bar."""
-        (height, width), picture = shape, np.zeros(shape, bool)
-        picture[self.top : height - self.bottom, self.left : width - self.right] = True
+        picture = np.zeros(shape, bool)
+        self.crop(picture)[...] = True
         return picture
 
     def hide(self, flow: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -72,7 +77,7 @@ def _measure_bar(images: list[Numbers]) -> int:
         return 0
     if not (np.isfinite(value).all() and all((image[0] == value).all() for image in images)):
         return 0
-    sample = np.stack([image[::_SAMPLED, ::_SAMPLED] for image in images])
+    sample = np.stack([image[::_SAMPLED, ::_SAMPLED] for image in images]).astype(np.float64)
     low, high = np.quantile(sample[np.isfinite(sample)], (0.05, 0.95))
     widths = {_find_picture(image, value, _ALIKE * float(high - low)) for image in images}
     return widths.pop() if len(widths) == 1 else 0
