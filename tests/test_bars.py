@@ -42,7 +42,7 @@ def test_a_bar_at_each_side_is_found(side, value):
     np.testing.assert_array_equal(bars.find_picture(frames[0].shape), frames[0] != value)
 
 
-@pytest.mark.parametrize("convert", [bool, np.float32, np.float64, np.uint16, lambda frame: frame / 1000 - 7])
+@pytest.mark.parametrize("convert", [np.bool_, np.float32, np.float64, np.uint16, lambda frame: frame / 1000 - 7])
 def test_bars_are_found_in_frames_of_any_type_and_range(convert):
     frames = make_pair()
     for frame in frames:
