@@ -213,7 +213,6 @@ def _forget(folder):
     sys.modules["variflow.io.atomic"]._next_sweep.pop(folder, None)
 
 
-@pytest.mark.skipif(".zarr" not in FLOWS, reason="zarr is not installed")
 @posix
 @pytest.mark.parametrize("way", [atomic, atomic_folder])
 def test_an_interruption_before_anything_is_written_leaves_nothing(tmp_path, monkeypatch, way):
@@ -226,6 +225,7 @@ def test_an_interruption_before_anything_is_written_leaves_nothing(tmp_path, mon
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(".zarr" not in FLOWS, reason="zarr is not installed")
 def test_a_folder_that_was_put_aside_comes_back(tmp_path):
     """Killed between the two steps by which a folder is replaced."""
     path = tmp_path / "a.zarr"

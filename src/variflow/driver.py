@@ -67,7 +67,7 @@ def estimate(
     frame0, frame1 : array
         ``(H, W)`` gray or ``(H, W, C)`` with at most 16 channels, of one size; any real type and range. Pixels that are
         NaN, infinite or masked (`numpy.ma`) are missing: they add nothing to the data term, and the flow there follows
-        its surroundings. So are bars at the rim of both frames, as films have them.
+        its surroundings. Bars at the rim of both frames, as films have them, are missing, too.
     model : str, Model or callable
         A name (`variflow.models.names`), a `Model`, or an energy ``energy(d, at) -> scalar`` of your own, which is
         then minimised by truncated Newton steps, five warps a level, on a pyramid of factor 0.5.

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import flowops
+from variflow.frames.bars import NO_BARS, Bars
 from variflow.frames.frame import Frame
 from variflow.frames.pyramid import Level
 from variflow.images.resampling import resample, smooth
@@ -38,7 +39,7 @@ _ALIKE, _AROUND, _STEEPNESS = 1.22, 4.0, 4.46
 _BLIND = 0.5
 
 
-def find_occlusion(flow: Flow, backward: Flow, comparison: Comparison) -> NDArray[np.bool_]:
+def find_occlusion(flow: Flow, backward: Flow, comparison: Comparison, bars: Bars = NO_BARS) -> NDArray[np.bool_]:
     """Return where a point of the first frame is not visible in the second.
 
     Parameters
@@ -47,11 +48,14 @@ def find_occlusion(flow: Flow, backward: Flow, comparison: Comparison) -> NDArra
         From the first frame to the second, and from the second to the first.
     comparison : Comparison
         Along `flow`.
+    bars : Bars
+        Those of both frames.
 
     Returns
     -------
     (H, W) bool
-        True where the flow leaves the frame, or where the point misses by more than the mismatch allows.
+        True where the flow leaves the frame or the picture between bars, or where the point misses by more than the
+        mismatch allows.
 
     References
     ----------
@@ -61,7 +65,9 @@ def find_occlusion(flow: Flow, backward: Flow, comparison: Comparison) -> NDArra
     back = flowops.warp(backward, flow, "bilinear")
     tolerance = _RELATIVE * (flow**2 + back**2).sum(axis=2) + _ABSOLUTE
     excess = ((flow + back) ** 2).sum(axis=2) * ((comparison.mismatch + _LEAST) / _MATCH) ** 4
-    occlusion: NDArray[np.bool_] = (excess > tolerance) | ~find_inside((flow[..., 0], flow[..., 1]))
+    occlusion: NDArray[np.bool_] = excess > tolerance
+    picture, u, v = map(bars.crop, (occlusion, flow[..., 0], flow[..., 1]))
+    picture |= ~find_inside((u, v))
     return occlusion
 
 

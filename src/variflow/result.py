@@ -128,8 +128,7 @@ class Result:
         True where the flow leaves the frame or the picture between bars, or where flow and backward flow do not lead
         back to the start. The worse the frames match, the smaller the distance that is tolerated.
         """
-        hidden = find_occlusion(self.flow, self.backward, self._comparison)
-        return hidden | self._problem.images.bars.hide(self.flow) if self._problem.images.bars else hidden
+        return find_occlusion(self.flow, self.backward, self._comparison, self._problem.images.bars)
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:

@@ -17,8 +17,8 @@ _LEAST, _MOST = 4, 0.25
 # The picture begins with a row of which at least `_DIFFERS` is unlike the bar, and at both ends, too, at least
 # `_AT_ENDS`: around a thing on flat ground, the ends are alike. It does so at most `_BLOCK` rows after the first that
 # differs at all, because compressed films err in the blocks beside the picture. Values are alike within the share
-# `_ALIKE` of the range of most intensities, which is that of a sample, one in so many rows and columns. So many are the
-# ends as well.
+# `_ALIKE` of the range of most intensities. One in `_SAMPLED` rows and columns tells that range, and each end is this
+# part of a row.
 _DIFFERS, _AT_ENDS, _BLOCK, _ALIKE, _SAMPLED = 0.7, 0.5, 8, 0.02, 16
 
 
@@ -43,13 +43,6 @@ class Bars(NamedTuple):
         picture = np.zeros(shape, bool)
         self.crop(picture)[...] = True
         return picture
-
-    def hide(self, flow: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return where a flow, (H, W, 2), leads from the picture into a bar, (H, W)."""
-        height, width = flow.shape[:2]
-        x, y = np.arange(width) + flow[..., 0], np.arange(height)[:, None] + flow[..., 1]
-        beyond = (x < self.left) | (x > width - 1 - self.right) | (y < self.top) | (y > height - 1 - self.bottom)
-        return np.asarray(self.find_picture((height, width)) & beyond)
 
 
 NO_BARS = Bars(0, 0, 0, 0)

@@ -42,25 +42,26 @@ class FromFlow(Brief, Initialiser):
     def start(self, problem: Problem) -> Start:
         """Return the flow, resampled; raise ValueError if it has a wrong size or is all unknown.
 
-        Where the frames confirm it nowhere, what the model would start from may be better. Where motion is so large
-        that the model would start from matches, these may be better in any case. A flow that is no worse begins at half
-        the size, although matches begin at a quarter: there, things that are small and move far would be lost again. A
-        rigid scene that the matches show is taken again all the same.
+        Where motion is so large that the model would start from matches, these may be better. A flow that is no worse
+        begins at half the size, although matches begin at a quarter: there, things that are small and move far would be
+        lost again. A rigid scene that the matches show is taken again all the same.
+
+        Else the flow begins where the frames confirm it. If they do nowhere, what the model would start from may be
+        better.
         """
-        flow, scene = self._fill(problem), None
-        index = _find_confirmed(problem, flow)
-        if index is None or problem.model.start == "matches":
-            found = FromModel().start(problem)
-            of_matches = found.unseen > 0
-            if index is None or of_matches:
-                index = find_nearest_level(problem.levels, _ASKED[-1]) if of_matches else found.level
-                if _measure_doubt(problem, index, found.planes) < _measure_doubt(problem, index, flow):
-                    return found
-                if not of_matches:
-                    return replace(found, planes=resample_flow(flow, problem.levels[index].shape))
-                scene = found.scene
+        flow, found = self._fill(problem), FromModel().start(problem)
+        if found.unseen:  # from matches
+            index = find_nearest_level(problem.levels, _ASKED[-1])
+            if _is_better(problem, index, found.planes, flow):
+                return found
+        else:
+            confirmed = _find_confirmed(problem, flow)
+            if confirmed is None:
+                ours = replace(found, planes=resample_flow(flow, problem.levels[found.level].shape))
+                return found if _is_better(problem, found.level, found.planes, flow) else ours
+            index = confirmed
         level = problem.levels[index]
-        return Start(index, resample_flow(flow, level.shape), UNSEEN * level.scale[0], scene)
+        return Start(index, resample_flow(flow, level.shape), UNSEEN * level.scale[0], found.scene)
 
     def _fill(self, problem: Problem) -> tuple[Planes, Planes]:
         """Return the flow with its unknown pixels filled."""
@@ -90,6 +91,11 @@ def _find_confirmed(problem: Problem, flow: tuple[Planes, Planes]) -> int | None
             break
         found = index
     return found
+
+
+def _is_better(problem: Problem, index: int, flow: tuple[Planes, Planes], other: tuple[Planes, Planes]) -> bool:
+    """Return whether the frames of a level confirm a flow at more pixels than another."""
+    return _measure_doubt(problem, index, flow) < _measure_doubt(problem, index, other)
 
 
 def _measure_doubt(problem: Problem, index: int, flow: tuple[Planes, Planes]) -> float:
