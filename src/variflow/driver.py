@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import takewhile
 from numbers import Integral
 
@@ -24,7 +23,7 @@ from variflow.filters import apply_filter
 from variflow.frames.checking import check_frames
 from variflow.frames.pyramid import Level, find_nearest_level
 from variflow.images.resampling import Planes
-from variflow.lighting import match_light, warn_of_negatives, watch_light
+from variflow.lighting import find_forgiven_changes, match_light, warn_of_negatives, watch_light
 from variflow.linearisation.comparison import Comparison
 from variflow.matching.matches import Matches
 from variflow.model import Model
@@ -260,7 +259,7 @@ def _go_coarse_to_fine(
     model = problem.model
     index, begins, state = start.level, True, None
     position = Position(index, start.planes)
-    watched = model.light == "same"
+    forgiven = find_forgiven_changes(model.energy) if model.light == "same" else None
     occlusion = None
     rises: list[tuple[int, str]] = []  # for each warp its level, and why the energy rose; empty if it did not
     finest = min(problem.finest, start.level)
@@ -271,8 +270,8 @@ def _go_coarse_to_fine(
         flow = position.flow
         if model.light == "matched":
             problem = match_light(problem, index, flow, begins=begins)
-        elif watched and (remark := watch_light(problem, index, flow, begins=begins)):
-            remarks, watched = (*remarks, remark), False  # one warning is enough
+        elif forgiven and (remark := watch_light(problem, index, flow, forgiven, begins=begins)):
+            remarks, forgiven = (*remarks, remark), None  # one warning is enough
         level = problem.find_level(index)
         level = level if occlusion is None else mask_occluded(level, occlusion)
         energy = problem.bring_energy(index)
@@ -334,7 +333,7 @@ def _advance(problem: Problem, position: Position, minimum: Minimum) -> Position
     """
     limit = problem.model.limit
     if position.values is None or minimum.values is None:
-        return replace(position, flow=_limit(minimum, limit))
+        return Position(position.level, _limit(minimum, limit), position.values, position.further)
     longest = max(float(np.abs(component).max()) for component in minimum.increment)
     share = np.float32(min(1.0, limit / longest) if longest else 1.0)
     if share == 1:

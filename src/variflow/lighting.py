@@ -15,6 +15,9 @@ from variflow.linearisation.light import light_differs, measure_light_change
 from variflow.problem import Problem
 from variflow.solve.taking_apart import flat
 
+# Changes of light, in frames with range [0, 1], each with a share of the difference that may be unexplained.
+Changes = tuple[tuple[float, float], ...]
+
 # Light is watched on levels of at most this many pixels, where that takes next to no time.
 _LARGEST_WATCHED = 5_000
 # Light that differs is measured on levels of at most this many pixels; larger levels keep what was found.
@@ -57,13 +60,17 @@ def match_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, be
     return problem.with_light(measure_light(problem.images.images, problem.images.valids, flow))
 
 
-def watch_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, begins: bool) -> str:
-    """Warn if the light differs at a level and the model does not expect that; return the warning, or an empty text."""
+def watch_light(
+    problem: Problem,
+    index: int,
+    flow: tuple[Planes, Planes],
+    forgiven: tuple[tuple[float, float], ...],
+    *,
+    begins: bool,
+) -> str:
+    """Warn if the light differs at a level by more than is `forgiven`; return the warning, or an empty text."""
     level = problem.find_level(index)
     if not (begins or math.prod(level.shape) <= _LARGEST_WATCHED):
-        return ""
-    forgiven = find_forgiven_changes(problem.model.energy)
-    if forgiven is None:
         return ""
     change, before, after = measure_light_change(problem.linearise(level, flow), _GAINS)
     if not any(change > noticed and after < unexplained * before for noticed, unexplained in forgiven):
@@ -102,10 +109,9 @@ def are_negatives(first: Planes, second: Planes) -> bool:
     if height * width < _FEWEST:
         return False
     frames = [frame - frame.mean(axis=(1, 2), keepdims=True) for frame in (first, second)]
-    if min(float(frame.std()) for frame in frames) < _FAINT:
-        return False
-    power = math.sqrt(math.prod(float(np.square(frame).sum()) for frame in frames))
-    if math.fsum(float(np.vdot(*pair)) for pair in zip(*frames, strict=True)) > _SURELY_ALIKE * power:
+    powers = [float(np.square(frame).sum()) for frame in frames]
+    power = math.sqrt(math.prod(powers))
+    if float((frames[0] * frames[1]).sum()) > _SURELY_ALIKE * power or min(powers) < _FAINT**2 * first.size:
         return False
     overlap = np.outer(*(1 - 2 * np.abs(np.fft.fftfreq(2 * size)) for size in (height, width)))
     least, most = 0.0, 0.0
@@ -116,7 +122,7 @@ def are_negatives(first: Planes, second: Planes) -> bool:
     return least < _OPPOSITE * power and most < -_ALIKE * least
 
 
-def find_forgiven_changes(energy: Energy) -> tuple[tuple[float, float], ...] | None:
+def find_forgiven_changes(energy: Energy) -> Changes | None:
     """Return the changes of light that an energy forgives, each with the share that may be unexplained; or None.
 
     None means that nothing can be said, as of an energy that a user wrote.

@@ -148,7 +148,7 @@ std::tuple<double, double, std::vector<bool>> fit_light(nb::handle target_argume
     const Array values = checked<float>(values_argument, "values", {target.shape(0)});
     const auto listed = [](const Array& row) { return std::vector<float>(floats(row), floats(row) + row.shape(0)); };
     auto [gain, offset, kept] = variflow::fit_light(listed(target), listed(values), {rounds, least_gain, largest_gain});
-    return {gain, offset, std::move(kept)};
+    return {gain, offset, std::vector<bool>(kept.begin(), kept.end())};
 }
 
 std::tuple<double, double, double> light_change(nb::handle first_argument, nb::handle second_argument,

@@ -3,7 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
+
+#include "base/platform.hpp"
+#include "base/sums.hpp"
 
 namespace variflow {
 namespace {
@@ -12,50 +16,63 @@ struct Moments {
     double mean, spread;
 };
 
-Moments moments(const std::vector<float>& values) {
-    double sum = 0.0, squares = 0.0;
-    for (const float value : values) sum += value;
-    const double mean = sum / static_cast<double>(values.size());
-    for (const float value : values) squares += (value - mean) * (value - mean);
-    return {mean, std::sqrt(squares / static_cast<double>(values.size()))};
+// Of values that count 1 or 0.
+VARIFLOW_CLONES
+Moments moments(const float* values, const float* counts, int64_t number) {
+    const double total =
+        sum_of(number, [=](int64_t i) VARIFLOW_INLINE_LAMBDA { return static_cast<double>(counts[i]); });
+    const double mean = sum_of(number,
+                               [=](int64_t i) VARIFLOW_INLINE_LAMBDA {
+                                   return static_cast<double>(counts[i]) * static_cast<double>(values[i]);
+                               }) /
+                        total;
+    const double squares = sum_of(number, [=](int64_t i) VARIFLOW_INLINE_LAMBDA {
+        const double apart = static_cast<double>(values[i]) - mean;
+        return static_cast<double>(counts[i]) * apart * apart;
+    });
+    return {mean, std::sqrt(squares / total)};
 }
 
-// Of both rows those that are kept.
-void keep(const std::vector<bool>& kept, std::vector<float>& target, std::vector<float>& values) {
-    size_t number = 0;
-    for (size_t i = 0; i < kept.size(); ++i) {
-        if (!kept[i]) continue;
-        target[number] = target[i];
-        values[number++] = values[i];
-    }
-    target.resize(number);
-    values.resize(number);
+// How far a fit leaves a value from its target.
+VARIFLOW_INLINE double apart(float target, float value, double gain, double offset) {
+    return std::fabs(static_cast<double>(target) - gain * static_cast<double>(value) - offset);
 }
 
-// The mean of |target - gain values - offset|.
-double mean_difference(const std::vector<float>& target, const std::vector<float>& values, double gain, double offset) {
-    double sum = 0.0;
-    for (size_t i = 0; i < target.size(); ++i) sum += std::fabs(target[i] - gain * values[i] - offset);
-    return sum / static_cast<double>(target.size());
+// The mean of |target - gain values - offset| where they count.
+VARIFLOW_CLONES
+double mean_difference(const float* target, const float* values, const float* counts, int64_t number, double gain,
+                       double offset) {
+    const double total =
+        sum_of(number, [=](int64_t i) VARIFLOW_INLINE_LAMBDA { return static_cast<double>(counts[i]); });
+    return sum_of(number,
+                  [=](int64_t i) VARIFLOW_INLINE_LAMBDA {
+                      return static_cast<double>(counts[i]) * apart(target[i], values[i], gain, offset);
+                  }) /
+           total;
+}
+
+VARIFLOW_CLONES
+void keep_near(const float* target, const float* values, int64_t number, double gain, double offset, double most,
+               float* VARIFLOW_RESTRICT kept) {
+    for (int64_t i = 0; i < number; ++i) kept[i] = apart(target[i], values[i], gain, offset) <= most ? 1.0f : 0.0f;
 }
 
 }  // namespace
 
 LightFit fit_light(const std::vector<float>& target, const std::vector<float>& values, const LightRule& rule) {
-    const double tolerated = 0.01 * moments(target).spread;
-    LightFit fit{1.0, 0.0, std::vector<bool>(target.size(), true)};
+    const auto number = static_cast<int64_t>(target.size());
+    const std::vector<float> all(target.size(), 1.0f);
+    LightFit fit{1.0, 0.0, all};
+    const double tolerated = 0.01 * moments(target.data(), all.data(), number).spread;
     for (int64_t round = 0; round < rule.rounds; ++round) {
-        std::vector<float> kept_target = target, kept_values = values;
-        keep(fit.kept, kept_target, kept_values);
-        const Moments of_target = moments(kept_target), of_values = moments(kept_values);
+        const Moments of_target = moments(target.data(), fit.kept.data(), number);
+        const Moments of_values = moments(values.data(), fit.kept.data(), number);
         fit.gain = of_values.spread > 0.0
                        ? std::clamp(of_target.spread / of_values.spread, rule.least_gain, rule.largest_gain)
                        : 1.0;
         fit.offset = of_target.mean - fit.gain * of_values.mean;
-        const double most = 2.0 * mean_difference(target, values, fit.gain, fit.offset) + tolerated;
-        for (size_t i = 0; i < target.size(); ++i) {
-            fit.kept[i] = std::fabs(target[i] - fit.gain * values[i] - fit.offset) <= most;
-        }
+        const double mean = mean_difference(target.data(), values.data(), all.data(), number, fit.gain, fit.offset);
+        keep_near(target.data(), values.data(), number, fit.gain, fit.offset, 2.0 * mean + tolerated, fit.kept.data());
     }
     return fit;
 }
@@ -65,39 +82,40 @@ LightChange light_change(const float* first, const float* second, const float* u
     const auto [channels, height, width] = shape;
     LightChange light{0.0, 0.0, 0.0};
     for (int64_t channel = 0; channel < channels; ++channel) {
-        struct Sample {
-            float target, value;
-            bool usable;
-        };
-        std::vector<Sample> samples;
+        std::vector<float> target, value;
+        std::vector<bool> counts;
         for (int64_t y = 0; y < height; y += every) {
             for (int64_t x = 0; x < width; x += every) {
                 const int64_t pixel = y * width + x, at = channel * height * width + pixel;
-                samples.push_back({first[at], second[at], usable[pixel] != 0.0f});
+                target.push_back(first[at]);
+                value.push_back(second[at]);
+                counts.push_back(usable[pixel] != 0.0f);
             }
         }
         // What lies close to the ends of the values may be saturated.
-        auto inner = [&](float Sample::* of) {
-            const auto [least, most] = std::minmax_element(
-                samples.begin(), samples.end(), [=](const Sample& a, const Sample& b) { return a.*of < b.*of; });
-            return std::pair{(*least).*of + margin, (*most).*of - margin};
+        const auto inner = [=](const std::vector<float>& of) {
+            const auto [least, most] = std::minmax_element(of.begin(), of.end());
+            return std::pair{*least + margin, *most - margin};
         };
-        const auto targets = inner(&Sample::target), values = inner(&Sample::value);
-        auto within = [](float value, std::pair<float, float> ends) {
-            return value > ends.first && value < ends.second;
-        };
-        std::vector<float> target, value;
-        for (const Sample& sample : samples) {
-            if (!sample.usable || !within(sample.target, targets) || !within(sample.value, values)) continue;
-            target.push_back(sample.target);
-            value.push_back(sample.value);
+        const auto targets = inner(target), values = inner(value);
+        const auto within = [](float of, std::pair<float, float> ends) { return of > ends.first && of < ends.second; };
+        size_t number = 0;
+        for (size_t i = 0; i < target.size(); ++i) {
+            if (!counts[i] || !within(target[i], targets) || !within(value[i], values)) continue;
+            target[number] = target[i];
+            value[number++] = value[i];
         }
-        if (static_cast<int64_t>(target.size()) < fewest) continue;
+        target.resize(number);
+        value.resize(number);
+        if (static_cast<int64_t>(number) < fewest) continue;
         const LightFit fit = fit_light(target, value, rule);
-        keep(fit.kept, target, value);
-        light.before += mean_difference(target, value, 1.0, 0.0);
-        light.after += mean_difference(target, value, fit.gain, fit.offset);
-        const Moments of_values = moments(value);
+        const auto difference = [&](double gain, double offset) {
+            return mean_difference(target.data(), value.data(), fit.kept.data(), static_cast<int64_t>(number), gain,
+                                   offset);
+        };
+        light.before += difference(1.0, 0.0);
+        light.after += difference(fit.gain, fit.offset);
+        const Moments of_values = moments(value.data(), fit.kept.data(), static_cast<int64_t>(number));
         for (const double side : {-2.0, 2.0}) {
             const double moved = (fit.gain - 1.0) * (of_values.mean + side * of_values.spread) + fit.offset;
             light.change = std::max(light.change, std::fabs(moved));

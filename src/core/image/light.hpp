@@ -13,10 +13,10 @@ struct LightRule {
     double least_gain, largest_gain;
 };
 
-// target = gain values + offset, by the mean and the spread of both; and what it fits.
+// target = gain values + offset, by the mean and the spread of both; and 1 for what it fits, 0 for the rest.
 struct LightFit {
     double gain, offset;
-    std::vector<bool> kept;
+    std::vector<float> kept;
 };
 LightFit fit_light(const std::vector<float>& target, const std::vector<float>& values, const LightRule& rule);
 

@@ -242,17 +242,20 @@ def as_pixels(value: ArrayLike, name: str, shape: tuple[int, ...] | None = None)
     return array
 
 
-def as_flow(value: ArrayLike, name: str = "flow", dtype: DTypeLike = np.float32) -> Numbers:
-    """Return a flow ``(H, W, 2)`` in its own memory; NaN where masked, infinite where `dtype` cannot hold it."""
+def as_flow(value: ArrayLike, name: str = "flow", dtype: DTypeLike = np.float32, *, shared: bool = False) -> Numbers:
+    """Return a flow ``(H, W, 2)``, NaN where masked, infinite where `dtype` cannot hold it.
+
+    It has its own memory unless it may be `shared` with the value, to be read only.
+    """
     array, known = read(value, name, file=FLOWS)
     if array.ndim != 3 or array.shape[2] != 2 or 0 in array.shape:
         hint = f"; {_advise_order(value, name, 'components')}" if array.ndim == 3 and array.shape[0] == 2 else ""
         raise ValueError(f"{name} has shape {array.shape}, wanted (H, W, 2) with at least one pixel{hint}")
     with np.errstate(over="ignore"):
-        copy: Numbers = array.astype(dtype)
+        flow: Numbers = array.astype(dtype, copy=not shared or known is not None)
     if known is not None:
-        copy[~known.all(axis=2)] = np.nan
-    return copy
+        flow[~known.all(axis=2)] = np.nan
+    return flow
 
 
 def mark_unknown(flow: Numbers) -> Numbers:

@@ -9,6 +9,9 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 T = TypeVar("T")
 
+# The class itself: the function of this name takes as long again.
+_Lock = type(threading.RLock())
+
 # A lock for each property that is being computed now, by object and name. The locks are not kept in the objects, so
 # that these can be pickled and do not wait for each other.
 _computing: dict[tuple[int, str], threading.RLock] = {}
@@ -56,7 +59,7 @@ class cached_property(Generic[T]):
         if instance is None:
             return self
         values, key = instance.__dict__, (id(instance), self.name)
-        with _computing.setdefault(key, threading.RLock()):
+        with _computing.setdefault(key, _Lock()):
             try:
                 if self.name not in values:
                     values[self.name] = self.function(instance)

@@ -36,11 +36,12 @@ Kind = TypeVar("Kind")
 def keeps(value: object, kind: type[Kind], *methods: str) -> TypeGuard[Kind]:
     """Return whether an object is of a class and does not override these methods of it."""
     kinds: tuple[Any, Any] = type(value), kind
-    return _inherits(*kinds, methods)
+    return inherits(*kinds, methods)
 
 
 @lru_cache(maxsize=256)
-def _inherits(given: type, kind: type, methods: tuple[str, ...]) -> bool:
+def inherits(given: type, kind: type, methods: tuple[str, ...]) -> bool:
+    """Return whether a class is another one, or derived from it, and does not override these methods of it."""
     return issubclass(given, kind) and all(getattr(given, name) is getattr(kind, name) for name in methods)
 
 

@@ -28,9 +28,7 @@ def resample(planes: Planes, shape: tuple[int, int], *, kernel: str, blur: float
     `kernel` is ``"linear"`` or ``"cubic"`` (Catmull-Rom). Where the new grid is coarser, a Gaussian suppresses aliases:
     planes with a blur of this many pixels have the same blur on the new grid.
     """
-    height, width = planes.shape[1:]
-    first_y, weights_y = _make_taps(height, shape[0], _find_added_blur(height, shape[0], blur), kernel)
-    first_x, weights_x = _make_taps(width, shape[1], _find_added_blur(width, shape[1], blur), kernel)
+    (first_y, weights_y), (first_x, weights_x) = _make_taps_of_axes(planes.shape[1:], shape, blur, kernel)
     return _core.resample(np.ascontiguousarray(planes, np.float32), first_y, weights_y, first_x, weights_x)
 
 
@@ -44,8 +42,7 @@ def resample_flow(
     height, width = flow[0].shape
     if (height, width) == shape:
         return np.ascontiguousarray(flow[0]), np.ascontiguousarray(flow[1])
-    first_y, weights_y = _make_taps(height, shape[0], _find_added_blur(height, shape[0], blur), "linear")
-    first_x, weights_x = _make_taps(width, shape[1], _find_added_blur(width, shape[1], blur), "linear")
+    (first_y, weights_y), (first_x, weights_x) = _make_taps_of_axes((height, width), shape, blur, "linear")
     scales = np.float32(shape[1] / width), np.float32(shape[0] / height)
     u, v = (
         _core.resample(np.ascontiguousarray(plane)[None], first_y, scale * weights_y, first_x, weights_x)[0]
@@ -100,6 +97,17 @@ def stack(planes: Sequence[Planes]) -> Planes:
 def _get_address(planes: Planes) -> int:
     address: int = planes.__array_interface__["data"][0]
     return address
+
+
+@lru_cache(maxsize=128)
+def _make_taps_of_axes(
+    old: tuple[int, int], new: tuple[int, int], blur: float, kernel: str
+) -> tuple[tuple[NDArray[np.int32], NDArray[np.float32]], ...]:
+    """Return the taps along y and along x from one size (H, W) to another."""
+    return tuple(
+        _make_taps(size, new_size, _find_added_blur(size, new_size, blur), kernel)
+        for size, new_size in zip(old, new, strict=True)
+    )
 
 
 def _find_added_blur(size: int, new_size: int, blur: float) -> float:

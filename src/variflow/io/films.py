@@ -158,8 +158,10 @@ class _FrameMaker:
         deep, gray = pixels.dtype == np.uint16, pixels.ndim == 2
         colors = {}
         if self._layout == "yuv420p":
-            odd = [(0, size % 2) for size in pixels.shape[:2]]
-            pixels = np.pad(pixels, [*odd, *[(0, 0)] * (pixels.ndim - 2)], mode="edge")
+            height, width = pixels.shape[:2]
+            if height % 2 or width % 2:
+                more = [(0, height % 2), (0, width % 2), (0, 0)]
+                pixels = np.pad(pixels, more[: pixels.ndim], mode="edge")
             colors = {"dst_colorspace": "ITU709", "dst_color_range": "MPEG"}
         given = ("gray16le" if deep else "gray") if gray else ("rgb48le" if deep else "rgb24")
         kind: type[VideoFrame] = extras.load("av").VideoFrame

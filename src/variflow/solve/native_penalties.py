@@ -7,6 +7,7 @@ given the values and the weights at many squared residuals, and takes them as st
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from variflow.energy.penalties import (
     defines_weight,
 )
 from variflow.energy.residuals import NotTakenApart
-from variflow.energy.term import keeps
+from variflow.energy.term import inherits
 from variflow.images.resampling import Planes
 
 _KIND = _core.PenaltyKind
@@ -64,8 +65,9 @@ def native_penalty(penalty: Penalty) -> _core.Penalty:
     ValueError
         If such a penalty has no slope anywhere.
     """
-    kind = next((kind for kind in type(penalty).__mro__ if kind in _NATIVE), None)
-    if kind is not None and keeps(penalty, kind, "of_squared", "weight_of_squared"):
+    given: Any = type(penalty)
+    kind = _find_known(given)
+    if kind is not None:
         _check_constants(penalty)
         return _NATIVE[kind](penalty)
     known, table = _tables.pop(id(penalty), (None, None))
@@ -75,6 +77,13 @@ def native_penalty(penalty: Penalty) -> _core.Penalty:
     for oldest in list(_tables)[:-_MOST_TABLES]:
         _tables.pop(oldest, None)
     return table
+
+
+@lru_cache(maxsize=256)
+def _find_known(given: Any) -> type[Penalty] | None:
+    """Return which of the penalties that the core knows a class is, if it is one."""
+    kind: Any = next((kind for kind in given.__mro__ if kind in _NATIVE), None)
+    return kind if kind is not None and inherits(given, kind, ("of_squared", "weight_of_squared")) else None
 
 
 def _tabulate(penalty: Penalty) -> _core.Penalty:

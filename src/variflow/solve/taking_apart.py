@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from variflow.energy.generalised_variation import TotalGeneralisedVariation
 from variflow.energy.penalties import Penalty
 from variflow.energy.residuals import NotTakenApart
 from variflow.energy.smoothness import Smoothness
-from variflow.energy.term import Energy, Sum, Term, keeps
+from variflow.energy.term import Energy, Sum, Term, inherits, keeps
 from variflow.images.resampling import Planes, stack
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.native_penalties import native_penalty
@@ -185,7 +186,12 @@ def core_linearises(term: DataTerm) -> bool:
 
 def _constancy(term: DataTerm) -> type[DataTerm] | None:
     """Return which of the terms that the core linearises itself a term is, if it is one."""
-    return next((kind for kind in _CONSTANCIES if keeps(term, kind, "residuals", "linearised")), None)
+    return _constancy_of(type(term))
+
+
+@lru_cache(maxsize=256)
+def _constancy_of(kind: type[DataTerm]) -> type[DataTerm] | None:
+    return next((known for known in _CONSTANCIES if inherits(kind, known, ("residuals", "linearised"))), None)
 
 
 def _zeta(term: DataTerm, at: LevelLinearisation) -> float:
@@ -262,13 +268,11 @@ def edges_stay(smoothness: Smoothness | TotalGeneralisedVariation) -> bool:
     return smoothness.edges is None or keeps(smoothness.edges, ImageEdges, "__call__")
 
 
-def flat(energy: Energy, factor: float) -> Iterator[tuple[Energy, float]]:
+def flat(energy: Energy, factor: float) -> list[tuple[Energy, float]]:
     """Return the terms of an energy, each with the factors of the sums around it."""
-    if keeps(energy, Sum, "__call__"):
-        for term in energy.terms:
-            yield from flat(term, factor * energy.weight)
-    else:
-        yield energy, factor
+    if not keeps(energy, Sum, "__call__"):
+        return [(energy, factor)]
+    return [part for term in energy.terms for part in flat(term, factor * energy.weight)]
 
 
 def _stack_triples(triples: list[tuple[Array, ...]]) -> tuple[Planes, ...]:

@@ -65,7 +65,7 @@ def color(flow: npt.ArrayLike, scale: float | None = None, *, key: bool = False)
     >>> color([[[2.0, 0.0], [0.0, 0.0]]]).tolist()
     [[[255, 0, 0], [255, 255, 255]]]
     """
-    field = as_flow(flow, "flow")
+    field = as_flow(flow, "flow", shared=True)
     speed = choose_scale(field, scale)
     largest = min(max(speed, _SPEEDS[0]), _SPEEDS[1])
     picture = _core.paint_flow(np.ascontiguousarray(field), largest, _make_hues())
