@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -208,7 +209,7 @@ def as_image(value: ArrayLike, name: str) -> Image:
         pixels, known = _mark_gaps(array, known), None
     else:
         pixels = _copy(array)
-    where = None if known is None else np.asarray(np.atleast_3d(known).all(axis=2))
+    where = None if known is None else join_marks(np.atleast_3d(known))
     return Image(np.atleast_3d(pixels), where, array.shape, name)
 
 
@@ -254,7 +255,7 @@ def as_flow(value: ArrayLike, name: str = "flow", dtype: DTypeLike = np.float32,
     with np.errstate(over="ignore"):
         flow: Numbers = array.astype(dtype, copy=not shared or known is not None)
     if known is not None:
-        flow[~known.all(axis=2)] = np.nan
+        flow[~join_marks(known)] = np.nan
     return flow
 
 
@@ -268,9 +269,26 @@ def mark_unknown(flow: Numbers) -> Numbers:
     >>> mark_unknown(np.array([[[1.0, np.inf], [2.0, 3.0]]])).tolist()
     [[[nan, nan], [2.0, 3.0]]]
     """
-    finite = np.isfinite(flow)
-    flow[~(finite[..., 0] & finite[..., 1])] = np.nan  # five times as fast as `all` over an axis of two
+    flow[~find_known(flow)] = np.nan
     return flow
+
+
+def find_known(values: Numbers) -> NDArray[np.bool_]:
+    """Return where all numbers of a pixel, (..., C), are finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from variflow.base.arrays import find_known
+    >>> find_known(np.array([[1.0, np.inf], [2.0, 3.0]])).tolist()
+    [False, True]
+    """
+    return join_marks(np.isfinite(values))
+
+
+def join_marks(marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return where all marks of a pixel, (..., C), are true; `all` along so short an axis takes many times as long."""
+    return reduce(np.logical_and, np.moveaxis(marks, -1, 0))
 
 
 def check_same_shape(name: str, shape: tuple[int, ...], other: str, wanted: tuple[int, ...]) -> None:

@@ -13,6 +13,7 @@ from rich.progress import TimeElapsedColumn
 
 import variflow
 from variflow import io, models
+from variflow.base.arrays import find_known
 from variflow.base.types import ArrayLike, Numbers
 from variflow.cli.console import escape, make_progress_bar, report_errors, report_interruption, say
 from variflow.cli.energies import choose_model, explain_faults
@@ -164,7 +165,7 @@ def score(
     with report_errors({"flow": escape(flow), "truth": escape(truth)}):
         true_flow = io.read_flow(truth)
         error, angle = _score(io.read_flow(flow), true_flow)
-        known = np.isfinite(true_flow).all(axis=2)
+        known = find_known(true_flow)
         say(f"end-point error  {error:.4f} px")
         say(f"angular error    {angle:.3f} deg")
         say(f"known pixels     {known.sum()} of {known.size}")

@@ -16,6 +16,7 @@ from typing import overload
 
 import numpy as np
 
+from variflow.base.arrays import find_known
 from variflow.base.types import Numbers
 from variflow.datasets.sample import Sample
 from variflow.io import FileFormatError, read_flow, read_image
@@ -57,7 +58,7 @@ class Pair:
                 raise FileFormatError(self.frame0, f"a frame of {wanted} pixels, but its {field} has {shape}")
         flow = parts.get("flow")
         if flow is not None:
-            known = np.isfinite(flow).all(axis=2)
+            known = find_known(flow)
             valid = parts.get("valid")
             parts["valid"] = known if valid is None else known & valid
         return Sample(self.name, *frames, **parts)

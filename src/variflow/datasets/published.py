@@ -14,6 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from variflow.base.arrays import find_known
 from variflow.base.choices import check_choice, suggest
 from variflow.datasets.dataset import Dataset, Pair, defer, defer_flow, defer_mask, read_marks, read_unmarked
 from variflow.io import read_flow, read_image
@@ -111,7 +112,7 @@ def _open_kitti(name: str, root: Root, frames: str) -> Dataset:
         everywhere, visible = split / "flow_occ" / frame, split / "flow_noc" / frame
         if not (everywhere.exists() and visible.exists()):
             return None
-        seen, known = (np.isfinite(read_flow(path)).all(axis=2) for path in (visible, everywhere))
+        seen, known = (find_known(read_flow(path)) for path in (visible, everywhere))
         return np.asarray(known & ~seen)
 
     def make_pair(frame: Path) -> Pair:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow import metrics
-from variflow.base.arrays import MARKS, as_flow, as_mask, read
+from variflow.base.arrays import MARKS, as_flow, as_mask, find_known, read
 from variflow.datasets import Sample
 
 # Parts of a frame that are measured separately. A part is left out if it has no pixels, or the data set does not mark
@@ -38,7 +38,7 @@ def regions(sample: Sample) -> dict[str, npt.NDArray[np.bool_]]:
     (1536, 384)
     """
     truth = as_flow(sample.flow, "sample.flow", np.float64)
-    counts = np.asarray(np.isfinite(truth).all(axis=-1))
+    counts = find_known(truth)
     if sample.valid is not None:
         counts &= as_mask(sample.valid, "sample.valid", counts.shape, "where a pixel counts")
     parts = {
@@ -95,7 +95,7 @@ def measure(flow: npt.ArrayLike, sample: Sample) -> dict[str, float]:
     if sample.flow is None:
         raise ValueError(f"sample {sample.name} has no flow, wanted the true one")
     estimate = as_flow(flow)
-    density = 100 * float(np.isfinite(estimate).all(axis=-1).mean())
+    density = 100 * float(find_known(estimate).mean())
     estimate = metrics.complete(estimate)
     parts = regions(sample)
     everything = parts.pop("all")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.arrays import as_pixels, as_weights
+from variflow.base.arrays import as_pixels, as_weights, find_known
 from variflow.base.types import ArrayLike, Numbers
 from variflow.flowops.fields import Flow, check_flow, find_targets
 
@@ -56,7 +56,7 @@ def splat(image: ArrayLike, flow: ArrayLike, weights: ArrayLike | None = None) -
     pixels = as_pixels(image, "image", flow.shape[:2])
     channels = pixels.reshape(*flow.shape[:2], -1)
     weigh = _check_weights(weights, flow)
-    present = np.asarray(np.isfinite(channels).all(axis=2))
+    present = find_known(channels)
     parts = _split_pixels(flow, present)
     shares = _gather(flow.shape[:2], parts)
     total = _gather(flow.shape[:2], parts, weigh) if weights is not None else shares

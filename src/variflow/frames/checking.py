@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.arrays import as_image, as_mask_pair, as_weight_pair
+from variflow.base.arrays import as_image, as_mask_pair, as_weight_pair, join_marks
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
 from variflow.base.kinds import is_float
@@ -184,7 +183,7 @@ def _find_valid(image: Numbers, usable: Numbers | None, name: str) -> NDArray[np
     if is_float(image.dtype):
         finite = np.isfinite(image)
         if not finite.all():
-            known: NDArray[np.bool_] = reduce(np.logical_and, np.moveaxis(finite, 2, 0))
+            known = join_marks(finite)
             valid = known if valid is None else valid & known
     if valid is not None and not valid.any():
         raise ValueError(f"{name} has no usable pixel: all are NaN, infinite or masked out")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from variflow.base.arrays import find_known
 from variflow.base.kinds import is_number
 from variflow.base.types import Numbers
 from variflow.io.errors import FileFormatError, FlowFileError
@@ -104,8 +105,8 @@ def as_flow(path: Path, values: Numbers) -> npt.NDArray[np.float32]:
     check_flow_shape(path, values.shape, values.dtype)
     with np.errstate(over="ignore"):
         flow = np.require(values, np.float32, ("C", "W"))
-    unknown = ~np.isfinite(flow).all(axis=-1)
-    if values.dtype.itemsize > 4 and np.isfinite(values[unknown]).all(axis=-1).any():
+    unknown = ~find_known(flow)
+    if values.dtype.itemsize > 4 and find_known(values[unknown]).any():
         raise FlowFileError(path, "holds displacements beyond 3.4e38, which float32 cannot hold")
     flow[unknown] = np.nan
     return flow

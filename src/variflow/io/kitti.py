@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from variflow.base.arrays import join_marks
 from variflow.io import claims, png
 from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
@@ -62,7 +63,7 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
 
     known = ~np.isnan(flow[..., 0])
     steps = np.rint(flow[known].astype(np.float64) * _STEPS) + _ZERO
-    outside = ((steps < 0) | (steps > np.iinfo(np.uint16).max)).any(axis=-1)
+    outside = ~join_marks(~((steps < 0) | (steps > np.iinfo(np.uint16).max)))
     if outside.any():
         count = int(outside.sum())
         raise ValueError(

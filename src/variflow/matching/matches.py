@@ -77,7 +77,7 @@ def find_known_displacements(flow: NDArray[np.float32], shape: tuple[int, int], 
     It warns of those that are too large, except for the mark that flow files use for unknown.
     """
     most = _FARTHEST * max(shape)
-    sizes = np.abs(flow).max(axis=-1)  # NaN if a component is NaN
+    sizes = np.maximum(np.abs(flow[..., 0]), np.abs(flow[..., 1]))  # NaN if a component is NaN
     known: NDArray[np.bool_] = sizes <= most
     far = sizes[(sizes > most) & (sizes != _UNKNOWN) & np.isfinite(sizes)]
     if far.size:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from variflow.base.arrays import as_flow, as_mask, check_same_shape
+from variflow.base.arrays import as_flow, as_mask, check_same_shape, find_known
 
 
 def endpoint_error(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | None = None) -> float:
@@ -207,7 +207,7 @@ def complete(flow: npt.ArrayLike) -> npt.NDArray[np.float32]:
     [[2.0, 5.0], [2.0, 5.0], [2.0, 4.0], [3.0, 4.0]]
     """
     field = as_flow(flow)
-    if not np.isfinite(field).all(axis=-1).any():
+    if not find_known(field).any():
         raise ValueError("flow is unknown everywhere, wanted at least one known pixel")
     return _fill_rows(_fill_rows(field).transpose(1, 0, 2)).transpose(1, 0, 2)
 
@@ -215,7 +215,7 @@ def complete(flow: npt.ArrayLike) -> npt.NDArray[np.float32]:
 def _fill_rows(field: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Fill the gaps of every row that has a known pixel."""
     width = field.shape[1]
-    known = np.asarray(np.isfinite(field).all(axis=-1))
+    known = find_known(field)
     at = np.arange(width)
     left = np.maximum.accumulate(np.where(known, at, -1), axis=1)
     right = np.minimum.accumulate(np.where(known, at, width)[:, ::-1], axis=1)[:, ::-1]
@@ -245,7 +245,7 @@ def _measure_everywhere(
     measure: Callable[..., npt.NDArray[np.float64]], flow: npt.ArrayLike, truth: npt.ArrayLike
 ) -> npt.NDArray[np.float64]:
     estimate, true = _check_pair(flow, truth)
-    given, known = (np.isfinite(field).all(axis=-1) for field in (estimate, true))
+    given, known = map(find_known, (estimate, true))
     error = np.where(known, np.inf, np.nan)
     both = given & known
     error[both] = measure(*estimate[both].T, *true[both].T)
@@ -266,7 +266,7 @@ def _select_known(
 def _select(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | None) -> list[npt.NDArray[np.float64]]:
     """Return u, v, true u and true v of the pixels that count; u and v are NaN or infinite where they are unknown."""
     estimate, true = _check_pair(flow, truth)
-    counts = np.isfinite(true).all(axis=-1)
+    counts = find_known(true)
     if valid is not None:
         counts &= as_mask(valid, "valid", counts.shape, "where a pixel counts")
     if not counts.any():

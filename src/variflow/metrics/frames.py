@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from variflow.base.arrays import as_flow, as_pixels, check_same_shape
+from variflow.base.arrays import as_flow, as_pixels, check_same_shape, find_known
 from variflow.base.choices import check_number
 from variflow.base.types import Numbers
 from variflow.images.warping import warp
@@ -43,12 +43,12 @@ def interpolation_error(frame: npt.ArrayLike, truth: npt.ArrayLike, *, normalize
     made, true = _as_reals(frame, "frame"), _as_reals(truth, "truth")
     check_same_shape("frame", made.shape, "truth", true.shape)
     made, true = (np.atleast_3d(array) for array in (made, true))
-    counts = np.isfinite(true).all(axis=2)
+    counts = find_known(true)
     square = np.sum((made - true) ** 2, axis=2)
     if normalized:
         steepness = [np.gradient(true, axis=axis) for axis in (0, 1) if true.shape[axis] > 1]
         square = square / (1 + np.sum([np.sum(slope**2, axis=2) for slope in steepness], axis=0))
-        counts &= np.isfinite(square) | ~np.isfinite(made).all(axis=2)
+        counts &= np.isfinite(square) | ~find_known(made)
     if not counts.any():
         raise ValueError("truth is missing everywhere, wanted at least one pixel")
     if not np.isfinite(square[counts]).all():

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import flowops
+from variflow.base.arrays import find_known
 from variflow.base.brief import Brief
 from variflow.frames.pyramid import find_nearest_level
 from variflow.images.filling import fill_missing
@@ -41,6 +42,6 @@ class FromInverse(Brief, Initialiser):
         inverse = flowops.splat(-forward, forward)
         if np.isnan(inverse).all():  # everything leaves the frame
             inverse = -forward
-        known = np.asarray(np.isfinite(inverse).all(axis=2))
+        known = find_known(inverse)
         u, v = fill_missing(np.moveaxis(inverse, 2, 0), known)
         return Start(index, resample_flow((u, v), (height, width)))

@@ -6,11 +6,15 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from variflow.base.brief import Brief
 from variflow.images.resampling import Planes, resample_flow
+from variflow.linearisation.level import find_inside
 from variflow.problem import Problem
 from variflow.start.scene import SceneFlow
+
+Places = tuple[NDArray[np.intp], ...]
 
 # A start from matches is made at the level nearest to this size, relative to the frames.
 MATCHES_SCALE = 0.25
@@ -57,23 +61,25 @@ class Start(Brief):
         Outside the frame there are no data, and smoothness alone does not continue the motion from inside.
         """
         height, width = flow[0].shape
-        u, v = resample_flow(self.planes, (height, width))
-        outside = np.minimum(_measure_outside(u, v), _measure_outside(*flow))
-        leaves = np.nonzero(outside > 0)
+        start = resample_flow(self.planes, (height, width))
+        leaves = np.nonzero(~(find_inside(start) | find_inside(flow)))
+        outside = np.minimum(
+            *(_measure_outside((u[leaves], v[leaves]), leaves, (height, width)) for u, v in (start, flow))
+        )
         unseen = self.unseen * width / self.planes[0].shape[1]
-        share = np.minimum(outside[leaves] / np.float32(unseen), np.float32(1))
+        share = np.clip(outside / np.float32(unseen), 0, 1)
         kept = flow[0].copy(), flow[1].copy()
-        for component, start in zip(kept, (u, v), strict=True):
-            component[leaves] += share * (start[leaves] - component[leaves])
+        for component, of_start in zip(kept, start, strict=True):
+            component[leaves] += share * (of_start[leaves] - component[leaves])
         return kept
 
 
-def _measure_outside(u: Planes, v: Planes) -> Planes:
-    """Return how far outside the frame the targets of a flow lie, negative inside."""
-    height, width = u.shape
+def _measure_outside(flow: tuple[Planes, Planes], places: Places, shape: tuple[int, int]) -> Planes:
+    """Return how far outside a frame (H, W) the targets of pixels lie, whose rows and columns are `places`."""
+    (rows, columns), (height, width) = places, shape
     return np.maximum(
-        _measure_beyond(np.arange(width, dtype=np.float32) + u, width),
-        _measure_beyond(np.arange(height, dtype=np.float32)[:, None] + v, height),
+        _measure_beyond(columns.astype(np.float32) + flow[0], width),
+        _measure_beyond(rows.astype(np.float32) + flow[1], height),
     )
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow.base.arrays import find_known, join_marks
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
 from variflow.base.kinds import is_float
@@ -82,7 +83,7 @@ class Pair(Brief):
                 marks = mask.read_marks(window)
                 valid = marks if valid is None else valid & marks
             if is_float(pixels.dtype):
-                valid = _restrict(valid, np.asarray(np.isfinite(pixels).all(axis=2)))
+                valid = _restrict(valid, find_known(pixels))
             images.append(pixels)
             valids.append(None if valid is None or valid.all() else valid)
         return images, valids
@@ -201,7 +202,7 @@ def _leave_out_far(image: Numbers, valid: Valid, usable: Ends) -> Valid:
     if (least, most) == (-np.inf, np.inf):
         return valid
     with np.errstate(invalid="ignore"):
-        near = _restrict(valid, np.asarray(((image >= least) & (image <= most)).all(axis=2)))
+        near = _restrict(valid, join_marks((image >= least) & (image <= most)))
     return None if near is None or near.all() else near
 
 

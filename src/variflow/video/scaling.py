@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from variflow.base.arrays import find_known
 from variflow.base.types import ArrayLike
 from variflow.io import Frames, read_frames
 from variflow.result import Flow
@@ -75,7 +76,7 @@ def find_scale(
 
 def measure_speed(flow: Flow) -> float:
     """Return the speed, px, that all but the fastest 1 % of the pixels are below; 0 if none is known."""
-    known = flow[np.isfinite(flow).all(axis=2)]
+    known = flow[find_known(flow)]
     return float(np.quantile(np.hypot(known[:, 0], known[:, 1]), 1 - _FASTER)) if known.size else 0.0
 
 

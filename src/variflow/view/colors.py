@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow import _core
-from variflow.base.arrays import as_flow
+from variflow.base.arrays import as_flow, find_known
 from variflow.base.choices import check_number, check_whole
 from variflow.base.types import Numbers
 from variflow.metrics import endpoint_error_map
@@ -179,7 +179,7 @@ def choose_scale(field: Numbers, scale: float | None) -> float:
     """Return the speed at full colour: `scale` if it is given, or else the largest that is no outlier."""
     if scale is not None:
         return check_number("scale", scale, above=0, what="a finite speed in px")
-    known = field[np.isfinite(field).all(axis=-1)].astype(np.float64)
+    known = field[find_known(field)].astype(np.float64)
     speeds = np.hypot(known[:, 0], known[:, 1])
     largest = float(speeds.max(initial=0.0))
     if largest > 0:

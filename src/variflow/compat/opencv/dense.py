@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.arrays import Image, as_image, check_same_shape
+from variflow.base.arrays import Image, as_image, check_same_shape, find_known
 from variflow.base.errors import warn
 from variflow.base.types import ArrayLike
 
@@ -87,7 +87,7 @@ def check_buffer(buffer: ArrayLike, shape: tuple[int, ...], name: str, otherwise
 
 def check_start(flow: ArrayLike, name: str = "flow") -> ArrayLike:
     """Return a flow to start from, or None; raise ValueError, naming it, if nothing of it is known."""
-    if flow is not None and not np.isfinite(flow).all(axis=2).any():
+    if flow is not None and not find_known(flow).any():
         raise ValueError(f"{name} has no known pixel to start from, wanted some that are finite")
     return flow
 
