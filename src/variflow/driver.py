@@ -20,7 +20,6 @@ from variflow.calling import explain_calls
 from variflow.energy import Energy
 from variflow.explaining import explain_problem, explain_warp
 from variflow.filters import apply_filter
-from variflow.frames.checking import check_frames
 from variflow.frames.pyramid import Level, find_nearest_level
 from variflow.images.resampling import Planes
 from variflow.lighting import find_forgiven_changes, match_light, warn_of_negatives, watch_light
@@ -28,7 +27,7 @@ from variflow.linearisation.comparison import Comparison
 from variflow.matching.matches import Matches
 from variflow.model import Model
 from variflow.occlusion import find_occlusion, mask_occluded
-from variflow.problem import Problem
+from variflow.problem import Problem, pose
 from variflow.result import Result
 from variflow.solve.minimum import Minimum
 from variflow.start.from_flow import FromFlow
@@ -66,7 +65,8 @@ def estimate(
     frame0, frame1 : array
         ``(H, W)`` gray or ``(H, W, C)`` with at most 16 channels, of one size; any real type and range. Pixels that are
         NaN, infinite or masked (`numpy.ma`) are missing: they add nothing to the data term, and the flow there follows
-        its surroundings. Bars at the rim of both frames, as films have them, are missing, too.
+        its surroundings. Bars at the rim of both frames, as films have them, are cut off, and the flow there is that of
+        the nearest pixel of the picture. (If the energy holds arrays or is a function, they are missing instead.)
     model : str, Model or callable
         A name (`variflow.models.names`), a `Model`, or an energy ``energy(d, at) -> scalar`` of your own, which is
         then minimised by truncated Newton steps, five warps a level, on a pyramid of factor 0.5.
@@ -119,7 +119,7 @@ def estimate(
         raise TypeError(f"callback is {name_kind(callback)}, wanted a function of the State after each warp")
     if not isinstance(verbose, bool | np.bool_ | Integral) or verbose not in (0, 1, 2):
         raise ValueError(f"verbose is {verbose!r}, wanted True for a line after each warp, 2 for more, or False")
-    problem = _pose_problem(frame0, frame1, model, mask, weights, intensity_range)
+    problem = pose(frame0, frame1, models.get(model), mask, weights, intensity_range, alone=True)
     return run_to_end(problem, _choose_initialiser(init), verbose=verbose, callback=callback)
 
 
@@ -137,7 +137,7 @@ def iterate(
     """Estimate a flow step by step: return an iterator over the states after each warp.
 
     The parameters are those of `estimate`, which runs this iterator to its end. They are checked at the call, not at
-    the first step.
+    the first step. States are those of the picture alone if it has bars that are cut off.
 
     Yields
     ------
@@ -154,21 +154,8 @@ def iterate(
     1 (19, 19)
     0 (32, 32)
     """
-    return iterate_problem(
-        _pose_problem(frame0, frame1, model, mask, weights, intensity_range), _choose_initialiser(init)
-    )
-
-
-def _pose_problem(
-    frame0: ArrayLike,
-    frame1: ArrayLike,
-    model: str | Model | Energy,
-    mask: ArrayLike | None,
-    weights: ArrayLike | None,
-    intensity_range: tuple[float, float] | None,
-) -> Problem:
-    model = models.get(model)
-    return Problem(check_frames(frame0, frame1, mask, weights, intensity_range, alone=True), model)
+    problem = pose(frame0, frame1, models.get(model), mask, weights, intensity_range, alone=True)
+    return iterate_problem(problem, _choose_initialiser(init))
 
 
 def _choose_initialiser(init: ArrayLike | Matches | None) -> Initialiser:
@@ -215,7 +202,7 @@ def run_to_end(
         reason += f"; the energy rose in {rose} of {count} solves"
     position = problem.bring(state.position, 0)
     return Result(
-        flow=_core.interleave(*position.flow),
+        flow=problem.images.cut.surround(_core.interleave(*position.flow)),
         reason=reason,
         converged=state.settled and not stopped,
         model=model,

@@ -19,9 +19,8 @@ from variflow.energy import Energy
 from variflow.energy.levels import find_shape
 from variflow.energy.residuals import NotTakenApart
 from variflow.energy.term import Term
-from variflow.frames.checking import check_frames
 from variflow.model import Model
-from variflow.problem import Problem
+from variflow.problem import Problem, pose
 from variflow.solve.local_system import LocalSystem
 from variflow.solve.minimum import NativeSolver
 from variflow.solve.taking_apart import flat
@@ -65,7 +64,7 @@ def explain(
         shape = find_shape(models.get(model).energy) or _SHAPE
         frame0, frame1 = np.random.default_rng(0).integers(0, 256, (2, *shape, 3), np.uint8)
     with mute_warnings():
-        return explain_problem(Problem(check_frames(frame0, frame1), models.get(model)))
+        return explain_problem(pose(frame0, frame1, models.get(model)))
 
 
 def explain_problem(problem: Problem) -> str:

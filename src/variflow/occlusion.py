@@ -36,7 +36,7 @@ _MATCH, _LEAST = 1.2, 0.05
 _EVEN, _AVERAGED, _POWER = 0.76, 2.0, 1.25
 _ALIKE, _AROUND, _STEEPNESS = 1.22, 4.0, 4.46
 # Confidence is multiplied by this where there is nothing to compare: a guess on the safe side.
-_BLIND = 0.5
+BLIND = 0.5
 
 
 def find_occlusion(flow: Flow, backward: Flow, comparison: Comparison, bars: Bars = NO_BARS) -> NDArray[np.bool_]:
@@ -98,4 +98,4 @@ def estimate_confidence(flow: Flow, backward: Flow, comparison: Comparison) -> N
             _STEEPNESS
         )
         sure: NDArray[np.float32] = 1 / (1 + doubt)
-    return np.where(comparison.compared, sure, np.float32(_BLIND) * sure)
+    return np.where(comparison.compared, sure, np.float32(BLIND) * sure)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from variflow import solve
 from variflow.base.brief import Brief
 from variflow.base.caching import cached_property
+from variflow.base.types import ArrayLike
 from variflow.energy import Energy
 from variflow.energy.directions import (
     check_reversible,
@@ -20,7 +21,8 @@ from variflow.energy.directions import (
     reverse_unknowns,
 )
 from variflow.energy.levels import bring_to_level, list_arrays
-from variflow.frames.checking import Images
+from variflow.energy.term import Term
+from variflow.frames.checking import Images, check_frames
 from variflow.frames.frame import Frames
 from variflow.frames.light import Light
 from variflow.frames.pyramid import Level, enlarge, pyramid
@@ -29,6 +31,7 @@ from variflow.linearisation.comparison import Comparison
 from variflow.linearisation.level import LevelLinearisation, linearise
 from variflow.model import Model
 from variflow.solve.minimum import NativeSolver
+from variflow.solve.taking_apart import flat
 from variflow.unknowns.position import Position
 from variflow.unknowns.unknowns import Place, Unknowns, Values, carry_values, make_planes, start_values
 
@@ -41,6 +44,28 @@ _SHARE_OF_WARPS = 1 / 3
 # Gaps are a pattern if the frames have less than this part of the usable pixels that they have at the next size. There
 # a pixel between them is usable, and one in a hole is not.
 _HARDLY_PATTERNED = 0.9
+
+
+def may_crop(model: Model) -> bool:
+    """Return whether a part of the frames is enough: arrays, functions and unknowns may know places in the whole."""
+    terms = [term for term, _ in flat(model.energy, 1.0)]
+    held = any(True for _ in list_arrays(model.energy))
+    return model.unknowns is None and not held and all(isinstance(term, Term) for term in terms)
+
+
+def pose(
+    frame0: ArrayLike,
+    frame1: ArrayLike,
+    model: Model,
+    mask: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    intensity_range: tuple[float, float] | None = None,
+    *,
+    alone: bool = False,
+) -> Problem:
+    """Return the problem of two frames, which are checked as `check_frames` says."""
+    images = check_frames(frame0, frame1, mask, weights, intensity_range, alone=alone, cut=may_crop(model))
+    return Problem(images, model)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -25,10 +25,9 @@ from variflow.flowops.correction import Fill, check_fill, correct
 from variflow.flowops.fields import find_inside
 from variflow.flowops.fitting import MOTIONS, Motion, fit
 from variflow.flowops.matrices import from_matrix
-from variflow.frames.checking import check_frames
 from variflow.images.warping import warp
 from variflow.model import Model
-from variflow.problem import Problem
+from variflow.problem import pose
 from variflow.result import Result
 from variflow.start.from_model import FromModel
 
@@ -269,7 +268,7 @@ def _register_one(
     number: int, image: Image, template: Image, model: Model, motion: Motion | None, fill: Fill
 ) -> Registered:
     # Where fine texture drifts by a few pixels, an estimate that starts from zero errs by more than one from matches.
-    result = run_to_end(Problem(check_frames(template, image), model), FromModel(always=True))
+    result = run_to_end(pose(template, image, model), FromModel(always=True))
     shift = fit(result.flow, "translation")
     matrix = shift if motion is None else fit(result.flow, motion)
     whole = from_matrix(matrix, result.flow.shape[:2])

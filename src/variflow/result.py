@@ -16,10 +16,11 @@ from variflow.base.brief import shorten
 from variflow.base.caching import cached_property
 from variflow.base.errors import mute_warnings
 from variflow.base.types import ArrayLike
+from variflow.frames.bars import Bars
 from variflow.frames.light import Light
 from variflow.linearisation.comparison import Comparison
 from variflow.model import Model
-from variflow.occlusion import estimate_confidence, find_occlusion
+from variflow.occlusion import BLIND, estimate_confidence, find_occlusion
 from variflow.problem import Problem
 from variflow.start.from_inverse import FromInverse
 from variflow.start.start import Initialiser
@@ -116,10 +117,11 @@ class Result:
         It is estimated when it is first read. The estimate starts from the inverse of the flow, at somewhat under half
         the size, with a third of the warps. It takes about half the time of the flow itself.
         """
+        forward = self._cut.crop(self.flow)
         with mute_warnings():
-            reverse = self._problem.reverse(self.flow)
-            *_, state = self._iterate(reverse, FromInverse(self.flow))
-        return _core.interleave(*reverse.bring(state.position, 0).flow)
+            reverse = self._problem.reverse(forward)
+            *_, state = self._iterate(reverse, FromInverse(forward))
+        return self._cut.surround(_core.interleave(*reverse.bring(state.position, 0).flow))
 
     @cached_property
     def occlusion(self) -> NDArray[np.bool_]:
@@ -128,7 +130,8 @@ class Result:
         True where the flow leaves the frame or the picture between bars, or where flow and backward flow do not lead
         back to the start. The worse the frames match, the smaller the distance that is tolerated.
         """
-        return find_occlusion(self.flow, self.backward, self._comparison, self._problem.images.bars)
+        flow, backward = map(self._cut.crop, (self.flow, self.backward))
+        return self._cut.surround(find_occlusion(flow, backward, self._comparison, self._problem.images.left))
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
@@ -137,12 +140,22 @@ class Result:
         It falls with the distance by which points miss their start when they go forward and back, and where the frames
         do not match along the flow. It is at most 1/2 where they have nothing to compare.
         """
-        return estimate_confidence(self.flow, self.backward, self._comparison)
+        flow, backward = map(self._cut.crop, (self.flow, self.backward))
+        confidence = self._cut.surround(estimate_confidence(flow, backward, self._comparison))
+        if not self._cut:
+            return confidence
+        height, width = confidence.shape
+        return np.where(self._cut.find_picture((height, width)), confidence, np.float32(BLIND) * confidence)
+
+    @property
+    def _cut(self) -> Bars:
+        """The bars that were cut off: the estimate is that of the picture between them."""
+        return self._problem.images.cut
 
     @cached_property
     def _comparison(self) -> Comparison:
         seen = self._problem if self._light is None else self._problem.with_light(self._light)
-        return seen.compare(self.flow)
+        return seen.compare(self._cut.crop(self.flow))
 
     def to_xarray(
         self,
@@ -196,7 +209,7 @@ class Result:
         """
         from variflow.flowops.labelled import to_xarray
 
-        usable = self._problem.images.valids if mask is None else [mask, self._problem.images.valids[1]]
+        usable = self._problem.images.usable if mask is None else [mask, self._problem.images.usable[1]]
         flow, flags = self._check_vectors(usable) if validate else (self.flow, None)
         return to_xarray(
             flow,
@@ -218,7 +231,7 @@ class Result:
         """Return the flow without vectors that cannot be right, and flags that say which."""
         from variflow.flowops.validation import validate
 
-        return validate(self.flow, *self._problem.images.images, mask=usable)
+        return validate(self.flow, *self._problem.images.frames, mask=usable)
 
     def show_page(
         self,
@@ -265,7 +278,7 @@ class Result:
         """
         from variflow.page import Page, Pair
 
-        images, usable = self._problem.images.images, self._problem.images.valids
+        images, usable = self._problem.images.frames, self._problem.images.usable
         flow, flags = self._check_vectors(usable) if validate else (self.flow, None)
         if usable[0] is not None:
             flow = np.where(usable[0][..., None], flow, np.float32(np.nan))

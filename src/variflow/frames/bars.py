@@ -39,6 +39,13 @@ class Bars(NamedTuple):
         height, width = array.shape[:2]
         return array[self.top : height - self.bottom, self.left : width - self.right]
 
+    def surround(self, picture: Numbers) -> Numbers:
+        """Return an array of the picture, (H, W, ...), with bars around it, in which its rim goes on."""
+        if not self:
+            return picture
+        around = [(self.top, self.bottom), (self.left, self.right), *[(0, 0)] * (picture.ndim - 2)]
+        return np.pad(picture, around, mode="edge")
+
     def find_picture(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
         """Return which pixels of a frame, (H, W), are not of a bar."""
         picture = np.zeros(shape, bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -40,7 +41,9 @@ class Images(Brief):
     names : pair of str
         What errors and warnings call the frames.
     bars : Bars
-        What both frames have at their rim that is no picture. It is not usable.
+        What both frames have at their rim that is no picture. It is not usable, or was cut off.
+    whole : two (H, W, C) arrays, optional
+        The frames as they came, if their bars were cut off: all else here is that of the picture between them.
     """
 
     images: list[Numbers]
@@ -51,12 +54,37 @@ class Images(Brief):
     remarks: list[str]
     names: tuple[str, str]
     bars: Bars = NO_BARS
+    whole: list[Numbers] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width."""
         height, width = self.images[0].shape[:2]
         return height, width
+
+    @property
+    def cut(self) -> Bars:
+        """The bars that were cut off."""
+        return NO_BARS if self.whole is None else self.bars
+
+    @property
+    def left(self) -> Bars:
+        """The bars that were not cut off."""
+        return self.bars if self.whole is None else NO_BARS
+
+    @property
+    def frames(self) -> list[Numbers]:
+        """The frames with their bars, (H, W, C)."""
+        return self.images if self.whole is None else self.whole
+
+    @property
+    def usable(self) -> list[NDArray[np.bool_] | None]:
+        """Where a pixel of the frames with their bars is usable, (H, W); None where all are."""
+        if self.whole is None:
+            return self.valids
+        height, width = self.whole[0].shape[:2]
+        picture = self.cut.find_picture((height, width))
+        return [picture if valid is None else picture & self.cut.surround(valid) for valid in self.valids]
 
     def swap(self) -> Images:
         """Return the same with the second frame first."""
@@ -65,6 +93,7 @@ class Images(Brief):
             images=self.images[::-1],
             valids=self.valids[::-1],
             weights=self.weights[::-1],
+            whole=None if self.whole is None else self.whole[::-1],
             names=self.names[::-1],
         )
 
@@ -90,12 +119,12 @@ class Images(Brief):
 
         first, second = first or frame(0), frame(1)
 
-        def colors() -> Planes:
-            if not to_gray and light is None:
-                return first.planes
-            return make_frame(normalise(self.images[0], self.intensity_range), self.valids[0], None).planes
+        same = not to_gray and light is None
+        return Frames(first, second, partial(np.asarray, first.planes) if same else self._find_colors)
 
-        return Frames(first, second, colors)
+    def _find_colors(self) -> Planes:
+        """Return the first frame with all its channels, in its own light."""
+        return make_frame(normalise(self.images[0], self.intensity_range), self.valids[0], None).planes
 
 
 def prepare(
@@ -118,6 +147,7 @@ def check_frames(
     intensity_range: tuple[float, float] | None = None,
     *,
     alone: bool = False,
+    cut: bool = False,
 ) -> Images:
     """Check both frames, their masks and their weights.
 
@@ -134,6 +164,8 @@ def check_frames(
     alone : bool
         Whether they are no part of a film. Then there is a warning if neither frame shows anything and they differ: a
         film that fades would give it again and again.
+    cut : bool
+        Whether bars may be cut off; else they are missing pixels.
 
     Raises
     ------
@@ -149,26 +181,26 @@ def check_frames(
     usable = list(map(_intersect, as_mask_pair(mask, shape), (first.known, second.known)))
     valids = [_find_valid(*arguments) for arguments in zip(images, usable, names, strict=True)]
     wanted = None if intensity_range is None else check_range(intensity_range)
-    bars, valids = _leave_out_bars(images, valids)
+    counts = list(as_weight_pair(weights, shape))
+    bars, whole = _find_bars_beside_picture(images, valids), None
+    if bars and cut:
+        whole, images = images, list(map(bars.crop, images))
+        valids = [None if valid is None else _spare(bars.crop(valid)) for valid in valids]
+        counts = [None if count is None else bars.crop(count) for count in counts]
+    elif bars:
+        height, width = shape
+        valids = [_intersect(valid, bars.find_picture((height, width))) for valid in valids]
     images, valids, unit, remarks = bring_to_one_unit(images, valids, wanted, names, alone=alone)
     for remark in remarks:
         warn(remark)
-    counts = as_weight_pair(weights, shape)
     singles = [None if array is None else array.astype(np.float32) for array in counts]
-    return Images(images, valids, singles, unit, wanted is not None, remarks, names, bars)
+    return Images(images, valids, singles, unit, wanted is not None, remarks, names, bars, whole)
 
 
-def _leave_out_bars(
-    images: list[Numbers], valids: list[NDArray[np.bool_] | None]
-) -> tuple[Bars, list[NDArray[np.bool_] | None]]:
-    """Return the bars of both frames, and the usable pixels without them; no bars if nothing else is usable."""
+def _find_bars_beside_picture(images: list[Numbers], valids: list[NDArray[np.bool_] | None]) -> Bars:
+    """Return the bars of both frames; none if nothing else is usable."""
     bars = find_bars(images)
-    if not bars:
-        return bars, valids
-    height, width = images[0].shape[:2]
-    picture = bars.find_picture((height, width))
-    left = [_intersect(valid, picture) for valid in valids]
-    return (bars, left) if all(valid is None or valid.any() for valid in left) else (NO_BARS, valids)
+    return bars if all(valid is None or bars.crop(valid).any() for valid in valids) else NO_BARS
 
 
 def _intersect(first: NDArray[np.bool_] | None, second: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
@@ -187,7 +219,12 @@ def _find_valid(image: Numbers, usable: Numbers | None, name: str) -> NDArray[np
             valid = known if valid is None else valid & known
     if valid is not None and not valid.any():
         raise ValueError(f"{name} has no usable pixel: all are NaN, infinite or masked out")
-    return None if valid is None or valid.all() else valid
+    return None if valid is None else _spare(valid)
+
+
+def _spare(valid: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Return which pixels are usable, or None if all are."""
+    return None if valid.all() else valid
 
 
 def check_range(intensity_range: tuple[float, float]) -> tuple[float, float]:

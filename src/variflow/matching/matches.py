@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,10 @@ class Matches(Brief):
 
     def __len__(self) -> int:
         return len(self.points)
+
+    def move(self, x: float, y: float) -> Matches:
+        """Return the matches with their points moved."""
+        return replace(self, points=self.points + np.asarray((x, y), np.float32)) if x or y else self
 
 
 def find_known_displacements(flow: NDArray[np.float32], shape: tuple[int, int], name: str) -> NDArray[np.bool_]:

@@ -65,13 +65,14 @@ class FromFlow(Brief, Initialiser):
 
     def _fill(self, problem: Problem) -> tuple[Planes, Planes]:
         """Return the flow with its unknown pixels filled."""
-        finest = problem.levels[0].shape
-        if self.flow.shape != (*finest, 2):
-            raise ValueError(f"init has shape {self.flow.shape}, wanted {(*finest, 2)}: a flow of the frames' size")
-        known = find_known_displacements(self.flow, finest, "flow of init")
+        wanted = (*problem.images.frames[0].shape[:2], 2)
+        if self.flow.shape != wanted:
+            raise ValueError(f"init has shape {self.flow.shape}, wanted {wanted}: a flow of the frames' size")
+        flow = problem.images.cut.crop(self.flow)
+        known = find_known_displacements(flow, problem.images.shape, "flow of init")
         if not known.any():
             raise ValueError("init has no known pixel: all are NaN, infinite or larger than any motion")
-        u, v = fill_missing(np.ascontiguousarray(np.moveaxis(self.flow, 2, 0)), known)
+        u, v = fill_missing(np.ascontiguousarray(np.moveaxis(flow, 2, 0)), known)
         return u, v
 
 

@@ -27,7 +27,8 @@ class FromMatches(Brief, Initialiser):
 
     def start(self, problem: Problem) -> Start:
         """Return the dense flow that the matches suggest."""
-        return start_from_dense_flow(make_dense_flow_from_matches(self.matches, problem.levels), problem.levels)
+        matches = self.matches.move(-problem.images.cut.left, -problem.images.cut.top)
+        return start_from_dense_flow(make_dense_flow_from_matches(matches, problem.levels), problem.levels)
 
 
 def start_from_dense_flow(dense: DenseFlow, levels: list[Level]) -> Start:

@@ -12,7 +12,7 @@ from variflow.base.types import ArrayLike
 from variflow.driver import run_to_end
 from variflow.frames.checking import Images, check_frames
 from variflow.model import Model
-from variflow.problem import Problem
+from variflow.problem import Problem, may_crop
 from variflow.result import Result
 from variflow.start.from_flow import FromFlow
 from variflow.start.from_model import FromModel
@@ -45,6 +45,7 @@ class Chain:
         intensity_range: tuple[float, float] | None = None,
     ) -> None:
         self._model, self._mask, self._weights, self._range = model, mask, weights, intensity_range
+        self._may_crop = may_crop(model)
         self._size: tuple[int, ...] | None = None
         self.forget()
 
@@ -63,7 +64,7 @@ class Chain:
 
     def check(self, frame0: Image, frame1: Image) -> Images:
         """Check the frames of a pair; raise TypeError or ValueError if they are wrong."""
-        return check_frames(frame0, frame1, self._mask, self._weights, self._range)
+        return check_frames(frame0, frame1, self._mask, self._weights, self._range, cut=self._may_crop)
 
     def estimate(self, images: Images) -> Result:
         """Return the result of a pair.
@@ -73,9 +74,9 @@ class Chain:
         """
         before, problem = self._problem, self._pose(images)
         initialiser: Initialiser = FromModel()
-        if before is not None and self._state is not None:
+        if before is not None and self._state is not None and before.images.cut == images.cut:
             if _is_shared(before.images, 0, images):
-                initialiser = FromFlow(self._state.at_full_size(images.shape))
+                initialiser = FromFlow(images.cut.surround(self._state.at_full_size(images.shape)))
             else:
                 initialiser = FromPairBefore.of(self._state, before.levels)
         last: deque[State] = deque(maxlen=1)
@@ -99,8 +100,8 @@ class Chain:
 
 
 def _is_shared(before: Images, index: int, images: Images) -> bool:
-    """Return whether a frame of the pair before is the first frame of this one."""
-    return np.may_share_memory(images.images[0], before.images[index])
+    """Return whether a frame of the pair before is the first frame of this one, without the same bars."""
+    return before.cut == images.cut and np.may_share_memory(images.images[0], before.images[index])
 
 
 def _keep_range(before: Images, images: Images) -> Images:
