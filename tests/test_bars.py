@@ -290,6 +290,22 @@ def test_a_video_with_bars_follows_its_picture(reference):
         assert np.isnan(pair.result.to_xarray().u[0]).all()
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_bars_stay_in_a_video_while_the_picture_is_dark(turned):
+    """The picture fades to black from above, and its rim cannot be told from a bar."""
+    first, second = make_pair((1, 2))
+    dark = second.copy()
+    dark[:8] = 0
+    frames = [surround(frame) for frame in (first, second, dark, first)]
+    frames = [frame.T if turned else frame for frame in frames]
+    assert find(frames[1:3]) == NO_BARS._replace(**{"right" if turned else "bottom": 12})
+    pairs = list(video.flows(frames, "fast"))
+    alone = variflow.estimate(*(frame.T if turned else frame for frame in (second, dark)), "fast").flow
+    around = {"rows": (0, 0), "columns": (16, 12)} if turned else {}
+    np.testing.assert_allclose(pairs[1].flow, surround(alone, **around, mode="edge"), atol=0.1)
+    assert pairs[1].result.to_xarray().u.isnull().mean() == pytest.approx(28 / 108)
+
+
 def test_bars_may_come_and_go_in_a_video():
     first, second = make_pair()
     frames = [surround(first), surround(second), surround(first, (20, 8)), surround(second, (20, 8)), surround(first)]

@@ -56,19 +56,30 @@ class Bars(NamedTuple):
 NO_BARS = Bars(0, 0, 0, 0)
 
 
-def find_bars(images: list[Numbers]) -> Bars:
+def find_bars(images: list[Numbers], before: Bars = NO_BARS) -> Bars:
     """Return the bars of two frames, (H, W, C).
 
     A bar is a strip along a whole side, of one value, and as wide in both frames. Beside it the picture begins at once
     and all along, as a thing on flat ground does not. Plain parts of a scene, such as a wall, may be taken for bars.
+    Beside a dark picture no bars are found; in a film they are those of the pair `before`, where these are still plain.
     """
-    return Bars(*_measure_bars(images), *_measure_bars([np.swapaxes(image, 0, 1) for image in images]))
+    turned = [np.swapaxes(image, 0, 1) for image in images]
+    return Bars(*_measure_bars(images, before[:2]), *_measure_bars(turned, before[2:]))
 
 
-def _measure_bars(images: list[Numbers]) -> tuple[int, int]:
+def _measure_bars(images: list[Numbers], before: tuple[int, ...]) -> tuple[int, int]:
     """Return how many of the first and of the last rows of two frames are bars."""
-    first, last = (_measure_bar([image[::step] for image in images]) for step in (1, -1))
+    first, last = (
+        _measure_bar(rows) or (was if _is_plain(rows, was) else 0)
+        for rows, was in zip(([image[::step] for image in images] for step in (1, -1)), before, strict=True)
+    )
     return first, last
+
+
+def _is_plain(images: list[Numbers], width: int) -> bool:
+    """Return whether so many rows have one value in two frames, but for those near the picture, where films err."""
+    strips = [image[: min(width, max(_LEAST, width - _BLOCK))] for image in images]
+    return width > 0 and all((strip == strips[0][0, 0]).all() for strip in strips)
 
 
 def _measure_bar(images: list[Numbers]) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from variflow.base.arrays import Image, as_mask, as_weights
 from variflow.base.types import ArrayLike
 from variflow.driver import run_to_end
+from variflow.frames.bars import NO_BARS
 from variflow.frames.checking import Images, check_frames
 from variflow.model import Model
 from variflow.problem import Problem, may_crop
@@ -64,7 +65,9 @@ class Chain:
 
     def check(self, frame0: Image, frame1: Image) -> Images:
         """Check the frames of a pair; raise TypeError or ValueError if they are wrong."""
-        return check_frames(frame0, frame1, self._mask, self._weights, self._range, cut=self._may_crop)
+        before = NO_BARS if self._problem is None else self._problem.images.bars
+        given = self._mask, self._weights, self._range
+        return check_frames(frame0, frame1, *given, cut=self._may_crop, before=before)
 
     def estimate(self, images: Images) -> Result:
         """Return the result of a pair.
