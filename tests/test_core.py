@@ -390,6 +390,7 @@ def kernels(size: tuple[int, int] = (150, 211)) -> dict[str, Task]:
         "derivative y": lambda: _core.derivative(planes, "y"),
         "resample": lambda: _core.resample(planes, *y, *x),
         "smooth": lambda: _core.resample(planes, *smooth),
+        "missing": lambda: _core.fill_missing(planes, (u > 1).astype(np.uint8)),
         "median 3": lambda: _core.median(planes, 3),
         "median 5": lambda: _core.median(planes, 5),
     }
@@ -538,6 +539,8 @@ WEIGHTS = np.ones((3, 2), np.float32)
         (lambda: CORE.derivative(None, "x"), TypeError, "planes is a NoneType, wanted"),
         (lambda: CORE.derivative([[[1.0]]], "x"), TypeError, "planes is a list, wanted"),
         (lambda: CORE.median(PLANES, 4), ValueError, "^size .*4"),
+        (lambda: CORE.fill_missing(PLANES, FLOW.astype(np.uint8)), ValueError, "^valid is 0 everywhere"),
+        (lambda: CORE.fill_missing(PLANES, FLOW), TypeError, "^valid has dtype float32, wanted .*uint8"),
         (
             lambda: CORE.resample(PLANES, FIRST, WEIGHTS, FIRST, WEIGHTS[:2]),
             ValueError,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import map_coordinates
 
 from variflow.frames.checking import prepare
 from variflow.frames.intensity import find_robust_range
@@ -86,6 +87,35 @@ def test_missing_pixels_are_filled_within_the_range_of_the_valid(shape, seed, sh
     for plane, original in zip(filled, values, strict=True):
         assert original[valid].min() - 1e-5 <= plane.min()
         assert plane.max() <= original[valid].max() + 1e-5
+
+
+def fill_by_hand(planes, valid):
+    """Average valid pixels over blocks of two by two until no block is empty, and interpolate between the averages."""
+    if valid.all():
+        return planes
+    height, width = valid.shape
+    rows, columns = -(-height // 2), -(-width // 2)
+    coarse, known = np.zeros((len(planes), rows, columns)), np.zeros((rows, columns), bool)
+    for y, x in np.ndindex(rows, columns):
+        block = np.s_[2 * y : 2 * y + 2, 2 * x : 2 * x + 2]
+        known[y, x] = valid[block].any()
+        if known[y, x]:
+            coarse[:, y, x] = planes[(slice(None), *block)][:, valid[block]].mean(axis=1)
+    coarse = fill_by_hand(coarse, known)
+    y, x = ((np.arange(size) + 0.5) * (few / size) - 0.5 for size, few in ((height, rows), (width, columns)))
+    places = np.meshgrid(y, x, indexing="ij")
+    grown = np.stack([map_coordinates(plane, places, order=1, mode="nearest") for plane in coarse])
+    return np.where(valid, planes, grown)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 1), (13, 22), (64, 80), (101, 67)])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.97])
+def test_missing_pixels_are_filled_as_by_hand(shape, share):
+    rng = np.random.default_rng(0)
+    planes, valid = rng.random((3, *shape)).astype(np.float32), rng.random(shape) < share
+    valid.flat[-1] = True
+    planes[:, ~valid] = np.nan
+    np.testing.assert_allclose(fill_missing(planes, valid), fill_by_hand(planes.astype(float), valid), atol=2e-6)
 
 
 def test_a_constant_surrounding_fills_a_hole_with_itself():

@@ -41,6 +41,17 @@ Planes look_up(nb::handle bytes_argument, nb::handle tables_argument, bool sum) 
                [&](float* out) { variflow::look_up(data, shape, floats(tables), sum, out); });
 }
 
+Planes fill_missing(nb::handle planes_argument, nb::handle valid_argument) {
+    const Array planes = checked_planes(planes_argument);
+    const Shape shape = shape_of(planes);
+    const Array valid = checked<uint8_t>(valid_argument, "valid", {shape.height, shape.width});
+    const auto* marks = static_cast<const uint8_t*>(valid.data());
+    if (std::all_of(marks, marks + shape.height * shape.width, [](uint8_t mark) { return mark == 0; })) {
+        refuse_value("valid is 0 everywhere, wanted a valid pixel to fill from");
+    }
+    return run(shape, [&](float* out) { variflow::fill_missing(floats(planes), shape, marks, out); });
+}
+
 Planes interleave(nb::handle u_argument, nb::handle v_argument) {
     const Array u = checked<float>(u_argument, "u", {"height", "width"});
     const int64_t height = extent(u, 0), width = extent(u, 1);
@@ -202,6 +213,8 @@ void add_images(nb::module_& module) {
     module.def(
         "look_up", &look_up, "image"_a.none(), "tables"_a.none(), "total"_a,
         "The entry of its channel's table for each byte of (H, W, C), in planes, or their sum over the channels.");
+    module.def("fill_missing", &fill_missing, "planes"_a.none(), "valid"_a.none(),
+               "Planes (C, H, W) whose pixels with a mark of 0 in `valid`, (H, W), are filled.");
     module.def("interleave", &interleave, "u"_a.none(), "v"_a.none(), "Both planes of a flow as one array (H, W, 2).");
     module.def("are_finite", &are_finite, "plane"_a.none(), "Whether no value of a plane is infinite or NaN.");
     module.def("count_moved", &count_moved, "u0"_a.none(), "v0"_a.none(), "u"_a.none(), "v"_a.none(), "least"_a,

@@ -34,6 +34,9 @@ struct Taps {
 };
 void resample(const float* planes, Shape shape, Taps vertical, Taps horizontal, float* out);
 
+// image/missing.cpp: planes whose missing pixels are filled; a pixel of (H, W) is valid where not 0, and some are.
+void fill_missing(const float* planes, Shape shape, const uint8_t* valid, float* out);
+
 // image/interleave.cpp: (2, count) values as (count, 2).
 void interleave(const float* u, const float* v, int64_t count, float* out);
 

@@ -115,14 +115,14 @@ def fill_frame(planes: Planes, valid: NDArray[np.bool_]) -> Planes:
     `fill_missing` averages over blocks, whose valid pixels may lie on one side only. If every second row were filled
     that way, the frame would seem to have moved.
     """
-    around = fill_missing(planes, valid)
-    if around is planes:
+    filled = fill_missing(planes, valid)
+    if filled is planes:
         return planes
-    beside, share = (
-        smooth(np.where(valid, planes, np.float32(0)), _BESIDE),
-        smooth(valid[None].astype(np.float32), _BESIDE),
-    )
-    return np.where(valid, planes, (beside + _SHARE_AROUND * around) / (share + _SHARE_AROUND))
+    filled *= np.float32(_SHARE_AROUND)  # from here on in place, as frames are large
+    filled += smooth(np.where(valid, planes, np.float32(0)), _BESIDE)
+    filled /= smooth(valid[None].astype(np.float32), _BESIDE) + np.float32(_SHARE_AROUND)
+    np.copyto(filled, planes, where=valid)
+    return filled
 
 
 def normalise(image: Numbers, unit: tuple[float, float], to_gray: bool = False, tone: Tone | None = None) -> Planes:

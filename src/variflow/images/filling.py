@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.images.resampling import Planes, resample
+from variflow import _core
+from variflow.images.resampling import Planes
 
 # Before a spline is fitted, samples that are not finite become the mean of the finite ones around them, weighted by a
 # Gaussian of this standard deviation in pixels. Where these have less than this share, the mean of all is taken.
@@ -21,17 +22,6 @@ def fill_missing(planes: Planes, valid: NDArray[np.bool_]) -> Planes:
     """
     if valid.all() or not valid.any():
         return planes
-    known = np.where(valid, planes, np.float32(0))
-    count, total = _sum_blocks(valid.astype(np.float32)), _sum_blocks(known)
-    average = (total / np.maximum(count, 1)).astype(np.float32, copy=False)
-    coarse = fill_missing(average, count > 0)
-    return np.where(valid, planes, resample(coarse, valid.shape, kernel="linear"))
-
-
-def _sum_blocks(planes: Planes) -> Planes:
-    """Return the sums of planes over blocks of two rows and two columns; at an odd end the block is smaller."""
-    sums = planes[..., ::2, :].copy()
-    sums[..., : planes.shape[-2] // 2, :] += planes[..., 1::2, :]
-    rows, sums = sums, sums[..., ::2].copy()
-    sums[..., : planes.shape[-1] // 2] += rows[..., 1::2]
-    return sums
+    marks = np.ascontiguousarray(valid).view(np.uint8)
+    filled: Planes = _core.fill_missing(np.ascontiguousarray(planes, np.float32), marks)
+    return filled
