@@ -173,11 +173,10 @@ def main():
     parser.add_argument("--shape", type=int, nargs=2, default=(1000, 1400), help="of the frames of `seams`")
     parser.add_argument("--side", type=int, default=8000, help="of the frames of `memory`")
     parser.add_argument("--tile", type=int)
-    parser.add_argument("--margin", type=int)
+    parser.add_argument("--margin", type=int, default=128)
     parser.add_argument("--folder", type=Path, help="where `memory` writes its frames")
     arguments = parser.parse_args()
     arguments.tile = arguments.tile or {"seams": 256, "memory": 1024}[arguments.what]
-    arguments.margin = {"seams": 64, "memory": 128}[arguments.what] if arguments.margin is None else arguments.margin
     {"seams": compare_seams, "memory": measure_memory}[arguments.what](arguments)
 
 

@@ -1,6 +1,6 @@
 """Find bars at the rim of two frames, as films have above and below a wide picture.
 
-Bars stand still, whatever moves beside them, and hide what leaves the picture. So their pixels are missing.
+Bars stand still, whatever moves beside them, and hide what leaves the picture. So they are cut off, or left out.
 """
 
 from __future__ import annotations
