@@ -196,6 +196,8 @@ def test_what_is_given_beside_frames_with_bars_is_cut_like_them():
         expected = variflow.estimate(*frames, "fast", **alone).flow
         found = variflow.estimate(*map(surround, frames), "fast", **barred).flow
         np.testing.assert_array_equal(found[16:-12], expected)
+    with pytest.raises(ValueError, match="init has no known pixel between the bars"):
+        variflow.estimate(*map(surround, frames), "fast", init=surround(init * np.nan, constant_values=2))
     with pytest.raises(ValueError, match=r"init has shape \(80, 120, 2\), wanted \(108, 120, 2\)"):
         variflow.estimate(*map(surround, frames), "fast", init=init)
 
@@ -304,6 +306,20 @@ def test_bars_stay_in_a_video_while_the_picture_is_dark(turned):
     around = {"rows": (0, 0), "columns": (16, 12)} if turned else {}
     np.testing.assert_allclose(pairs[1].flow, surround(alone, **around, mode="edge"), atol=0.1)
     assert pairs[1].result.to_xarray().u.isnull().mean() == pytest.approx(28 / 108)
+
+
+def test_bars_are_as_before_once_the_rim_of_the_picture_is_dark_no_longer():
+    first, second = make_pair((1, 2))
+    frames = [surround(frame) for frame in (first, second, first, second, first, second)]
+    for frame in frames[2:4]:
+        frame[16:26] = 0
+    assert find(frames[2:4]).top == 26
+    assert find(frames[3:5]).top == 0
+    pairs = list(video.flows(frames, "fast"))
+    for number in (0, 4):
+        alone = variflow.estimate(frames[number][16:-12], frames[number + 1][16:-12], "fast").flow
+        np.testing.assert_array_equal(pairs[number].flow, surround(alone, mode="edge"))
+    assert [int(np.isnan(pair.result.to_xarray().u[:, 0]).sum()) for pair in pairs] == [28, 28, 38, 28, 28]
 
 
 def test_bars_may_come_and_go_in_a_video():

@@ -5,6 +5,7 @@ Bars stand still, whatever moves beside them, and hide what leaves the picture. 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ _LEAST, _MOST = 4, 0.25
 # differs at all, because compressed films err in the blocks beside the picture. Values are alike within the share
 # `_ALIKE` of the range of most intensities. One in `_SAMPLED` rows and columns tells that range, and each end is this
 # part of a row.
-_DIFFERS, _AT_ENDS, _BLOCK, _ALIKE, _SAMPLED = 0.7, 0.5, 8, 0.02, 16
+_DIFFERS, _AT_ENDS, _BLOCK, _ALIKE, _SAMPLED = 0.7, 0.5, 16, 0.02, 16
 
 
 class Bars(NamedTuple):
@@ -56,22 +57,24 @@ class Bars(NamedTuple):
 NO_BARS = Bars(0, 0, 0, 0)
 
 
-def find_bars(images: list[Numbers], before: Bars = NO_BARS) -> Bars:
+def find_bars(images: list[Numbers], seen: Sequence[Bars] = ()) -> Bars:
     """Return the bars of two frames, (H, W, C).
 
     A bar is a strip along a whole side, of one value, and as wide in both frames. Beside it the picture begins at once
     and all along, as a thing on flat ground does not. Plain parts of a scene, such as a wall, may be taken for bars.
-    Beside a dark picture no bars are found; in a film they are those of the pair `before`, where these are still plain.
+    Beside a dark picture no bars are found; there they are the narrowest that were `seen` in the film and are plain.
     """
     turned = [np.swapaxes(image, 0, 1) for image in images]
-    return Bars(*_measure_bars(images, before[:2]), *_measure_bars(turned, before[2:]))
+    return Bars(
+        *_measure_bars(images, [bars[:2] for bars in seen]), *_measure_bars(turned, [bars[2:] for bars in seen])
+    )
 
 
-def _measure_bars(images: list[Numbers], before: tuple[int, ...]) -> tuple[int, int]:
+def _measure_bars(images: list[Numbers], seen: list[tuple[int, ...]]) -> tuple[int, int]:
     """Return how many of the first and of the last rows of two frames are bars."""
     first, last = (
-        _measure_bar(rows) or (was if _is_plain(rows, was) else 0)
-        for rows, was in zip(([image[::step] for image in images] for step in (1, -1)), before, strict=True)
+        _measure_bar(rows) or min((widths[end] for widths in seen if _is_plain(rows, widths[end])), default=0)
+        for end, rows in enumerate([image[::step] for image in images] for step in (1, -1))
     )
     return first, last
 

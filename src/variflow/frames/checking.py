@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -148,7 +149,7 @@ def check_frames(
     *,
     alone: bool = False,
     cut: bool = False,
-    before: Bars = NO_BARS,
+    seen: Sequence[Bars] = (),
 ) -> Images:
     """Check both frames, their masks and their weights.
 
@@ -167,8 +168,8 @@ def check_frames(
         film that fades would give it again and again.
     cut : bool
         Whether bars may be cut off; else they are missing pixels.
-    before : Bars
-        Those of the pair before, if the frames are part of a film.
+    seen : sequence of Bars
+        Those of earlier pairs, if the frames are part of a film.
 
     Raises
     ------
@@ -185,7 +186,7 @@ def check_frames(
     valids = [_find_valid(*arguments) for arguments in zip(images, usable, names, strict=True)]
     wanted = None if intensity_range is None else check_range(intensity_range)
     counts = list(as_weight_pair(weights, shape))
-    bars, whole = _find_bars_beside_picture(images, valids, before), None
+    bars, whole = _find_bars_beside_picture(images, valids, seen), None
     if bars and cut:
         whole, images = images, list(map(bars.crop, images))
         valids = [None if valid is None else _spare(bars.crop(valid)) for valid in valids]
@@ -200,9 +201,11 @@ def check_frames(
     return Images(images, valids, singles, unit, wanted is not None, remarks, names, bars, whole)
 
 
-def _find_bars_beside_picture(images: list[Numbers], valids: list[NDArray[np.bool_] | None], before: Bars) -> Bars:
+def _find_bars_beside_picture(
+    images: list[Numbers], valids: list[NDArray[np.bool_] | None], seen: Sequence[Bars]
+) -> Bars:
     """Return the bars of both frames; none if nothing else is usable."""
-    bars = find_bars(images, before)
+    bars = find_bars(images, seen)
     return bars if all(valid is None or bars.crop(valid).any() for valid in valids) else NO_BARS
 
 

@@ -71,7 +71,8 @@ class FromFlow(Brief, Initialiser):
         flow = problem.images.cut.crop(self.flow)
         known = find_known_displacements(flow, problem.images.shape, "flow of init")
         if not known.any():
-            raise ValueError("init has no known pixel: all are NaN, infinite or larger than any motion")
+            where = " between the bars of the frames" if problem.images.cut else ""
+            raise ValueError(f"init has no known pixel{where}: all are NaN, infinite or larger than any motion")
         u, v = fill_missing(np.ascontiguousarray(np.moveaxis(flow, 2, 0)), known)
         return u, v
 

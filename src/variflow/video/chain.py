@@ -10,7 +10,7 @@ import numpy as np
 from variflow.base.arrays import Image, as_mask, as_weights
 from variflow.base.types import ArrayLike
 from variflow.driver import run_to_end
-from variflow.frames.bars import NO_BARS
+from variflow.frames.bars import Bars
 from variflow.frames.checking import Images, check_frames
 from variflow.model import Model
 from variflow.problem import Problem, may_crop
@@ -24,6 +24,8 @@ from variflow.video.cuts import is_cut
 
 # A pair keeps the intensity range of the pair before while its own differs from it by at most this share.
 _FITS = 0.1
+# So many different bars of a film are remembered, for pairs whose picture is dark at its rim.
+_REMEMBERED = 8
 
 
 class Chain:
@@ -52,6 +54,7 @@ class Chain:
 
     def forget(self) -> None:
         """Let the next pair begin by itself, as the first one does."""
+        self._bars: list[Bars] = []
         self._problem: Problem | None = None
         self._state: State | None = None
 
@@ -65,9 +68,10 @@ class Chain:
 
     def check(self, frame0: Image, frame1: Image) -> Images:
         """Check the frames of a pair; raise TypeError or ValueError if they are wrong."""
-        before = NO_BARS if self._problem is None else self._problem.images.bars
         given = self._mask, self._weights, self._range
-        return check_frames(frame0, frame1, *given, cut=self._may_crop, before=before)
+        images = check_frames(frame0, frame1, *given, cut=self._may_crop, seen=self._bars)
+        self._bars = [images.bars, *(bars for bars in self._bars if bars != images.bars)][:_REMEMBERED]
+        return images
 
     def estimate(self, images: Images) -> Result:
         """Return the result of a pair.

@@ -42,7 +42,7 @@ def flows(
     """Estimate the flow of each pair of frames of a video, a stack, a folder, or a set of double frames.
 
     While a pair is estimated, a thread reads the next frames. A few frames are in memory at any time. A frame that
-    cannot be read, or has another size than the first, is reported in its pairs, and the others are estimated.
+    cannot be read, or has another size than the other of its pair, is reported there, and the others are estimated.
 
     Parameters
     ----------
