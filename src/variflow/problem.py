@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,7 +65,7 @@ def pose(
     alone: bool = False,
 ) -> Problem:
     """Return the problem of two frames, which are checked as `check_frames` says."""
-    images = check_frames(frame0, frame1, mask, weights, intensity_range, alone=alone, cut=may_crop(model))
+    images = check_frames(frame0, frame1, mask, weights, intensity_range, alone=alone, cut=partial(may_crop, model))
     return Problem(images, model)
 
 

@@ -131,7 +131,7 @@ class Result:
         back to the start. The worse the frames match, the smaller the distance that is tolerated.
         """
         flow, backward = map(self._cut.crop, (self.flow, self.backward))
-        return self._cut.surround(find_occlusion(flow, backward, self._comparison, self._problem.images.left))
+        return self._cut.surround(find_occlusion(flow, backward, self._comparison, self._problem.images.kept))
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -69,7 +69,7 @@ class Images(Brief):
         return NO_BARS if self.whole is None else self.bars
 
     @property
-    def left(self) -> Bars:
+    def kept(self) -> Bars:
         """The bars that were not cut off."""
         return self.bars if self.whole is None else NO_BARS
 
@@ -148,7 +148,7 @@ def check_frames(
     intensity_range: tuple[float, float] | None = None,
     *,
     alone: bool = False,
-    cut: bool = False,
+    cut: Callable[[], bool] | None = None,
     seen: Sequence[Bars] = (),
 ) -> Images:
     """Check both frames, their masks and their weights.
@@ -166,8 +166,8 @@ def check_frames(
     alone : bool
         Whether they are no part of a film. Then there is a warning if neither frame shows anything and they differ: a
         film that fades would give it again and again.
-    cut : bool
-        Whether bars may be cut off; else they are missing pixels.
+    cut : callable, optional
+        Asked, if there are bars, whether they may be cut off. Else they are missing pixels.
     seen : sequence of Bars
         Those of earlier pairs, if the frames are part of a film.
 
@@ -187,7 +187,7 @@ def check_frames(
     wanted = None if intensity_range is None else check_range(intensity_range)
     counts = list(as_weight_pair(weights, shape))
     bars, whole = _find_bars_beside_picture(images, valids, seen), None
-    if bars and cut:
+    if bars and cut is not None and cut():
         whole, images = images, list(map(bars.crop, images))
         valids = [None if valid is None else _spare(bars.crop(valid)) for valid in valids]
         counts = [None if count is None else bars.crop(count) for count in counts]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -48,7 +49,6 @@ class Chain:
         intensity_range: tuple[float, float] | None = None,
     ) -> None:
         self._model, self._mask, self._weights, self._range = model, mask, weights, intensity_range
-        self._may_crop = may_crop(model)
         self._size: tuple[int, ...] | None = None
         self.forget()
 
@@ -69,7 +69,7 @@ class Chain:
     def check(self, frame0: Image, frame1: Image) -> Images:
         """Check the frames of a pair; raise TypeError or ValueError if they are wrong."""
         given = self._mask, self._weights, self._range
-        images = check_frames(frame0, frame1, *given, cut=self._may_crop, seen=self._bars)
+        images = check_frames(frame0, frame1, *given, cut=partial(may_crop, self._model), seen=self._bars)
         self._bars = [images.bars, *(bars for bars in self._bars if bars != images.bars)][:_REMEMBERED]
         return images
 
@@ -107,7 +107,7 @@ class Chain:
 
 
 def _is_shared(before: Images, index: int, images: Images) -> bool:
-    """Return whether a frame of the pair before is the first frame of this one, without the same bars."""
+    """Return whether a frame of the pair before is the first frame of this one, and the same bars were cut off."""
     return before.cut == images.cut and np.may_share_memory(images.images[0], before.images[index])
 
 
