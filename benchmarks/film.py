@@ -1,6 +1,6 @@
 """How fast a film becomes a film of its flow: `variflow.video` against a loop in which OpenCV does all.
 
-    VARIFLOW_DATA=... python benchmarks/film.py [--frames 600] [--rounds 3] [--output FOLDER]
+    VARIFLOW_DATA=... python benchmarks/film.py [--frames 600] [--rounds 6] [--output FOLDER]
 
 The film has 640 x 272 pixels: four frames of each scene of Sintel to and fro, then of the next. OpenCV decodes it,
 estimates with DIS fast, colours by angle and speed, and encodes MPEG-4, one frame after the other as its samples do.
@@ -93,7 +93,7 @@ def estimate_by_dis(frame0, frame1):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--frames", type=int, default=600)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--output", type=Path, help="folder for film.md")
     arguments = parser.parse_args()
     cv2.setNumThreads(THREADS)

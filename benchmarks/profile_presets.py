@@ -40,7 +40,7 @@ PRESETS = ("realtime", "fast", "balanced", "accurate", "smooth")
 REST = "rest"
 # Each step, and the functions that are it: an object and the name of its attribute.
 STEPS = {
-    "prepare": ((driver, "check_frames"), (Images, "prepare")),
+    "prepare": ((problem, "check_frames"), (Images, "prepare")),
     "pyramid": ((problem, "pyramid"),),
     "light": ((driver, "match_light"), (driver, "watch_light")),
     "matching": ((FromModel, "start"), (Start, "continue_outside")),

@@ -82,14 +82,15 @@ LightChange light_change(const float* first, const float* second, const float* u
     const auto [channels, height, width] = shape;
     LightChange light{0.0, 0.0, 0.0};
     for (int64_t channel = 0; channel < channels; ++channel) {
-        std::vector<float> target, value;
-        std::vector<bool> counts;
+        const auto sampled = static_cast<size_t>(((height + every - 1) / every) * ((width + every - 1) / every));
+        std::vector<float> target(sampled), value(sampled), counts(sampled);
+        size_t i = 0;
         for (int64_t y = 0; y < height; y += every) {
-            for (int64_t x = 0; x < width; x += every) {
+            for (int64_t x = 0; x < width; x += every, ++i) {
                 const int64_t pixel = y * width + x, at = channel * height * width + pixel;
-                target.push_back(first[at]);
-                value.push_back(second[at]);
-                counts.push_back(usable[pixel] != 0.0f);
+                target[i] = first[at];
+                value[i] = second[at];
+                counts[i] = usable[pixel];
             }
         }
         // What lies close to the ends of the values may be saturated.
@@ -100,8 +101,8 @@ LightChange light_change(const float* first, const float* second, const float* u
         const auto targets = inner(target), values = inner(value);
         const auto within = [](float of, std::pair<float, float> ends) { return of > ends.first && of < ends.second; };
         size_t number = 0;
-        for (size_t i = 0; i < target.size(); ++i) {
-            if (!counts[i] || !within(target[i], targets) || !within(value[i], values)) continue;
+        for (i = 0; i < sampled; ++i) {
+            if (counts[i] == 0.0f || !within(target[i], targets) || !within(value[i], values)) continue;
             target[number] = target[i];
             value[number++] = value[i];
         }

@@ -122,6 +122,10 @@ class Frames(Sequence[Numbers]):
             raise IndexError(f"index is {index}, wanted one of the {len(self)} frames of {self._source}")
         return self._read_frame(wanted)
 
+    def look_at(self, index: int) -> Numbers:
+        """Return the frame `index`, to be read only: the sequence may keep it."""
+        return self[index]
+
 
 class Part(Frames):
     """Some of the frames of another sequence."""

@@ -129,6 +129,12 @@ class Video(Frames):
             self._next += 1
         return True
 
+    def look_at(self, index: int) -> Numbers:
+        """Return the frame `index`, to be read only: the last two are kept."""
+        if index >= 0 and self._reaches(index) and index in self._recent:
+            return self._recent[index].pixels
+        return self[index]
+
     def _read_frame(self, index: int) -> Numbers:
         if index not in self._recent:
             self._restart()

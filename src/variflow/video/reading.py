@@ -29,7 +29,7 @@ def read_one(frames: Frames, number: int, names: list[str] | None) -> Reading:
     """Read a frame; raise IndexError if there is no such frame."""
     name = None if names is None else names[number]
     try:
-        frame = frames[number]
+        frame = frames.look_at(number)  # which is copied below
     except (FileFormatError, OSError) as error:
         return Reading(number, name=name, fault=str(error))
     return check_reading(number, frame, frames.time_of(number), name)
