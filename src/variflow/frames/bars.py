@@ -20,8 +20,8 @@ _LEAST, _MOST = 4, 0.25
 # `_AT_ENDS`: around a thing on flat ground, the ends are alike. It does so at most `_BLOCK` rows after the first that
 # differs at all, because compressed films err in the blocks beside the picture. Values are alike within the share
 # `_ALIKE` of the range of most intensities. One in `_SAMPLED` rows and columns tells that range, and each end is this
-# part of a row.
-_DIFFERS, _AT_ENDS, _BLOCK, _ALIKE, _SAMPLED = 0.7, 0.5, 16, 0.02, 16
+# part of a row. One in `_SOME` pixels of a row tells shares.
+_DIFFERS, _AT_ENDS, _BLOCK, _ALIKE, _SAMPLED, _SOME = 0.7, 0.5, 16, 0.02, 16, 4
 
 
 class Bars(NamedTuple):
@@ -105,7 +105,7 @@ def _find_picture(image: Numbers, value: Numbers, alike: float) -> int:
     if not others.size:
         return 0
     first = int(_find_others(rows[: others[0] + 1])[0])
-    differ = _differ(rows[first : first + _BLOCK + 1], value, alike)
+    differ = _differ(rows[first : first + _BLOCK + 1, ::_SOME], value, alike)
     length = -(-differ.shape[1] // _SAMPLED)
     begins = differ.mean(axis=1) >= _DIFFERS
     for end in (differ[:, :length], differ[:, -length:]):
