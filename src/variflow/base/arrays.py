@@ -209,7 +209,7 @@ def as_image(value: ArrayLike, name: str) -> Image:
         pixels, known = _mark_gaps(array, known), None
     else:
         pixels = _copy(array)
-    where = None if known is None else join_marks(np.atleast_3d(known))
+    where = None if known is None else mark_where_all(np.atleast_3d(known))
     return Image(np.atleast_3d(pixels), where, array.shape, name)
 
 
@@ -255,7 +255,7 @@ def as_flow(value: ArrayLike, name: str = "flow", dtype: DTypeLike = np.float32,
     with np.errstate(over="ignore"):
         flow: Numbers = array.astype(dtype, copy=not shared or known is not None)
     if known is not None:
-        flow[~join_marks(known)] = np.nan
+        flow[~mark_where_all(known)] = np.nan
     return flow
 
 
@@ -283,12 +283,17 @@ def find_known(values: Numbers) -> NDArray[np.bool_]:
     >>> find_known(np.array([[1.0, np.inf], [2.0, 3.0]])).tolist()
     [False, True]
     """
-    return join_marks(np.isfinite(values))
+    return mark_where_all(np.isfinite(values))
 
 
-def join_marks(marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def mark_where_all(marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return where all marks of a pixel, (..., C), are true; `all` along so short an axis takes many times as long."""
     return reduce(np.logical_and, np.moveaxis(marks, -1, 0))
+
+
+def mark_where_any(marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return where any mark of a pixel, (..., C), is true; see `mark_where_all`."""
+    return reduce(np.logical_or, np.moveaxis(marks, -1, 0))
 
 
 def check_same_shape(name: str, shape: tuple[int, ...], other: str, wanted: tuple[int, ...]) -> None:

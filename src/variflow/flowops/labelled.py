@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import variflow
-from variflow.base.arrays import as_mask, as_single, check_same_shape, join_marks
+from variflow.base.arrays import as_mask, as_single, check_same_shape, mark_where_any
 from variflow.base.choices import check_choice
 from variflow.base.types import ArrayLike
 from variflow.flowops.coarsening import STATISTICS, Statistic, coarsen
@@ -207,7 +207,7 @@ def from_xarray(dataset: Dataset) -> NDArray[np.float32]:
     """
     checked = turn(check_fields(dataset), "down").sortby(["y", "x"])
     flow = np.stack([checked[name].values for name in ("u", "v")], axis=2) / measure_pixel(checked)
-    flow[np.isin(get_mask(checked), (MASKED, REJECTED)) | ~join_marks(~np.isnan(flow))] = np.nan
+    flow[np.isin(get_mask(checked), (MASKED, REJECTED)) | mark_where_any(np.isnan(flow))] = np.nan
     return flow.astype(np.float32)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.arrays import FLOWS, as_numbers, join_marks
+from variflow.base.arrays import FLOWS, as_numbers, mark_where_any
 from variflow.base.choices import check_whole
 from variflow.base.types import ArrayLike, Numbers
 from variflow.flowops.fields import Flow, check_finite, check_flow, check_known
@@ -99,7 +99,7 @@ def from_opencv(flow: ArrayLike) -> Flow:
     """
     ours = check_flow(flow)
     with np.errstate(invalid="ignore"):
-        ours[~join_marks(~(np.abs(ours) > 1e9))] = np.nan
+        ours[mark_where_any(np.abs(ours) > 1e9)] = np.nan
     return ours
 
 

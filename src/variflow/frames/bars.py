@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.arrays import join_marks
+from variflow.base.arrays import mark_where_all
 from variflow.base.types import Numbers
 
 # A bar is at least so many rows wide, and at most this share of all rows.
@@ -121,4 +121,4 @@ def _find_others(rows: Numbers) -> NDArray[np.intp]:
 
 def _differ(pixels: Numbers, value: Numbers, alike: float) -> NDArray[np.bool_]:
     """Return which pixels, (..., C), are unlike a value, (C,), in a channel."""
-    return ~join_marks(np.abs(pixels - value.astype(np.float64)) <= alike)
+    return ~mark_where_all(np.abs(pixels - value.astype(np.float64)) <= alike)

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.arrays import as_image, as_mask_pair, as_weight_pair, join_marks
+from variflow.base.arrays import as_image, as_mask_pair, as_weight_pair, mark_where_all
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
 from variflow.base.kinds import is_float
@@ -221,7 +221,7 @@ def _find_valid(image: Numbers, usable: Numbers | None, name: str) -> NDArray[np
     if is_float(image.dtype):
         finite = np.isfinite(image)
         if not finite.all():
-            known = join_marks(finite)
+            known = mark_where_all(finite)
             valid = known if valid is None else valid & known
     if valid is not None and not valid.any():
         raise ValueError(f"{name} has no usable pixel: all are NaN, infinite or masked out")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
-from variflow.base.arrays import join_marks
+from variflow.base.arrays import mark_where_any
 from variflow.base.kinds import is_float
 from variflow.base.types import Numbers
 from variflow.frames.sampling import (
@@ -140,7 +140,7 @@ def drop_outliers(
         outlying: NDArray[np.bool_] = np.asarray((image < least) | (image > most))
         if marks.size:
             outlying |= np.isin(image, marks)
-        far: NDArray[np.bool_] = ~join_marks(~outlying)
+        far: NDArray[np.bool_] = mark_where_any(outlying)
         if valid is not None:
             far &= valid
         values = image[outlying & far[:, :, None]]

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from variflow import _core
-from variflow.base.arrays import FLOWS, INTENSITIES, as_flow, as_pixels, as_single, is_jax, join_marks
+from variflow.base.arrays import FLOWS, INTENSITIES, as_flow, as_pixels, as_single, is_jax, mark_where_any
 from variflow.base.choices import check_choice
 from variflow.base.kinds import is_float
 from variflow.base.types import Array
@@ -74,7 +74,7 @@ def _take_nearest(image: Array, flow: Array) -> Array:
         raise ValueError("interpolation is 'nearest', which has no derivative, wanted another one for JAX and planes")
     flow = as_flow(flow)
     image = as_pixels(image, "image", flow.shape[:2])
-    known = join_marks(~np.isnan(flow))
+    known = ~mark_where_any(np.isnan(flow))
     places = []
     for axis, size in enumerate(image.shape[:2]):
         along = np.arange(size).reshape(-1, 1) if axis == 0 else np.arange(size)

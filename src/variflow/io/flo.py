@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from variflow.base.arrays import join_marks
+from variflow.base.arrays import mark_where_all
 from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
 from variflow.io.opening import get_size, open_steady
@@ -57,7 +57,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     if values.size != 2 * width * height:
         raise FlowFileError(path, "truncated while it was read")
     flow = values.reshape(height, width, 2).astype(np.float32, copy=False)
-    known = join_marks(np.abs(flow) <= _LARGEST_KNOWN)
+    known = mark_where_all(np.abs(flow) <= _LARGEST_KNOWN)
     flow[~known] = np.nan
     return flow
 

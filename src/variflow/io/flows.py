@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from variflow.base.arrays import as_flow, join_marks, mark_unknown
+from variflow.base.arrays import as_flow, mark_unknown, mark_where_any
 from variflow.io import exr, extras, flo, flo5, kitti, npy, npz, pfm, tiff, zarr_array
 from variflow.io.atomic import find_destination, find_folder_destination
 from variflow.io.errors import FlowFileError, explain_errors
@@ -124,7 +124,7 @@ def write_flow(path: str | os.PathLike[str], flow: npt.ArrayLike) -> None:
     """
     known = _choose_format(path)
     single = as_flow(flow)
-    infinite = ~join_marks(~np.isinf(single))
+    infinite = mark_where_any(np.isinf(single))
     if infinite.any():
         count = int(infinite.sum())
         raise ValueError(f"flow is infinite or beyond float32 at {count} pixels, wanted finite numbers or NaN")

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from variflow.base.arrays import join_marks
+from variflow.base.arrays import mark_where_any
 from variflow.io import claims, png
 from variflow.io.atomic import atomic
 from variflow.io.errors import FlowFileError
@@ -63,7 +63,7 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
 
     known = ~np.isnan(flow[..., 0])
     steps = np.rint(flow[known].astype(np.float64) * _STEPS) + _ZERO
-    outside = ~join_marks(~((steps < 0) | (steps > np.iinfo(np.uint16).max)))
+    outside = mark_where_any((steps < 0) | (steps > np.iinfo(np.uint16).max))
     if outside.any():
         count = int(outside.sum())
         raise ValueError(

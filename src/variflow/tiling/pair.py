@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.arrays import find_known, join_marks
+from variflow.base.arrays import find_known, mark_where_all
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
 from variflow.base.kinds import is_float
@@ -202,7 +202,7 @@ def _leave_out_far(image: Numbers, valid: Valid, usable: Ends) -> Valid:
     if (least, most) == (-np.inf, np.inf):
         return valid
     with np.errstate(invalid="ignore"):
-        near = _restrict(valid, join_marks((image >= least) & (image <= most)))
+        near = _restrict(valid, mark_where_all((image >= least) & (image <= most)))
     return None if near is None or near.all() else near
 
 

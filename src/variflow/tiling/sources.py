@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.arrays import INTENSITIES, MARKS, MOST_CHANNELS, count_frame_axes, join_marks, read
+from variflow.base.arrays import INTENSITIES, MARKS, MOST_CHANNELS, count_frame_axes, mark_where_all, read
 from variflow.base.brief import Brief
 from variflow.base.kinds import is_float, name_kind
 from variflow.base.types import ArrayLike, Numbers
@@ -65,9 +65,9 @@ class Source(Brief):
         part = self.array[inside.top : inside.bottom, inside.left : inside.right]
         pixels, known = read(part, self.name, INTENSITIES)
         pixels = np.array(np.atleast_3d(pixels))
-        where = None if known is None else join_marks(np.atleast_3d(known))
+        where = None if known is None else mark_where_all(np.atleast_3d(known))
         if self.nodata is not None:
-            present: NDArray[np.bool_] = ~join_marks(_is_number(pixels, self.nodata))
+            present: NDArray[np.bool_] = ~mark_where_all(_is_number(pixels, self.nodata))
             where = present if where is None else where & present
         if inside == window:
             return pixels, where

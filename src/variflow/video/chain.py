@@ -70,7 +70,8 @@ class Chain:
         """Check the frames of a pair; raise TypeError or ValueError if they are wrong."""
         given = self._mask, self._weights, self._range
         images = check_frames(frame0, frame1, *given, cut=partial(may_crop, self._model), seen=self._bars)
-        self._bars = [images.bars, *(bars for bars in self._bars if bars != images.bars)][:_REMEMBERED]
+        if images.bars:
+            self._bars = [images.bars, *(bars for bars in self._bars if bars != images.bars)][:_REMEMBERED]
         return images
 
     def estimate(self, images: Images) -> Result:
