@@ -98,8 +98,14 @@ CHANGES = {
     "no normalisation": no_normalisation,
     "no image edges": no_image_edges,
     "smoothness per pixel": smoothness_per_pixel,
-    "median without visibility": lambda model: median(model, divergence=NEVER, difference=NEVER, mismatch=NEVER),
+    "median without visibility": lambda model: median(
+        model, divergence=NEVER, steepness=NEVER, difference=NEVER, mismatch=NEVER, widening=1
+    ),
     "visibility without gradients": lambda model: median(model, difference=10 / 255, mismatch=NEVER),
+    "visibility without steepness": lambda model: median(model, steepness=NEVER),
+    "no wider window": lambda model: median(model, widening=1),
+    "lightness like colour": lambda model: median(model, color=3.0, lightness=3.0),
+    "no smoothing of the flow": lambda model: median(model, smoothing=0.0),
     "plain median": lambda model: replace(model, filter=filters.Median(5)),
     "no median": lambda model: replace(model, filter=None),
     "bicubic": lambda model: replace(model, interpolation="bicubic"),

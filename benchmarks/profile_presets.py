@@ -123,6 +123,11 @@ def operations_of_weighted_median(arguments, result):
     return np.count_nonzero(mask) * taps * of_tap
 
 
+def operations_of_smoothing(arguments, result):
+    taps = 2 * np.ceil(3 * arguments[2]) + 1
+    return result[0].size * taps * (5 + 3 * 1.5)  # down a column both components and the weight, along a row in pairs
+
+
 # By kernel, the operations of a call given its arguments and result; of others only the memory is known.
 OPERATIONS = {
     "robust_step": operations_of_robust_step,
@@ -130,7 +135,8 @@ OPERATIONS = {
     "weighted_median": operations_of_weighted_median,
     "median": lambda arguments, result: result.size * 2 * {3: 19, 5: 99}[arguments[1]],
     "motion_edges": lambda arguments, result: result.size * 25,
-    "visibility": lambda arguments, result: result.size * 22,
+    "visibility": lambda arguments, result: result.size * 32,
+    "smooth_apart": operations_of_smoothing,
     "image_edges": lambda arguments, result: result[0].size * 2 * (3 * len(arguments[0]) + 10),
     "lab": lambda arguments, result: result.size * 35,
     "spline_coefficients": lambda arguments, result: result.size * 16,

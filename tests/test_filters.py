@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from variflow import _core, filters
 from variflow.filters import Median, WeightedMedian
@@ -62,11 +63,48 @@ def test_motion_edges_of_steps_but_not_of_ramps() -> None:
 def test_visibility(size: tuple[int, int]) -> None:
     flow, differences = random_planes(2, size), random_planes(3, size, seed=1, scale=0.05)
     mismatch = abs(random_planes(1, size, seed=2, scale=0.5))
-    divergence = central_differences(flow[0])[0] + central_differences(flow[1])[1]
-    exponent = np.minimum(divergence, 0) ** 2 / (2 * 0.3**2) + (differences**2).mean(axis=0) / (2 * 0.04**2)
-    exponent += mismatch[0] ** 2 / (2 * 0.4**2)
+    slopes = [central_differences(plane) for plane in flow]
+    divergence = slopes[0][0] + slopes[1][1]
+    steepness = np.max([np.hypot(*slope) for slope in slopes], axis=0)
+    exponent = np.minimum(divergence, 0) ** 2 / (2 * 0.3**2) + steepness**2 / (2 * 0.8**2)
+    exponent += (differences**2).mean(axis=0) / (2 * 0.04**2) + mismatch[0] ** 2 / (2 * 0.4**2)
     expected = np.maximum(np.exp(-exponent), 1e-4)
-    np.testing.assert_allclose(_core.visibility(flow, differences, mismatch, (0.3, 0.04, 0.4))[0], expected, rtol=1e-4)
+    found = _core.visibility(flow, differences, mismatch, (0.3, 0.8, 0.04, 0.4))[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("window", [1, 3, 7])
+def test_low_places(size: tuple[int, int], window: int) -> None:
+    plane = uniform_planes(1, size, 0, 1)
+    mean = windows(plane[0], window // 2).mean(axis=(2, 3))
+    clear = abs(mean - 0.45) > 1e-5
+    np.testing.assert_array_equal(_core.mark_low(plane, window, 0.45)[0][clear], (mean < 0.45)[clear])
+
+
+# Smoothing away from motion edges
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("deviation", [0.4, 1.0, 2.5])
+def test_flow_is_smoothed_where_nothing_is_marked(size: tuple[int, int], deviation: float) -> None:
+    flow, marks = random_planes(2, size), (random_planes(1, size, seed=1) > 0.5).astype(np.float32)
+    reach = int(np.ceil(3 * deviation))
+    gaussian = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * deviation**2))
+    weights = windows(1 - marks[0], reach) * gaussian[:, None] * gaussian
+    out = _core.smooth_apart(flow, marks, deviation)
+    free = marks[0] == 0
+    for plane, smoothed in zip(flow, out, strict=True):
+        means = (windows(plane, reach) * weights).sum(axis=(2, 3))[free] / weights.sum(axis=(2, 3))[free]
+        np.testing.assert_allclose(smoothed[free], means, atol=2e-6)
+        np.testing.assert_array_equal(smoothed[~free], plane[~free])
+
+
+def test_smoothing_keeps_a_constant_flow_and_stops_at_motion_edges() -> None:
+    marks = np.zeros((1, 20, 30), np.float32)
+    marks[..., 12:18] = 1
+    flow = np.where(np.arange(30) < 15, np.float32(1), np.float32(-2)) * np.ones((2, 20, 1), np.float32)
+    np.testing.assert_allclose(_core.smooth_apart(flow, marks, 1.5), flow, rtol=1e-6)
 
 
 # Weighted median
@@ -82,7 +120,8 @@ def brute_weighted_median(
     spatial = (dy**2 + dx**2) / (2 * 8.0**2)
     for y, x in np.argwhere(mask[0] != 0):
         around = np.clip(y + dy, 0, height - 1), np.clip(x + dx, 0, width - 1)
-        color = sum((plane[around] - plane[y, x]) ** 2 for plane in guide) / (2 * 3.5**2)
+        squares = [(plane[around] - plane[y, x]) ** 2 for plane in guide]
+        color = squares[0] / (2 * 4.5**2) + sum(squares[1:]) / (2 * 3.5**2)
         weights = (np.exp(-np.minimum(spatial + color, 60)) * reliability[0][around]).ravel()
         for plane in range(2):
             values = flow[plane][around].ravel()
@@ -98,7 +137,7 @@ def test_weighted_median(size: tuple[int, int], window: int, step: Any) -> None:
     flow, otherwise = random_planes(2, size, scale=3), random_planes(2, size, seed=1)
     mask = (random_planes(1, size, seed=2) > 0).astype(np.float32)
     guide, reliability = uniform_planes(3, size, 0, 10), uniform_planes(1, size, 0.01, 1)
-    out = _core.weighted_median(flow, otherwise, mask, guide, reliability, window, step, 8.0, 3.5)
+    out = _core.weighted_median(flow, otherwise, mask, guide, reliability, window, step, 8.0, 3.5, 4.5)
     expected = brute_weighted_median(flow, otherwise, mask, guide, reliability, window, step)
     np.testing.assert_allclose(out, expected, atol=1 / 16)
     np.testing.assert_array_equal(out[:, mask[0] == 0], otherwise[:, mask[0] == 0])
@@ -108,10 +147,10 @@ def test_weighted_median_of_equal_or_of_unlike_neighbours() -> None:
     ones, size = np.ones((1, 20, 30), np.float32), (20, 30)
     constant = np.stack([np.full(size, 0.3, np.float32), np.full(size, -1e6, np.float32)])
     guide = random_planes(3, size, scale=10)
-    out = _core.weighted_median(constant, 0 * constant, ones, guide, ones, 15, 2, 8.0, 3.5)
+    out = _core.weighted_median(constant, 0 * constant, ones, guide, ones, 15, 2, 8.0, 3.5, 4.5)
     np.testing.assert_array_equal(out, constant)
     flow = random_planes(2, size)
-    out = _core.weighted_median(flow, 0 * flow, ones, 1e6 * guide, 1e-4 * ones, 15, 2, 8.0, 3.5)
+    out = _core.weighted_median(flow, 0 * flow, ones, 1e6 * guide, 1e-4 * ones, 15, 2, 8.0, 3.5, 4.5)
     assert (out >= flow.min(axis=(1, 2), keepdims=True)).all()
     assert (out <= flow.max(axis=(1, 2), keepdims=True)).all()
 
@@ -140,7 +179,20 @@ def test_weighted_median_is_a_median_where_there_is_no_edge() -> None:
     nothing = np.zeros((1, 40, 50), np.float32)
     at: Any = SimpleNamespace(guide=random_planes(3, (40, 50)), It=nothing, mismatch=nothing[0])
     expected = filters.median((noise[0], noise[1]), 3)
-    np.testing.assert_array_equal(WeightedMedian(size=3)((noise[0], noise[1]), at), expected)
+    np.testing.assert_array_equal(WeightedMedian(size=3, smoothing=0)((noise[0], noise[1]), at), expected)
+    smoothed = ndimage.gaussian_filter(expected, (0, 1, 1), mode="nearest", truncate=3)
+    np.testing.assert_allclose(WeightedMedian(size=3, smoothing=1)((noise[0], noise[1]), at), smoothed, atol=1e-6)
+
+
+def test_weighted_median_reaches_farther_where_nothing_is_visible() -> None:
+    """The flow of a wide strip is lost, which its mismatch shows; the ground around it looks alike."""
+    u = np.where(abs(np.arange(120) - 60) < 14, np.float32(5), np.float32(1)) * np.ones((60, 1), np.float32)
+    mismatch = np.where(u == 5, np.float32(9), np.float32(0))
+    nothing = np.zeros((1, *u.shape), np.float32)
+    at: Any = SimpleNamespace(guide=nothing, It=nothing, mismatch=mismatch)
+    near, far = (WeightedMedian(dilation=14, widening=times)((u, 0 * u), at)[0] for times in (1, 3))
+    assert near[30, 60] == pytest.approx(5)
+    np.testing.assert_allclose(far, 1, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +203,11 @@ def test_weighted_median_is_a_median_where_there_is_no_edge() -> None:
         ("window", 1),
         ("step", 4),
         ("size", 4),
+        ("lightness", 0.0),
+        ("steepness", 0.0),
+        ("smoothing", -1.0),
+        ("hidden", -0.1),
+        ("widening", 0),
         ("spatial", 0.0),
         ("color", float("nan")),
         ("edge", -0.1),
@@ -213,8 +270,8 @@ def test_result_does_not_depend_on_the_number_of_threads() -> None:
     one = np.ones((1, *size), np.float32)
     kernels = [
         lambda: _core.motion_edges(flow, 0.5, 1.0, 15, 3),
-        lambda: _core.visibility(flow, guide, guide[:1], (0.3, 0.1, 0.4)),
-        lambda: _core.weighted_median(flow, flow, one, 10 * guide, guide[:1], 7, 2, 8.0, 3.5),
+        lambda: _core.visibility(flow, guide, guide[:1], (0.3, 0.8, 0.1, 0.4)),
+        lambda: _core.weighted_median(flow, flow, one, 10 * guide, guide[:1], 7, 2, 8.0, 3.5, 4.5),
         lambda: _core.lab(guide),
     ]
     threads = _core.get_threads()
@@ -235,14 +292,18 @@ def test_result_does_not_depend_on_the_number_of_threads() -> None:
         (lambda: CORE.motion_edges(ONE, 0.2, 3.0, 15, 5), ValueError, r"^flow .*\(1, 6, 8\)"),
         (lambda: CORE.motion_edges(FLOW, 0.2, 3.0, 14, 5), ValueError, "^window .*14"),
         (lambda: CORE.motion_edges(FLOW, 0.2, 3.0, 15, -1), ValueError, "^dilation .*-1"),
-        (lambda: CORE.visibility(FLOW, ONE[:, :5], ONE, (1, 1, 1)), ValueError, r"^differences .*\(1, 5, 8\)"),
-        (lambda: CORE.visibility(FLOW, ONE, FLOW, (1, 1, 1)), ValueError, r"^mismatch .*\(1, 6, 8\)"),
-        (lambda: CORE.visibility(FLOW, ONE, ONE, (0.3, 0.0, 0.1)), ValueError, "^deviations .* 0"),
-        (lambda: CORE.visibility(FLOW, ONE, ONE, (0.3, 0.1, np.nan)), ValueError, "^deviations .*nan"),
-        (lambda: CORE.weighted_median(FLOW, FLOW, FLOW, ONE, ONE, 15, 2, 8.0, 3.5), ValueError, r"^mask .*\(1, 6, 8\)"),
-        (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE > 0, 15, 2, 8.0, 3.5), TypeError, "^reliability "),
-        (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE, 15, 4, 8.0, 3.5), ValueError, "^step .*4"),
-        (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE, 15, 2, 8.0, 0.0), ValueError, "^color "),
+        (lambda: CORE.visibility(FLOW, ONE[:, :5], ONE, (1, 1, 1, 1)), ValueError, r"^differences .*\(1, 5, 8\)"),
+        (lambda: CORE.visibility(FLOW, ONE, FLOW, (1, 1, 1, 1)), ValueError, r"^mismatch .*\(1, 6, 8\)"),
+        (lambda: CORE.visibility(FLOW, ONE, ONE, (0.3, 0.8, 0.0, 0.1)), ValueError, "^deviations .* 0"),
+        (lambda: CORE.visibility(FLOW, ONE, ONE, (0.3, 0.8, 0.1, np.nan)), ValueError, "^deviations .*nan"),
+        (
+            lambda: CORE.weighted_median(FLOW, FLOW, FLOW, ONE, ONE, 15, 2, 8.0, 3.5, 4.5),
+            ValueError,
+            r"^mask .*\(1, 6, 8\)",
+        ),
+        (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE > 0, 15, 2, 8.0, 3.5, 4.5), TypeError, "^reliability "),
+        (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE, 15, 16, 8.0, 3.5, 4.5), ValueError, "^step .*16"),
+        (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE, 15, 2, 8.0, 0.0, 4.5), ValueError, "^color "),
         (lambda: CORE.lab(ONE[0]), ValueError, r"^planes .*\(6, 8\)"),
     ],
 )

@@ -184,9 +184,13 @@ def test_an_energy_of_your_own_has_a_way_back():
 
 
 def test_a_solve_that_estimates_occlusion_is_more_accurate_about_it(demo):
-    sample, unknown = demo
-    estimated = variflow.estimate(sample.frame0, sample.frame1, replace(MODEL, occlusion="estimated"))
-    before, after = (endpoint_error_map(result.flow, sample.flow) for result in (unknown, estimated))
+    """The wider window of the filter fills what is occluded, too: this is about what the estimate itself does."""
+    sample, _ = demo
+    model = replace(MODEL, filter=replace(MODEL.filter, widening=1))
+    before, after = (
+        endpoint_error_map(variflow.estimate(sample.frame0, sample.frame1, model).flow, sample.flow)
+        for model in (model, replace(model, occlusion="estimated"))
+    )
     assert after.mean() < 0.9 * before.mean()
     assert after[sample.occlusion].mean() < 0.9 * before[sample.occlusion].mean()
 

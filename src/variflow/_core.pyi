@@ -75,8 +75,10 @@ def visibility(
     flow: NDArray[np.float32],
     differences: NDArray[np.float32],
     mismatch: NDArray[np.float32],
-    deviations: tuple[float, float, float],
+    deviations: tuple[float, float, float, float],
 ) -> NDArray[np.float32]: ...
+def mark_low(plane: NDArray[np.float32], size: int, least: float) -> NDArray[np.float32]: ...
+def smooth_apart(flow: NDArray[np.float32], marks: NDArray[np.float32], deviation: float) -> NDArray[np.float32]: ...
 def weighted_median(
     flow: NDArray[np.float32],
     otherwise: NDArray[np.float32],
@@ -84,9 +86,10 @@ def weighted_median(
     guide: NDArray[np.float32],
     reliability: NDArray[np.float32],
     window: int,
-    step: Literal[1, 2, 3],
+    step: int,
     spatial: float,
     color: float,
+    lightness: float,
 ) -> NDArray[np.float32]: ...
 def lab(planes: NDArray[np.float32]) -> NDArray[np.float32]: ...
 

@@ -121,6 +121,7 @@ class WeightedMedian:
 
     Near a motion edge the flow at a pixel becomes the weighted median over a large window. Neighbours count more if
     they are near, look alike (``at.guide``) and are visible in the second frame. So motion edges move to image edges.
+    Where hardly any pixel around is visible, as in the middle of what another surface covers, the window is wider.
     The motion edges are found in the flow after a plain median; the weighted median takes the flow before it.
 
     Parameters
@@ -131,9 +132,11 @@ class WeightedMedian:
     spatial : float
         Standard deviation in pixels of the weight by distance; typically half the window. Larger trusts far
         neighbours more.
-    color : float
-        Standard deviation of the weight by colour, in the unit of ``at.guide``, CIE Lab; typically 2 to 7. Smaller
-        separates surfaces that look more alike, and is more easily misled by texture.
+    color, lightness : float
+        Standard deviations of the weights by colour and by lightness, in the unit of ``at.guide``, CIE Lab; typically
+        1.5 to 5 and half as much again, because shading changes the lightness of a surface more than its colour.
+        Smaller separates surfaces that look more alike, and is more easily misled by texture. Of gray frames only the
+        lightness counts.
     step : {1, 2, 3}
         1 weighs every pixel of the window; 2 about a quarter of them, in a third of the time; 3 a ninth, in a fifth of
         the time. The pixels lie evenly around the centre if the window is larger than a multiple of the step by 1.
@@ -147,13 +150,26 @@ class WeightedMedian:
         How far around an edge the flow is filtered, in pixels; typically 3 to 7.
     size : {3, 5}
         Window of the plain median elsewhere.
+    smoothing : float
+        Standard deviation in pixels of a Gaussian that smooths the flow away from motion edges, after the plain median;
+        typically 0.5 to 1.5, or 0 for none. Larger removes more of the small steps that a robust penalty leaves, and
+        blurs small vortices.
     divergence : float
         A neighbour counts less where the flow converges, because one surface covers another there. This is the standard
         deviation of that weight, in pixels per pixel; typically 0.2 to 0.5. Smaller discounts more.
+    steepness : float
+        A neighbour counts less where the flow is steep, because it lies between two motions. This is the standard
+        deviation of that weight, in pixels per pixel; typically 0.3 to 1. Smaller discounts more.
     difference, mismatch : float
         A neighbour counts less where the frames do not match. These are the standard deviations of that weight: by the
         temporal difference, in frames with range [0, 1], typically 0.02 to 0.1; and by ``at.mismatch`` in pixels,
         typically 0.2 to 1. Smaller discounts more.
+    widening : int
+        How many times wider the window is where hardly any pixel around is visible; typically 2 to 4, or 1 for no
+        wider. As many neighbours are weighed, farther apart. Larger fills what is covered from farther off.
+    hidden : float
+        The window is wider where these weights by visibility have a mean below this, over half the window; typically
+        0.02 to 0.1. Larger takes the wider window in more places, and trusts a right start less.
 
     References
     ----------
@@ -172,15 +188,20 @@ class WeightedMedian:
 
     window: int = 15
     spatial: float = 8.0
-    color: float = 3.0
+    color: float = 2.1
+    lightness: float = 3.5
     step: Literal[1, 2, 3] = 2
     edge: float = 0.2
     ratio: float = 3.0
     dilation: int = 5
     size: Literal[3, 5] = 5
+    smoothing: float = 1.0
     divergence: float = 0.3
+    steepness: float = 0.7
     difference: float = 15 / 255
     mismatch: float = 0.5
+    widening: int = 3
+    hidden: float = 0.03
 
     def __post_init__(self) -> None:
         def named(field: str) -> tuple[str, Any]:
@@ -190,13 +211,15 @@ class WeightedMedian:
             self,
             window=check_window(*named("window"), 255),
             dilation=check_whole(*named("dilation"), 0, 255, "a whole number of pixels"),
+            widening=check_whole(*named("widening"), 1, 10),
             step=check_choice(*named("step"), (1, 2, 3)),
             size=check_choice(*named("size"), (3, 5)),
             **{
                 name: check_number(*named(name), above=0)
-                for name in ("spatial", "color", "divergence", "difference", "mismatch")
+                for name in ("spatial", "color", "lightness", "divergence", "steepness", "difference", "mismatch")
             },
-            **{name: check_number(*named(name), least=0) for name in ("edge", "ratio")},
+            **{name: check_number(*named(name), least=0) for name in ("edge", "ratio", "hidden")},
+            smoothing=check_number(*named("smoothing"), least=0, most=100),
         )
 
     def __call__(self, flow: tuple[Planes, Planes], at: Linearisation) -> tuple[Planes, Planes]:
@@ -204,17 +227,23 @@ class WeightedMedian:
         planes = stack([as_single(plane, "flow", file=FLOWS) for plane in flow])
         plain = _core.median(planes, self.size)
         edges = _core.motion_edges(plain, self.edge, self.ratio, self.window, self.dilation)
-        deviations = self.divergence, self.difference, self.mismatch
+        deviations = self.divergence, self.steepness, self.difference, self.mismatch
         visible = _core.visibility(planes, at.It, at.mismatch[None], deviations)
-        u, v = _core.weighted_median(
-            planes,
-            plain,
-            edges,
-            at.guide,
-            visible,
-            self.window,
-            self.step,
-            self.spatial,
-            self.color,
-        )
+        hidden = edges * _core.mark_low(visible, 2 * (self.window // 4) + 1, self.hidden)
+        filtered = _core.smooth_apart(plain, edges, self.smoothing) if self.smoothing else plain
+        for where, times in ((edges, 1), (hidden, self.widening)):
+            if where.any():
+                filtered = _core.weighted_median(
+                    planes,
+                    filtered,
+                    where,
+                    at.guide,
+                    visible,
+                    2 * (times * self.window // 2) + 1,
+                    times * self.step,
+                    times * self.spatial,
+                    self.color,
+                    self.lightness,
+                )
+        u, v = filtered
         return u, v

@@ -27,22 +27,41 @@ Planes motion_edges(nb::handle flow_argument, float edge, float ratio, int64_t w
 }
 
 Planes visibility(nb::handle flow_argument, nb::handle differences_argument, nb::handle mismatch_argument,
-                  std::tuple<float, float, float> deviations) {
+                  std::tuple<float, float, float, float> deviations) {
     const Array flow = checked_flow(flow_argument);
     const auto [_, height, width] = shape_of(flow);
     const Array differences = checked<float>(differences_argument, "differences", {"channels", height, width});
     const Array mismatch = checked<float>(mismatch_argument, "mismatch", {1, height, width});
-    const auto [of_divergence, of_difference, of_mismatch] = deviations;
-    for (const float deviation : {of_divergence, of_difference, of_mismatch}) above("deviations", deviation, 0);
-    const Deviations allowed{of_divergence, of_difference, of_mismatch};
+    const auto [of_divergence, of_steepness, of_difference, of_mismatch] = deviations;
+    const Deviations allowed{of_divergence, of_steepness, of_difference, of_mismatch};
+    for (const float deviation : {of_divergence, of_steepness, of_difference, of_mismatch}) {
+        above("deviations", deviation, 0);
+    }
     return run(shape_of(mismatch), [&](float* out) {
         variflow::visibility(floats(flow), floats(differences), floats(mismatch), shape_of(differences), allowed, out);
     });
 }
 
+Planes mark_low(nb::handle plane_argument, int64_t size, float least) {
+    const Array plane = checked<float>(plane_argument, "plane", {1, "height", "width"});
+    odd("size", size);
+    return run(shape_of(plane),
+               [&](float* out) { variflow::mark_low(floats(plane), shape_of(plane), size, least, out); });
+}
+
+Planes smooth_apart(nb::handle flow_argument, nb::handle marks_argument, float deviation) {
+    const Array flow = checked_flow(flow_argument);
+    const auto [_, height, width] = shape_of(flow);
+    const Array marks = checked<float>(marks_argument, "marks", {1, height, width});
+    from_to("deviation", deviation, 0.01f, 100.0f);
+    return run(shape_of(flow), [&](float* out) {
+        variflow::smooth_apart(floats(flow), floats(marks), shape_of(flow), deviation, out);
+    });
+}
+
 Planes weighted_median(nb::handle flow_argument, nb::handle otherwise_argument, nb::handle mask_argument,
                        nb::handle guide_argument, nb::handle reliability_argument, int64_t window, int64_t step,
-                       float spatial, float color) {
+                       float spatial, float color, float lightness) {
     const Array flow = checked_flow(flow_argument);
     const auto [_, height, width] = shape_of(flow);
     const Array otherwise = checked<float>(otherwise_argument, "otherwise", {2, height, width});
@@ -50,13 +69,14 @@ Planes weighted_median(nb::handle flow_argument, nb::handle otherwise_argument, 
     const Array guide = checked<float>(guide_argument, "guide", {"channels", height, width});
     const Array reliability = checked<float>(reliability_argument, "reliability", {1, height, width});
     odd("window", window);
-    from_to("step", step, 1, 3);
+    from_to("step", step, 1, window);
     above("spatial", spatial, 0);
     above("color", color, 0);
+    above("lightness", lightness, 0);
     return run(shape_of(flow), [&](float* out) {
         variflow::weighted_median(
             {floats(flow), floats(otherwise), floats(mask), floats(guide), floats(reliability), extent(guide, 0)},
-            shape_of(flow), {window, step, spatial, color}, out);
+            shape_of(flow), {window, step, spatial, color, lightness}, out);
     });
 }
 
@@ -72,11 +92,17 @@ void add_filters(nb::module_& module) {
     module.def("motion_edges", &motion_edges, "flow"_a.none(), "edge"_a, "ratio"_a, "window"_a, "dilation"_a,
                "1 within `dilation` pixels of where the larger of |grad u| and |grad v| is above `edge` and above "
                "`ratio` times its mean over the window; elsewhere 0.");
-    module.def("visibility", &visibility, "flow"_a.none(), "differences"_a.none(), "mismatch"_a.none(), "deviations"_a,
-               "exp(-1/2 times the sum of the squares of min(div flow, 0), of the root mean square of the differences "
-               "and of the mismatch, each over its deviation), at least 1e-4.");
+    module.def(
+        "visibility", &visibility, "flow"_a.none(), "differences"_a.none(), "mismatch"_a.none(), "deviations"_a,
+        "exp(-1/2 times the sum of the squares of min(div flow, 0), of the larger of |grad u| and |grad v|, of the "
+        "root mean square of the differences and of the mismatch, each over its deviation), at least 1e-4.");
+    module.def("mark_low", &mark_low, "plane"_a.none(), "size"_a, "least"_a,
+               "1 where the mean over size x size pixels is below `least`, elsewhere 0; borders replicated.");
+    module.def("smooth_apart", &smooth_apart, "flow"_a.none(), "marks"_a.none(), "deviation"_a,
+               "The mean of `flow` under a Gaussian where `marks` is 0, over such pixels; elsewhere `flow`; borders "
+               "replicated.");
     module.def("weighted_median", &weighted_median, "flow"_a.none(), "otherwise"_a.none(), "mask"_a.none(),
-               "guide"_a.none(), "reliability"_a.none(), "window"_a, "step"_a, "spatial"_a, "color"_a,
+               "guide"_a.none(), "reliability"_a.none(), "window"_a, "step"_a, "spatial"_a, "color"_a, "lightness"_a,
                "Where `mask` is not 0 the weighted median of `flow`, elsewhere `otherwise`; borders replicated. "
                "Weights: `reliability`, and Gaussians of the distance and of the difference of `guide`.");
     module.def("lab", &lab, "planes"_a.none(),

@@ -12,26 +12,35 @@ struct EdgeRule {
 };
 void motion_edges(const float* flow, Shape shape, EdgeRule rule, float* out);
 
-// filter/motion_edges.cpp. Of a flow (2, H, W), the temporal differences it leaves (C, H, W) and its mismatch (H, W): near 0
-// where the first frame's pixel disappears behind another, 1 where nothing speaks for that, never 0; (H, W).
+// filter/motion_edges.cpp. Of a flow (2, H, W), the temporal differences it leaves (C, H, W) and its mismatch (H, W): how far
+// to rely on each pixel, (H, W). Near 0 where the first frame's pixel disappears behind another or its flow is a mixture of
+// two motions, 1 where nothing speaks for that, never 0.
 struct Deviations {
-    float divergence, difference, mismatch;
+    float divergence, steepness, difference, mismatch;
 };
 void visibility(const float* flow, const float* differences, const float* mismatch, Shape shape, Deviations deviations,
                 float* out);
 
+// filter/motion_edges.cpp. 1 where the mean of a plane (H, W) over size x size pixels is below `least`, elsewhere 0; (H, W).
+void mark_low(const float* plane, Shape shape, int64_t size, float least, float* out);
+
 // filter/weighted_median.cpp. Of both planes of a flow (2, H, W) where `mask` (H, W) is not 0; there `otherwise` elsewhere.
 struct MedianWindow {
     int64_t size, step;    // size x size pixels, odd; with a step about one in its square, spread evenly
-    float spatial, color;    // standard deviations of the weights: pixels, and the unit of the guide
+    float spatial;         // standard deviations of the weights: pixels,
+    float color, lightness;  // and the unit of the guide
 };
 struct MedianPlanes {
     const float *flow, *otherwise, *mask;
-    const float* guide;        // (guide_channels, H, W)
+    const float* guide;  // (guide_channels, H, W): three are lightness and two of colour, else all are lightness
     const float* reliability;  // (H, W), above 0
     int64_t guide_channels;
 };
 void weighted_median(MedianPlanes planes, Shape shape, MedianWindow window, float* out);
+
+// filter/smoothing.cpp. Of a flow (2, H, W): its mean under a Gaussian of so many pixels where `marks` (H, W) is 0, over the
+// pixels where it is 0; elsewhere the flow itself.
+void smooth_apart(const float* flow, const float* marks, Shape shape, float deviation, float* out);
 
 // image/color.cpp. The colour space in which distances are as large as they look; L is in [0, 100].
 void lab(const float* planes, Shape shape, float* out);

@@ -37,14 +37,26 @@ VARIFLOW_INLINE void for_columns(int64_t width, Body body) {
     if (last > 0) body(last, last - 1, last);
 }
 
+// The differences of a flow's components across a pixel, twice their derivatives.
+struct Slopes {
+    float ux, uy, vx, vy;
+
+    // The larger of |2 grad u|^2 and |2 grad v|^2.
+    VARIFLOW_INLINE float steepest() const {
+        const float of_u = ux * ux + uy * uy, of_v = vx * vx + vy * vy;
+        return of_u > of_v ? of_u : of_v;
+    }
+};
+
+VARIFLOW_INLINE Slopes slopes_of(Row u, Row v, int64_t x, int64_t before, int64_t after) {
+    return {u.at[after] - u.at[before], u.below[x] - u.above[x], v.at[after] - v.at[before], v.below[x] - v.above[x]};
+}
+
 // The larger of |grad u| and |grad v|.
 VARIFLOW_CLONES
 void gradient_size(Row u, Row v, int64_t width, float* VARIFLOW_RESTRICT out) {
     for_columns(width, [=](int64_t x, int64_t before, int64_t after) VARIFLOW_INLINE_LAMBDA {
-        const float ux = u.at[after] - u.at[before], uy = u.below[x] - u.above[x];
-        const float vx = v.at[after] - v.at[before], vy = v.below[x] - v.above[x];
-        const float of_u = ux * ux + uy * uy, of_v = vx * vx + vy * vy;
-        out[x] = 0.5f * std::sqrt(of_u > of_v ? of_u : of_v);
+        out[x] = 0.5f * std::sqrt(slopes_of(u, v, x, before, after).steepest());
     });
 }
 
@@ -62,17 +74,24 @@ void mark_positive(int64_t width, float* VARIFLOW_RESTRICT values) {
 }
 
 VARIFLOW_CLONES
+void mark_below(float least, int64_t width, float* VARIFLOW_RESTRICT values) {
+    for (int64_t x = 0; x < width; ++x) values[x] = values[x] < least ? 1.0f : 0.0f;
+}
+
+VARIFLOW_CLONES
 void add_squares(const float* VARIFLOW_RESTRICT values, int64_t width, float factor, float* VARIFLOW_RESTRICT sums) {
     for (int64_t x = 0; x < width; ++x) sums[x] += factor * values[x] * values[x];
 }
 
-// Where the flow converges, the surface in front covers the pixel.
+// Where the flow converges, the surface in front covers the pixel; where it is steep, it is a mixture of two motions.
 VARIFLOW_CLONES
-void convergence(Row u, Row v, int64_t width, float factor, float* VARIFLOW_RESTRICT out) {
+void doubts_of_slopes(Row u, Row v, int64_t width, float of_divergence, float of_steepness,
+                      float* VARIFLOW_RESTRICT out) {
     for_columns(width, [=](int64_t x, int64_t before, int64_t after) VARIFLOW_INLINE_LAMBDA {
-        const float divergence = 0.5f * (u.at[after] - u.at[before] + v.below[x] - v.above[x]);
+        const Slopes slopes = slopes_of(u, v, x, before, after);
+        const float divergence = slopes.ux + slopes.vy;
         const float negative = divergence < 0.0f ? divergence : 0.0f;
-        out[x] = factor * negative * negative;
+        out[x] = 0.25f * (of_divergence * negative * negative + of_steepness * slopes.steepest());
     });
 }
 
@@ -123,12 +142,14 @@ void visibility(const float* flow, const float* differences, const float* mismat
                 float* out) {
     const int64_t width = shape.width, pixels = shape.height * width;
     const float of_divergence = reciprocal_of_double_square(deviations.divergence);
+    const float of_steepness = reciprocal_of_double_square(deviations.steepness);
     const float of_difference = reciprocal_of_double_square(deviations.difference) / static_cast<float>(shape.channels);
     const float of_mismatch = reciprocal_of_double_square(deviations.mismatch);
     parallel_for(shape.height, rows_per_chunk(width), [=](int64_t begin, int64_t end) {
         for (int64_t y = begin; y < end; ++y) {
             float* const row = out + y * width;
-            convergence(row_of(flow, y, shape), row_of(flow + pixels, y, shape), width, of_divergence, row);
+            doubts_of_slopes(row_of(flow, y, shape), row_of(flow + pixels, y, shape), width, of_divergence,
+                             of_steepness, row);
             for (int64_t channel = 0; channel < shape.channels; ++channel) {
                 add_squares(differences + channel * pixels + y * width, width, of_difference, row);
             }
@@ -136,6 +157,11 @@ void visibility(const float* flow, const float* differences, const float* mismat
             to_visibility(width, row);
         }
     });
+}
+
+void mark_low(const float* plane, Shape shape, int64_t size, float least, float* out) {
+    box_mean(plane, {1, shape.height, shape.width}, size / 2, out);
+    mark_below(least, shape.height * shape.width, out);
 }
 
 }  // namespace variflow

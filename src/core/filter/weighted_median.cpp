@@ -1,7 +1,10 @@
 // Weighted median of a flow's planes over the window around each marked pixel: the value below which half of the weight
 // lies. The weight of a neighbour q of the pixel p is
 //
-//     reliability(q) exp(-|q - p|^2 / (2 spatial^2) - |guide(q) - guide(p)|^2 / (2 color^2)).
+//     reliability(q) exp(-|q - p|^2 / (2 spatial^2) - |L(q) - L(p)|^2 / (2 lightness^2)
+//                        - |ab(q) - ab(p)|^2 / (2 color^2)),
+//
+// where the guide is L and ab, lightness and colour.
 //
 // Pixels are handled in blocks of two pieces of a row each, with all neighbours and weights of a block in the first-level
 // cache, one pixel a vector lane. Bisection of the weight at or below a value finds a bracket of 1/16 pixel that holds the median;
@@ -99,15 +102,15 @@ void weigh(const float* VARIFLOW_RESTRICT reliability, const Part& part, float* 
 VARIFLOW_CLONES
 void weigh_by_color(const float* VARIFLOW_RESTRICT reliability, const float* VARIFLOW_RESTRICT first,
                     const float* VARIFLOW_RESTRICT second, const float* VARIFLOW_RESTRICT third,
-                    const float* VARIFLOW_RESTRICT centre, float factor, const Part& part,
+                    const float* VARIFLOW_RESTRICT centre, float of_lightness, float of_color, const Part& part,
                     float* VARIFLOW_RESTRICT weights, float* VARIFLOW_RESTRICT total) {
     for (int64_t k = 0; k < part.count; ++k) {
         const int64_t at = k * part.step;
         VARIFLOW_LANES for (int i = 0; i < piece_size; ++i) {
             const float d0 = first[at + i] - centre[i], d1 = second[at + i] - centre[lanes + i];
             const float d2 = third[at + i] - centre[2 * lanes + i];
-            const float weight =
-                weight_of(part.spatial[k] + factor * (d0 * d0 + d1 * d1 + d2 * d2), reliability[at + i]);
+            const float weight = weight_of(part.spatial[k] + of_lightness * d0 * d0 + of_color * (d1 * d1 + d2 * d2),
+                                           reliability[at + i]);
             weights[k * lanes + i] = weight;
             total[i] += weight;
         }
@@ -200,7 +203,8 @@ void mean_between(const float* VARIFLOW_RESTRICT values, const float* VARIFLOW_R
 void gather(const MedianPlanes& planes, Shape shape, const MedianWindow& window, const std::vector<Part>& parts,
             int64_t x, int64_t y, int64_t lane, Block& block) {
     const int64_t height = shape.height, width = shape.width, pixels = height * width;
-    const float color_factor = 0.5f / (window.color * window.color);
+    const float of_color = 0.5f / (window.color * window.color);
+    const float of_lightness = 0.5f / (window.lightness * window.lightness);
     std::fill_n(block.half + lane, piece_size, 0.0f);
     for (int plane : {0, 1}) {
         std::fill_n(block.low[plane] + lane, piece_size, std::numeric_limits<float>::max());
@@ -222,12 +226,12 @@ void gather(const MedianPlanes& planes, Shape shape, const MedianWindow& window,
         float* const weights = block.weights.data() + first;
         if (planes.guide_channels == 3) {
             weigh_by_color(around(planes.reliability), around(planes.guide, 1), around(planes.guide + pixels, 2),
-                           around(planes.guide + 2 * pixels, 3), centre, color_factor, part, weights,
+                           around(planes.guide + 2 * pixels, 3), centre, of_lightness, of_color, part, weights,
                            block.half + lane);
         } else {
             for (int64_t k = 0; k < part.count; ++k) std::fill_n(weights + k * lanes, piece_size, 0.0f);
             for (int64_t channel = 0; channel < planes.guide_channels; ++channel) {
-                add_squared_differences(around(planes.guide + channel * pixels), centre + channel * lanes, color_factor,
+                add_squared_differences(around(planes.guide + channel * pixels), centre + channel * lanes, of_lightness,
                                         part, weights);
             }
             weigh(around(planes.reliability), part, weights, block.half + lane);

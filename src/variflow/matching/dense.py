@@ -30,7 +30,7 @@ _MOST_POINTS = 120_000
 # The weighted median of the differences between matches and fit: its window and step, and the standard deviations of
 # the weights by distance (in points) and by colour. A point without a match has no difference, with the weight of this
 # many matches of even odds.
-_MEDIAN: dict[str, Any] = {"window": 15, "step": 2, "spatial": 5.0, "color": 5.0}
+_MEDIAN: dict[str, Any] = {"window": 15, "step": 2, "spatial": 5.0, "color": 5.0, "lightness": 5.0}
 
 _WITHOUT_MATCH = 1.0
 

@@ -27,7 +27,7 @@ def realtime() -> Model:
     return Model(
         make_constancies(0.3, 2.0, Charbonnier(0.4)) + 0.5 * Smoothness(Charbonnier(0.03)),
         solver=Relaxation(sweeps=4, cycles=1, flat=0.5),
-        warps=(1, 2),
+        warps=(1, 2, 3),
         finest=1,
         interpolation="spline",
         channels="gray",
@@ -42,16 +42,16 @@ def fast() -> Model:
     --------
     >>> from variflow import models
     >>> models.fast().warps
-    (1, 3, 4)
+    (1, 4, 6)
     """
     return Model(
         make_constancies(0.3, 2.0, Charbonnier(0.2))
         + 0.8 * Smoothness(Charbonnier(0.01), edges=ImageEdges(contrast=4.6)),
         solver=Relaxation(sweeps=5, cycles=1),
-        warps=(1, 3, 4),
+        warps=(1, 4, 6),
         interpolation="spline",
         presmoothing=0.7,
-        filter=WeightedMedian(window=13, step=3, edge=0.3, size=3, dilation=3),
+        filter=WeightedMedian(window=13, step=3, edge=0.3, size=3, dilation=3, steepness=0.35),
         channels="gray",
         light="matched",
         noise="estimated",

@@ -158,7 +158,7 @@ def classic_nl(*, smoothness: float = 0.8, gradient: float = 2.0, brightness: fl
         factor=0.75,
         interpolation="spline",
         presmoothing=0.7,
-        filter=WeightedMedian(),
+        filter=WeightedMedian(smoothing=0, widening=1),
         channels="gray",
         name="classic-nl",
     )
