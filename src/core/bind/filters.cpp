@@ -53,7 +53,8 @@ Planes smooth_apart(nb::handle flow_argument, nb::handle marks_argument, float d
     const Array flow = checked_flow(flow_argument);
     const auto [_, height, width] = shape_of(flow);
     const Array marks = checked<float>(marks_argument, "marks", {1, height, width});
-    from_to("deviation", deviation, 0.01f, 100.0f);
+    above("deviation", deviation, 0);
+    from_to("deviation", deviation, 0.0f, 100.0f);
     return run(shape_of(flow), [&](float* out) {
         variflow::smooth_apart(floats(flow), floats(marks), shape_of(flow), deviation, out);
     });

@@ -22,23 +22,23 @@ std::vector<float> half_gaussian(float deviation) {
     return weights;
 }
 
-// Sums of the pixels that are not marked: of u, of v, and of their weights. The columns lie between `reach` more at each end.
+// Over the pixels that are not marked the sums of u, of v and of their weights, with `reach` more columns at each end.
 struct Sums {
     int64_t reach, width;
-    std::vector<float> u, v, weight;
+    std::vector<float> planes[3];
 
-    Sums(int64_t reach, int64_t width)
-        : reach(reach), width(width), u(static_cast<size_t>(width + 2 * reach)), v(u.size()), weight(u.size()) {}
-
-    std::vector<float>* planes[3] = {&u, &v, &weight};
+    Sums(int64_t reach, int64_t width) : reach(reach), width(width) {
+        for (std::vector<float>& plane : planes) plane.resize(static_cast<size_t>(width + 2 * reach));
+    }
+    float* first(int plane) { return planes[plane].data() + reach; }
 
     void clear() {
-        for (auto* plane : planes) std::fill(plane->begin(), plane->end(), 0.0f);
+        for (std::vector<float>& plane : planes) std::fill(plane.begin(), plane.end(), 0.0f);
     }
     // Replicate the first and the last column.
     void extend() {
-        for (auto* plane : planes) {
-            float* const columns = plane->data() + reach;
+        for (int plane : {0, 1, 2}) {
+            float* const columns = first(plane);
             std::fill_n(columns - reach, reach, columns[0]);
             std::fill_n(columns + width, reach, columns[width - 1]);
         }
@@ -55,20 +55,17 @@ void add_row(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v,
     }
 }
 
-// out += factor times the two columns at a distance of each; `columns` begin `reach` before the first pixel.
+// out += factor times both columns at one distance of each.
 VARIFLOW_CLONES
 void add_columns(const float* VARIFLOW_RESTRICT before, const float* VARIFLOW_RESTRICT after, float factor,
                  int64_t width, float* VARIFLOW_RESTRICT out) {
     for (int64_t x = 0; x < width; ++x) out[x] += factor * (before[x] + after[x]);
 }
 
-// Sums over columns that lie symmetrically around each pixel.
-void sum_columns(const std::vector<float>& columns, const std::vector<float>& gaussian, int64_t width, float* out) {
-    const int64_t reach = static_cast<int64_t>(gaussian.size()) - 1;
-    const float* const middle = columns.data() + reach;
-    std::copy_n(middle, width, out);  // the Gaussian's middle is 1
-    for (int64_t i = 1; i <= reach; ++i)
-        add_columns(middle - i, middle + i, gaussian[static_cast<size_t>(i)], width, out);
+// Sums over columns that lie symmetrically around each.
+void sum_columns(const float* columns, const std::vector<float>& gaussian, int64_t width, float* out) {
+    std::copy_n(columns, width, out);  // the Gaussian's middle is 1
+    for (size_t i = 1; i < gaussian.size(); ++i) add_columns(columns - i, columns + i, gaussian[i], width, out);
 }
 
 VARIFLOW_CLONES
@@ -90,15 +87,15 @@ void smooth_apart(const float* flow, const float* marks, Shape shape, float devi
             sums.clear();
             for (int64_t row = -reach; row <= reach; ++row) {
                 const int64_t start = std::clamp<int64_t>(y + row, 0, height - 1) * width;
-                add_row(flow + start, flow + pixels + start, marks + start,
-                        gaussian[static_cast<size_t>(std::abs(row))], width, sums.u.data() + reach,
-                        sums.v.data() + reach, sums.weight.data() + reach);
+                const float factor = gaussian[static_cast<size_t>(std::abs(row))];
+                add_row(flow + start, flow + pixels + start, marks + start, factor, width, sums.first(0), sums.first(1),
+                        sums.first(2));
             }
             sums.extend();
-            sum_columns(sums.weight, gaussian, width, weight.data());
+            sum_columns(sums.first(2), gaussian, width, weight.data());
             for (int plane : {0, 1}) {
                 const int64_t at = plane * pixels + y * width;
-                sum_columns(*sums.planes[plane], gaussian, width, out + at);
+                sum_columns(sums.first(plane), gaussian, width, out + at);
                 divide_unmarked(weight.data(), flow + at, marks + y * width, width, out + at);
             }
         }

@@ -18,7 +18,7 @@ _SIZE, _WINDOW = 1 / 2, 9
 # The frames of one scene correlate by more than this in half of the windows, along their flow: of the pairs with known
 # flow the least is .35, and pairs of different scenes have up to .28, unless they are so smooth that a flow makes one
 # of the other. The more pixels have other intensities, the more correlation is wanted, up to this.
-_LEAST, _SLOPE, _MOST = 0.3, 1.5, 0.7
+_LEAST, _SLOPE, _MOST = 0.3, 3.0, 0.7
 # Two frames of one scene have about the same intensities, whatever the light, even if they show noise alone. These are
 # the bins of a histogram from 3 standard deviations below the mean to 3 above, and the share of the pixels that may be
 # in other bins. By chance there may be as many more as this times the root of the bins over the pixels.
