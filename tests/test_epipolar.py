@@ -356,6 +356,18 @@ def test_a_drive_is_better_along_lines(data: Any, name: str, monkeypatch: pytest
     assert error < 0.9 * error_without
 
 
+def test_a_scene_shows_in_motions_that_differ_much() -> None:
+    """Things that move along rows, each at its own speed, are on lines; slow ones are so by chance."""
+    speeds = np.random.default_rng(0).uniform(-1, 1, (4, 5)).repeat(8, axis=0).repeat(8, axis=1)
+
+    def find(fastest: float) -> Any:
+        found = np.stack([fastest * speeds, 0 * speeds, 0 * speeds]).astype(np.float32)
+        return rigid._find_scene(rigid.GridMatches((96, 120), 3, (found, found), np.ones((2, 32, 40), np.float32)))
+
+    assert find(4) is None
+    assert find(20).on_line.all()
+
+
 def test_motion_is_continued_by_half_of_the_range_of_the_matches_at_most() -> None:
     random = np.random.default_rng(10)
     found = random.uniform(0, 10, (3, 5, 6)).astype(np.float32)

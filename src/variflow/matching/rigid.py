@@ -20,8 +20,9 @@ from variflow.matching.search import GridMatches, compute_odds, place_on_grid
 
 # A match is on its line, or in the plane, if it is no farther from it than this many pixels. The frames show a rigid
 # scene if at least this share of all matches is on the lines, and of these more than this share off the plane: where
-# all is in one plane, nothing tells the lines.
-_ON_LINE, _ENOUGH, _OFF_PLANE = 2.0, 0.3, 0.1
+# all is in one plane, nothing tells the lines. Nor do lines mean anything if motions differ so little that many come
+# near to any line: they must spread over this many pixels, but for the outermost 5 % at either end.
+_ON_LINE, _ENOUGH, _OFF_PLANE, _LEAST_SPREAD = 2.0, 0.3, 0.1, 16.0
 # The depths that are compared: those of all matches but the outermost `_OUTERMOST` percent at either end, and half of
 # their range beyond. They are a pixel apart, or farther if that would be too many. Where nothing matches, flows go as
 # far beyond those of the matches.
@@ -98,12 +99,14 @@ class _Scene(Brief):
 
 
 def _find_scene(grid: GridMatches) -> _Scene | None:
-    """Return the rigid scene that matches show; None if they show none, or a plane."""
+    """Return the rigid scene that matches show; None if they show none, a plane, or motions that differ little."""
     rows, columns = grid.axes
     points = np.stack(np.meshgrid(columns.positions, rows.positions), axis=-1).astype(np.float64)
     targets = points + np.moveaxis(grid.found[0][:2], 0, -1)
     confidence = grid.confidence[0]
     sure = confidence > 0.5
+    if not sure.any() or np.ptp(np.percentile(grid.found[0][:2, sure], (5, 95), axis=1), axis=0).max() < _LEAST_SPREAD:
+        return None
     lines = find_lines(points.reshape(-1, 2), targets.reshape(-1, 2), sure.ravel(), grid.shape)
     if lines is None:
         return None
