@@ -73,15 +73,6 @@ def test_visibility(size: tuple[int, int]) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("window", [1, 3, 7])
-def test_low_places(size: tuple[int, int], window: int) -> None:
-    plane = uniform_planes(1, size, 0, 1)
-    mean = windows(plane[0], window // 2).mean(axis=(2, 3))
-    clear = abs(mean - 0.45) > 1e-5
-    np.testing.assert_array_equal(_core.mark_low(plane, window, 0.45)[0][clear], (mean < 0.45)[clear])
-
-
 # Smoothing away from motion edges
 
 
@@ -271,6 +262,7 @@ def test_result_does_not_depend_on_the_number_of_threads() -> None:
     kernels = [
         lambda: _core.motion_edges(flow, 0.5, 1.0, 15, 3),
         lambda: _core.visibility(flow, guide, guide[:1], (0.3, 0.8, 0.1, 0.4)),
+        lambda: _core.smooth_apart(flow, (guide[:1] > 0.5).astype(np.float32), 1.0),
         lambda: _core.weighted_median(flow, flow, one, 10 * guide, guide[:1], 7, 2, 8.0, 3.5, 4.5),
         lambda: _core.lab(guide),
     ]
@@ -304,6 +296,9 @@ def test_result_does_not_depend_on_the_number_of_threads() -> None:
         (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE > 0, 15, 2, 8.0, 3.5, 4.5), TypeError, "^reliability "),
         (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE, 15, 16, 8.0, 3.5, 4.5), ValueError, "^step .*16"),
         (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE, 15, 2, 8.0, 0.0, 4.5), ValueError, "^color "),
+        (lambda: CORE.smooth_apart(FLOW, FLOW, 1.0), ValueError, r"^marks .*\(1, 6, 8\)"),
+        (lambda: CORE.smooth_apart(FLOW, ONE, 0.0), ValueError, "^deviation .* 0"),
+        (lambda: CORE.smooth_apart(FLOW, ONE, 101.0), ValueError, "^deviation .*101"),
         (lambda: CORE.lab(ONE[0]), ValueError, r"^planes .*\(6, 8\)"),
     ],
 )

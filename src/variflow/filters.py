@@ -15,7 +15,7 @@ from variflow import _core
 from variflow.base.arrays import FLOWS, as_single
 from variflow.base.choices import check_choice, check_number, check_whole, check_window, keep
 from variflow.base.kinds import is_number, name_kind
-from variflow.images.resampling import Planes, stack
+from variflow.images.resampling import Planes, average_boxes, stack
 
 if TYPE_CHECKING:
     from variflow.linearisation.level import LevelLinearisation
@@ -229,7 +229,7 @@ class WeightedMedian:
         edges = _core.motion_edges(plain, self.edge, self.ratio, self.window, self.dilation)
         deviations = self.divergence, self.steepness, self.difference, self.mismatch
         visible = _core.visibility(planes, at.It, at.mismatch[None], deviations)
-        hidden = edges * _core.mark_low(visible, 2 * (self.window // 4) + 1, self.hidden)
+        hidden = edges * (average_boxes(visible, 2 * (self.window // 4) + 1) < self.hidden)
         filtered = _core.smooth_apart(plain, edges, self.smoothing) if self.smoothing else plain
         for where, times in ((edges, 1), (hidden, self.widening)):
             if where.any():

@@ -42,13 +42,6 @@ Planes visibility(nb::handle flow_argument, nb::handle differences_argument, nb:
     });
 }
 
-Planes mark_low(nb::handle plane_argument, int64_t size, float least) {
-    const Array plane = checked<float>(plane_argument, "plane", {1, "height", "width"});
-    odd("size", size);
-    return run(shape_of(plane),
-               [&](float* out) { variflow::mark_low(floats(plane), shape_of(plane), size, least, out); });
-}
-
 Planes smooth_apart(nb::handle flow_argument, nb::handle marks_argument, float deviation) {
     const Array flow = checked_flow(flow_argument);
     const auto [_, height, width] = shape_of(flow);
@@ -97,8 +90,6 @@ void add_filters(nb::module_& module) {
         "visibility", &visibility, "flow"_a.none(), "differences"_a.none(), "mismatch"_a.none(), "deviations"_a,
         "exp(-1/2 times the sum of the squares of min(div flow, 0), of the larger of |grad u| and |grad v|, of the "
         "root mean square of the differences and of the mismatch, each over its deviation), at least 1e-4.");
-    module.def("mark_low", &mark_low, "plane"_a.none(), "size"_a, "least"_a,
-               "1 where the mean over size x size pixels is below `least`, elsewhere 0; borders replicated.");
     module.def("smooth_apart", &smooth_apart, "flow"_a.none(), "marks"_a.none(), "deviation"_a,
                "The mean of `flow` under a Gaussian where `marks` is 0, over such pixels; elsewhere `flow`; borders "
                "replicated.");

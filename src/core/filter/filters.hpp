@@ -21,9 +21,6 @@ struct Deviations {
 void visibility(const float* flow, const float* differences, const float* mismatch, Shape shape, Deviations deviations,
                 float* out);
 
-// filter/motion_edges.cpp. 1 where the mean of a plane (H, W) over size x size pixels is below `least`, elsewhere 0; (H, W).
-void mark_low(const float* plane, Shape shape, int64_t size, float least, float* out);
-
 // filter/weighted_median.cpp. Of both planes of a flow (2, H, W) where `mask` (H, W) is not 0; there `otherwise` elsewhere.
 struct MedianWindow {
     int64_t size, step;    // size x size pixels, odd; with a step about one in its square, spread evenly

@@ -74,11 +74,6 @@ void mark_positive(int64_t width, float* VARIFLOW_RESTRICT values) {
 }
 
 VARIFLOW_CLONES
-void mark_below(float least, int64_t width, float* VARIFLOW_RESTRICT values) {
-    for (int64_t x = 0; x < width; ++x) values[x] = values[x] < least ? 1.0f : 0.0f;
-}
-
-VARIFLOW_CLONES
 void add_squares(const float* VARIFLOW_RESTRICT values, int64_t width, float factor, float* VARIFLOW_RESTRICT sums) {
     for (int64_t x = 0; x < width; ++x) sums[x] += factor * values[x] * values[x];
 }
@@ -157,11 +152,6 @@ void visibility(const float* flow, const float* differences, const float* mismat
             to_visibility(width, row);
         }
     });
-}
-
-void mark_low(const float* plane, Shape shape, int64_t size, float least, float* out) {
-    box_mean(plane, {1, shape.height, shape.width}, size / 2, out);
-    mark_below(least, shape.height * shape.width, out);
 }
 
 }  // namespace variflow
