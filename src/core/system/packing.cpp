@@ -21,9 +21,8 @@ struct BlockInput : Row {
     bool at_left, at_right;  // whether the block's first or last pixel is the row's
 };
 
-// One block of each, with room for the rest of a vector of both colours.
 struct alignas(64) Plane {
-    float value[block_size + 4 * vector_size];
+    float value[block_size];
 };
 
 constexpr float zeros[block_size] = {};
@@ -145,7 +144,6 @@ Row row_of(const System& system, Field flow, int64_t row, int64_t first_column) 
 void pack_row(const Row& input, const Grid& grid, int64_t row) {
     const int64_t width = grid.width(), stride = grid.stride();
     std::array<Plane, 5> computed;  // c1, c2, ratio, inverse1, inverse2
-    Plane edges;
     float* const even = grid.row(row, row & 1);
     float* const odd = grid.row(row, 1 - (row & 1));
     for (float* fields : {even, odd}) {
@@ -160,16 +158,18 @@ void pack_row(const Row& input, const Grid& grid, int64_t row) {
         const BlockInput in = block_input(input, column, count, width);
         eliminate_block(in, count, grid.omega(), computed[0].value, computed[1].value, computed[2].value,
                         computed[3].value, computed[4].value);
-        auto store = [&](Plane& plane, int field) {
-            std::fill(plane.value + count, plane.value + 2 * pairs, 0.0f);
-            part_row(plane.value, pairs, even + field * stride + first, odd + field * stride + first);
+        // Of some values of a row; the rest is 0.
+        auto store = [&](const float* values, int number, int field) {
+            float* const fields[] = {even + field * stride + first, odd + field * stride + first};
+            const int whole = number / 2;
+            part_row(values, whole, fields[0], fields[1]);
+            std::fill_n(fields[0] + whole, pairs - whole, 0.0f);
+            std::fill_n(fields[1] + whole, pairs - whole, 0.0f);
+            if (number % 2) fields[0][whole] = values[number - 1];
         };
-        for (int i = 0; i < 5; ++i) store(computed[static_cast<size_t>(i)], Grid::c1 + i);
-        std::copy_n(in.edge_x, at_right ? count - 1 : count, edges.value);
-        if (at_right) edges.value[count - 1] = 0.0f;
-        store(edges, Grid::edge_x);
-        std::copy_n(in.edge_y, count, edges.value);
-        store(edges, Grid::edge_y);
+        for (int i = 0; i < 5; ++i) store(computed[static_cast<size_t>(i)].value, count, Grid::c1 + i);
+        store(in.edge_x, at_right ? count - 1 : count, Grid::edge_x);
+        store(in.edge_y, count, Grid::edge_y);
     }
 }
 
