@@ -47,6 +47,25 @@ def test_a_pyramid_of_one_level_starts_from_what_it_is_given(change):
         assert np.abs(flow[8:-8, 8:-8] - (1.5, -0.5)).mean() < 0.1
 
 
+@pytest.mark.parametrize(
+    ("name", "farthest"), [("realtime", 0.15), ("fast", 0.02), ("balanced", 0.02), ("accurate", 0.02), ("smooth", 0.02)]
+)
+@pytest.mark.parametrize("rows", [1, 8, 16, 24, 40, 96])
+def test_frames_of_few_rows_have_the_flow_of_many(name, farthest, rows):
+    pair = synthetic.translation((rows, 300), shift=(1.0, 0.0))
+    flow = variflow.estimate(pair.frame0, pair.frame1, name).flow
+    assert abs(float(np.median(flow[:, 20:-20, 0])) - 1) < farthest
+
+
+def test_small_frames_are_solved_at_their_own_size():
+    pair = synthetic.translation((96, 128), shift=(1.0, 0.0))
+    sizes = [state.shape for state in variflow.iterate(pair.frame0, pair.frame1, "realtime")]
+    assert sizes[-1] == (96, 128)
+    large = synthetic.translation((128, 160), shift=(1.0, 0.0))
+    sizes = [state.shape for state in variflow.iterate(large.frame0, large.frame1, "realtime")]
+    assert sizes[-1] == (64, 80)
+
+
 @pytest.mark.parametrize("side", range(1, 32, 5))
 @pytest.mark.parametrize("name", ["realtime", "fast", "accurate"])
 def test_a_video_may_be_as_low_as_a_row(name, side):

@@ -33,7 +33,7 @@ class Model:
     warps : int or tuple of int
         How often the frames are linearised at each level; typically 1 to 10. More warps follow larger motion and remove
         the error of linearising. A tuple gives the number for the finest level that is solved, for the next coarser
-        one, and so on; its last number is for all coarser levels.
+        one, and so on; its last number is for all coarser levels, and for the coarsest even if there are too few.
     limit : float
         The most that a component of the flow may change in one warp, in pixels; typically 0.5 to 2, and infinite for no
         limit. Beyond it the linearised frames cannot be trusted. A small limit keeps the flow from swinging to and fro
@@ -51,7 +51,8 @@ class Model:
         pyramid follows from it and from the size of the frames.
     finest : int
         The level at which the estimate ends, at least -1; its flow is then brought to the size of the frames. 1 leaves
-        their own size out, for speed. -1 adds one that is finer: the frames are enlarged by ``1 / factor``, so that
+        their own size out, for speed; but no level whose shorter side is below 64 pixels is the last, if there is a
+        larger one. -1 adds one that is finer: the frames are enlarged by ``1 / factor``, so that
         motion edges are sampled more finely. Frames with a pattern of missing pixels are not.
     presmoothing : float
         Standard deviation in pixels of a Gaussian that the frames are smoothed with, at least 0; typically up to 1.

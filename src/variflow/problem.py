@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 # The backward estimate starts from a flow that is nearly right, so this share of the warps is enough.
 _SHARE_OF_WARPS = 1 / 3
 
+# A level whose shorter side has fewer pixels is too small to end at.
+_LARGE_ENOUGH = 64
 # Gaps are a pattern if the frames have less than this part of the usable pixels that they have at the next size. There
 # a pixel between them is usable, and one in a hole is not.
 _HARDLY_PATTERNED = 0.9
@@ -109,12 +111,14 @@ class Problem(Brief):
 
     @cached_property
     def finest(self) -> int:
-        """The level at which an estimate ends: that of the model, but not finer than frames with a pattern of gaps.
+        """The level at which an estimate ends: that of the model, but for small frames and those with gaps.
 
-        Between missing rows, say, nothing finer is to be seen; only what they were filled with.
+        Of small frames fewer levels are left out than the model says, because at small levels there is little to see.
+        And between missing rows, say, nothing finer than the frames is to be seen; only what they were filled with.
         """
         if self.model.finest >= 0 or len(self.levels) < 2:
-            return self.model.finest
+            large = [level.index for level in self.levels if min(level.shape) >= _LARGE_ENOUGH]
+            return min(self.model.finest, max(large, default=0))
         first, second = self.levels[:2]
         pairs = (first.frame0, second.frame0), (first.frame1, second.frame1)
         shares = [(frame.valid.mean(), coarse.valid.mean()) for frame, coarse in pairs if not frame.complete]
@@ -253,6 +257,12 @@ class Problem(Brief):
         if not all(map(programs.is_compiled, first)):
             rest = (call for index in range(self.finest, position.level) for call in list_calls(index))
             programs.compile_all([*first, *rest])
+
+    def count_warps(self, index: int) -> int:
+        """Return how many warps a level has. The coarsest starts from nothing, so it has the last number of a tuple."""
+        warps = self.model.warps
+        coarsest = index == len(self.levels) - 1
+        return warps[-1] if coarsest and not isinstance(warps, int) else self.model.warps_at(index)
 
     def with_light(self, light: Light) -> Problem:
         """Return the problem with the light of its frames matched."""
