@@ -146,6 +146,11 @@ def test_weighted_median_of_equal_or_of_unlike_neighbours() -> None:
     assert (out <= flow.max(axis=(1, 2), keepdims=True)).all()
 
 
+def _see(guide: Array, mismatch: Array, **more: Any) -> Any:
+    """Return what a filter looks at, at the size of the frames."""
+    return SimpleNamespace(guide=guide, It=np.zeros_like(guide), mismatch=mismatch, scale=(1.0, 1.0), **more)
+
+
 def scene() -> tuple[tuple[Array, Array], SimpleNamespace]:
     """A square that moves before a background, its motion estimated a little too wide."""
     inside, wide = np.zeros((60, 80), bool), np.zeros((60, 80), bool)
@@ -153,7 +158,7 @@ def scene() -> tuple[tuple[Array, Array], SimpleNamespace]:
     wide[18:42, 28:57] = True
     u = np.where(wide, 4, 1).astype(np.float32)
     guide = np.where(inside, 60, 30).astype(np.float32)[None]
-    return (u, -u), SimpleNamespace(guide=guide, It=np.zeros_like(guide), mismatch=np.zeros_like(u), inside=inside)
+    return (u, -u), _see(guide, np.zeros_like(u), inside=inside)
 
 
 def test_weighted_median_moves_motion_edges_to_image_edges() -> None:
@@ -168,7 +173,7 @@ def test_weighted_median_moves_motion_edges_to_image_edges() -> None:
 def test_weighted_median_is_a_median_where_there_is_no_edge() -> None:
     noise = random_planes(2, (40, 50), scale=0.02)
     nothing = np.zeros((1, 40, 50), np.float32)
-    at: Any = SimpleNamespace(guide=random_planes(3, (40, 50)), It=nothing, mismatch=nothing[0])
+    at = _see(random_planes(3, (40, 50)), nothing[0])
     expected = filters.median((noise[0], noise[1]), 3)
     np.testing.assert_array_equal(WeightedMedian(size=3, smoothing=0)((noise[0], noise[1]), at), expected)
     smoothed = ndimage.gaussian_filter(expected, (0, 1, 1), mode="nearest", truncate=3)
@@ -179,8 +184,7 @@ def test_weighted_median_reaches_farther_where_nothing_is_visible() -> None:
     """The flow of a wide strip is lost, which its mismatch shows; the ground around it looks alike."""
     u = np.where(abs(np.arange(120) - 60) < 14, np.float32(5), np.float32(1)) * np.ones((60, 1), np.float32)
     mismatch = np.where(u == 5, np.float32(9), np.float32(0))
-    nothing = np.zeros((1, *u.shape), np.float32)
-    at: Any = SimpleNamespace(guide=nothing, It=nothing, mismatch=mismatch)
+    at = _see(np.zeros((1, *u.shape), np.float32), mismatch)
     near, far = (WeightedMedian(dilation=14, widening=times)((u, 0 * u), at)[0] for times in (1, 3))
     assert near[30, 60] == pytest.approx(5)
     np.testing.assert_allclose(far, 1, atol=1e-6)
@@ -207,6 +211,7 @@ def test_weighted_median_reaches_farther_where_nothing_is_visible() -> None:
         ("divergence", -1.0),
         ("difference", "small"),
         ("mismatch", 0.0),
+        ("worse", 0.9),
     ],
 )
 def test_weighted_median_refuses(field: str, value: Any) -> None:

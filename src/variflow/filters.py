@@ -5,6 +5,7 @@ A filter is a callable ``(flow, at) -> flow`` of planes ``(u, v)``, where `at` i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,6 +28,13 @@ __all__ = ["Filter", "Median", "WeightedMedian", "median"]
 def __dir__() -> list[str]:
     return sorted(__all__)
 
+
+# At levels smaller than this, relative to the frames, the window holds more than the small things among them. Where a
+# filtered flow is farther than `_FAR` pixels from the one before it, the gradients' mismatch along both, over
+# `_AROUND` x `_AROUND` pixels, tells which to take; gradients below a grey level of 256 may well be noise.
+_SMALL_LEVEL, _FAR, _AROUND, _NOISE = 0.45, 0.7, 5, 1 / 255
+# Mismatches, in pixels: above the first they all say the same, and below the second they say nothing.
+_MOST, _LEAST = 3.0, 0.2
 
 Filter = Callable[[tuple[Planes, Planes], "Linearisation"], tuple[Planes, Planes]]
 
@@ -170,6 +178,10 @@ class WeightedMedian:
     hidden : float
         The window is wider where these weights by visibility have a mean below this, over half the window; typically
         0.02 to 0.1. Larger takes the wider window in more places, and trusts a right start less.
+    worse : float
+        At small levels, the flow before the filter is kept where the frames match so many times worse along the
+        filtered one; typically 1.3 to 3, or infinity to keep it nowhere. Else a small thing that moves by itself would
+        be outvoted by what is around it. Smaller keeps smaller things, and more of what is wrong at motion edges.
 
     References
     ----------
@@ -202,6 +214,7 @@ class WeightedMedian:
     mismatch: float = 0.5
     widening: int = 3
     hidden: float = 0.03
+    worse: float = 1.5
 
     def __post_init__(self) -> None:
         def named(field: str) -> tuple[str, Any]:
@@ -220,10 +233,11 @@ class WeightedMedian:
             },
             **{name: check_number(*named(name), least=0) for name in ("edge", "ratio", "hidden")},
             smoothing=check_number(*named("smoothing"), least=0, most=100),
+            worse=check_number(*named("worse"), least=1, infinite=True),
         )
 
     def __call__(self, flow: tuple[Planes, Planes], at: Linearisation) -> tuple[Planes, Planes]:
-        """Return the filtered flow; it uses ``guide``, ``It`` and ``mismatch`` of `at`."""
+        """Return the filtered flow; it uses ``guide``, ``It``, ``mismatch`` and, at small levels, the frames of `at`."""
         planes = stack([as_single(plane, "flow", file=FLOWS) for plane in flow])
         plain = _core.median(planes, self.size)
         edges = _core.motion_edges(plain, self.edge, self.ratio, self.window, self.dilation)
@@ -245,5 +259,23 @@ class WeightedMedian:
                     self.color,
                     self.lightness,
                 )
+        if max(at.scale) < _SMALL_LEVEL and self.worse < math.inf:
+            filtered = self._keep_what_matches(planes, filtered, at)
         u, v = filtered
         return u, v
+
+    def _keep_what_matches(self, flow: Planes, filtered: Planes, at: Linearisation) -> Planes:
+        """Return the filtered flow, but the flow before it where the frames match clearly worse along the filtered."""
+        far = np.hypot(*(filtered - flow)) > _FAR
+        if not far.any():
+            return filtered
+        valid = None if at.valid.all() else at.valid.astype(np.float32)
+
+        def measure_mismatch(along: Planes) -> Planes:
+            u, v = along
+            pair = _core.FramePair(at.frame0, at.second, at.second, u, v, valid, "bicubic", at.derivative)
+            mismatch: Planes = average_boxes(np.minimum(_core.mismatch(pair, _NOISE), _MOST), _AROUND)
+            return mismatch
+
+        kept = far & (measure_mismatch(filtered) > self.worse * measure_mismatch(flow) + _LEAST)
+        return np.where(kept, flow, filtered)

@@ -105,6 +105,11 @@ class GridMatches(Brief):
         height, width = self.shape
         return Axis(height, self.spacing), Axis(width, self.spacing)
 
+    def measure_share(self) -> float:
+        """Return the share of the points that have a match, among those that do not look like all around them."""
+        distinct = self.found[0][2] < 1  # False of NaN
+        return float((self.confidence[0] > 0.5)[distinct].mean()) if distinct.any() else 0.0
+
     def measure_shift(self) -> float:
         """Return how far the whole frame moves, in pixels of the level: the length of the median of its matches."""
         known = self.confidence[0] > 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Real
 
 from variflow.base.choices import check_constant, check_number
@@ -74,7 +75,7 @@ def horn_schunck(*, smoothness: float = 0.07, normalisation: float | None = 20 /
     )
 
 
-def brox(*, smoothness: float = 0.75, gradient: float = 2.0, brightness: float = 0.6) -> Model:
+def brox(*, smoothness: float = 0.75, gradient: float = 2.0, brightness: float = 0.25) -> Model:
     """Return the model of Brox et al., 2004: brightness and gradient constancy, all penalties robust.
 
     It keeps motion edges fairly sharp, forgives slow changes of light, and is fast.
@@ -119,7 +120,7 @@ def brox(*, smoothness: float = 0.75, gradient: float = 2.0, brightness: float =
     )
 
 
-def classic_nl(*, smoothness: float = 0.8, gradient: float = 2.0, brightness: float = 0.6) -> Model:
+def classic_nl(*, smoothness: float = 0.8, gradient: float = 2.0, brightness: float = 0.25) -> Model:
     """Return a model after Classic+NL (Sun et al., 2010): robust, with motion edges moved to image edges.
 
     It has the data term of `brox`, smoothness that image edges relax, and a weighted median over a large window near
@@ -158,7 +159,7 @@ def classic_nl(*, smoothness: float = 0.8, gradient: float = 2.0, brightness: fl
         factor=0.75,
         interpolation="spline",
         presmoothing=0.7,
-        filter=WeightedMedian(smoothing=0, widening=1),
+        filter=WeightedMedian(smoothing=0, widening=1, worse=math.inf),
         channels="gray",
         name="classic-nl",
     )

@@ -19,8 +19,8 @@ from variflow.start.from_matches import start_from_dense_flow
 from variflow.start.start import Initialiser, Start
 
 # Motion is large if the matches are rougher than `_MAYBE_LARGE` at small levels, and than `_LARGE` at a quarter of the
-# size, and if at least the share `_ENOUGH` of all points match. Finer levels see smaller things; their matches are
-# rougher by about the power `_DETAIL` of the size.
+# size, and if at least the share `_ENOUGH` of the points match, where there is something to match. Finer levels see
+# smaller things; their matches are rougher by about the power `_DETAIL` of the size.
 _MAYBE_LARGE, _LARGE, _ENOUGH = 0.03, 0.049, 0.2
 _DETAIL = 0.4
 # Motion is also large if the whole frame moves by more pixels than this at the coarsest level: its few pixels show no
@@ -97,7 +97,7 @@ def _start_from_matches(levels: list[Level], *, always: bool) -> Start | None:
     for number, grid in enumerate(search(levels, SPACING)):
         if number == 0:  # the matches are always rough where all displacements are compared
             continue
-        if (grid.confidence > 0.5).mean() < _ENOUGH:
+        if grid.measure_share() < _ENOUGH:
             return None
         if not (decided or always):
             size = grid.shape[1] / shape[1]
