@@ -191,3 +191,14 @@ def test_light_that_moves_over_particles_moves_nothing(preset):
     sizes = np.hypot(*np.moveaxis(flow, 2, 0))
     assert sizes.mean() < 0.2
     assert sizes.max() < 2
+
+
+@pytest.mark.parametrize(
+    ("preset", "highest"), [("fast", 0.36), ("balanced", 0.54), ("accurate", 0.49), ("smooth", 0.8)]
+)
+def test_light_may_differ_from_side_to_side(preset, highest):
+    soft = synthetic.Texture(5, contrast=0.3, wavelengths=(9.0, 100.0), slope=1.0)
+    pair = synthetic.render([synthetic.Layer(soft, synthetic.Motion((3.0, -1.5)))], (200, 260))
+    darker = np.rint(pair.frame1 * np.linspace(0.7, 1, 260)[:, None]).astype(np.uint8)
+    flow = variflow.estimate(pair.frame0, darker, preset).flow
+    assert endpoint_error(flow[16:-16, 16:-16], pair.flow[16:-16, 16:-16]) < highest

@@ -25,7 +25,7 @@ def realtime() -> Model:
     1
     """
     return Model(
-        make_constancies(0.3, 2.0, Charbonnier(0.4)) + 0.5 * Smoothness(Charbonnier(0.03)),
+        make_constancies(0.25, 2.0, Charbonnier(0.4)) + 0.5 * Smoothness(Charbonnier(0.03)),
         solver=Relaxation(sweeps=4, cycles=1, flat=0.5),
         warps=(1, 2, 3),
         finest=1,
@@ -42,13 +42,13 @@ def fast() -> Model:
     --------
     >>> from variflow import models
     >>> models.fast().warps
-    (1, 4, 6)
+    (1, 5, 6)
     """
     return Model(
-        make_constancies(0.3, 2.0, Charbonnier(0.2))
+        make_constancies(0.25, 2.0, Charbonnier(0.2))
         + 0.8 * Smoothness(Charbonnier(0.01), edges=ImageEdges(contrast=4.6)),
-        solver=Relaxation(sweeps=5, cycles=1),
-        warps=(1, 4, 6),
+        solver=Relaxation(sweeps=6, cycles=2, flat=0.2),
+        warps=(1, 5, 6),
         interpolation="spline",
         presmoothing=0.7,
         filter=WeightedMedian(window=13, step=3, edge=0.3, size=3, dilation=3, steepness=0.35),
@@ -69,7 +69,7 @@ def balanced() -> Model:
     'balanced'
     """
     return Model(
-        make_constancies(0.3, 2.0, Charbonnier(0.2))
+        make_constancies(0.25, 2.0, Charbonnier(0.2))
         + 0.8 * Smoothness(Charbonnier(0.005), edges=ImageEdges(contrast=4.6)),
         # So few sweeps with an omega of 1.9 would magnify last digits: a missing pixel would change flow far away.
         solver=Relaxation(sweeps=12, omega=1.84, cycles=2),
@@ -98,7 +98,7 @@ def accurate() -> Model:
     (1, 3, 8)
     """
     return Model(
-        make_constancies(0.3, 2.0, Charbonnier(0.1)) + Smoothness(Charbonnier(0.006), edges=ImageEdges(contrast=4.6)),
+        make_constancies(0.25, 2.0, Charbonnier(0.1)) + Smoothness(Charbonnier(0.006), edges=ImageEdges(contrast=4.6)),
         solver=Relaxation(sweeps=18, omega=1.75, cycles=2),
         warps=(1, 3, 8),
         factor=0.77,
@@ -129,7 +129,7 @@ def smooth() -> Model:
     True
     """
     return Model(
-        make_constancies(1.0, 3.0, Charbonnier(0.1), normalisation=6 * GREY_LEVEL)
+        make_constancies(0.5, 3.6, Charbonnier(0.1), normalisation=6 * GREY_LEVEL)
         + 2.2 * SecondOrderSmoothness(Charbonnier(0.003))
         + 0.35 * Smoothness(Charbonnier(0.03)),
         solver=LocalSystem(),
