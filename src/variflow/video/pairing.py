@@ -74,6 +74,16 @@ class PairFlow(Brief):
         return None if self.result is None else self.result.flow
 
     @property
+    def span(self) -> int:
+        """How many frames the second is after the first; below 0 if it is before."""
+        return self.second.number - self.first.number
+
+    @property
+    def from_reference(self) -> bool:
+        """Whether the first frame is a reference, that of all pairs."""
+        return self.shown.number == self.second.number
+
+    @property
     def time(self) -> float:
         """When the flow is shown, in seconds; frames without times are 1/25 s apart."""
         return self.shown.number / RATE if self.shown.time is None else self.shown.time

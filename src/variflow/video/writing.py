@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from itertools import chain, tee
 from pathlib import Path
@@ -39,6 +39,7 @@ def write(
     look: Look | None = None,
     scale: float | None = None,
     bound: float | None = None,
+    attributes: Mapping[str, object] | None = None,
 ) -> list[PairFlow]:
     """Write the flows of a video, each as soon as it is there.
 
@@ -68,6 +69,8 @@ def write(
     bound : float, optional
         For a folder, in place of flow files: two pictures a pair, ``flow_x_00012.jpg`` and ``flow_y_00012.jpg``, in
         which displacements from -`bound` to `bound` are 0 to 255, as those who recognise actions in films want them.
+    attributes : mapping, optional
+        For a Zarr array: more attributes, such as which part of the frames the flows are of.
 
     Returns
     -------
@@ -104,7 +107,7 @@ def write(
         if extension in films.EXTENSIONS:
             _write_film(path, (pair for pair in pairs if not pair.fault), look or "color", scale)
         elif extension == ".zarr":
-            _write_zarr(path, pairs)
+            _write_zarr(path, pairs, attributes or {})
         else:
             _write_folder(Path(path), (pair for pair in pairs if not pair.fault), bound)
     return remarkable
@@ -203,7 +206,7 @@ def _to_bytes(displacement: NDArray[np.float32], bound: float) -> NDArray[np.uin
     return np.asarray(grey, np.uint8)
 
 
-def _write_zarr(path: str | os.PathLike[str], pairs: Iterable[PairFlow]) -> None:
+def _write_zarr(path: str | os.PathLike[str], pairs: Iterable[PairFlow], attributes: Mapping[str, object]) -> None:
     zarr = extras.load("zarr")
     with atomic_folder(path) as part:
         array: Any = None
@@ -234,4 +237,4 @@ def _write_zarr(path: str | os.PathLike[str], pairs: Iterable[PairFlow]) -> None
             array.append((unknown if pair.flow is None else pair.flow)[None])
         if array is None:
             raise ValueError("flows holds no flow: every pair has a fault")
-        array.attrs.update(lists)
+        array.attrs.update({**lists, **attributes})
