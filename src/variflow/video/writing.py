@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from variflow.base.ahead import run_ahead
 from variflow.base.choices import check_choice, check_number
 from variflow.io import extras, films, write_flow, write_image, zarr_array
-from variflow.io.atomic import atomic_folder, find_folder_destination
+from variflow.io.atomic import find_folder_destination
 from variflow.io.errors import FlowFileError
 from variflow.io.stacks import check_frames_path, write_frames
 from variflow.video.painting import LOOKS, Look, Painter
@@ -208,7 +208,7 @@ def _to_bytes(displacement: NDArray[np.float32], bound: float) -> NDArray[np.uin
 
 def _write_zarr(path: str | os.PathLike[str], pairs: Iterable[PairFlow], attributes: Mapping[str, object]) -> None:
     zarr = extras.load("zarr")
-    with atomic_folder(path) as part:
+    with zarr_array.atomic_array(path) as (part, call):
         array: Any = None
         lists: dict[str, list[Any]] = {"frames": [], "times": [], "cuts": [], "faults": []}
         waiting = 0  # pairs without a flow before the first one, which tells the size
@@ -222,7 +222,8 @@ def _write_zarr(path: str | os.PathLike[str], pairs: Iterable[PairFlow], attribu
                     waiting += 1
                     continue
                 height, width = pair.get_flow().shape[:2]
-                array = zarr.create_array(
+                array = call(
+                    zarr.create_array,
                     part,
                     shape=(waiting, height, width, 2),
                     dtype="float32",
@@ -232,9 +233,9 @@ def _write_zarr(path: str | os.PathLike[str], pairs: Iterable[PairFlow], attribu
                     config={"write_empty_chunks": True},
                     overwrite=True,
                 )
-                array.attrs.update(zarr_array.describe(pair.result.model.name))
+                call(array.attrs.update, zarr_array.describe(pair.result.model.name))
             unknown = np.full((*array.shape[1:3], 2), np.nan, np.float32)
-            array.append((unknown if pair.flow is None else pair.flow)[None])
+            call(array.append, (unknown if pair.flow is None else pair.flow)[None])
         if array is None:
             raise ValueError("flows holds no flow: every pair has a fault")
-        array.attrs.update({**lists, **attributes})
+        call(array.attrs.update, {**lists, **attributes})
