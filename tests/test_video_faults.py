@@ -62,7 +62,14 @@ def test_what_is_interrupted_leaves_nothing(film, output):
     assert out == ""
 
 
-@pytest.mark.parametrize("write", ["flows", "frames", "flow"])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path, frames, flows: video.write(path, flows),
+        lambda path, frames, flows: variflow.write_frames(path, frames),
+        lambda path, frames, flows: variflow.write_flow(path, flows[0].flow),
+    ],
+)
 def test_an_interruption_waits_for_the_thread_in_which_zarr_writes(tmp_path, monkeypatch, write):
     store = pytest.importorskip("zarr").storage.LocalStore
     set_at_once, frames = store.set, np.random.default_rng(0).integers(0, 255, (3, 48, 64), np.uint8)
@@ -76,12 +83,7 @@ def test_an_interruption_waits_for_the_thread_in_which_zarr_writes(tmp_path, mon
 
     monkeypatch.setattr(store, "set", set_late)
     with pytest.raises(KeyboardInterrupt):
-        if write == "flows":
-            video.write(tmp_path / "a.zarr", flows)
-        elif write == "frames":
-            variflow.write_frames(tmp_path / "a.zarr", frames)
-        else:
-            variflow.write_flow(tmp_path / "a.zarr", flows[0].flow)
+        write(tmp_path / "a.zarr", frames, flows)
     time.sleep(0.5)
     assert os.listdir(tmp_path) == []
 

@@ -56,7 +56,7 @@ def page(
     """Make a page to look at a flow in a browser: frames, layers, the numbers under the pointer, profiles."""
     names = {
         "frame0": first, "frame1": second, "model": "--model", "mask": "--mask", "pixel_size": "--pixel-size",
-        "dt": "--dt", "frames": "--frames", "start": "--start", "end": "--end", "step": "--step",
+        "dt": "--dt", "frames": "--frames", "source": "--frames", "start": "--start", "end": "--end", "step": "--step",
     }  # fmt: skip
     with report_errors({name: escape(here) for name, here in names.items()}):
         from variflow.page.document import check_page_path

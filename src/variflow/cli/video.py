@@ -122,8 +122,8 @@ def video(
     --validate are for it.
     """
     names = {
-        "frames": escape(frames), "flows": escape(frames), "model": "--model", "look": "--look", "scale": "--scale",
-        "bound": "--bound", "pairs": "--pairs", "reference": "--to-reference", "start": "--start", "end": "--end",
+        "source": "IN", "frames": escape(frames), "flows": escape(frames), "model": "--model",
+        "look": "--look", "scale": "--scale", "bound": "--bound", "pairs": "--pairs", "reference": "--to-reference", "start": "--start", "end": "--end",
         "step": "--step", "mask": "--mask", "region": "--region", "resize": "--resize",
         "interval": "--interval", **NAMES,
     }  # fmt: skip
