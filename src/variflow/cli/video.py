@@ -123,7 +123,8 @@ def video(
     """
     names = {
         "source": "IN", "frames": escape(frames), "flows": escape(frames), "model": "--model",
-        "look": "--look", "scale": "--scale", "bound": "--bound", "pairs": "--pairs", "reference": "--to-reference", "start": "--start", "end": "--end",
+        "look": "--look", "scale": "--scale", "bound": "--bound", "pairs": "--pairs",
+        "reference": "--to-reference", "start": "--start", "end": "--end",
         "step": "--step", "mask": "--mask", "region": "--region", "resize": "--resize",
         "interval": "--interval", **NAMES,
     }  # fmt: skip
