@@ -13,7 +13,7 @@ from variflow.base.types import ArrayLike
 from variflow.flowops.measured import check_field_names
 from variflow.io import extras
 from variflow.io.fields.dataset import MASKED
-from variflow.video.pairing import PairFlow, keep_one_size
+from variflow.video.pairing import PairFlow, explain_none, keep_one_size
 
 if TYPE_CHECKING:
     from xarray import Dataset, Variable
@@ -106,7 +106,7 @@ def to_xarray(
         found.append(_divide_rates(field, pair.span))
     first = next((field for field in found if field is not None), None)
     if first is None:
-        raise ValueError("flows holds no flow: every pair has a fault, or there is none")
+        raise ValueError(explain_none(pairs))
     missing = _make_missing(first)
     fields_in_time = [missing if field is None else field for field in found]
     joined: Dataset = xarray.concat(

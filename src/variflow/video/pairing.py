@@ -100,6 +100,15 @@ class PairFlow(Brief):
         return PairFlow(first, second, shown, cut=self.cut, fault=self.fault)
 
 
+def explain_none(pairs: Iterable[PairFlow]) -> str:
+    """Return why none of some pairs has a flow, with the first fault."""
+    first = next((pair for pair in pairs if pair.fault), None)
+    if first is None:
+        return "flows holds no flow: there is no pair"
+    numbers = f"{first.first.number} and {first.second.number}"
+    return f"flows holds no flow: every pair has a fault; of the first, frames {numbers}: {first.fault}"
+
+
 def keep_one_size(flows: Iterable[PairFlow]) -> Iterator[PairFlow]:
     """Yield pairs for one array: those whose flow has another size than the first have a fault in its place."""
     size: tuple[int, ...] = ()

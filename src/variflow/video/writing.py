@@ -21,7 +21,7 @@ from variflow.io.atomic import find_folder_destination
 from variflow.io.errors import FlowFileError
 from variflow.io.stacks import check_frames_path, write_frames
 from variflow.video.painting import LOOKS, Look, Painter
-from variflow.video.pairing import PairFlow, keep_one_size
+from variflow.video.pairing import PairFlow, explain_none, keep_one_size
 from variflow.video.scaling import measure_speed
 
 # How many flows are estimated before they are wanted.
@@ -53,7 +53,8 @@ def write(
         - ``"flow.mp4"`` or ``"flow.mkv"``: a film with the times of the frames. Where there is no flow, the picture
           before stays;
         - ``"flows.zarr"``: one array (T, H, W, 2), a chunk a pair, NaN where there is no flow. Its attributes are
-          `frames` (the numbers of each pair), `times`, `cuts`, `faults`, `model`, `variflow` and `convention`;
+          `frames` (the numbers of each pair), `times` (in seconds, null where a frame has none), `cuts`, `faults`,
+          `model`, `variflow` and `convention`;
         - any other name without an extension: a folder, in which each flow is a file as soon as it is there,
           named after its first frame (after the second where the first is a reference): ``frame0012.flo``, or
           ``000012.flo`` where frames have no names. It may hold other files, but no flows: those of another film would
@@ -105,9 +106,13 @@ def write(
     with closing(run_ahead(flows, _AHEAD)) as ahead:
         pairs = note(keep_one_size(ahead) if extension == ".zarr" else ahead, remarkable)
         if extension in films.EXTENSIONS:
-            _write_film(path, (pair for pair in pairs if not pair.fault), look or "color", scale)
+            found = (pair for pair in pairs if not pair.fault)
+            first = next(found, None)
+            if first is None:
+                raise ValueError(explain_none(remarkable))
+            _write_film(path, first, found, look or "color", scale)
         elif extension == ".zarr":
-            _write_zarr(path, pairs, attributes or {})
+            _write_zarr(path, pairs, attributes or {}, remarkable)
         else:
             _write_folder(Path(path), (pair for pair in pairs if not pair.fault), bound)
     return remarkable
@@ -162,10 +167,9 @@ def find_flows(folder: str | os.PathLike[str]) -> list[str]:
     return sorted(name for name in os.listdir(folder) if _FLOWS.fullmatch(name))
 
 
-def _write_film(path: str | os.PathLike[str], pairs: Iterator[PairFlow], look: Look, scale: float | None) -> None:
-    first = next(pairs, None)
-    if first is None:
-        raise ValueError("flows holds no flow: every pair has a fault")
+def _write_film(
+    path: str | os.PathLike[str], first: PairFlow, pairs: Iterator[PairFlow], look: Look, scale: float | None
+) -> None:
     painter = Painter(look, _choose_scale(first) if scale is None else scale)
     to_paint, to_time = tee(chain([first], pairs))
     write_frames(path, map(painter.paint, to_paint), times=_keep_rising(pair.time for pair in to_time))
@@ -206,7 +210,12 @@ def _to_bytes(displacement: NDArray[np.float32], bound: float) -> NDArray[np.uin
     return np.asarray(grey, np.uint8)
 
 
-def _write_zarr(path: str | os.PathLike[str], pairs: Iterable[PairFlow], attributes: Mapping[str, object]) -> None:
+def _write_zarr(
+    path: str | os.PathLike[str],
+    pairs: Iterable[PairFlow],
+    attributes: Mapping[str, object],
+    remarkable: list[PairFlow],
+) -> None:
     zarr = extras.load("zarr")
     with zarr_array.atomic_array(path) as (part, call):
         array: Any = None
@@ -214,7 +223,7 @@ def _write_zarr(path: str | os.PathLike[str], pairs: Iterable[PairFlow], attribu
         waiting = 0  # pairs without a flow before the first one, which tells the size
         for pair in pairs:
             lists["frames"].append([pair.first.number, pair.second.number])
-            lists["times"].append(pair.time)
+            lists["times"].append(pair.shown.time)
             lists["cuts"].append(pair.cut)
             lists["faults"].append(pair.fault)
             if array is None:
@@ -237,5 +246,5 @@ def _write_zarr(path: str | os.PathLike[str], pairs: Iterable[PairFlow], attribu
             unknown = np.full((*array.shape[1:3], 2), np.nan, np.float32)
             call(array.append, (unknown if pair.flow is None else pair.flow)[None])
         if array is None:
-            raise ValueError("flows holds no flow: every pair has a fault")
+            raise ValueError(explain_none(remarkable))
         call(array.attrs.update, {**lists, **attributes})
