@@ -378,6 +378,27 @@ def test_an_output_without_a_name_is_not_the_current_folder(folder, command):
     assert os.listdir() == before
 
 
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (("video", "", "-o", "a.zarr"), "IN"),
+        (("stabilise", "", "-o", "a.npy"), "IN"),
+        (("interpolate", "", "-o", "a.npy"), "IN"),
+        (("register", "", "-o", "a.npy"), "STACK"),
+        (("register", "stack.npy", "-o", "a.npy", "--labels", "", "--labels-output", "b.npy"), "--labels"),
+        (("batch", "", "-o", "flows"), "SOURCE"),
+    ],
+)
+def test_frames_without_a_name_are_not_those_of_the_current_folder(folder, command, name):
+    for number in range(2):
+        variflow.write_image(f"{number}.png", np.eye(20, dtype=np.uint8))
+    before = os.listdir()
+    refused(run(*command), f"{name} is empty, wanted a name; the current folder is .")
+    assert os.listdir() == before
+    with pytest.raises(ValueError, match="source is empty, wanted a name"):
+        variflow.read_frames("")
+
+
 def test_what_is_interrupted_says_so(folder, monkeypatch):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt

@@ -73,6 +73,32 @@ def test_pairs_reference_and_mask(folder):
     assert sorted(os.listdir("b")) == ["000000.flo", "000002.flo"]
 
 
+def test_a_mask_is_cut_and_resized_like_the_frames(folder):
+    mask = np.ones((64, 80), np.uint8)
+    mask[:34, :44] = 0
+    variflow.write_image("mask.png", 255 * mask)
+    part = ("--region", "4,4,60,60", "--resize", "30x20")
+    assert run("in.mkv", "-o", "a.nc", "-m", "realtime", "--mask", "mask.png", *part).exit_code == 0
+    usable = np.ones((20, 30), bool)
+    usable[:10, :20] = False
+    found = variflow.io.read_fields("a.nc").mask
+    np.testing.assert_array_equal(found == 0, np.broadcast_to(usable, found.shape))
+    variflow.write_image("mask.png", np.full((20, 30), 255, np.uint8))
+    result = run("in.mkv", "-o", "b", "-m", "realtime", "--mask", "mask.png", *part)
+    assert result.stderr == "variflow: --mask mask.png has 30 x 20 pixels, wanted 80 x 64, as the frames\n"
+    variflow.write_image("shot/frame000002.png", np.zeros((70, 80, 3), np.uint8))
+    variflow.write_image("mask.png", 255 * mask)
+    result = run("shot", "-o", "b.zarr", "-m", "realtime", "--mask", "mask.png", *part)
+    assert result.stderr == "variflow: a frame has 80 x 70 pixels, wanted 80 x 64, as the first\n"
+
+
+def test_an_array_says_which_part_of_the_frames_its_flows_are_of(folder):
+    zarr = pytest.importorskip("zarr")
+    assert run("in.mkv", "-o", "a.zarr", "-m", "realtime", "--region", "2,4,60,72", "--resize", "36x30").exit_code == 0
+    attributes = zarr.open_array("a.zarr").attrs
+    assert (attributes["region"], attributes["resize"]) == ([2, 4, 60, 72], [36, 30])
+
+
 def test_faults_and_cuts_are_said(folder):
     (folder / "shot" / "frame000001.png").write_bytes(b"no picture")
     result = run("shot", "-o", "flows", "-m", "realtime")

@@ -309,7 +309,7 @@ def test_the_page_of_a_film_of_flows(folder):
     done = run("page", "flows.zarr", "-o", "a.html", "--start", 1)
     assert done.exit_code == 0, done.output
     pairs = facts_of("a.html")["pairs"]
-    assert [pair["label"] for pair in pairs] == [f"{i}: frames {i} and {i + 1}, {i / 25:g} s" for i in (1, 2, 3)]
+    assert [pair["label"] for pair in pairs] == [f"{i}: frames {i} and {i + 1}" for i in (1, 2, 3)]
     assert set(pairs[0]["planes"]) == {"u", "v"}
 
     done = run("page", "flows.zarr", "-o", "b.html", "--frames", "shot", "--step", 3)
@@ -339,6 +339,60 @@ def test_faults_and_cuts_are_noted(folder):
     first, second = facts_of("flow.html")["pairs"]
     assert (first["label"], first["note"]) == ("0: frames 0 and 1", "No flow: damaged.")
     assert (second["label"], second["note"][:16]) == ("1", "The scene is cut")
+
+
+def test_frames_are_cut_and_resized_as_those_of_the_flows(folder):
+    pytest.importorskip("zarr")
+    assert (
+        run("video", "shot", "-o", "v.zarr", "-m", "realtime", "--region", "8,4,40,60", "--resize", "30x20").exit_code
+        == 0
+    )
+    done = run("page", "v.zarr", "--frames", "shot")
+    assert done.exit_code == 0, done.output
+    shape = facts_of("flow.html")["pairs"][0]["planes"]["first"][0]["shape"]
+    assert shape == [20, 30]
+    variflow.write_frames("small/frame*.png", [np.zeros((40, 56, 3), np.uint8)] * 5)
+    assert run("video", "shot", "-o", "w.zarr", "-m", "realtime").exit_code == 0
+    done = run("page", "w.zarr", "--frames", "small")
+    assert "--frames has a frame 0 of 56 x 40 pixels, and flow 0 has 64 x 48, wanted the frames" in done.output
+    done = run("page", "w.zarr", "--frames", "shot/frame000000.png")
+    assert "--frames has no frame 1, which flow 0 is of; it has 1" in done.output
+
+
+def test_flows_beside_a_frame_that_cannot_be_read_are_shown(folder):
+    pytest.importorskip("zarr")
+    Path("shot/frame000001.png").write_bytes(b"no picture")
+    variflow.write_image("shot/frame000004.png", np.zeros((40, 64, 3), np.uint8))
+    assert run("video", "shot", "-o", "v.zarr", "-m", "realtime").exit_code == 1
+    done = run("page", "v.zarr", "--frames", "shot")
+    assert done.exit_code == 0, done.output
+    pairs = facts_of("flow.html")["pairs"]
+    assert ["first" in pair["planes"] for pair in pairs] == [False, False, True, False]
+    assert [pair["note"][:8] for pair in pairs] == ["No flow:", "No flow:", "", "No flow:"]
+
+
+def test_the_time_of_a_page_is_that_between_the_frames_of_a_flow(folder):
+    pytest.importorskip("zarr")
+    for name, options in (("step", ("--step", 2)), ("reference", ("--to-reference", 0))):
+        assert run("video", "shot", "-o", f"{name}.zarr", "-m", "realtime", *options).exit_code == 0
+    assert run("page", "step.zarr", "--dt", 0.1).exit_code == 0
+    assert facts_of("flow.html")["factors"]["speed"] == pytest.approx(5)
+    done = run("page", "reference.zarr", "--dt", 0.1)
+    assert done.output.endswith(
+        "--dt is given, and frames of flows are 1, 2, 3, 4 apart, wanted the same for all, above 0\n"
+    )
+    assert run("page", "reference.zarr", "--dt", 0.1, "--start", 3).exit_code == 0
+    assert facts_of("flow.html")["factors"]["rate"] == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize("more", [[], ["--frames", "shot"]])
+def test_other_outputs_of_video_are_refused_by_their_name(folder, more):
+    Path("flows").mkdir()
+    variflow.write_flow("flows/a.flo", np.zeros((4, 5, 2)))
+    Path("v.nc").write_bytes(b"")
+    wanted = "wanted the array that `variflow video IN -o NAME.zarr` writes, or a file of one flow\n"
+    assert run("page", "flows", *more).output == f"variflow: flows: a folder; {wanted}"
+    assert run("page", "v.nc", *more).output == f"variflow: v.nc: a .nc file, which holds fields in units; {wanted}"
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,18 @@
 """`variflow video` when it is stopped, killed, or the disk is full: what has its final name is whole."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
 import pytest
 
 import variflow
+from variflow import video
 
 pytest.importorskip("av")
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals and limits")
@@ -57,6 +60,32 @@ def test_what_is_interrupted_leaves_nothing(film, output):
     assert error == f"variflow: interrupted: nothing was written to {output}\n"
     assert os.listdir() == ["in.mkv"]
     assert out == ""
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path, frames, flows: video.write(path, flows),
+        lambda path, frames, flows: variflow.write_frames(path, frames),
+        lambda path, frames, flows: variflow.write_flow(path, flows[0].flow),
+    ],
+)
+def test_an_interruption_waits_for_the_thread_in_which_zarr_writes(tmp_path, monkeypatch, write):
+    store = pytest.importorskip("zarr").storage.LocalStore
+    set_at_once, frames = store.set, np.random.default_rng(0).integers(0, 255, (3, 48, 64), np.uint8)
+    flows = list(video.flows(frames, "realtime"))
+
+    async def set_late(self, key, *values, **more):
+        if "c/" in key:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            await asyncio.sleep(0.3)
+        await set_at_once(self, key, *values, **more)
+
+    monkeypatch.setattr(store, "set", set_late)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "a.zarr", frames, flows)
+    time.sleep(0.5)
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(

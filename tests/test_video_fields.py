@@ -40,6 +40,46 @@ def test_each_field_is_that_of_its_pair():
         np.testing.assert_array_equal(flowops.from_xarray(field), flowops.from_xarray(wanted))
 
 
+RATES = {"pixel_size": 25e-6, "dt": 2e-4, "fields": ("speed", "vorticity", "divergence", "strain")}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "seconds", "title"),
+    [
+        ({"step": 2}, [4e-4], "Flow from one frame to that 2 frames later"),
+        ({"reference": 0}, [2e-4, 4e-4, 6e-4], "Flow from frame 0 to each other frame"),
+        ({"reference": 2}, [-4e-4, -2e-4, 2e-4], "Flow from frame 2 to each other frame"),
+        ({"pairs": True}, [2e-4, 2e-4], "Flow from one frame to the next"),
+    ],
+)
+def test_a_flow_is_divided_by_the_time_between_its_two_frames(chosen, seconds, title):
+    found = video.to_xarray(video.flows(SCENE, "fast", **chosen), **RATES)
+    assert found.title == title
+    for place, pair in enumerate(video.flows(SCENE, "fast", **chosen)):
+        wanted = pair.result.to_xarray(**RATES | {"dt": abs(seconds[place])})
+        field = found.isel(time=place)
+        for name in ("u", "v", "vorticity", "divergence", "strain_xx", "strain_yy", "strain_xy"):
+            np.testing.assert_allclose(field[name], np.sign(seconds[place]) * wanted[name], rtol=1e-6)
+        np.testing.assert_allclose(field.speed, wanted.speed, rtol=1e-6)
+        np.testing.assert_array_equal(field.confidence, wanted.confidence)
+        assert np.median(field.u) == pytest.approx(1.5 * 25e-6 / 2e-4, rel=0.02)
+        np.testing.assert_allclose(flowops.from_xarray(field), pair.flow, rtol=1e-5)
+
+
+def test_flows_from_a_reference_say_the_time_of_each(tmp_path):
+    write_fields(tmp_path / "a.nc", video.to_xarray(video.flows(SCENE, "fast", reference=2), **UNITS))
+    found = read_fields(tmp_path / "a.nc")
+    assert "dt" not in found.attrs
+    np.testing.assert_allclose(found["dt"], [-4e-4, -2e-4, 2e-4])
+    assert found["dt"].units == "s"
+    assert found.u.long_name.endswith("mean over the time between both frames")
+    write_fields(tmp_path / "a.csv", found.isel(time=0))
+    assert read_fields(tmp_path / "a.csv").attrs["dt"] == pytest.approx(-4e-4)
+    still = video.to_xarray(video.flows(SCENE, "fast", reference=2), grid=16)
+    assert (still.u.units, "dt" in still.coords) == ("pixel", False)
+    assert np.median(still.u, axis=(1, 2)).round(1).tolist() == [-3, -1.5, 1.5]
+
+
 def test_names_of_fields_may_come_from_an_iterator():
     found = video.to_xarray(video.flows(SCENE, "realtime"), grid=16, fields=iter(["vorticity"]))
     assert found.vorticity.dims == ("time", "y", "x")
@@ -116,9 +156,35 @@ def test_one_command_writes_the_fields_of_all_pairs(shot):
     xarray.testing.assert_equal(read_fields("out.nc"), wanted)
 
 
+@pytest.mark.parametrize("axes", ["down", "up"])
+def test_a_region_and_another_size_stay_where_they_are_in_the_frame(shot, axes):
+    """The pixel size is that of the frames in the file."""
+    units = ("--pixel-size", "2mm", "--dt", "0.5", "--axes", axes, "--end", "3")
+    assert run("-o", "whole.nc", *units).exit_code == 0
+    assert run("-o", "part.nc", *units, "--region", "8,16,32,40", "--resize", "20x16").exit_code == 0
+    whole, part = read_fields("whole.nc"), read_fields("part.nc")
+    assert {name: list(part.attrs[name]) for name in ("region", "resize")} == {
+        "region": [8, 16, 32, 40],
+        "resize": [20, 16],
+    }
+    assert part.attrs["pixel_size"] == 4
+    np.testing.assert_allclose(part.x, (whole.x[16:56:2].values + whole.x[17:56:2].values) / 2)
+    np.testing.assert_allclose(part.y, (whole.y[8:40:2].values + whole.y[9:40:2].values) / 2)
+    assert np.median(part.u) == pytest.approx(1.5 * 2 / 0.5, rel=0.05)
+    assert run("-o", "plain.nc", "--region", "8,16,32,40", "--resize", "40x16", "--end", "3").exit_code == 0
+    plain = read_fields("plain.nc")
+    np.testing.assert_allclose(plain.x, np.arange(16, 56))
+    np.testing.assert_allclose(2 * plain.y, np.arange(8, 40, 2) + 0.5)
+    assert "region" not in whole.attrs
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (
+            ["-o", "out.nc", "--pixel-size", "1mm", "--resize", "32x48"],
+            "--resize is 32x48 of 64 x 48 pixels, wanted the same share of both",
+        ),
         (
             ["-o", "out.zarr", "--grid", "16"],
             "--grid is given, and --output is out.zarr, wanted one that ends with .nc",

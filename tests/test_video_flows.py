@@ -3,6 +3,7 @@
 import itertools
 import os
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import variflow
 from variflow import video
 from variflow.base.ahead import run_ahead
+from variflow.base.errors import VariflowWarning
 from variflow.datasets import synthetic
 
 SHAPE = (64, 80)
@@ -237,7 +239,7 @@ def test_one_zarr_array(scene, tmp_path):
     assert np.isnan(array[1:3]).all()
     assert dict(array.attrs) == {
         "frames": [[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]],
-        "times": [0.0, 0.04, 0.08, 0.12, 0.16],
+        "times": [None] * 5,  # an array does not say when its frames were taken
         "cuts": [False] * 5,
         "faults": ["", remarkable[0].fault, remarkable[1].fault, "", ""],
         "model": "realtime",
@@ -246,6 +248,46 @@ def test_one_zarr_array(scene, tmp_path):
     }
     assert numbers(remarkable) == [(1, 2), (2, 3)]
     assert remarkable[0].first.frame is None
+
+
+def test_an_array_has_the_times_of_a_film(scene, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    pytest.importorskip("av")
+    frames = [np.rint(255 * frame).astype(np.uint8) for frame in scene[:3]]
+    variflow.write_frames(tmp_path / "film.mkv", frames, fps=10)
+    video.write(tmp_path / "flows.zarr", video.flows(tmp_path / "film.mkv", "realtime"))
+    assert zarr.open_array(tmp_path / "flows.zarr").attrs["times"] == pytest.approx([0, 0.1], abs=1e-3)
+
+
+@pytest.mark.parametrize("output", ["flows.zarr", "flows.mkv", "fields"])
+def test_where_no_pair_has_a_flow_the_first_fault_is_named(scene, tmp_path, output):
+    for extra in {"flows.zarr": ["zarr"], "flows.mkv": ["av"], "fields": ["xarray"]}[output]:
+        pytest.importorskip(extra)
+    found = video.flows(scene[:3], "realtime", mask=np.zeros(SHAPE, bool))
+    message = "flows holds no flow: every pair has a fault; of the first, frames 0 and 1: frame 0 has no usable pixel"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VariflowWarning)
+        with pytest.raises(ValueError, match=message):
+            video.to_xarray(found) if output == "fields" else video.write(tmp_path / output, found)
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        (
+            (3, 150, 9),
+            r"one was read, of shape \(3, 150, 9\): height 3, width 150 and 9 channels\. An array of several",
+        ),
+        (
+            (30, 40),
+            r"one was read, of shape \(30, 40\): height 30, width 40\. An array of several has \(T, H, W\[, C\]",
+        ),
+    ],
+)
+def test_one_frame_in_a_file_says_how_its_shape_was_understood(tmp_path, shape, said):
+    np.save(tmp_path / "one.npy", np.zeros(shape, np.float32))
+    with pytest.raises(ValueError, match=f"fewer than two frames, wanted two or more; {said}"):
+        list(video.flows(tmp_path / "one.npy", "realtime"))
 
 
 @pytest.mark.parametrize("look", ["color", "arrows", "side"])

@@ -48,7 +48,7 @@ def interpolate(
     model: ModelName = "balanced",
 ) -> None:
     """Make new frames between those of a film, a folder of images or a stack: the same time with more frames."""
-    with report_errors({"frames": escape(frames), "model": "--model"}):
+    with report_errors({"source": "IN", "frames": escape(frames), "model": "--model"}):
         check_whole("--times", times, 2)
         check_frames_path(output)
         check_outputs({"--output": output}, {"IN": Path(frames)})

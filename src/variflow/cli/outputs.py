@@ -11,8 +11,8 @@ from variflow.io import Frames, films
 from variflow.io.reading import find_file
 
 
-def read_folder(text: str) -> Path:
-    """Return the path of an output that may be a folder; no name at all would be the current one.
+def read_folder(text: str, option: str = "--output") -> Path:
+    """Return the path of what may be a folder; no name at all would be the current one.
 
     An empty text is what a variable of the shell is that was never set. `pathlib` would take it for a dot.
 
@@ -22,7 +22,7 @@ def read_folder(text: str) -> Path:
         If the text is empty.
     """
     if not text:
-        raise ValueError("--output is empty, wanted a name; the current folder is .")
+        raise ValueError(f"{option} is empty, wanted a name; the current folder is .")
     return Path(text)
 
 

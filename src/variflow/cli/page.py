@@ -27,7 +27,9 @@ app = typer.Typer()
 def page(
     first: Annotated[
         Path,
-        typer.Argument(metavar="FIRST", help="The first frame; or, alone, a flow, or what `variflow video` wrote."),
+        typer.Argument(
+            metavar="FIRST", help="The first frame; or, alone, a flow in a file, or the .zarr of `variflow video`."
+        ),
     ],
     second: Annotated[Path | None, typer.Argument(metavar="[SECOND]", help="The second frame.")] = None,
     output: Annotated[
@@ -56,7 +58,7 @@ def page(
     """Make a page to look at a flow in a browser: frames, layers, the numbers under the pointer, profiles."""
     names = {
         "frame0": first, "frame1": second, "model": "--model", "mask": "--mask", "pixel_size": "--pixel-size",
-        "dt": "--dt", "frames": "--frames", "start": "--start", "end": "--end", "step": "--step",
+        "dt": "--dt", "frames": "--frames", "source": "--frames", "start": "--start", "end": "--end", "step": "--step",
     }  # fmt: skip
     with report_errors({name: escape(here) for name, here in names.items()}):
         from variflow.page.document import check_page_path
@@ -101,4 +103,9 @@ def _read_page(path: Path, frames: str | None, chosen: dict[str, Any], units: di
     if film.numbers.step > 1 and chosen["step"] is None:
         say(f"took {len(film.numbers)} of {film.count} flows, one in {film.numbers.step}; --step says otherwise")
     about = f"model {film.model}" if film.model else ""
+    if units["dt"] is not None and film.spans:
+        if len(film.spans) > 1 or min(film.spans) < 1:
+            apart = ", ".join(map(str, sorted(film.spans)))
+            raise ValueError(f"dt is given, and frames of flows are {apart} apart, wanted the same for all, above 0")
+        units = units | {"dt": units["dt"] * min(film.spans)}
     return Page(film.pairs, title=path.name, about=about, **units)

@@ -28,7 +28,7 @@ from variflow.cli.console import (
     say,
 )
 from variflow.cli.options import Fill, ModelName, read_fill
-from variflow.cli.outputs import check_outputs, get_film_times
+from variflow.cli.outputs import check_outputs, get_film_times, read_folder
 from variflow.io.atomic import find_destination
 from variflow.io.reading import find_file
 from variflow.io.stacks import check_frames_path
@@ -45,7 +45,7 @@ _COLUMNS = ("number", "u", "v", "correlation_before", "correlation_after", "resi
 
 @app.command()
 def register(
-    stack: Annotated[Path, typer.Argument(metavar="STACK", help="A TIFF, array, video, folder or pattern of frames.")],
+    stack: Annotated[str, typer.Argument(metavar="STACK", help="A TIFF, array, video, folder or pattern of frames.")],
     output: Annotated[
         Path,
         typer.Option(
@@ -56,7 +56,7 @@ def register(
     ],
     model: ModelName = "smooth",
     labels: Annotated[
-        Path | None, typer.Option(help="Labels of the frames, as STACK: each pixel takes the nearest label.")
+        str | None, typer.Option(help="Labels of the frames, as STACK: each pixel takes the nearest label.")
     ] = None,
     labels_output: Annotated[
         Path | None, typer.Option(help="For the corrected labels: .tif, .npy, .zarr, .mkv or as 'labels/*.png'.")
@@ -82,8 +82,8 @@ def register(
 ) -> None:
     """Register the frames of a stack onto a reference: undo drift and deformation."""
     names = {
-        "frames": stack, "labels": labels, "reference": "--reference", "model": "--model", "motion": "--motion",
-        "fill": "--fill", "passes": "--passes",
+        "source": "STACK", "frames": stack, "labels": labels, "reference": "--reference", "model": "--model",
+        "motion": "--motion", "fill": "--fill", "passes": "--passes",
     }  # fmt: skip
     outputs = {"--output": output, "--labels-output": labels_output, "--shifts": shifts, "--show": show}
     unwritten = [path for path in outputs.values() if path is not None]
@@ -93,15 +93,16 @@ def register(
         _open_scratch(labels_output) as scratch,
     ):
         check_frames_path(output)
-        _check_labels(labels, labels_output)
+        marked = None if labels is None else read_folder(labels, "--labels")
+        _check_labels(marked, labels_output)
         if show is not None:
             io.check_image_path(show)
         image = _find_image(reference)
-        check_outputs(outputs, {"STACK": stack, "--reference": image, "--labels": labels})
+        check_outputs(outputs, {"STACK": Path(stack), "--reference": image, "--labels": marked})
         if shifts is not None:
             find_destination(shifts)
         frames = io.read_frames(stack)
-        belonging = None if labels is None else io.read_frames(labels)
+        belonging = None if marked is None else io.read_frames(marked)
         options: dict[str, Any] = {"motion": motion, "fill": read_fill(fill)}
         onto = io.read_image(image) if image is not None else int(reference) if reference.isdecimal() else reference
         # What is wrong is reported before anything is computed.

@@ -20,7 +20,7 @@ from variflow.cli.console import (
     report_interruption,
     say,
 )
-from variflow.cli.options import Fill, ModelName, read_fill
+from variflow.cli.options import Fill, FramesIn, ModelName, read_fill
 from variflow.cli.outputs import check_outputs, get_film_times
 from variflow.io.stacks import check_frames_path
 
@@ -32,7 +32,7 @@ app = typer.Typer()
 
 @app.command()
 def stabilise(
-    film: Annotated[Path, typer.Argument(metavar="IN", help="A video, TIFF, array, folder or pattern of frames.")],
+    film: FramesIn,
     output: Annotated[
         Path,
         typer.Option("--output", "-o", help="For the steady frames: .mp4, .mkv, .tif, .npy, .zarr or as 'shot/*.png'."),
@@ -47,10 +47,13 @@ def stabilise(
     fill: Fill = "nearest",
 ) -> None:
     """Stabilise a film: take out the shake of the camera, and leave where it goes."""
-    names = {"frames": film, "model": "--model", "motion": "--motion", "fill": "--fill", "smoothing": "--smoothing"}
+    names = {
+        "source": "IN", "frames": film, "model": "--model", "motion": "--motion", "fill": "--fill",
+        "smoothing": "--smoothing",
+    }  # fmt: skip
     with report_errors({name: escape(here) for name, here in names.items()}):
         check_frames_path(output)
-        check_outputs({"--output": output}, {"IN": film})
+        check_outputs({"--output": output}, {"IN": Path(film)})
         frames = io.read_frames(film)
         width = _read_smoothing(smoothing, frames)
         with (

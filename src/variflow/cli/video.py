@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
 from variflow import io
 from variflow.base.choices import check_choice
-from variflow.base.types import Numbers
 from variflow.cli.console import (
     Counted,
     Speed,
@@ -35,7 +33,6 @@ from variflow.cli.fields import (
     Grid,
     PixelSizeText,
     Request,
-    Seconds,
     Validate,
     ask_for_fields,
 )
@@ -44,6 +41,9 @@ from variflow.cli.options import EnergyInFile, FramesIn, ModelOrEnergy
 from variflow.cli.outputs import check_apart, check_outputs, read_folder
 from variflow.io import films
 from variflow.io.reading import Files
+
+if TYPE_CHECKING:
+    from variflow.video.window import Window
 
 app = typer.Typer()
 
@@ -90,13 +90,26 @@ def video(
         str | None, typer.Option(metavar="TOP,LEFT,HEIGHT,WIDTH", help="A part of the frames, in pixels.")
     ] = None,
     resize: Annotated[
-        str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Resize the frames, or what --region takes of them.")
+        str | None,
+        typer.Option(
+            metavar="WIDTHxHEIGHT",
+            help="Resize the frames, or what --region takes of them; --pixel-size is that of frames as they are in IN.",
+        ),
     ] = None,
     mask: Annotated[
-        Path | None, typer.Option(help="An image, black where the pixels of all frames are not usable.")
+        Path | None,
+        typer.Option(
+            help="An image as large as the frames in IN, black where they are not usable; cut and resized as they are."
+        ),
     ] = None,
     pixel_size: PixelSizeText = None,
-    dt: Seconds = None,
+    dt: Annotated[
+        float | None,
+        typer.Option(
+            "--dt",
+            help="Seconds from one frame of IN to the next; a flow is divided by those between its two frames.",
+        ),
+    ] = None,
     interval: Annotated[float | None, typer.Option(help="Seconds from one field of a .nc file to the next.")] = None,
     grid: Grid = None,
     fields: FieldNames = None,
@@ -109,8 +122,9 @@ def video(
     --validate are for it.
     """
     names = {
-        "frames": escape(frames), "flows": escape(frames), "model": "--model", "look": "--look", "scale": "--scale",
-        "bound": "--bound", "pairs": "--pairs", "reference": "--to-reference", "start": "--start", "end": "--end",
+        "source": "IN", "frames": escape(frames), "flows": escape(frames), "model": "--model",
+        "look": "--look", "scale": "--scale", "bound": "--bound", "pairs": "--pairs",
+        "reference": "--to-reference", "start": "--start", "end": "--end",
         "step": "--step", "mask": "--mask", "region": "--region", "resize": "--resize",
         "interval": "--interval", **NAMES,
     }  # fmt: skip
@@ -130,18 +144,26 @@ def video(
         if pairs and reference is not None:
             raise ValueError("--pairs and --to-reference are both given, wanted one of them")
         chosen = choose_model(model, energy, default="balanced")
-        change = _make_change(region, resize)
+        window = _read_window(region, resize)
         source = io.read_frames(frames)
         if isinstance(source, Files):
             check_apart(root, source.paths)
-        source = source if change is None else source.map(change)
         selection: dict[str, Any] = {
             "start": start, "end": end, "step": step, "pairs": pairs, "reference": reference,
         }  # fmt: skip
         shape = None if request is None and mask is None else _find_shape(source)
+        usable = None if mask is None or shape is None else read_mask(mask, "--mask", shape)
+        options = {} if request is None else request.get_options()
+        attributes: dict[str, Any] = {}
+        if window is not None:
+            window, attributes = replace(window, whole=shape), window.describe()
+            source = source.map(window.cut)
+            usable = None if usable is None else window.cut_mask(usable)
+            if request is not None and shape is not None:
+                options |= window.place(shape, options["pixel_size"], request.axes)
+                shape = window.measure(shape)
         if request is not None and shape is not None:
             request.check_frame(shape)
-        usable = None if mask is None or shape is None else read_mask(mask, "--mask", shape)
         filmed = root.suffix.lower() in films.EXTENSIONS
 
         def describe_rest() -> str:
@@ -161,11 +183,12 @@ def video(
             counted = Counted(found, progress, task)
             with explain_faults(energy):
                 if request is None:
-                    remarkable = write(root, counted, look=shown, scale=scale, bound=bound)
+                    remarkable = write(root, counted, look=shown, scale=scale, bound=bound, attributes=attributes)
                 else:
                     remarkable = []
                     noted = note(keep_one_size(counted), remarkable)
-                    io.write_fields(root, to_xarray(noted, interval=interval, **request.get_options()))
+                    data = to_xarray(noted, interval=interval, **options)
+                    io.write_fields(root, data.assign_attrs(attributes))
         faulty = [pair for pair in remarkable if pair.fault]
         done = counted.count - len(faulty)
         said = f"{done} flow{'s' if done != 1 else ''}"
@@ -179,10 +202,10 @@ def video(
 
 
 def _find_shape(source: io.Frames) -> tuple[int, ...] | None:
-    """Return the shape of the first frame that can be read; None if none can."""
+    """Return the height and the width of the first frame that can be read; None if none can."""
     for number in range(source.expected_length or 1):
         try:
-            return source[number].shape
+            return source[number].shape[:2]
         except (io.FileFormatError, OSError, IndexError):
             continue
     return None
@@ -210,28 +233,17 @@ def _count_pairs(
     return count // 2 if pairs else max(0, count - 1)
 
 
-def _make_change(region: str | None, resize: str | None) -> Callable[[Numbers], Numbers] | None:
-    """Return the function that takes a region of each frame and resizes it."""
-    window = _read_numbers("region", region, r"(\d+),(\d+),(\d+),(\d+)", "TOP,LEFT,HEIGHT,WIDTH, as 0,100,480,640")
+def _read_window(region: str | None, resize: str | None) -> Window | None:
+    """Return what is taken of each frame; None if that is all of it."""
+    from variflow.video.window import Window
+
+    part = _read_numbers("region", region, r"(\d+),(\d+),(\d+),(\d+)", "TOP,LEFT,HEIGHT,WIDTH, as 0,100,480,640")
     size = _read_numbers("resize", resize, r"(\d+)x(\d+)", "WIDTHxHEIGHT, as 640x480")
-    if window is None and size is None:
-        return None
-
-    def change(frame: Numbers) -> Numbers:
-        if window is not None:
-            top, left, height, width = window
-            if top + height > frame.shape[0] or left + width > frame.shape[1]:
-                raise ValueError(
-                    f"region is {region}, wanted one inside the frames, whose height is "
-                    f"{frame.shape[0]} and whose width {frame.shape[1]}"
-                )
-            frame = frame[top : top + height, left : left + width]
-        return frame if size is None else _resize(frame, size[1], size[0])
-
-    return change
+    return None if part is None and size is None else Window(part, size)
 
 
-def _read_numbers(name: str, text: str | None, pattern: str, wanted: str) -> tuple[int, ...] | None:
+def _read_numbers(name: str, text: str | None, pattern: str, wanted: str) -> Any:
+    """Return the numbers in a text, as many as the pattern has."""
     if text is None:
         return None
     found = re.fullmatch(pattern, text.replace(" ", ""))
@@ -239,15 +251,3 @@ def _read_numbers(name: str, text: str | None, pattern: str, wanted: str) -> tup
     if not numbers or min(numbers[-2:]) < 1:
         raise ValueError(f"{name} is {text!r}, wanted {wanted}")
     return numbers
-
-
-def _resize(frame: Numbers, height: int, width: int) -> Numbers:
-    """Resize a frame, in the type it has."""
-    from variflow.images.resampling import resample
-
-    planes = np.moveaxis(np.atleast_3d(frame), 2, 0).astype(np.float32)
-    resized = np.moveaxis(resample(planes, (height, width), kernel="linear"), 0, 2)
-    if np.issubdtype(frame.dtype, np.integer):
-        limits = np.iinfo(frame.dtype)
-        resized = np.clip(np.rint(resized), limits.min, limits.max)
-    return resized.reshape(height, width, *frame.shape[2:]).astype(frame.dtype)

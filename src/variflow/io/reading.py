@@ -124,6 +124,8 @@ def read_frames(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
         If there is no such file, or nothing matches the pattern.
     ImageFileError
         If the file holds no frames, or the folder no images.
+    ValueError
+        If the name is empty, as a variable of the shell is that was never set.
     ImportError
         If it needs a library that is not installed.
 
@@ -150,6 +152,8 @@ def read_frames(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
     """
     if not isinstance(source, str | os.PathLike):
         return Files(list(source))
+    if not os.fspath(source):  # `pathlib` would take it for a dot
+        raise ValueError("source is empty, wanted a name; the current folder is .")
     path, variable = _split_name(source)
     if not path.exists():
         return Files(_match_pattern(os.fspath(source)))

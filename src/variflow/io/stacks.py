@@ -186,16 +186,17 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...], kind: np.dtype[np.gen
 
 def _write_zarr(path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike]) -> None:
     zarr = extras.load("zarr")
-    with atomic_folder(path) as part:
+    with zarr_array.atomic_array(path) as (part, call):
         array: Any = None
         for frame in _check_alike(frames, _as_numbers):
             if array is None:
                 chunks = (1, *(min(1024, length) for length in frame.shape))
                 everything = {"write_empty_chunks": True}  # a chunk of -0.0 is not one of 0.0
-                array = zarr.create_array(
-                    part, shape=(0, *frame.shape), dtype=frame.dtype, chunks=chunks, config=everything, overwrite=True
-                )
-            array.append(frame[None])
+                array = call(
+                    zarr.create_array, part, shape=(0, *frame.shape), dtype=frame.dtype, chunks=chunks,
+                    config=everything, overwrite=True,
+                )  # fmt: skip
+            call(array.append, frame[None])
 
 
 def _check_pattern(path: Path) -> None:

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import EllipsisType
 from typing import Any
@@ -59,11 +63,24 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     zarr = extras.load("zarr")
     everything = {"write_empty_chunks": True}  # a large flow without bytes would not be believed
     chunks = (min(1024, flow.shape[0]), min(1024, flow.shape[1]), 2)
-    with atomic_folder(path) as part:
-        array = zarr.create_array(
-            part, shape=flow.shape, dtype="float32", chunks=chunks, fill_value=np.nan, config=everything
-        )
-        array[...] = flow
+    with atomic_array(path) as (part, call):
+        array = call(
+            zarr.create_array, part, shape=flow.shape, dtype="float32", chunks=chunks, fill_value=np.nan,
+            config=everything,
+        )  # fmt: skip
+        call(array.__setitem__, ..., flow)
+
+
+@contextmanager
+def atomic_array(path: str | os.PathLike[str]) -> Iterator[tuple[Path, Callable[..., Any]]]:
+    """Yield a folder as `atomic_folder` does, and a function that calls another one, which writes into it.
+
+    Zarr writes in a thread of its own, and goes on with that when Ctrl-C has ended the wait for it: files would appear
+    in a folder that is being removed. So what writes is called in a thread that Ctrl-C does not reach, and the folder
+    is removed when that call has ended.
+    """
+    with atomic_folder(path) as part, ThreadPoolExecutor(1) as pool:
+        yield part, lambda function, *arguments, **settings: pool.submit(function, *arguments, **settings).result()
 
 
 def describe(model: str) -> dict[str, str]:

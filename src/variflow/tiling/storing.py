@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from variflow.base.brief import Brief
 from variflow.frames.light import Light
 from variflow.io import extras
-from variflow.io.atomic import atomic, atomic_folder, replace_folder
+from variflow.io.atomic import atomic, replace_folder
 from variflow.io.errors import FlowFileError
-from variflow.io.zarr_array import check_replaceable, describe
+from variflow.io.zarr_array import atomic_array, check_replaceable, describe
 from variflow.tiling.coarse import Coarse
 from variflow.tiling.pair import Unit
 from variflow.tiling.windows import Window
@@ -108,8 +108,9 @@ def open_store(path: Path, size: tuple[int, int], side: int, model: str, setting
     zarr = extras.load("zarr")
     partial = find_partial(path)
     if not partial.exists():
-        with atomic_folder(partial) as part:
-            zarr.create_array(
+        with atomic_array(partial) as (part, call):
+            call(
+                zarr.create_array,
                 part,
                 shape=(*size, 2),
                 dtype="float32",

@@ -131,7 +131,8 @@ def _estimate_pairs(
     readings: Iterator[Reading], chain: Chain, *, pairs: bool, reference: Reading | None
 ) -> Iterator[PairFlow]:
     count = 0
-    with closing(run_ahead(readings, _AHEAD)) as ahead:
+    shapes: list[tuple[int, ...]] = []
+    with closing(run_ahead(_note_shape(readings, shapes), _AHEAD)) as ahead:
         for first, second in pair_up(ahead, pairs=pairs, reference=reference):
             count += 1
             fault = first.fault or second.fault
@@ -151,4 +152,19 @@ def _estimate_pairs(
             else:
                 yield PairFlow(first, second, shown, chain.estimate(images), chain.shows_cut())
     if not count:
-        raise ValueError("frames has fewer than two frames, wanted two or more")
+        only = f"; one was read, {_describe_shape(shapes[0])}" if shapes else ""
+        raise ValueError(f"frames has fewer than two frames, wanted two or more{only}")
+
+
+def _note_shape(readings: Iterator[Reading], shapes: list[tuple[int, ...]]) -> Iterator[Reading]:
+    """Yield readings, and note the shape of the first frame that can be read."""
+    for reading in readings:
+        if not shapes and reading.image is not None:
+            shapes.append(reading.image.shape)
+        yield reading
+
+
+def _describe_shape(shape: tuple[int, ...]) -> str:
+    """Return a shape, and how it was understood: somebody may have meant another order of the axes."""
+    channels = f" and {shape[2]} channels" if len(shape) == 3 else ""
+    return f"of shape {shape}: height {shape[0]}, width {shape[1]}{channels}. An array of several has (T, H, W[, C])"

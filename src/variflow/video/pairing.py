@@ -74,6 +74,16 @@ class PairFlow(Brief):
         return None if self.result is None else self.result.flow
 
     @property
+    def span(self) -> int:
+        """How many frames the second is after the first; below 0 if it is before."""
+        return self.second.number - self.first.number
+
+    @property
+    def from_reference(self) -> bool:
+        """Whether the first frame is a reference, that of all pairs."""
+        return self.shown.number == self.second.number
+
+    @property
     def time(self) -> float:
         """When the flow is shown, in seconds; frames without times are 1/25 s apart."""
         return self.shown.number / RATE if self.shown.time is None else self.shown.time
@@ -88,6 +98,15 @@ class PairFlow(Brief):
         """Return the pair without its frames and its flow."""
         first, second, shown = (replace(each, image=None) for each in (self.first, self.second, self.shown))
         return PairFlow(first, second, shown, cut=self.cut, fault=self.fault)
+
+
+def explain_none(pairs: Iterable[PairFlow]) -> str:
+    """Return why none of some pairs has a flow, with the first fault."""
+    first = next((pair for pair in pairs if pair.fault), None)
+    if first is None:
+        return "flows holds no flow: there is no pair"
+    numbers = f"{first.first.number} and {first.second.number}"
+    return f"flows holds no flow: every pair has a fault; of the first, frames {numbers}: {first.fault}"
 
 
 def keep_one_size(flows: Iterable[PairFlow]) -> Iterator[PairFlow]:

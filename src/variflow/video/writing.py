@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from itertools import chain, tee
 from pathlib import Path
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from variflow.base.ahead import run_ahead
 from variflow.base.choices import check_choice, check_number
 from variflow.io import extras, films, write_flow, write_image, zarr_array
-from variflow.io.atomic import atomic_folder, find_folder_destination
+from variflow.io.atomic import find_folder_destination
 from variflow.io.errors import FlowFileError
 from variflow.io.stacks import check_frames_path, write_frames
 from variflow.video.painting import LOOKS, Look, Painter
-from variflow.video.pairing import PairFlow, keep_one_size
+from variflow.video.pairing import PairFlow, explain_none, keep_one_size
 from variflow.video.scaling import measure_speed
 
 # How many flows are estimated before they are wanted.
@@ -39,6 +39,7 @@ def write(
     look: Look | None = None,
     scale: float | None = None,
     bound: float | None = None,
+    attributes: Mapping[str, object] | None = None,
 ) -> list[PairFlow]:
     """Write the flows of a video, each as soon as it is there.
 
@@ -52,7 +53,8 @@ def write(
         - ``"flow.mp4"`` or ``"flow.mkv"``: a film with the times of the frames. Where there is no flow, the picture
           before stays;
         - ``"flows.zarr"``: one array (T, H, W, 2), a chunk a pair, NaN where there is no flow. Its attributes are
-          `frames` (the numbers of each pair), `times`, `cuts`, `faults`, `model`, `variflow` and `convention`;
+          `frames` (the numbers of each pair), `times` (in seconds, null where a frame has none), `cuts`, `faults`,
+          `model`, `variflow` and `convention`;
         - any other name without an extension: a folder, in which each flow is a file as soon as it is there,
           named after its first frame (after the second where the first is a reference): ``frame0012.flo``, or
           ``000012.flo`` where frames have no names. It may hold other files, but no flows: those of another film would
@@ -68,6 +70,8 @@ def write(
     bound : float, optional
         For a folder, in place of flow files: two pictures a pair, ``flow_x_00012.jpg`` and ``flow_y_00012.jpg``, in
         which displacements from -`bound` to `bound` are 0 to 255, as those who recognise actions in films want them.
+    attributes : mapping, optional
+        For a Zarr array: more attributes, such as which part of the frames the flows are of.
 
     Returns
     -------
@@ -102,9 +106,13 @@ def write(
     with closing(run_ahead(flows, _AHEAD)) as ahead:
         pairs = note(keep_one_size(ahead) if extension == ".zarr" else ahead, remarkable)
         if extension in films.EXTENSIONS:
-            _write_film(path, (pair for pair in pairs if not pair.fault), look or "color", scale)
+            found = (pair for pair in pairs if not pair.fault)
+            first = next(found, None)
+            if first is None:
+                raise ValueError(explain_none(remarkable))
+            _write_film(path, first, found, look or "color", scale)
         elif extension == ".zarr":
-            _write_zarr(path, pairs)
+            _write_zarr(path, pairs, attributes or {}, remarkable)
         else:
             _write_folder(Path(path), (pair for pair in pairs if not pair.fault), bound)
     return remarkable
@@ -159,10 +167,9 @@ def find_flows(folder: str | os.PathLike[str]) -> list[str]:
     return sorted(name for name in os.listdir(folder) if _FLOWS.fullmatch(name))
 
 
-def _write_film(path: str | os.PathLike[str], pairs: Iterator[PairFlow], look: Look, scale: float | None) -> None:
-    first = next(pairs, None)
-    if first is None:
-        raise ValueError("flows holds no flow: every pair has a fault")
+def _write_film(
+    path: str | os.PathLike[str], first: PairFlow, pairs: Iterator[PairFlow], look: Look, scale: float | None
+) -> None:
     painter = Painter(look, _choose_scale(first) if scale is None else scale)
     to_paint, to_time = tee(chain([first], pairs))
     write_frames(path, map(painter.paint, to_paint), times=_keep_rising(pair.time for pair in to_time))
@@ -203,15 +210,20 @@ def _to_bytes(displacement: NDArray[np.float32], bound: float) -> NDArray[np.uin
     return np.asarray(grey, np.uint8)
 
 
-def _write_zarr(path: str | os.PathLike[str], pairs: Iterable[PairFlow]) -> None:
+def _write_zarr(
+    path: str | os.PathLike[str],
+    pairs: Iterable[PairFlow],
+    attributes: Mapping[str, object],
+    remarkable: list[PairFlow],
+) -> None:
     zarr = extras.load("zarr")
-    with atomic_folder(path) as part:
+    with zarr_array.atomic_array(path) as (part, call):
         array: Any = None
         lists: dict[str, list[Any]] = {"frames": [], "times": [], "cuts": [], "faults": []}
         waiting = 0  # pairs without a flow before the first one, which tells the size
         for pair in pairs:
             lists["frames"].append([pair.first.number, pair.second.number])
-            lists["times"].append(pair.time)
+            lists["times"].append(pair.shown.time)
             lists["cuts"].append(pair.cut)
             lists["faults"].append(pair.fault)
             if array is None:
@@ -219,7 +231,8 @@ def _write_zarr(path: str | os.PathLike[str], pairs: Iterable[PairFlow]) -> None
                     waiting += 1
                     continue
                 height, width = pair.get_flow().shape[:2]
-                array = zarr.create_array(
+                array = call(
+                    zarr.create_array,
                     part,
                     shape=(waiting, height, width, 2),
                     dtype="float32",
@@ -229,9 +242,9 @@ def _write_zarr(path: str | os.PathLike[str], pairs: Iterable[PairFlow]) -> None
                     config={"write_empty_chunks": True},
                     overwrite=True,
                 )
-                array.attrs.update(zarr_array.describe(pair.result.model.name))
+                call(array.attrs.update, zarr_array.describe(pair.result.model.name))
             unknown = np.full((*array.shape[1:3], 2), np.nan, np.float32)
-            array.append((unknown if pair.flow is None else pair.flow)[None])
+            call(array.append, (unknown if pair.flow is None else pair.flow)[None])
         if array is None:
-            raise ValueError("flows holds no flow: every pair has a fault")
-        array.attrs.update(lists)
+            raise ValueError(explain_none(remarkable))
+        call(array.attrs.update, {**lists, **attributes})

@@ -70,6 +70,8 @@ def check_fields(dataset: object, *, in_time: bool = False) -> xarray.Dataset:
             )
     check_choice("y_axis of dataset", dataset.attrs.get("y_axis"), ("up", "down"))
     checked: xarray.Dataset = dataset.transpose(*axes)
+    if "time" not in axes and "dt" in dataset.coords:  # one field of several, whose pairs have each their own
+        checked = checked.drop_vars("dt").assign_attrs(dt=float(dataset["dt"]), dt_unit="s")
     return checked
 
 
