@@ -237,7 +237,7 @@ class WeightedMedian:
         )
 
     def __call__(self, flow: tuple[Planes, Planes], at: Linearisation) -> tuple[Planes, Planes]:
-        """Return the filtered flow; it uses ``guide``, ``It``, ``mismatch`` and, at small levels, the frames of `at`."""
+        """Return the filtered flow; it looks at the guide and the misfit, and at small levels at the frames."""
         planes = stack([as_single(plane, "flow", file=FLOWS) for plane in flow])
         plain = _core.median(planes, self.size)
         edges = _core.motion_edges(plain, self.edge, self.ratio, self.window, self.dilation)
