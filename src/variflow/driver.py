@@ -301,7 +301,7 @@ def _warn_of_rising_energy(rises: list[tuple[int, str]]) -> None:
 
 def _is_compared(problem: Problem, index: int) -> bool:
     """Return whether an estimate finds at this level what is occluded: never at the last."""
-    return index == find_nearest_level(problem.levels, _OCCLUSION_SCALE) > problem.model.finest
+    return index == find_nearest_level(problem.levels, _OCCLUSION_SCALE) > problem.finest
 
 
 def _estimate_occlusion(problem: Problem, level: Level, flow: tuple[Planes, Planes]) -> NDArray[np.bool_]:

@@ -137,8 +137,8 @@ def _list_schedule(problem: Problem) -> Iterator[str]:
     if problem.finest < 0:
         height, width = problem.find_level(-1).shape
         yield f"and then one that is finer than the frames: {width} x {height}"
-    elif model.finest > 0:
-        yield f"without the finest {model.finest}, to whose size the flow is enlarged"
+    elif problem.finest > 0:
+        yield f"without the finest {problem.finest}, to whose size the flow is enlarged"
     warps = [model.warps] if isinstance(model.warps, int) else list(model.warps)
     more = f" at the finest, then {', '.join(map(str, warps[1:]))} at all coarser" if warps[1:] else " at each level"
     yield f"{warps[0]} warp{'s' if warps[0] > 1 else ''}{more}; derivatives: {model.derivative}; {model.interpolation}"

@@ -21,6 +21,7 @@ struct BlockInput : Row {
     bool at_left, at_right;  // whether the block's first or last pixel is the row's
 };
 
+// A block of one of the fields.
 struct alignas(64) Plane {
     float value[block_size];
 };

@@ -86,7 +86,7 @@ def _find_confirmed(problem: Problem, flow: tuple[Planes, Planes]) -> int | None
     if len(levels) == 1:
         return 0
     found = None
-    second = min(problem.model.finest + 1, len(levels) - 1)
+    second = min(problem.finest + 1, len(levels) - 1)
     asked = {max(find_nearest_level(levels, size), second): None for size in _ASKED}
     for index in asked:
         if _measure_doubt(problem, index, flow) > _DOUBTED:

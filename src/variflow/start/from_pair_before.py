@@ -62,7 +62,7 @@ class FromPairBefore(Brief, Initialiser):
         if index != find_nearest_level(levels, _JUDGED):
             return None
         # At least one level is solved, which removes noise that was carried.
-        goes_on = max(find_nearest_level(levels, _GOES_ON), problem.model.finest + 1)
+        goes_on = max(find_nearest_level(levels, _GOES_ON), problem.finest + 1)
         compared = find_nearest_level(levels, _COMPARED)
         if not goes_on < compared < index:
             return None  # it would not save a level
