@@ -326,7 +326,10 @@ def test_an_energy_that_stalls_at_a_kink_has_not_converged() -> None:
         (optimistix.LBFGS, r"the class LBFGS, wanted one of its objects: LBFGS\(...\)"),
         (optax.sgd, "the function sgd, wanted what an optimiser's function returns, or a minimiser of optimistix"),
         ("L-BFGS-B", "a str, wanted a minimiser of optimistix"),
-        ("newton", r"of optax \(sgd\(...\), .* or a solver of variflow.solve \(.*newton.TruncatedNewton\)"),
+        (
+            "newton",
+            r"a str, wanted .* of optax \(sgd\(...\), .* or a solver of variflow.solve \(.*newton.TruncatedNewton\)",
+        ),
         ({"method": "BFGS"}, "a dict, wanted a minimiser of optimistix"),
     ],
 )
