@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -209,6 +210,61 @@ def test_flows_do_not_mix_with_frames(folder, source, output):
     assert result.exit_code == 1
     assert result.stderr == f"variflow: --output {output} is the folder of the frames, wanted another one\n"
     assert contents(folder) == before
+
+
+@pytest.mark.parametrize("output", ["a.nc", "a.mp4", "a.flo"])
+def test_an_output_that_cannot_be_a_folder_is_refused(folder, output):
+    """It was made, as a folder of that name."""
+    said = (
+        f"output {output} ends with {Path(output).suffix}, wanted a folder for a flow a file, or a name that ends with"
+    )
+    with pytest.raises(ValueError, match=said):
+        estimate_pairs(list_pairs("frames"), output, "quick")
+    assert run("frames", "-o", output).stderr == f"variflow: --{said} .zarr\n"
+    assert not os.path.exists(output)
+
+
+def test_a_file_as_output_is_said_plainly(folder):
+    Path("file").write_text("something else")
+    said = "output file is there, and is no folder; wanted a folder for a flow a file, or a name that ends with .zarr"
+    with pytest.raises(NotADirectoryError, match=f"^{said}$"):
+        estimate_pairs(list_pairs("frames"), "file", "quick")
+    assert run("frames", "-o", "file").stderr == f"variflow: {said}\n"
+
+
+def test_a_number_at_the_end_is_no_extension_and_a_folder_that_is_there_goes_on(folder):
+    os.mkdir("flows.old")
+    for output in ("flows-v1.2", "flows.old"):
+        assert run("frames", "-o", output).exit_code == 0
+        assert len(flows(output)) == 6
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        ("frames", "pairs is 'frames', wanted pairs of paths; variflow.batching.list_pairs"),
+        (Path("frames"), "pairs is PosixPath('frames'), wanted pairs of paths"),
+        (3, "pairs is 3, wanted pairs of paths"),
+        (["x"], "pairs[0] is 'x', wanted two paths"),
+        (["ab"], "pairs[0] is 'ab', wanted two paths"),
+        ([("a", "b"), ("a", "b", "c")], "pairs[1] is ('a', 'b', 'c'), wanted two paths"),
+        ([("a", 3)], "pairs[0] is ('a', 3), wanted two paths, of the first and the second frame"),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="a path has another name there")
+def test_what_is_no_pair_is_named(folder, pairs, said):
+    with pytest.raises(TypeError, match=re.escape(said)):
+        estimate_pairs(pairs, "out", "quick")
+
+
+def test_stacks_and_misspelt_data_sets_have_a_hint(folder):
+    for name in ("s1.tif", "s2.tif"):
+        variflow.write_frames(name, FRAMES[:2])
+    assert "one image; `variflow video` takes them one after the other" in run("s*.tif", "-o", "out").stderr
+    assert "`variflow video` takes frames that are in one file" in run("s1.tif", "-o", "out").stderr
+    said = run("middleburi:frames", "-o", "out").stderr
+    assert said.startswith("variflow: the data set of SOURCE is 'middleburi', wanted one of middlebury, sintel")
+    assert said.endswith("did you mean 'middlebury'?\n")
 
 
 @pytest.mark.parametrize("form", ["png", ".pfm", "npz"])

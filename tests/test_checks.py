@@ -284,6 +284,26 @@ def test_converged_is_honest_for_general_solvers(solver: Any, steps: int, conver
     assert result.converged is converged, result.reason
 
 
+@pytest.mark.parametrize("solver", [optax.sgd(1e-9), optax.sgd(1e-6), optax.sgd(1e-4), optax.adam(1e-6)])
+@pytest.mark.parametrize("penalty", [L1(), Charbonnier()])
+def test_an_optimiser_that_did_nothing_has_not_converged(solver: Any, penalty: Any) -> None:
+    """Moved on along so small an increment, the energy rises, because neighbours move apart."""
+    pair = synthetic.translation((48, 64), shift=(2.3, -1.2), seed=2)
+    energy = BrightnessConstancy(penalty) + (1.0 if isinstance(penalty, L1) else 0.2) * Smoothness(penalty)
+    result = variflow.estimate(pair.frame0, pair.frame1, variflow.Model(energy, solver=solver, steps=20))
+    assert np.abs(result.flow).max() < 0.01
+    assert not result.converged
+
+
+def test_an_optimiser_that_came_to_rest_has_converged() -> None:
+    pair = synthetic.translation((48, 64), shift=(2.3, -1.2), seed=2)
+    energy = BrightnessConstancy(Charbonnier()) + 0.2 * Smoothness(Charbonnier())
+    model = variflow.Model(energy, solver=optax.adam(0.002), steps=1000)
+    result = variflow.estimate(pair.frame0, pair.frame1, model)
+    np.testing.assert_allclose(result.flow[8:-8, 8:-8].mean(axis=(0, 1)), (2.3, -1.2), atol=0.02)
+    assert result.converged
+
+
 def test_an_energy_that_stalls_at_a_kink_has_not_converged() -> None:
     def energy(d: Any, at: Any) -> Any:
         u, v = at.flow[0] + d[0], at.flow[1] + d[1]
@@ -304,8 +324,12 @@ def test_an_energy_that_stalls_at_a_kink_has_not_converged() -> None:
         (optimistix.Newton(1e-3, 1e-3), "Newton, which solves for roots or fixed points.*LBFGS"),
         (optimistix.FixedPointIteration(1e-3, 1e-3), "FixedPointIteration, which solves for roots or fixed points"),
         (optimistix.LBFGS, r"the class LBFGS, wanted one of its objects: LBFGS\(...\)"),
-        (optax.sgd, "the function sgd, wanted what an optimiser's function returns"),
+        (optax.sgd, "the function sgd, wanted what an optimiser's function returns, or a minimiser of optimistix"),
         ("L-BFGS-B", "a str, wanted a minimiser of optimistix"),
+        (
+            "newton",
+            r"a str, wanted .* of optax \(sgd\(...\), .* or a solver of variflow.solve \(.*newton.TruncatedNewton\)",
+        ),
         ({"method": "BFGS"}, "a dict, wanted a minimiser of optimistix"),
     ],
 )

@@ -14,6 +14,7 @@ import variflow
 from variflow import cli, models
 from variflow.cli.outputs import is_same_place
 from variflow.datasets import synthetic
+from variflow.evaluation import Table
 
 SOURCE = str(Path(variflow.__file__).parents[1])
 PAIR = synthetic.translation((40, 50), shift=(1.0, 0.0), seed=1)
@@ -287,6 +288,19 @@ def test_a_table_of_data_sets_and_models_prints_names_as_they_are(folder, monkey
     assert done.exit_code == 0, done.output
     assert "[red]odd[/1]" in done.stdout
     assert "to [blue]results\n" in done.stdout
+
+
+def test_a_table_of_means_is_whole_where_80_columns_are_too_few(monkeypatch):
+    """Numbers were cut to "0.0…" in a pipe, or where a terminal is narrow."""
+    name = "a-name-that-is-rather-long-" * 3
+    row = {"dataset": "middlebury", "pair": "a", "model": name, "pixels": 9.0} | dict.fromkeys(
+        ("epe", "a50", "angle", "r1", "fl", "seconds"), 0.0123
+    )
+    monkeypatch.setattr("variflow.evaluation.evaluate", lambda *given: Table({("middlebury", "a", name): row}))
+    monkeypatch.setattr("variflow.cli.data._open_dataset", lambda *given: None)
+    monkeypatch.setenv("COLUMNS", "40")
+    (line,) = [line for line in run("eval", "-d", "a:b", "-m", "quick").stdout.splitlines() if name in line]
+    assert line.split() == ["middlebury", name, "1", *["0.012"] * 6]
 
 
 # ---- messages -------------------------------------------------------------------------------------------------------

@@ -67,6 +67,17 @@ def test_options_are_those_of_the_function(folder, arguments, options):
     np.testing.assert_array_equal(np.load("out.npy"), [each.frame for each in wanted])
 
 
+def test_the_table_of_a_rigid_motion_has_its_angle(folder):
+    result = run("-o", "out.tif", "--shifts", "shifts.csv", "--motion", "rigid")
+    assert result.exit_code == 0, result.output
+    wanted = list(variflow.register(variflow.read_frames("stack.tif"), "fast", motion="rigid"))
+    with open("shifts.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    np.testing.assert_allclose([float(row["angle"]) for row in rows], [each.angle for each in wanted], rtol=1e-5)
+    assert run("-o", "out.tif", "--shifts", "shifts.csv").exit_code == 0
+    assert "angle" not in (folder / "shifts.csv").read_text()
+
+
 def test_an_image_is_the_reference_and_a_folder_the_output(folder):
     reference = variflow.read_frames("stack.tif")[2]
     variflow.write_image("reference.tif", reference)
@@ -76,6 +87,29 @@ def test_an_image_is_the_reference_and_a_folder_the_output(folder):
         rows = list(csv.DictReader(file))
     np.testing.assert_allclose([float(row["u"]) for row in rows], STEP[0] * np.arange(-2, 3), atol=0.1)
     np.testing.assert_array_equal(variflow.read_frames("out")[2], reference)
+
+
+def test_too_few_frames_are_refused(folder):
+    result = run("-o", "out.tif", "--reference", "100")
+    assert result.stderr == "variflow: --reference is 100 and frames has 5, wanted at least that many frames\n"
+    variflow.write_frames("stack.tif", list(variflow.read_frames("stack.tif"))[:1])
+    result = run("-o", "out.tif")
+    said = "stack.tif ends after 1, wanted two frames or more, or an image as reference"
+    assert result.stderr == f"variflow: {said}\n"
+    assert not (folder / "out.tif").exists()
+
+
+@pytest.mark.parametrize("passes", ["1", "2"])
+def test_frames_that_are_hardly_registered_are_told_in_one_line(folder, passes):
+    """Only the table knew."""
+    frames = list(variflow.read_frames("stack.tif"))
+    frames[3:3] = [frames[0][::-1, ::-1]] * 2
+    variflow.write_frames("stack.tif", frames)
+    result = run("-o", "out.tif", "--passes", passes)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "wrote out.tif\n"
+    said = "frames 3, 4 are hardly registered: fewer than 5 % of the pixels are confident"
+    assert result.stderr == f"variflow: warning: {said}\n"
 
 
 def test_labels_are_written_too(folder):

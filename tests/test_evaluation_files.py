@@ -221,6 +221,52 @@ def test_damaged_rows_are_measured_again(tmp_path, runs, what):
     assert kept.name in str(warned[0].message)
 
 
+def test_a_damaged_row_that_is_not_asked_for_is_missed_until_it_is_measured(tmp_path, runs):
+    """The means were over fewer pairs, and the message said that all were measured again."""
+    here, other = tree(tmp_path / "a"), Listed("set", sample("x"), sample("y,z"))
+    before = evaluate([here, other], ["still"], tmp_path / "out")
+    path = tmp_path / "out" / "results.csv"
+    content = path.read_bytes()
+    for row in (b'set,"y,z",still', b"piv,p1,still"):
+        content = content.replace(row + b",", row + b";")
+    path.write_bytes(content)
+    runs.clear()
+    said = r"2 of its rows are damaged\. 1 is measured again; 1 cannot be .* does not ask for .*: set y,z still, which"
+    with pytest.warns(VariflowWarning, match=said):
+        after = evaluate([here], ["still"], tmp_path / "out")
+    assert runs == ["still"]
+    assert after.missing == [("set", "y,z", "still")]
+    assert Table.read(path) == after
+    for name in ("report.html", "report.md"):
+        text = " ".join((tmp_path / "out" / name).read_text().replace("&#58;", ":").split())
+        assert "because their rows were damaged: set y,z still." in text
+        assert "1 of 2" in text
+
+    evaluate([here], ["still"], tmp_path / "out")  # it is still missed, without another word
+    assert evaluate([other], ["quick"], tmp_path / "out").missing == [("set", "y,z", "still")]
+    mended = evaluate([other], ["still"], tmp_path / "out")
+    assert mended.missing == []
+    assert {key: mended.rows[key]["epe"] for key in before.rows} == {k: row["epe"] for k, row in before.rows.items()}
+    assert "1 of 2" not in (tmp_path / "out" / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda content: content.replace(b"piv,p1", b"p\xffv,p1"), "1 no longer names a pair"),
+        (lambda content: content.replace(b"check", b"chick", 1), "asks for is measured again, the rest is lost"),
+        (lambda content: content.replace(b"still", b"stiff"), "2 no longer name a pair, and only what"),
+    ],
+)
+def test_a_damaged_row_that_names_no_pair_is_said_to(tmp_path, damage, said):
+    evaluate([tree(tmp_path / "a")], ["still"], tmp_path / "out")
+    path = tmp_path / "out" / "results.csv"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.warns(VariflowWarning, match=said):
+        table = evaluate([Listed("set", sample("x"))], ["quick"], tmp_path / "out")
+    assert table.missing == []
+
+
 def test_a_table_that_a_program_has_saved_is_the_same_table(tmp_path):
     evaluate([tree(tmp_path / "a")], ["still"], tmp_path / "out")
     path = tmp_path / "out" / "results.csv"

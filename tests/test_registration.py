@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import variflow
-from variflow import flowops
+from variflow import VariflowWarning, flowops
 from variflow.base.arrays import as_image
 from variflow.datasets import synthetic
 from variflow.flowops.correction import correct
@@ -155,6 +155,8 @@ def test_a_turned_frame_is_turned_back():
     moved = list(variflow.register([whole, turned], "balanced", motion="rigid"))[1]
     inside = np.s_[12:-12, 12:-12]
     assert np.abs(moved.flow - flowops.from_matrix(matrix, whole.shape))[inside].max() < 0.05
+    assert moved.angle == pytest.approx(3, abs=0.02)
+    assert next(variflow.register([whole, turned], "fast", motion="affine")).angle is None
 
 
 def test_a_running_reference_follows_what_changes():
@@ -193,8 +195,19 @@ def test_the_mean_of_the_first_frames_is_of_corrected_ones(panning):
     np.testing.assert_array_equal(next(islice(found, 1, None)).flow, wanted[3].flow)
 
 
-def test_a_stack_shorter_than_its_reference_is_used_whole(panning):
-    assert len(list(variflow.register(panning[:2], "realtime", reference=10))) == 2
+@pytest.mark.parametrize("passes", [1, 2])
+def test_a_stack_shorter_than_its_reference_is_refused(panning, passes):
+    assert len(list(variflow.register(panning[:2], "realtime", reference=2, passes=passes))) == 2
+    with pytest.raises(ValueError, match="reference is 50 and frames has 3, wanted at least that many frames"):
+        list(variflow.register(panning[:3], "realtime", reference=50, passes=passes))
+
+
+def test_one_frame_is_refused_unless_an_image_is_its_reference(panning):
+    for options in ({}, {"reference": "running"}, {"passes": 2}):
+        with pytest.raises(ValueError, match="frames ends after 1, wanted two frames or more, or an image as ref"):
+            list(variflow.register(panning[:1], "realtime", **options))
+    (moved,) = variflow.register(panning[1:2], "fast", reference=panning[0])
+    np.testing.assert_allclose(moved.shift, STEP, atol=0.04)
 
 
 def test_frames_are_read_one_at_a_time_and_copied():
@@ -279,9 +292,34 @@ def test_masked_integers_stay_masked(panning):
     np.testing.assert_array_equal(np.isnan(average([moved])), np.isnan(average([other])))
 
 
+def test_frames_of_another_scene_are_named(panning):
+    """They were bent onto the reference without a word."""
+    like_it = synthetic.translation(SHAPE, seed=9).frame0[..., 1].astype(np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, SHAPE).astype(np.uint8)
+    for other, said in (
+        (like_it, "fewer than 5 % of the pixels are confident"),
+        (noise, "another scene begins at frame 2"),
+    ):
+        frames = [*panning[:2], other, other, panning[2]]
+        for options in ({}, {"passes": 2}, {"labels": [frame > 9 for frame in frames]}):
+            with pytest.warns(VariflowWarning, match=f"^frames 2, 3 are hardly registered: {said}$") as warned:
+                list(variflow.register(frames, "fast", **options))
+            assert len(warned) == 1
+            assert warned[0].filename == __file__
+
+
+def test_frames_with_as_much_noise_as_texture_are_registered(panning):
+    draw = np.random.default_rng(0)
+    frames = [frame + draw.normal(0, frame.std(), frame.shape) for frame in panning[:3]]
+    for each in variflow.register(frames):
+        np.testing.assert_allclose(each.shift, np.multiply(STEP, each.number), atol=0.2)
+
+
 def test_flat_frames_have_no_correlation():
     flat = np.full((2, 20, 24), 7, np.uint8)
-    for each in variflow.register(flat, "realtime"):
+    with pytest.warns(VariflowWarning, match="frames 0, 1 are hardly registered: there is nothing to compare"):
+        registered = list(variflow.register(flat, "realtime"))
+    for each in registered:
         assert np.isnan(each.correlation_before)
         assert np.isnan(each.correlation_after)
         np.testing.assert_array_equal(each.frame, flat[0])

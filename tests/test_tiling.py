@@ -259,8 +259,9 @@ def test_memory_does_not_grow_with_the_frames(tmp_path, grays):
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
-        ({"tile": 100}, ValueError, "tile is 100, wanted a multiple of 64"),
-        ({"tile": 0}, ValueError, "tile is 0, wanted a whole number of at least 64"),
+        ({"tile": 100}, ValueError, "tile is 100, wanted a multiple of 64 of at least 64"),
+        ({"tile": 0}, ValueError, "tile is 0, wanted a multiple of 64 of at least 64"),
+        ({"tile": 100.5}, ValueError, "tile is 100.5, wanted a multiple of 64 of at least 64"),
         ({"margin": -1}, ValueError, "margin is -1"),
         ({"callback": 3}, TypeError, "callback is an int"),
         ({"mask": np.ones((3, 4), bool)}, ValueError, r"mask has shape \(3, 4\), wanted \(600, 800\)"),

@@ -80,9 +80,11 @@ def estimate(
         True where a pixel is usable. One mask is for both frames; a pair has one for each frame, or None.
     weights : (H, W) array or a pair of them, optional
         How much each pixel counts in the data term, from 0 to a million. One array is for the first frame; a pair has
-        one for each frame, or None. The weight of a pixel is multiplied by the weight of its target. Terms of the
-        library apply the weights; an energy function of your own must multiply by ``at.weights``. A pixel of weight 0
-        is still seen in the derivatives of pixels beside it, and in the mean light: what shows junk belongs in `mask`.
+        one for each frame, or None. The weight of a pixel is multiplied by the weight of its target. A weight of k for
+        all pixels is as if the smoothness were k times weaker, so weights are best about 1 on average: divide weights
+        such as 1 / variance by their mean. Terms of the library apply the weights; an energy function of your own must
+        multiply by ``at.weights``. A pixel of weight 0 is still seen in the derivatives of pixels beside it, and in the
+        mean light: what shows junk belongs in `mask`.
     intensity_range : (low, high), optional
         The intensities that become 0 and 1; the constants of models refer to that range. By default the 0.1 and 99.9
         percentiles of both frames together, so the unit of intensity does not matter.

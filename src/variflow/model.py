@@ -40,7 +40,8 @@ class Model:
         between warps where nothing matches, as in occlusions.
     derivative : {"average", "first", "second", "warped"}
         Where spatial derivatives are taken: of the first frame, the second as it is, the second warped, or the
-        average of the first and the warped, which is the most accurate.
+        average of the first and the warped, which is the most accurate. The derivatives of "second" are those at the
+        pixel, and not at its target, so they are only for motions of less than a pixel.
     interpolation : {"bicubic", "bilinear", "spline"}
         How the second frame is warped. Bicubic has less sub-pixel bias than bilinear, a spline least of all.
     factor : float

@@ -54,10 +54,11 @@ class Result:
     converged : bool
         Whether more warps would hardly change the flow. It is True if the last warp moved at most 5 % of the pixels by
         more than 0.1 pixel before the filter, the solver came to rest, and the estimate was not stopped. A general
-        solver has come to rest if the energy did not rise and does not fall further along the increment, and if it fell
-        by less than a thousandth in the last half of its steps or met its tolerance. A native solver takes a fixed
-        number of sweeps, so the increment alone decides. `LocalSystem` and Newton's method must also meet their
-        tolerance. Models with few warps, made for speed, mostly end before they converge; that is no fault.
+        solver has come to rest if the energy did not rise and does not fall further along the increment, nor down its
+        slope if hardly anything moved, and if it fell by less than a thousandth in the last half of its steps or met
+        its tolerance. A native solver takes a fixed number of sweeps, so the increment alone decides. `LocalSystem` and
+        Newton's method must also meet their tolerance. Models with few warps, made for speed, mostly end before they
+        converge; that is no fault.
     model : Model
         What computed it.
     """

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 from dataclasses import fields
+from itertools import groupby
 
 # The longest line that a value may take.
 _WIDTH = 100
@@ -36,6 +38,18 @@ class Brief:
 def shorten(text: str, width: int = _WIDTH) -> str:
     """Return a text in one line of at most so many characters."""
     return textwrap.shorten(text, width, placeholder="...")
+
+
+def name_runs(numbers: Iterable[int]) -> str:
+    """Return rising whole numbers in words, three or more that follow one another as a run.
+
+    Examples
+    --------
+    >>> name_runs([1, 2, 4, 5, 6, 9])
+    '1, 2, 4 to 6, 9'
+    """
+    runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
 
 
 def _show(value: object) -> str:

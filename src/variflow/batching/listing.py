@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
@@ -45,7 +46,8 @@ def list_pairs(source: str | os.PathLike[str], *, apart: bool = False) -> list[P
     FileNotFoundError
         If there is no such file or folder, or nothing matches the pattern.
     ValueError
-        If the source holds no pair, a line has not two paths, or `apart` is set for a list or a data set.
+        If the source holds no pair, a line has not two paths, there is no such data set, or `apart` is set for a list
+        or a data set.
 
     Examples
     --------
@@ -58,7 +60,7 @@ def list_pairs(source: str | os.PathLike[str], *, apart: bool = False) -> list[P
     """
     text = os.fspath(source)
     name, _, folder = text.partition(":")
-    if folder and name in datasets.names() and not os.path.lexists(text):
+    if folder and not os.path.lexists(text) and (name in datasets.names() or _may_name_a_set(name, folder)):
         _refuse_apart(apart, f"the data set {name}")
         return [(os.fspath(frame0), os.fspath(frame1)) for frame0, frame1 in datasets.load(name, folder).frames]
     if os.path.isfile(text):
@@ -68,6 +70,11 @@ def list_pairs(source: str | os.PathLike[str], *, apart: bool = False) -> list[P
     if not isinstance(frames, Files):
         raise ValueError(f"source {text} holds several frames in one file, wanted a file for each frame")
     return _pair_up([os.fspath(path) for path in frames.paths], text, apart)
+
+
+def _may_name_a_set(name: str, folder: str) -> bool:
+    """Return whether a name before a folder, which is no data set, looks like one that is misspelt."""
+    return re.fullmatch(r"[\w-]{2,}", name) is not None and os.path.isdir(folder) and not os.path.exists(name)
 
 
 def _refuse_apart(apart: bool, source: str) -> None:
@@ -96,7 +103,10 @@ def _read_list(path: Path) -> Iterator[tuple[int, Paths]]:
     """Yield the pairs of a list, each with its line; a name of a file need not be text."""
     content = path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode(errors="surrogateescape")
     if "\0" in content:
-        raise ValueError(f"source {path} is no text, wanted a list with two paths a line, a folder or a pattern")
+        raise ValueError(
+            f"source {path} is no text, wanted a list with two paths a line, a folder or a pattern; `variflow video` "
+            "takes frames that are in one file"
+        )
     folder, found = os.path.dirname(path), 0
     for number, line in enumerate(content.split("\n"), 1):
         if not line.strip(_BLANK) or line.startswith("#"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -90,9 +90,7 @@ def estimate_pairs(
     --------
     See `variflow.batching`.
     """
-    paths = [(os.fspath(frame0), os.fspath(frame1)) for frame0, frame1 in pairs]
-    if not paths:
-        raise ValueError("pairs is empty, wanted at least one pair of paths")
+    paths = _read_pairs(pairs)
     chosen = models.get(model)
     workers = check_whole("workers", workers, 1)
     if threads is None:
@@ -117,6 +115,20 @@ def estimate_pairs(
     return summary
 
 
+def _read_pairs(pairs: Sequence[tuple[Path_, Path_]]) -> list[Paths]:
+    if isinstance(pairs, str | os.PathLike) or not isinstance(pairs, Iterable):
+        raise TypeError(f"pairs is {pairs!r}, wanted pairs of paths; variflow.batching.list_pairs lists them")
+    paths = []
+    for number, pair in enumerate(pairs):
+        both = tuple(pair) if isinstance(pair, Iterable) and not isinstance(pair, str) else ()
+        if len(both) != 2 or not all(isinstance(frame, str | os.PathLike) for frame in both):
+            raise TypeError(f"pairs[{number}] is {pair!r}, wanted two paths, of the first and the second frame")
+        paths.append((os.fspath(both[0]), os.fspath(both[1])))
+    if not paths:
+        raise ValueError("pairs is empty, wanted at least one pair of paths")
+    return paths
+
+
 def _check_share(share: tuple[int, int]) -> tuple[int, int]:
     try:
         first, count = share
@@ -132,6 +144,12 @@ def _open(output: Path, extension: str, pairs: list[Paths], job: Job) -> tuple[O
         return shards.open_shards(output, pairs, job), [""] * len(pairs)
     if extension.lower() == ".zarr":
         raise ValueError("extension is .zarr, wanted that of a file; an output that ends in .zarr is one array")
+    wanted = "wanted a folder for a flow a file, or a name that ends with .zarr"
+    if output.is_file():
+        raise NotADirectoryError(f"output {output} is there, and is no folder; {wanted}")
+    # A number at the end, as in flows-v1.2, is no extension.
+    if output.suffix and not output.suffix[1:].isdecimal() and not output.is_dir():
+        raise ValueError(f"output {output} ends with {output.suffix}, {wanted}")
     names = name_pairs(pairs)
     check_apart(output, names, extension, pairs)
     make_folder(output)

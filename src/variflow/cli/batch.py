@@ -69,6 +69,7 @@ def batch(
     """Estimate the flows of many pairs; the same command goes on where it was interrupted."""
     names = {
         "source": "SOURCE",
+        "name": "the data set of SOURCE",
         "apart": "--pairs",
         "pairs": "SOURCE",
         "output": "--output",

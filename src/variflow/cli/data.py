@@ -25,6 +25,7 @@ app.add_typer(datasets_app, name="datasets")
 
 # The columns of the table on the screen; the report has them all.
 _ON_SCREEN = ("EPE", "median", "angle °", ">1 px %", "Fl-all %", "s")
+_WIDE = 10_000
 
 
 @app.command("eval")
@@ -70,7 +71,8 @@ def evaluate(
             grid.add_column(heading[column], justify="left" if column < 2 else "right", no_wrap=column < 2)
         for row in rows:
             grid.add_row(*(escape(row[column]) for column in shown))
-        terminal = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+        # A table in a narrow terminal, or in a file, is rather wider than that than without its last digits.
+        terminal = Console(width=_WIDE, highlight=False, soft_wrap=True, markup=False, emoji=False)
         with terminal.capture() as drawn:
             terminal.print(grid)
         say(drawn.get())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io as texts
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
@@ -40,7 +40,7 @@ app = typer.Typer()
 
 # What these formats lose would make other labels.
 _LOSSY = (".mp4", ".jpg", ".jpeg", ".webp")
-_COLUMNS = ("number", "u", "v", "correlation_before", "correlation_after", "residual", "confident")
+_COLUMNS = ("number", "u", "v", "correlation_before", "correlation_after", "residual", "confident", "angle")
 
 
 @app.command()
@@ -74,7 +74,7 @@ def register(
     passes: Annotated[int, typer.Option(help="2 registers once more, onto the mean of the corrected frames.")] = 1,
     fill: Fill = "nearest",
     shifts: Annotated[
-        Path | None, typer.Option(help="A CSV file: shift, correlations, residual and confidence of each frame.")
+        Path | None, typer.Option(help="A CSV file: shift, correlations, residual, confidence and angle of each frame.")
     ] = None,
     show: Annotated[
         Path | None, typer.Option(help="A picture: the mean before and after, and the correlation of each frame.")
@@ -103,23 +103,18 @@ def register(
             find_destination(shifts)
         frames = io.read_frames(stack)
         belonging = None if marked is None else io.read_frames(marked)
-        options: dict[str, Any] = {"motion": motion, "fill": read_fill(fill)}
+        options: dict[str, Any] = {"motion": motion, "passes": passes, "fill": read_fill(fill)}
         onto = io.read_image(image) if image is not None else int(reference) if reference.isdecimal() else reference
         # What is wrong is reported before anything is computed.
-        variflow.register(frames, model, reference=onto, passes=passes, **options)  # type: ignore[arg-type]
+        variflow.register(frames, model, reference=onto, **options)
         summary = Summary(with_confidence=shifts is not None, with_means=show is not None, scratch=scratch)
         with make_progress_bar(MofNCompleteColumn(), Speed("frames"), TimeRemainingColumn()) as progress:
             length = frames.expected_length
             task = progress.add_task("register", total=None if length is None else passes * length)
-            if passes == 2:
-                from variflow.registration import average
-
-                first = variflow.register(frames, model, reference=onto, **options)
-                onto = average(Counted(first, progress, task))
-            registered = variflow.register(summary.watch(frames), model, labels=belonging, reference=onto, **options)
-            counted = Counted(registered, progress, task)
+            watched = Counted(frames.map(summary.watch), progress, task)
+            registered = variflow.register(watched, model, labels=belonging, reference=onto, **options)
             times = get_film_times(output, frames)
-            variflow.write_frames(output, map(summary.note, counted), times=times)
+            variflow.write_frames(output, map(summary.note, registered), times=times)
         rest = (labels_output, summary.write_labels), (shifts, summary.write), (show, summary.draw)
         for path, write in ((output, None), *rest):
             if path is not None:
@@ -145,21 +140,24 @@ class Summary:
     def __init__(self, *, with_confidence: bool, with_means: bool, scratch: IO[bytes] | None) -> None:
         self._with_confidence, self._with_means, self._scratch = with_confidence, with_means, scratch
         self._rows: list[tuple[float, ...]] = []
+        self._seen = 0  # the frames as given, in all passes
         self._before: Numbers | None = None
         self._after: Numbers | None = None
 
-    def watch(self, frames: Iterable[Numbers]) -> Iterator[Numbers]:
-        """Yield the frames as given on their way."""
-        for frame in frames:
-            if self._with_means:
-                self._before = frame + (0.0 if self._before is None else self._before)
-            yield frame
+    def watch(self, frame: Numbers) -> Numbers:
+        """Add up the frames as given on their way."""
+        if self._with_means:
+            self._before = frame + (0.0 if self._before is None else self._before)
+            self._seen += 1
+        return frame
 
     def note(self, registered: Registered) -> Numbers:
         """Note what is kept of a registered frame, and return the corrected frame."""
         confident = registered.confident if self._with_confidence else np.nan
         correlations = registered.correlation_before, registered.correlation_after
-        self._rows.append((registered.number, *registered.shift, *correlations, registered.residual, confident))
+        turned = () if registered.angle is None else (registered.angle,)
+        row = (registered.number, *registered.shift, *correlations, registered.residual, confident, *turned)
+        self._rows.append(row)
         if self._with_means:
             self._after = registered.frame + (0.0 if self._after is None else self._after)
         if self._scratch is not None and registered.labels is not None:
@@ -176,7 +174,7 @@ class Summary:
         """Write a row a frame."""
         text = texts.StringIO()
         rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(_COLUMNS)
+        rows.writerow(_COLUMNS[: len(self._rows[0])])
         rows.writerows([int(number), *(f"{value:.6g}" for value in values)] for number, *values in self._rows)
         with io.atomic(path) as file:
             file.write(text.getvalue().encode())
@@ -188,7 +186,7 @@ class Summary:
 
         assert self._before is not None
         assert self._after is not None
-        before, after = (total / len(self._rows) for total in (self._before, self._after))
+        before, after = self._before / self._seen, self._after / len(self._rows)
         view.save(path, draw_registration(before, after, *([row[column] for row in self._rows] for column in (3, 4))))
 
 

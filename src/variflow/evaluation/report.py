@@ -6,6 +6,7 @@ import hashlib
 import html
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,10 +119,10 @@ def summarise(table: Table, over: str = "pairs") -> tuple[list[str], list[list[s
     means = table.means(over)
     figures = [figure for figure in HEADINGS if any(figure in mean for mean in means.values())]
     heading = ["data set", "model", "pairs", *(HEADINGS[figure] for figure in figures)]
-    groups = table.groups()
-    rows = [
-        [*key, str(len(groups[key])), *(_format(mean.get(figure)) for figure in figures)] for key, mean in means.items()
-    ]
+    missing = Counter((dataset, model) for dataset, _, model in table.missing)
+    counts = {key: len(rows) for key, rows in table.groups().items()}
+    pairs = {key: f"{count - missing[key]} of {count}" if missing[key] else str(count) for key, count in counts.items()}
+    rows = [[*key, pairs[key], *(_format(mean.get(figure)) for figure in figures)] for key, mean in means.items()]
     return heading, rows
 
 
@@ -136,14 +137,17 @@ def write(folder: Path, table: Table) -> None:
         The rows to show.
     """
     explanation = _EXPLANATION.format(limit=f"{_LIMIT:g}")
+    missing = [" ".join(key) for key in table.missing]
+    missed = f"Missing in the means, because their rows were damaged: {', '.join(missing)}." if missing else ""
     page = [
         "<!DOCTYPE html>",
         f'<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>Evaluation</title><style>{_STYLE}</style></head><body>",
         f"<h1>Evaluation</h1><p>{html.escape(explanation)}</p>",
+        *[f"<p>{html.escape(missed)}</p>"] * bool(missing),
     ]
-    text = ["# Evaluation", "", explanation, ""]
+    text = ["# Evaluation", "", explanation, "", *[_escape_markdown(missed), ""] * bool(missing)]
     for title, heading, rows, pictures in _make_tables(table):
         label = html.escape(title)
         scrolled = f'<div class="wide" tabindex="0" role="region" aria-label="{label}">'

@@ -37,9 +37,10 @@ def evaluate(
         Names, or models with names that differ.
     output : str or os.PathLike, optional
         A folder for ``results.csv``, ``report.html``, ``report.md`` and pictures. Rows that its ``results.csv`` already
-        has, for the same models with the same settings and the same content of the files, are not measured again. If
-        the evaluation is interrupted, what is done is kept. Several evaluations may write to one folder at the same
-        time.
+        has, for the same models with the same settings and the same content of the files, are not measured again. A
+        damaged row is, if this evaluation asks for its data set and model; otherwise it stays without figures, and the
+        report says so. If the evaluation is interrupted, what is done is kept. Several evaluations may write to one
+        folder at the same time.
     callback : callable, optional
         Called as ``callback(label, done, total)`` before each pair and at the end.
 
@@ -68,8 +69,9 @@ def evaluate(
     """
     chosen = _choose(models)
     _check_names(datasets)
-    results = Results(None if output is None else Path(output))
-    total = len(chosen) * sum(map(len, datasets))
+    asked = [(dataset.name, pair, model.name) for dataset in datasets for pair in dataset.names for model, _ in chosen]
+    results = Results(None if output is None else Path(output), asked)
+    total = len(asked)
     done = 0
     try:
         for dataset in datasets:

@@ -7,7 +7,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,11 @@ class Table:
     def add(self, row: Row) -> None:
         """Add a row; it replaces one with the same data set, pair and model."""
         self.rows[_get_key(row)] = row
+
+    @property
+    def missing(self) -> list[Key]:
+        """What has a row without figures, because its row was damaged and it was not measured again since."""
+        return [key for key, row in self.rows.items() if row.keys() <= set(_KEY)]
 
     def groups(self) -> dict[tuple[str, str], list[Row]]:
         """Return the rows of each (data set, model), in the order in which they came."""
@@ -85,32 +90,42 @@ class Table:
         Only rows that are intact to the last character are read. A `VariflowWarning` says what is wrong with the
         others.
         """
-        table, fault = cls.parse(Path(path).read_bytes())
+        table, fault, _ = cls.parse(Path(path).read_bytes())
         if fault:
             warn(f"{os.fspath(path)}: {fault}; the rest is read")
         return table
 
     @classmethod
-    def parse(cls, content: bytes) -> tuple[Table, str]:
-        """Return the intact rows of such a file, and what is wrong with the others, "" if there are none."""
+    def parse(cls, content: bytes) -> tuple[Table, str, list[list[str]]]:
+        """Return the intact rows of such a file, what is wrong with the others, "" if nothing, and their cells."""
         head, *lines = content.decode(errors="surrogateescape").removeprefix("\ufeff").split("\n")
         if not content or tuple(_split(head)) != COLUMNS:
             fault = "its columns are not those of this version of variflow" if content else "it is empty"
-            return cls(), fault
-        table, differing, damaged = cls(), set(), 0
-        for line in filter(str.strip, lines):
-            row = _parse_row(_split(line))
+            return cls(), fault, []
+        table, differing, damaged = cls(), set(), []
+        for cells in map(_split, filter(str.strip, lines)):
+            row = _parse_row(cells)
             if row is None:
-                damaged += 1
+                damaged.append(cells)
                 continue
             key = _get_key(row)
             if table.rows.setdefault(key, row) != row:
                 differing.add(key)
         for key in differing:
             del table.rows[key]
-        faults = [f"{damaged} of its rows are damaged"] * (damaged > 0)
+        faults = [f"{len(damaged)} of its rows are damaged"] * bool(damaged)
         faults += [f"{len(differing)} pairs have rows that differ"] * bool(differing)
-        return table, " and ".join(faults)
+        return table, " and ".join(faults), damaged + [[*map(_escape, key)] for key in differing]
+
+
+def guess_key(cells: Sequence[str], datasets: Collection[str], models: Collection[str]) -> Key | None:
+    """Return what a damaged row was of, None if its cells do not name one of these data sets and models."""
+    if len(cells) < len(_KEY):
+        return None
+    dataset, pair, model = map(_unescape, cells[: len(_KEY)])
+    # The mark after the name may be what is damaged.
+    begun = [name for name in models if re.match(rf"{re.escape(name)}(?![\w.+-])", model)]
+    return (dataset, pair, max(begun, key=len)) if dataset in datasets and begun else None
 
 
 def _get_key(row: Row) -> Key:

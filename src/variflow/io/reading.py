@@ -89,7 +89,11 @@ def read_image(path: str | os.PathLike[str]) -> Numbers:
         if isinstance(frames, arrays.Array):
             frames.refuse_stack()
         if len(frames) > 1:
-            raise ImageFileError(path, f"holds {len(frames)} images, wanted one image; variflow.read_frames reads them")
+            raise ImageFileError(
+                path,
+                f"holds {len(frames)} images, wanted one image; `variflow video` takes them one after the other; "
+                "variflow.read_frames reads them",
+            )
         return frames[0]
 
 

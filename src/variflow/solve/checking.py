@@ -31,8 +31,9 @@ _LEAST_FAR = 16
 # A solver left off too early if the energy falls by more than the share `_NOISE` when the increment is extended to its
 # double, and to at least `_ON` pixels.
 _ON, _NOISE = 0.5, 1e-5
-# Where the solver did not move, the energy is evaluated this many pixels down its slope, and shifted as a whole.
-_STEPS = (0.5, 0.05, 0.005)
+# Where the solver moved no pixel by more than `_HARDLY`, the energy is evaluated this many pixels down its slope, and
+# shifted as a whole: an increment so small says nothing about what lies beyond.
+_HARDLY, _STEPS = 1e-3, (0.5, 0.05, 0.005)
 
 ASK = "does the energy have a minimum, or is it, or a part of it, negated?"
 NO_MINIMUM = "the energy falls without end: it has no minimum. Is it, or a part of it, negated?"
@@ -179,13 +180,17 @@ def find_fault(energy: Energy, increment: tuple[Planes, Planes], at: Linearisati
     sizes = np.hypot(*increment)
     largest = float(sizes.max())
     falls = here.value - _NOISE * abs(here.value)
-    if not largest:
+    found = np.stack(increment)
+    rests = True
+    if largest <= _HARDLY:
         ways = _list_shifts(sizes.shape)
         ways += [-here.gradient] if here.moving else []
-        return "", all(_evaluate_along(energy, way, at, size) >= falls for way in ways for size in _STEPS)
+        rests = all(_evaluate_along(energy, way, at, size, found) >= falls for way in ways for size in _STEPS)
+        if not largest:
+            return "", rests
 
     def energy_at(pixels: float) -> float:
-        return _evaluate_along(energy, np.stack(increment), at, pixels)
+        return _evaluate_along(energy, found, at, pixels)
 
     far = max(_FAR, 100 * largest)
     while (beyond := energy_at(far)) == -np.inf and far > 10 * largest:
@@ -195,7 +200,7 @@ def find_fault(energy: Energy, increment: tuple[Planes, Planes], at: Linearisati
         return NO_MINIMUM, False
     if fault := find_departure(increment, at):
         return fault, False
-    return "", energy_at(max(2 * largest, _ON)) >= falls
+    return "", rests and energy_at(max(2 * largest, _ON)) >= falls
 
 
 def _list_shifts(shape: tuple[int, ...]) -> list[Planes]:
@@ -215,7 +220,9 @@ def find_departure(increment: tuple[Planes, Planes], at: Linearisation) -> str:
     return ""
 
 
-def _evaluate_along(energy: Energy, direction: Planes, at: Linearisation, pixels: float) -> float:
-    """Return the energy at the increment along a direction (2, H, W) whose longest vector has a length in pixels."""
-    u, v = direction / np.hypot(*direction).max() * np.float32(pixels)  # a solver may have moved by 1e-35
+def _evaluate_along(
+    energy: Energy, direction: Planes, at: Linearisation, pixels: float, start: Planes | float = 0.0
+) -> float:
+    """Return the energy that lies along a direction (2, H, W), where its longest vector has a length in pixels."""
+    u, v = start + direction / np.hypot(*direction).max() * np.float32(pixels)  # a solver may have moved by 1e-35
     return Evaluation.at(energy, (u, v), at).value

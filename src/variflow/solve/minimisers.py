@@ -40,10 +40,12 @@ _Function = Callable[[Increment, object], tuple[Any, jax.Array]]
 _Carry = tuple[Increment, object, jax.Array]
 _CarryUnlessDone = tuple[Increment, object, jax.Array, jax.Array]
 
-_WANTED = (
-    "wanted a minimiser of optimistix (LBFGS, NonlinearCG, GradientDescent, OptaxMinimiser, ...) or an optimiser of "
-    "optax (sgd, adam, ...)"
+_SOLVERS = (
+    "a minimiser of optimistix (LBFGS, NonlinearCG, GradientDescent, OptaxMinimiser, ...), an optimiser of optax "
+    "(sgd(...), adam(...), ...), or a solver of variflow.solve (relaxation.Relaxation, local_system.LocalSystem, "
+    "primal_dual.PrimalDual, lucas_kanade.LucasKanade, newton.TruncatedNewton)"
 )
+_WANTED = f"wanted {_SOLVERS}"
 _FOR_OTHER_PROBLEMS = optimistix.AbstractRootFinder, optimistix.AbstractFixedPointSolver
 
 
@@ -69,7 +71,7 @@ def as_minimiser(solver: object) -> Minimiser:
         raise TypeError(f"solver is the class {solver.__name__}, wanted one of its objects: {solver.__name__}(...)")
     name = getattr(solver, "__name__", "")
     if name:
-        raise TypeError(f"solver is the function {name}, wanted what an optimiser's function returns, or {_WANTED}")
+        raise TypeError(f"solver is the function {name}, wanted what an optimiser's function returns, or {_SOLVERS}")
     raise TypeError(f"solver is {name_kind(solver)}, {_WANTED}")
 
 

@@ -96,8 +96,8 @@ def estimate_tiled(
         As for `estimate`. Energies that hold arrays of the frames' size, and models with other `unknowns` than the
         flow, cannot be estimated in tiles.
     tile : int
-        Sides of the tiles in pixels, a multiple of 64; typically 512 to 4096. Larger tiles take more memory and read
-        fewer pixels twice.
+        Sides of the tiles in pixels, a multiple of 64 of at least 64; typically 512 to 4096. Larger tiles take more
+        memory and read fewer pixels twice.
     margin : int
         How far around a tile the frames are read, in pixels, at least 0; typically 64 to 256. A larger margin makes
         the seams smaller and takes more time.
@@ -133,9 +133,9 @@ def estimate_tiled(
     (4, (160, 240, 2))
     True
     """
-    side = check_whole("tile", tile, _LEAST_TILE)
+    side = check_whole("tile", tile, _LEAST_TILE, what=f"a multiple of {_LEAST_TILE}")
     if side % _LEAST_TILE:
-        raise ValueError(f"tile is {side}, wanted a multiple of {_LEAST_TILE}")
+        raise ValueError(f"tile is {side}, wanted a multiple of {_LEAST_TILE} of at least {_LEAST_TILE}")
     margin = check_whole("margin", margin, 0)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback is {name_kind(callback)}, wanted a function of the tiles done and of all")

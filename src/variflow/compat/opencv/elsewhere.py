@@ -40,7 +40,7 @@ INSTEAD = {
     "imwritemulti": "variflow.write_frames",
     "VideoWriter": "variflow.write_frames",
     "cartToPolar": "variflow.view.color, which draws a flow in colours",
-    "cvtColor": "the frames as they are: colour is taken as well, as RGB; variflow.view.color draws a flow",
+    "cvtColor": "no need of it: frames are taken in gray and in RGB, and variflow.view.color draws a flow",
     "resize": "variflow.flowops.resize, for flows",
 }
 
