@@ -33,8 +33,9 @@ def __dir__() -> list[str]:
 # filtered flow is farther than `_FAR` pixels from the one before it, the gradients' mismatch along both, over
 # `_AROUND` x `_AROUND` pixels, tells which to take; gradients below a grey level of 256 may well be noise.
 _SMALL_LEVEL, _FAR, _AROUND, _NOISE = 0.45, 0.7, 5, 1 / 255
-# Mismatches, in pixels: above the first they all say the same, and below the second they say nothing.
-_MOST, _LEAST = 3.0, 0.2
+# Mismatches, in pixels: above the first they all say the same, and below the second they say nothing. Where the weights
+# by visibility have a smaller mean than the third, a pixel is hidden, and its flow matches by chance.
+_MOST, _LEAST, _VISIBLE = 3.0, 0.2, 0.25
 
 Filter = Callable[[tuple[Planes, Planes], "Linearisation"], tuple[Planes, Planes]]
 
@@ -260,13 +261,14 @@ class WeightedMedian:
                     self.lightness,
                 )
         if max(at.scale) < _SMALL_LEVEL and self.worse < math.inf:
-            filtered = self._keep_what_matches(planes, filtered, at)
+            filtered = self._keep_what_matches(planes, filtered, visible, at)
         u, v = filtered
         return u, v
 
-    def _keep_what_matches(self, flow: Planes, filtered: Planes, at: Linearisation) -> Planes:
+    def _keep_what_matches(self, flow: Planes, filtered: Planes, visible: Planes, at: Linearisation) -> Planes:
         """Return the filtered flow, but the flow before it where the frames match clearly worse along the filtered."""
         far = np.hypot(*(filtered - flow)) > _FAR
+        far &= average_boxes(visible, _AROUND)[0] > _VISIBLE
         if not far.any():
             return filtered
         valid = None if at.valid.all() else at.valid.astype(np.float32)

@@ -11,7 +11,6 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import EllipsisType
@@ -79,6 +78,9 @@ def atomic_array(path: str | os.PathLike[str]) -> Iterator[tuple[Path, Callable[
     in a folder that is being removed. So what writes is called in a thread that Ctrl-C does not reach, and the folder
     is removed when that call has ended.
     """
+    # Not at the top: with it comes `logging`, whose locks complain in children that are forked while threads run.
+    from concurrent.futures import ThreadPoolExecutor
+
     with atomic_folder(path) as part, ThreadPoolExecutor(1) as pool:
         yield part, lambda function, *arguments, **settings: pool.submit(function, *arguments, **settings).result()
 
