@@ -47,7 +47,7 @@ def fast() -> Model:
     return Model(
         make_constancies(0.25, 2.0, Charbonnier(0.2))
         + 0.8 * Smoothness(Charbonnier(0.01), edges=ImageEdges(contrast=4.6)),
-        solver=Relaxation(sweeps=6, cycles=2, flat=0.2),
+        solver=Relaxation(sweeps=6, cycles=3, flat=0.2),
         warps=(1, 5, 6),
         interpolation="spline",
         presmoothing=0.7,

@@ -12,12 +12,14 @@ from variflow import _core
 from variflow.base.brief import Brief
 from variflow.base.types import Numbers
 from variflow.driver import iterate_problem
+from variflow.filters import Filter
 from variflow.frames.checking import Images
 from variflow.frames.frame import Frame
 from variflow.frames.light import Light
 from variflow.frames.pyramid import estimate_noise, find_valid
 from variflow.frames.sampling import Valid
 from variflow.images.resampling import Planes, resample
+from variflow.linearisation.linearisation import Linearisation
 from variflow.model import Model
 from variflow.problem import Problem
 from variflow.start.from_model import FromModel
@@ -163,7 +165,20 @@ def _make_coarse_model(model: Model, factor: int) -> Model:
     """
     finer = round(math.log(factor) / math.log(1 / model.factor))
     warps = tuple(model.warps_at(finer + level) for level in range(len(np.atleast_1d(model.warps))))
-    return replace(model, warps=warps, finest=0, presmoothing=model.presmoothing / factor)
+    flow_filter = model.filter and _OfReduced(model.filter, factor)
+    return replace(model, warps=warps, finest=0, presmoothing=model.presmoothing / factor, filter=flow_filter)
+
+
+@dataclass(frozen=True)
+class _OfReduced:
+    """A filter that is told the size of a level relative to the whole frames, not to the reduced ones."""
+
+    filter: Filter
+    factor: int
+
+    def __call__(self, flow: tuple[Planes, Planes], at: Linearisation) -> tuple[Planes, Planes]:
+        x, y = at.scale
+        return self.filter(flow, at.with_planes(scale=(x / self.factor, y / self.factor)))
 
 
 def _bring_light(light: Light, pair: Pair, unit: Unit) -> Light:
