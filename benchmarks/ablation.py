@@ -104,6 +104,7 @@ CHANGES = {
     "visibility without gradients": lambda model: median(model, difference=10 / 255, mismatch=NEVER),
     "visibility without steepness": lambda model: median(model, steepness=NEVER),
     "no wider window": lambda model: median(model, widening=1),
+    "small things outvoted": lambda model: median(model, worse=float("inf")),
     "lightness like colour": lambda model: median(model, color=3.0, lightness=3.0),
     "no smoothing of the flow": lambda model: median(model, smoothing=0.0),
     "plain median": lambda model: replace(model, filter=filters.Median(5)),
