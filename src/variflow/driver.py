@@ -265,7 +265,7 @@ def _go_coarse_to_fine(
         level = level if occlusion is None else mask_occluded(level, occlusion)
         energy = problem.bring_energy(index)
         state = solve.carry(model.solver, state)
-        warps = problem.count_warps(index)
+        warps = model.warps_at(index, len(problem.levels) - 1)
         for warp in range(warps):
             last = warp == warps - 1
             at = problem.linearise(level, position, with_misfit=last and model.filter is not None)

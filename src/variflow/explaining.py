@@ -139,7 +139,10 @@ def _list_schedule(problem: Problem) -> Iterator[str]:
         yield f"and then one that is finer than the frames: {width} x {height}"
     elif problem.finest > 0:
         yield f"without the finest {problem.finest}, to whose size the flow is enlarged"
-    warps = [model.warps] if isinstance(model.warps, int) else list(model.warps)
+    coarsest = len(problem.levels) - 1
+    warps = [model.warps_at(level, coarsest) for level in range(min(problem.finest, coarsest), coarsest + 1)]
+    while warps[-2:-1] == warps[-1:]:  # all coarser levels have as many
+        warps.pop()
     more = f" at the finest, then {', '.join(map(str, warps[1:]))} at all coarser" if warps[1:] else " at each level"
     yield f"{warps[0]} warp{'s' if warps[0] > 1 else ''}{more}; derivatives: {model.derivative}; {model.interpolation}"
     if model.limit < math.inf:

@@ -81,7 +81,7 @@ class Model:
         Whether the data terms leave out what the second frame does not show. With ``"estimated"``, the backward flow is
         estimated too, once half the size is reached. At finer levels, points that are occluded (see `Result.occlusion`)
         count nothing in the data terms, and their flow follows their surroundings. Motion edges are more accurate, for
-        a fifth to a third more time.
+        a sixth more time with `accurate`, half as much again with `balanced`.
     unknowns : Unknowns, optional
         What is sought in place of the flow: the flow and further planes, a stream function, a few numbers (see
         `variflow.unknowns`). By default it is the flow itself.
@@ -152,11 +152,15 @@ class Model:
         if not isinstance(self.name, str):
             raise TypeError(f"name is {self.name!r}, wanted a str")
 
-    def warps_at(self, level: int) -> int:
-        """Return how many warps a level of the pyramid has; 0 is that of the frames."""
+    def warps_at(self, level: int, coarsest: int | None = None) -> int:
+        """Return how many warps a level of the pyramid has; 0 is that of the frames.
+
+        An estimate starts from nothing at the level `coarsest`, so that has the last number of a tuple.
+        """
         if isinstance(self.warps, int):
             return self.warps
-        return self.warps[min(max(level - self.finest, 0), len(self.warps) - 1)]
+        number = len(self.warps) - 1
+        return self.warps[number if level == coarsest else min(max(level - self.finest, 0), number)]
 
 
 def _check_function(name: str, value: object, wanted: str) -> None:

@@ -258,12 +258,6 @@ class Problem(Brief):
             rest = (call for index in range(self.finest, position.level) for call in list_calls(index))
             programs.compile_all([*first, *rest])
 
-    def count_warps(self, index: int) -> int:
-        """Return how many warps a level has. The coarsest starts from nothing, so it has the last number of a tuple."""
-        warps = self.model.warps
-        coarsest = index == len(self.levels) - 1
-        return warps[-1] if coarsest and not isinstance(warps, int) else self.model.warps_at(index)
-
     def with_light(self, light: Light) -> Problem:
         """Return the problem with the light of its frames matched."""
         return replace(self, light=light, prepared=None)

@@ -41,9 +41,9 @@ Flow = NDArray[np.float32]
 _REMEMBERED = 10
 # A pixel is confident if its flow is more likely right, to within a pixel, than wrong.
 _CONFIDENT = 0.5
-# A frame with a smaller share of confident pixels is hardly registered. Of the published pairs with known flow the
-# least has 0.48. With noise as strong as the texture it is 0.05 to 0.08, where the flow is right to half a pixel. Of
-# pairs of different scenes, five in six have less than 0.05. A frame that correlates better than this is not asked.
+# A frame with a smaller share of confident pixels is hardly registered. Frames whose noise is as strong as their
+# texture, and whose flow is still of use, have a little more; most pairs of different scenes have less. A frame that
+# correlates better than the second is not asked.
 _FEW, _ALIKE = 0.05, 0.9
 
 

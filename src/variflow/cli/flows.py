@@ -209,7 +209,10 @@ def estimate_watched(frame0: Numbers, frame1: Numbers, chosen: Model, verbose: i
 
         def advance(state: State) -> None:
             if state.warp == 0 and progress.tasks[0].total is None:
-                share = sum(chosen.warps_at(level) * chosen.factor ** (2 * level) for level in range(state.level + 1))
+                coarsest = state.level
+                share = sum(
+                    chosen.warps_at(level, coarsest) * chosen.factor ** (2 * level) for level in range(coarsest + 1)
+                )
                 progress.update(task, total=share)
             progress.advance(task, chosen.factor ** (2 * state.level))
             if verbose:

@@ -165,7 +165,7 @@ def _make_coarse_model(model: Model, factor: int) -> Model:
     """
     finer = round(math.log(factor) / math.log(1 / model.factor))
     warps = tuple(model.warps_at(finer + level) for level in range(len(np.atleast_1d(model.warps))))
-    flow_filter = model.filter and _OfReduced(model.filter, factor)
+    flow_filter = None if model.filter is None else _OfReduced(model.filter, factor)
     return replace(model, warps=warps, finest=0, presmoothing=model.presmoothing / factor, filter=flow_filter)
 
 
