@@ -54,6 +54,32 @@ def test_what_is_cut_off_or_missing_does_not_count():
     assert estimate_noise(prepare(frame, frame)) > 0
 
 
+def draw_spots(x, y, brightness, shape):
+    """Return a frame of spots of light, black between them."""
+    rows, columns = (np.arange(length) for length in shape)
+    along_y, along_x = (np.exp(-((axis - at[:, None]) ** 2) / 2) for axis, at in ((rows, y), (columns, x)))
+    return np.einsum("k,ky,kx->yx", brightness, along_y, along_x)
+
+
+@pytest.mark.parametrize("rows", [26, 56])
+def test_a_rough_wall_beside_particles_is_no_noise(rows):
+    rng = np.random.default_rng(0)
+    x, y, brightness = rng.uniform(0, 256, 1500), rng.uniform(0, 256, 1500), rng.uniform(60, 200, 1500)
+    dark = [draw_spots(x + u, y + v, brightness, (256, 256)) for u, v in ((0, 0), (2.3, -1.4))]
+    wall = rng.uniform(50, 350, (rows, 256))
+    walled = [np.concatenate([frame[:-rows], wall]) for frame in dark]
+    assert 255 * estimate_noise(prepare(*walled)) < 2  # that of the wall is 60
+    flow = variflow.estimate(*walled).flow[20:180, 20:-20]
+    assert np.hypot(*(flow - (2.3, -1.4)).T).mean() < 0.05
+
+
+def test_noise_that_is_cut_off_in_most_of_a_frame_is_told():
+    rng = np.random.default_rng(0)
+    light = np.linspace(0, 100, 256)[:, None] ** 2 / 150  # most rows are so dark that noise is cut off
+    frame = (light + rng.normal(0, 2, (256, 256))).clip(0).astype(np.float32)[None]
+    assert _core.noise(frame) == pytest.approx(2, rel=0.25)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 400), (9, 9), (25, 30)])
 def test_small_frames_have_too_few_blocks(shape):
     assert _core.noise(np.random.default_rng(0).random((1, *shape), np.float32)) == 0

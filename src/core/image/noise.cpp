@@ -5,7 +5,9 @@
 // small block is the noise's where a block holds no edges and no texture: so a low percentile of the blocks is taken
 // (much as in Tai and Yang, A fast method for image noise estimation using Laplacian operator and adaptive edge
 // detection, 2008, who leave edges out). Blocks that come near the least or the greatest value that occurs do not count,
-// where noise may have been cut off, nor do blocks that hold anything not finite.
+// where noise may have been cut off, nor do blocks that hold anything not finite. If few others are left, they may well be
+// the one part of the frame that has texture everywhere, as a rough wall beside particles over dark ground. Then the blocks
+// that were cut off tell the most that the noise can be: half of its deviation is left where half of it is cut off.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -20,6 +22,10 @@ namespace {
 constexpr int64_t side = 8, outer = side + 2;  // of a block, and with what its differences look at
 constexpr int64_t most_blocks = 1024, fewest_blocks = 16;
 constexpr double percentile = 0.05;
+// Below the first share of all blocks those that count tell nothing; from the second on they tell the noise, but no more than
+// so many times what all blocks say; and from the third on whatever the others say.
+constexpr double share_for_nothing = 0.125, share_for_bounded = 0.25, share_for_all = 0.5;
+constexpr double most_times = 2.0;
 // A value is near another if it is no farther from it than this share of the range, a grey level of a camera. So a little
 // noise on frames that were cut off does not change which blocks count.
 constexpr float near_share = 1.0f / 256.0f;
@@ -55,6 +61,15 @@ BlockStatistics statistics(const float* VARIFLOW_RESTRICT corner, int64_t width)
             *std::max_element(most, most + outer)};
 }
 
+double find_low(std::vector<float>& squares) {
+    const auto low = squares.begin() + static_cast<int64_t>(percentile * static_cast<double>(squares.size()));
+    std::nth_element(squares.begin(), low, squares.end());
+    return static_cast<double>(*low);
+}
+
+// 0 up to the first value, 1 from the second on, and even between them.
+double rise(double value, double from, double to) { return std::clamp((value - from) / (to - from), 0.0, 1.0); }
+
 double variance(const float* plane, int64_t height, int64_t width) {
     const double blocks_in_all = static_cast<double>(height / outer * (width / outer));
     const auto every = std::max<int64_t>(1, std::llround(std::ceil(std::sqrt(blocks_in_all / most_blocks))));
@@ -70,14 +85,17 @@ double variance(const float* plane, int64_t height, int64_t width) {
         }
     }
     const float margin = near_share * (most - least);
-    std::vector<float> squares;
+    std::vector<float> all, counting;
     for (const auto& block : blocks) {
-        if (block.least > least + margin && block.most < most - margin) squares.push_back(block.mean_square);
+        all.push_back(block.mean_square);
+        if (block.least > least + margin && block.most < most - margin) counting.push_back(block.mean_square);
     }
-    if (static_cast<int64_t>(squares.size()) < fewest_blocks) return 0.0;
-    const auto low = squares.begin() + static_cast<int64_t>(percentile * static_cast<double>(squares.size()));
-    std::nth_element(squares.begin(), low, squares.end());
-    return static_cast<double>(*low) * to_white_noise * to_white_noise / 36.0;
+    if (static_cast<int64_t>(counting.size()) < fewest_blocks) return 0.0;
+    const double share = static_cast<double>(counting.size()) / static_cast<double>(all.size());
+    const double found = find_low(counting), bounded = std::min(found, most_times * most_times * find_low(all));
+    const double told = rise(share, share_for_nothing, share_for_bounded) *
+                        (bounded + rise(share, share_for_bounded, share_for_all) * (found - bounded));
+    return told * to_white_noise * to_white_noise / 36.0;
 }
 
 }  // namespace

@@ -145,7 +145,8 @@ def estimate_noise(frames: Frames) -> float:
     """Return the standard deviation of the noise of both frames, in their unit; texture hardly raises it.
 
     It is measured in the small blocks that have the smallest second differences, because they show noise alone (after
-    J. Immerkaer, Fast noise variance estimation, CVIU 1996). It is 0 if there are too few blocks, as in small frames.
+    J. Immerkaer, Fast noise variance estimation, CVIU 1996). It is 0 if there are too few blocks, as in small frames,
+    and where nearly all of a frame is as dark as can be: there noise is cut off, and what is left may be texture.
     """
     deviations = [
         _core.noise(frame.planes if frame.complete else np.where(frame.valid, frame.planes, np.float32(np.nan)))
