@@ -35,6 +35,16 @@ def test_a_disc_over_the_same_texture_moves(name):
     assert with_matches < 0.8 * without
 
 
+def test_a_smaller_disc_is_kept_at_finer_levels():
+    model = models.balanced()
+    errors = [
+        find_error(replace(model, filter=replace(model.filter, small=small)), 12.0, (4.0, 2.0), seed)
+        for small in (0.6, 0.45)
+        for seed in range(4)
+    ]
+    assert sum(errors[:4]) < 0.9 * sum(errors[4:])
+
+
 @pytest.mark.parametrize("name", ["balanced", "accurate", "smooth"])
 @pytest.mark.parametrize(("radius", "motion"), [(20, (30, 12)), (30, (40, 0)), (12, (24, 10))])
 def test_a_lone_disc_on_flat_ground_moves_far(name, radius, motion):

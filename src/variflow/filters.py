@@ -29,13 +29,12 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-# At levels smaller than this, relative to the frames, the window holds more than the small things among them. Where a
-# filtered flow is farther than `_FAR` pixels from the one before it, the gradients' mismatch along both, over
-# `_AROUND` x `_AROUND` pixels, tells which to take; gradients below a grey level of 256 may well be noise.
-_SMALL_LEVEL, _FAR, _AROUND, _NOISE = 0.45, 0.7, 5, 1 / 255
+# Where a filtered flow is farther than `_FAR` pixels from the one before it, the gradients' mismatch along both, over
+# `_AROUND` x `_AROUND` pixels, tells which to take.
+_FAR, _AROUND = 0.7, 5
 # Mismatches, in pixels: above the first they all say the same, and below the second they say nothing. Where the weights
 # by visibility have a smaller mean than the third, a pixel is hidden, and its flow matches by chance.
-_MOST, _LEAST, _VISIBLE = 3.0, 0.2, 0.25
+_MOST, _LEAST, _VISIBLE = 3.0, 0.1, 0.25
 
 Filter = Callable[[tuple[Planes, Planes], "Linearisation"], tuple[Planes, Planes]]
 
@@ -181,8 +180,11 @@ class WeightedMedian:
         0.02 to 0.1. Larger takes the wider window in more places, and trusts a right start less.
     worse : float
         At small levels, the flow before the filter is kept where the frames match so many times worse along the
-        filtered one; typically 1.3 to 3, or infinity to keep it nowhere. Else a small thing that moves by itself would
+        filtered one; typically 1.1 to 2, or infinity to keep it nowhere. Else a small thing that moves by itself would
         be outvoted by what is around it. Smaller keeps smaller things, and more of what is wrong at motion edges.
+    small : float
+        A level is small whose size is below this, relative to the frames; typically 0.4 to 0.8. Larger keeps smaller
+        things, and what is wrong at motion edges is filtered at fewer levels.
 
     References
     ----------
@@ -215,7 +217,8 @@ class WeightedMedian:
     mismatch: float = 0.5
     widening: int = 3
     hidden: float = 0.03
-    worse: float = 1.5
+    worse: float = 1.25
+    small: float = 0.45
 
     def __post_init__(self) -> None:
         def named(field: str) -> tuple[str, Any]:
@@ -232,7 +235,7 @@ class WeightedMedian:
                 name: check_number(*named(name), above=0)
                 for name in ("spatial", "color", "lightness", "divergence", "steepness", "difference", "mismatch")
             },
-            **{name: check_number(*named(name), least=0) for name in ("edge", "ratio", "hidden")},
+            **{name: check_number(*named(name), least=0) for name in ("edge", "ratio", "hidden", "small")},
             smoothing=check_number(*named("smoothing"), least=0, most=100),
             worse=check_number(*named("worse"), least=1, infinite=True),
         )
@@ -260,7 +263,7 @@ class WeightedMedian:
                     self.color,
                     self.lightness,
                 )
-        if max(at.scale) < _SMALL_LEVEL and self.worse < math.inf:
+        if max(at.scale) < self.small and self.worse < math.inf:
             filtered = self._keep_what_matches(planes, filtered, visible, at)
         u, v = filtered
         return u, v
@@ -272,12 +275,12 @@ class WeightedMedian:
         if not far.any():
             return filtered
         valid = None if at.valid.all() else at.valid.astype(np.float32)
-
-        def measure_mismatch(along: Planes) -> Planes:
-            u, v = along
-            pair = _core.FramePair(at.frame0, at.second, at.second, u, v, valid, "bicubic", at.derivative)
-            mismatch: Planes = average_boxes(np.minimum(_core.mismatch(pair, _NOISE), _MOST), _AROUND)
-            return mismatch
-
-        kept = far & (measure_mismatch(filtered) > self.worse * measure_mismatch(flow) + _LEAST)
+        u, v = filtered
+        pair = _core.FramePair(at.frame0, at.second, at.second, u, v, valid, "bicubic", at.derivative)
+        # The last warp hardly moved the flow, so its linearisation tells the mismatch before the filter.
+        before, after = (
+            average_boxes(np.minimum(mismatch, _MOST), _AROUND)[0]
+            for mismatch in (at.mismatch[None], _core.mismatch(pair, _core.mismatch_floor))
+        )
+        kept = far & (after > self.worse * before + _LEAST)
         return np.where(kept, flow, filtered)

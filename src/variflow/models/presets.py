@@ -77,7 +77,7 @@ def balanced() -> Model:
         factor=0.75,
         interpolation="spline",
         presmoothing=0.7,
-        filter=WeightedMedian(),
+        filter=WeightedMedian(small=0.6),
         channels="gray",
         start="matches",
         light="matched",
