@@ -114,6 +114,26 @@ def test_faults_and_cuts_are_said(folder):
     assert "another scene begins at frame 5; the flow across a cut means nothing" in result.output
 
 
+@pytest.mark.parametrize("source", ["shot", "shot/*.png"])
+def test_a_link_that_leads_nowhere_and_a_pipe_are_named_and_their_neighbours_done(folder, source):
+    (folder / "shot" / "frame000001.png").unlink()
+    (folder / "shot" / "frame000001.png").symlink_to("gone.png")
+    result = run(source, "-o", "flows.mkv", "-m", "realtime")
+    assert result.exit_code == 1
+    assert "wrote 2 flows to flows.mkv" in result.output
+    said = f"0 and 1, 1 and 2: {os.path.join('shot', 'frame000001.png')}: a link to gone.png, and there is no such file"
+    assert f"no flow of the frames {said}\n" in result.output
+    result = CliRunner().invoke(cli.app, ["register", source, "-o", "steady.tif", "-m", "realtime"])
+    assert result.exit_code == 1
+    assert "frame000001.png: a link to gone.png" in result.output
+    assert not os.path.exists("steady.tif")
+    os.mkfifo(folder / "shot" / "frame000005.png")
+    result = CliRunner().invoke(cli.app, ["batch", source, "-o", "flows", "-m", "realtime", "--workers", "1"])
+    assert result.exit_code == 1
+    assert "2 of 5 pairs have a flow, 0 of them from before; 3 failed" in result.output
+    assert "frame000005.png: a pipe, wanted a file" in result.output
+
+
 @pytest.mark.parametrize("more", [(), ("--mask", "mask.png")])
 def test_a_damaged_first_frame_is_one_of_those_that_cannot_be_read(folder, more):
     variflow.write_image("mask.png", np.full((64, 80), 255, np.uint8))

@@ -90,6 +90,21 @@ def test_frames_are_read_when_they_are_asked_for(folder):
         frames[2]
 
 
+def test_a_link_that_leads_nowhere_and_a_pipe_are_frames_that_cannot_be_read(folder):
+    (folder / "frame3.png").symlink_to("gone.png")
+    os.mkfifo(folder / "frame4.png")  # to open it would wait for ever
+    named = [folder / f"frame{time}.png" for time in (0, 2, 3, 4, 10, 100)]
+    for source in (folder, f"{folder}/frame*.png", named):
+        frames = read_frames(source)
+        assert [int(frames[place].max()) for place in (0, 1, 4, 5)] == [0, 2, 10, 100]
+        with pytest.raises(FileNotFoundError, match=r"frame3\.png: a link to gone\.png, and there is no such file"):
+            frames[2]
+        with pytest.raises(ImageFileError, match=r"frame4\.png: not a file"):
+            frames[3]
+    with pytest.raises(FileNotFoundError, match="a link to gone.png"):
+        read_frames(folder / "frame3.png")
+
+
 def test_what_holds_no_frames(tmp_path):
     for source in (tmp_path / "gone.png", tmp_path / "*.png", [tmp_path / "gone.png"]):
         with pytest.raises(FileNotFoundError, match="no such file"):

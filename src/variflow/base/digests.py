@@ -20,7 +20,9 @@ def digest_settings(settings: object) -> str:
 
 
 def digest_file(path: Path) -> str:
-    """Return a digest of the content of a file."""
+    """Return a digest of the content of a file; raise OSError if it is a pipe, which might never end."""
+    if path.is_fifo():
+        raise OSError(f"{path}: a pipe, wanted a file")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

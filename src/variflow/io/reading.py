@@ -82,8 +82,7 @@ def read_image(path: str | os.PathLike[str]) -> Numbers:
     array([[    0,  1000, 65535]], dtype=uint16)
     """
     file, variable = _split_name(path)
-    if not file.exists():
-        raise FileNotFoundError(f"{os.fspath(path)}: no such file")
+    _check_exists(file)
     with explain_errors(path, ImageFileError, "cannot be read as an image"):
         frames = _open(file, variable, one=True)
         if isinstance(frames, arrays.Array):
@@ -159,8 +158,9 @@ def read_frames(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
     if not os.fspath(source):  # `pathlib` would take it for a dot
         raise ValueError("source is empty, wanted a name; the current folder is .")
     path, variable = _split_name(source)
-    if not path.exists():
+    if not os.path.lexists(path):
         return Files(_match_pattern(os.fspath(source)))
+    _check_exists(path)
     with explain_errors(path, ImageFileError, "cannot be read as frames"):
         if path.is_dir() and not zarr_array.is_zarr(path):
             return _open_folder(path)
@@ -174,9 +174,20 @@ def _split_name(source: str | os.PathLike[str]) -> tuple[Path, str | None]:
         for colon in re.finditer(":", text):
             file, variable = Path(text[: colon.start()]), text[colon.end() :]
             drive = re.fullmatch("[A-Za-z]", text[: colon.start()])
-            if colon.start() and not drive and (file.is_file() or zarr_array.is_zarr(file)):
+            if colon.start() and not drive and (_is_no_folder(file) or zarr_array.is_zarr(file)):
                 return file, variable
     return Path(text), None
+
+
+def _is_no_folder(path: Path) -> bool:
+    """Return whether something has this name, and is no folder; only reading tells whether it is a file."""
+    return os.path.lexists(path) and not path.is_dir()
+
+
+def _check_exists(path: Path) -> None:
+    if not path.exists():
+        where = f"a link to {os.readlink(path)}, and there is no such file" if path.is_symlink() else "no such file"
+        raise FileNotFoundError(f"{os.fspath(path)}: {where}")
 
 
 def find_file(source: str | os.PathLike[str]) -> Path:
@@ -207,7 +218,8 @@ class Files(Frames):
     Parameters
     ----------
     paths : list
-        Existing files, each with the name of a variable if it needs one.
+        Existing files, each with the name of a variable if it needs one. A link that leads nowhere is a frame that
+        cannot be read, and so is what is no file, such as a pipe.
 
     Attributes
     ----------
@@ -226,7 +238,7 @@ class Files(Frames):
         if not paths:
             raise ValueError("source is empty, wanted at least one file")
         for path in paths:
-            if not _split_name(path)[0].exists():
+            if not os.path.lexists(_split_name(path)[0]):
                 raise FileNotFoundError(f"{os.fspath(path)}: no such file")
         self.paths = tuple(Path(path) for path in paths)
 
@@ -252,7 +264,7 @@ def _open(path: Path, variable: str | None, one: bool) -> Frames:
     if zarr_array.is_zarr(path):
         return arrays.open_zarr(path / variable.strip("/") if variable else path)
     if not path.is_file():
-        raise ImageFileError(path, "not a file")
+        raise ImageFileError(path, "not a file")  # a pipe is not opened, for that would wait
     if is_packed(path):
         return Unpacked(path, lambda file: _open(file, variable, one))
     content = identify(path)
@@ -292,7 +304,7 @@ _ADVICE = {
 
 
 def _open_folder(path: Path) -> Frames:
-    files = [file for file in path.iterdir() if not file.name.startswith(".") and file.is_file()]
+    files = [file for file in path.iterdir() if not file.name.startswith(".") and not file.is_dir()]
     for extensions in (_PICTURES, _VARIABLES):
         found = [file for file in files if _get_extension(file) in extensions]
         if found:

@@ -66,7 +66,7 @@ def find_scale(
             pair = [frames[first] if fixed is None else fixed, frames[second]]
         except IndexError:
             break
-        except ValueError:  # a frame that cannot be read is reported in the second pass
+        except (ValueError, OSError):  # a frame that cannot be read is reported in the second pass
             continue
         for estimated in flows(pair, _MODEL):
             if estimated.flow is not None and not estimated.cut:
