@@ -45,6 +45,20 @@ def test_a_film_of_odd_size_says_that_it_becomes_even(folder):
     assert result.stderr == said
 
 
+def test_an_mkv_of_too_many_frames_a_second_is_refused_before_any_work(folder):
+    variflow.write_frames("fast.mp4", variflow.read_frames("in.mkv"), fps=2000)
+    said = "variflow: out.mkv: .mkv holds at most 1000 frames a second, and"
+    result = run("fast.mp4", "-o", "out.mkv", "-m", "realtime")
+    assert (result.exit_code, result.output) == (1, f"{said} these are 2000 a second; .mp4 takes more\n")
+    for command in ("register", "stabilise", "interpolate"):
+        result = CliRunner().invoke(cli.app, [command, "fast.mp4", "-o", "out.mkv", "-m", "realtime"])
+        assert result.exit_code == 1
+        assert result.output.startswith(f"{said} frame 1 is shown 0.000")
+    result = run("fast.mp4", "-o", "out.mkv", "-m", "realtime", "--step", "2")
+    assert result.exit_code == 0, result.output
+    assert variflow.read_frames("out.mkv").times == pytest.approx([0, 0.001])
+
+
 def test_a_folder_of_flows_of_a_folder(folder):
     result = run("shot", "-o", "flows", "-m", "fast", "--step", "2", "--end", "4")
     assert result.exit_code == 0, result.output
@@ -114,6 +128,7 @@ def test_faults_and_cuts_are_said(folder):
     assert "another scene begins at frame 5; the flow across a cut means nothing" in result.output
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")
 @pytest.mark.parametrize("source", ["shot", "shot/*.png"])
 def test_a_link_that_leads_nowhere_and_a_pipe_are_named_and_their_neighbours_done(folder, source):
     (folder / "shot" / "frame000001.png").unlink()

@@ -109,6 +109,30 @@ def test_faults_are_named_and_leave_no_file(tmp_path, frames, settings, error, m
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("start", [0, 0.0005])
+def test_an_mkv_holds_a_thousand_frames_a_second(tmp_path, start):
+    path = tmp_path / "film.mkv"
+    io.write_frames(path, paint(12), times=[start + number / 1000 for number in range(12)])
+    assert io.read_frames(path).times == pytest.approx(np.arange(12) / 1000)
+    path.unlink()
+
+    def never():
+        raise AssertionError("asked for a frame")
+        yield
+
+    most = r"film\.mkv: \.mkv holds at most 1000 frames a second, and"
+    for times in (np.array([0, 1e-3, 1.4e-3]), [0.1, 0.101, 0.1014]):
+        with pytest.raises(
+            io.ImageFileError, match=rf"{most} frame 2 is shown 0\.0004 s after the one before; \.mp4 takes"
+        ):
+            io.write_frames(path, never(), times=times)
+    with pytest.raises(io.ImageFileError, match=most):
+        io.write_frames(path, paint(), fps=2000)
+    assert os.listdir(tmp_path) == []
+    io.write_frames(tmp_path / "film.mp4", paint(), fps=2000)
+    assert io.read_frames(tmp_path / "film.mp4").times == pytest.approx(np.arange(4) / 2000)
+
+
 def test_only_films_have_times(tmp_path):
     with pytest.raises(ValueError, match="fps is given, and only a film"):
         io.write_frames(tmp_path / "stack.tif", paint(), fps=25)

@@ -90,6 +90,7 @@ def test_frames_are_read_when_they_are_asked_for(folder):
         frames[2]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")
 def test_a_link_that_leads_nowhere_and_a_pipe_are_frames_that_cannot_be_read(folder):
     (folder / "frame3.png").symlink_to("gone.png")
     os.mkfifo(folder / "frame4.png")  # to open it would wait for ever
@@ -101,7 +102,7 @@ def test_a_link_that_leads_nowhere_and_a_pipe_are_frames_that_cannot_be_read(fol
             frames[2]
         with pytest.raises(ImageFileError, match=r"frame4\.png: not a file"):
             frames[3]
-    with pytest.raises(FileNotFoundError, match="a link to gone.png"):
+    with pytest.raises(FileNotFoundError, match=r"a link to gone\.png"):
         read_frames(folder / "frame3.png")
 
 

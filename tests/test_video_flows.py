@@ -318,7 +318,21 @@ def test_a_film_may_repeat_its_times(scene, tmp_path):
     for pair, time in zip(pairs, (0.0005, 0.0005, 0.0004, 0.0015, 0.5), strict=True):
         object.__setattr__(pair.shown, "time", time)
     video.write(tmp_path / "out.mkv", pairs, scale=2)
-    assert variflow.read_frames(tmp_path / "out.mkv").times == pytest.approx([0, 0.002, 0.004, 0.006, 0.5], abs=2e-3)
+    assert variflow.read_frames(tmp_path / "out.mkv").times == pytest.approx([0, 0.001, 0.002, 0.003, 0.5], abs=6e-4)
+
+
+@pytest.mark.parametrize("rate", [600, 2000, 5000])
+def test_a_fast_film_keeps_its_times(scene, tmp_path, rate):
+    pytest.importorskip("av")
+    frames = [np.rint(255 * frame).astype(np.uint8) for frame in scene]
+    variflow.write_frames(tmp_path / "in.mp4", frames, fps=rate)
+    flows = video.flows(tmp_path / "in.mp4", "realtime")
+    video.write(tmp_path / "out.mp4", flows, scale=2)
+    assert variflow.read_frames(tmp_path / "out.mp4").times == pytest.approx(np.arange(5) / rate, abs=1e-5)
+    if rate > 1000:
+        with pytest.warns(VariflowWarning, match="out.mkv: frames less than 1/1000 s apart are shown later, as .mkv"):
+            video.write(tmp_path / "out.mkv", video.flows(tmp_path / "in.mp4", "realtime"), scale=2)
+        assert variflow.read_frames(tmp_path / "out.mkv").times == pytest.approx(np.arange(5) / 1000)
 
 
 def test_the_scale_of_flows_from_a_reference(scene):

@@ -175,6 +175,8 @@ def video(
             make_progress_bar(MofNCompleteColumn(), Speed("frames"), TimeRemainingColumn()) as progress,
         ):
             found = flows(source, chosen, mask=usable, **selection)  # what is wrong is reported first
+            if filmed and source.fps is not None:
+                films.check_rate(root, source.fps / (2 if pairs else step))
             if filmed and scale is None:
                 task = progress.add_task("finding the scale", total=None)
                 scale = find_scale(source, **selection)

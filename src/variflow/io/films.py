@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -27,7 +29,7 @@ EXTENSIONS = (".mp4", ".mkv")
 # Frames a second where nothing says when they are shown.
 RATE = 25.0
 # Times are counted in these parts of a second: Matroska has milliseconds, MP4 any.
-_TICKS = {".mp4": 90_000, ".mkv": 1000}
+TICKS = {".mp4": 90_000, ".mkv": 1000}
 _KINDS = {".mp4": "mp4", ".mkv": "matroska"}
 # Quantisation of H.264, from 0 (lossless) to 51: 18 cannot be told from the frame by eye. What its slower presets save
 # in size would cost more time than a quick estimate does.
@@ -44,12 +46,13 @@ def write_film(path: str | os.PathLike[str], frames: Iterator[Numbers], times: I
     frames : iterator of (H, W) or (H, W, 3) arrays
         uint8, for .mkv also uint16; all of one shape and type, at least one.
     times : iterable of float
-        When each frame is shown, in seconds; they rise. At least as many as frames.
+        When each frame is shown, in seconds; they rise. At least as many as frames. What has a length, as a list, is
+        checked before a frame is taken.
 
     Raises
     ------
     ImageFileError
-        If FFmpeg cannot encode the frames.
+        If FFmpeg cannot encode the frames, or they are closer in time than this kind of film can tell apart.
     ImportError
         If PyAV is not installed.
     ValueError
@@ -61,26 +64,28 @@ def write_film(path: str | os.PathLike[str], frames: Iterator[Numbers], times: I
         Once, if frames for .mp4 have an odd size, which becomes even.
     """
     av = extras.load("av")
-    extension = os.path.splitext(path)[1].lower()
+    extension = Path(path).suffix.lower()
+    if isinstance(times, Collection):
+        for _ in _count_ticks(path, _check_numbers(times)):
+            pass
     first = next(frames)
     height, width = first.shape[:2]
     if extension == ".mp4" and (height % 2 or width % 2):
         larger = f"{width + width % 2} x {height + height % 2}"
         warn(f"{os.fspath(path)}: frames of {width} x {height} pixels become {larger}, as .mp4 wants; .mkv keeps them")
-    seconds = (check_number(f"times[{number}]", time) for number, time in enumerate(times))
+    seconds = _check_numbers(times)
     early = list(itertools.islice(seconds, 2))
-    shown = _count_ticks(itertools.chain(early, seconds), _TICKS[extension])
+    shown = _count_ticks(path, itertools.chain(early, seconds))
     rate = Fraction(1 / (early[1] - early[0]) if len(early) == 2 and early[1] > early[0] else RATE)
     with atomic(path) as file, _explain_faults(av, path), av.open(file, "w", format=_KINDS[extension]) as container:
         stream = _add_stream(container, first, extension, rate.limit_denominator(1001))
-        start, maker = None, _FrameMaker(stream.pix_fmt)
+        maker = _FrameMaker(stream.pix_fmt)
         for number, pixels in enumerate(itertools.chain([first], frames)):
             tick = next(shown, None)
             if tick is None:
                 raise ValueError(f"times has {number} values, wanted one for each frame")
-            start = tick if start is None else start
             frame = maker.make(pixels)
-            frame.pts, frame.time_base = tick - start, stream.codec_context.time_base
+            frame.pts, frame.time_base = tick, stream.codec_context.time_base
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
@@ -111,14 +116,34 @@ def choose_times(fps: float | None, times: Iterable[float] | None) -> Iterable[f
     return (number / rate for number in itertools.count())
 
 
-def _count_ticks(seconds: Iterable[float], ticks: int) -> Iterator[int]:
-    """Yield times in whole ticks; raise if they do not rise by at least one."""
-    before = None
+def check_rate(path: str | os.PathLike[str], fps: float) -> None:
+    """Raise ImageFileError if a film of this name cannot hold so many frames a second; for a check before long work."""
+    if round(fps) > TICKS[Path(path).suffix.lower()]:
+        _refuse(path, f"these are {fps:g} a second")
+
+
+def _refuse(path: str | os.PathLike[str], what: str) -> NoReturn:
+    extension = Path(path).suffix.lower()
+    more = "; .mp4 takes more" if extension == ".mkv" else ""
+    raise ImageFileError(path, f"{extension} holds at most {TICKS[extension]} frames a second, and {what}{more}")
+
+
+def _check_numbers(times: Iterable[float]) -> Iterator[float]:
+    return (check_number(f"times[{number}]", time) for number, time in enumerate(times))
+
+
+def _count_ticks(path: str | os.PathLike[str], seconds: Iterable[float]) -> Iterator[int]:
+    """Yield times after the first in whole ticks; raise if they do not rise by at least one."""
+    ticks = TICKS[Path(path).suffix.lower()]
+    first, last, before = 0.0, -math.inf, -1
     for number, time in enumerate(seconds):
-        tick = round(time * ticks)
-        if before is not None and tick <= before:
-            raise ValueError(f"times[{number}] is {time}, wanted more than the one before, by 1/{ticks} s or more")
-        before = tick
+        if time <= last:
+            raise ValueError(f"times[{number}] is {time}, wanted more than the one before")
+        first = first if number else time
+        tick = round((time - first) * ticks)
+        if tick <= before:
+            _refuse(path, f"frame {number} is shown {time - last:.3g} s after the one before")
+        last, before = time, tick
         yield tick
 
 
@@ -141,7 +166,7 @@ def _add_stream(container: Any, pixels: Numbers, extension: str, rate: Fraction)
         context.colorspace = context.color_primaries = context.color_trc = 1  # ITU-R BT.709, as players assume
         context.color_range = 1  # luma from 16 to 235
     stream.width, stream.height = width, height
-    stream.codec_context.time_base = Fraction(1, _TICKS[extension])
+    stream.codec_context.time_base = Fraction(1, TICKS[extension])
     return stream
 
 

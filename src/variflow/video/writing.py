@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from variflow.base.ahead import run_ahead
 from variflow.base.choices import check_choice, check_number
+from variflow.base.errors import warn
 from variflow.io import extras, films, write_flow, write_image, zarr_array
 from variflow.io.atomic import find_folder_destination
 from variflow.io.errors import FlowFileError
@@ -28,8 +29,6 @@ from variflow.video.scaling import measure_speed
 _AHEAD = 2
 # The files of flows in a folder.
 _FLOWS = re.compile(r"(?!\.).*\.flo|flow_[xy]_\d+\.jpg")
-# Pictures of a film are at least so many seconds apart: Matroska counts milliseconds, and rounds.
-_LEAST = 0.002
 
 
 def write(
@@ -50,8 +49,8 @@ def write(
     path : str or os.PathLike
         One of
 
-        - ``"flow.mp4"`` or ``"flow.mkv"``: a film with the times of the frames. Where there is no flow, the picture
-          before stays;
+        - ``"flow.mp4"`` or ``"flow.mkv"``: a film with the times of the frames, of which .mkv keeps milliseconds. Where
+          there is no flow, the picture before stays;
         - ``"flows.zarr"``: one array (T, H, W, 2), a chunk a pair, NaN where there is no flow. Its attributes are
           `frames` (the numbers of each pair), `times` (in seconds, null where a frame has none), `cuts`, `faults`,
           `model`, `variflow` and `convention`;
@@ -172,7 +171,7 @@ def _write_film(
 ) -> None:
     painter = Painter(look, _choose_scale(first) if scale is None else scale)
     to_paint, to_time = tee(chain([first], pairs))
-    write_frames(path, map(painter.paint, to_paint), times=_keep_rising(pair.time for pair in to_time))
+    write_frames(path, map(painter.paint, to_paint), times=_fit_times(path, (pair.time for pair in to_time)))
 
 
 def _choose_scale(pair: PairFlow) -> float:
@@ -180,12 +179,21 @@ def _choose_scale(pair: PairFlow) -> float:
     return speed or 1.0
 
 
-def _keep_rising(times: Iterable[float]) -> Iterator[float]:
-    """Yield times, each at least two thousandths of a second after the one before: some films repeat them."""
-    before = -math.inf
+def _fit_times(path: str | os.PathLike[str], times: Iterable[float]) -> Iterator[float]:
+    """Yield the nearest times that a film can hold, each after the one before: some films repeat them.
+
+    Where they are closer than it can tell apart, a warning says so once.
+    """
+    extension = Path(path).suffix.lower()
+    ticks = films.TICKS[extension]
+    first, last, tick, close = None, -math.inf, -1, False
     for time in times:
-        before = max(time, before + _LEAST)
-        yield before
+        first = time if first is None else first
+        if not close and 0 < time - last < 0.999 / ticks:
+            close = True
+            warn(f"{os.fspath(path)}: frames less than 1/{ticks} s apart are shown later, as {extension} wants")
+        last, tick = time, max(round((time - first) * ticks), tick + 1)
+        yield tick / ticks
 
 
 def _write_folder(folder: Path, pairs: Iterable[PairFlow], bound: float | None) -> None:
