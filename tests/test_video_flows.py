@@ -312,6 +312,17 @@ def test_a_film_has_the_times_of_its_frames(scene, tmp_path, look):
         assert (film[0][changed] == (255, 45, 18)).all(axis=1).mean() > 0.1
 
 
+@pytest.mark.parametrize("look", ["color", "side"])
+def test_a_film_of_frames_that_change_their_size_has_that_of_the_first(scene, tmp_path, look):
+    pytest.importorskip("av")
+    odd = [*scene[:3], scene[3][:32], scene[4][:32], scene[5]]
+    remarkable = video.write(tmp_path / "out.mkv", video.flows(odd, "realtime"), look=look, scale=2)
+    film = variflow.read_frames(tmp_path / "out.mkv")
+    assert (len(film), film[0].shape[0]) == (2, SHAPE[0])
+    assert numbers(remarkable) == [(2, 3), (3, 4), (4, 5)]
+    assert "it is 80 x 32 pixels, and the first flow 80 x 64" in remarkable[1].fault
+
+
 def test_a_film_may_repeat_its_times(scene, tmp_path):
     pytest.importorskip("av")
     pairs = list(video.flows(scene, "realtime"))

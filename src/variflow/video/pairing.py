@@ -110,7 +110,7 @@ def explain_none(pairs: Iterable[PairFlow]) -> str:
 
 
 def keep_one_size(flows: Iterable[PairFlow]) -> Iterator[PairFlow]:
-    """Yield pairs for one array: those whose flow has another size than the first have a fault in its place."""
+    """Yield pairs for one array or film: those whose flow has another size than the first have a fault in its place."""
     size: tuple[int, ...] = ()
     for pair in flows:
         found = () if pair.flow is None else pair.flow.shape[:2]

@@ -50,7 +50,7 @@ def write(
         One of
 
         - ``"flow.mp4"`` or ``"flow.mkv"``: a film with the times of the frames, of which .mkv keeps milliseconds. Where
-          there is no flow, the picture before stays;
+          there is no flow, or one of another size than the first, the picture before stays;
         - ``"flows.zarr"``: one array (T, H, W, 2), a chunk a pair, NaN where there is no flow. Its attributes are
           `frames` (the numbers of each pair), `times` (in seconds, null where a frame has none), `cuts`, `faults`,
           `model`, `variflow` and `convention`;
@@ -103,7 +103,8 @@ def write(
     extension = Path(path).suffix.lower()
     remarkable: list[PairFlow] = []
     with closing(run_ahead(flows, _AHEAD)) as ahead:
-        pairs = note(keep_one_size(ahead) if extension == ".zarr" else ahead, remarkable)
+        one_size = extension in (".zarr", *films.EXTENSIONS)
+        pairs = note(keep_one_size(ahead) if one_size else ahead, remarkable)
         if extension in films.EXTENSIONS:
             found = (pair for pair in pairs if not pair.fault)
             first = next(found, None)
