@@ -321,6 +321,26 @@ def test_messages_name_options(folder, arguments, said):
     refused(run("estimate", "a.png", "b.png", "-o", "f.flo", *arguments), said)
 
 
+def test_films_of_more_than_eight_bits_become_films_that_all_players_show(folder):
+    pytest.importorskip("av")
+    frames = [
+        synthetic.translation((48, 64), shift=(time, 0)).frame1[..., 0].astype(np.uint16) * 257 for time in (0, 1, 2)
+    ]
+    variflow.write_frames("deep.mkv", frames)
+    variflow.write_frames("deep.tif", frames)
+    for command in ("register", "stabilise", "interpolate"):
+        result = run(command, "deep.mkv", "-o", "out.mp4", "-m", "quick")
+        assert result.exit_code == 0, result.output
+        first = variflow.read_frames("out.mp4")[0]
+        assert first.dtype == np.uint8
+        if command != "stabilise":
+            assert np.abs(first.mean(axis=2) - frames[0] / 257).mean() < 2
+        said = "frame 0 has dtype uint16, .mp4 takes uint8, bool; .mkv and .tif take them as they are\n"
+        assert run(command, "deep.tif", "-o", "no.mp4", "-m", "quick").stderr == f"variflow: {said}"
+    assert run("interpolate", "deep.tif", "-o", "out.mkv", "-m", "quick").exit_code == 0
+    np.testing.assert_array_equal(variflow.read_frames("out.mkv")[0], frames[0])
+
+
 def test_messages_name_files_and_no_functions(folder):
     variflow.write_flow("small.flo", np.zeros((4, 4, 2)))
     np.save("stack.npy", np.zeros((3, 40, 50), np.uint8))

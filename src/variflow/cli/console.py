@@ -29,6 +29,8 @@ _INTERRUPTED = 130  # the status of what Ctrl-C has ended
 _FUNCTIONS = re.compile(
     r"\b(variflow\.)?(read_image|read_frames|read_flow|estimate_video|write_image|write_flow)\b(?!\.)|\b\w+= "
 )
+# How to convert an array in Python, before what else can be done.
+_CONVERSION = re.compile(r"; [^;]*\.astype\('\w+'\), and")
 
 
 def open_streams() -> None:
@@ -157,7 +159,7 @@ def _translate(message: str, names: Mapping[str, object]) -> str:
 
 
 def _drop_python(message: str) -> str:
-    first, *clauses = re.split(r"(?=[;,] )", message)
+    first, *clauses = re.split(r"(?=[;,] )", _CONVERSION.sub(";", message))
     return first + "".join(clause for clause in clauses if not _FUNCTIONS.search(clause))
 
 

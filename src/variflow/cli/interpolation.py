@@ -26,7 +26,7 @@ from variflow.cli.console import (
     say_cuts,
 )
 from variflow.cli.options import FramesIn, ModelName
-from variflow.cli.outputs import check_outputs, get_film_times
+from variflow.cli.outputs import check_outputs, fit_depth, get_film_times
 from variflow.io.stacks import check_frames_path
 from variflow.model import Model
 
@@ -64,7 +64,7 @@ def interpolate(
             length = source.expected_length
             task = progress.add_task("", total=None if length is None else times * (length - 1) + 1)
             made = Counted(_add_frames(source, chosen, times, cuts), progress, task)
-            io.write_frames(output, made, times=between)
+            io.write_frames(output, fit_depth(output, source, made), times=between)
         say(f"wrote {made.count} frames to {escape(os.fspath(output))}")
         say_cuts(cuts, "frames are repeated there")
 

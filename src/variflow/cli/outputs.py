@@ -7,6 +7,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
+
+from variflow.base.types import Numbers
 from variflow.io import Frames, films
 from variflow.io.reading import find_file
 
@@ -54,6 +57,23 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path 
 def get_film_times(output: Path, frames: Frames) -> list[float] | None:
     """Return the times of frames if the output is a film; other outputs have none."""
     return frames.times if output.suffix.lower() in films.EXTENSIONS else None
+
+
+def fit_depth(output: Path, source: Frames, frames: Iterable[Numbers]) -> Iterable[Numbers]:
+    """Return frames made of a source as the output takes them.
+
+    Those of a film of more than 8 bits, which fill 16, become 8 where the output takes no more. Those of a stack stay
+    as they are: nothing says which range they fill.
+    """
+    from variflow.io.video import Video
+
+    shallow = output.suffix.lower() in (".mp4", ".jpg", ".jpeg")
+    return map(_take_high_bits, frames) if shallow and isinstance(source, Video) else frames
+
+
+def _take_high_bits(frame: Numbers) -> Numbers:
+    """Return a frame from 0 to 255, if it is one from 0 to 65535."""
+    return frame if frame.dtype != np.uint16 else ((frame.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def is_same_place(first: Path, second: Path) -> bool:

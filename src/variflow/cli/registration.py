@@ -28,7 +28,7 @@ from variflow.cli.console import (
     say,
 )
 from variflow.cli.options import Fill, ModelName, read_fill
-from variflow.cli.outputs import check_outputs, get_film_times, read_folder
+from variflow.cli.outputs import check_outputs, fit_depth, get_film_times, read_folder
 from variflow.io.atomic import find_destination
 from variflow.io.reading import find_file
 from variflow.io.stacks import check_frames_path
@@ -114,7 +114,8 @@ def register(
             watched = Counted(frames.map(summary.watch), progress, task)
             registered = variflow.register(watched, model, labels=belonging, reference=onto, **options)
             times = get_film_times(output, frames)
-            variflow.write_frames(output, map(summary.note, registered), times=times)
+            made = fit_depth(output, frames, map(summary.note, registered))
+            variflow.write_frames(output, made, times=times)
         rest = (labels_output, summary.write_labels), (shifts, summary.write), (show, summary.draw)
         for path, write in ((output, None), *rest):
             if path is not None:

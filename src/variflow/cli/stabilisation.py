@@ -21,7 +21,7 @@ from variflow.cli.console import (
     say,
 )
 from variflow.cli.options import Fill, FramesIn, ModelName, read_fill
-from variflow.cli.outputs import check_outputs, get_film_times
+from variflow.cli.outputs import check_outputs, fit_depth, get_film_times
 from variflow.io.stacks import check_frames_path
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def stabilise(
             )
             task = progress.add_task("stabilise", total=frames.expected_length)
             times = get_film_times(output, frames)
-            variflow.write_frames(output, Counted(steady, progress, task), times=times)
+            made = fit_depth(output, frames, Counted(steady, progress, task))
+            variflow.write_frames(output, made, times=times)
         say(f"wrote {escape(output)}")
 
 

@@ -90,9 +90,8 @@ def as_pixels(image: npt.ArrayLike, extension: str, name: str) -> Numbers:
     wanted = ("uint8", "bool") if extension in (".jpg", ".jpeg", ".mp4") else ("uint8", "uint16", "bool")
     pixels, known = read(image, name, INTENSITIES)
     if not tiff and pixels.dtype.name not in wanted:
-        raise TypeError(
-            f"{name} has dtype {pixels.dtype}, {extension} takes {', '.join(wanted)}{_advise(pixels, wanted)}"
-        )
+        advice = _advise(pixels, wanted, extension)
+        raise TypeError(f"{name} has dtype {pixels.dtype}, {extension} takes {', '.join(wanted)}; {advice}")
     if known is not None and is_float(pixels.dtype):
         pixels = np.where(known, pixels, np.nan)
     elif known is not None:
@@ -115,15 +114,16 @@ def as_pixels(image: npt.ArrayLike, extension: str, name: str) -> Numbers:
     return np.ascontiguousarray(pixels)
 
 
-def _advise(pixels: Numbers, wanted: tuple[str, ...]) -> str:
+def _advise(pixels: Numbers, wanted: tuple[str, ...], extension: str) -> str:
     """Return how to convert an image that a format does not take."""
+    takers = ".mkv and .tif take" if extension == ".mp4" and pixels.dtype == np.uint16 else ".tif takes"
     best = "uint16" if "uint16" in wanted else "uint8"
     most = np.iinfo(best).max
     if is_float(pixels.dtype):
         convert = f"numbers from 0 to 1 become that by ({most} * image).round().astype('{best}')"
     else:
         convert = f"numbers from 0 to {most} become that by image.astype('{best}')"
-    return f"; {convert}, and .tif takes them as they are"
+    return f"{convert}, and {takers} them as they are"
 
 
 def check_image_path(path: str | os.PathLike[str]) -> None:
