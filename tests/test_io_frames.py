@@ -11,6 +11,7 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 import variflow
 from variflow import VariflowWarning
@@ -489,6 +490,18 @@ def test_animations_know_when_their_frames_are_shown(tmp_path):
     assert uneven.fps is None
     assert uneven.times == pytest.approx([0, 0.05, 0.15, 0.2])
     assert "20 per second" in repr(even)
+
+
+@pytest.mark.parametrize("name", ["a.webp", "a.avif", "a.png"])
+def test_animations_of_every_kind_know_when_their_frames_are_shown(tmp_path, name):
+    pictures = [Image.fromarray(np.full((8, 10, 3), 30 * time, np.uint8)) for time in range(4)]
+    durations = [50, 100, 50, 50]
+    pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:], duration=durations)
+    frames = read_frames(tmp_path / name)
+    assert frames.times == pytest.approx([0, 0.05, 0.15, 0.2])
+    assert frames.fps is None
+    pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:], duration=40)
+    assert read_frames(tmp_path / name).fps == pytest.approx(25)
 
 
 @needs("av")

@@ -69,6 +69,8 @@ class Pictures(Frames):
         with explain_errors(self._path, ImageFileError, "cannot be read as an image"), self._open() as file:
             for place in self._places if len(self) > 1 else ():
                 file.seek(place)
+                if file.format in ("WEBP", "AVIF"):  # of which Pillow knows it once the picture is decoded
+                    file.load()
                 durations.append(float(file.info.get("duration", 0)) / 1000)
         return durations if all(durations) else []
 
