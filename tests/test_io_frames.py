@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
+import re
 import struct
 from itertools import pairwise
+from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
@@ -16,6 +19,7 @@ from PIL import Image
 import variflow
 from variflow import VariflowWarning
 from variflow.io import Frames, ImageFileError, extras, read_frames, read_image, write_image
+from variflow.io.reading import ENDINGS
 
 random = np.random.default_rng(0)
 
@@ -89,6 +93,28 @@ def test_frames_are_read_when_they_are_asked_for(folder):
     assert frames[3].max() == 100
     with pytest.raises(ImageFileError, match=r"frame10\.png: is a text file"):
         frames[2]
+
+
+def test_a_folder_takes_every_kind_of_image(tmp_path):
+    for ending in itertools.chain(*ENDINGS):  # the content says how to read it
+        folder = tmp_path / ending[1:]
+        folder.mkdir()
+        for time in (0, 2, 10):
+            write_image(folder / "written.png", np.full((4, 6), time, np.uint8))
+            (folder / "written.png").rename(folder / f"frame{time}{ending.upper() if time else ending}")
+        assert [frame.max() for frame in read_frames(folder)] == [0, 2, 10], ending
+
+
+def test_what_may_be_something_else_is_no_frame_beside_pictures(folder):
+    for name in ("icon.ico", "frame1.pfm", "frame2.psd", "frames.nc"):
+        (folder / name).write_bytes(b"something else")
+    assert read_frames(folder).names == [f"frame{time}.png" for time in (0, 2, 10, 100)]
+
+
+def test_the_docs_list_the_endings_of_frames_in_a_folder():
+    page = Path(__file__).resolve().parents[1] / "docs" / "files.md"
+    text = page.read_text().split("**Folders.**")[1].split(" may follow")[0]
+    assert re.findall(r"`(\.\w+)`", text) == [*itertools.chain(*ENDINGS), ".gz", ".bz2", ".xz"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -20,12 +21,16 @@ from variflow.io.sequences import Frames
 from variflow.io.tiff_pages import Pages
 from variflow.io.variables import Measured, choose_variable
 
-_PICTURES = (
-    ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".npy", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif",
-    ".tiff", ".webp",
+# The frames of a folder are named like this: as in the first of these groups of which it holds any. What may lie beside
+# frames and be something else (an icon, a flow, what a picture was made from) comes after pictures.
+ENDINGS = (
+    (
+        ".apng", ".avif", ".bmp", ".dds", ".gif", ".j2k", ".jp2", ".jpeg", ".jpg", ".mpo", ".npy", ".pbm", ".pcx",
+        ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".ras", ".sgi", ".tga", ".tif", ".tiff", ".webp",
+    ),
+    (".ico", ".pfm", ".psd"),
+    (".cdf", ".h5", ".hdf", ".hdf5", ".nc", ".nc3", ".nc4"),
 )  # fmt: skip
-
-_VARIABLES = (".cdf", ".h5", ".hdf", ".hdf5", ".nc", ".nc3", ".nc4")
 
 
 def read_image(path: str | os.PathLike[str]) -> Numbers:
@@ -305,11 +310,11 @@ _ADVICE = {
 
 def _open_folder(path: Path) -> Frames:
     files = [file for file in path.iterdir() if not file.name.startswith(".") and not file.is_dir()]
-    for extensions in (_PICTURES, _VARIABLES):
+    for extensions in ENDINGS:
         found = [file for file in files if _get_extension(file) in extensions]
         if found:
             return Files(sorted(found, key=_sort_key))
-    raise ImageFileError(path, f"a folder without images ({', '.join((*_PICTURES, *_VARIABLES))})")
+    raise ImageFileError(path, f"a folder without images ({', '.join(itertools.chain(*ENDINGS))})")
 
 
 def _get_extension(file: Path) -> str:
