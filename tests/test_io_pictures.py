@@ -208,6 +208,8 @@ def jpeg(image: np.ndarray) -> bytes:
         ("a.sgi", {}),
         ("a.ico", {"sizes": [(24, 20)]}),
         ("a.jp2", {"irreversible": False}),
+        ("a.dds", {}),
+        ("a.qoi", {}),
     ],
 )
 def test_what_pillow_writes(tmp_path, name, how, mode):

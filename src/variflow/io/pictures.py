@@ -78,17 +78,18 @@ class Pictures(Frames):
         from PIL import ImageOps
 
         what = f"frame {index} cannot be read" if len(self) > 1 else "cannot be read as an image"
-        with explain_errors(self._path, ImageFileError, what), self._open() as file:
+        with explain_errors(self._path, ImageFileError, what):
             if (deep := _find_deep_decoder(self._path, self._file)) is not None:
                 self._file.seek(0)
                 image = np.asarray(deep(self._file.read()))
                 return make_plain(image[..., :-1] if image.ndim == 3 and image.shape[2] in (2, 4) else image)
-            if self._places[index]:  # a file of one picture may not support seeking
-                file.seek(self._places[index])
-            self._check_size(file)
-            # A PNG is left as it is stored.
-            upright = file if file.format == "PNG" else ImageOps.exif_transpose(file)
-            return _to_pixels(upright, several=len(self) > 1)
+            with self._open() as file:  # now, for Pillow goes on reading a DDS from where it is
+                if self._places[index]:  # a file of one picture may not support seeking
+                    file.seek(self._places[index])
+                self._check_size(file)
+                # A PNG is left as it is stored.
+                upright = file if file.format == "PNG" else ImageOps.exif_transpose(file)
+                return _to_pixels(upright, several=len(self) > 1)
 
     def _open(self) -> Image.Image:
         from PIL import Image
