@@ -87,7 +87,7 @@ def read_image(path: str | os.PathLike[str]) -> Numbers:
     array([[    0,  1000, 65535]], dtype=uint16)
     """
     file, variable = _split_name(path)
-    _check_exists(file)
+    _check_exists(file, path)
     with explain_errors(path, ImageFileError, "cannot be read as an image"):
         frames = _open(file, variable, one=True)
         if isinstance(frames, arrays.Array):
@@ -165,7 +165,7 @@ def read_frames(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
     path, variable = _split_name(source)
     if not os.path.lexists(path):
         return Files(_match_pattern(os.fspath(source)))
-    _check_exists(path)
+    _check_exists(path, source)
     with explain_errors(path, ImageFileError, "cannot be read as frames"):
         if path.is_dir() and not zarr_array.is_zarr(path):
             return _open_folder(path)
@@ -189,10 +189,10 @@ def _is_no_folder(path: Path) -> bool:
     return os.path.lexists(path) and not path.is_dir()
 
 
-def _check_exists(path: Path) -> None:
+def _check_exists(path: Path, given: str | os.PathLike[str]) -> None:
     if not path.exists():
         where = f"a link to {os.readlink(path)}, and there is no such file" if path.is_symlink() else "no such file"
-        raise FileNotFoundError(f"{os.fspath(path)}: {where}")
+        raise FileNotFoundError(f"{os.fspath(given)}: {where}")
 
 
 def find_file(source: str | os.PathLike[str]) -> Path:
