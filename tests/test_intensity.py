@@ -110,6 +110,72 @@ def test_what_a_picture_may_hold_is_no_mark(pair):
         check_frames(dark, dark)
 
 
+def scatter(frames, share, low, high):
+    """Return frames in which the same scattered pixels have values from low to high, and where these are."""
+    rng = np.random.default_rng(1)
+    stuck = rng.random(frames[0].shape) < share
+    values = rng.uniform(low, high, np.count_nonzero(stuck))
+    filled = [frame.copy() for frame in frames]
+    for frame in filled:
+        frame[stuck] = values
+    return filled, stuck
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "int16", "uint16"])
+@pytest.mark.parametrize("share", [0.003, 0.02, 0.05])
+def test_scattered_zeros_far_below_the_others_are_missing(pair, kind, share):
+    frames = [(27_000 + 3_000 * frame).astype(kind) for frame in pair]
+    filled, stuck = scatter(frames, share, 0, 0)
+    with pytest.warns(variflow.VariflowWarning, match=r"pixels far outside .* \(such as 0\), at the same places"):
+        result = variflow.estimate(*filled, "smooth")
+    np.testing.assert_array_equal(result.flow, variflow.estimate(*frames, "smooth", mask=~stuck).flow)
+    assert "at the same places: taken as missing; mask=" in result.reason
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+@pytest.mark.parametrize(("low", "high"), [(3_000, 60_000), (65_535, 65_535), (9_000, 9_000)])
+def test_hot_pixels_are_missing(pair, channels, low, high):
+    frames = [(100 + 500 * frame).astype(np.uint16) for frame in pair]
+    filled, stuck = scatter(frames, 0.004, low, high)
+    if channels:
+        filled = [np.stack([frame, frames[0], frame], axis=2) for frame in filled]
+    with pytest.warns(variflow.VariflowWarning, match=r"far outside the range of the others, 1.. to ...? \(such"):
+        images = check_frames(*filled)
+    for valid in images.valids:
+        np.testing.assert_array_equal(valid, ~stuck)
+
+
+def test_what_is_small_and_far_brighter_or_darker_may_be_the_picture(pair):
+    rng = np.random.default_rng(0)
+    gray = 200 + 20 * pair[0]
+    shape, few = gray.shape, scatter([gray], 0.01, 0, 0)[1]
+    noise = [100 + 2 * rng.standard_normal(shape) for _ in range(2)]
+    dots, disc, painted = gray.copy(), gray.copy(), gray.copy()
+    dots[few], disc[20:30, 30:40], painted[sum(np.indices(shape)) < 40] = 0, 0, 0
+    ground = np.zeros(shape)
+    ground[10:40, 10:60] = gray[10:40, 10:60]
+    spots = np.zeros(shape)
+    spots[few] = 3000 + 500 * rng.random(np.count_nonzero(few))
+    wide = spots + sum(np.roll(spots, step, axis) / 3 for step in (-1, 1) for axis in (0, 1))
+    still = {  # at the same places in both frames
+        "single stars and noise": [sky + spots for sky in noise],
+        "a thing at rest": [disc, disc + 1],
+        "a painted mask": [painted, np.where(painted > 0, np.roll(gray, 1, axis=1), 0)],
+        "particles at rest on black": [spots, spots],
+        "particles at rest on gray": [100 + spots, 100 + spots],
+        "stars seen through a lens": [gray + wide, np.roll(gray, 1, axis=1) + wide],
+        "a single bright pixel": [np.where(np.cumsum(few).reshape(shape) == 1, few * 900 + gray, gray)] * 2,
+        "black and white": [np.where(few, 0.0, 1.0)] * 2,
+    }
+    moving = {"dark dots": dots, "a dark thing": disc, "a ground of zero": ground, "particles": gray + spots}
+    still |= {name: [frame, np.roll(frame, 1, axis=1)] for name, frame in moving.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name, frames in still.items():
+            for kind in (np.float32, np.uint16):
+                assert check_frames(*(frame.astype(kind) for frame in frames)).valids == [None, None], name
+
+
 def test_several_fill_values_at_once(pair):
     frame0, frame1 = pair[0].copy(), pair[1].copy()
     frame0[3, 4:20], frame0[7, 8], frame1[40:, :9], frame1[0, 0] = 1e20, -3.4e38, 9.97e36, 1e10

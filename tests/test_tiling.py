@@ -109,6 +109,15 @@ def test_missing_pixels_and_masks_say_the_same(tmp_path, grays):
     assert off[INSIDE][usable[INSIDE]].mean() < 0.02
 
 
+def test_scattered_zeros_far_below_the_others_are_missing_in_every_tile(tmp_path, grays):
+    usable = np.random.default_rng(0).random(grays[0].shape) > 0.01
+    frames = [np.where(usable, frame.astype(np.uint16) + 2000, 0) for frame in grays]
+    with pytest.warns(variflow.VariflowWarning, match=r"pixels far outside .*such as 0\): taken as missing"):
+        flow = tiled(tmp_path, *frames)
+    (tmp_path / "a").mkdir()
+    assert np.array_equal(flow, tiled(tmp_path / "a", *frames, mask=usable))
+
+
 def test_a_number_for_missing_pixels_is_found_in_every_tile(tmp_path, grays):
     first, second = (frame.astype(np.float32) for frame in grays)
     first[100:260, 90:300] = -9999

@@ -21,6 +21,7 @@ from variflow.frames.sampling import (
     marks_missing,
     take_usable,
 )
+from variflow.frames.stuck import find_stuck
 
 # This share of the intensities may lie below the range, and as many above it.
 _OUTSIDE = 0.001
@@ -118,7 +119,7 @@ def drop_outliers(
 
     Fill values (1e20, -9999 and so on), and values from a computation that went wrong, lie so far from all other values
     that they can be told apart. Fill values that lie nearer are found if no picture has such a value (see
-    `Sample.marks`).
+    `Sample.marks`), or if nothing drawn by a lens is so (see `find_stuck`).
     """
     kept, remarks = list(valids), list[str]()
     if all(image.dtype.itemsize == 1 for image in images):
@@ -152,7 +153,28 @@ def drop_outliers(
             f"{name} has {count} far outside the range of the others, {low:g} to {high:g} (such as {values[0]:g}): "
             f"taken as missing; mask= says which pixels are usable"
         )
-    return kept, remarks
+    near = samples.together.between(least, most).without(marks)
+    kept, said = _drop_stuck(images, kept, near, names)
+    return kept, remarks + said
+
+
+def _drop_stuck(
+    images: list[Numbers], valids: list[Valid], sample: Sample, names: tuple[str, str]
+) -> tuple[list[Valid], list[str]]:
+    (low, high), stuck = find_stuck(images, valids, sample)
+    if not stuck:
+        return valids, []
+    kept: list[Valid] = [~far if valid is None else valid & ~far for valid, far in zip(valids, stuck, strict=True)]
+    for image, valid, far in zip(images, valids, stuck, strict=True):
+        filled = np.where(far[:, :, None], np.roll(image, 1, axis=1), image).clip(low, high)
+        if _is_noise(filled, valid, (low, high)):
+            return valids, []  # they are all there is to see, as in a night sky
+    values = images[0][stuck[0] & stuck[1]]
+    value = values[(values < low) | (values > high)][0]
+    return kept, [
+        f"{names[0]} and {names[1]} have single pixels far outside the range of the others, {low:g} to {high:g} (such "
+        f"as {value:g}), at the same places: taken as missing; mask= says which pixels are usable"
+    ]
 
 
 def _find_range_of_bulk(image: Numbers, valid: Valid, bulk: Sample) -> Range:

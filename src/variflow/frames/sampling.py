@@ -120,8 +120,11 @@ class Sample(Brief):
         others = np.concatenate([values[:first], values[last + 1 :]])
         if not others.size or is_dust((values[first], values[last]), others):
             return self
-        kept = (self.values >= values[first]) & (self.values <= values[last])
-        return Sample(self.values[kept], np.cumsum(self._counts[kept]))
+        return self.between(values[first], values[last])
+
+    def between(self, low: float, high: float) -> Sample:
+        """Return the sample without values outside a range."""
+        return self._keep((self.values >= low) & (self.values <= high))
 
     def marks(self, outside: float) -> NDArray[np.float64]:
         """Return the values that seem to mark missing pixels.
@@ -142,10 +145,10 @@ class Sample(Brief):
 
     def without(self, values: NDArray[np.float64]) -> Sample:
         """Return the sample without some values."""
-        if not values.size:
-            return self
-        kept = ~np.isin(self.values, values)
-        return Sample(self.values[kept], np.cumsum(self._counts[kept]))
+        return self._keep(~np.isin(self.values, values)) if values.size else self
+
+    def _keep(self, kept: NDArray[np.bool_]) -> Sample:
+        return self if kept.all() else Sample(self.values[kept], np.cumsum(self._counts[kept]))
 
 
 def marks_missing(values: NDArray[np.float64], others: Range) -> NDArray[np.bool_]:
