@@ -325,11 +325,53 @@ def test_missing_vectors_stay_missing():
 
 def test_a_flow_without_a_good_vector_is_not_filled():
     wall = np.full((40, 50), 7.0)
-    flow, flags = flowops.validate(np.zeros((40, 50, 2)), wall, wall)
+    with pytest.warns(
+        variflow.VariflowWarning, match="rejected all vectors, .* nothing that can be located; none was left"
+    ):
+        flow, flags = flowops.validate(np.zeros((40, 50, 2)), wall, wall)
     assert (flags == REJECTED).all()
     assert np.isnan(flow).all()
     flow, flags = flowops.validate(np.zeros((40, 50, 2)), wall, wall, worst_precision=np.inf)
     assert (flags == MEASURED).all()
+
+
+@pytest.mark.parametrize("shift", [(2.0, 0.0), (1.5, -0.5)])
+def test_what_both_frames_show_is_no_noise(shift):
+    """Speckle as fine as noise is measured where the frames share it, and rejected where they do not."""
+    from scipy.ndimage import shift as shift_by
+
+    rng = np.random.default_rng(0)
+    frame, other = rng.normal(size=(2, 96, 128))
+    moved = shift_by(frame, shift[::-1], order=5, mode="wrap")
+    flow = np.broadcast_to(shift, (96, 128, 2))
+    noisy = [plane + 0.3 * rng.normal(size=plane.shape) for plane in (frame, moved)]
+    for first, second in ((frame, moved), noisy):
+        _, flags = flowops.validate(flow, first, second)
+        assert (flags[8:-8, 8:-8] == MEASURED).all()
+    stripes = 10 * np.sin(np.arange(128) / 3)
+    for first, second, field in (
+        (frame, moved, flow + 4),
+        (frame, other, flow),
+        (stripes + frame, stripes + other, 0 * flow),
+    ):
+        with pytest.warns(variflow.VariflowWarning, match="rejected (all|more than half of the) vectors"):
+            _, flags = flowops.validate(field, first, second)
+        assert (flags == MEASURED).mean() < 0.01
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_it_is_told_once_if_most_vectors_are_rejected(replace):
+    pair = synthetic.translation((64, 80), shift=(1.5, -0.5))
+    flow = pair.flow.copy()
+    flow[:, :60] += 9
+    with pytest.warns(
+        variflow.VariflowWarning, match="more than half .* because they lie where the frames do not"
+    ) as told:
+        flowops.validate(flow, pair.frame0, pair.frame1, replace=replace)
+    assert len(told) == 1
+    noise = np.random.default_rng(0).normal(size=(40, 50, 2))
+    with pytest.warns(variflow.VariflowWarning, match="because they do not fit those around them: see the flags"):
+        flowops.validate(noise, threshold=0.1)
 
 
 @pytest.mark.parametrize(

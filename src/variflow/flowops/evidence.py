@@ -21,6 +21,8 @@ _CHANCE = 4.0
 # The estimate of the variance of noise is off by about this share.
 _UNSURE = 0.15
 _QUANTILES = (0.1, 99.9)
+# What frames share is no noise, if they correlate by more than this, noise included: two frames of mere noise do not.
+_SHARED = 0.5
 # What is seen in the first frame and gone in the second exceeds noise by this factor, more than chance makes.
 _CLEAR = 4.0
 # Variances below this share of that of the frame are rounding errors.
@@ -73,13 +75,18 @@ def precision(frame: ArrayLike, *, window: int = 15) -> NDArray[np.float32]:
     >>> bool(found[20, 10] < 0.5), float(found[20, 50])
     (True, inf)
     """
+    return locate(frame, np.inf, window=window)
+
+
+def locate(frame: ArrayLike, unshared: Reals | float, *, window: int = 15) -> NDArray[np.float32]:
+    """Return the precision, where noise has no more than the variance `unshared` (see `compare`)."""
     plane = _as_plane(frame, "frame")
     check_window("window", window)
     known = np.isfinite(plane)
     if not known.any():
         return np.full(plane.shape, np.nan, np.float32)
     low, high = np.percentile(plane[known], _QUANTILES)
-    noise = max(_measure_noise(plane), _LEAST_NOISE * float(high - low))
+    noise = np.maximum(np.sqrt(np.minimum(_measure_noise(plane) ** 2, unshared)), _LEAST_NOISE * float(high - low))
     dy, dx = (_differentiate(plane, axis) for axis in (0, 1))
     counts = np.isfinite(dx) & np.isfinite(dy)
     xx, xy, yy, many = (
@@ -90,7 +97,7 @@ def precision(frame: ArrayLike, *, window: int = 15) -> NDArray[np.float32]:
     least = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy) - of_noise
     found = np.full(plane.shape, np.inf)
     some = least > (_CHANCE / np.sqrt(np.maximum(many, 1)) + _UNSURE) * of_noise
-    found[some] = np.sqrt(2) * noise / np.sqrt(least[some])
+    found[some] = (np.sqrt(2) * noise / np.sqrt(np.where(some, least, 1)))[some]
     found[_sum_around(known.astype(float), window) < 0.5] = np.nan
     return found.astype(np.float32)
 
@@ -147,13 +154,22 @@ def correlation(frame0: ArrayLike, frame1: ArrayLike, flow: ArrayLike, *, window
 
 def compare(
     frame0: ArrayLike, frame1: ArrayLike, flow: ArrayLike, *, window: int = 15
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return the correlation, and where the second frame shows no more than noise of what the first one clearly shows.
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], Reals]:
+    """Return the correlation, where the second frame lacks what the first one clearly shows, and what is not shared.
 
     Parameters
     ----------
     frame0, frame1, flow, window
-        As for `correlation`, which is NaN at those places.
+        As for `correlation`.
+
+    Returns
+    -------
+    correlation : (H, W) float32
+        As `correlation` returns it.
+    gone : (H, W) bool
+        Where the second frame shows no more than noise, and the first one more; the correlation is NaN there.
+    unshared : (H, W) float64
+        The variance of what the first frame shows and the second does not; infinite where they hardly agree.
     """
     first, second, field = _as_plane(frame0, "frame0"), _as_plane(frame1, "frame1"), check_flow(flow)
     check_same_shape("frame1", second.shape, "frame0", first.shape)
@@ -162,26 +178,31 @@ def compare(
     inside = find_inside(field)
     warped = np.asarray(warp(second, field), np.float64)
     counts = np.isfinite(first) & np.isfinite(warped) & inside
-    many, whole = (_sum_around(where.astype(float), window) for where in (counts, np.ones_like(counts)))
+    many, all_told = (_sum_around(where.astype(float), window) for where in (counts, np.ones_like(counts)))
     if not counts.any():
-        return np.full(first.shape, np.nan, np.float32), np.zeros(first.shape, bool)
+        return np.full(first.shape, np.nan, np.float32), np.zeros(first.shape, bool), np.full(first.shape, np.inf)
     noises = [_measure_noise(plane) for plane in (first, second)]
     # Around their means, so that squares of large numbers do not cancel.
     a, b = (np.where(counts, plane - plane[counts].mean(), 0) for plane in (first, warped))
     with np.errstate(divide="ignore", invalid="ignore"):
         mean_a, mean_b = _sum_around(a, window) / many, _sum_around(b, window) / many
         both = _sum_around(a * b, window) / many - mean_a * mean_b
-        seen = [
-            _sum_around(plane * plane, window) / many - mean**2 - noise**2
-            for plane, mean, noise in ((a, mean_a, noises[0]), (b, mean_b, noises[1]))
-        ]
+        whole_a, whole_b = (
+            np.maximum(_sum_around(plane * plane, window) / many - mean**2, 0)
+            for plane, mean in ((a, mean_a), (b, mean_b))
+        )
+        seen = [whole_a - noises[0] ** 2, whole_b - noises[1] ** 2]
+        with_noise = both / np.sqrt(whole_a * whole_b)
         found = np.clip(both / np.sqrt(np.maximum(seen[0], 0) * np.maximum(seen[1], 0)), -1, 1)
     # What is seen must exceed noise, and rounding.
     least = [max(noise**2, _ROUNDING * plane.var()) for plane, noise in zip((a, b), noises, strict=True)]
-    unknown = ~inside | (many < whole / 2)
+    unknown = ~inside | (many < all_told / 2)
     found[unknown | (seen[0] <= least[0]) | (seen[1] <= least[1])] = np.nan
     gone: NDArray[np.bool_] = ~unknown & (seen[0] > _CLEAR * least[0]) & (seen[1] <= least[1])
-    return found.astype(np.float32), gone
+    unshared = np.full(first.shape, np.inf)
+    shared = ~unknown & (with_noise > _SHARED)
+    unshared[shared] = ((1 - with_noise[shared]) * whole_a[shared]).clip(0)
+    return found.astype(np.float32), gone, unshared
 
 
 def _as_plane(frame: ArrayLike, name: str) -> Reals:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from variflow.base.arrays import as_mask_pair, as_pixels
 from variflow.base.choices import check_number
+from variflow.base.errors import warn
 from variflow.base.types import ArrayLike
-from variflow.flowops.evidence import compare, precision
+from variflow.flowops.evidence import compare, locate
 from variflow.flowops.fields import Flow, check_flow
 from variflow.flowops.filling import fill
 from variflow.flowops.outliers import find_outliers
@@ -63,7 +64,7 @@ def validate(
         So are those where the second frame shows no more than noise of what the first one clearly shows.
     worst_precision : float
         Vectors of windows that cannot be located so exactly, in pixels, are rejected: there is nothing to measure (see
-        `precision`); infinity rejects none.
+        `precision`); infinity rejects none. What both frames show along the flow is no noise, however fine it is.
     replace : bool
         Whether rejected vectors are replaced by what the vectors around them say (see `fill`).
 
@@ -72,7 +73,13 @@ def validate(
     flow : (H, W, 2) float32
         NaN where masked, where the flow was unknown, and where vectors were rejected but not replaced.
     flags : (H, W) int8
-        0 where measured, 1 masked or unknown before, 2 replaced, 3 rejected and not replaced.
+        0 where measured, 1 masked or unknown before, 2 replaced, 3 rejected and not replaced: with ``replace=False``,
+        and where all are rejected, so that nothing is left to replace them from.
+
+    Warns
+    -----
+    VariflowWarning
+        If more than half of the known vectors are rejected; it says which test did so.
 
     Raises
     ------
@@ -104,13 +111,14 @@ def validate(
     if usable1 is not None:
         masked |= ~warp(usable1, field, "nearest")
     field[masked] = np.nan
-    rejected = find_outliers(field, step=step, threshold=threshold)
+    rejected = {"do not fit those around them": find_outliers(field, step=step, threshold=threshold)}
     if frame0 is not None and frame1 is not None:
         first, second = _leave_out(frame0, "frame0", usable0), _leave_out(frame1, "frame1", usable1)
-        agreement, gone = compare(first, second, field)
-        rejected |= (agreement < least_correlation) | gone
-        rejected |= precision(first) > worst_precision
-    return _replace(field, masked, rejected & ~masked, replace=replace)
+        agreement, gone, unshared = compare(first, second, field)
+        rejected["lie where the frames do not agree along them"] = (agreement < least_correlation) | gone
+        noise = locate(first, unshared) > worst_precision
+        rejected["lie where frame0 shows noise, or nothing that can be located"] = noise
+    return _replace(field, masked, rejected, replace=replace)
 
 
 def _leave_out(frame: ArrayLike, name: str, usable: NDArray[np.bool_] | None) -> ArrayLike:
@@ -124,13 +132,21 @@ def _leave_out(frame: ArrayLike, name: str, usable: NDArray[np.bool_] | None) ->
 
 
 def _replace(
-    field: Flow, masked: NDArray[np.bool_], rejected: NDArray[np.bool_], *, replace: bool
+    field: Flow, masked: NDArray[np.bool_], by_test: dict[str, NDArray[np.bool_]], *, replace: bool
 ) -> tuple[Flow, Flags]:
+    """Return the flow without what any test rejected, replaced where wanted, and the flags."""
+    rejected = np.logical_or.reduce(list(by_test.values())) & ~masked
     flags = np.select([masked, rejected], [np.int8(MASKED), np.int8(REJECTED)], np.int8(MEASURED))
     field[rejected] = np.nan
-    if replace and rejected.any() and (flags == MEASURED).any():
+    left = np.count_nonzero(flags == MEASURED)
+    if replace and rejected.any() and left:
         field[rejected] = fill(field)[rejected]
         flags[rejected] = REPLACED
+    if np.count_nonzero(rejected) > left:
+        why = max(by_test, key=lambda test: np.count_nonzero(by_test[test] & ~masked))
+        many = "more than half of the" if left else "all"
+        fate = "" if left or not replace else "; none was left to replace them from"
+        warn(f"validate rejected {many} vectors, most of them because they {why}{fate}: see the flags")
     return field, flags
 
 
@@ -177,7 +193,10 @@ def validate_xarray(
     field = check_flow(np.stack([checked[name].values for name in ("u", "v")], axis=2) / scale)
     masked = (before == MASKED) | (np.isnan(field[..., 0]) & (before != REJECTED))
     field[masked | (before == REJECTED)] = np.nan
-    rejected = find_outliers(field, step=step, threshold=threshold) | (before == REJECTED)
+    rejected = {
+        "do not fit those around them": find_outliers(field, step=step, threshold=threshold),
+        "had been rejected before": before == REJECTED,
+    }
     field, flags = _replace(field, masked, rejected, replace=replace)
     flags[(flags == MEASURED) & (before == REPLACED)] = REPLACED
     kept = checked.drop_vars([name for name in checked.data_vars if name not in _OWN])
