@@ -56,6 +56,31 @@ def test_analytic_deformations_are_exact_up_to_the_border(name, kind, window):
     np.testing.assert_allclose(strain, np.broadcast_to(expected(gradient, kind), strain.shape), atol=5e-6)
 
 
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("name", DEFORMATIONS)
+def test_divergence_and_vorticity_are_those_of_the_deformation(name, window):
+    slopes, flow = DEFORMATIONS[name] - np.eye(2), deformed(DEFORMATIONS[name])
+    ways = [(flow, window)] if window is None else [(flow, window), (flowops.fit_planes(flow, window), None)]
+    for arguments in ways:
+        jacobian = flowops.jacobian(*arguments)
+        np.testing.assert_allclose(jacobian, np.broadcast_to(slopes, jacobian.shape), atol=5e-6)
+        np.testing.assert_allclose(flowops.divergence(*arguments), np.full(SHAPE, np.trace(slopes)), atol=5e-6)
+        np.testing.assert_allclose(
+            flowops.vorticity(*arguments), np.full(SHAPE, slopes[1, 0] - slopes[0, 1]), atol=5e-6
+        )
+
+
+def test_a_window_makes_the_vorticity_of_a_noisy_vortex_less_noisy():
+    number = 2 * np.pi / 60
+    y, x = number * np.indices((80, 90))
+    vortex = np.stack([-np.cos(x) * np.sin(y), np.sin(x) * np.cos(y)], axis=2)
+    wanted = 2 * number * np.cos(x) * np.cos(y)
+    noisy = vortex + np.random.default_rng(0).normal(0, 0.2, vortex.shape)
+    errors = [np.abs(flowops.vorticity(noisy, window) - wanted)[5:-5, 5:-5].mean() for window in (None, 9)]
+    assert errors[1] < errors[0] / 8
+    np.testing.assert_array_equal(flowops.divergence(noisy, 9), flowops.divergence(flowops.fit_planes(noisy, 9)))
+
+
 @pytest.mark.parametrize("degrees", [1, 30, 90, 170])
 def test_rotation_is_no_strain_but_small_strain(degrees):
     flow = deformed(turn(degrees))
@@ -212,5 +237,6 @@ def test_wrong_arguments_are_named():
         flowops.strain(flow, "true")
     with pytest.raises(ValueError, match=r"^flow has shape \(9, 9\), wanted \(H, W, 2\)"):
         flowops.strain(flow[..., 0], window=3)
-    with pytest.raises(ValueError, match=r"^window is 5, wanted none: flow is a PlaneFit of window 3"):
-        flowops.strain(flowops.fit_planes(flow, 3), window=5)
+    for function in (flowops.strain, flowops.jacobian, flowops.divergence, flowops.vorticity):
+        with pytest.raises(ValueError, match=r"^window is 5, wanted none: flow is a PlaneFit of window 3"):
+            function(flowops.fit_planes(flow, 3), window=5)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from variflow.base.choices import check_choice
 from variflow.base.types import ArrayLike
 from variflow.flowops.gradients import jacobian
-from variflow.flowops.planes import PlaneFit, fit_planes
+from variflow.flowops.planes import PlaneFit
 
 StrainKind = Literal["small", "green-lagrange", "hencky"]
 KINDS: tuple[str, ...] = get_args(StrainKind)
@@ -76,12 +76,7 @@ def strain(flow: ArrayLike | PlaneFit, kind: StrainKind = "small", window: int |
     ([[1.0, 0.0], [0.0, 0.0]], 0.0)
     """
     check_choice("kind", kind, KINDS)
-    if isinstance(flow, PlaneFit):
-        if window is not None:
-            raise ValueError(f"window is {window!r}, wanted none: flow is a PlaneFit of window {flow.window}")
-        slopes = flow.jacobian
-    else:
-        slopes = jacobian(flow) if window is None else fit_planes(flow, window).jacobian
+    slopes = jacobian(flow, window)
     if kind == "small":
         return (slopes + np.swapaxes(slopes, -1, -2)) / np.float32(2)
     exact = slopes.astype(np.float64)
