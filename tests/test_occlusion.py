@@ -45,6 +45,22 @@ def test_identical_frames_hide_nothing_and_are_sure():
     assert (result.confidence == 1).all()
 
 
+@pytest.mark.parametrize("model", ["realtime", "balanced", "horn-schunck"])
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_frames_that_show_nothing_are_not_sure(model, channels):
+    bare = np.full((30, 40, *channels), 7.3)
+    texture = np.random.default_rng(0).random((30, 40, *channels))
+    pixels = [np.full((1, 1, *channels), value) for value in (7.0, 12.0)]
+    for frames in ((bare, bare), pixels):
+        assert (variflow.estimate(*frames, model).confidence <= 0.5).all()
+    for frames in ((bare, texture), (texture, bare)):
+        with pytest.warns(variflow.VariflowWarning, match="shows nothing"):
+            assert (variflow.estimate(*frames, model).confidence <= 0.5).all()
+    nearly = bare.copy()
+    nearly[10:20, 10:20] = 8
+    assert (variflow.estimate(nearly, nearly, model).confidence == 1).all()
+
+
 def test_types_shapes_and_ranges(demo):
     sample, result = demo
     assert result.backward.shape == sample.flow.shape
