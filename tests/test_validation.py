@@ -312,6 +312,19 @@ def test_what_is_masked_has_no_influence():
         np.testing.assert_array_equal(flags[~fluid], MASKED)
 
 
+def test_bare_ground_and_stripes_are_rejected_whatever_the_flow_says():
+    x, y = np.meshgrid(np.arange(120), np.arange(90))
+    disc = np.where(np.hypot(x - 55, y - 45) < 20, speckle((90, 120)), 100.3)
+    flow = np.broadcast_to((4.0, 0.0), (90, 120, 2))
+    with pytest.warns(variflow.VariflowWarning, match="more than half .* noise, or nothing that can be located"):
+        _, flags = flowops.validate(flow, disc, np.roll(disc, 4, axis=1))
+    assert (flags[np.hypot(x - 55, y - 45) > 32] == REPLACED).all()
+    assert (flags[np.hypot(x - 55, y - 45) < 15] == MEASURED).all()
+    stripes = [np.sin((x - u) / 3) for u in (0, 2)]
+    with pytest.warns(variflow.VariflowWarning, match="rejected all vectors, .* nothing that can be located"):
+        flowops.validate(flow - (2, 3), *stripes)
+
+
 def test_missing_vectors_stay_missing():
     flow = ramp()
     flow[4:8, 4:8] = np.nan

@@ -139,7 +139,9 @@ class Result:
         """How likely the flow is right to within a pixel, ``(H, W)`` from 0 to 1.
 
         It falls with the distance by which points miss their start when they go forward and back, and where the frames
-        do not match along the flow. It is at most 1/2 where they have nothing to compare.
+        do not match along the flow. It is at most 1/2 where a pixel or its target is missing, where the flow leaves the
+        frame, and everywhere if a frame is the same all over. It does not tell flat ground and stripes, on which other
+        flows would match as well: see `flowops.precision`, and `flowops.validate`, which rejects both.
         """
         flow, backward = map(self._cut.crop, (self.flow, self.backward))
         confidence = self._cut.surround(estimate_confidence(flow, backward, self._comparison))

@@ -200,7 +200,8 @@ def compare(
     found[unknown | (seen[0] <= least[0]) | (seen[1] <= least[1])] = np.nan
     gone: NDArray[np.bool_] = ~unknown & (seen[0] > _CLEAR * least[0]) & (seen[1] <= least[1])
     unshared = np.full(first.shape, np.inf)
-    shared = ~unknown & (with_noise > _SHARED)
+    more_than_rounding = (whole_a > _ROUNDING * a.var()) & (whole_b > _ROUNDING * b.var())
+    shared = ~unknown & more_than_rounding & (with_noise > _SHARED)
     unshared[shared] = ((1 - with_noise[shared]) * whole_a[shared]).clip(0)
     return found.astype(np.float32), gone, unshared
 
