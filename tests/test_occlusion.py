@@ -1,5 +1,7 @@
 """The flow back, what is occluded and how sure a flow is: all read off one estimate."""
 
+import copy
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -73,6 +75,36 @@ def test_types_shapes_and_ranges(demo):
     assert result.backward is result.backward  # computed once
 
 
+def add_bars(frame):
+    return np.pad(frame, ((12, 12), (0, 0), (0, 0)))
+
+
+@pytest.mark.parametrize("model", ["realtime", "balanced"])
+@pytest.mark.parametrize("frame", [lambda frame: frame, add_bars], ids=["whole", "between bars"])
+def test_a_flow_may_be_changed_in_place(model, frame):
+    """As `flow /= dt` does: what is read later is still that of the flow in pixels."""
+    sample = scene(3)
+    frames = frame(sample.frame0), frame(sample.frame1)
+    wanted, changed, marked = (variflow.estimate(*frames, model) for _ in range(3))
+    flow = changed.flow
+    flow /= 2e-4
+    marked.flow[:10] = np.nan
+    for result in (changed, marked, pickle.loads(pickle.dumps(changed)), copy.deepcopy(changed)):
+        assert not np.array_equal(result.flow, wanted.flow)
+        for name in ("confidence", "occlusion", "backward"):
+            np.testing.assert_array_equal(getattr(result, name), getattr(wanted, name), err_msg=name)
+        np.testing.assert_array_equal(result.unknowns["u"], wanted.flow[..., 0])
+
+
+def test_a_flow_back_may_be_changed_in_place():
+    sample = scene(3)
+    wanted, changed = (variflow.estimate(sample.frame0, sample.frame1, "realtime") for _ in range(2))
+    backward = changed.backward
+    backward *= -1000
+    np.testing.assert_array_equal(changed.occlusion, wanted.occlusion)
+    np.testing.assert_array_equal(changed.confidence, wanted.confidence)
+
+
 def test_the_flow_back_is_that_of_the_frames_the_other_way_around(demo):
     sample, result = demo
     whole = variflow.estimate(sample.frame1, sample.frame0, MODEL).flow
@@ -112,7 +144,7 @@ def test_frames_that_share_nothing_still_have_a_flow_back():
     random = np.random.default_rng(5)
     first, second = random.random((2, 24, 32))
     result = variflow.estimate(first, second, MODEL)
-    away = replace(result, flow=np.full((24, 32, 2), 100, np.float32))
+    away = replace(result, _planes=(np.full((24, 32), 100, np.float32),) * 2)
     assert np.isfinite(away.backward).all()
     assert away.occlusion.all()
     assert (away.confidence <= 0.5).all()

@@ -208,6 +208,7 @@ def run_to_end(
         reason=reason,
         converged=state.settled and not stopped,
         model=model,
+        _planes=position.flow,
         _problem=problem.without_prepared(),
         _initialiser=initialiser,
         _iterate=iterate_problem,

@@ -204,13 +204,12 @@ class Problem(Brief):
     def _energy_holds_arrays(self) -> bool:
         return any(True for _ in list_arrays(self.model.energy))
 
-    def compare(self, flow: NDArray[np.float32]) -> Comparison:
-        """Compare the frames along a flow ``(H, W, 2)`` of their size."""
+    def compare(self, flow: tuple[Planes, Planes]) -> Comparison:
+        """Compare the frames along a flow ``(u, v)`` of their size."""
         finest = pyramid(
-            self.frames, factor=self.model.factor, coarsest=flow.size, presmoothing=self.model.presmoothing
+            self.frames, factor=self.model.factor, coarsest=flow[0].size, presmoothing=self.model.presmoothing
         )[0]
-        u, v = np.ascontiguousarray(np.moveaxis(flow, 2, 0))
-        return Comparison.around(self.linearise(finest, (u, v)))
+        return Comparison.around(self.linearise(finest, flow))
 
     def with_solver(self) -> tuple[Problem, str]:
         """Return the problem with a solver that can minimise its energy, and why, if it is not the model's solver.

@@ -18,6 +18,7 @@ from variflow.base.errors import mute_warnings
 from variflow.base.types import ArrayLike
 from variflow.frames.bars import Bars
 from variflow.frames.light import Light
+from variflow.images.resampling import Planes
 from variflow.linearisation.comparison import Comparison
 from variflow.model import Model
 from variflow.occlusion import BLIND, estimate_confidence, find_occlusion
@@ -47,7 +48,8 @@ class Result:
     Attributes
     ----------
     flow : (H, W, 2) float32
-        ``(u, v)`` in pixels from the first frame to the second, u to the right and v down; finite everywhere.
+        ``(u, v)`` in pixels from the first frame to the second, u to the right and v down; finite everywhere. It may be
+        changed in place: what else is read from the result stays that of the flow as it was estimated.
     reason : str
         Why the estimate ended, and whether the solver met its tolerances. If another solver than the model's was used,
         why.
@@ -67,6 +69,7 @@ class Result:
     reason: str
     converged: bool
     model: Model
+    _planes: tuple[Planes, Planes]
     _problem: Problem
     _initialiser: Initialiser
     _iterate: Callable[[Problem, Initialiser], Iterator[State]]
@@ -108,7 +111,7 @@ class Result:
 
         It is the flow, as ``u`` and ``v``, unless the model names other unknowns.
         """
-        u, v = np.moveaxis(self.flow, 2, 0)
+        u, v = map(self._cut.surround, self._planes)
         return name_unknowns((u, v), self._values)
 
     @cached_property
@@ -118,11 +121,7 @@ class Result:
         It is estimated when it is first read. The estimate starts from the inverse of the flow, at somewhat under half
         the size, with a third of the warps. It takes about half the time of the flow itself.
         """
-        forward = self._cut.crop(self.flow)
-        with mute_warnings():
-            reverse = self._problem.reverse(forward)
-            *_, state = self._iterate(reverse, FromInverse(forward))
-        return self._cut.surround(_core.interleave(*reverse.bring(state.position, 0).flow))
+        return self._cut.surround(_core.interleave(*self._back))
 
     @cached_property
     def occlusion(self) -> NDArray[np.bool_]:
@@ -131,7 +130,7 @@ class Result:
         True where the flow leaves the frame or the picture between bars, or where flow and backward flow do not lead
         back to the start. The worse the frames match, the smaller the distance that is tolerated.
         """
-        flow, backward = map(self._cut.crop, (self.flow, self.backward))
+        flow, backward = _core.interleave(*self._planes), _core.interleave(*self._back)
         return self._cut.surround(find_occlusion(flow, backward, self._comparison, self._problem.images.kept))
 
     @cached_property
@@ -143,7 +142,7 @@ class Result:
         frame, and everywhere if a frame is the same all over. It does not tell flat ground and stripes, on which other
         flows would match as well: see `flowops.precision`, and `flowops.validate`, which rejects both.
         """
-        flow, backward = map(self._cut.crop, (self.flow, self.backward))
+        flow, backward = _core.interleave(*self._planes), _core.interleave(*self._back)
         confidence = self._cut.surround(estimate_confidence(flow, backward, self._comparison))
         if not self._cut:
             return confidence
@@ -156,9 +155,18 @@ class Result:
         return self._problem.images.cut
 
     @cached_property
+    def _back(self) -> tuple[Planes, Planes]:
+        """The flow back between the bars, as planes that nobody else may change."""
+        forward = _core.interleave(*self._planes)
+        with mute_warnings():
+            reverse = self._problem.reverse(forward)
+            *_, state = self._iterate(reverse, FromInverse(forward))
+        return reverse.bring(state.position, 0).flow
+
+    @cached_property
     def _comparison(self) -> Comparison:
         seen = self._problem if self._light is None else self._problem.with_light(self._light)
-        return seen.compare(self._cut.crop(self.flow))
+        return seen.compare(self._planes)
 
     def to_xarray(
         self,
