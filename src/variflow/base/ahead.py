@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextvars
 import queue
 import threading
 from collections.abc import Generator, Iterable
 from typing import TypeVar
+
+from variflow.base.errors import keep_line
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ def run_ahead(values: Iterable[T], count: int) -> Generator[T]:
             if close is not None:
                 close()
 
-    thread = threading.Thread(target=contextvars.copy_context().run, args=(produce,), daemon=True)
+    thread = threading.Thread(target=keep_line().run, args=(produce,), daemon=True)
     thread.start()
     try:
         while True:

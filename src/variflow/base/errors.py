@@ -6,12 +6,16 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from pathlib import Path
+from contextvars import Context, ContextVar, copy_context
+from types import FrameType
+from typing import Any, NamedTuple
 
-_PACKAGE = str(Path(__file__).parent.parent)
+# No warning names a line of these modules. The two of Python call what is in this package: what is decorated by a
+# context manager, and what runs in a thread of its own.
+_PASSED = (__name__.partition(".")[0], "contextlib", "threading")
 
 _muted: ContextVar[bool] = ContextVar("muted", default=False)
+_started: ContextVar[Line | None] = ContextVar("started", default=None)
 
 
 class VariflowWarning(UserWarning):
@@ -28,14 +32,44 @@ class VariflowWarning(UserWarning):
     """
 
 
+class Line(NamedTuple):
+    """A line of code, as Python's warnings name it."""
+
+    filename: str
+    lineno: int
+    module: str
+    registry: dict[Any, int]
+
+
 def warn(message: str) -> None:
     """Warn with a `VariflowWarning` that names the line outside this package from which it was called."""
-    if _muted.get():
-        return
-    frame, depth = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame, depth = frame.f_back, depth + 1
-    warnings.warn(message, VariflowWarning, stacklevel=depth)
+    if not _muted.get():
+        line = find_line()
+        warnings.warn_explicit(message, VariflowWarning, line.filename, line.lineno, line.module, line.registry)
+
+
+def find_line() -> Line:
+    """Return the line outside this package from which it was called, or from which its thread was started."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        names = frame.f_globals
+        line = Line(
+            frame.f_code.co_filename,
+            frame.f_lineno,
+            names.get("__name__", "<unknown>"),
+            names.setdefault("__warningregistry__", {}),
+        )
+        if line.module.partition(".")[0] not in _PASSED:
+            return line
+        frame = frame.f_back
+    return _started.get() or line
+
+
+def keep_line() -> Context:
+    """Return the context of a thread that is started here: its warnings name the line that is asking now."""
+    context = copy_context()
+    context.run(_started.set, find_line())
+    return context
 
 
 @contextmanager
