@@ -1,5 +1,6 @@
 """What a term holds: what keeps its kind, follows the pyramid, or knows a direction; and which planes there are."""
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import optax
 import pytest
 
 import variflow
-from variflow import flowops, models
+from variflow import energy, flowops, models
 from variflow.datasets import synthetic
 from variflow.energy import BrightnessConstancy, Charbonnier, DataTerm, Magnitude, Smoothness, Term
 from variflow.energy.levels import bring_to_level
@@ -125,6 +126,22 @@ def test_other_arrays_stay():
 def test_an_array_of_the_size_of_a_coarser_level_is_refused():
     with pytest.raises(ValueError, match=r"picture of Holds has shape \(20, 24\), the size of level 1 .* \(40, 48\)"):
         variflow.iterate(PAIR.frame0, PAIR.frame1, Holds(np.zeros((*SHAPE, 2)), np.ones((20, 24))))
+
+
+@pytest.mark.parametrize("shape", [(16, 48), (48, 40), (20, 24), (1, 1)])
+def test_an_array_of_another_size_in_a_term_of_the_library_is_refused(shape):
+    known, uneven = energy.PriorFlow(flow=np.ones((*shape, 2))), Smoothness(Charbonnier(np.ones(shape)))
+    for term, name, had in ((known, "flow of PriorFlow", (*shape, 2)), (uneven, "epsilon of Charbonnier", shape)):
+        wanted = (*SHAPE, *had[2:])
+        said = re.escape(f"{name} has shape {had}, wanted that of the frames, {wanted}")
+        with pytest.raises(ValueError, match=f"^{said}$"):
+            variflow.estimate(PAIR.frame0, PAIR.frame1, BrightnessConstancy() + SMOOTH + term)
+
+
+def test_an_array_of_another_size_in_a_term_of_ones_own_is_named():
+    said = r"prior of PriorFlow has shape \(16, 48, 2\), wanted one that begins or ends with .* \(40, 48\)$"
+    with pytest.raises(TypeError, match=said):
+        variflow.estimate(PAIR.frame0, PAIR.frame1, SMOOTH + PriorFlow(prior=np.ones((16, 48, 2))))
 
 
 @dataclass(frozen=True)

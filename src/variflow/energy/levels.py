@@ -43,7 +43,8 @@ def bring_to_level(energy: Any, shapes: Sequence[Shape], index: int) -> Any:
     Raises
     ------
     ValueError
-        If an array has the size of a level other than the finest; the message names it.
+        If an array has the size of a level other than the finest, or one that a term of the library holds has any
+        other size than the frames; the message names it.
 
     Examples
     --------
@@ -88,6 +89,8 @@ def _bring(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
         return value
     if isinstance(value, Term | Penalty | ImageEdges | Unknowns):
         inside = list_attributes(value)
+        if type(value).__module__.startswith("variflow."):  # whose arrays all have a value for each pixel
+            _check_sizes(value, inside, shapes[0])
         changed = {
             field: new
             for field, old in inside.items()
@@ -107,6 +110,16 @@ def _bring(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
     if hasattr(value, "__array__") and len(getattr(value, "shape", ())) >= 2:
         return _bring_array(value, shapes, index, name)
     return value
+
+
+def _check_sizes(holder: object, inside: dict[str, Any], shape: Shape) -> None:
+    """Raise ValueError if an array among the attributes of a term or a penalty is not of the frames' size."""
+    for field, value in inside.items():
+        had = tuple(getattr(value, "shape", ()))
+        if len(had) >= 2 and shape not in (had[:2], had[-2:]):
+            raise ValueError(
+                f"{field} of {type(holder).__name__} has shape {had}, wanted that of the frames, {(*shape, *had[2:])}"
+            )
 
 
 def _bring_array(value: Array, shapes: Sequence[Shape], index: int, name: str) -> Array:

@@ -14,6 +14,7 @@ from pathlib import Path
 import jax
 
 from variflow.energy.advice import ASKS
+from variflow.energy.levels import list_arrays
 from variflow.energy.term import Sum
 
 # Files under these paths are not the user's own code.
@@ -27,6 +28,7 @@ _PACKAGES = (
 )
 
 _KEPT = "uses a value that was kept from another call of it: compute it from d and at, each time anew"
+_DO_NOT_FIT = "has arrays whose sizes do not fit"
 _OF_ANOTHER_SIZE = (
     "an array that a function takes from outside has the same size at every level of the pyramid. Make it an attribute "
     "of a term, a class derived from Term, DataTerm or FlowTerm: one of the frames' size is resized to each level"
@@ -66,14 +68,14 @@ def explain_faults(energy: object, shape: tuple[int, int]) -> Iterator[None]:
     try:
         yield
     except Exception as fault:
-        if _find_problem(fault.__cause__) or _OF_ANOTHER_SIZE in str(fault):  # an inner context has explained it
+        if _find_problem(fault.__cause__) or _DO_NOT_FIT in str(fault):  # an inner context has explained it
             raise
         if problem := _find_problem(fault):
             raise TypeError(f"{name_of(energy)} {problem}{_find_place(fault)}") from fault
         if _tells_of_sizes(fault):
             raise type(fault)(
-                f"{name_of(energy)} for frames of {shape[0]} x {shape[1]} has arrays whose sizes do not fit: "
-                f"{str(fault).rstrip('.')}{_find_place(fault)}; {_OF_ANOTHER_SIZE}"
+                f"{name_of(energy)} for frames of {shape[0]} x {shape[1]} {_DO_NOT_FIT}: "
+                f"{str(fault).rstrip('.')}{_find_place(fault)}; {_name_misfits(energy, shape) or _OF_ANOTHER_SIZE}"
             ) from fault
         note = f"raised while JAX traced {name_of(energy)}"
         if not any(text.startswith(note) for text in getattr(fault, "__notes__", [])):
@@ -88,6 +90,13 @@ def _tells_of_sizes(fault: Exception) -> bool:
     *_, (frame, _) = traceback.walk_tb(fault.__traceback__)
     own = frame.f_code.co_filename.startswith(str(Path(__file__).parents[2]))
     return not own and re.search(r"broadcast|\bshapes?\b(?!')|Size of label", str(fault)) is not None
+
+
+def _name_misfits(energy: object, shape: tuple[int, int]) -> str:
+    """Name the arrays of other sizes that the terms of an energy hold; empty if there are none."""
+    held = [(name, tuple(array.shape)) for name, array in list_arrays(energy)]
+    misfits = [f"{name} has shape {had}" for name, had in held if len(had) >= 2 and shape not in (had[:2], had[-2:])]
+    return f"{', '.join(misfits)}, wanted one that begins or ends with that of the frames, {shape}" if misfits else ""
 
 
 def _find_problem(fault: BaseException | None) -> str:
