@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from variflow import datasets
+from variflow.io.paths import check_path
 from variflow.io.reading import Files, read_frames
 
 Paths = tuple[str, str]
@@ -58,6 +59,7 @@ def list_pairs(source: str | os.PathLike[str], *, apart: bool = False) -> list[P
     >>> [[Path(frame).relative_to(file.parent).as_posix() for frame in pair] for pair in list_pairs(file)]
     [['a.png', 'b.png'], ['day 2/a.png', 'day 2/b.png']]
     """
+    check_path(source, "source", "the name of a list, a folder or a pattern")
     text = os.fspath(source)
     name, _, folder = text.partition(":")
     if folder and not os.path.lexists(text) and (name in datasets.names() or _may_name_a_set(name, folder)):

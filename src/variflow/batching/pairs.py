@@ -18,6 +18,7 @@ from variflow.batching.records import FOLDER, Record, find_held, make_key
 from variflow.energy import Energy
 from variflow.io import check_flow_path, read_image, write_flow
 from variflow.io.locking import make_folder
+from variflow.io.paths import check_path
 from variflow.model import Model
 
 
@@ -76,6 +77,8 @@ def estimate_pair(
 
         dask.bag.from_sequence(pairs).starmap(estimate_pair, model="fast").compute()
     """
+    for name, one in (("frame0", frame0), ("frame1", frame1), ("output", output)):
+        check_path(one, name)
     chosen, path = models.get(model), Path(output)
     make_folder(path.parent / FOLDER)
     record = path.parent / FOLDER / f"{path.name}.json"

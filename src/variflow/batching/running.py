@@ -19,6 +19,7 @@ from variflow.batching.tasks import Folder, Job, Outcome, Output, Summary, Task,
 from variflow.energy import Energy
 from variflow.io import check_flow_path
 from variflow.io.locking import make_folder
+from variflow.io.paths import check_path
 from variflow.model import Model
 
 Path_ = str | os.PathLike[str]
@@ -90,6 +91,7 @@ def estimate_pairs(
     --------
     See `variflow.batching`.
     """
+    check_path(output, "output", "the name of a folder or of a Zarr array")
     paths = _read_pairs(pairs)
     chosen = models.get(model)
     workers = check_whole("workers", workers, 1)

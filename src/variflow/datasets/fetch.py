@@ -18,6 +18,7 @@ from typing import NamedTuple
 from variflow.base.choices import suggest
 from variflow.io.atomic import name_errors
 from variflow.io.locking import lock_folder, make_folder
+from variflow.io.paths import check_path
 
 __all__ = ["ARCHIVES", "Archive", "fetch"]
 
@@ -98,6 +99,7 @@ def fetch(name: str, folder: str | os.PathLike[str], progress: Progress | None =
         raise ValueError(f"name is {name!r}, wanted one that can be fetched: {known}; see docs/datasets.md{hint}")
     if importlib.util.find_spec("pooch") is None:
         raise ImportError("fetching data needs pooch: pip install 'variflow[download]'", name="pooch")
+    check_path(folder, "folder", "the name of a folder")
     target = Path(folder)
     make_folder(target)
     for archive in ARCHIVES[name]:

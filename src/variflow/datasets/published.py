@@ -18,6 +18,7 @@ from variflow.base.arrays import find_known
 from variflow.base.choices import check_choice, suggest
 from variflow.datasets.dataset import Dataset, Pair, defer, defer_flow, defer_mask, read_marks, read_unmarked
 from variflow.io import read_flow, read_image
+from variflow.io.paths import check_path
 
 Root = str | os.PathLike[str]
 Rendering = Literal["clean", "final"]
@@ -317,4 +318,5 @@ def load(name: str, root: Root) -> Dataset:
     """
     if name not in BUILDERS:
         raise ValueError(f"name is {name!r}, wanted one of {', '.join(BUILDERS)}{suggest(name, BUILDERS)}")
+    check_path(root, "root", "the name of a folder")
     return BUILDERS[name](root)

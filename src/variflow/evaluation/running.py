@@ -18,6 +18,7 @@ from variflow.datasets import Dataset, Sample
 from variflow.evaluation.digests import digest_sample
 from variflow.evaluation.results import Results
 from variflow.evaluation.table import Table
+from variflow.io.paths import check_path
 from variflow.model import Model
 
 
@@ -69,6 +70,8 @@ def evaluate(
     """
     chosen = _choose(models)
     _check_names(datasets)
+    if output is not None:
+        check_path(output, "output", "the name of a folder")
     asked = [(dataset.name, pair, model.name) for dataset in datasets for pair in dataset.names for model, _ in chosen]
     results = Results(None if output is None else Path(output), asked)
     total = len(asked)

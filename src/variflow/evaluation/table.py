@@ -18,6 +18,7 @@ from variflow.base.choices import check_choice
 from variflow.base.errors import warn
 from variflow.evaluation.measuring import FIGURES
 from variflow.io import atomic
+from variflow.io.paths import check_path
 
 _KEY = ("dataset", "pair", "model")
 _TEXTS = (*_KEY, "settings", "inputs")
@@ -90,6 +91,7 @@ class Table:
         Only rows that are intact to the last character are read. A `VariflowWarning` says what is wrong with the
         others.
         """
+        check_path(path)
         table, fault, _ = cls.parse(Path(path).read_bytes())
         if fault:
             warn(f"{os.fspath(path)}: {fault}; the rest is read")

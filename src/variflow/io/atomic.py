@@ -20,6 +20,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from variflow.io.paths import check_path
+
 if sys.platform == "win32":
     fcntl = None
 else:
@@ -113,6 +115,7 @@ def replace_folder(part: Path, target: Path) -> None:
 
 def find_destination(path: str | os.PathLike[str]) -> Path:
     """Return where a file written to `path` really goes, or raise as `atomic` does if it cannot."""
+    check_path(path)
     target = Path(path)
     if not target.exists() or target.is_file():  # the standard output has no other name
         target = Path(os.path.realpath(path))

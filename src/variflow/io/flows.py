@@ -13,6 +13,7 @@ from variflow.base.arrays import as_flow, mark_unknown, mark_where_any
 from variflow.io import exr, extras, flo, flo5, kitti, npy, npz, pfm, tiff, zarr_array
 from variflow.io.atomic import find_destination, find_folder_destination
 from variflow.io.errors import FlowFileError, explain_errors
+from variflow.io.paths import check_path
 
 
 class _Format(Protocol):
@@ -83,6 +84,7 @@ def read_flow(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
     >>> read_flow(name)[0, 0]
     array([1.5, 0. ], dtype=float32)
     """
+    check_path(path)
     file = Path(path)
     if not file.exists():
         raise FileNotFoundError(f"{os.fspath(path)}: no such file")
@@ -122,6 +124,7 @@ def write_flow(path: str | os.PathLike[str], flow: npt.ArrayLike) -> None:
     ...     read_flow(f"{folder}/flow.flo").shape
     (2, 3, 2)
     """
+    check_path(path, flow=flow)
     known = _choose_format(path)
     single = as_flow(flow)
     infinite = mark_where_any(np.isinf(single))
@@ -160,6 +163,7 @@ def _identify_format(path: Path) -> _Format:
 
 
 def _choose_format(path: str | os.PathLike[str]) -> _Format:
+    check_path(path)
     known = _BY_EXTENSION.get(Path(path).suffix.lower())
     if known is None:
         raise FlowFileError(path, _describe_extensions(Path(path)))

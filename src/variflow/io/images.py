@@ -16,6 +16,7 @@ from variflow.base.kinds import is_float
 from variflow.base.types import Numbers
 from variflow.io.atomic import atomic, find_destination
 from variflow.io.errors import ImageFileError
+from variflow.io.paths import check_path
 
 if TYPE_CHECKING:
     from tifffile import TiffWriter
@@ -56,6 +57,7 @@ def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
     ...     read_image(f"{folder}/frame.png").dtype
     dtype('uint16')
     """
+    check_path(path, image=image)
     check_image_path(path)
     extension = Path(path).suffix.lower()
     pixels = as_pixels(image, extension, "image")
@@ -128,6 +130,7 @@ def _advise(pixels: Numbers, wanted: tuple[str, ...], extension: str) -> str:
 
 def check_image_path(path: str | os.PathLike[str]) -> None:
     """Raise the error of `write_image` if it cannot write to this path; for a check before long work."""
+    check_path(path)
     if Path(path).suffix.lower() not in (".png", ".tif", ".tiff", ".jpg", ".jpeg"):
         raise ImageFileError(path, "the name of an image to write ends with .png, .tif, .tiff, .jpg or .jpeg")
     find_destination(path)

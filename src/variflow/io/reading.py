@@ -15,6 +15,7 @@ from variflow.io.content import Content, identify
 from variflow.io.errors import ImageFileError, explain_errors
 from variflow.io.netpbm import Netpbm
 from variflow.io.packed import Unpacked, is_packed
+from variflow.io.paths import check_path
 from variflow.io.pictures import Pictures, begins_stream
 from variflow.io.png import open_frames as open_png
 from variflow.io.sequences import Frames
@@ -86,6 +87,7 @@ def read_image(path: str | os.PathLike[str]) -> Numbers:
     >>> read_image(name)
     array([[    0,  1000, 65535]], dtype=uint16)
     """
+    check_path(path)
     file, variable = _split_name(path)
     _check_exists(file, path)
     with explain_errors(path, ImageFileError, "cannot be read as an image"):
@@ -159,7 +161,10 @@ def read_frames(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
     (11, np.uint8(10), [np.uint8(2), np.uint8(3), np.uint8(4)])
     """
     if not isinstance(source, str | os.PathLike):
-        return Files(list(source))
+        paths = list(source) if isinstance(source, Iterable) else [source]
+        for path in paths:
+            check_path(path, "source", "names of files")
+        return Files(paths)
     if not os.fspath(source):  # `pathlib` would take it for a dot
         raise ValueError("source is empty, wanted a name; the current folder is .")
     path, variable = _split_name(source)

@@ -20,6 +20,7 @@ from variflow.io import extras, films, zarr_array
 from variflow.io.atomic import atomic, atomic_folder, find_destination, find_folder_destination
 from variflow.io.errors import ImageFileError
 from variflow.io.images import as_pixels, check_image_path, write_image, write_page
+from variflow.io.paths import check_path
 
 _DIGITS = 6
 
@@ -80,6 +81,7 @@ def write_frames(
     >>> sorted(file.name for file in Path(folder, "shot").iterdir())[-1]
     'frame000011.png'
     """
+    check_path(path, frames=frames)
     if isinstance(frames, str | bytes | os.PathLike):
         raise TypeError(f"frames is the path {os.fspath(frames)!r}, wanted arrays; variflow.read_frames opens a file")
     check_frames_path(path)
@@ -103,6 +105,7 @@ def write_frames(
 
 def check_frames_path(path: str | os.PathLike[str]) -> None:
     """Raise the error of `write_frames` if it cannot write to this path; for a check before long work."""
+    check_path(path)
     extension = Path(path).suffix.lower()
     if "*" in os.fspath(path):
         _check_pattern(Path(path))

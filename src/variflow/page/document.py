@@ -18,6 +18,7 @@ from variflow.base.kinds import name_kind
 from variflow.flowops.units import LENGTHS, PixelSize, Units, check_units
 from variflow.io.atomic import atomic, find_destination
 from variflow.io.errors import FlowFileError
+from variflow.io.paths import check_path
 from variflow.page.contents import MOST_PIXELS, Pair, join_scales
 from variflow.page.packing import Plane
 
@@ -195,6 +196,7 @@ def _choose_unit(units: Units, speed: float) -> tuple[str, float]:
 
 def is_page_path(path: str | os.PathLike[str]) -> bool:
     """Return whether a name is that of a page."""
+    check_path(path)
     return Path(path).suffix.lower() in _EXTENSIONS
 
 

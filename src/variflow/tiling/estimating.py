@@ -20,6 +20,7 @@ from variflow.energy import Energy
 from variflow.io import check_flow_path
 from variflow.io.atomic import find_folder_destination
 from variflow.io.errors import FlowFileError
+from variflow.io.paths import check_path
 from variflow.io.zarr_array import check_replaceable, open_array
 from variflow.model import Model
 from variflow.tiling.coarse import choose_factor, estimate_coarse
@@ -174,6 +175,7 @@ def estimate_tiled(
 
 def _check_output(output: str | os.PathLike[str]) -> Path:
     """Return the folder that an output names; raise an error if no flow can be written there."""
+    check_path(output, "output", "the name of a Zarr array")
     if Path(output).suffix.lower() != ".zarr":
         raise FlowFileError(output, "a flow in tiles is written to a Zarr array: wanted a name that ends with .zarr")
     check_flow_path(output)

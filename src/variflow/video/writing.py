@@ -20,6 +20,7 @@ from variflow.base.errors import warn
 from variflow.io import extras, films, write_flow, write_image, zarr_array
 from variflow.io.atomic import find_folder_destination
 from variflow.io.errors import FlowFileError
+from variflow.io.paths import check_path
 from variflow.io.stacks import check_frames_path, write_frames
 from variflow.video.painting import LOOKS, Look, Painter
 from variflow.video.pairing import PairFlow, explain_none, keep_one_size
@@ -99,6 +100,7 @@ def write(
     []
     (48, 64, 2)
     """
+    check_path(path, flows=flows)
     check_output(path, look=look, scale=scale, bound=bound)
     extension = Path(path).suffix.lower()
     remarkable: list[PairFlow] = []
@@ -145,6 +147,7 @@ def check_output(
 
 
 def _check_path(path: str | os.PathLike[str]) -> None:
+    check_path(path)
     extension = Path(path).suffix.lower()
     if extension in (*films.EXTENSIONS, ".zarr"):
         check_frames_path(path)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from variflow.io.atomic import atomic
 from variflow.io.errors import ImageFileError
 from variflow.io.images import write_image
+from variflow.io.paths import check_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,6 +45,7 @@ def save(path: str | os.PathLike[str], picture: npt.ArrayLike | Figure, *, dpi: 
     ...     Path(f"{folder}/wheel.png").is_file()
     True
     """
+    check_path(path, picture=picture)
     if not hasattr(picture, "savefig"):
         write_image(path, picture)
         return

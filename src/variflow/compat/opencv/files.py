@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from variflow.base.types import ArrayLike
 from variflow.io import FlowFileError, read_flow, write_flow
+from variflow.io.paths import check_path
 
 
 def readOpticalFlow(path: str | os.PathLike[str]) -> NDArray[np.float32]:
@@ -73,6 +74,7 @@ def writeOpticalFlow(path: str | os.PathLike[str], flow: ArrayLike) -> bool:
     TypeError, ValueError
         If `flow` is not such an array, or holds a displacement that the format cannot.
     """
+    check_path(path, flow=flow)
     if Path(path).suffix.lower() != ".flo":
         raise FlowFileError(path, "OpenCV writes .flo files, wanted such a name; variflow.write_flow writes others")
     write_flow(path, flow)

@@ -12,6 +12,7 @@ from variflow.io.atomic import find_destination
 from variflow.io.errors import FieldsFileError, explain_errors
 from variflow.io.fields import csv, matlab, netcdf, openpiv, pivlab, vti
 from variflow.io.fields.dataset import YAxis, check_fields
+from variflow.io.paths import check_path
 
 if TYPE_CHECKING:
     import xarray
@@ -86,6 +87,7 @@ def write_fields(path: str | os.PathLike[str], dataset: xarray.Dataset, *, layou
     [[ 1.  2. nan]
      [ 4.  5.  6.]]
     """
+    check_path(path, dataset=dataset)
     check_fields_path(path)
     file = Path(path)
     checked = check_fields(dataset, in_time=file.suffix.lower() in netcdf.EXTENSIONS)
@@ -175,6 +177,7 @@ def check_fields_path(path: str | os.PathLike[str]) -> None:
 
 
 def _find_format(path: str | os.PathLike[str]) -> Path:
+    check_path(path)
     file = Path(path)
     if file.suffix.lower() not in (*_BY_EXTENSION, _TEXT):
         raise FieldsFileError(
