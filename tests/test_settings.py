@@ -192,6 +192,36 @@ def test_an_unknown_keyword_says_where_it_belongs(function: Any, arguments: dict
         function(FRAME, FRAME, **arguments)
 
 
+@pytest.mark.parametrize(
+    ("build", "given", "near"),
+    [
+        (lambda **wrong: variflow.Model(still, **wrong), {"warp": 3}, "warps"),
+        (energy.Divergence, {"ordr": 2}, "order"),
+        (Charbonnier, {"epsilo": 2}, "epsilon"),
+        (energy.ImageEdges, {"contrst": 2}, "contrast"),
+        (Relaxation, {"sweep": 2}, "sweeps"),
+        (variflow.unknowns.FlowAndPlanes, {"name": ("gain",)}, "names"),
+        (lambda **wrong: replace(models.brox(), **wrong), {"warp": 3}, "warps"),
+    ],
+)
+def test_an_unknown_keyword_of_a_class_lists_the_known_ones(build: Any, given: dict[str, Any], near: str) -> None:
+    (wrong,) = given
+    with pytest.raises(TypeError, match=rf"\(\) has no argument '{wrong}', wanted one of .*; did you mean '{near}'\?$"):
+        build(**given)
+
+
+def test_a_class_of_ones_own_takes_what_its_init_takes() -> None:
+    class Mine(Smoothness):
+        def __init__(self, strength: float = 1.0, **others: Any) -> None:
+            super().__init__(weight=strength, **others)
+
+    class Open(Smoothness):
+        def __init__(self, **others: Any) -> None:
+            super().__init__(weight=others["anything"])
+
+    assert Mine(strength=2.0, per="pixel").weight == Open(anything=2.0).weight == 2.0
+
+
 def test_an_unknown_keyword_of_a_video_says_where_it_belongs() -> None:
     with pytest.raises(TypeError, match=r"pass models.brox\(smoothness=0.1\)"):
         variflow.estimate_video([FRAME, FRAME], "brox", smoothness=0.1)

@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 from itertools import islice
 from typing import ParamSpec, TypeVar
 
-from variflow.base.choices import suggest
+from variflow.base.choices import explain_keyword
 from variflow.energy.autodiff.fingerprint import read_cell
 
 Arguments = ParamSpec("Arguments")
@@ -88,8 +88,7 @@ def _explain_keyword(function: str, unknown: str, value: object, signature: insp
         having = [_write_call(other, setting) for other in models.names() if unknown in _list_settings(other)]
         if having:
             return f"{problem}: it is a setting of some models, such as {having[0]}"
-    known = list(signature.parameters)
-    return f"{problem}, wanted one of {', '.join(known)}{suggest(unknown, known)}"
+    return explain_keyword(function, unknown, signature.parameters)
 
 
 def _list_settings(name: str) -> Iterable[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from variflow.base.choices import check_choice, check_number, check_takes, check_whole, keep
+from variflow.base.fields import Declared
 from variflow.base.kinds import name_kind
 from variflow.energy import Energy
 from variflow.filters import Filter
@@ -17,7 +18,7 @@ from variflow.unknowns.unknowns import Unknowns, allows_any_flow
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(Declared):
     """How a flow is computed.
 
     Attributes

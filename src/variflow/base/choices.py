@@ -141,6 +141,11 @@ def suggest(name: str, names: Collection[str]) -> str:
     return f"; did you mean {plain[close[0]]!r}?" if close else ""
 
 
+def explain_keyword(function: str, unknown: str, known: Collection[str]) -> str:
+    """Return what to say of a keyword that a function, or a class, does not know."""
+    return f"{function}() has no argument {unknown!r}, wanted one of {', '.join(known)}{suggest(unknown, known)}"
+
+
 def check_takes(count: int, name: str, function: Callable[..., object], wanted: str) -> None:
     """Raise TypeError, naming it, if a function cannot be called with so many arguments."""
     try:

@@ -7,6 +7,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Protocol
 
 from variflow.base.choices import check_constant
+from variflow.base.fields import Declared
 from variflow.base.types import Array
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ _FINE = 0.8
 
 
 @dataclass(frozen=True)
-class ImageEdges:
+class ImageEdges(Declared):
     """Weights that let the flow break where the first frame does: ``exp(-|guide(p) - guide(q)| / contrast)``.
 
     The difference between two neighbouring pixels p and q is the root mean square over the guide's channels

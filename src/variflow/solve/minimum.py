@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from variflow import _core
 from variflow.base.brief import Brief
 from variflow.base.caching import cached_property
+from variflow.base.fields import Declared
 from variflow.energy.term import Energy
 from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
@@ -90,7 +91,7 @@ class Minimum(Brief):
         return {**self.__dict__, "energies": partial(tuple, self.energies()), "state": None, "retrace": None}
 
 
-class NativeSolver(ABC):
+class NativeSolver(Declared, ABC):
     """Base of the native solvers, which take an energy apart into terms that the core knows.
 
     One that `compiles` lists the calls of programs that a level takes; for others nothing is prepared.

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from variflow.base.choices import check_number, keep
+from variflow.base.fields import Declared
 from variflow.energy.autodiff.coupling import find_coupling, take_parts
 from variflow.energy.autodiff.coupling import list_calls as coupling_calls
 from variflow.energy.autodiff.curvature import make_function
@@ -28,7 +29,7 @@ def __dir__() -> list[str]:
 
 
 @dataclass(frozen=True)
-class TruncatedNewton:
+class TruncatedNewton(Declared):
     """Newton's method whose linear systems are solved roughly, for any energy that can be differentiated twice.
 
     Where the energy couples only pixels near each other, its Hessian is read from a few products with coloured
