@@ -128,7 +128,7 @@ def test_an_array_of_the_size_of_a_coarser_level_is_refused():
         variflow.iterate(PAIR.frame0, PAIR.frame1, Holds(np.zeros((*SHAPE, 2)), np.ones((20, 24))))
 
 
-@pytest.mark.parametrize("shape", [(16, 48), (48, 40), (20, 24), (1, 1)])
+@pytest.mark.parametrize("shape", [(16, 48), (48, 40), (20, 24), (1, 48)])
 def test_an_array_of_another_size_in_a_term_of_the_library_is_refused(shape):
     known, uneven = energy.PriorFlow(flow=np.ones((*shape, 2))), Smoothness(Charbonnier(np.ones(shape)))
     for term, name, had in ((known, "flow of PriorFlow", (*shape, 2)), (uneven, "epsilon of Charbonnier", shape)):
@@ -136,6 +136,12 @@ def test_an_array_of_another_size_in_a_term_of_the_library_is_refused(shape):
         said = re.escape(f"{name} has shape {had}, wanted that of the frames, {wanted}")
         with pytest.raises(ValueError, match=f"^{said}$"):
             variflow.estimate(PAIR.frame0, PAIR.frame1, BrightnessConstancy() + SMOOTH + term)
+
+
+def test_one_vector_is_no_known_flow():
+    """It would be broadcast, and not be brought to the pixels of the levels."""
+    with pytest.raises(ValueError, match=r"flow of PriorFlow has shape \(1, 1, 2\), wanted .* \(40, 48, 2\)"):
+        variflow.estimate(PAIR.frame0, PAIR.frame1, SMOOTH + energy.PriorFlow(flow=np.ones((1, 1, 2))))
 
 
 def test_an_array_of_another_size_in_a_term_of_ones_own_is_named():

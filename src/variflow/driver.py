@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from variflow import _core, models, solve
 from variflow.base.arrays import as_flow
-from variflow.base.errors import mute_warnings, warn
+from variflow.base.errors import count_warnings, mute_warnings, warn
 from variflow.base.kinds import name_kind
 from variflow.base.types import ArrayLike
 from variflow.calling import explain_calls
+from variflow.doubting import warn_of_mismatch
 from variflow.energy import Energy
 from variflow.explaining import explain_problem, explain_warp
 from variflow.filters import apply_filter
@@ -234,17 +235,18 @@ def _is_true(answer: object) -> bool:
 
 def iterate_problem(problem: Problem, initialiser: Initialiser) -> Iterator[State]:
     """Solve a problem step by step, as `iterate` does; its frames have been checked."""
+    told = count_warnings()
     problem, instead = problem.with_solver()
     start = initialiser.start(problem)
     position = Position(start.level, start.planes)
     problem.check_slope(position)
     problem.compile_ahead(position)
     remarks = (*problem.images.remarks, *warn_of_negatives(problem))
-    return _go_coarse_to_fine(problem, initialiser, start, instead, remarks)
+    return _go_coarse_to_fine(problem, initialiser, start, instead, remarks, told)
 
 
 def _go_coarse_to_fine(
-    problem: Problem, initialiser: Initialiser, start: Start, instead: str, remarks: tuple[str, ...]
+    problem: Problem, initialiser: Initialiser, start: Start, instead: str, remarks: tuple[str, ...], told: int
 ) -> Iterator[State]:
     model = problem.model
     index, begins, state = start.level, True, None
@@ -292,6 +294,8 @@ def _go_coarse_to_fine(
         begins = again is not None
         index, position = (index - 1, position) if again is None else (again.level, Position(again.level, again.planes))
     _warn_of_rising_energy(rises)
+    if count_warnings() == told:  # else a cause has been told
+        warn_of_mismatch(problem, position)
 
 
 def _warn_of_rising_energy(rises: list[tuple[int, str]]) -> None:

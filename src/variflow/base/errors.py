@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 _PASSED = (__name__.partition(".")[0], "contextlib", "threading")
 
 _muted: ContextVar[bool] = ContextVar("muted", default=False)
+_told: ContextVar[int] = ContextVar("told", default=0)
 _started: ContextVar[Line | None] = ContextVar("started", default=None)
 
 
@@ -44,8 +45,14 @@ class Line(NamedTuple):
 def warn(message: str) -> None:
     """Warn with a `VariflowWarning` that names the line outside this package from which it was called."""
     if not _muted.get():
+        _told.set(_told.get() + 1)
         line = find_line()
         warnings.warn_explicit(message, VariflowWarning, line.filename, line.lineno, line.module, line.registry)
+
+
+def count_warnings() -> int:
+    """Return how many warnings have been given so far in this thread, shown or not."""
+    return _told.get()
 
 
 def find_line() -> Line:

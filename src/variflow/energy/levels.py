@@ -116,7 +116,7 @@ def _check_sizes(holder: object, inside: dict[str, Any], shape: Shape) -> None:
     """Raise ValueError if an array among the attributes of a term or a penalty is not of the frames' size."""
     for field, value in inside.items():
         had = tuple(getattr(value, "shape", ()))
-        if len(had) >= 2 and shape not in (had[:2], had[-2:]):
+        if len(had) >= 2 and had.count(1) < len(had) and shape not in (had[:2], had[-2:]):
             raise ValueError(
                 f"{field} of {type(holder).__name__} has shape {had}, wanted that of the frames, {(*shape, *had[2:])}"
             )

@@ -106,6 +106,11 @@ class Sum(Term):
         return self.weight * sum(term(d, at) for term in self.terms)
 
 
+def is_of_the_library(term: Energy) -> bool:
+    """Return whether a term is one of this package, so that no person wrote it."""
+    return isinstance(term, Term) and type(term).__module__.startswith("variflow.")
+
+
 class _HasWeight(Protocol):
     @property
     def weight(self) -> float: ...

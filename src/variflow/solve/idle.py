@@ -8,7 +8,7 @@ from variflow.base.errors import warn
 from variflow.energy.advice import TO_COMPARE
 from variflow.energy.autodiff.noise import find_parts_read, find_place, make_noise, remember, shrink
 from variflow.energy.autodiff.tracing import name_of
-from variflow.energy.term import Energy, Term
+from variflow.energy.term import Energy, is_of_the_library
 from variflow.linearisation.linearisation import Linearisation
 from variflow.solve.checking import Evaluation
 from variflow.solve.taking_apart import flat
@@ -21,15 +21,11 @@ def warn_of_idle_terms(energy: Energy, at: Linearisation) -> None:
     """Warn of each term of a sum, written by a person, whose gradient is zero whatever the increment; `at` is plain."""
     terms = [term for term, factor in flat(energy, 1.0) if factor]
     for term in terms if len(terms) > 1 else ():
-        if not _is_of_the_library(term) and remember(_is_idle, term, at, "idle"):
+        if not is_of_the_library(term) and remember(_is_idle, term, at, "idle"):
             warn(
                 f"{name_of(term)}, a term of the sum, moves nothing: its gradient is zero everywhere. "
                 f"Does it round, or {TO_COMPARE}"
             )
-
-
-def _is_of_the_library(term: Energy) -> bool:
-    return isinstance(term, Term) and type(term).__module__.startswith("variflow.")
 
 
 def _is_idle(term: Energy, at: Linearisation) -> bool:
