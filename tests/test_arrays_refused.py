@@ -348,3 +348,16 @@ def test_the_buffers_of_opencv():
     fixed.flags.writeable = False
     with pytest.raises(ValueError, match=r"^flow is read-only"):
         dis.calc(GRAY, GRAY, fixed)
+
+
+def test_named_axes_in_another_order():
+    xarray = pytest.importorskip("xarray")
+    square = FRAME[:, :20, 0]
+    down, across = xarray.DataArray(square, dims=("y", "x")), xarray.DataArray(square.T, dims=("x", "y"))
+    said = r"frame1 has the dimensions \(x, y\), wanted the order of frame0, \(y, x\); its method transpose"
+    for function in (variflow.estimate, variflow.iterate, variflow.match):
+        with pytest.raises(ValueError, match=said):
+            function(down, across)
+    other = xarray.DataArray(square, dims=("row", "column"))
+    for second in (across.transpose("y", "x"), other, square):
+        assert not variflow.estimate(down, second, "realtime").flow.any()

@@ -50,12 +50,15 @@ class Image(Brief):
         The shape as given.
     name : str
         What errors and warnings call it.
+    axes : tuple of str
+        The names of its axes, if it came with some, as an array of xarray does.
     """
 
     pixels: Numbers
     known: NDArray[np.bool_] | None
     shape: tuple[int, ...]
     name: str
+    axes: tuple[str, ...] = ()
 
 
 def is_jax(value: ArrayLike) -> bool:
@@ -210,7 +213,9 @@ def as_image(value: ArrayLike, name: str) -> Image:
     else:
         pixels = _copy(array)
     where = None if known is None else mark_where_all(np.atleast_3d(known))
-    return Image(np.atleast_3d(pixels), where, array.shape, name)
+    axes = getattr(value, "dims", ())
+    named = tuple(map(str, axes)) if isinstance(axes, tuple) and len(axes) == array.ndim else ()
+    return Image(np.atleast_3d(pixels), where, array.shape, name, named)
 
 
 def _copy(array: Numbers) -> Numbers:

@@ -178,6 +178,11 @@ def check_frames(
     """
     first, second = as_image(frame0, "frame0"), as_image(frame1, "frame1")
     names = first.name, second.name
+    if first.axes != second.axes and sorted(first.axes) == sorted(second.axes):
+        raise ValueError(
+            f"{names[1]} has the dimensions ({', '.join(second.axes)}), wanted the order of {names[0]}, "
+            f"({', '.join(first.axes)}); its method transpose brings them into that"
+        )
     if first.pixels.shape != second.pixels.shape:
         raise ValueError(f"{names[1]} has shape {second.shape}, wanted that of {names[0]}, {first.shape}")
     shape = first.shape[:2]
