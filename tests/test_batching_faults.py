@@ -228,17 +228,27 @@ def test_an_interrupt_keeps_what_is_done(folder, workers):
     status, out, fault = finish(process)
     assert time.monotonic() - began < 10
     assert (status, out) == (130, "")
-    assert len(fault.splitlines()) == 1
-    assert fault.startswith("variflow: interrupted: ")
-    assert fault.endswith("the same command goes on from there\n")
     wait_until_gone(set(notes()))
     before = len(list(Path("out/records").glob("*.json")))
     assert 3 <= before < COUNT
+    there = f"{before} of {COUNT} pairs have a flow"
+    assert fault == f"variflow: interrupted: {there}; the same command goes on from there\n"
     status, out, fault = finish(start("-o", "out", "--workers", 1))
     assert (status, fault) == (0, "")
     assert out.endswith(f"have a flow, {before} of them from before\n")
     assert len(notes()) <= COUNT + workers
     assert no_parts("out")
+
+
+@pytest.mark.slow
+def test_an_interrupt_says_at_least_where_the_workers_go_on(folder, two_workers):
+    process = start("-o", "out", "--scheduler", two_workers, pause=0.05)
+    wait_for(6, process)
+    process.send_signal(signal.SIGINT)
+    status, out, fault = finish(process)
+    assert (status, out) == (130, "")
+    assert fault.startswith("variflow: interrupted: at least ")
+    assert 6 <= int(fault.split()[4]) <= len(list(Path("out/records").glob("*.json")))
 
 
 @pytest.mark.slow

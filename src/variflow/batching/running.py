@@ -69,7 +69,8 @@ def estimate_pairs(
     share : (int, int)
         ``(i, n)``: do the share i, from 0 to n - 1, of n that together are all. n calls may run at the same time.
     callback : callable, optional
-        Called as ``callback(summary)`` at the beginning and after each file.
+        Called as ``callback(summary)`` at the beginning and after each file; once more after Ctrl-C, when it counts
+        what the workers had done by then.
 
     Returns
     -------
@@ -104,16 +105,25 @@ def estimate_pairs(
     numbers = range(first, -(-len(paths) // place.size), count)
     summary = Summary(sum(len(paths[number * place.size : (number + 1) * place.size]) for number in numbers))
     run = partial(run_task, place, job)
-    tasks = _make_tasks(numbers, place.size, names, paths)
+    begun: dict[int, Task] = {}
+    tasks = _note(_make_tasks(numbers, place.size, names, paths), begun)
     if callback is not None:
         callback(summary)
-    with _open_runner(run, min(workers, len(numbers)), threads, scheduler) as start, closing(start(tasks)) as ended:
-        for task, outcome in ended:
-            summary.add(task, outcome)
-            if callback is not None:
-                callback(summary)
-            if summary.full:
-                break
+    try:
+        with _open_runner(run, min(workers, len(numbers)), threads, scheduler) as start, closing(start(tasks)) as ended:
+            for task, outcome in ended:
+                del begun[task.number]
+                summary.add(task, outcome)
+                if callback is not None:
+                    callback(summary)
+                if summary.full:
+                    break
+    except KeyboardInterrupt:  # workers have done more than they could say
+        summary.add_unreported(begun.values(), place, job)
+        if callback is not None:
+            callback(summary)
+        raise
+    summary.add_unreported(begun.values(), place, job)  # there are some if the disk is full
     return summary
 
 
@@ -163,6 +173,13 @@ def _make_tasks(numbers: range, size: int, names: list[str], pairs: list[Paths])
     for number in numbers:
         part = slice(number * size, (number + 1) * size)
         yield Task(number, names[part], pairs[part])
+
+
+def _note(tasks: Iterator[Task], begun: dict[int, Task]) -> Iterator[Task]:
+    """Yield tasks, and note by its number each that is taken."""
+    for task in tasks:
+        begun[task.number] = task
+        yield task
 
 
 Runner = Callable[[Iterator[Task]], cluster.Ended]

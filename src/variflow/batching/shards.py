@@ -56,10 +56,21 @@ class Shards:
     size: int
     model: str
 
+    def find(self, job: Job, task: Task) -> Record | None:
+        """Return the record of a shard if it is there and holds, else None."""
+        key = self._make_key(task.pairs, job)
+        return find_held(*self._place(task), key, task.pairs, job.model, job.settings)
+
+    def _place(self, task: Task) -> tuple[Path, Path]:
+        """Return the file of the record of a shard, and that of the shard."""
+        return (
+            make_inside(self.root, f"{FOLDER}/{task.number}.json"),
+            make_inside(self.root, f"c/{task.number}/0/0/0"),
+        )
+
     def write(self, job: Job, task: Task) -> Outcome:
         """Estimate the flows of a shard and write it, unless that has been done; what fails is NaN."""
-        output = make_inside(self.root, f"c/{task.number}/0/0/0")
-        record = make_inside(self.root, f"{FOLDER}/{task.number}.json")
+        record, output = self._place(task)
         key = self._make_key(task.pairs, job)
         held = find_held(record, output, key, task.pairs, job.model, job.settings)
         if held is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +15,7 @@ import variflow
 from variflow.batching.listing import Paths
 from variflow.batching.naming import make_inside
 from variflow.batching.pairs import estimate_or_keep
-from variflow.batching.records import FOLDER, OtherFlowsError, Record
+from variflow.batching.records import FOLDER, OtherFlowsError, Record, find_held, make_key
 from variflow.model import Model
 
 # After these, what else is written fails as well.
@@ -97,6 +98,9 @@ class Output(Protocol):
     def size(self) -> int:
         """How many pairs make a task."""
 
+    def find(self, job: Job, task: Task) -> Record | None:
+        """Return the record of the flows of a task if they are there and hold, else None."""
+
     def write(self, job: Job, task: Task) -> Outcome:
         """Estimate the flows of a task and write them, unless that has been done."""
 
@@ -117,13 +121,26 @@ class Folder:
     extension: str
     size: int = 1
 
+    def find(self, job: Job, task: Task) -> Record | None:
+        """Return the record of a flow if it is there and holds, else None."""
+        record, output = self._place(task)
+        key = make_key(task.pairs, job.settings, output.suffix.lower())
+        return find_held(record, output, key, task.pairs, job.model, job.settings)
+
     def write(self, job: Job, task: Task) -> Outcome:
         """Estimate a flow and write it, unless that has been done."""
-        (name,), (pair,) = task.names, task.pairs
-        output = make_inside(self.root, f"{name}{self.extension}")
-        parent, slash, base = name.rpartition("/")
-        record = make_inside(self.root, f"{parent}{slash}{FOLDER}/{base}{self.extension}.json")
+        (pair,) = task.pairs
+        record, output = self._place(task)
         return Outcome(*estimate_or_keep(pair, output, record, job.model, job.settings))
+
+    def _place(self, task: Task) -> tuple[Path, Path]:
+        """Return the file of the record of a flow, and that of the flow."""
+        (name,) = task.names
+        parent, slash, base = name.rpartition("/")
+        return (
+            make_inside(self.root, f"{parent}{slash}{FOLDER}/{base}{self.extension}.json"),
+            make_inside(self.root, f"{name}{self.extension}"),
+        )
 
 
 def run_task(output: Output, job: Job, task: Task) -> Outcome:
@@ -186,6 +203,13 @@ class Summary:
     def __str__(self) -> str:
         text = f"{self.done} of {self.total} pairs have a flow, {self.kept} of them from before"
         return f"{text}; {len(self.failures)} failed" if self.failures else text
+
+    def add_unreported(self, tasks: Iterable[Task], output: Output, job: Job) -> None:
+        """Count tasks that were begun, and of which nobody has said how they ended, by what is in the output."""
+        for task in tasks:
+            with suppress(OSError, ValueError):  # such a task has failed, or would
+                if (found := output.find(job, task)) is not None:
+                    self.add(task, Outcome(found))
 
     def add(self, task: Task, outcome: Outcome) -> None:
         """Count a task that has ended."""

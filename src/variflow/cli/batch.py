@@ -95,7 +95,7 @@ def batch(
         last: Summary | None = None
         first: tuple[float, int] | None = None  # when the first flow was there: workers take a while to start
         with (
-            report_interruption(lambda: f"{last or 'nothing is done'}; the same command goes on from there"),
+            report_interruption(lambda: _describe_rest(last, scheduler)),
             make_progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as progress,
         ):
             task = progress.add_task("", total=None)
@@ -129,6 +129,14 @@ def _read_share(text: str) -> tuple[int, int]:
     if not found or not int(found[1]) < int(found[2]):
         raise ValueError(f"--array is {text!r}, wanted I/N with I from 0 to N - 1, such as 0/16")
     return int(found[1]), int(found[2])
+
+
+def _describe_rest(summary: Summary | None, scheduler: str | None) -> str:
+    """Say how many flows Ctrl-C has left: workers of another may still end what they had begun."""
+    if summary is None:
+        return "nothing is done; the same command goes on from there"
+    done = f"{summary.done} of {summary.total} pairs have a flow"
+    return f"{'at least ' if scheduler else ''}{done}; the same command goes on from there"
 
 
 def _report(summary: Summary, output: Path, places: Mapping[tuple[str, str], str]) -> None:
