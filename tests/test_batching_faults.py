@@ -240,6 +240,37 @@ def test_an_interrupt_keeps_what_is_done(folder, workers):
     assert no_parts("out")
 
 
+def count_processes(session):
+    """Return how many processes a session has."""
+    count = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            count += int(path.read_text().rpartition(")")[2].split()[3]) == session
+    return count
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
+@pytest.mark.parametrize("again", [False, True])
+def test_an_interrupt_while_workers_start_is_one_line(folder, again):
+    pytest.importorskip("distributed")
+    process = start("-o", "out", "--workers", 2)
+    while count_processes(process.pid) < 3:  # itself, what tracks for multiprocessing, and a worker
+        assert process.poll() is None
+        time.sleep(0.005)
+    time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    if again:
+        time.sleep(0.3)
+        os.killpg(process.pid, signal.SIGINT)
+    nothing = f"0 of {COUNT} pairs have a flow; the same command goes on from there"
+    assert finish(process) == (130, "", f"variflow: interrupted: {nothing}\n")
+    until = time.monotonic() + 30
+    while count_processes(process.pid):  # the one that tracks ends a moment later
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 @pytest.mark.slow
 def test_an_interrupt_says_at_least_where_the_workers_go_on(folder, two_workers):
     process = start("-o", "out", "--scheduler", two_workers, pause=0.05)

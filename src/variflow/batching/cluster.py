@@ -6,14 +6,16 @@ import importlib.util
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from itertools import islice
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from variflow.batching.tasks import Failure, Outcome, Task
@@ -59,9 +61,10 @@ def open_client(workers: int, threads: int, scheduler: str | None) -> Iterator[C
     if importlib.util.find_spec("distributed") is None:
         what = f"workers is {workers}" if scheduler is None else f"scheduler is {scheduler}"
         raise ImportError(f"{what}, which needs Dask: pip install 'variflow[batch]'; one worker needs nothing")
-    import dask.config
-    from distributed import Client, LocalCluster
-    from distributed.utils import silence_logging_cmgr
+    with _hold_interruptions():
+        import dask.config
+        from distributed import Client, LocalCluster
+        from distributed.utils import silence_logging_cmgr
 
     if scheduler is not None:
         if not _ADDRESS.fullmatch(scheduler):  # Dask would print its error and wait
@@ -77,22 +80,60 @@ def open_client(workers: int, threads: int, scheduler: str | None) -> Iterator[C
         "distributed.scheduler.allowed-failures": 1,
         "distributed.worker.profile.enabled": False,
     }
-    with (
-        _restore_environment(threads_of),
-        dask.config.set(settings),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",  # two batches at once would ask for the same port, and warn
-            memory_limit=0,  # Dask would pause a worker whose memory is that of images, and wait for ever
-            silence_logs=logging.CRITICAL,
-            preload="variflow.batching.worker",
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+    with _restore_environment(threads_of), dask.config.set(settings), _end_undisturbed() as opened:
+        with _hold_interruptions():
+            cluster = opened.enter_context(
+                LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",  # two batches at once would ask for the same port, and warn
+                    memory_limit=0,  # Dask would pause a worker whose memory is that of images, and wait for ever
+                    silence_logs=logging.CRITICAL,
+                    preload="variflow.batching.worker",
+                )
+            )
+            client = opened.enter_context(Client(cluster, set_as_default=False))
         yield client
+
+
+@contextmanager
+def _hold_interruptions() -> Iterator[None]:
+    """Let Ctrl-C wait until the end, as Dask prints many lines if it is stopped half way.
+
+    Processes and threads that are started meanwhile never get it.
+    """
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(usual):
+        yield
+        return
+    held: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda *came: held.append(came))
+    if sys.platform != "win32":
+        from multiprocessing import resource_tracker
+
+        resource_tracker.ensure_running()  # where it starts later, it lets SIGINT through again
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        if sys.platform != "win32":
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, usual)
+        if held:
+            usual(*held[-1])
+
+
+@contextmanager
+def _end_undisturbed() -> Iterator[ExitStack]:
+    """Yield a stack of what is to be closed at the end, which Ctrl-C does not stop half way."""
+    with ExitStack() as opened:
+        try:
+            yield opened
+        finally:
+            with _hold_interruptions():
+                opened.close()
 
 
 @contextmanager
