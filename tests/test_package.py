@@ -29,7 +29,7 @@ def python(code):
 def test_importing_loads_nothing_heavy():
     loaded = python("import sys, variflow; print(*{name.partition('.')[0] for name in sys.modules})")
     assert "variflow" in loaded
-    assert not {"jax", "matplotlib", "imageio", "tifffile", "typer", "optax", "scipy"} & set(loaded)
+    assert not {"jax", "matplotlib", "imageio", "tifffile", "typer", "optax", "scipy", "numpy"} & set(loaded)
 
 
 OFFLINE = """

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import signal
 
+from variflow.base.interruptions import end_at_once
+
 
 def main() -> None:
-    """Run the command line; while its modules are imported, an interruption ends the process without a traceback."""
-    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if usual:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from variflow.cli import main as run
+    """Run the command line; where it has nothing to clean up, an interruption is one line and a status."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, end_at_once)
+    from variflow.cli import main as run  # takes a while
 
-    if usual:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     run()
 
 

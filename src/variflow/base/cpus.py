@@ -7,7 +7,6 @@ import math
 from pathlib import Path, PurePosixPath
 
 from variflow import _core
-from variflow.base.choices import check_whole
 
 # As many as the core takes.
 _MOST_THREADS = 4096
@@ -32,6 +31,8 @@ def set_threads(n: int) -> None:
     >>> import variflow
     >>> variflow.set_threads(variflow.get_threads())
     """
+    from variflow.base.choices import check_whole  # not at the top: with it comes NumPy
+
     _core.set_threads(check_whole("n", n, 1, _MOST_THREADS))
 
 

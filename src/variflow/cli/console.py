@@ -19,11 +19,10 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from variflow.base.errors import VariflowWarning
+from variflow.base.interruptions import INTERRUPTED, raise_interruptions
 from variflow.io.errors import FileFormatError
 
 T = TypeVar("T")
-
-_INTERRUPTED = 130  # the status of what Ctrl-C has ended
 
 # Functions and arguments that a message may recommend; they are of no use on the command line.
 _FUNCTIONS = re.compile(
@@ -111,7 +110,7 @@ def report_errors(names: Mapping[str, object] | None = None) -> Iterator[None]:
             plain(message, category, *rest, **more)
 
     try:
-        with warnings.catch_warnings():
+        with raise_interruptions(), warnings.catch_warnings():
             warnings.simplefilter("always", VariflowWarning)
             warnings.showwarning = show
             yield
@@ -120,7 +119,7 @@ def report_errors(names: Mapping[str, object] | None = None) -> Iterator[None]:
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         tell("interrupted")
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def name_unwritten(paths: Iterable[Path]) -> str:
@@ -135,7 +134,7 @@ def report_interruption(describe: Callable[[], str]) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         tell(f"interrupted: {describe()}")
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _describe(error: Exception, names: Mapping[str, object]) -> str:
