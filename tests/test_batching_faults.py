@@ -1,6 +1,7 @@
 """Many pairs while workers, the process itself, the disk or the output die: nothing is lost, little is done twice."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -359,6 +360,26 @@ def test_a_scheduler_that_is_not_there_is_one_line(folder, monkeypatch):
     assert status == 1
     assert "tcp://127.0.0.1:1" in fault
     assert len(fault.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_scheduler_without_workers_is_told(folder):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=0, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        process = start("-o", "out", "--scheduler", cluster.scheduler_address, pause=0.05)
+        waiting = "variflow: warning: no worker is there; waiting for one, with {} of {} pairs done; Ctrl-C ends this, "
+        waiting += "and what is done is kept\n"
+        assert process.stderr.readline() == waiting.format(0, COUNT)
+        cluster.scale(1)
+        wait_for(2, process)
+        cluster.scale(0)
+        done = re.escape(waiting.format("N", COUNT)).replace("N", r"\d+")
+        assert re.fullmatch(done, process.stderr.readline())
+        cluster.scale(1)
+        assert finish(process)[::2] == (0, "")
+        assert len(flows("out")) == COUNT
 
 
 @pytest.mark.slow

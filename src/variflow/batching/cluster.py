@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from variflow.batching.tasks import Failure, Outcome, Task
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, as_completed
 
 # Each task that has ended, and what became of it.
 Ended = Generator[tuple[Task, Outcome], None, None]
@@ -30,7 +30,7 @@ Ended = Generator[tuple[Task, Outcome], None, None]
 _AHEAD = 3
 # How long a group may take in seconds, and the most tasks of one.
 _GROUP_SECONDS, _MOST_TOGETHER = 0.5, 100
-# How often the size of a cluster is looked at, which may grow; in seconds.
+# How often the size of a cluster is looked at, which may grow, or be none for a while; in seconds.
 _LOOK_AGAIN = 5.0
 _ADDRESS = re.compile(r"(\w+://)?.+:\d+")
 _KILLED = "the workers that took it were killed, perhaps for want of memory"
@@ -150,12 +150,15 @@ def _restore_environment(names: Iterable[str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def run_on(client: Client, run: Callable[[Task], Outcome], tasks: Iterator[Task]) -> Ended:
+def run_on(
+    client: Client, run: Callable[[Task], Outcome], tasks: Iterator[Task], say_waiting: Callable[[], object]
+) -> Ended:
     """Yield each task when it has ended, and what became of it.
 
     Tasks go out in groups, which grow while tasks are short: a scheduler takes some milliseconds for each. A group
     whose worker died is done again by another; what had been written is kept. Tasks that were at several workers that
-    died are done again one by one at the end: that shows which of them is to blame, and it alone fails.
+    died are done again one by one at the end: that shows which of them is to blame, and it alone fails. Where no worker
+    is there for a while, `say_waiting` is called.
 
     Raises
     ------
@@ -188,6 +191,7 @@ def run_on(client: Client, run: Callable[[Task], Outcome], tasks: Iterator[Task]
                     return
                 alone.add(suspects[0].number)
                 submit([suspects.popleft()], "alone")
+            _wait(client, futures, say_waiting)
             future = next(futures)
             group = on_their_way.pop(future.key)
             try:
@@ -204,6 +208,18 @@ def run_on(client: Client, run: Callable[[Task], Outcome], tasks: Iterator[Task]
             del future  # the cluster forgets what nobody holds
     finally:
         client.cancel(list(futures.futures))
+
+
+def _wait(client: Client, futures: as_completed, say_waiting: Callable[[], object]) -> None:
+    """Wait until a group has ended; say once if no worker is there meanwhile, and again if they come and go."""
+    looked, said = time.monotonic(), False
+    while not futures.has_ready():
+        time.sleep(0.01)
+        if time.monotonic() - looked > _LOOK_AGAIN:
+            there, looked = bool(client.nthreads()), time.monotonic()
+            if not there and not said:
+                say_waiting()
+            said = not there
 
 
 def _pack(run: Callable[[Task], Outcome]) -> bytes:

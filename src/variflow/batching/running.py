@@ -12,6 +12,7 @@ import variflow
 from variflow import models
 from variflow.base.choices import check_whole
 from variflow.base.digests import digest_settings
+from variflow.base.errors import warn
 from variflow.batching import cluster, shards
 from variflow.batching.listing import Paths
 from variflow.batching.naming import check_apart, name_pairs
@@ -109,8 +110,9 @@ def estimate_pairs(
     tasks = _note(_make_tasks(numbers, place.size, names, paths), begun)
     if callback is not None:
         callback(summary)
+    runner = _open_runner(run, min(workers, len(numbers)), threads, scheduler, partial(_warn_of_waiting, summary))
     try:
-        with _open_runner(run, min(workers, len(numbers)), threads, scheduler) as start, closing(start(tasks)) as ended:
+        with runner as start, closing(start(tasks)) as ended:
             for task, outcome in ended:
                 del begun[task.number]
                 summary.add(task, outcome)
@@ -186,7 +188,13 @@ Runner = Callable[[Iterator[Task]], cluster.Ended]
 
 
 @contextmanager
-def _open_runner(run: Callable[[Task], Outcome], workers: int, threads: int, scheduler: str | None) -> Iterator[Runner]:
+def _open_runner(
+    run: Callable[[Task], Outcome],
+    workers: int,
+    threads: int,
+    scheduler: str | None,
+    say_waiting: Callable[[], object],
+) -> Iterator[Runner]:
     """Yield what does tasks: this process, or a cluster that is closed at the end."""
     if scheduler is None and workers <= 1:
         before = variflow.get_threads()
@@ -196,4 +204,9 @@ def _open_runner(run: Callable[[Task], Outcome], workers: int, threads: int, sch
             variflow.set_threads(before)
         return
     with cluster.open_client(workers, threads, scheduler) as client:
-        yield lambda tasks: cluster.run_on(client, run, tasks)
+        yield lambda tasks: cluster.run_on(client, run, tasks, say_waiting)
+
+
+def _warn_of_waiting(summary: Summary) -> None:
+    done = f"{summary.done} of {summary.total} pairs done"
+    warn(f"no worker is there; waiting for one, with {done}; Ctrl-C ends this, and what is done is kept")
