@@ -56,6 +56,18 @@ def test_a_film_is_shown_in_the_same_time(film):
     np.testing.assert_array_equal(slow[9], frames[3])
 
 
+def test_a_film_that_is_read_twice_warns_once(film):
+    pytest.importorskip("av", reason="films need PyAV")
+    variflow.write_frames(film / "in.mkv", np.random.default_rng(0).integers(0, 255, (9, 32, 48), np.uint8))
+    content = (film / "in.mkv").read_bytes()
+    (film / "in.mkv").write_bytes(content[: len(content) * 2 // 3])
+    result = run(film / "in.mkv", "-m", "fast", "-o", film / "slow.mkv")
+    assert result.exit_code == 0, result.output
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("variflow: warning: ")
+    assert line.endswith("; it may be truncated")
+
+
 def test_frames_at_uneven_times_have_new_ones_evenly_between_them(film):
     pytest.importorskip("av", reason="films need PyAV")
     frames = list(variflow.read_frames(film / "in"))

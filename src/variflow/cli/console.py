@@ -97,17 +97,19 @@ def escape(text: object) -> str:
 
 @contextmanager
 def report_errors(names: Mapping[str, object] | None = None) -> Iterator[None]:
-    """Print an error as one line and exit; print warnings as one line each.
+    """Print an error as one line and exit; print warnings as one line each, and each once.
 
     `names` maps arguments of the functions that are called to their names on the command line.
     """
     plain = warnings.showwarning
+    said: set[str] = set()  # a film that is read several times warns each time
 
     def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
-        if issubclass(category, VariflowWarning):
-            tell(f"warning: {_translate(str(message), names or {})}")
-        else:
+        if not issubclass(category, VariflowWarning):
             plain(message, category, *rest, **more)
+        elif str(message) not in said:
+            said.add(str(message))
+            tell(f"warning: {_translate(str(message), names or {})}")
 
     try:
         with raise_interruptions(), warnings.catch_warnings():
