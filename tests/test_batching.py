@@ -106,7 +106,7 @@ def test_names_with_odd_characters_in_a_list(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.txt", b"x.png y.png\nx.png\n", "source .*a.txt, line 2 has 1 paths, wanted 2: x.png"),
+        ("a.txt", b"x.png y.png\nx.png\n", "source .*a.txt, line 2 has 1 path, wanted 2: x.png"),
         ("a.csv", b"x.png,y.png,z.png\n", "line 1 has 3 paths"),
         ("a.csv", b'"x.png,y.png\n', "line 1: unexpected end of data, wanted two paths"),
         ("a.txt", b"# nothing\n", "lists no pair"),
@@ -159,13 +159,15 @@ def test_names_are_those_of_first_frames(pairs, names):
 
 
 def test_pairs_that_would_have_one_name_are_refused():
-    with pytest.raises(ValueError, match=r"pairs 0 and 2 would have the same name, a-b: d/a.png d/b.png and d/a.tif"):
+    with pytest.raises(ValueError, match=r"d/a.png d/b.png and of d/a.tif d/b.png would have the same name, a-b;"):
         name_pairs([("d/a.png", "d/b.png"), ("d/c.png", "d/b.png"), ("d/a.tif", "d/b.png")])
     one, two = ("d/a.png", "d/b.png"), ("d/c.png", "d/b.png")
-    with pytest.raises(ValueError, match=r"pairs 1 and 2 are the same, d/a.png d/b.png; wanted each once$"):
+    with pytest.raises(ValueError, match=r"^pairs holds d/a.png d/b.png twice, wanted each pair once$"):
         name_pairs([two, one, one, two, ("d/c.tif", "d/b.png")][:3])
-    with pytest.raises(ValueError, match=r"pairs 0 and 3 are the same, d/c.png d/b.png; wanted each once$"):
+    with pytest.raises(ValueError, match=r"^pairs holds d/c.png d/b.png twice, wanted each pair once$"):
         name_pairs([two, one, one, two])
+    with pytest.raises(ValueError, match=r"named q-b and Q-b, which some disks take for one name; wanted names that"):
+        name_pairs([("q.png", "b.png"), ("Q.png", "b.png")])
 
 
 @given(st.lists(st.lists(st.sampled_from(["a", "b", "..", ".", "a b", "é", "A"]), min_size=1, max_size=4), min_size=1))
@@ -373,7 +375,7 @@ def test_variables_and_zarr_arrays_as_frames(folder, runs):
         file["a"], file["b"], file["c"] = (frame[..., 0] for frame in FRAMES[:3])
     array = zarr.create_array("d.zarr", data=FRAMES[3][..., 0])
     pairs = [("in.h5:a", "in.h5:b"), ("in.h5:b", "in.h5:c"), ("d.zarr", "in.h5:/a")]
-    with pytest.raises(ValueError, match="pairs 0 and 1 would have the same name, in-in"):
+    with pytest.raises(ValueError, match="would have the same name, in-in;"):
         estimate_pairs(pairs, "out", "quick")
     assert estimate_pairs(pairs[1:], "out", "quick").estimated == 2
     assert sorted(flows("out")) == [Path("d.flo"), Path("in.flo")]
@@ -577,7 +579,8 @@ def test_shares_of_the_command_fill_one_folder(folder, runs):
         (["--array", "1"], "--array is '1'"),
         (["--workers", "0"], "--workers is 0, wanted"),
         (["--threads", "0"], "--threads is 0, wanted"),
-        (["--format", "jpg"], "'.jpg' is no extension of a flow file"),
+        (["--format", "jpg"], "variflow: --format is .jpg: '.jpg' is no extension of a flow file"),
+        (["--workers", "3", "--scheduler", "tcp://a:1"], "--workers is given, and --scheduler says"),
         (["--energy", "my.py:energy"], "both the model 'quick' and --energy my.py:energy are given"),
         (["-o", ""], "--output is empty, wanted a name"),
         (["--pairs"], "SOURCE frames has 7 frames, wanted an even number"),

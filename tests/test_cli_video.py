@@ -192,6 +192,7 @@ def test_flows_of_another_film_are_not_mixed_with_the_new_ones(folder, more):
         (("in.mkv", "-o", "out.mp4", "--start", "4"), "in.mkv has fewer than two frames"),
         (("in.mkv", "-o", "flows", "--start", "4"), "in.mkv has fewer than two frames"),
         (("in.mkv", "-o", ""), "--output is empty, wanted a name"),
+        (("in.mkv", "-o", os.devnull), f"--output is {os.devnull}, which is a device; wanted a folder or a file"),
         (("shot", "-o", "shot"), "--output shot is the same as IN shot"),
         (("shot/*.png", "-o", "shot"), "--output shot is the folder of the frames, wanted another one"),
         (("in.mkv", "-o", "flows", "--look", "side"), "--look is given, and only a film has it; flows is none"),

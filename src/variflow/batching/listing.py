@@ -118,7 +118,8 @@ def _read_list(path: Path) -> Iterator[tuple[int, Paths]]:
         except csv.Error as error:
             raise ValueError(f"source {path}, line {number}: {error}, wanted two paths") from None
         if len(cells) != 2:
-            raise ValueError(f"source {path}, line {number} has {len(cells)} paths, wanted 2: {line.strip()[:80]}")
+            count = "1 path" if len(cells) == 1 else f"{len(cells)} paths"
+            raise ValueError(f"source {path}, line {number} has {count}, wanted 2: {line.strip()[:80]}")
         found += 1
         yield number, (os.path.join(folder, cells[0]), os.path.join(folder, cells[1]))
     if not found:

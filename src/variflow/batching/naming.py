@@ -37,11 +37,17 @@ def name_pairs(pairs: Sequence[Paths]) -> list[str]:
         places = [place for place, name in enumerate(names) if _fold(name) in twice]
         number = places[0]
         other = next(place for place in places[1:] if _fold(names[place]) == _fold(names[number]))
+        one, two = (" ".join(pairs[place]) for place in (number, other))
         if pairs[number] == pairs[other]:
-            raise ValueError(f"pairs {number} and {other} are the same, {' '.join(pairs[number])}; wanted each once")
+            raise ValueError(f"pairs holds {one} twice, wanted each pair once")
+        if names[number] == names[other]:
+            raise ValueError(
+                f"the flows of {one} and of {two} would have the same name, {names[number]}; wanted pairs that differ "
+                "in more than the extensions of their files"
+            )
         raise ValueError(
-            f"pairs {number} and {other} would have the same name, {names[number]}: {' '.join(pairs[number])} and "
-            f"{' '.join(pairs[other])}; wanted pairs that differ in more than the extensions of their files"
+            f"the flows of {one} and of {two} would be named {names[number]} and {names[other]}, which some disks take "
+            "for one name; wanted names that differ in more than upper and lower case or the encoding of accents"
         )
     return names
 

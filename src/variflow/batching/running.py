@@ -19,6 +19,7 @@ from variflow.batching.naming import check_apart, name_pairs
 from variflow.batching.tasks import Folder, Job, Outcome, Output, Summary, Task, run_task
 from variflow.energy import Energy
 from variflow.io import check_flow_path
+from variflow.io.errors import FileFormatError
 from variflow.io.locking import make_folder
 from variflow.io.paths import check_path
 from variflow.model import Model
@@ -167,7 +168,10 @@ def _open(output: Path, extension: str, pairs: list[Paths], job: Job) -> tuple[O
     names = name_pairs(pairs)
     check_apart(output, names, extension, pairs)
     make_folder(output)
-    check_flow_path(output / f"flow{extension}")
+    try:
+        check_flow_path(output / f"flow{extension}")
+    except FileFormatError as error:  # it names a file that nobody has asked for
+        raise ValueError(f"extension is {extension}: {error.reason}") from None
     return Folder(output, extension), names
 
 

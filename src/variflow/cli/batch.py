@@ -87,6 +87,8 @@ def batch(
         root = read_folder(output)
         chosen = choose_model(model, energy, default="balanced")
         share = (0, 1) if array is None else _read_share(array)
+        if workers is not None and scheduler is not None:
+            raise ValueError("--workers is given, and --scheduler says what works; wanted one of them")
         if workers is None:
             most = variflow.get_threads() // (1 if threads is None else check_whole("threads", threads, 1))
             workers = max(1, most) if array is None and find_spec("distributed") else 1

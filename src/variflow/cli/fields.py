@@ -15,6 +15,8 @@ from variflow.flowops.coarsening import check_grid
 from variflow.flowops.labelled import Axes
 from variflow.flowops.measured import FIELDS, Field, check_field_names
 from variflow.flowops.units import PixelSize, check_units
+from variflow.io.fields.files import EXTENSIONS as FIELD_EXTENSIONS
+from variflow.io.flows import EXTENSIONS as FLOW_EXTENSIONS
 
 if TYPE_CHECKING:
     from variflow.result import Result
@@ -99,21 +101,17 @@ def ask_for_fields(
             io.check_flow_path(path)
             return None
         except io.FlowFileError as error:
-            if not _can_hold_fields(path):
-                raise error
+            extension = path.suffix.lower()
+            if extension in FLOW_EXTENSIONS:
+                raise
+            if extension not in FIELD_EXTENSIONS:
+                known = ", ".join(FIELD_EXTENSIONS)
+                raise io.FlowFileError(path, f"{error.reason}, and for fields in units {known}") from None
     io.check_fields_path(path)
     units = read_units(pixel_size, dt)
     names = [name.strip() for text in fields or () for name in text.split(",") if name.strip()]
     direction = check_choice("axes", axes or "down", get_args(Axes))
     return Request(units, grid, check_field_names(names), direction, validate)
-
-
-def _can_hold_fields(path: Path) -> bool:
-    try:
-        io.check_fields_path(path)
-    except io.FieldsFileError:
-        return False
-    return True
 
 
 def read_units(pixel_size: str | None, dt: float | None) -> dict[str, Any]:

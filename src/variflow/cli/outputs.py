@@ -15,18 +15,21 @@ from variflow.io.reading import find_file
 
 
 def read_folder(text: str, option: str = "--output") -> Path:
-    """Return the path of what may be a folder; no name at all would be the current one.
+    """Return the path of what may be a folder; no name at all would be the current one, and a device is none.
 
     An empty text is what a variable of the shell is that was never set. `pathlib` would take it for a dot.
 
     Raises
     ------
     ValueError
-        If the text is empty.
+        If the text is empty, or names a device.
     """
     if not text:
         raise ValueError(f"{option} is empty, wanted a name; the current folder is .")
-    return Path(text)
+    path = Path(text)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ValueError(f"{option} is {text}, which is a device; wanted a folder or a file, as --help says")
+    return path
 
 
 def check_apart(output: Path, frames: Iterable[str | os.PathLike[str]]) -> None:

@@ -42,6 +42,7 @@ class _Format(Protocol):
 
 _FORMATS: tuple[_Format, ...] = (flo, kitti, pfm, flo5, npy, npz, tiff, exr, zarr_array)
 _BY_EXTENSION = {extension: known for known in _FORMATS for extension in known.EXTENSIONS}
+EXTENSIONS = tuple(_BY_EXTENSION)
 _LONGEST_MAGIC = max(len(magic) for known in _FORMATS for magic in known.MAGICS)
 
 
@@ -181,4 +182,4 @@ def _choose_format(path: str | os.PathLike[str]) -> _Format:
 def _describe_extensions(path: Path) -> str:
     extension = path.suffix.lower()
     said = f"{extension!r} is no extension of a flow file" if extension else "the name has no extension"
-    return f"{said}; known are {', '.join(_BY_EXTENSION)}"
+    return f"{said}; known are {', '.join(EXTENSIONS)}"

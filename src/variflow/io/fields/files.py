@@ -36,6 +36,7 @@ class _Format(Protocol):
 _FORMATS: tuple[_Format, ...] = (netcdf, csv, vti, matlab)
 _BY_EXTENSION = {extension: known for known in _FORMATS for extension in known.EXTENSIONS}
 _TEXT = ".txt"
+EXTENSIONS = (*_BY_EXTENSION, _TEXT)
 _LAYOUTS = {_TEXT: ("openpiv", "pivlab"), ".mat": ("pivlab",)}
 
 
@@ -179,8 +180,6 @@ def check_fields_path(path: str | os.PathLike[str]) -> None:
 def _find_format(path: str | os.PathLike[str]) -> Path:
     check_path(path)
     file = Path(path)
-    if file.suffix.lower() not in (*_BY_EXTENSION, _TEXT):
-        raise FieldsFileError(
-            path, f"has the extension {file.suffix or 'of none'!r}, wanted {', '.join([*_BY_EXTENSION, _TEXT])}"
-        )
+    if file.suffix.lower() not in EXTENSIONS:
+        raise FieldsFileError(path, f"has the extension {file.suffix or 'of none'!r}, wanted {', '.join(EXTENSIONS)}")
     return file
