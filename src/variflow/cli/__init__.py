@@ -38,10 +38,10 @@ def main() -> None:
     try:
         app()
     except SystemExit as end:
-        status = end.code
+        broken = end.__context__  # of the help, for which Typer and Rich have a status of their own
+        status = drop_output(broken) if isinstance(broken, BrokenPipeError) else end.code
     except OSError as error:  # the help could not be printed
-        drop_output(error)
-        status = 1
+        status = drop_output(error)
     sys.exit(finish(status))
 
 

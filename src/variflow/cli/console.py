@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -23,6 +24,8 @@ from variflow.base.interruptions import INTERRUPTED, raise_interruptions
 from variflow.io.errors import FileFormatError
 
 T = TypeVar("T")
+
+_READER_GONE = 141  # what the shell says of a program that a closed pipe has ended
 
 # Functions and arguments that a message may recommend; they are of no use on the command line.
 _FUNCTIONS = re.compile(
@@ -53,8 +56,7 @@ def finish(status: int | str | None) -> int | str | None:
     try:
         sys.stdout.flush()
     except OSError as error:
-        drop_output(error)
-        status = status or 1
+        status = drop_output(error) if status in (None, 0) else status
     return status
 
 
@@ -63,14 +65,16 @@ def say(text: str) -> None:
     try:
         print(text, flush=True)
     except OSError as error:
-        drop_output(error)
-        raise typer.Exit(1) from None
+        raise typer.Exit(drop_output(error)) from None
 
 
-def drop_output(error: OSError) -> None:
-    """Say why standard output cannot be written, and drop it."""
-    tell(f"standard output: {error.strerror}")
+def drop_output(error: OSError) -> int:
+    """Drop standard output, which cannot be written; say why, unless its reader has gone. Return the status of that."""
     _drop(sys.stdout)
+    if error.errno == errno.EPIPE:
+        return _READER_GONE
+    tell(f"standard output: {error.strerror}")
+    return 1
 
 
 def say_cuts(cuts: Sequence[int], meaning: str) -> None:
