@@ -231,6 +231,26 @@ def test_on_the_command_line(pairs, tmp_path):
         assert len(failed.stderr.splitlines()) == 1
 
 
+def test_an_interruption_says_how_many_rows_there_are(pairs, tmp_path, monkeypatch):
+    estimate, runs = variflow.estimate, []
+
+    def interrupt(*arguments):
+        runs.append(arguments)
+        if len(runs) % 2 == 0:
+            raise KeyboardInterrupt
+        return estimate(*arguments)
+
+    monkeypatch.setattr(variflow, "estimate", interrupt)
+    command = ["eval", "-d", f"piv:{tmp_path / 'piv'}", "-m", "still"]
+    kept = CliRunner().invoke(cli.app, [*command, "-o", str(tmp_path / "out")])
+    said = (
+        f"variflow: interrupted: {tmp_path / 'out' / 'results.csv'} holds 1 row; the same command goes on from there\n"
+    )
+    assert (kept.exit_code, kept.stderr) == (130, said)
+    lost = CliRunner().invoke(cli.app, command)
+    assert (lost.exit_code, lost.stderr) == (130, "variflow: interrupted: nothing is kept without --output\n")
+
+
 def test_brox_on_the_published_pairs(data, tmp_path):
     """Bounds a little above what it reaches, so that a change for the worse is seen."""
     bounds = {"piv": 0.2, "kitti2012": 1.2, "flyingchairs": 2.8}

@@ -221,6 +221,19 @@ def test_damaged_rows_are_measured_again(tmp_path, runs, what):
     assert kept.name in str(warned[0].message)
 
 
+@pytest.mark.parametrize("name", ["report.html", "report.md"])
+def test_a_file_that_is_no_report_is_not_replaced(tmp_path, runs, name):
+    found = tree(tmp_path / "a")
+    evaluate([found], ["still"], tmp_path / "out")
+    evaluate([found], ["quick"], tmp_path / "out")  # over its own reports
+    (tmp_path / "out" / name).write_text("# My notes")
+    runs.clear()
+    with pytest.raises(FileExistsError, match=rf"{name}: is no report of an evaluation, and is not replaced"):
+        evaluate([found], ["still"], tmp_path / "out")
+    assert (tmp_path / "out" / name).read_text() == "# My notes"
+    assert not runs
+
+
 def test_a_damaged_row_that_is_not_asked_for_is_missed_until_it_is_measured(tmp_path, runs):
     """The means were over fewer pairs, and the message said that all were measured again."""
     here, other = tree(tmp_path / "a"), Listed("set", sample("x"), sample("y,z"))

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import DownloadColumn, MofNCompleteColumn, TaskID, TimeRemainingColumn
 from rich.table import Table as Grid
 
-from variflow.cli.console import escape, make_progress_bar, report_errors, say
+from variflow.cli.console import escape, make_progress_bar, report_errors, report_interruption, say
 from variflow.cli.options import complete_model
 from variflow.cli.outputs import is_same_place, read_folder
 
@@ -57,7 +57,10 @@ def evaluate(
 
         root = None if output is None else read_folder(output)
         sets = [_open_dataset(text, root) for text in dataset]
-        with make_progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as progress:
+        with (
+            report_interruption(lambda: _describe_rest(root)),
+            make_progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as progress,
+        ):
             task = progress.add_task("")
 
             def advance(label: str, done: int, total: int) -> None:
@@ -78,6 +81,17 @@ def evaluate(
         say(drawn.get())
         if output is not None:
             say(f"wrote results.csv, report.html and report.md to {escape(output)}")
+
+
+def _describe_rest(root: Path | None) -> str:
+    """Say what Ctrl-C has left of an evaluation."""
+    if root is None:
+        return "nothing is kept without --output"
+    from variflow.evaluation import Table
+
+    path = root / "results.csv"
+    count = len(Table.read(path).rows) if path.exists() else 0
+    return f"{path} holds {count} row{'s' if count != 1 else ''}; the same command goes on from there"
 
 
 @datasets_app.callback()

@@ -61,6 +61,8 @@ _EXPLANATION = (
     "error and its normalized form. s: seconds a pair. Each mean is over the pairs that have the figure. In error "
     "pictures, blue is below {limit} px, yellow to red above, and black unknown."
 )
+# What tells reports from files of the same names.
+_MARKS = {"report.html": b"<title>Evaluation</title>", "report.md": b"# Evaluation\n\nEPE: "}
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 _LIMIT = 1.0
 _WIDTH = 240
@@ -124,6 +126,14 @@ def summarise(table: Table, over: str = "pairs") -> tuple[list[str], list[list[s
     pairs = {key: f"{count - missing[key]} of {count}" if missing[key] else str(count) for key, count in counts.items()}
     rows = [[*key, pairs[key], *(_format(mean.get(figure)) for figure in figures)] for key, mean in means.items()]
     return heading, rows
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise FileExistsError if a folder holds something else under the name of a report."""
+    for name, mark in _MARKS.items():
+        path = folder / name
+        if path.exists() and (content := path.read_bytes()) and mark not in content:
+            raise FileExistsError(f"{path}: is no report of an evaluation, and is not replaced; wanted another folder")
 
 
 def write(folder: Path, table: Table) -> None:

@@ -40,6 +40,7 @@ class Results:
         self._left_out: set[Key] = set()
         self.table = Table()
         if folder is not None:
+            report.check_replaceable(folder)
             make_folder(folder)
             with lock_folder(folder):
                 self.table = self._read_stored(folder)

@@ -54,6 +54,8 @@ def evaluate(
     ------
     ValueError
         If models, or pairs of frames, share a name, or a model or file cannot be used.
+    FileExistsError
+        If the output holds a ``report.html`` or ``report.md`` that is no report of an evaluation.
 
     Examples
     --------
