@@ -78,7 +78,7 @@ def test_optflow_makes_the_same_objects(pair):
         ("calcOpticalFlowPyrLK", "instead there is variflow.flowops.track"),
         ("remap", "instead there is variflow.warp"),
         ("imread", "instead there is variflow.read_image"),
-        ("cvtColor", "instead there is no need of it: frames are taken in gray and in RGB, and"),
+        ("cvtColor", "instead there is variflow.view.color to draw a flow, and frames need no conversion: they may be"),
         ("createOptFlow_PCAFlow", "instead there is variflow.estimate with the preset 'fast'"),
         ("calcOpticalFlowFarnebeck", "did you mean 'calcOpticalFlowFarneback'"),
         ("DISOPTICALFLOW_PRESET_FAST", "did you mean 'DIS"),

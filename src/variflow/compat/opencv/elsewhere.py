@@ -40,7 +40,7 @@ INSTEAD = {
     "imwritemulti": "variflow.write_frames",
     "VideoWriter": "variflow.write_frames",
     "cartToPolar": "variflow.view.color, which draws a flow in colours",
-    "cvtColor": "no need of it: frames are taken in gray and in RGB, and variflow.view.color draws a flow",
+    "cvtColor": "variflow.view.color to draw a flow, and frames need no conversion: they may be gray or RGB",
     "resize": "variflow.flowops.resize, for flows",
 }
 
