@@ -217,7 +217,7 @@ class WeightedMedian:
     mismatch: float = 0.5
     widening: int = 3
     hidden: float = 0.03
-    worse: float = 1.25
+    worse: float = 1.15
     small: float = 0.45
 
     def __post_init__(self) -> None:
