@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from itertools import islice
 from types import FrameType, ModuleType
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from variflow.batching.tasks import Failure, Outcome, Task
 
 if TYPE_CHECKING:
-    from distributed import Client, as_completed
+    from distributed import Client, Future
 
 # Each task that has ended, and what became of it.
 Ended = Generator[tuple[Task, Outcome], None, None]
@@ -191,13 +191,13 @@ def run_on(
                     return
                 alone.add(suspects[0].number)
                 submit([suspects.popleft()], "alone")
-            _wait(client, futures, say_waiting)
+            _wait(client, futures.has_ready, say_waiting)
             future = next(futures)
             group = on_their_way.pop(future.key)
             try:
-                outcomes, seconds = future.result()  # a fault other than these is not that of a pair, and is raised
+                outcomes, seconds = _get_result(client, future, say_waiting)
                 size = max(1, min(2 * size, _MOST_TOGETHER, int(_GROUP_SECONDS * len(outcomes) / (seconds + 1e-9))))
-            except CancelledError:
+            except CancelledError:  # a fault other than these is not that of a pair, and is raised
                 raise ConnectionError("the Dask scheduler is gone; what is done is kept") from None
             except KilledWorker:
                 if group[0].number not in alone:
@@ -210,10 +210,19 @@ def run_on(
         client.cancel(list(futures.futures))
 
 
-def _wait(client: Client, futures: as_completed, say_waiting: Callable[[], object]) -> None:
-    """Wait until a group has ended; say once if no worker is there meanwhile, and again if they come and go."""
+def _get_result(client: Client, future: Future[Any], say_waiting: Callable[[], object]) -> tuple[list[Outcome], float]:
+    """Return what a group of tasks has returned, also if its worker left with that and another does it again."""
+    while True:
+        _wait(client, future.done, say_waiting)
+        with suppress(TimeoutError):
+            result: tuple[list[Outcome], float] = future.result(timeout=_LOOK_AGAIN)
+            return result
+
+
+def _wait(client: Client, is_over: Callable[[], bool], say_waiting: Callable[[], object]) -> None:
+    """Wait until something is over; say once if no worker is there meanwhile, and again if they come and go."""
     looked, said = time.monotonic(), False
-    while not futures.has_ready():
+    while not is_over():
         time.sleep(0.01)
         if time.monotonic() - looked > _LOOK_AGAIN:
             there, looked = bool(client.nthreads()), time.monotonic()

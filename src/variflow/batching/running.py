@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
@@ -212,5 +213,5 @@ def _open_runner(
 
 
 def _warn_of_waiting(summary: Summary) -> None:
-    done = f"{summary.done} of {summary.total} pairs done"
-    warn(f"no worker is there; waiting for one, with {done}; Ctrl-C ends this, and what is done is kept")
+    now, done = time.strftime("%H:%M:%S"), f"{summary.done} of {summary.total} pairs done"  # the same is not told twice
+    warn(f"no worker is there at {now}; waiting for one, with {done}; Ctrl-C ends this, and what is done is kept")
