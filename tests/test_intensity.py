@@ -166,6 +166,7 @@ def test_what_is_small_and_far_brighter_or_darker_may_be_the_picture(pair):
         "stars seen through a lens": [gray + wide, np.roll(gray, 1, axis=1) + wide],
         "a single bright pixel": [np.where(np.cumsum(few).reshape(shape) == 1, few * 900 + gray, gray)] * 2,
         "black and white": [np.where(few, 0.0, 1.0)] * 2,
+        "printed dots in noise": [200 + np.linspace(0, 300, shape[1]) + 9 * sky + 3 * spots for sky in noise],
     }
     moving = {"dark dots": dots, "a dark thing": disc, "a ground of zero": ground, "particles": gray + spots}
     still |= {name: [frame, np.roll(frame, 1, axis=1)] for name, frame in moving.items()}

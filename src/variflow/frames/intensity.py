@@ -165,10 +165,13 @@ def _drop_stuck(
     if not stuck:
         return valids, []
     kept: list[Valid] = [~far if valid is None else valid & ~far for valid, far in zip(valids, stuck, strict=True)]
-    for image, valid, far in zip(images, valids, stuck, strict=True):
-        filled = np.where(far[:, :, None], np.roll(image, 1, axis=1), image).clip(low, high)
-        if _is_noise(filled, valid, (low, high)):
-            return valids, []  # they are all there is to see, as in a night sky
+    first, second = (
+        np.where(far[:, :, None], np.roll(image, 1, axis=1), image).clip(low, high).astype(np.float64)
+        for image, far in zip(images, stuck, strict=True)
+    )
+    usable = [valid for valid in valids if valid is not None]
+    if _is_noise(second - first, np.logical_and.reduce(usable) if usable else None, (0, high - low)):
+        return valids, []  # nothing has moved: what stays where it is may well be real, as stars and printed dots are
     values = images[0][stuck[0] & stuck[1]]
     value = values[(values < low) | (values > high)][0]
     return kept, [
