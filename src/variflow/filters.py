@@ -270,7 +270,7 @@ class WeightedMedian:
 
     def _keep_what_matches(self, flow: Planes, filtered: Planes, visible: Planes, at: Linearisation) -> Planes:
         """Return the filtered flow, but the flow before it where the frames match clearly worse along the filtered."""
-        far = np.hypot(*(filtered - flow)) > _FAR
+        far = np.square(filtered - flow).sum(axis=0) > _FAR**2
         far &= average_boxes(visible, _AROUND)[0] > _VISIBLE
         if not far.any():
             return filtered
@@ -283,4 +283,5 @@ class WeightedMedian:
             for mismatch in (at.mismatch[None], _core.mismatch(pair, _core.mismatch_floor))
         )
         kept = far & (after > self.worse * before + _LEAST)
-        return np.where(kept, flow, filtered)
+        np.copyto(filtered, flow, where=kept)
+        return filtered
