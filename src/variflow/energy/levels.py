@@ -14,7 +14,7 @@ from variflow.base.types import Array, Numbers
 from variflow.energy.autodiff.fingerprint import list_attributes
 from variflow.energy.edges import ImageEdges
 from variflow.energy.penalties import Penalty
-from variflow.energy.term import Term
+from variflow.energy.term import Term, is_of_the_library
 from variflow.images.resampling import resample
 from variflow.unknowns.unknowns import Unknowns
 
@@ -89,7 +89,7 @@ def _bring(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
         return value
     if isinstance(value, Term | Penalty | ImageEdges | Unknowns):
         inside = list_attributes(value)
-        if type(value).__module__.startswith("variflow."):  # whose arrays all have a value for each pixel
+        if is_of_the_library(value):  # whose arrays all have a value for each pixel
             _check_sizes(value, inside, shapes[0])
         changed = {
             field: new

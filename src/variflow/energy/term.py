@@ -106,9 +106,9 @@ class Sum(Term):
         return self.weight * sum(term(d, at) for term in self.terms)
 
 
-def is_of_the_library(term: Energy) -> bool:
-    """Return whether a term is one of this package, so that no person wrote it."""
-    return isinstance(term, Term) and type(term).__module__.startswith("variflow.")
+def is_of_the_library(part: object) -> bool:
+    """Return whether a part of an energy, a term or a penalty, is an object of this package: no person wrote it."""
+    return type(part).__module__.startswith("variflow.")
 
 
 class _HasWeight(Protocol):
