@@ -363,12 +363,17 @@ def test_a_scheduler_that_is_not_there_is_one_line(folder, monkeypatch):
     assert len(fault.splitlines()) == 1
 
 
+def open_cluster(workers):
+    """Return a cluster of Dask on this machine, with a scheduler that a command may be told of."""
+    distributed = pytest.importorskip("distributed")
+    return distributed.LocalCluster(
+        n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+    )
+
+
 @pytest.mark.slow
 def test_a_scheduler_without_workers_is_told(folder):
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=0, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-    ) as cluster:
+    with open_cluster(0) as cluster:
         process = start("-o", "out", "--scheduler", cluster.scheduler_address, pause=0.05)
         watchdog = threading.Timer(90, process.kill)  # a line that does not come would be waited for
         watchdog.start()
@@ -387,10 +392,7 @@ def test_a_scheduler_without_workers_is_told(folder):
 
 @pytest.mark.slow
 def test_a_scheduler_that_goes_is_told(folder):
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-    ) as cluster:
+    with open_cluster(1) as cluster:
         process = start("-o", "out", "--scheduler", cluster.scheduler_address)
         wait_for(2, process)
     status, _, fault = finish(process)

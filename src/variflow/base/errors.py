@@ -57,19 +57,18 @@ def count_warnings() -> int:
 
 def find_line() -> Line:
     """Return the line outside this package from which it was called, or from which its thread was started."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        names = frame.f_globals
-        line = Line(
-            frame.f_code.co_filename,
-            frame.f_lineno,
-            names.get("__name__", "<unknown>"),
-            names.setdefault("__warningregistry__", {}),
-        )
-        if line.module.partition(".")[0] not in _PASSED:
-            return line
+    frame = sys._getframe(1)
+    while _is_passed(frame) and frame.f_back is not None:
         frame = frame.f_back
-    return _started.get() or line
+    if _is_passed(frame) and (started := _started.get()) is not None:
+        return started
+    names = frame.f_globals
+    module, registry = names.get("__name__", "<unknown>"), names.setdefault("__warningregistry__", {})
+    return Line(frame.f_code.co_filename, frame.f_lineno, module, registry)
+
+
+def _is_passed(frame: FrameType) -> bool:
+    return frame.f_globals.get("__name__", "").partition(".")[0] in _PASSED
 
 
 def keep_line() -> Context:
