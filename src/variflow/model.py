@@ -76,8 +76,9 @@ class Model(Declared):
         is exactly that of ``"same"``.
     noise : {"ignored", "estimated"}
         Whether data terms with a `normalisation` allow for noise. With ``"estimated"``, the standard deviation of the
-        noise is measured where the frames show little else. It replaces the normalisation zeta where it is larger, so
-        that image gradients that may be noise count less. Frames without visible noise have the flow of ``"ignored"``.
+        noise, in the mean of the channels, is measured where the frames show little else. It replaces the normalisation
+        zeta where it is larger, so that image gradients that may be noise count less. Frames without visible noise have
+        the flow of ``"ignored"``.
     occlusion : {"unknown", "estimated"}
         Whether the data terms leave out what the second frame does not show. With ``"estimated"``, the backward flow is
         estimated too, once half the size is reached. At finer levels, points that are occluded (see `Result.occlusion`)

@@ -144,14 +144,15 @@ def find_nearest_level(levels: list[Level], scale: float) -> int:
 def estimate_noise(frames: Frames) -> float:
     """Return the standard deviation of the noise of both frames, in their unit; texture hardly raises it.
 
-    It is measured in the small blocks that have the smallest second differences, because they show noise alone (after
-    J. Immerkaer, Fast noise variance estimation, CVIU 1996). It is 0 if there are too few blocks, as in small frames,
-    and where nearly all of a frame is as dark as can be: there noise is cut off, and what is left may be texture.
+    It is that of the mean of the channels, because data terms compare all channels together. It is measured in the
+    small blocks that have the smallest second differences, because they show noise alone (after J. Immerkaer, Fast
+    noise variance estimation, CVIU 1996). It is 0 if there are too few blocks, as in small frames, and where nearly all
+    of a frame is as dark as can be: there noise is cut off, and what is left may be texture.
     """
-    deviations = [
-        _core.noise(frame.planes if frame.complete else np.where(frame.valid, frame.planes, np.float32(np.nan)))
-        for frame in (frames.first, frames.second)
-    ]
+    deviations = []
+    for frame in (frames.first, frames.second):
+        planes = frame.planes if len(frame.planes) == 1 else frame.planes.mean(axis=0, keepdims=True)
+        deviations.append(_core.noise(planes if frame.complete else np.where(frame.valid, planes, np.float32(np.nan))))
     return math.hypot(*deviations) / math.sqrt(2)
 
 

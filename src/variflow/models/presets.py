@@ -89,7 +89,8 @@ def balanced() -> Model:
 def accurate() -> Model:
     """Return the preset for the most accurate flow: more warps, a finer pyramid, and no data where points are occluded.
 
-    It ends at a size larger than that of the frames, where motion edges are sampled more finely.
+    It ends at a size larger than that of the frames, where motion edges are sampled more finely. It compares the frames
+    in all channels.
 
     Examples
     --------
@@ -104,9 +105,8 @@ def accurate() -> Model:
         factor=0.77,
         finest=-1,
         interpolation="spline",
-        presmoothing=0.7,
+        presmoothing=0.65,
         filter=WeightedMedian(),
-        channels="gray",
         start="matches",
         light="matched",
         noise="estimated",
