@@ -133,13 +133,18 @@ def no_parts(folder):
     return not list(Path(folder).rglob(".*"))
 
 
+def open_cluster(workers):
+    """Return a cluster of Dask on this machine, with a scheduler that a command may be told of."""
+    distributed = pytest.importorskip("distributed")
+    return distributed.LocalCluster(
+        n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+    )
+
+
 @pytest.fixture
 def two_workers(folder):
     """A scheduler and two worker processes on this machine."""
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-    ) as cluster:
+    with open_cluster(2) as cluster:
         yield cluster.scheduler_address
 
 
@@ -361,14 +366,6 @@ def test_a_scheduler_that_is_not_there_is_one_line(folder, monkeypatch):
     assert status == 1
     assert "tcp://127.0.0.1:1" in fault
     assert len(fault.splitlines()) == 1
-
-
-def open_cluster(workers):
-    """Return a cluster of Dask on this machine, with a scheduler that a command may be told of."""
-    distributed = pytest.importorskip("distributed")
-    return distributed.LocalCluster(
-        n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-    )
 
 
 @pytest.mark.slow
