@@ -19,7 +19,7 @@ import variflow
 from variflow import datasets, metrics, models
 
 DATA = Path(os.environ.get("VARIFLOW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-DEVIATIONS = (0, 3, 5, 10, 20)
+DEVIATIONS = (0, 3, 5, 10, 20, 50)
 
 
 def noisy(frame, deviation, rng):

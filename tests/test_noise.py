@@ -80,6 +80,12 @@ def test_noise_that_is_cut_off_in_most_of_a_frame_is_told():
     assert _core.noise(frame) == pytest.approx(2, rel=0.25)
 
 
+def test_strong_noise_that_is_cut_off_at_single_pixels_is_told():
+    light = np.linspace(80, 180, 256)[:, None]
+    frame = light + np.random.default_rng(0).normal(0, 50, (256, 256))  # 4 % of the pixels are cut off
+    assert _core.noise(frame.clip(0, 255).astype(np.float32)[None]) == pytest.approx(50, rel=0.1)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 400), (9, 9), (25, 30)])
 def test_small_frames_have_too_few_blocks(shape):
     assert _core.noise(np.random.default_rng(0).random((1, *shape), np.float32)) == 0

@@ -4,10 +4,11 @@
 // noise has six times its deviation (Immerkaer, Fast noise variance estimation, CVIU 64, 1996). Its mean square over a
 // small block is the noise's where a block holds no edges and no texture: so a low percentile of the blocks is taken
 // (much as in Tai and Yang, A fast method for image noise estimation using Laplacian operator and adaptive edge
-// detection, 2008, who leave edges out). Blocks that come near the least or the greatest value that occurs do not count,
-// where noise may have been cut off, nor do blocks that hold anything not finite. If few others are left, they may well be
-// the one part of the frame that has texture everywhere, as a rough wall beside particles over dark ground. Then the blocks
-// that were cut off tell the most that the noise can be: half of its deviation is left where half of it is cut off.
+// detection, 2008, who leave edges out). Blocks do not count if more than a few of their pixels come near the least
+// or the greatest value that occurs, where noise may have been cut off, nor if they hold anything not finite. If few others
+// are left, they may well be the one part of the frame that has texture everywhere, as a rough wall beside particles over
+// dark ground. Then the blocks that were cut off tell the most that the noise can be: half of its deviation is left where
+// half of it is cut off.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -32,8 +33,12 @@ constexpr float near_share = 1.0f / 256.0f;
 // By how much that percentile is too low for white noise, found by simulation (benchmarks/fit_noise.py).
 constexpr double to_white_noise = 1.336;
 
+// More pixels than these are more than a few. Where noise is strong, hardly any block is without some.
+constexpr int64_t few = outer * outer / 8;
+
 struct BlockStatistics {
     float mean_square, least, most;
+    const float* corner;
 };
 
 VARIFLOW_CLONES
@@ -58,7 +63,17 @@ BlockStatistics statistics(const float* VARIFLOW_RESTRICT corner, int64_t width)
     float sum = 0.0f;
     for (const float square : squares) sum += square;
     return {sum / static_cast<float>(side * side), *std::min_element(least, least + outer),
-            *std::max_element(most, most + outer)};
+            *std::max_element(most, most + outer), corner};
+}
+
+bool is_cut_off(const BlockStatistics& block, int64_t width, float low, float high) {
+    if (block.least > low && block.most < high) return false;
+    int64_t outside = 0;
+    for (int64_t y = 0; y < outer; ++y) {
+        const float* row = block.corner + y * width;
+        for (int64_t x = 0; x < outer; ++x) outside += row[x] <= low || row[x] >= high;
+    }
+    return outside > few;
 }
 
 double find_low(std::vector<float>& squares) {
@@ -88,7 +103,7 @@ double variance(const float* plane, int64_t height, int64_t width) {
     std::vector<float> all, counting;
     for (const auto& block : blocks) {
         all.push_back(block.mean_square);
-        if (block.least > least + margin && block.most < most - margin) counting.push_back(block.mean_square);
+        if (!is_cut_off(block, width, least + margin, most - margin)) counting.push_back(block.mean_square);
     }
     if (static_cast<int64_t>(counting.size()) < fewest_blocks) return 0.0;
     const double share = static_cast<double>(counting.size()) / static_cast<double>(all.size());
