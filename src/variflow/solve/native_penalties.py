@@ -6,7 +6,7 @@ given the values and the weights at many squared residuals, and takes them as st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from variflow import _core
 from variflow.base.types import Array
 from variflow.energy.advice import ASKS
+from variflow.energy.autodiff.fingerprint import find_or_make_by_fingerprint
 from variflow.energy.penalties import (
     L1,
     Charbonnier,
@@ -49,10 +50,9 @@ _NATIVE: dict[type[Penalty], Callable[[Any], _core.Penalty]] = {
 # A weight that is negative by less than this part of the highest is 0, and was rounded: single precision.
 _ROUNDING = 1e-5
 
-# The tables made last, each with its penalty, by the identity of that. Equality would not do: a class that is not a
-# dataclass of its own inherits one that knows nothing of its constants.
+# The tables made last, each by the fingerprint of its penalty, which changes with all that the penalty computes with.
 _MOST_TABLES = 16
-_tables: dict[int, tuple[Penalty, _core.Penalty]] = {}
+_tables: dict[Hashable, _core.Penalty] = {}
 
 
 def native_penalty(penalty: Penalty) -> _core.Penalty:
@@ -67,16 +67,15 @@ def native_penalty(penalty: Penalty) -> _core.Penalty:
     """
     given: Any = type(penalty)
     kind = _find_known(given)
+    _check_constants(penalty)
     if kind is not None:
-        _check_constants(penalty)
         return _NATIVE[kind](penalty)
-    known, table = _tables.pop(id(penalty), (None, None))
-    if known is not penalty or table is None:
-        table = _tabulate(penalty)
-    _tables[id(penalty)] = penalty, table
-    for oldest in list(_tables)[:-_MOST_TABLES]:
-        _tables.pop(oldest, None)
-    return table
+    return find_or_make_by_fingerprint(_tables, _MOST_TABLES, penalty, lambda: _tabulate(penalty))
+
+
+def release() -> None:
+    """Forget every table."""
+    _tables.clear()
 
 
 @lru_cache(maxsize=256)
@@ -88,7 +87,6 @@ def _find_known(given: Any) -> type[Penalty] | None:
 
 def _tabulate(penalty: Penalty) -> _core.Penalty:
     """Return a table of the values of a penalty and half its weights, at the knots of the core."""
-    _check_constants(penalty)
     knots = _core.penalty_knots().astype(np.float64)
     with np.errstate(all="ignore"):  # what is not finite is looked for below
         values = _evaluate(penalty, knots)

@@ -17,15 +17,17 @@ import types
 import weakref
 from array import array as row
 from collections import UserList, deque
-from collections.abc import Hashable, Iterator, Mapping, Set
+from collections.abc import Callable, Hashable, Iterator, Mapping, Set
 from contextvars import ContextVar
 from dataclasses import dataclass, field, is_dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from variflow.base.types import Numbers
+
+Answer = TypeVar("Answer")
 
 # Code in these packages does not change, as far as an energy is concerned. Nor does the standard library.
 # fmt: off
@@ -257,6 +259,28 @@ def take_fingerprint(value: object) -> Fingerprint:
     return found
 
 
+def find_or_make_by_fingerprint(
+    store: dict[Hashable, Answer], most: int, value: object, make: Callable[[], Answer], *about: Hashable
+) -> Answer:
+    """Return what was made for a value that has not changed since, and for what else it is about, or make it now.
+
+    The store keeps the `most` entries that were used last, in the order of their last use.
+    """
+    before = take_fingerprint(value)
+    key = (*about, before.key)
+    made = store.pop(key, None)
+    if made is None:
+        made = make()
+        after = take_fingerprint(value)
+        if after.key != before.key:  # such as by a counter of calls
+            before.exclude_changes(after)
+            key = (*about, take_fingerprint(value).key)
+    store[key] = made
+    for oldest in list(store)[:-most]:
+        store.pop(oldest, None)
+    return made
+
+
 def list_attributes(value: object) -> dict[str, Any]:
     """Return all that an object holds, by name."""
     kind: type = type(value)
@@ -264,6 +288,7 @@ def list_attributes(value: object) -> dict[str, Any]:
     return {**slots, **getattr(value, "__dict__", {})}
 
 
+@functools.lru_cache(maxsize=4096)
 def is_library(module: str | None) -> bool:
     """Return whether a module belongs to this package, to one of `_LIBRARIES`, or to the standard library."""
     root = (module or "").partition(".")[0]
