@@ -43,8 +43,8 @@ def bring_to_level(energy: Any, shapes: Sequence[Shape], index: int) -> Any:
     Raises
     ------
     ValueError
-        If an array has the size of a level other than the finest, or one that a term of the library holds has any
-        other size than the frames; the message names it.
+        If an array has masked values or the size of a level other than the finest, or one that a term of the library
+        holds has any other size than the frames; the message names it.
 
     Examples
     --------
@@ -107,6 +107,11 @@ def _bring(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
     if type(value) is dict:
         held = {key: _bring(item, shapes, index, f"{name}[{key!r}]") for key, item in value.items()}
         return held if any(held[key] is not value[key] for key in value) else value
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(
+            f"{name} is an array of shape {value.shape} with masked values, wanted one without: fill it, as by "
+            ".filled(0), and multiply the residuals by 0 where it was masked"
+        )
     if hasattr(value, "__array__") and len(getattr(value, "shape", ())) >= 2:
         return _bring_array(value, shapes, index, name)
     return value
