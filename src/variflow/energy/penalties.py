@@ -127,7 +127,12 @@ def check_penalty(term: Array) -> None:
     if isinstance(penalty, type) and issubclass(penalty, Penalty):
         raise TypeError(f"{name} is the class {penalty.__name__}, wanted one of its objects: {penalty.__name__}()")
     if hasattr(penalty, "of_squared") and getattr(type(penalty), "of_squared", None) is not Penalty.of_squared:
-        return
+        if not isinstance(penalty, Penalty) or (unused := _find_unused(type(penalty))) is None:
+            return
+        raise TypeError(
+            f"{name} is {type(penalty).__name__}, which overrides {unused}, and no energy asks for that, wanted one "
+            f"that overrides {_ASKED_FOR[unused]}(s^2)"
+        )
     if isinstance(penalty, Real):
         raise TypeError(f"{name} is {penalty!r}, wanted a penalty such as Charbonnier({penalty!r})")
     kind = getattr(penalty, "__name__", type(penalty).__name__)
@@ -135,6 +140,19 @@ def check_penalty(term: Array) -> None:
         f"{name} is {kind}, wanted a penalty such as Charbonnier(0.05); one of your own is a class derived from "
         "variflow.energy.Penalty that defines of_squared(s^2)"
     )
+
+
+# What an energy asks for in place of the methods that a person reads.
+_ASKED_FOR = {"value": "of_squared", "weight": "weight_of_squared", "derivative": "weight_of_squared"}
+
+
+def _find_unused(kind: type[Penalty]) -> str | None:
+    """Return a method that a class of penalties overrides to no effect: it leaves the one that it follows from."""
+
+    def find_depth(name: str) -> int:
+        return next(depth for depth, owner in enumerate(kind.__mro__) if name in vars(owner))
+
+    return next((name for name, asked in _ASKED_FOR.items() if find_depth(name) < find_depth(asked)), None)
 
 
 @dataclass(frozen=True)
