@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.base.kinds import is_like_array
 from variflow.base.types import Array
 from variflow.energy.advice import ASKS
 from variflow.energy.autodiff.fingerprint import find_or_make_by_fingerprint
@@ -137,7 +138,7 @@ def _derive(penalty: Penalty, knots: NDArray[np.float64]) -> Array:
 
 def _check_constants(penalty: Penalty) -> None:
     for name, constant in vars(penalty).items():
-        if not isinstance(constant, float) and np.ndim(constant) > 0:
+        if (isinstance(constant, list | tuple) or is_like_array(constant)) and np.ndim(constant) > 0:
             raise NotTakenApart(
                 f"{name} of {type(penalty).__name__} has shape {np.shape(constant)}, wanted one number for all pixels"
             )
