@@ -376,6 +376,27 @@ def test_a_penalty_without_values_leaves_the_energy_to_the_general_minimiser(at)
     assert "not finite, first at s = " in reason
 
 
+def test_a_penalty_that_is_infinite_at_zero_is_not_taken(at):
+    class Logarithm(Penalty):
+        def of_squared(self, squared):
+            return squared.__array_namespace__().log(squared)
+
+    solver, reason = choose_solver(BrightnessConstancy(Logarithm()) + Smoothness(), Relaxation(), at)
+    assert solver is None
+    assert "values rho(s) of the penalty" in reason
+    assert "not finite, first at s = 0," in reason
+
+
+def test_a_penalty_whose_weights_overflow_is_left_without_a_warning_of_numpy(at):
+    class Exponential(Penalty):
+        def of_squared(self, squared):
+            return squared.__array_namespace__().exp(squared) - 1
+
+    solver, reason = choose_solver(BrightnessConstancy(Exponential()) + Smoothness(), Relaxation(), at)
+    assert solver is None
+    assert "weights rho'(s) / s of the penalty" in reason
+
+
 def test_a_term_without_residuals_says_so(at):
     class Nothing(DataTerm):
         pass

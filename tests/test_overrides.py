@@ -299,3 +299,9 @@ def test_operators():
             wrong()
     with pytest.raises(ValueError, match="weight of Smoothness"):
         -smooth  # noqa: B018
+    for wrong in (lambda: data - smooth, lambda: data - 1, lambda: variflow.metrics.endpoint_error - data):
+        with pytest.raises(TypeError, match=r"has no -, wanted \+, as in data \+ 0.1 \* smooth"):
+            wrong()
+    for wrong in (lambda: "2" * smooth, lambda: smooth * "2"):
+        with pytest.raises(TypeError, match="Smoothness is multiplied by '2', wanted a number"):
+            wrong()

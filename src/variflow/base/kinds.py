@@ -68,6 +68,6 @@ def look_up(value: object, name: str) -> tuple[Any, ...]:
         return ()
 
 
-def is_like_array(value: object) -> bool:
+def is_like_array(value: object) -> TypeGuard[Any]:
     """Return whether NumPy can make an array of an object."""
     return bool(look_up(value, "__array__"))

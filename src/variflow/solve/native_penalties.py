@@ -90,9 +90,10 @@ def _tabulate(penalty: Penalty) -> _core.Penalty:
     """Return a table of the values of a penalty and half its weights, at the knots of the core."""
     knots = _core.penalty_knots().astype(np.float64)
     with np.errstate(all="ignore"):  # what is not finite is looked for below
-        values = _evaluate(penalty, knots)
+        squared = np.concatenate([[0.0], knots])  # pixels that are left out have residuals of 0
+        values = _evaluate(penalty, squared)
         weights = penalty.weight_of_squared(knots) if defines_weight(type(penalty)) else _derive(penalty, knots)
-    half_weights = np.float32(0.5) * _spread(weights, knots)
+        half_weights = np.float32(0.5) * _spread(weights, knots)
     least = -_ROUNDING * half_weights.max(initial=0, where=np.isfinite(half_weights))
     wrong = ~((half_weights >= least) & (half_weights < np.inf))
     if wrong.any():
@@ -109,9 +110,9 @@ def _tabulate(penalty: Penalty) -> _core.Penalty:
     if not np.isfinite(values).all():
         raise NotTakenApart(
             f"values rho(s) of the penalty {penalty!r} are not finite, first at s = "
-            f"{np.sqrt(knots[~np.isfinite(values)][0]):.3g}, wanted finite ones for all residuals up to 1000"
+            f"{np.sqrt(squared[~np.isfinite(values)][0]):.3g}, wanted finite ones for all residuals up to 1000"
         )
-    return _core.tabulate_penalty(values, np.maximum(half_weights, 0))
+    return _core.tabulate_penalty(values[1:], np.maximum(half_weights, 0))
 
 
 def _evaluate(penalty: Penalty, knots: NDArray[np.float64]) -> Planes:
