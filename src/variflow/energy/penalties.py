@@ -202,8 +202,9 @@ class Charbonnier(Penalty):
 
     def of_squared(self, squared: Array) -> Array:
         """Return sqrt(s^2 + epsilon^2) - epsilon."""
+        xp = (squared + self.epsilon).__array_namespace__()  # JAX may follow epsilon alone
         # Epsilon as a root rounded like the other one, so that rho(0) is exactly 0.
-        epsilon = squared.__array_namespace__().asarray(self.epsilon**2, dtype=squared.dtype)
+        epsilon = xp.asarray(self.epsilon**2, dtype=squared.dtype)
         return _sqrt(squared + epsilon) - _sqrt(epsilon)
 
     def weight_of_squared(self, squared: Array) -> Array:
@@ -259,8 +260,8 @@ class Huber(Penalty):
 
     def of_squared(self, squared: Array) -> Array:
         """Return s^2 / (2 threshold) or abs(s) - threshold / 2."""
-        xp = squared.__array_namespace__()
         beyond = squared > self.threshold**2
+        xp = beyond.__array_namespace__()
         # The root is taken only where it is used: its derivative at zero would be infinite.
         size = _sqrt(xp.where(beyond, squared, self.threshold**2))
         return xp.where(beyond, size - 0.5 * self.threshold, squared / (2 * self.threshold))
@@ -306,7 +307,8 @@ class Lorentzian(Penalty):
 
     def of_squared(self, squared: Array) -> Array:
         """Return log(1 + s^2 / (2 scale^2))."""
-        return squared.__array_namespace__().log1p(squared / (2 * self.scale**2))
+        part = squared / (2 * self.scale**2)
+        return part.__array_namespace__().log1p(part)
 
     def weight_of_squared(self, squared: Array) -> Array:
         """Return 2 / (2 scale^2 + s^2)."""
