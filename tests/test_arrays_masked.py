@@ -7,6 +7,7 @@ import variflow
 from variflow import evaluation, flowops, metrics, view
 from variflow.compat import opencv, skimage
 from variflow.datasets import Sample, synthetic
+from variflow.energy import BrightnessConstancy, Charbonnier, FlowTerm, PriorFlow, Smoothness
 from variflow.matching.dense import densify
 
 PAIR = synthetic.translation((48, 64), shift=(2.0, -1.0))
@@ -246,3 +247,46 @@ def test_masks_within_lists_and_dask_are_seen():
     np.testing.assert_array_equal(variflow.estimate(lazy, FRAME1, "horn-schunck").flow, wanted)
     frame = pytest.importorskip("xarray").DataArray(masked(FRAME0.astype(float), 1e20), dims=("y", "x"))
     np.testing.assert_array_equal(variflow.estimate(frame, FRAME1, "horn-schunck").flow, wanted)
+
+
+class Prior(FlowTerm):
+    """A term that computes with NumPy alone."""
+
+    def __init__(self, prior):
+        super().__init__()
+        self.prior = prior
+
+    def residuals(self, flow, at):
+        return [flow[0] - self.prior[..., 0], flow[1] - self.prior[..., 1]]
+
+
+def test_masked_arrays_of_a_term_are_refused_by_name():
+    energy = BrightnessConstancy() + 0.1 * Smoothness()
+    prior = np.full((48, 64, 2), (2, -1), np.float32)
+    with pytest.raises(ValueError, match=r"prior of Prior is an array of shape \(48, 64, 2\) with masked values"):
+        variflow.estimate(PAIR.frame0, PAIR.frame1, energy + 0.1 * Prior(masked(prior, 0)))
+    charbonnier = Charbonnier(masked(np.full((48, 64), 0.1), 1))
+    with pytest.raises(ValueError, match=r"epsilon of Charbonnier is .* with masked values, wanted one without"):
+        variflow.estimate(PAIR.frame0, PAIR.frame1, BrightnessConstancy(charbonnier) + 0.1 * Smoothness())
+    with pytest.raises(ValueError, match="masked arrays are not supported"):  # of a term that takes one from outside
+        variflow.estimate(PAIR.frame0, PAIR.frame1, energy + OfOutside())
+    whole = variflow.estimate(PAIR.frame0, PAIR.frame1, energy + 0.1 * Prior(np.ma.array(prior))).flow
+    np.testing.assert_array_equal(whole, variflow.estimate(PAIR.frame0, PAIR.frame1, energy + 0.1 * Prior(prior)).flow)
+
+
+ROW = np.ma.array(np.ones((1, 1), np.float32), mask=True)
+
+
+class OfOutside(FlowTerm):
+    def residuals(self, flow, at):
+        return [flow[0] - ROW, flow[1] - ROW]
+
+
+def test_a_masked_prior_is_unknown_there():
+    energy = BrightnessConstancy() + 0.1 * Smoothness()
+    gaps = np.where(HOLES[..., None], np.nan, FLOW)
+    found, wanted = (
+        variflow.estimate(PAIR.frame0, PAIR.frame1, energy + 0.1 * PriorFlow(flow=prior)).flow
+        for prior in (masked(FLOW, 0), gaps)
+    )
+    np.testing.assert_array_equal(found, wanted)

@@ -17,7 +17,7 @@ import pytest
 
 import variflow
 from variflow.datasets import synthetic
-from variflow.energy import Charbonnier, DataTerm, Smoothness, Term
+from variflow.energy import Charbonnier, DataTerm, FlowTerm, Penalty, Smoothness, Term
 from variflow.energy.autodiff import programs as compiled_programs
 from variflow.energy.autodiff.fingerprint import take_fingerprint
 from variflow.solve.relaxation import Relaxation
@@ -402,9 +402,86 @@ def helper_that_keeps_answers():
     return lambda d, at: weight(), lambda m: m.setitem(TABLE, "weight", 0.3)
 
 
+class Settings:
+    """Values by name; any other name is a KeyError."""
+
+    def __init__(self, **values):
+        self._values = values
+
+    def __getattr__(self, name):
+        return self._values[name]
+
+
+class Lenient(Settings):
+    """None for any other name."""
+
+    def __getattr__(self, name):
+        return self.__dict__["_values"].get(name)
+
+
+class InSlots:
+    __slots__ = ("unset", "weight")
+
+    def __init__(self, weight):
+        self.weight = weight
+
+    def __getattr__(self, name):
+        raise KeyError(name)
+
+
+def settings_by_attribute():
+    settings = Settings(weight=0.003)
+    return lambda d, at: settings.weight, lambda m: m.setitem(settings._values, "weight", 0.3)
+
+
+def lenient_settings_by_attribute():
+    settings = Lenient(weight=0.003)
+    return lambda d, at: settings.weight, lambda m: m.setitem(settings._values, "weight", 0.3)
+
+
+def settings_in_slots():
+    settings = InSlots(0.003)
+    return lambda d, at: settings.weight, lambda m: m.setattr(settings, "weight", 0.3)
+
+
+@pytest.mark.parametrize(
+    "settings", [Settings(weight=0.5), Lenient(weight=0.5), InSlots(0.5)], ids=["", "None", "slots"]
+)
+def test_terms_and_penalties_may_hold_settings(settings):
+    class OfData(DataTerm):
+        def __init__(self):
+            super().__init__()
+            self.settings = settings
+
+        def residuals(self, d, at):
+            return [self.settings.weight * (at.Ix[0] * d[0] + at.Iy[0] * d[1] + at.It[0])]
+
+    class OfFlow(FlowTerm):
+        def __init__(self):
+            super().__init__()
+            self.settings = settings
+
+        def residuals(self, flow, at):
+            return [self.settings.weight * (plane[1:] - plane[:-1]) for plane in flow]
+
+    class Half(Penalty):
+        def __init__(self):
+            self.settings = settings
+
+        def of_squared(self, squared):
+            return self.settings.weight * squared
+
+    result = variflow.estimate(PAIR.frame0, PAIR.frame1, OfData() + 0.01 * Smoothness(Half()) + 0.01 * OfFlow())
+    assert np.abs(result.flow - PAIR.flow).mean() < 0.2
+    assert "general minimiser" not in result.reason
+
+
 @pytest.mark.parametrize(
     "case",
     [
+        settings_by_attribute,
+        lenient_settings_by_attribute,
+        settings_in_slots,
         by_the_name_of_an_attribute,
         by_one_of_several_names,
         by_the_name_of_a_global,

@@ -266,19 +266,91 @@ def test_a_penalty_is_compiled_once():
 
 
 def test_a_table_is_made_once_for_a_penalty_and_anew_for_another():
-    class Plain(Penalty):
-        """No dataclass: all its objects are equal."""
-
-        def __init__(self, factor):
-            object.__setattr__(self, "factor", factor)
-
-        def of_squared(self, squared):
-            return self.factor * squared
-
     once, twice = Plain(1.0), Plain(2.0)
     assert native_penalty(once) is native_penalty(once)
-    squared = np.ones((1, 1), np.float32)
-    assert [_core.half_weights(native_penalty(one), squared).item() for one in (once, twice)] == [1, 2]
+    assert [half_weight_of(one) for one in (once, twice)] == [1, 2]
+
+
+class Plain(Penalty):
+    """No dataclass: all its objects are equal."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def of_squared(self, squared):
+        return self.factor * squared
+
+
+def half_weight_of(penalty):
+    return _core.half_weights(native_penalty(penalty), np.ones((1, 1), np.float32)).item()
+
+
+FACTOR = 1.0
+
+
+class OfClass(Penalty):
+    factor = 1.0
+
+    def of_squared(self, squared):
+        return self.factor * squared
+
+
+class OfGlobal(Penalty):
+    def of_squared(self, squared):
+        return FACTOR * squared
+
+
+@dataclass(frozen=True)
+class Frozen(Penalty):
+    factor: float = 1.0
+
+    def of_squared(self, squared):
+        return self.factor * squared
+
+
+@pytest.mark.parametrize(
+    ("penalty", "change"),
+    [
+        (Plain(1.0), lambda penalty, patch: setattr(penalty, "factor", 0.25)),
+        (Plain(np.array(1.0)), lambda penalty, patch: penalty.factor.fill(0.25)),
+        (OfClass(), lambda penalty, patch: patch.setattr(OfClass, "factor", 0.25)),
+        (OfGlobal(), lambda penalty, patch: patch.setitem(globals(), "FACTOR", 0.25)),
+        (Frozen(), lambda penalty, patch: object.__setattr__(penalty, "factor", 0.25)),
+        (Plain(1.0), lambda penalty, patch: patch.setattr(Plain, "of_squared", lambda self, squared: squared / 4)),
+    ],
+    ids=["attribute", "array in place", "class", "global", "frozen", "method"],
+)
+def test_a_table_follows_what_a_penalty_computes_with(penalty, change, monkeypatch):
+    assert half_weight_of(penalty) == 1
+    change(penalty, monkeypatch)
+    assert half_weight_of(penalty) == 0.25
+
+
+def test_a_changed_penalty_gives_the_flow_of_a_new_one():
+    pair = synthetic.translation((32, 40), shift=(1.0, 0.5))
+
+    def flow_with(penalty):
+        return variflow.estimate(pair.frame0, pair.frame1, BrightnessConstancy(penalty) + 0.03 * Smoothness()).flow
+
+    penalty = Plain(1.0)
+    before = flow_with(penalty)
+    penalty.factor = 0.01
+    changed = flow_with(penalty)
+    assert np.abs(changed - before).max() > 0.01
+    np.testing.assert_array_equal(changed, flow_with(Plain(0.01)))
+
+
+def test_a_penalty_that_counts_its_calls_is_tabulated_once():
+    class Counting(Plain):
+        calls = 0
+
+        def of_squared(self, squared):
+            self.calls += 1
+            return super().of_squared(squared)
+
+    penalty = Counting(1.0)
+    tables = [native_penalty(penalty) for _ in range(3)]
+    assert tables[0] is tables[1] is tables[2]
 
 
 def test_a_penalty_that_falls_leaves_the_energy_to_the_general_minimiser(at):
@@ -302,6 +374,27 @@ def test_a_penalty_without_values_leaves_the_energy_to_the_general_minimiser(at)
     solver, reason = choose_solver(BrightnessConstancy(Exploding()) + Smoothness(), Relaxation(), at)
     assert solver is None
     assert "not finite, first at s = " in reason
+
+
+def test_a_penalty_that_is_infinite_at_zero_is_not_taken(at):
+    class Logarithm(Penalty):
+        def of_squared(self, squared):
+            return squared.__array_namespace__().log(squared)
+
+    solver, reason = choose_solver(BrightnessConstancy(Logarithm()) + Smoothness(), Relaxation(), at)
+    assert solver is None
+    assert "values rho(s) of the penalty" in reason
+    assert "not finite, first at s = 0," in reason
+
+
+def test_a_penalty_whose_weights_overflow_is_left_without_a_warning_of_numpy(at):
+    class Exponential(Penalty):
+        def of_squared(self, squared):
+            return squared.__array_namespace__().exp(squared) - 1
+
+    solver, reason = choose_solver(BrightnessConstancy(Exponential()) + Smoothness(), Relaxation(), at)
+    assert solver is None
+    assert "weights rho'(s) / s of the penalty" in reason
 
 
 def test_a_term_without_residuals_says_so(at):

@@ -17,6 +17,7 @@ from variflow.energy import (
     GradientConstancy,
     Huber,
     ImageEdges,
+    Penalty,
     Smoothness,
     TotalGeneralisedVariation,
 )
@@ -168,6 +169,50 @@ def test_a_derived_penalty_runs(at, penalty, of_flow):
     np.testing.assert_allclose(found.energies(), expected.energies(), rtol=1e-5)
 
 
+class FiveTimesValue(Charbonnier):
+    def value(self, s):
+        return 5 * super().value(s)
+
+
+class FiveTimesWeight(Charbonnier):
+    def weight(self, s):
+        return 5 * super().weight(s)
+
+
+class WeightBesideValue(Penalty):
+    def of_squared(self, squared):
+        return squared
+
+    def weight(self, s):
+        return 0 * s + 5
+
+
+class ValueOfSquared(Four):
+    """Whose value is the one that follows from its of_squared anyway."""
+
+    def of_squared(self, squared):
+        return 2 * super().of_squared(squared)
+
+    def value(self, s):
+        return self.of_squared(s**2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "overridden", "wanted"),
+    [
+        (FiveTimesValue, "value", "of_squared"),
+        (FiveTimesWeight, "weight", "weight_of_squared"),
+        (WeightBesideValue, "weight", "weight_of_squared"),
+    ],
+)
+def test_a_penalty_that_overrides_what_no_energy_asks_for_is_refused(kind, overridden, wanted):
+    message = rf"is {kind.__name__}, which overrides {overridden}, .* wanted one that overrides {wanted}\(s\^2\)"
+    for term in (BrightnessConstancy, Smoothness):
+        with pytest.raises(TypeError, match=message):
+            term(kind())
+    assert BrightnessConstancy(ValueOfSquared()).penalty == ValueOfSquared()
+
+
 def test_without_smoothness_nothing_stands_in(at):
     with pytest.raises(ValueError, match=r"Four.* for LucasKanade"):
         LucasKanade().check(FourTimesBrightness(), at)
@@ -254,3 +299,9 @@ def test_operators():
             wrong()
     with pytest.raises(ValueError, match="weight of Smoothness"):
         -smooth  # noqa: B018
+    for wrong in (lambda: data - smooth, lambda: data - 1, lambda: variflow.metrics.endpoint_error - data):
+        with pytest.raises(TypeError, match=r"has no -, wanted \+, as in data \+ 0.1 \* smooth"):
+            wrong()
+    for wrong in (lambda: "2" * smooth, lambda: smooth * "2"):
+        with pytest.raises(TypeError, match="Smoothness is multiplied by '2', wanted a number"):
+            wrong()

@@ -1,5 +1,7 @@
 """Every penalty: value, derivative and weight against finite differences and against one another."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,6 +49,18 @@ def test_derivative_agrees_with_jax(penalty):
     automatic = jax.vmap(jax.grad(penalty.value))(jnp.asarray(SAMPLES, jnp.float32))
     np.testing.assert_allclose(automatic, penalty.derivative(SAMPLES), rtol=2e-5, atol=1e-6)
     assert float(jax.grad(penalty.value)(jnp.float32(0.0))) == 0.0
+
+
+@pytest.mark.parametrize("penalty", [penalty for penalty in PENALTIES if vars(penalty)], ids=str)
+def test_jax_differentiates_by_a_constant_at_residuals_of_numpy(penalty):
+    squared = SAMPLES.astype(np.float32) ** 2
+    for name, constant in vars(penalty).items():
+
+        def energy(constant, squared, name=name):
+            return replace(penalty, **{name: constant}).of_squared(squared).sum()
+
+        slope, wanted = (jax.grad(energy)(constant, residuals) for residuals in (squared, jnp.asarray(squared)))
+        assert float(slope) == pytest.approx(float(wanted))
 
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=str)

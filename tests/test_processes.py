@@ -135,14 +135,17 @@ def test_the_limit_of_memory_is_checked():
         assert "VARIFLOW_MEMORY is '" + wrong + "', wanted a number of MiB from 0 to 1048576" in done.stderr
 
 
-def test_releasing_forgets_programs():
+def test_releasing_forgets_programs_and_tables():
     code = """
+from variflow.energy import Welsch
 from variflow.energy.autodiff import noise, programs
+from variflow.solve import native_penalties
 from variflow.solve.relaxation import Relaxation
-before = flow_of(Own() + 0.05 * Smoothness(), Relaxation())
-print(len(programs._programs) > 0, len(noise._answers) > 0)
+before = flow_of(Own() + 0.05 * Smoothness(Welsch(1.0)), Relaxation())
+kept = programs._programs, noise._answers, native_penalties._tables
+print(*(len(store) > 0 for store in kept))
 variflow.release_memory()
-print(len(programs._programs), len(noise._answers))
-print((flow_of(Own() + 0.05 * Smoothness(), Relaxation()) == before).all())
+print(*map(len, kept))
+print((flow_of(Own() + 0.05 * Smoothness(Welsch(1.0)), Relaxation()) == before).all())
 """
-    assert run(code) == ["True True", "0 0", "True"]
+    assert run(code) == ["True True True", "0 0 0", "True"]

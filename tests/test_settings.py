@@ -145,6 +145,8 @@ def test_edges_are_none_or_what_makes_weights() -> None:
     for term in (Smoothness, energy.TotalGeneralisedVariation):
         with pytest.raises(TypeError, match=rf"edges of {term.__name__} is 5.0, wanted .* ImageEdges\(contrast=5.0\)"):
             term(edges=5.0)
+    with pytest.raises(TypeError, match=r"is an ndarray of shape \(4, 5\) and type float64, wanted edges such as"):
+        Smoothness(edges=np.zeros((4, 5)))
     with pytest.raises(TypeError, match="edges of Smoothness is <class"):
         Smoothness(edges=energy.ImageEdges)  # type: ignore[arg-type]
 

@@ -11,6 +11,8 @@ from types import CodeType, FunctionType
 
 import numpy as np
 
+from variflow.base.kinds import is_like_array
+
 
 def digest_settings(settings: object) -> str:
     """Return a digest of a value such as a model, including the numbers of its arrays and the code of its functions."""
@@ -32,7 +34,7 @@ def _feed(digest: hashlib._Hash, value: object, around: tuple[int, ...]) -> None
     digest.update(f"{type(value).__module__}.{type(value).__qualname__};".encode())
     if id(value) in around:  # a function that calls itself
         return
-    if hasattr(value, "__array__"):
+    if is_like_array(value):
         array = np.ascontiguousarray(value)
         digest.update(f"{array.dtype.str} {np.shape(value)};".encode())
         digest.update(array.tobytes())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -55,3 +55,19 @@ def name_kind(value: object) -> str:
         return f"the class {value.__name__}"
     name = type(value).__name__
     return f"an {name}" if name.lower().startswith(_SPOKEN_WITH_A_VOWEL) else f"a {name}"
+
+
+def look_up(value: object, name: str) -> tuple[Any, ...]:
+    """Return an attribute that an object has, or an empty tuple, without asking a `__getattr__` of its class.
+
+    That may answer any name, or raise its own kind of error, as that of an object of settings does.
+    """
+    try:
+        return (type(value).__getattribute__(value, name),)
+    except AttributeError:
+        return ()
+
+
+def is_like_array(value: object) -> TypeGuard[Any]:
+    """Return whether NumPy can make an array of an object."""
+    return bool(look_up(value, "__array__"))

@@ -15,7 +15,7 @@ def __dir__() -> list[str]:
 
 
 def release_memory() -> None:
-    """Release what is kept between estimates: blocks of memory, and the compiled programs of energies.
+    """Release what is kept between estimates: blocks of memory, compiled programs of energies, tables of penalties.
 
     Blocks of memory are kept because the system takes long to provide new ones; the environment variable
     ``VARIFLOW_MEMORY`` limits them, in MiB. The latest programs that JAX has compiled for energies are kept because
@@ -27,7 +27,8 @@ def release_memory() -> None:
     >>> import variflow
     >>> variflow.release_memory()
     """
-    for name in ("variflow.energy.autodiff.programs", "variflow.energy.autodiff.noise"):
+    energy = "variflow.energy.autodiff"
+    for name in (f"{energy}.programs", f"{energy}.noise", "variflow.solve.native_penalties"):
         if name in sys.modules:
             sys.modules[name].release()
     gc.collect()

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from variflow.base.choices import check_constant
 from variflow.base.fields import Declared
+from variflow.base.kinds import is_like_array, name_kind
 from variflow.base.types import Array
 
 if TYPE_CHECKING:
@@ -84,7 +87,10 @@ def check_edges(term: _HasEdges) -> None:
     if edges is None or (callable(edges) and not isinstance(edges, type)):
         return
     remedy = f"ImageEdges(contrast={edges})" if isinstance(edges, Real) else "ImageEdges(contrast=5.0)"
-    raise TypeError(f"edges of {type(term).__name__} is {edges!r}, wanted edges such as {remedy}, or None")
+    given = repr(edges)
+    if is_like_array(edges):
+        given = f"{name_kind(edges)} of shape {np.shape(edges)} and type {np.asarray(edges).dtype}"
+    raise TypeError(f"edges of {type(term).__name__} is {given}, wanted edges such as {remedy}, or None")
 
 
 def compute_differences(planes: Array) -> tuple[Array, Array]:

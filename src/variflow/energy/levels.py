@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from variflow import flowops
-from variflow.base.kinds import is_float, is_number
+from variflow.base.kinds import is_float, is_like_array, is_number
 from variflow.base.types import Array, Numbers
 from variflow.energy.autodiff.fingerprint import list_attributes
 from variflow.energy.edges import ImageEdges
@@ -43,8 +43,8 @@ def bring_to_level(energy: Any, shapes: Sequence[Shape], index: int) -> Any:
     Raises
     ------
     ValueError
-        If an array has the size of a level other than the finest, or one that a term of the library holds has any
-        other size than the frames; the message names it.
+        If an array has masked values or the size of a level other than the finest, or one that a term of the library
+        holds has any other size than the frames; the message names it.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def list_arrays(energy: object) -> Iterator[tuple[str, Array]]:
             ]
         elif type(value) in (tuple, list, dict):
             values += [(name, held) for held in (value.values() if isinstance(value, dict) else value)]
-        elif hasattr(value, "__array__") and hasattr(value, "shape"):
+        elif is_like_array(value) and hasattr(value, "shape"):
             yield name, value
 
 
@@ -107,7 +107,12 @@ def _bring(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
     if type(value) is dict:
         held = {key: _bring(item, shapes, index, f"{name}[{key!r}]") for key, item in value.items()}
         return held if any(held[key] is not value[key] for key in value) else value
-    if hasattr(value, "__array__") and len(getattr(value, "shape", ())) >= 2:
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(
+            f"{name} is an array of shape {value.shape} with masked values, wanted one without: fill it, as by "
+            ".filled(0), and multiply the residuals by 0 where it was masked"
+        )
+    if is_like_array(value) and len(getattr(value, "shape", ())) >= 2:
         return _bring_array(value, shapes, index, name)
     return value
 

@@ -127,7 +127,12 @@ def check_penalty(term: Array) -> None:
     if isinstance(penalty, type) and issubclass(penalty, Penalty):
         raise TypeError(f"{name} is the class {penalty.__name__}, wanted one of its objects: {penalty.__name__}()")
     if hasattr(penalty, "of_squared") and getattr(type(penalty), "of_squared", None) is not Penalty.of_squared:
-        return
+        if not isinstance(penalty, Penalty) or (unused := _find_unused(type(penalty))) is None:
+            return
+        raise TypeError(
+            f"{name} is {type(penalty).__name__}, which overrides {unused}, and no energy asks for that, wanted one "
+            f"that overrides {_ASKED_FOR[unused]}(s^2)"
+        )
     if isinstance(penalty, Real):
         raise TypeError(f"{name} is {penalty!r}, wanted a penalty such as Charbonnier({penalty!r})")
     kind = getattr(penalty, "__name__", type(penalty).__name__)
@@ -135,6 +140,19 @@ def check_penalty(term: Array) -> None:
         f"{name} is {kind}, wanted a penalty such as Charbonnier(0.05); one of your own is a class derived from "
         "variflow.energy.Penalty that defines of_squared(s^2)"
     )
+
+
+# What an energy asks for in place of the methods that a person reads.
+_ASKED_FOR = {"value": "of_squared", "weight": "weight_of_squared", "derivative": "weight_of_squared"}
+
+
+def _find_unused(kind: type[Penalty]) -> str | None:
+    """Return a method that a class of penalties overrides to no effect: it leaves the one that it follows from."""
+
+    def find_depth(name: str) -> int:
+        return next(depth for depth, owner in enumerate(kind.__mro__) if name in vars(owner))
+
+    return next((name for name, asked in _ASKED_FOR.items() if find_depth(name) < find_depth(asked)), None)
 
 
 @dataclass(frozen=True)
@@ -184,8 +202,9 @@ class Charbonnier(Penalty):
 
     def of_squared(self, squared: Array) -> Array:
         """Return sqrt(s^2 + epsilon^2) - epsilon."""
+        xp = (squared + self.epsilon).__array_namespace__()  # JAX may follow epsilon alone
         # Epsilon as a root rounded like the other one, so that rho(0) is exactly 0.
-        epsilon = squared.__array_namespace__().asarray(self.epsilon**2, dtype=squared.dtype)
+        epsilon = xp.asarray(self.epsilon**2, dtype=squared.dtype)
         return _sqrt(squared + epsilon) - _sqrt(epsilon)
 
     def weight_of_squared(self, squared: Array) -> Array:
@@ -241,8 +260,8 @@ class Huber(Penalty):
 
     def of_squared(self, squared: Array) -> Array:
         """Return s^2 / (2 threshold) or abs(s) - threshold / 2."""
-        xp = squared.__array_namespace__()
         beyond = squared > self.threshold**2
+        xp = beyond.__array_namespace__()
         # The root is taken only where it is used: its derivative at zero would be infinite.
         size = _sqrt(xp.where(beyond, squared, self.threshold**2))
         return xp.where(beyond, size - 0.5 * self.threshold, squared / (2 * self.threshold))
@@ -288,7 +307,8 @@ class Lorentzian(Penalty):
 
     def of_squared(self, squared: Array) -> Array:
         """Return log(1 + s^2 / (2 scale^2))."""
-        return squared.__array_namespace__().log1p(squared / (2 * self.scale**2))
+        part = squared / (2 * self.scale**2)
+        return part.__array_namespace__().log1p(part)
 
     def weight_of_squared(self, squared: Array) -> Array:
         """Return 2 / (2 scale^2 + s^2)."""

@@ -31,11 +31,13 @@ class Welsch(Penalty):
 
     def of_squared(self, squared: Array) -> Array:
         """Return 1 - exp(-s^2 / (2 scale^2))."""
-        return -squared.__array_namespace__().expm1(-squared / (2 * self.scale**2))
+        power = -squared / (2 * self.scale**2)
+        return -power.__array_namespace__().expm1(power)
 
     def weight_of_squared(self, squared: Array) -> Array:
         """Return exp(-s^2 / (2 scale^2)) / scale^2."""
-        return squared.__array_namespace__().exp(-squared / (2 * self.scale**2)) / self.scale**2
+        power = -squared / (2 * self.scale**2)
+        return power.__array_namespace__().exp(power) / self.scale**2
 
 
 @dataclass(frozen=True)
@@ -90,5 +92,6 @@ class Tukey(Penalty):
         return 6 * self._find_rest(squared) ** 2 / self.threshold**2
 
     def _find_rest(self, squared: Array) -> Array:
-        xp = squared.__array_namespace__()
-        return xp.maximum(1.0 - squared / self.threshold**2, xp.zeros((), dtype=squared.dtype))
+        rest = 1.0 - squared / self.threshold**2
+        xp = rest.__array_namespace__()
+        return xp.maximum(rest, xp.zeros((), dtype=squared.dtype))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeGuard, TypeVar
 
 from variflow.base.choices import check_constant, check_takes
 from variflow.base.fields import Declared
@@ -68,7 +68,14 @@ class Term(Declared, ABC):
             return self
         return Sum((*_list_terms(other), *_list_terms(self))) if callable(other) else NotImplemented
 
+    def __sub__(self, other: object) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} has no -, wanted +, as in data + 0.1 * smooth")
+
+    __rsub__ = __sub__
+
     def __mul__(self, factor: float) -> Term:
+        if isinstance(factor, str):  # Python alone would say that it cannot multiply a sequence
+            raise TypeError(f"{type(self).__name__} is multiplied by {factor!r}, wanted a number, as in 0.1 * smooth")
         if not (isinstance(factor, Real) or getattr(factor, "shape", None) == ()):
             return NotImplemented
         if "weight" in vars(type(self)).get("__dataclass_fields__", ()):

@@ -6,7 +6,7 @@ given the values and the weights at many squared residuals, and takes them as st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 from typing import Any
 
@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.base.kinds import is_like_array
 from variflow.base.types import Array
 from variflow.energy.advice import ASKS
+from variflow.energy.autodiff.fingerprint import find_or_make_by_fingerprint
 from variflow.energy.penalties import (
     L1,
     Charbonnier,
@@ -49,10 +51,9 @@ _NATIVE: dict[type[Penalty], Callable[[Any], _core.Penalty]] = {
 # A weight that is negative by less than this part of the highest is 0, and was rounded: single precision.
 _ROUNDING = 1e-5
 
-# The tables made last, each with its penalty, by the identity of that. Equality would not do: a class that is not a
-# dataclass of its own inherits one that knows nothing of its constants.
+# The tables made last, each by the fingerprint of its penalty, which changes with all that the penalty computes with.
 _MOST_TABLES = 16
-_tables: dict[int, tuple[Penalty, _core.Penalty]] = {}
+_tables: dict[Hashable, _core.Penalty] = {}
 
 
 def native_penalty(penalty: Penalty) -> _core.Penalty:
@@ -67,16 +68,15 @@ def native_penalty(penalty: Penalty) -> _core.Penalty:
     """
     given: Any = type(penalty)
     kind = _find_known(given)
+    _check_constants(penalty)
     if kind is not None:
-        _check_constants(penalty)
         return _NATIVE[kind](penalty)
-    known, table = _tables.pop(id(penalty), (None, None))
-    if known is not penalty or table is None:
-        table = _tabulate(penalty)
-    _tables[id(penalty)] = penalty, table
-    for oldest in list(_tables)[:-_MOST_TABLES]:
-        _tables.pop(oldest, None)
-    return table
+    return find_or_make_by_fingerprint(_tables, _MOST_TABLES, penalty, lambda: _tabulate(penalty))
+
+
+def release() -> None:
+    """Forget every table."""
+    _tables.clear()
 
 
 @lru_cache(maxsize=256)
@@ -88,12 +88,12 @@ def _find_known(given: Any) -> type[Penalty] | None:
 
 def _tabulate(penalty: Penalty) -> _core.Penalty:
     """Return a table of the values of a penalty and half its weights, at the knots of the core."""
-    _check_constants(penalty)
     knots = _core.penalty_knots().astype(np.float64)
     with np.errstate(all="ignore"):  # what is not finite is looked for below
-        values = _evaluate(penalty, knots)
+        squared = np.concatenate([[0.0], knots])  # pixels that are left out have residuals of 0
+        values = _evaluate(penalty, squared)
         weights = penalty.weight_of_squared(knots) if defines_weight(type(penalty)) else _derive(penalty, knots)
-    half_weights = np.float32(0.5) * _spread(weights, knots)
+        half_weights = np.float32(0.5) * _spread(weights, knots)
     least = -_ROUNDING * half_weights.max(initial=0, where=np.isfinite(half_weights))
     wrong = ~((half_weights >= least) & (half_weights < np.inf))
     if wrong.any():
@@ -110,9 +110,9 @@ def _tabulate(penalty: Penalty) -> _core.Penalty:
     if not np.isfinite(values).all():
         raise NotTakenApart(
             f"values rho(s) of the penalty {penalty!r} are not finite, first at s = "
-            f"{np.sqrt(knots[~np.isfinite(values)][0]):.3g}, wanted finite ones for all residuals up to 1000"
+            f"{np.sqrt(squared[~np.isfinite(values)][0]):.3g}, wanted finite ones for all residuals up to 1000"
         )
-    return _core.tabulate_penalty(values, np.maximum(half_weights, 0))
+    return _core.tabulate_penalty(values[1:], np.maximum(half_weights, 0))
 
 
 def _evaluate(penalty: Penalty, knots: NDArray[np.float64]) -> Planes:
@@ -139,7 +139,7 @@ def _derive(penalty: Penalty, knots: NDArray[np.float64]) -> Array:
 
 def _check_constants(penalty: Penalty) -> None:
     for name, constant in vars(penalty).items():
-        if not isinstance(constant, float) and np.ndim(constant) > 0:
+        if (isinstance(constant, list | tuple) or is_like_array(constant)) and np.ndim(constant) > 0:
             raise NotTakenApart(
                 f"{name} of {type(penalty).__name__} has shape {np.shape(constant)}, wanted one number for all pixels"
             )

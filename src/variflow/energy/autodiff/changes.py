@@ -90,7 +90,8 @@ def computes_with_numpy(term: FlowTerm, at: Linearisation) -> bool:
             planes = find_residuals(term, tuple(map(np.array, at.planes)), at)
     except Exception:
         return False
-    return all(isinstance(plane, np.ndarray) for plane in planes)
+    # JAX refuses masked arrays; as plain ones they would lose their masks.
+    return all(isinstance(plane, np.ndarray) and not isinstance(plane, np.ma.MaskedArray) for plane in planes)
 
 
 def _find_periods(reach: Reach) -> tuple[int, int]:

@@ -17,15 +17,18 @@ import types
 import weakref
 from array import array as row
 from collections import UserList, deque
-from collections.abc import Hashable, Iterator, Mapping, Set
+from collections.abc import Callable, Hashable, Iterator, Mapping, Set
 from contextvars import ContextVar
 from dataclasses import dataclass, field, is_dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from variflow.base.kinds import is_like_array, look_up
 from variflow.base.types import Numbers
+
+Answer = TypeVar("Answer")
 
 # Code in these packages does not change, as far as an energy is concerned. Nor does the standard library.
 # fmt: off
@@ -156,7 +159,7 @@ class Fingerprint:
             return kind, self.read(value())
         if isinstance(value, Set):
             return kind, frozenset(map(self.read, value))
-        if hasattr(value, "__array__"):
+        if is_like_array(value):
             try:
                 array = self._read_array(np.asarray(value))
             except Exception:  # a tracer, or an array on a device: libraries raise many kinds
@@ -217,13 +220,14 @@ class Fingerprint:
         if isinstance(value, np.generic):
             return kind, value.tobytes()
         standard = kind.__module__.partition(".")[0] in sys.stdlib_module_names and is_of_library(kind)
-        if standard and not isinstance(value, _HOLDERS) and not hasattr(value, "__wrapped__"):
+        wrapped = look_up(value, "__wrapped__")
+        if standard and not isinstance(value, _HOLDERS) and not wrapped:
             return _Same(value)
         inside = list_attributes(value)
         if isinstance(value, functools.partial):
             inside.update(func=value.func, args=value.args, keywords=value.keywords)
-        if hasattr(value, "__wrapped__"):
-            inside["__wrapped__"] = value.__wrapped__
+        if wrapped:
+            inside["__wrapped__"] = wrapped[0]
         if not inside and is_of_library(kind) and not is_dataclass(value):  # it may hold what Python does not show
             return _Same(value)
         for name, part in list(inside.items()):
@@ -257,13 +261,36 @@ def take_fingerprint(value: object) -> Fingerprint:
     return found
 
 
+def find_or_make_by_fingerprint(
+    store: dict[Hashable, Answer], most: int, value: object, make: Callable[[], Answer], *about: Hashable
+) -> Answer:
+    """Return what was made for a value that has not changed since, and for what else it is about, or make it now.
+
+    The store keeps the `most` entries that were used last, in the order of their last use.
+    """
+    before = take_fingerprint(value)
+    key = (*about, before.key)
+    made = store.pop(key, None)
+    if made is None:
+        made = make()
+        after = take_fingerprint(value)
+        if after.key != before.key:  # such as by a counter of calls
+            before.exclude_changes(after)
+            key = (*about, take_fingerprint(value).key)
+    store[key] = made
+    for oldest in list(store)[:-most]:
+        store.pop(oldest, None)
+    return made
+
+
 def list_attributes(value: object) -> dict[str, Any]:
     """Return all that an object holds, by name."""
     kind: type = type(value)
-    slots = {name: getattr(value, name) for name in _list_slots(kind) if hasattr(value, name)}
-    return {**slots, **getattr(value, "__dict__", {})}
+    slots = {name: held for name in _list_slots(kind) for held in look_up(value, name)}
+    return {**slots, **next(iter(look_up(value, "__dict__")), {})}
 
 
+@functools.lru_cache(maxsize=4096)
 def is_library(module: str | None) -> bool:
     """Return whether a module belongs to this package, to one of `_LIBRARIES`, or to the standard library."""
     root = (module or "").partition(".")[0]

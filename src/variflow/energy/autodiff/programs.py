@@ -19,7 +19,7 @@ from jax._src import config as jax_config
 from variflow import _core
 from variflow.base.forks import check_not_forked
 from variflow.base.types import Numbers
-from variflow.energy.autodiff.fingerprint import take_fingerprint
+from variflow.energy.autodiff.fingerprint import find_or_make_by_fingerprint, take_fingerprint
 from variflow.energy.autodiff.keeping import keep_programs
 from variflow.energy.autodiff.pytrees import register
 from variflow.energy.autodiff.sharing import KEEP_BARRIERS, repeats, share_values
@@ -154,23 +154,9 @@ def _find_options(quick: bool) -> dict[str, Any]:
 
 
 def find_or_make(store: dict[Hashable, Answer], most: int, about: object, make: Callable[[], Answer]) -> Answer:
-    """Return what was made for a subject that differs in the values of its arrays at most, or make it now.
-
-    The store keeps the `most` entries that were used last, in the order of their last use.
-    """
+    """Return what was made for a subject that differs in the values of its arrays at most, or make it now."""
     forms, others = _part(about)
-    before = take_fingerprint(others)
-    made = store.pop((forms, before.key), None)
-    if made is None:
-        made = make()
-        after = take_fingerprint(others)
-        if after.key != before.key:  # such as by a counter of calls
-            before.exclude_changes(after)
-            before = take_fingerprint(others)
-    store[forms, before.key] = made
-    for oldest in list(store)[:-most]:
-        store.pop(oldest, None)
-    return made
+    return find_or_make_by_fingerprint(store, most, others, make, forms)
 
 
 def _part(about: object) -> tuple[Hashable, Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
+from variflow.base.kinds import is_like_array
 from variflow.energy.advice import advise_on_not_finite
 from variflow.energy.autodiff.changes import ByNumPy, ByPrograms, Changes, Reach, computes_with_numpy
 from variflow.energy.autodiff.noise import find_parts_read, find_place, make_noise, remember, shrink
@@ -214,7 +215,7 @@ def _are_alike(one: Planes | None, other: Planes) -> bool:
 def _holds_pictures(term: FlowTerm, small: FlowTerm) -> bool:
     """Return whether a term holds arrays that are smaller in small frames."""
     leaves = zip(jax.tree.leaves(term), jax.tree.leaves(small), strict=True)
-    return any(np.shape(whole) != np.shape(part) for whole, part in leaves)
+    return any(is_like_array(whole) and np.shape(whole) != np.shape(part) for whole, part in leaves)
 
 
 class _Drawn(NamedTuple):
