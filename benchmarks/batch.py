@@ -6,9 +6,9 @@ The pairs are 320 x 240, rendered, in PNG files. One worker is the process itsel
 scheduler, which shares their cores. Each round begins with an empty folder. Pairs a second are those between the first
 and the last flow, the best of all rounds, so that the start of processes does not count; it is printed by itself (s
 from the call to the first flow). Memory is the most that one process held (MiB). "In the system" is the time of all
-processes there, most of it to make files: processes wait for each other where a disk makes one at a time. "Again" is the same call when all is
-done: both frames and the flow of each pair are read and compared with its record. Last come the same pairs in one Zarr
-array.
+processes there, most of it to make files: processes wait for each other where a disk makes one at a time. "Again" is
+the same call when all is done: both frames and the flow of each pair are read and compared with its record. Last come
+the same pairs in one Zarr array.
 """
 
 import argparse
@@ -120,8 +120,7 @@ def main():
             print(json.dumps(dict(zip(["model", *rates], [model, *rates.values()], strict=True))), flush=True)
     header = [
         *("model", "pairs/s, 1 worker", "2 workers", "ratio", "s to start 1", "2", "MiB of 1", "2"),
-        *("ms a pair in the system, 1", "2"),
-        *("again, pairs/s", "Zarr, 2 workers"),
+        *("ms a pair in the system, 1", "2", "again, pairs/s", "Zarr, 2 workers"),
     ]
     words = ", ".join(f"{key} {value}" for key, value in machine.describe("variflow", "distributed", "zarr").items())
     words += f". {arguments.pairs} pairs, the best of {arguments.rounds} rounds; ratio wanted {2 * WANTED:g}."
