@@ -34,7 +34,7 @@ def from_matrix(matrix: ArrayLike, shape: tuple[int, int]) -> Flow:
     Raises
     ------
     TypeError, ValueError
-        If types or shapes do not fit, or the matrix has values that are not finite.
+        If types or shapes do not fit, or the matrix has values that are not finite, or a last row of zeros.
 
     See Also
     --------
@@ -68,6 +68,8 @@ def check_matrix(matrix: ArrayLike, name: str) -> Reals:
         raise ValueError(f"{name} has shape {array.shape}, wanted (3, 3) or (2, 3)")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} has values that are NaN or infinite, wanted finite ones")
+    if not array[2].any():
+        raise ValueError(f"{name} is singular, with a last row of zeros, so it moves no pixel to a place; wanted another")
     # A homography may be multiplied by any number: the first pixel is to lie in front of the horizon.
     return -array if array[2, 2] < 0 else array
 
