@@ -261,7 +261,7 @@ def test_a_matrix_without_its_last_row_is_affine():
 
 @pytest.mark.parametrize("matrix", [np.zeros((3, 3)), np.diag([1, 1, 0])])
 def test_a_matrix_that_moves_no_pixel_to_a_place_is_refused(matrix):
-    with pytest.raises(ValueError, match="^matrix is singular, with a last row of zeros"):
+    with pytest.raises(ValueError, match=r"^matrix is singular, with a last row of zeros"):
         flowops.from_matrix(matrix, (2, 2))
 
 

@@ -228,7 +228,9 @@ def test_any_one_value_marks_what_a_png_knows(tmp_path, known):
     pixels[1, 2] = 0
     (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(pixels))
     flow = read_flow(tmp_path / "a.png")
-    assert np.isnan(flow[1, 2]).all() and np.isnan(flow).sum() == 2 and np.nanmax(np.abs(flow)) == 0
+    assert np.isnan(flow[1, 2]).all()
+    assert np.isnan(flow).sum() == 2
+    assert np.nanmax(np.abs(flow)) == 0
 
 
 def png(width: int, height: int, bits: int = 16, kind: int = 2) -> bytes:

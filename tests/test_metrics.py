@@ -114,6 +114,11 @@ def test_a_threshold_that_is_none_is_named(measure, name, wrong):
         measure(wrong)
 
 
+def test_a_mask_of_another_shape_is_named():
+    with pytest.raises(ValueError, match=r"^mask has shape \(\), wanted \(H, W\)$"):
+        metrics.near(True, 3)
+
+
 def test_a_range_of_speeds_that_is_empty_is_refused():
     with pytest.raises(ValueError, match=r"^fastest is 0, wanted a speed in pixels per frame above 10$"):
         metrics.speed_between(ZERO, 10, 0)

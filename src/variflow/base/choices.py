@@ -99,6 +99,45 @@ def check_window(name: str, value: object, most: float = math.inf) -> int:
     return side
 
 
+def check_pair(name: str, value: object, what: str, above: float = -math.inf) -> tuple[float, float]:
+    """Return two finite numbers as floats; raise ValueError, naming them, for anything else."""
+    try:
+        pair: tuple[object, ...] = tuple(value)  # type: ignore[arg-type]
+    except TypeError:
+        pair = ()
+    if len(pair) != 2:
+        raise ValueError(f"{name} is {_show(value)}, wanted {what}")
+    first, second = (check_number(name, number, above=above, what="a finite number") for number in pair)
+    return first, second
+
+
+def check_shape(shape: object) -> tuple[int, int]:
+    """Return the height and the width of a frame; raise ValueError for anything else.
+
+    Examples
+    --------
+    >>> from variflow.base.choices import check_shape
+    >>> check_shape((480, 640, 2))
+    Traceback (most recent call last):
+        ...
+    ValueError: shape is (480, 640, 2), wanted a height and a width of at least 1, (H, W)
+    """
+    try:
+        height, width = map(operator.index, shape)  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        height = width = 0
+    if height < 1 or width < 1:
+        raise ValueError(f"shape is {_show(shape)}, wanted a height and a width of at least 1, (H, W)")
+    return height, width
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return True or False; raise TypeError, naming it, for anything else."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} is {_show(value)}, wanted True or False")
+    return bool(value)
+
+
 def check_constant(
     name: str, value: object, *, least: float = -math.inf, above: float = -math.inf, most: float = math.inf
 ) -> None:

@@ -108,6 +108,8 @@ def near(mask: npt.ArrayLike, distance: float = 10.0) -> Mask:
 
     check_number("distance", distance, least=0, what="a distance in pixels")
     marked = as_mask(mask, "mask", meaning="where it is marked")
+    if marked.ndim != 2:
+        raise ValueError(f"mask has shape {marked.shape}, wanted (H, W)")
     if not marked.any():
         return np.zeros(marked.shape, bool)
     away: Numbers = ndimage.distance_transform_edt(~marked)

@@ -21,7 +21,8 @@ def robustness(error: npt.ArrayLike, above: float) -> float:
     error : array_like
         Errors, NaN where they do not count.
     above : float
-        The threshold x, at least 0, in the unit of the errors: 0.5, 1 and 2 px for end-point errors, 2.5, 5 and 10 degrees.
+        The threshold x, at least 0, in the unit of the errors: 0.5, 1 and 2 px for end-point errors, 2.5, 5 and 10
+        degrees.
 
     Returns
     -------
