@@ -466,6 +466,8 @@ GOOD = np.zeros((4, 5, 2))
         (lambda: flowops.fill(GOOD, np.zeros((5, 4))), ValueError, r"image has shape \(5, 4\)"),
         (lambda: flowops.fill(GOOD, np.full((4, 5), np.nan)), ValueError, "image has no usable pixel"),
         (lambda: flowops.fill(GOOD, contrast=0), ValueError, "contrast is 0"),
+        (lambda: flowops.track(GOOD, [(1, 2)]), ValueError, r"flows has shape \(4, 5, 2\), one flow; wanted a list"),
+        (lambda: flowops.to_xarray(GOOD, pixel_size=(1e-3, 2e-3)), ValueError, r"\(0.001, 0.002\), .* are square$"),
         (lambda: flowops.track([GOOD], [1, 2]), ValueError, r"points has shape \(2,\)"),
         (lambda: flowops.track([GOOD, GOOD[1:]], [(1, 2)]), ValueError, r"flows\[1\] has shape"),
         (lambda: flowops.streamlines(GOOD, [(1, 2)], length=0), ValueError, "length is 0"),

@@ -215,6 +215,12 @@ def test_a_picture_is_no_flow(tmp_path, picture):
     refused(tmp_path / "a.png", "a picture .*, no flow: that has three channels of 16 bits")
 
 
+@pytest.mark.parametrize("name", ["a.flo", "a.png", "a.npy", "a.dat"])
+def test_an_empty_file_is_said_to_be_empty(tmp_path, name):
+    (tmp_path / name).touch()
+    refused(tmp_path / name, "truncated: the file is empty$")
+
+
 def test_a_picture_of_16_bits_is_no_flow(tmp_path):
     ramp = np.arange(60, dtype=np.uint16).reshape(4, 5, 3)
     (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(ramp * 257))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import math
 import operator
 import re
 from collections.abc import Callable, Collection
 from numbers import Integral, Real
-from typing import TypeGuard, TypeVar
+from typing import ParamSpec, TypeGuard, TypeVar
 
 import numpy as np
 
 from variflow.base.kinds import is_number
 
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
 Choice = TypeVar("Choice")
 
 
@@ -183,6 +186,29 @@ def suggest(name: str, names: Collection[str]) -> str:
 def explain_keyword(function: str, unknown: str, known: Collection[str]) -> str:
     """Return what to say of a keyword that a function, or a class, does not know."""
     return f"{function}() has no argument {unknown!r}, wanted one of {', '.join(known)}{suggest(unknown, known)}"
+
+
+def refuse_names(module: str, known: Collection[str]) -> Callable[[str], object]:
+    """Return the ``__getattr__`` of a module that refuses every name, and suggests one that the module has."""
+
+    def refuse(name: str) -> object:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}{suggest(name, known)}")
+
+    return refuse
+
+
+def explain_keywords(function: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
+    """Decorate a function, so that an unknown keyword is explained."""
+    known = inspect.signature(function).parameters
+
+    @functools.wraps(function)
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+        for name in kwargs:
+            if name not in known:
+                raise TypeError(explain_keyword(function.__name__, name, known))
+        return function(*args, **kwargs)
+
+    return call
 
 
 def check_takes(count: int, name: str, function: Callable[..., object], wanted: str) -> None:
