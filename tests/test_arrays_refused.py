@@ -361,3 +361,9 @@ def test_named_axes_in_another_order():
     other = xarray.DataArray(square, dims=("row", "column"))
     for second in (across.transpose("y", "x"), other, square):
         assert not variflow.estimate(down, second, "realtime").flow.any()
+
+
+def test_a_frame_of_opencv_on_another_device_says_how_to_get_it():
+    cv2 = pytest.importorskip("cv2")
+    with pytest.raises(TypeError, match=r"^frame0 is a UMat, wanted an array .*, as its \.get\(\) returns$"):
+        variflow.estimate(cv2.UMat(FRAME), FRAME)

@@ -114,3 +114,13 @@ def test_a_file_of_a_flow_has_no_units(folder):
     assert "out.flo: " in done.output
     assert ".nc" in done.output
     assert not (folder / "out.flo").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [(["estimate", "a.png", "b.png"], "--dt"), (["video", "shot"], "--dt"), (["video", "shot"], "--interval")],
+)
+def test_an_interval_that_is_no_number_is_shown(command, option):
+    done = CliRunner().invoke(cli.app, [*command, "-o", "f.nc", option, "0.1s"])
+    assert done.exit_code == 2
+    assert f"'{option}': '0.1s', wanted a number" in " ".join(done.output.replace("│", "").split())

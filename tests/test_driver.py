@@ -205,6 +205,12 @@ def test_energies_fall_and_are_those_of_the_energy(pair):
         assert record.steps[-1] >= record.after * 0.999
 
 
+def test_a_result_says_where_it_can_be_saved(pair, tmp_path):
+    result = variflow.estimate(pair.frame0, pair.frame1, QUICK)
+    with pytest.raises(variflow.FlowFileError, match=r"known are \.flo, .*, \.html; for \.nc .* to_xarray"):
+        result.save(tmp_path / "a.nc")
+
+
 def test_result_saves_itself(pair, tmp_path):
     result = variflow.estimate(pair.frame0, pair.frame1, QUICK)
     result.save(tmp_path / "flow.flo")

@@ -259,6 +259,12 @@ def test_a_matrix_without_its_last_row_is_affine():
     np.testing.assert_array_equal(flowops.from_matrix(matrix[:2], (3, 4)), flowops.from_matrix(matrix, (3, 4)))
 
 
+@pytest.mark.parametrize("matrix", [np.zeros((3, 3)), np.diag([1, 1, 0])])
+def test_a_matrix_that_moves_no_pixel_to_a_place_is_refused(matrix):
+    with pytest.raises(ValueError, match=r"^matrix is singular, with a last row of zeros"):
+        flowops.from_matrix(matrix, (2, 2))
+
+
 def test_what_is_on_the_horizon_or_behind_it_is_unknown():
     flow = flowops.from_matrix([[1, 0, 0], [0, 1, 0], [-0.25, 0, 1]], (2, 8))
     assert np.isfinite(flow[:, :4]).all()

@@ -180,6 +180,14 @@ def test_pysteps_extrapolates_as_we_do(image):
         (lambda: flowops.to_itk(np.zeros((4, 5, 2)), spacing=(1, 1, 1)), ValueError, "wanted two sizes"),
         (lambda: flowops.to_itk(np.zeros((4, 5, 2)), direction=np.eye(3)), ValueError, "not a geometry of two"),
         (lambda: flowops.to_itk(np.zeros((4, 5, 2)), direction=np.zeros(4)), ValueError, "wanted .* a regular matrix"),
+        (lambda: flowops.to_itk(np.zeros((4, 5, 2)), spacing=2), ValueError, "^spacing is 2, wanted two sizes"),
+        (
+            lambda: flowops.to_itk(np.zeros((4, 5, 2)), direction=np.full(4, np.nan)),
+            ValueError,
+            "^direction is .*nan",
+        ),
+        (lambda: flowops.to_torch_grid(np.zeros((4, 5, 2)), align_corners="x"), TypeError, "^align_corners is 'x'"),
+        (lambda: flowops.from_torch_grid(np.zeros((4, 5, 2)), align_corners=None), TypeError, "^align_corners is None"),
         (lambda: flowops.to_napari(np.zeros((4, 5, 2)), step=0), ValueError, "step is 0"),
     ],
 )

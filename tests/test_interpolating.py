@@ -346,6 +346,10 @@ def test_what_is_refused():
     for times in (-0.1, 1.5, np.nan, "0.5", [0.5, 2]):
         with pytest.raises(ValueError, match=r"times is .*, wanted a number from 0 to 1"):
             flowops.interpolate(NOISE, NOISE, flow, flow, times)
+    with pytest.raises(ValueError, match=r"times is array\(0.5\), wanted a number from 0 to 1"):
+        flowops.interpolate(NOISE, NOISE, flow, flow, np.array(0.5))
+    with pytest.raises(ValueError, match=r"times is '0.5', wanted a number from 0 to 1"):
+        flowops.interpolate(NOISE, NOISE, flow, flow, "0.5")
 
 
 def test_the_true_frames_of_middlebury(middlebury, data):

@@ -215,6 +215,30 @@ def test_a_picture_is_no_flow(tmp_path, picture):
     refused(tmp_path / "a.png", "a picture .*, no flow: that has three channels of 16 bits")
 
 
+@pytest.mark.parametrize("name", ["a.flo", "a.png", "a.npy", "a.dat"])
+def test_an_empty_file_is_said_to_be_empty(tmp_path, name):
+    (tmp_path / name).touch()
+    refused(tmp_path / name, "truncated: the file is empty$")
+
+
+def test_a_picture_of_16_bits_is_no_flow(tmp_path):
+    ramp = np.arange(60, dtype=np.uint16).reshape(4, 5, 3)
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(ramp * 257))
+    refused(tmp_path / "a.png", "a picture .*16 bits.*, no flow: the third channel of that is 0 or 1")
+
+
+@pytest.mark.parametrize("known", [1, 255, 65535])
+def test_any_one_value_marks_what_a_png_knows(tmp_path, known):
+    pixels = np.full((4, 5, 3), 32768, np.uint16)
+    pixels[..., 2] = known
+    pixels[1, 2] = 0
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(pixels))
+    flow = read_flow(tmp_path / "a.png")
+    assert np.isnan(flow[1, 2]).all()
+    assert np.isnan(flow).sum() == 2
+    assert np.nanmax(np.abs(flow)) == 0
+
+
 def png(width: int, height: int, bits: int = 16, kind: int = 2) -> bytes:
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)), (b"IDAT", b""), (b"IEND", b"")]
     packed = [

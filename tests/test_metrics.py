@@ -93,6 +93,37 @@ def test_what_cannot_be_compared_is_named(arguments, error, name):
             metric(*arguments)
 
 
+ZERO = np.zeros((3, 4, 2))
+
+
+@pytest.mark.parametrize("wrong", [-1, np.nan, "3", None, [1, 2]])
+@pytest.mark.parametrize(
+    ("measure", "name"),
+    [
+        (lambda value: metrics.outliers(ZERO, ZERO, above=value), "above"),
+        (lambda value: metrics.outliers(ZERO, ZERO, relative=value), "relative"),
+        (lambda value: metrics.robustness([0.5, 1], value), "above"),
+        (lambda value: metrics.near(np.ones((3, 4), bool), value), "distance"),
+        (lambda value: metrics.motion_boundaries(ZERO, value), "jump"),
+        (lambda value: metrics.speed_between(ZERO, value), "slowest"),
+        (lambda value: metrics.speed_between(ZERO, 0, value), "fastest"),
+    ],
+)
+def test_a_threshold_that_is_none_is_named(measure, name, wrong):
+    with pytest.raises(ValueError, match=rf"^{name} is .*, wanted .* (of at least|above) 0$"):
+        measure(wrong)
+
+
+def test_a_mask_of_another_shape_is_named():
+    with pytest.raises(ValueError, match=r"^mask has shape \(\), wanted \(H, W\)$"):
+        metrics.near(True, 3)
+
+
+def test_a_range_of_speeds_that_is_empty_is_refused():
+    with pytest.raises(ValueError, match=r"^fastest is 0, wanted a speed in pixels per frame above 10$"):
+        metrics.speed_between(ZERO, 10, 0)
+
+
 def test_published_truth_has_no_error_against_itself(middlebury):
     truth = middlebury["Hydrangea"].flow
     assert endpoint_error(np.nan_to_num(truth), truth) == 0

@@ -55,6 +55,21 @@ def test_nothing_is_asked_of_the_network(tmp_path, monkeypatch):
     assert python(OFFLINE) == ["(32,", "48)"]
 
 
+@pytest.mark.parametrize(
+    ("module", "wrong", "right"),
+    [
+        (variflow, "estimte", "estimate"),
+        (variflow.flowops, "divergense", "divergence"),
+        (variflow.metrics, "outlier", "outliers"),
+        (variflow.models, "tvl1", "tv_l1"),
+        (variflow.view, "colour", "color"),
+    ],
+)
+def test_a_name_that_is_not_there_suggests_one_that_is(module, wrong, right):
+    with pytest.raises(AttributeError, match=rf"attribute '?{wrong}'?; did you mean '{right}'\?$"):
+        getattr(module, wrong)
+
+
 def test_public_names_all_exist():
     for name in variflow.__all__:
         assert getattr(variflow, name) is not None

@@ -212,6 +212,11 @@ def test_an_unknown_keyword_of_a_class_lists_the_known_ones(build: Any, given: d
         build(**given)
 
 
+def test_an_unknown_keyword_of_a_model_suggests_a_known_one() -> None:
+    with pytest.raises(TypeError, match=r"^brox\(\) has no argument 'smoothnes', .*; did you mean 'smoothness'\?$"):
+        models.brox(smoothnes=1)  # type: ignore[call-arg]
+
+
 def test_a_class_of_ones_own_takes_what_its_init_takes() -> None:
     class Mine(Smoothness):
         def __init__(self, strength: float = 1.0, **others: Any) -> None:

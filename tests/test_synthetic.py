@@ -197,7 +197,29 @@ def test_types_and_noise():
         (lambda: render([Layer(Texture(0))], (4, 4), dtype="int8"), "dtype"),
         (lambda: translation((4, 4), noise=-1), "noise"),
         (lambda: Motion(scale=0), "scale"),
-        (lambda: Motion((np.nan, 0)), "motion"),
+        (lambda: Motion((np.nan, 0)), "translation"),
+        (lambda: Motion((1, 2, 3)), "translation"),
+        (lambda: Motion(rotation="90"), "rotation"),
+        (lambda: Motion(center=3), "center"),
+        (lambda: translation(10), "shape"),
+        (lambda: translation((10.0, 10)), "shape"),
+        (lambda: translation(("10", 10)), "shape"),
+        (lambda: translation((4, 4), shift=3), "shift"),
+        (lambda: translation((4, 4), noise=np.zeros(2)), "noise"),
+        (lambda: translation((4, 4), seed=-1), "seed"),
+        (lambda: render([Layer(Texture(0))], None), "shape"),
+        (lambda: Ellipse(3, (1, 1)), "center"),
+        (lambda: Ellipse((0, 0), (1, np.nan)), "radii"),
+        (lambda: Ellipse((0, 0), 1), "radii"),
+        (lambda: Ellipse((0, 0), (1, 1), "9"), "angle"),
+        (lambda: Polygon(3), "points"),
+        (lambda: Polygon([1, 2, 3]), "points"),
+        (lambda: Polygon([(0, 0), (1, 1), (2, np.nan)]), "points"),
+        (lambda: Texture("a"), "seed"),
+        (lambda: Texture(0, wavelengths=3), "wavelengths"),
+        (lambda: Texture(0, wavelengths=(9, 3)), "wavelengths"),
+        (lambda: Texture(0, contrast=np.nan), "contrast"),
+        (lambda: Texture(0, slope="a"), "slope"),
         (lambda: Texture(0, wavelengths=(0, 3)), "wavelengths"),
         (lambda: Texture(0, waves=0), "waves"),
         (lambda: Texture(0, colors=((2, 0, 0),) * 4), "colors"),
@@ -207,6 +229,20 @@ def test_types_and_noise():
 )
 def test_what_cannot_be_rendered_is_named(call, name):
     with pytest.raises(ValueError, match=f"^{name} (is|has) "):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: render(Layer(Texture(0)), (4, 4)), "layers is a Layer, wanted a list of Layer"),
+        (lambda: render([Layer(Texture(0)), 3], (4, 4)), r"layers\[1\] is an int, wanted a Layer"),
+        (lambda: Texture(0, colors=[["a"] * 3] * 4), "colors has dtype"),
+        (lambda: Texture(0, colors=[[0.1] * 3] * 3 + [[0.1] * 2]), "colors is a list that NumPy cannot read"),
+    ],
+)
+def test_what_is_of_another_kind_is_named(call, message):
+    with pytest.raises(TypeError, match=f"^{message}"):
         call()
 
 

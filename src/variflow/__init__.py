@@ -24,7 +24,18 @@ __version__ = "0.1.0"
 if (_quota := find_quota()) is not None:
     _core.limit_threads(_quota)
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    try:
+        return _load(name)
+    except AttributeError as error:
+        if name in __all__:
+            raise
+        from variflow.base.choices import suggest  # which takes a while
+
+        raise AttributeError(f"{error}{suggest(name, __all__)}") from None
 
 
 def _finish_imports() -> None:

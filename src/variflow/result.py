@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -301,10 +302,14 @@ class Result:
 
         A name that ends with ``.html`` is that of a page to look at in a browser (see `show_page`).
         """
-        from variflow.io import write_flow
+        from variflow.io import FlowFileError, write_flow
+        from variflow.io.flows import EXTENSIONS, describe_extensions
         from variflow.page.document import is_page_path
 
         if is_page_path(path):
             self.show_page().save(path)
-        else:
-            write_flow(path, self.flow)
+            return
+        if isinstance(path, str | PathLike) and Path(path).suffix.lower() not in EXTENSIONS:
+            known = describe_extensions(Path(path), (*EXTENSIONS, ".html"))
+            raise FlowFileError(path, f"{known}; for .nc and others, pass to_xarray() to variflow.io.write_fields")
+        write_flow(path, self.flow)

@@ -98,7 +98,8 @@ def read(
     letters, words = kind
     if array.dtype.kind not in letters:
         if array.dtype == object and array.ndim == 0:
-            raise TypeError(f"{name} is {name_kind(value)}, wanted an array of {words}")
+            hint = ", as its .get() returns" if type(value).__name__ == "UMat" else ""  # of OpenCV
+            raise TypeError(f"{name} is {name_kind(value)}, wanted an array of {words}{hint}")
         hint = f"; {file}" if array.dtype.kind in "US" or _holds_paths(array) else ""
         raise TypeError(f"{name} has dtype {array.dtype}, wanted {words}{hint}")
     known = None

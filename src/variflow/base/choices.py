@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import math
 import operator
 import re
 from collections.abc import Callable, Collection
 from numbers import Integral, Real
-from typing import TypeGuard, TypeVar
+from typing import ParamSpec, TypeGuard, TypeVar
 
 import numpy as np
 
 from variflow.base.kinds import is_number
 
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
 Choice = TypeVar("Choice")
 
 
@@ -99,6 +102,45 @@ def check_window(name: str, value: object, most: float = math.inf) -> int:
     return side
 
 
+def check_pair(name: str, value: object, what: str, above: float = -math.inf) -> tuple[float, float]:
+    """Return two finite numbers as floats; raise ValueError, naming them, for anything else."""
+    try:
+        pair: tuple[object, ...] = tuple(value)  # type: ignore[arg-type]
+    except TypeError:
+        pair = ()
+    if len(pair) != 2:
+        raise ValueError(f"{name} is {_show(value)}, wanted {what}")
+    first, second = (check_number(name, number, above=above, what="a finite number") for number in pair)
+    return first, second
+
+
+def check_shape(shape: object) -> tuple[int, int]:
+    """Return the height and the width of a frame; raise ValueError for anything else.
+
+    Examples
+    --------
+    >>> from variflow.base.choices import check_shape
+    >>> check_shape((480, 640, 2))
+    Traceback (most recent call last):
+        ...
+    ValueError: shape is (480, 640, 2), wanted a height and a width of at least 1, (H, W)
+    """
+    try:
+        height, width = map(operator.index, shape)  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        height = width = 0
+    if height < 1 or width < 1:
+        raise ValueError(f"shape is {_show(shape)}, wanted a height and a width of at least 1, (H, W)")
+    return height, width
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return True or False; raise TypeError, naming it, for anything else."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} is {_show(value)}, wanted True or False")
+    return bool(value)
+
+
 def check_constant(
     name: str, value: object, *, least: float = -math.inf, above: float = -math.inf, most: float = math.inf
 ) -> None:
@@ -144,6 +186,29 @@ def suggest(name: str, names: Collection[str]) -> str:
 def explain_keyword(function: str, unknown: str, known: Collection[str]) -> str:
     """Return what to say of a keyword that a function, or a class, does not know."""
     return f"{function}() has no argument {unknown!r}, wanted one of {', '.join(known)}{suggest(unknown, known)}"
+
+
+def refuse_names(module: str, known: Collection[str]) -> Callable[[str], object]:
+    """Return the ``__getattr__`` of a module that refuses every name, and suggests one that the module has."""
+
+    def refuse(name: str) -> object:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}{suggest(name, known)}")
+
+    return refuse
+
+
+def explain_keywords(function: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
+    """Decorate a function, so that an unknown keyword is explained."""
+    known = inspect.signature(function).parameters
+
+    @functools.wraps(function)
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+        for name in kwargs:
+            if name not in known:
+                raise TypeError(explain_keyword(function.__name__, name, known))
+        return function(*args, **kwargs)
+
+    return call
 
 
 def check_takes(count: int, name: str, function: Callable[..., object], wanted: str) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from variflow import io
 from variflow.base.choices import check_choice
+from variflow.cli.options import read_number
 from variflow.flowops.coarsening import check_grid
 from variflow.flowops.labelled import Axes
 from variflow.flowops.measured import FIELDS, Field, check_field_names
@@ -28,7 +29,15 @@ PixelSizeText = Annotated[
         help="The side of a pixel in metres, as 25e-6, or with the unit of all lengths, as 25um.",
     ),
 ]
-Seconds = Annotated[float | None, typer.Option("--dt", help="Seconds between the frames; the flow is then a velocity.")]
+Seconds = Annotated[
+    float | None,
+    typer.Option(
+        "--dt",
+        parser=read_number,
+        metavar="SECONDS",
+        help="Seconds between the frames; the flow is then a velocity.",
+    ),
+]
 Grid = Annotated[int | None, typer.Option("--grid", help="Average over squares of so many pixels.")]
 FieldNames = Annotated[
     list[str] | None,

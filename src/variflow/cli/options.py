@@ -46,6 +46,14 @@ Verbose = Annotated[
 Fill = Annotated[str, typer.Option(help="What pixels show that come from outside the frame: a number, or `nearest`.")]
 
 
+def read_number(text: str) -> float:
+    """Return the number that an option says, to be its `parser`; the message of one that is none shows it."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}, wanted a number") from None
+
+
 def read_fill(text: str) -> float | Literal["nearest"]:
     """Return what `fill` says; raise ValueError if it is neither a number nor "nearest"."""
     if text == "nearest":

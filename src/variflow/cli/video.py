@@ -37,7 +37,7 @@ from variflow.cli.fields import (
     ask_for_fields,
 )
 from variflow.cli.masks import read_mask
-from variflow.cli.options import EnergyInFile, FramesIn, ModelOrEnergy
+from variflow.cli.options import EnergyInFile, FramesIn, ModelOrEnergy, read_number
 from variflow.cli.outputs import check_apart, check_outputs, read_folder
 from variflow.io import films
 from variflow.io.reading import Files
@@ -107,10 +107,15 @@ def video(
         float | None,
         typer.Option(
             "--dt",
+            parser=read_number,
+            metavar="SECONDS",
             help="Seconds from one frame of IN to the next; a flow is divided by those between its two frames.",
         ),
     ] = None,
-    interval: Annotated[float | None, typer.Option(help="Seconds from one field of a .nc file to the next.")] = None,
+    interval: Annotated[
+        float | None,
+        typer.Option(parser=read_number, metavar="SECONDS", help="Seconds from one field of a .nc file to the next."),
+    ] = None,
     grid: Grid = None,
     fields: FieldNames = None,
     axes: AxesText = None,

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 
 from variflow import models
 from variflow.base.arrays import INTENSITIES, as_image, check_same_shape, read
-from variflow.base.choices import check_number
+from variflow.base.choices import check_flag, check_number
 from variflow.base.kinds import is_integer
 from variflow.base.types import ArrayLike, Numbers
 from variflow.compat._arguments import check_count
@@ -102,7 +102,7 @@ def optical_flow_tvl1(
     model = Model(
         energy,
         solver=Warps(
-            solver, still=check_number("tol", tol, least=0) ** 0.5, filtered=_check_flag(prefilter, "prefilter")
+            solver, still=check_number("tol", tol, least=0) ** 0.5, filtered=check_flag("prefilter", prefilter)
         ),
         warps=check_count(num_warp, "num_warp"),
         name="skimage-tvl1",
@@ -167,10 +167,10 @@ def optical_flow_ilk(
     >>> flow.shape, bool(abs(flow[0, 8:-8, 8:-8] - 1).mean() < 0.1)
     ((2, 48, 64), True)
     """
-    windows = Windows(check_count(radius, "radius", least=0), _check_flag(gaussian, "gaussian"))
+    windows = Windows(check_count(radius, "radius", least=0), check_flag("gaussian", gaussian))
     model = Model(
         models.lucas_kanade().energy,
-        solver=Warps(windows, filtered=_check_flag(prefilter, "prefilter")),
+        solver=Warps(windows, filtered=check_flag("prefilter", prefilter)),
         warps=check_count(num_warp, "num_warp"),
         name="skimage-ilk",
     )
@@ -196,9 +196,3 @@ def _as_gray(image: ArrayLike, name: str) -> Numbers:
         )
     scaled = array / np.iinfo(array.dtype).max if is_integer(array.dtype) else array
     return scaled if known is None else np.where(known, scaled, np.nan)
-
-
-def _check_flag(value: object, name: str) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} is {value!r}, wanted True or False")
-    return bool(value)

@@ -12,7 +12,7 @@ array([ 3.5, -1. ], dtype=float32)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.base.arrays import as_numbers
-from variflow.base.choices import check_number, check_whole
+from variflow.base.choices import check_number, check_pair, check_shape, check_whole
+from variflow.base.kinds import name_kind
 from variflow.base.types import Numbers
 from variflow.datasets.sample import Sample
 from variflow.datasets.texture import Texture
@@ -66,8 +67,9 @@ class Motion:
     center: Point = (0.0, 0.0)
 
     def __post_init__(self) -> None:
-        if not np.isfinite([*self.translation, self.rotation, self.scale, *self.center]).all():
-            raise ValueError(f"motion is {self}, wanted finite numbers")
+        check_pair("translation", self.translation, "two numbers (u, v)")
+        check_number("rotation", self.rotation, what="an angle in degrees")
+        check_pair("center", self.center, "two numbers (x, y)")
         check_number("scale", self.scale, above=0)
 
     def __call__(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Reals, Reals]:
@@ -134,8 +136,9 @@ class Ellipse:
     angle: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.radii) <= 0:
-            raise ValueError(f"radii is {self.radii}, wanted two lengths above 0")
+        check_pair("center", self.center, "two numbers (x, y)")
+        check_pair("radii", self.radii, "two lengths above 0", above=0)
+        check_number("angle", self.angle, what="an angle in degrees")
 
     def contains(self, x: Reals, y: Reals) -> Bools:
         """Tell which of the points (x, y) lie within."""
@@ -164,7 +167,10 @@ class Polygon:
     points: tuple[Point, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "points", tuple((float(x), float(y)) for x, y in self.points))
+        if not isinstance(self.points, Iterable):
+            raise ValueError(f"points is {self.points!r}, wanted at least three corners (x, y)")
+        corners = tuple(check_pair("points", point, "corners (x, y)") for point in self.points)
+        object.__setattr__(self, "points", corners)
         if len(self.points) < 3:
             raise ValueError(f"points has {len(self.points)} corners, wanted at least three")
 
@@ -238,8 +244,9 @@ def render(
 
     Raises
     ------
-    ValueError
-        If the first layer has a region, or `shape`, `supersampling` or `dtype` is not valid.
+    TypeError, ValueError
+        If `layers` holds something else, the first layer has a region, or `shape`, `supersampling` or `dtype` is not
+        valid.
 
     Examples
     --------
@@ -249,10 +256,15 @@ def render(
     >>> pair.flow[0, 0]
     array([2., 1.], dtype=float32)
     """
+    if not isinstance(layers, Iterable):
+        raise TypeError(f"layers is {name_kind(layers)}, wanted a list of Layer")
     layers = list(layers)
+    for index, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layers[{index}] is {name_kind(layer)}, wanted a Layer")
     if not layers or layers[0].region is not None:
         raise ValueError("layers has no background, wanted a layer without a region first")
-    height, width = _check_shape(shape)
+    height, width = check_shape(shape)
     check_whole("supersampling", supersampling, 1)
 
     moved = [_render_frame(layers, (height, width), supersampling, second) for second in (False, True)]
@@ -294,11 +306,12 @@ def translation(
     >>> translation((24, 32), (1.25, 0.0)).flow[3, 4]
     array([1.25, 0.  ], dtype=float32)
     """
+    check_pair("shift", shift, "two numbers (u, v)")
+    check_number("noise", noise, least=0, what="a standard deviation")
     plane = [Layer(Texture(seed), Motion(shift))]
     clean = render(plane, shape, name="translation", dtype=dtype if noise == 0 else "float32")
     if noise == 0:
         return clean
-    check_number("noise", noise, least=0, what="a standard deviation")
     random = np.random.default_rng([seed, 1])
     noisy = [frame + noise * random.standard_normal(frame.shape) for frame in (clean.frame0, clean.frame1)]
     frame0, frame1 = (_quantise(frame, dtype) for frame in noisy)
@@ -367,9 +380,3 @@ def _quantise(frame: Reals, dtype: FrameType) -> Numbers:
         raise ValueError(f"dtype is {dtype!r}, wanted uint8, uint16 or float32")
     largest = np.iinfo(dtype).max
     return np.rint(np.clip(frame, 0, 1) * largest).astype(dtype)
-
-
-def _check_shape(shape: tuple[int, int]) -> tuple[int, int]:
-    if len(shape) != 2 or min(shape) < 1 or any(int(size) != size for size in shape):
-        raise ValueError(f"shape is {shape}, wanted a height and a width of at least 1")
-    return int(shape[0]), int(shape[1])

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from variflow.base.arrays import as_numbers
 from variflow.base.caching import cached_property
-from variflow.base.choices import check_whole
+from variflow.base.choices import check_number, check_pair, check_whole
 
 __all__ = ["Texture"]
 
@@ -63,10 +63,16 @@ class Texture:
     waves: int = 64
 
     def __post_init__(self) -> None:
-        if not 0 < self.wavelengths[0] <= self.wavelengths[1] < np.inf:
-            raise ValueError(f"wavelengths is {self.wavelengths}, wanted the shortest and the longest, above 0")
+        check_whole("seed", self.seed, 0)
+        wanted = "the shortest and the longest, above 0"
+        shortest, longest = check_pair("wavelengths", self.wavelengths, wanted, above=0)
+        if shortest > longest:
+            raise ValueError(f"wavelengths is {self.wavelengths}, wanted {wanted}")
+        check_number("contrast", self.contrast)
+        check_number("slope", self.slope)
         check_whole("waves", self.waves, 1)
-        if np.shape(self.colors) != (4, 3) or not (np.min(self.colors) >= 0 and np.max(self.colors) <= 1):
+        colors = as_numbers(self.colors, "colors")
+        if colors.shape != (4, 3) or not (colors.min() >= 0 and colors.max() <= 1):
             raise ValueError(f"colors is {self.colors}, wanted four RGB colours in [0, 1]")
 
     def __call__(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Reals:

@@ -4,6 +4,9 @@ A flow is ``(H, W, 2)``, ``(u, v)`` in pixels, NaN where unknown. An unknown pix
 computed from it.
 """
 
+from typing import TYPE_CHECKING
+
+from variflow.base.choices import refuse_names
 from variflow.flowops.coarsening import coarsen
 from variflow.flowops.composition import change_frame_rate, compose, consistency, invert, is_consistent
 from variflow.flowops.evidence import correlation, precision
@@ -84,6 +87,9 @@ __all__ = [
     "vorticity",
     "warp",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for an attribute
+    __getattr__ = refuse_names(__name__, __all__)
 
 
 def __dir__() -> list[str]:

@@ -45,6 +45,9 @@ def track(flows: Iterable[ArrayLike], points: ArrayLike) -> NDArray[np.float64]:
     [[1.0, 1.0], [1.75, 1.75], [2.5, 2.5]]
     """
     places = [_check_points(points, "points")]
+    shape = getattr(flows, "shape", ())
+    if len(shape) == 3:
+        raise ValueError(f"flows has shape {tuple(shape)}, one flow; wanted a list of flows, or (T, H, W, 2)")
     size: tuple[int, ...] | None = None
     for index, flow in enumerate(as_iterable(flows, "flows", FLOWS)):
         field = check_flow(flow, f"flows[{index}]")

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from variflow.base.choices import check_choice
+from variflow.base.choices import check_choice, check_shape
 from variflow.base.types import ArrayLike
 from variflow.flowops.fields import Flow, check_finite, check_flow, sample
 from variflow.images.resampling import resample
@@ -44,9 +44,7 @@ def resize(flow: ArrayLike, shape: tuple[int, int]) -> Flow:
     """
     old = check_flow(flow)
     height, width = old.shape[:2]
-    new_height, new_width = (operator.index(size) for size in shape)
-    if new_height < 1 or new_width < 1:
-        raise ValueError(f"shape is {shape!r}, wanted a height and a width of at least 1")
+    new_height, new_width = check_shape(shape)
     if (new_height, new_width) == (height, width):
         return old
     known = ~np.isnan(old[..., 0])

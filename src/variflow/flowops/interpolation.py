@@ -99,7 +99,7 @@ def interpolate(
         raise ValueError(f"flow has shape {flows[0].shape}, wanted {(height, width, 2)}, for the frames' size")
     if all(np.isnan(each).all() for each in flows):
         raise ValueError("flow and backward are unknown everywhere, wanted at least one known pixel")
-    if isinstance(times, Iterable):
+    if isinstance(times, Iterable) and not isinstance(times, str) and getattr(times, "ndim", 1) > 0:
         wanted = [check_number("times", time, least=0, most=1) for time in times]
         return _make_frames(given, flows, wanted)
     return next(_make_frames(given, flows, [check_number("times", times, least=0, most=1)]))

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow.base.arrays import FLOWS, as_numbers, mark_where_any
-from variflow.base.choices import check_whole
+from variflow.base.choices import check_flag, check_pair, check_whole
 from variflow.base.types import ArrayLike, Numbers
-from variflow.flowops.fields import Flow, check_finite, check_flow, check_known
+from variflow.flowops.fields import Flow, check_flow, check_known
 
 Spacing = tuple[float, float]  # the size of a pixel along x and along y
 
@@ -381,7 +381,7 @@ def _make_positions(shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 def _measure_grid(shape: tuple[int, ...], align_corners: bool) -> tuple[NDArray[np.float64], float]:
     """Return how many pixels the grid's -1 to 1 spans along x and y, and where in it the first pixel's centre is."""
-    size = np.array(shape[::-1], float) - align_corners
+    size = np.array(shape[::-1], float) - check_flag("align_corners", align_corners)
     if 0 in size:
         raise ValueError(f"align_corners is True, wanted False for a frame of {shape}: one pixel has no two corners")
     return size, 0.0 if align_corners else 0.5
@@ -389,11 +389,11 @@ def _measure_grid(shape: tuple[int, ...], align_corners: bool) -> tuple[NDArray[
 
 def _check_geometry(spacing: Spacing, direction: ArrayLike | None) -> NDArray[np.float64]:
     """Return the matrix that takes pixels to physical units."""
-    try:
-        sizes = [check_finite("spacing", size, above=0) for size in spacing]
-        cosines = np.eye(2) if direction is None else as_numbers(direction, "direction").astype(float).reshape(2, 2)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"spacing or direction is not a geometry of two dimensions: {error}") from error
-    if len(sizes) != 2 or not abs(np.linalg.det(cosines)) > 1e-12:
-        raise ValueError(f"spacing is {spacing!r} and direction {direction!r}, wanted two sizes and a regular matrix")
-    return np.asarray(cosines * np.array(sizes))
+    sizes = np.array(check_pair("spacing", spacing, "two sizes of a pixel, along x and along y", above=0))
+    cosines = np.eye(2) if direction is None else as_numbers(direction, "direction").astype(float)
+    if cosines.size != 4:
+        raise ValueError(f"direction has shape {cosines.shape}, not a geometry of two dimensions; wanted (2, 2)")
+    matrix = cosines.reshape(2, 2)
+    if not (np.isfinite(matrix).all() and abs(np.linalg.det(matrix)) > 1e-12):
+        raise ValueError(f"direction is {matrix.tolist()}, wanted the 4 numbers of a regular matrix")
+    return np.asarray(matrix * sizes)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import operator
-
 import numpy as np
 from numpy.typing import NDArray
 
 from variflow.base.arrays import as_numbers, mark_unknown
+from variflow.base.choices import check_shape
 from variflow.base.types import ArrayLike
 from variflow.flowops.fields import Flow
 
@@ -34,7 +33,7 @@ def from_matrix(matrix: ArrayLike, shape: tuple[int, int]) -> Flow:
     Raises
     ------
     TypeError, ValueError
-        If types or shapes do not fit, or the matrix has values that are not finite.
+        If types or shapes do not fit, or the matrix has values that are not finite, or a last row of zeros.
 
     See Also
     --------
@@ -49,9 +48,7 @@ def from_matrix(matrix: ArrayLike, shape: tuple[int, int]) -> Flow:
     [-2.0, 2.0]
     """
     whole = check_matrix(matrix, "matrix")
-    height, width = (operator.index(size) for size in shape)
-    if height < 1 or width < 1:
-        raise ValueError(f"shape is {shape!r}, wanted a height and a width of at least 1")
+    height, width = check_shape(shape)
     y, x = np.indices((height, width), dtype=np.float64)
     points = np.stack([x.ravel(), y.ravel()])
     with np.errstate(over="ignore"):  # what single precision does not hold is unknown
@@ -68,6 +65,8 @@ def check_matrix(matrix: ArrayLike, name: str) -> Reals:
         raise ValueError(f"{name} has shape {array.shape}, wanted (3, 3) or (2, 3)")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} has values that are NaN or infinite, wanted finite ones")
+    if not array[2].any():
+        raise ValueError(f"{name} is singular, with a last row of zeros, so it moves no pixel to a place")
     # A homography may be multiplied by any number: the first pixel is to lie in front of the horizon.
     return -array if array[2, 2] < 0 else array
 

@@ -30,6 +30,8 @@ SAYS = {1: "downwards", -1: "upwards"}
 
 def check_field_names(fields: str | Iterable[str]) -> list[Field]:
     """Return names of fields that can be derived, in one order; raise ValueError for any other."""
+    if not isinstance(fields, Iterable):
+        raise ValueError(f"fields is {fields!r}, wanted some of {', '.join(map(repr, FIELDS))}")
     names = [fields] if isinstance(fields, str) else list(fields)
     for name in names:
         if name not in FIELDS:

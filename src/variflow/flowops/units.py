@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import TypeAlias
 
 from variflow.base.choices import check_choice, check_number
@@ -72,7 +73,9 @@ def check_units(pixel_size: object, dt: object) -> Units:
     interval = None if dt is None else check_number("dt", dt, above=0, what="a finite number of seconds")
     if pixel_size is None:
         return Units("pixel", 1.0, interval)
-    number, unit = pixel_size if isinstance(pixel_size, tuple | list) and len(pixel_size) == 2 else (pixel_size, "m")
-    length = check_choice("pixel_size unit", unit.translate(_MU) if isinstance(unit, str) else unit, tuple(LENGTHS))
     wanted = 'a finite number of metres, or a pair such as (25, "um"),'
+    number, unit = pixel_size if isinstance(pixel_size, tuple | list) and len(pixel_size) == 2 else (pixel_size, "m")
+    if isinstance(unit, Real):
+        raise ValueError(f"pixel_size is {pixel_size!r}, wanted {wanted} above 0: pixels are square")
+    length = check_choice("pixel_size unit", unit.translate(_MU) if isinstance(unit, str) else unit, tuple(LENGTHS))
     return Units(length, check_number("pixel_size", number, above=0, what=wanted), interval)

@@ -122,7 +122,7 @@ def find_destination(path: str | os.PathLike[str]) -> Path:
     if target.is_dir():
         raise IsADirectoryError(f"{os.fspath(path)}: is a folder, wanted the name of a file")
     if target.exists() and not os.access(target, os.W_OK):
-        raise PermissionError(errno.EACCES, "is there, and may not be written", os.fspath(path))
+        raise PermissionError(errno.EACCES, "the file is there, and may not be written", os.fspath(path))
     if not target.exists() or target.is_file():
         _check_parent(path, target)
     return target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -156,8 +157,10 @@ def _identify_format(path: Path) -> _Format:
         raise FlowFileError(path, "not a file")
     if found is not None and named in (None, found):
         return found
+    if path.is_file() and not start:
+        raise FlowFileError(path, "truncated: the file is empty")
     if named is None:
-        raise FlowFileError(path, f"begins like no flow file that is known; {_describe_extensions(path)}")
+        raise FlowFileError(path, f"begins like no flow file that is known; {describe_extensions(path)}")
     said = f"its content is that of {found.EXTENSIONS[0]}" if found is not None else f"it begins with {start!r}"
     fault = "truncated" if found is None and len(start) < _LONGEST_MAGIC else f"not a {path.suffix.lower()} file"
     raise FlowFileError(path, f"{fault}: {said}")
@@ -167,7 +170,7 @@ def _choose_format(path: str | os.PathLike[str]) -> _Format:
     check_path(path)
     known = _BY_EXTENSION.get(Path(path).suffix.lower())
     if known is None:
-        raise FlowFileError(path, _describe_extensions(Path(path)))
+        raise FlowFileError(path, describe_extensions(Path(path)))
     module = getattr(known, "EXTRA", None)
     if module is not None:
         extras.check_installed(module)
@@ -179,7 +182,8 @@ def _choose_format(path: str | os.PathLike[str]) -> _Format:
     return known
 
 
-def _describe_extensions(path: Path) -> str:
+def describe_extensions(path: Path, known: Iterable[str] = EXTENSIONS) -> str:
+    """Return what to say of a path without an extension that is known."""
     extension = path.suffix.lower()
     said = f"{extension!r} is no extension of a flow file" if extension else "the name has no extension"
-    return f"{said}; known are {', '.join(EXTENSIONS)}"
+    return f"{said}; known are {', '.join(known)}"

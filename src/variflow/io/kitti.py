@@ -35,19 +35,25 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     Raises
     ------
     FlowFileError
-        If the PNG does not have three channels of sixteen bits, or data follow its end.
+        If the PNG does not have three channels of sixteen bits, its third channel has more than two values beside 0, or
+        data follow its end.
     """
     with open_steady(path, FlowFileError) as file:
         data = file.read()
     header, pixels = png.decode(path, data, FlowFileError)
     if header.bits != 16 or header.kind != 2 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise FlowFileError(path, f"a picture ({_describe(header)}), no flow: that has three channels of 16 bits")
+    known = pixels[..., 2] > 0
+    marks = pixels[known, 2]
+    if marks.size and ((marks != marks.min()) & (marks != marks.max())).any():
+        wanted = "no flow: the third channel of that is 0 or 1, whether a pixel is known"
+        raise FlowFileError(path, f"a picture ({_describe(header)}), {wanted}")
     if png.find_end(data) < len(data):
         raise FlowFileError(path, f"trailing data: {len(data)} bytes, the PNG ends after {png.find_end(data)}")
     flow = pixels[..., :2].astype(np.float32)
     flow -= _ZERO
     flow /= _STEPS
-    flow[pixels[..., 2] == 0] = np.nan
+    flow[~known] = np.nan
     return flow
 
 

@@ -21,6 +21,9 @@ M. Menze, A. Geiger, "Object Scene Flow for Autonomous Vehicles", CVPR 2015.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from variflow.base.choices import refuse_names
 from variflow.metrics.flows import (
     angular_error,
     angular_error_map,
@@ -49,6 +52,9 @@ __all__ = [
     "robustness",
     "speed_between",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for an attribute
+    __getattr__ = refuse_names(__name__, __all__)
 
 
 def __dir__() -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variflow.base.arrays import as_flow, as_mask, check_same_shape, find_known
+from variflow.base.choices import check_number
 
 
 def endpoint_error(flow: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike | None = None) -> float:
@@ -150,9 +151,9 @@ def outliers(
     valid : array_like of bool (H, W), optional
         True where a pixel counts. Default: everywhere.
     above : float
-        Error, px, that any outlier exceeds; 1, 3 or 5 in benchmarks.
+        Error, px, that any outlier exceeds, at least 0; 1, 3 or 5 in benchmarks.
     relative : float
-        Fraction of the true speed that any outlier exceeds; 0.05 in KITTI 2015, 0 elsewhere.
+        Fraction of the true speed that any outlier exceeds, at least 0; 0.05 in KITTI 2015, 0 elsewhere.
 
     Returns
     -------
@@ -162,7 +163,7 @@ def outliers(
     Raises
     ------
     TypeError, ValueError
-        If types or shapes do not fit, or if no pixel counts.
+        If types, shapes or ranges do not fit, or if no pixel counts.
 
     Examples
     --------
@@ -172,6 +173,8 @@ def outliers(
     >>> outliers(truth + [[[4.0, 0.0], [8.0, 0.0]]], truth, relative=0)
     100.0
     """
+    check_number("above", above, least=0, what="an error in pixels")
+    check_number("relative", relative, least=0, what="a fraction of the speed")
     u, v, true_u, true_v = _select(flow, truth, valid)
     error = _measure_distances(u, v, true_u, true_v)
     good = (error <= above) | (error <= relative * np.hypot(true_u, true_v))

@@ -21,7 +21,8 @@ def robustness(error: npt.ArrayLike, above: float) -> float:
     error : array_like
         Errors, NaN where they do not count.
     above : float
-        The threshold x, in the unit of the errors: 0.5, 1 and 2 px for end-point errors, 2.5, 5 and 10 degrees.
+        The threshold x, at least 0, in the unit of the errors: 0.5, 1 and 2 px for end-point errors, 2.5, 5 and 10
+        degrees.
 
     Returns
     -------
@@ -31,13 +32,14 @@ def robustness(error: npt.ArrayLike, above: float) -> float:
     Raises
     ------
     ValueError
-        If no error counts.
+        If no error counts, or `above` is out of range.
 
     Examples
     --------
     >>> robustness([0.1, 0.6, 1.0, 3.0, np.nan], above=1.0)
     25.0
     """
+    check_number("above", above, least=0)
     return float(100 * np.mean(_select(error) > above))
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from variflow.base.choices import suggest
+from variflow.base.choices import refuse_names, suggest
 from variflow.base.kinds import name_kind
 from variflow.energy import Energy
 from variflow.model import Model
@@ -34,6 +35,9 @@ __all__ = [
     "tgv_l1",
     "tv_l1",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for an attribute
+    __getattr__ = refuse_names(__name__, __all__)
 
 
 def __dir__() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from numbers import Real
 
-from variflow.base.choices import check_constant, check_number
+from variflow.base.choices import check_constant, check_number, explain_keywords
 from variflow.energy import (
     L1,
     BrightnessConstancy,
@@ -28,6 +28,7 @@ from variflow.solve.relaxation import Relaxation
 GREY_LEVEL = 1 / 255
 
 
+@explain_keywords
 def horn_schunck(*, smoothness: float = 0.07, normalisation: float | None = 20 / 255) -> Model:
     """Return the model of Horn and Schunck, 1981: brightness constancy and smoothness, both quadratic.
 
@@ -75,6 +76,7 @@ def horn_schunck(*, smoothness: float = 0.07, normalisation: float | None = 20 /
     )
 
 
+@explain_keywords
 def brox(*, smoothness: float = 0.75, gradient: float = 2.0, brightness: float = 0.25) -> Model:
     """Return the model of Brox et al., 2004: brightness and gradient constancy, all penalties robust.
 
@@ -120,6 +122,7 @@ def brox(*, smoothness: float = 0.75, gradient: float = 2.0, brightness: float =
     )
 
 
+@explain_keywords
 def classic_nl(*, smoothness: float = 0.8, gradient: float = 2.0, brightness: float = 0.25) -> Model:
     """Return a model after Classic+NL (Sun et al., 2010): robust, with motion edges moved to image edges.
 
@@ -165,6 +168,7 @@ def classic_nl(*, smoothness: float = 0.8, gradient: float = 2.0, brightness: fl
     )
 
 
+@explain_keywords
 def lucas_kanade(*, window: float = 4.0, gradient: float = 1.0, brightness: float = 0.3) -> Model:
     """Return the model of Lucas and Kanade, 1981: a fit of the data in a window around each pixel.
 
@@ -206,6 +210,7 @@ def lucas_kanade(*, window: float = 4.0, gradient: float = 1.0, brightness: floa
     )
 
 
+@explain_keywords
 def tv_l1(*, data: float = 1.4, normalisation: float | None = 4 * GREY_LEVEL) -> Model:
     """Return the TV-L1 model (Zach et al., 2007): brightness constancy in the L1 norm, total variation.
 
@@ -249,6 +254,7 @@ def tv_l1(*, data: float = 1.4, normalisation: float | None = 4 * GREY_LEVEL) ->
     )
 
 
+@explain_keywords
 def huber_l1(
     *, data: float = 0.4, gradient: float = 2.0, threshold: float = 0.01, contrast: float | None = 5.0
 ) -> Model:
@@ -296,6 +302,7 @@ def huber_l1(
     )
 
 
+@explain_keywords
 def tgv_l1(*, data: float = 0.35, gradient: float = 2.0, second: float = 4.0, contrast: float | None = 2.5) -> Model:
     """Return the TGV-L1 model (after Bredies et al., 2010, and Ranftl et al., 2012): motion in affine pieces.
 
