@@ -140,3 +140,60 @@ def test_a_matrix_is_refused_by_what_is_wrong_with_it() -> None:
         _core.solve_matrix(matrix, np.ones((2, 1, 4, 4), np.float32), [0.0] * 3, 0.1, 3)
     with pytest.raises(ValueError, match="`damping` must hold"):
         _core.solve_matrix(matrix, np.ones((2, 1, 4, 5), np.float32), [0.0], 0.1, 3)
+
+
+def _tie(u: Any) -> Any:
+    """Couple the first column with the last."""
+    return 0.5 * ((u[:, 0] - u[:, -1] - 1) ** 2).sum()
+
+
+def by_level(d: Any, at: Any) -> Any:
+    return smooth(d, at) + (_tie(at.flow[0] + d[0]) if at.level == 0 else 0)
+
+
+def by_scale(d: Any, at: Any) -> Any:
+    return smooth(d, at) + (_tie(at.flow[0] + d[0]) if at.scale[0] == 1 else 0)
+
+
+def by_shape(d: Any, at: Any) -> Any:
+    return smooth(d, at) + (_tie(at.flow[0] + d[0]) if at.shape[0] > 20 else 0)
+
+
+def by_length(d: Any, at: Any) -> Any:
+    return smooth(d, at) + (_tie(at.flow[0] + d[0]) if len(d[0]) > 20 else 0)
+
+
+def by_distance(d: Any, at: Any) -> Any:
+    step = 1 if at.shape[0] <= 20 else 3
+    return smooth(d, at) + ((d[0][:, step:] - d[0][:, :-step]) ** 2).sum()
+
+
+@pytest.mark.parametrize("energy", [by_level, by_scale, by_shape, by_length, by_distance])
+def test_what_an_energy_couples_is_that_of_the_level(energy: Any) -> None:
+    pair = synthetic.translation((30, 36), shift=(0.8, -0.4), seed=3)
+    problem = Problem(check_frames(pair.frame0, pair.frame1, None, None, None), variflow.Model(energy, coarsest=12))
+    coarse, fine = (
+        problem.linearise(level, (np.zeros(level.shape, np.float32),) * 2)
+        for level in (problem.levels[-1], problem.levels[0])
+    )
+    with apply_settings():
+        of_coarse = coupling.find_coupling(energy, coarse)
+        assert of_coarse is not None
+        assert of_coarse.entries == coupling.find_coupling(smooth, coarse).entries
+        assert coupling.find_coupling(energy, fine) is None
+    found = newton.minimise(energy, newton.TruncatedNewton(1e-3), 60, fine)
+    assert found.met
+
+
+@pytest.mark.parametrize("part", ["valid", "guide", "frame0"])
+@pytest.mark.parametrize("by_length", [False, True])
+def test_a_part_that_large_frames_alone_read_is_given(part: str, by_length: bool) -> None:
+    def energy(d: Any, at: Any) -> Any:
+        large = (len(d[0]) if by_length else at.shape[0]) > 20
+        return smooth(d, at) + ((0.01 * getattr(at, part) * d[0] ** 2).sum() if large else 0)
+
+    for shape in ((14, 17), (30, 36)):
+        at = linearise(shape)
+        with apply_settings():
+            assert (part in coupling.take_parts(energy, at).others) == (shape == (30, 36))
+        assert newton.minimise(energy, newton.TruncatedNewton(1e-3), 60, at).met

@@ -418,6 +418,24 @@ def test_a_term_that_asks_for_the_scale_sees_that_of_the_level(at):
         assert residual.taps[0].factor == pytest.approx(1 / at.scale[0], rel=1e-5)
 
 
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_term_that_is_another_in_large_frames_has_the_taps_of_these(asks):
+    class FarInLargeFrames(FlowTerm):
+        def residuals(self, flow, at):
+            step = 3 if (at.shape[0] if asks else len(flow[0])) > 30 else 1
+            return [plane[:, step:] - plane[:, :-step] for plane in flow]
+
+    term = FarInLargeFrames()
+    for shape, step in (((20, 30), 1), ((40, 50), 3)):
+        still = (np.zeros(shape, np.float32),) * 2
+        pair = synthetic.translation(shape, shift=(0.8, -0.4), seed=4)
+        level = pyramid(prepare(pair.frame0, pair.frame1), factor=0.5, coarsest=64)[0]
+        large = linearise(level, still, derivative="average", interpolation="bicubic")
+        structure = study(term, large)
+        assert not structure.anywhere
+        assert [tap.offset for tap in structure.taps[0]] == [(0, 0), (0, step)]
+
+
 class Scaled(FlowTerm):
     def residuals(self, flow, at):
         return [at.scale[0] * (plane[:, 1:] - plane[:, :-1]) for plane in flow]

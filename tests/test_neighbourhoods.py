@@ -152,3 +152,18 @@ def test_residuals_of_differences_are_left_to_the_general_minimiser(at):
     result = variflow.estimate(PAIR.frame0, PAIR.frame1, variflow.Model(energy, channels="gray"))
     assert "Mass depend on differences of d between pixels" in result.reason
     assert metrics.endpoint_error(result.flow, PAIR.flow) < 0.1
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_residuals_are_those_of_the_level(asks):
+    class FarInLargeFrames(DataTerm):
+        def residuals(self, d, at):
+            large = (at.shape[0] if asks else len(d[0])) > 30
+            return [at.valid * (d[0] - 1) + d[1] - (jnp.roll(d[1], 1, 0) if large else 0)]
+
+    for shape, large in (((20, 30), False), ((40, 50), True)):
+        frame = np.random.default_rng(0).random(shape, np.float32)
+        level = pyramid(prepare(frame, frame), factor=0.5, coarsest=64)[0]
+        still = (np.zeros(shape, np.float32),) * 2
+        at = linearise(level, still, derivative="average", interpolation="bicubic")
+        assert find_dependence(FarInLargeFrames(), at).pixelwise != large

@@ -176,6 +176,19 @@ def test_an_energy_that_cannot_be_differentiated_twice_is_left_to_another() -> N
     assert np.abs(result.flow - PAIR.flow)[6:-6, 6:-6].mean() < 0.4
 
 
+def test_an_energy_with_a_gradient_of_its_own_is_left_to_another() -> None:
+    @jax.custom_vjp
+    def root(x: Any) -> Any:
+        return jnp.sqrt(x + 1e-6)
+
+    root.defvjp(lambda x: (root(x), root(x)), lambda kept, weight: (weight / (2 * kept),))
+
+    def energy(d: Any, at: Any) -> Any:
+        return root((at.Ix[0] * d[0] + at.Iy[0] * d[1] + at.It[0]) ** 2).sum() + 0.01 * Smoothness()(d, at)
+
+    assert "JAX cannot differentiate twice (a function under jax.custom_vjp)" in run(energy, warps=1, steps=5).reason
+
+
 def test_a_changed_number_is_not_compiled_anew() -> None:
     traces = []
 

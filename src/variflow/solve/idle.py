@@ -34,7 +34,7 @@ def _is_idle(term: Energy, at: Linearisation) -> bool:
     Noise alone is not enough: pixels that a term picks may lie outside of small frames.
     """
     try:
-        read = find_parts_read(term, at, _SMALL, lambda term, d, at: term(d, at))
+        read = find_parts_read(term, at, lambda term, d, at: term(d, at))
         if find_place(read, at) is not None or _has_slope(shrink(term, at, _SMALL), make_noise(at, _SMALL)):
             return False
     except Exception:  # a person's code may refuse small frames in any way

@@ -185,4 +185,7 @@ def _evaluate(energy: Energy, d: Increment, at: Linearisation) -> jax.Array:
 
 def _is_iterative(solver: Minimiser) -> bool:
     """Return whether a solver of least squares solves its linear systems to a tolerance, without a matrix."""
-    return hasattr(getattr(getattr(solver, "descent", None), "linear_solver", None), "rtol")
+    linear_solver: Any = getattr(getattr(solver, "descent", None), "linear_solver", None)
+    while hasattr(linear_solver, "inner_solver"):  # such as lineax' Normal, which wraps another one
+        linear_solver = linear_solver.inner_solver
+    return hasattr(linear_solver, "rtol")

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax._src.core import jaxprs_in_params
 
 from variflow.base.choices import check_number, keep
 from variflow.base.fields import Declared
@@ -101,7 +102,7 @@ def list_calls(energy: Energy, solver: TruncatedNewton, steps: int, at: LevelLin
 
 def find_fault(energy: Energy, at: Linearisation) -> str:
     """Return what JAX says of an energy that cannot be differentiated twice, or an empty text; `at` is plain."""
-    return remember(_find_fault, energy, at, "differentiated twice", at.valid.shape)
+    return remember(_find_fault, energy, at, "differentiated twice", at.level, at.scale, at.shape)
 
 
 def _find_fault(energy: Energy, at: Linearisation) -> str:
@@ -112,7 +113,16 @@ def _find_fault(energy: Energy, at: Linearisation) -> str:
 
     try:
         parts = take_parts(energy, at)
-        jax.eval_shape(multiply, (zero,) * len(at.planes))
+        traced = jax.make_jaxpr(multiply)((zero,) * len(at.planes))
     except Exception as fault:  # it has been differentiated once without one
         return (str(fault).strip().splitlines() or [type(fault).__name__])[0]
-    return ""
+    # JAX traces the second derivative of a function with a gradient of its own, and fails when it compiles that.
+    return "a function under jax.custom_vjp" if _holds(traced.jaxpr, "custom_lin") else ""
+
+
+def _holds(traced: Any, name: str) -> bool:
+    """Return whether an operation is among those of a traced function."""
+    return any(
+        equation.primitive.name == name or any(_holds(inner, name) for inner in jaxprs_in_params(equation.params))
+        for equation in traced.eqns
+    )

@@ -6,6 +6,7 @@ with a coloured pattern, which is 1 at every so many pixels and 0 elsewhere, sho
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -17,7 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow.energy.autodiff.curvature import make_function
-from variflow.energy.autodiff.noise import find_parts_read, looks_past, make_noise, remember, shrink
+from variflow.energy.autodiff.noise import (
+    find_parts_read,
+    find_place,
+    is_alike_in,
+    looks_past,
+    make_noise,
+    remember,
+    shrink,
+)
 from variflow.energy.autodiff.parts import Parts
 from variflow.energy.autodiff.programs import Call, run
 from variflow.energy.term import Energy
@@ -72,19 +81,19 @@ class Coupling:
 
 def find_coupling(energy: Energy, at: Linearisation) -> Coupling | None:
     """Return which pixels an energy couples; None if it couples many, or pixels far apart, or cannot be tried."""
-    found: Coupling | None = remember(_find_coupling, energy, at, "coupling")
+    found: Coupling | None = remember(_find_here, energy, at, "coupling here", at.level, at.scale, at.shape)
     return found
 
 
 def leaves_flat_ground_free(energy: Energy, at: Linearisation) -> bool:
     """Return whether nothing in an energy determines the flow where the frames are flat; small ones tell."""
-    free: bool = remember(_leaves_flat_ground_free, energy, at, "flat ground")
+    free: bool = remember(_leaves_flat_ground_free, energy, at, "flat ground", at.level, at.scale, at.shape)
     return free
 
 
 def take_parts(energy: Energy, at: Linearisation) -> Parts:
     """Return the parts of a linearisation that an energy reads."""
-    return Parts.take(at, find_parts_read(energy, at, _SMALL, _call))
+    return Parts.take(at, find_parts_read(energy, at, _call))
 
 
 def evaluate(energy: Energy, parts: Parts, increments: Planes) -> tuple[float, Planes]:
@@ -134,6 +143,11 @@ def _call(energy: Energy, d: Increments, at: Linearisation) -> Any:
     return energy(d, at)
 
 
+def _call_inside(energy: Energy, d: Increments, at: Linearisation) -> Any:
+    """Call the function that is under jax.jit, which takes nothing that records, or else the energy itself."""
+    return inspect.unwrap(energy)(d, at) if isinstance(energy, jax.stages.Wrapped) else energy(d, at)
+
+
 def _differentiate(energy: Energy, parts: Parts, increments: Increments) -> Any:
     """Return the energy and its gradient."""
     return jax.value_and_grad(make_function(energy, parts.assemble()))(increments)
@@ -143,6 +157,14 @@ def _multiply(energy: Energy, parts: Parts, increments: Increments, tangents: li
     """Return the products of the Hessian with tangents."""
     _, multiply = jax.linearize(jax.grad(make_function(energy, parts.assemble())), increments)
     return [multiply(one) for one in tangents]
+
+
+def _find_here(energy: Energy, at: Linearisation) -> Coupling | None:
+    if not is_alike_in(energy, at, _SMALL, _call_inside):
+        return None
+    place = find_place(find_parts_read(energy, at, _call_inside), at)
+    found: Coupling | None = remember(_find_coupling, energy, at, "coupling", place)
+    return found
 
 
 def _find_coupling(energy: Energy, at: Linearisation) -> Coupling | None:
@@ -163,6 +185,8 @@ def _find_coupling(energy: Energy, at: Linearisation) -> Coupling | None:
 
 
 def _leaves_flat_ground_free(energy: Energy, at: Linearisation) -> bool:
+    if not is_alike_in(energy, at, _SMALL, _call_inside):
+        return False
     noise = make_noise(at, _SMALL)
     even = {name: np.full_like(getattr(noise, name), 0.5) for name in ("frame0", "frame1", "second")}
     flat = replace(noise, **even, guide=np.full_like(noise.guide, 50.0))

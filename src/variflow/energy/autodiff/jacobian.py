@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
@@ -10,7 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from variflow.energy.advice import TO_COMPARE
-from variflow.energy.autodiff.noise import find_parts_read, find_place, make_noise, remember, shrink
+from variflow.energy.autodiff.noise import (
+    find_parts_read,
+    find_place,
+    find_size,
+    make_noise,
+    remember,
+    shrink,
+)
 from variflow.energy.autodiff.parts import Parts
 from variflow.energy.autodiff.programs import apply_settings, run
 from variflow.energy.autodiff.tracing import explain_faults
@@ -52,7 +60,7 @@ def linearise_together(terms: Sequence[HasResiduals], at: LevelLinearisation) ->
     frames, does the rest.
     """
     with explain_faults(Sum(tuple(terms)), _SMALL):
-        seen = set().union(*(find_parts_read(term, at, _SMALL, check_residuals) for term in terms))
+        seen = set().union(*(find_parts_read(term, at, check_residuals) for term in terms))
     parts, count = Parts.take(at, seen), len(at.planes)
     shape = parts.shape
     with explain_faults(Sum(tuple(terms)), shape):
@@ -73,20 +81,22 @@ def find_dependence(term: HasResiduals, at: LevelLinearisation) -> Dependence:
     """Return how residuals depend on the increments of pixels; small frames of noise tell."""
     with explain_faults(term, _SMALL):
         # Traces the term as a whole, and so explains what cannot be traced.
-        read = find_parts_read(term, at, _SMALL, check_residuals)
-        found = remember(_try_on_noise, term, at, "dependence", find_place(read, at))
+        read = find_parts_read(term, at, check_residuals)
+        size = find_size(term, at, _SMALL, check_residuals)
+        try_on_noise = partial(_try_on_noise, size=size)
+        found: Dependence = remember(try_on_noise, term, at, "dependence", find_place(read, at), size)
     if not found.on_any:
         name = type(term).__name__
         raise ValueError(f"the residuals of {name} do not depend on d. Do they round, or {TO_COMPARE}")
     return found
 
 
-def _try_on_noise(term: HasResiduals, at: LevelLinearisation) -> Dependence:
-    """Return how the residuals depend on the increments in small frames of noise.
+def _try_on_noise(term: HasResiduals, at: LevelLinearisation, size: tuple[int, int]) -> Dependence:
+    """Return how the residuals depend on the increments in frames of noise.
 
     Values that are not finite are left out; they are refused when the real frames give some.
     """
-    noise, term = make_noise(at, _SMALL), shrink(term, at, _SMALL)
+    noise, term = make_noise(at, size), shrink(term, at, size)
     tangent = tuple(np.random.default_rng(0).normal(size=(len(noise.planes), *noise.valid.shape)).astype(np.float32))
     linear, along = run(_differentiate_along, term, noise, tangent)
     pixelwise, moves, found, alike = True, False, 0.0, 0.0

@@ -8,6 +8,7 @@ Small frames of noise tell how far a term looks, and what of its coefficients is
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,13 +18,22 @@ import numpy as np
 from variflow.base.kinds import is_like_array
 from variflow.energy.advice import advise_on_not_finite
 from variflow.energy.autodiff.changes import ByNumPy, ByPrograms, Changes, Reach, computes_with_numpy
-from variflow.energy.autodiff.noise import find_parts_read, find_place, make_noise, remember, shrink
+from variflow.energy.autodiff.noise import (
+    find_parts_read,
+    find_place,
+    find_size,
+    is_alike_in,
+    make_noise,
+    remember,
+    shrink,
+)
 from variflow.energy.autodiff.programs import apply_settings
 from variflow.energy.autodiff.tracing import explain_faults
 from variflow.energy.flow_term import FlowTerm, find_residuals
 from variflow.energy.residuals import NotTakenApart
 from variflow.energy.structure import Structure
 from variflow.energy.taps import LocalResidual, Tap
+from variflow.energy.term import is_of_the_library
 
 if TYPE_CHECKING:
     from variflow.images.resampling import Planes
@@ -41,6 +51,10 @@ _NOTHING, _ALIKE = 1e-6, 1e-5
 # The parts of a linearisation that are the same at each warp of a level, and those that are unknowns.
 _SAME_AT_A_LEVEL = frozenset({"guide", "second", "frame0", "noise", "derivative", "level", "scale", "shape"})
 _UNKNOWNS = frozenset({"flow", "further"})
+# The sizes of frames at which a term is looked at to learn whether it is the same at all.
+_SIZES = tuple((factor * _SMALL[0], factor * _SMALL[1]) for factor in (1, 4, 16, 64))
+# What a term reads, in whatever way, that does something else in small frames.
+_SIZE = frozenset({"shape"})
 
 
 @apply_settings()
@@ -48,9 +62,15 @@ def study(term: FlowTerm, at: LevelLinearisation) -> Structure:
     """Return the structure of a term; raise NotTakenApart if its residuals look too far."""
     count = len(at.planes)
     with explain_faults(term, _SMALL):
-        structure = remember(_study_at_any_level, term, at, "structure at any level")
+        size = _SMALL if is_of_the_library(term) else find_size(term, at, _SMALL, find_residuals)
+        structure: Structure | _Differs | None
+        if size == _SMALL:
+            structure = remember(_study_at_any_level, term, at, "structure at any level")
+        else:
+            structure = _Differs(_SIZE)
         if isinstance(structure, _Differs):
-            structure = remember(_study, term, at, "structure", find_place(structure.read, at))
+            study_at_size = partial(_study, size=size)
+            structure = remember(study_at_size, term, at, "structure", size, find_place(structure.read, at))
     if structure is None:
         raise NotTakenApart(
             f"the residuals of {type(term).__name__} at a pixel depend on {_name_planes(count)} more than {_FARTHEST} "
@@ -149,13 +169,13 @@ class _Differs(NamedTuple):
 
 def _study_at_any_level(term: FlowTerm, at: LevelLinearisation) -> Structure | _Differs | None:
     # Traces the term as a whole, and so explains what cannot be traced.
-    read = find_parts_read(term, at, _SMALL, find_residuals)
-    return _study(term, at) if find_place(read, at) is None else _Differs(read)
+    read = find_parts_read(term, at, find_residuals)
+    return _study(term, at, _SMALL) if find_place(read, at) is None else _Differs(read)
 
 
-def _study(term: FlowTerm, at: LevelLinearisation) -> Structure | None:
-    small = shrink(term, at, _SMALL)
-    noise = [make_noise(at, _SMALL, seed) for seed in (0, 1)]
+def _study(term: FlowTerm, at: LevelLinearisation, size: tuple[int, int]) -> Structure | None:
+    small = shrink(term, at, size)
+    noise = [make_noise(at, size, seed) for seed in (0, 1)]
     height, width = noise[0].planes[0].shape
     by_numpy, farthest = computes_with_numpy(small, noise[0]), _FARTHEST
     drawn: list[_Drawn | None] = [None]
@@ -183,14 +203,19 @@ def _study(term: FlowTerm, at: LevelLinearisation) -> Structure | None:
             f"the residuals of {type(term).__name__} do not depend on {_name_planes(len(at.planes))}. Do they round, "
             "or lies what they hold outside of the frames?"
         )
-    read = find_parts_read(term, at, _SMALL, find_residuals)
+    read = find_parts_read(term, at, find_residuals)
     # What depends on the frames, or on their size, need not be what it is in small ones of noise.
     holds_pictures = _holds_pictures(term, small)
     constant = constant and read <= _UNKNOWNS and not holds_pictures
     alike = _find_alike(weights, smaller)
     stays = first.linear and read <= _SAME_AT_A_LEVEL
-    anywhere = find_place(read, at) is None and not holds_pictures
+    anywhere = find_place(read, at) is None and not holds_pictures and _is_alike_at_all_sizes(term, at)
     return Structure(taps, smaller, constant, alike, first.linear, first.homogeneous, stays, anywhere, by_numpy)
+
+
+def _is_alike_at_all_sizes(term: FlowTerm, at: LevelLinearisation) -> bool:
+    """Return whether a term does the same in frames of all sizes; a person's own may branch on that of its planes."""
+    return is_of_the_library(term) or all(is_alike_in(term, at, size, find_residuals) for size in _SIZES)
 
 
 def _find_alike(weights: list[Planes | None], smaller: list[tuple[int, int]]) -> list[int] | None:
