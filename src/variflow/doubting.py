@@ -61,7 +61,7 @@ def warn_of_mismatch(problem: Problem, position: Position) -> None:
             f"their range there, and by {100 * reference[0]:.0f} % at rest. {_ASK}"
         )
         return
-    leaving = np.count_nonzero(usable & ~find_inside(along.flow)) / max(np.count_nonzero(usable), 1)
+    leaving = np.count_nonzero(usable & ~find_inside(along.flow)) / max(int(np.count_nonzero(usable)), 1)
     if leaving > _LEAVING and (found[0] > max(_LEAST, _BETTER * reference[0]) or not count):
         warn(
             f"the flow takes {100 * leaving:.0f} % of the pixels out of the frame, and the others match no better "
