@@ -411,3 +411,15 @@ def test_what_is_nearly_right_is_explained(pair):
         variflow.estimate("a.png", "b.png")
     with pytest.raises(TypeError, match=r"^model is the function brox, wanted what it returns: models.brox\(\)"):
         variflow.estimate(pair.frame0, pair.frame1, models.brox)
+
+
+def test_a_flow_that_does_not_settle_is_told():
+    pair = synthetic.translation((64, 80), shift=(1.0, 0.5))
+    terms = 3**0.5 * BrightnessConstancy(Charbonnier(1e-3 / 3**0.5)) + 0.003 * Smoothness()
+    said = "the flow did not settle: the last warp still moved"
+    result = variflow.estimate(pair.frame0, pair.frame1, lambda d, at: terms(d, at))
+    assert said in result.reason
+    assert not result.converged
+    limited = variflow.estimate(pair.frame0, pair.frame1, variflow.Model(lambda d, at: terms(d, at), limit=1.0))
+    others = [variflow.estimate(pair.frame0, pair.frame1, model) for model in (terms, "tv-l1")]
+    assert not [settled.reason for settled in (limited, *others) if "settle" in settled.reason]

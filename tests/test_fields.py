@@ -213,9 +213,9 @@ def test_a_term_that_turns_round_gives_the_flow_back():
         (0.01 * PriorFlow(prior=PAIR.flow.astype(np.float32)), "PriorFlow holds an array of the frames' size"),
         (Magnitude(Charbonnier(np.ones(SHAPE))), "Magnitude holds an array"),
         (taking(np.ones(SHAPE)), "near holds an array"),
-        (Shifted(), "Shifted tells a flow from the opposite one"),
-        (epipolar, "epipolar tells a flow from the opposite one"),
-        (expands, "expands tells a flow from the opposite one"),
+        (Shifted(), "Shifted has another value for the opposite flow"),
+        (epipolar, "epipolar has another value for the opposite flow"),
+        (expands, "expands has another value for the opposite flow"),
     ],
     ids=lambda value: value.split()[0] if isinstance(value, str) else "",
 )

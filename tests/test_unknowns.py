@@ -411,6 +411,7 @@ class Misspelt(Wrong):
     ("unknowns", "kind", "message"),
     [
         (Misspelt(), ValueError, "flow_of of Misspelt reads 'b', wanted what start returns: 'a'"),
+        (Wrong(start={}), TypeError, "start of Wrong returned an empty dict, wanted arrays by name"),
         (Wrong(start=[1.0]), TypeError, "start of Wrong returned a list, wanted arrays by name"),
         (Wrong(start={"a": "b"}), TypeError, "start of Wrong returned a str as 'a', wanted arrays by name"),
         (Wrong(start={"a": np.nan}), ValueError, "start of Wrong returned values of 'a' that are not finite"),
@@ -427,6 +428,30 @@ class Misspelt(Wrong):
 def test_wrong_unknowns_are_refused(unknowns, kind, message):
     with pytest.raises(kind, match=message):
         estimate(SHIFTED, Model(ENERGY, unknowns=unknowns, coarsest=20))
+
+
+class Rounded(Unknowns):
+    def start(self, flow, at):
+        return {"shift": np.zeros(2)}
+
+    def flow_of(self, values, at):
+        u, v = jnp.round(values["shift"])
+        return jnp.full(at.shape, u), jnp.full(at.shape, v)
+
+
+@pytest.mark.parametrize("unknowns", [Wrong(flow=lambda at: (jnp.zeros(at.shape),) * 2), Rounded()])
+@pytest.mark.parametrize("energy", [ENERGY, lambda d, at: ENERGY(d, at)])
+def test_unknowns_that_do_not_move_the_flow_are_refused(unknowns, energy):
+    name = type(unknowns).__name__
+    said = rf"the gradient of energy.* over the unknowns of {name} is zero everywhere, so nothing would move\. Does"
+    with pytest.raises(ValueError, match=said):
+        variflow.iterate(SHIFTED.frame0, SHIFTED.frame1, Model(energy, unknowns=unknowns, coarsest=20))
+
+
+def test_planes_that_do_not_move_the_flow_are_refused():
+    still = Wrong(start={"a": np.zeros(SHAPE)}, flow=lambda at: (jnp.zeros(at.shape),) * 2)
+    with pytest.raises(ValueError, match=r"the residuals of Wrong\.flow_of do not depend on"):
+        estimate(SHIFTED, Model(ENERGY, unknowns=still, warps=1, factor=0.5, coarsest=64))
 
 
 @pytest.mark.parametrize(

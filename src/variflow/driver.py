@@ -30,7 +30,7 @@ from variflow.model import Model
 from variflow.occlusion import find_occlusion, mask_occluded
 from variflow.problem import Problem, pose
 from variflow.result import Result
-from variflow.solve.minimum import Minimum
+from variflow.solve.minimum import Minimum, NativeSolver
 from variflow.start.from_flow import FromFlow
 from variflow.start.from_inverse import FromInverse
 from variflow.start.from_matches import FromMatches
@@ -44,6 +44,10 @@ from variflow.unknowns.unknowns import allows_any_flow
 _OCCLUSION_SCALE = 0.5
 # Warn if the energy rises in more than this share of the solves.
 _MANY = 0.25
+# A flow did not settle if each of the last two warps moved more than this share of the pixels by more than a pixel, and
+# the last hardly fewer: at least the part `_NO_FEWER` of those that the warp before had moved. Native solvers that a
+# model names are not asked: they make a fixed number of sweeps, so that large motion takes them many warps.
+_UNSETTLED, _NO_FEWER = 0.02, 0.75
 
 
 @explain_calls
@@ -178,6 +182,8 @@ def run_to_end(
     """Run an estimate to its end and return the result."""
     model = problem.model
     energies: list[EnergyRecord] = []
+    settles = model.limit > 1 and not isinstance(model.solver, NativeSolver)
+    moved: list[tuple[int, float]] = []  # for each warp its level, and which share of the pixels moved far
     count = exhausted = 0
     reason, stopped = "finished every warp", False
     if verbose > 1:
@@ -186,6 +192,8 @@ def run_to_end(
     for state in iterate_problem(problem, initialiser):
         count += 1
         exhausted += state.exhausted
+        if settles:
+            moved.append((state.level, state.share_moved_far))
         if verbose or state.knows_energy:
             energies.append(state.energy)
         if verbose:
@@ -200,6 +208,11 @@ def run_to_end(
         reason += f"; {exhausted} of {count} solves used all their steps"
     for remark in (state.instead, *state.remarks):
         reason += f"; {remark}" if remark else ""
+    if not (state.failure or stopped) and _stays_unsettled(moved):
+        reason += (
+            f"; the flow did not settle: the last warp still moved {100 * moved[-1][1]:.0f} % of the pixels by more "
+            "than a pixel; limit=1 in the Model, or more smoothness, may help"
+        )
     rose = sum(record.after > record.before for record in energies)
     if rose:
         reason += f"; the energy rose in {rose} of {count} solves"
@@ -218,6 +231,14 @@ def run_to_end(
         _energies=energies,
         _values=position.values,
     )
+
+
+def _stays_unsettled(moved: list[tuple[int, float]]) -> bool:
+    """Return whether the last warps, at one level, go on moving many pixels far."""
+    if len(moved) < 2:
+        return False
+    (before, earlier), (level, share) = moved[-2:]
+    return before == level and min(earlier, share) > _UNSETTLED and share >= _NO_FEWER * earlier
 
 
 def _is_true(answer: object) -> bool:

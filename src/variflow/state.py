@@ -134,6 +134,11 @@ class State:
         return float(np.sqrt(np.max(du * du + dv * dv)))
 
     @property
+    def share_moved_far(self) -> float:
+        """Which share of the pixels the increment of this warp moves by more than a pixel, from 0 to 1."""
+        return self._minimum.count_moved(1.0) / self._planes[0].size
+
+    @property
     def exhausted(self) -> bool:
         """Whether the solver has a tolerance and used all its steps without meeting it."""
         return self._minimum.exhausted

@@ -39,7 +39,7 @@ def check_reversible(energy: Energy, finest: Level) -> None:
         if _lies_over_frame(part, finest):
             fault = "holds an array of the frames' size, which lies over the first frame"
         elif _is_own(part) and _depends_on_direction(part, finest):
-            fault = "tells a flow from the opposite one"
+            fault = "has another value for the opposite flow"
         else:
             continue
         name = getattr(part, "__qualname__", type(part).__name__)

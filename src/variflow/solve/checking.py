@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from variflow.base.brief import Brief
@@ -15,7 +17,9 @@ from variflow.energy.autodiff.programs import apply_settings
 from variflow.energy.autodiff.tracing import explain_faults, name_of
 from variflow.energy.term import Energy, Sum
 from variflow.images.resampling import Planes
+from variflow.linearisation.level import LevelLinearisation
 from variflow.linearisation.linearisation import Linearisation
+from variflow.unknowns.unknowns import Place, find_planes
 
 # Largest component, in pixels, of the small increment at which an energy is evaluated.
 _SMALL = 0.1
@@ -67,8 +71,10 @@ class Evaluation(Brief):
 
 
 @apply_settings()
-def check_slope(start: tuple[Energy, Linearisation], finest: tuple[Energy, Linearisation]) -> None:
+def check_slope(start: tuple[Energy, LevelLinearisation], finest: tuple[Energy, LevelLinearisation]) -> None:
     """Check that an energy has a finite slope where the estimate starts, and that it depends on the frames.
+
+    The flow must depend on the unknowns, too, if others than the flow are sought.
 
     Parameters
     ----------
@@ -83,6 +89,13 @@ def check_slope(start: tuple[Energy, Linearisation], finest: tuple[Energy, Linea
         If the energy or its gradient is not finite, at the zero increment or a small one. If the gradient is zero
         everywhere, or zero at the zero increment although the frames differ.
     """
+    unknowns = finest[1].unknowns
+    if unknowns is not None and not any(_moves_with_unknowns(energy, at) for energy, at in (start, finest)):
+        name = type(unknowns).__name__
+        raise ValueError(
+            f"the gradient of {name_of(finest[0])} over the unknowns of {name} is zero everywhere, so nothing would "
+            f"move. Does flow_of of {name} take no notice of its values, or does it round them?"
+        )
     for energy, at in (start, finest):
         still, small = _evaluate_twice(energy, at)
         if still.moving:
@@ -98,6 +111,15 @@ def check_slope(start: tuple[Energy, Linearisation], finest: tuple[Energy, Linea
         f"the gradient of {name_of(energy)} is zero everywhere, so nothing would move. Are all its weights 0, does "
         f"it round, or does it {TO_COMPARE}"
     )
+
+
+def _moves_with_unknowns(energy: Energy, at: LevelLinearisation) -> bool:
+    """Return whether the flow has a slope over the unknowns where an estimate stands."""
+    with explain_faults(energy, at.shape):
+        planes, pull_back = jax.vjp(lambda values: find_planes(at.unknowns, values, Place(at)), at.values)
+        rng = np.random.default_rng(0)
+        (slopes,) = pull_back(tuple(jnp.asarray(rng.normal(size=plane.shape), plane.dtype) for plane in planes))
+    return any(np.any(slope) for slope in slopes.values())
 
 
 def _evaluate_twice(energy: Energy, at: Linearisation) -> tuple[Evaluation, Evaluation]:

@@ -78,8 +78,12 @@ class Minimum(Brief):
         """Whether the solver came to rest and its increment moves hardly any pixel."""
         if self.failure or self.rose or not self.finished:
             return False
+        return self.count_moved(_STILL) <= _FEW * self.flow[0].size
+
+    def count_moved(self, pixels: float) -> int:
+        """Return how many pixels the increment moves by more than so many pixels."""
         u0, v0, u, v = map(np.ascontiguousarray, (*self.start, *self.flow))
-        return _core.count_moved(u0, v0, u, v, _STILL) <= _FEW * u.size
+        return int(_core.count_moved(u0, v0, u, v, pixels))
 
     def copy(self) -> Minimum:
         """Return a copy with arrays of its own, into which a user may write."""

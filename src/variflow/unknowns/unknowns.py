@@ -164,5 +164,7 @@ def find_planes(unknowns: Unknowns, values: Values, at: Any) -> tuple[Array, ...
 
 
 def _describe(value: object) -> str:
+    if isinstance(value, dict) and not value:
+        return "an empty dict"
     shape = getattr(value, "shape", None)
     return name_kind(value) if shape is None else f"an array of shape {tuple(shape)}"

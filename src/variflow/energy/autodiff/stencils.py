@@ -200,8 +200,8 @@ def _study(term: FlowTerm, at: LevelLinearisation, size: tuple[int, int]) -> Str
         constant &= is_constant
     if not any(taps):
         raise ValueError(
-            f"the residuals of {type(term).__name__} do not depend on {_name_planes(len(at.planes))}. Do they round, "
-            "or lies what they hold outside of the frames?"
+            f"the residuals of {getattr(term, '__name__', type(term).__name__)} do not depend on "
+            f"{_name_planes(len(at.planes))}. Do they round, or lies what they hold outside of the frames?"
         )
     read = find_parts_read(term, at, find_residuals)
     # What depends on the frames, or on their size, need not be what it is in small ones of noise.
