@@ -193,6 +193,15 @@ def test_arguments_of_calc(pair):
     made.collectGarbage()
 
 
+@pytest.mark.parametrize("offset", [2, 4])
+def test_a_change_of_light_hardly_matters(middlebury, offset):
+    sample = middlebury["RubberWhale"]
+    first, second = (frame.mean(axis=2)[100:260, 100:300] for frame in (sample.frame0, sample.frame1))
+    for method in (tvl1(), door.FarnebackOpticalFlow_create(numIters=3)):
+        steady, changed = (method.calc(first, second + light, None) for light in (0, offset))
+        assert abs(changed - steady).mean() < 0.05
+
+
 # Beside OpenCV itself
 
 

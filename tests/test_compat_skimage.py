@@ -125,6 +125,15 @@ def test_errors_name_the_argument(function, arguments, error, message):
         function(np.zeros((20, 20)), np.zeros((20, 20)), **arguments)
 
 
+@pytest.mark.parametrize("offset", [2, 4])
+def test_a_change_of_light_hardly_matters(middlebury, offset):
+    sample = middlebury["RubberWhale"]
+    first, second = (frame.mean(axis=2)[100:228, 100:228] for frame in (sample.frame0, sample.frame1))
+    for function in (door.optical_flow_tvl1, door.optical_flow_ilk):
+        steady, changed = (function(first, second + light) for light in (0, offset))
+        assert abs(changed - steady).mean() < 0.05
+
+
 # Beside scikit-image itself
 
 

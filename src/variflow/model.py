@@ -72,7 +72,9 @@ class Model(Declared):
     light : {"same", "matched"}
         Whether the light may differ between the frames. With ``"matched"``, a gain and an offset of each channel bring
         the second frame's intensities to those of the first, if they explain most of the difference; intensities that
-        one frame shows saturated are cut off in both (see `variflow.lighting`). In light that does not change, the flow
+        one frame shows saturated are cut off in both (see `variflow.lighting`). An energy that weighs brightness at least
+        as much as its other data is led astray by small changes too; for it they are matched from 1.5 / 255 of the range
+        on. In light that does not change, the flow
         is exactly that of ``"same"``.
     noise : {"ignored", "estimated"}
         Whether data terms with a `normalisation` allow for noise. With ``"estimated"``, the standard deviation of the

@@ -105,6 +105,7 @@ def optical_flow_tvl1(
             solver, still=check_number("tol", tol, least=0) ** 0.5, filtered=_check_flag(prefilter, "prefilter")
         ),
         warps=check_count(num_warp, "num_warp"),
+        light="matched",
         name="skimage-tvl1",
     )
     return _estimate(reference_image, moving_image, model, dtype)
@@ -172,6 +173,7 @@ def optical_flow_ilk(
         models.lucas_kanade().energy,
         solver=Warps(windows, filtered=_check_flag(prefilter, "prefilter")),
         warps=check_count(num_warp, "num_warp"),
+        light="matched",
         name="skimage-ilk",
     )
     return _estimate(reference_image, moving_image, model, dtype)

@@ -277,6 +277,7 @@ def _make_model(factor: float, coarsest: int, radius: int, gaussian: bool, warps
         factor=factor,
         coarsest=coarsest,
         interpolation="spline",
+        light="matched",
         name="opencv-farneback",
     )
 

@@ -225,6 +225,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
             coarsest=max(smallest, 16),
             filter=filtering,
             channels="gray",
+            light="matched",
             name="opencv-tvl1",
         )
         return estimate(frame0, frame1, model, init=start).flow
