@@ -91,7 +91,10 @@ class DISOpticalFlow(DenseOpticalFlow):
         return self._finest
 
     def setFinestScale(self, val: int) -> None:
-        """Set the finest scale: 0 is that of the frames, each further one is half as large. More is faster."""
+        """Set the finest scale: 0 is that of the frames, each further one is half as large. More is faster.
+
+        A scale whose shorter side is below 64 pixels is never the last, if there is a larger one: 640 x 480 end at 2.
+        """
         self._finest = check_count(val, "FinestScale", least=0)
 
     def getCoarsestScale(self) -> int:
