@@ -33,7 +33,7 @@ class DenseOpticalFlow(ABC):
         Parameters
         ----------
         I0, I1 : (H, W) or (H, W, C) array
-            The frames, of any real type; OpenCV takes only 8-bit gray frames.
+            The frames, of any real type; OpenCV takes gray frames, of uint8, and of float32 too except in DIS.
         flow : (H, W, 2) float32 array or None
             The array to write the flow into. If the object uses it, it is also the flow to start from, NaN where
             unknown. As in OpenCV, an array of another type or shape is left alone if it need not be read.

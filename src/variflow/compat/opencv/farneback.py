@@ -56,7 +56,7 @@ def calcOpticalFlowFarneback(
     Parameters
     ----------
     prev, next : (H, W) or (H, W, C) array
-        The frames, of any real type; OpenCV takes only 8-bit gray frames.
+        The frames, of any real type; OpenCV takes gray frames, of uint8, uint16 or floats.
     flow : (H, W, 2) float32 array or None
         The array to write the flow into. With `OPTFLOW_USE_INITIAL_FLOW` it is also the flow to start from, NaN where
         unknown.

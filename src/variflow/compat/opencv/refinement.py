@@ -108,7 +108,7 @@ class VariationalRefinement(DenseOpticalFlow):
         Parameters
         ----------
         I0, I1 : (H, W) or (H, W, C) array
-            The frames, of any real type; OpenCV takes only 8-bit gray frames.
+            The frames, of any real type; OpenCV takes gray frames, of uint8 or float32.
         flow : (H, W, 2) float32 array
             The flow to refine, NaN where unknown. It is overwritten.
 
@@ -134,7 +134,7 @@ class VariationalRefinement(DenseOpticalFlow):
         Parameters
         ----------
         I0, I1 : (H, W) or (H, W, C) array
-            The frames, of any real type; OpenCV takes only 8-bit gray frames.
+            The frames, of any real type; OpenCV takes gray frames, of uint8 or float32.
         flow_u, flow_v : (H, W) float32 array
             The displacement along x and along y, NaN where unknown. Both are overwritten.
 
