@@ -162,8 +162,9 @@ def test_settings_that_would_change_what_is_minimised_raise():
     [
         (lambda: dis(FinestScale=-1), ValueError, "FinestScale is -1"),
         (lambda: dis(FinestScale=1.5), TypeError, "FinestScale is 1.5"),
-        (lambda: dis(VariationalRefinementIterations=0), ValueError, "VariationalRefinementIterations is 0"),
-        (lambda: dis(VariationalRefinementAlpha=0), ValueError, "VariationalRefinementAlpha is 0"),
+        (lambda: dis(VariationalRefinementIterations=-1), ValueError, "VariationalRefinementIterations is -1"),
+        (lambda: dis(VariationalRefinementAlpha=-1), ValueError, "VariationalRefinementAlpha is -1"),
+        (lambda: tvl1(useInitialFlow="no"), TypeError, "UseInitialFlow is 'no', wanted True or False"),
         (lambda: dis(VariationalRefinementGamma=-1), ValueError, "VariationalRefinementGamma is -1"),
         (lambda: tvl1(lambda_=0), ValueError, "Lambda is 0"),
         (lambda: tvl1(nscales=0), ValueError, "ScalesNumber is 0"),
@@ -181,16 +182,47 @@ def test_arguments_of_calc(pair):
     with pytest.raises(ValueError, match="I1 has shape"):
         made.calc(pair.frame0, pair.frame1[1:], None)
     with pytest.raises(TypeError, match="flow is float64, wanted a float32 array"):
-        made.calc(pair.frame0, pair.frame1, np.zeros((96, 128, 2)))
+        tvl1(useInitialFlow=True).calc(pair.frame0, pair.frame1, np.zeros((96, 128, 2)))
     with pytest.raises(TypeError, match="flow is list"):
         made.calc(pair.frame0, pair.frame1, [])
     with pytest.raises(ValueError, match=r"flow has shape \(96, 127, 2\)"):
-        made.calc(pair.frame0, pair.frame1, np.zeros((96, 127, 2), np.float32))
-    with pytest.raises(ValueError, match="CoarsestScale is 0, wanted FinestScale, 2"):
-        dis(CoarsestScale=0, FinestScale=2).calc(pair.frame0, pair.frame1, None)
+        tvl1(useInitialFlow=True).calc(pair.frame0, pair.frame1, np.zeros((96, 127, 2), np.float32))
     with pytest.raises(ValueError, match="wanted one above 0"):
         dis(VariationalRefinementDelta=0, VariationalRefinementGamma=0).calc(pair.frame0, pair.frame1, None)
     made.collectGarbage()
+
+
+@pytest.mark.parametrize("offset", [2, 4])
+def test_a_change_of_light_hardly_matters(middlebury, offset):
+    sample = middlebury["RubberWhale"]
+    first, second = (frame.mean(axis=2)[100:260, 100:300] for frame in (sample.frame0, sample.frame1))
+    for method in (tvl1(), door.FarnebackOpticalFlow_create(numIters=3)):
+        steady, changed = (method.calc(first, second + light, None) for light in (0, offset))
+        assert abs(changed - steady).mean() < 0.05
+
+
+def test_values_that_opencv_takes(pair):
+    coarsest = dis(CoarsestScale=0, FinestScale=1).calc(pair.frame0, pair.frame1, None)
+    np.testing.assert_array_equal(coarsest, dis(CoarsestScale=0).calc(pair.frame0, pair.frame1, None))
+    for name, nearest in (("VariationalRefinementIterations", 1), ("VariationalRefinementAlpha", 0.1)):
+        with pytest.warns(VariflowWarning, match=f"^{name} is 0: .*so {nearest} is taken"):
+            made = dis(**{name: 0})
+        assert getattr(made, f"get{name}")() == 0
+        flow = made.calc(pair.frame0, pair.frame1, None)
+        np.testing.assert_array_equal(flow, dis(**{name: nearest}).calc(pair.frame0, pair.frame1, None))
+
+
+@pytest.mark.parametrize(
+    "flow", [np.ones((96, 128, 2)), np.ones((90, 128, 2), np.float32), np.ones((96, 128), np.uint8)]
+)
+def test_a_flow_that_does_not_fit_is_left_alone(pair, flow):
+    before = flow.copy()
+    found = tvl1().calc(pair.frame0, pair.frame1, flow)
+    np.testing.assert_array_equal(found, tvl1().calc(pair.frame0, pair.frame1, None))
+    with pytest.warns(VariflowWarning, match="^flow is no float32 array of the frames' size: the estimate neither"):
+        found = dis().calc(pair.frame0, pair.frame1, flow)
+    np.testing.assert_array_equal(found, dis().calc(pair.frame0, pair.frame1, None))
+    np.testing.assert_array_equal(flow, before)
 
 
 # Beside OpenCV itself

@@ -102,11 +102,10 @@ def test_any_layout_of_frames_and_flow(pair):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"pyr_scale": 0.3}, "pyr_scale is 0.3, wanted a number from 0.4 to 0.98"),
         ({"pyr_scale": 1}, "pyr_scale is 1"),
-        ({"levels": -1}, "levels is -1"),
+        ({"levels": -2}, "levels is -2"),
         ({"winsize": 0}, "winsize is 0"),
-        ({"iterations": 0}, "iterations is 0"),
+        ({"iterations": -1}, "iterations is -1"),
         ({"poly_n": 0}, "poly_n is 0"),
         ({"poly_sigma": 0}, "poly_sigma is 0"),
         ({"flags": 8}, "flags is 8, wanted a sum of OPTFLOW_USE_INITIAL_FLOW, 4, and OPTFLOW_FARNEBACK_GAUSSIAN, 256"),
@@ -121,7 +120,7 @@ def test_frames_and_buffers_that_cannot_be_right(pair):
     with pytest.raises(ValueError, match=r"^next has shape"):
         door.calcOpticalFlowFarneback(pair.frame0, pair.frame1[1:], None, *ARGUMENTS.values())
     with pytest.raises(TypeError, match=r"^flow is float64, wanted a float32 array to write into, or None"):
-        farneback(pair, np.zeros(pair.flow.shape))
+        farneback(pair, np.zeros(pair.flow.shape), flags=door.OPTFLOW_USE_INITIAL_FLOW)
 
 
 def test_the_object_is_the_function(pair):
@@ -199,12 +198,12 @@ def test_every_setting_of_the_refinement_acts(pair, name, value):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"Alpha": 0}, "Alpha is 0"),
+        ({"Alpha": -1}, "Alpha is -1"),
         ({"Delta": -1}, "Delta is -1"),
         ({"Gamma": -1}, "Gamma is -1"),
         ({"Epsilon": 0}, "Epsilon is 0"),
         ({"Omega": 2}, "Omega is 2"),
-        ({"FixedPointIterations": 0}, "FixedPointIterations is 0"),
+        ({"FixedPointIterations": -1}, "FixedPointIterations is -1"),
         ({"SorIterations": 0}, "SorIterations is 0"),
         ({"Delta": 0, "Gamma": 0}, "Delta and Gamma are 0, wanted one above 0"),
     ],
@@ -236,6 +235,24 @@ def test_a_start_of_which_nothing_is_known_is_refused(pair):
     half = np.where([True, False], unknown, np.float32(0))  # one component alone is no flow
     with pytest.raises(ValueError, match=r"^flow of flow_u and flow_v has no known pixel"):
         door.VariationalRefinement_create().calcUV(pair.frame0, pair.frame1, half[..., 0].copy(), half[..., 1].copy())
+
+
+def test_values_that_opencv_takes(pair):
+    np.testing.assert_array_equal(farneback(pair, levels=-1), farneback(pair, levels=0))
+    assert not farneback(pair, iterations=0).any()
+    start = near(pair)
+    flow = farneback(pair, start.copy(), iterations=0, flags=door.OPTFLOW_USE_INITIAL_FLOW)
+    np.testing.assert_array_equal(flow, start)
+    for factor, nearest in ((0.3, 0.4), (0.99, 0.98)):
+        with pytest.warns(VariflowWarning, match=f"^pyr_scale is {factor}, .*: {nearest} is taken"):
+            flow = farneback(pair, pyr_scale=factor)
+        np.testing.assert_array_equal(flow, farneback(pair, pyr_scale=nearest))
+    for unfit in (np.zeros(pair.flow.shape), np.zeros_like(pair.frame0), np.zeros((9, 9, 2), np.float32)):
+        np.testing.assert_array_equal(farneback(pair, unfit), farneback(pair))
+        assert not unfit.any()
+    np.testing.assert_array_equal(refined(pair, start.copy(), FixedPointIterations=0), start)
+    with pytest.warns(VariflowWarning, match=r"^Alpha is 0: .*so 0\.1 is taken"):
+        assert error(refined(pair, start.copy(), Alpha=0), pair) < error(start, pair)
 
 
 # Beside OpenCV itself

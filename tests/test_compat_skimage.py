@@ -112,7 +112,7 @@ def test_every_argument_of_ilk_acts(waves):
     [
         (door.optical_flow_tvl1, {"attachment": 0}, ValueError, "attachment is 0, wanted a number above 0"),
         (door.optical_flow_tvl1, {"tightness": -1}, ValueError, "tightness is -1"),
-        (door.optical_flow_tvl1, {"num_warp": 0}, ValueError, "num_warp is 0"),
+        (door.optical_flow_tvl1, {"num_warp": -1}, ValueError, "num_warp is -1"),
         (door.optical_flow_tvl1, {"num_iter": 2.5}, TypeError, "num_iter is 2.5, wanted a whole number"),
         (door.optical_flow_tvl1, {"tol": -1}, ValueError, "tol is -1"),
         (door.optical_flow_tvl1, {"prefilter": "yes"}, TypeError, "prefilter is 'yes'"),
@@ -123,6 +123,24 @@ def test_every_argument_of_ilk_acts(waves):
 def test_errors_name_the_argument(function, arguments, error, message):
     with pytest.raises(error, match=message):
         function(np.zeros((20, 20)), np.zeros((20, 20)), **arguments)
+
+
+@pytest.mark.parametrize("offset", [2, 4])
+def test_a_change_of_light_hardly_matters(middlebury, offset):
+    sample = middlebury["RubberWhale"]
+    first, second = (frame.mean(axis=2)[100:228, 100:228] for frame in (sample.frame0, sample.frame1))
+    for function in (door.optical_flow_tvl1, door.optical_flow_ilk):
+        steady, changed = (function(first, second + light) for light in (0, offset))
+        assert abs(changed - steady).mean() < 0.05
+
+
+def test_values_that_scikit_image_takes(waves):
+    _, first, second = (part[..., :64, :64] for part in waves)
+    for function in FUNCTIONS:
+        assert not function(first, second, num_warp=0).any()
+        filtered = function(first, second, prefilter=True)
+        np.testing.assert_array_equal(function(first, second, prefilter=1), filtered)
+    assert not tvl1(first, second, num_iter=0).any()
 
 
 # Beside scikit-image itself

@@ -202,3 +202,13 @@ def test_light_may_differ_from_side_to_side(preset, highest):
     darker = np.rint(pair.frame1 * np.linspace(0.7, 1, 260)[:, None]).astype(np.uint8)
     flow = variflow.estimate(pair.frame0, darker, preset).flow
     assert endpoint_error(flow[16:-16, 16:-16], pair.flow[16:-16, 16:-16]) < highest
+
+
+def test_energies_led_by_brightness_notice_small_changes(pair):
+    # Two grey levels are many pixels where the image is nearly flat, but a gradient hardly sees them.
+    by_brightness = replace(models.tv_l1(), light="matched")
+    for offset, found in ((2, True), (0, False)):
+        second = brightened(pair.frame1, gain=1.0, offset=offset)
+        for model, noticed in ((by_brightness, found), (MATCHED, False)):
+            *_, last = variflow.iterate(pair.frame0, second, model)
+            assert (last.light is not None) == noticed

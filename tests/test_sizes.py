@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -77,3 +78,18 @@ def test_a_flow_keeps_its_size_and_becomes_contiguous():
     planes = np.moveaxis(np.ones((4, 6, 2), np.float32), 2, 0)
     for plane in resample_flow((planes[0], planes[1]), (4, 6)):
         assert plane.flags.c_contiguous
+
+
+def test_warps_count_from_where_the_estimate_ends():
+    frame = np.random.default_rng(0).random((100, 140))
+    model = replace(models.brox(), factor=0.5, coarsest=8, warps=(5, 2))
+    states, wanted = (
+        list(variflow.iterate(frame, np.roll(frame, 1, axis=1), replace(model, finest=finest))) for finest in (7, 0)
+    )
+    counts = Counter(state.level for state in states)
+    assert counts == {0: 5, 1: 2, 2: 2, 3: 2}
+    assert {state.finest for state in states} == {0}
+    np.testing.assert_array_equal(states[-1].flow, wanted[-1].flow)
+    assert "5 warps at the finest, then 2 at all coarser" in str(
+        variflow.explain(replace(model, finest=7), frame, frame)
+    )

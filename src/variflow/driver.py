@@ -289,7 +289,7 @@ def _go_coarse_to_fine(
         level = level if occlusion is None else mask_occluded(level, occlusion)
         energy = problem.bring_energy(index)
         state = solve.carry(model.solver, state)
-        warps = model.warps_at(index, len(problem.levels) - 1)
+        warps = model.warps_at(index, len(problem.levels) - 1, finest)
         for warp in range(warps):
             last = warp == warps - 1
             at = problem.linearise(level, position, with_misfit=last and model.filter is not None)
@@ -305,7 +305,9 @@ def _go_coarse_to_fine(
             flow = position.flow
             failure = f"{minimum.failure} (level {index}, warp {warp})" if minimum.failure else ""
             rises.append((index, minimum.rose))
-            yield State(index, warp, flow, minimum, at, failure, instead, remarks, problem.light, position.values)
+            yield State(
+                index, warp, flow, minimum, at, failure, instead, remarks, problem.light, position.values, finest
+            )
             if failure:
                 warn(f"the estimate {failure}; the flow is that of the warp before")
                 return

@@ -140,7 +140,8 @@ def _list_schedule(problem: Problem) -> Iterator[str]:
     elif problem.finest > 0:
         yield f"without the finest {problem.finest}, to whose size the flow is enlarged"
     coarsest = len(problem.levels) - 1
-    warps = [model.warps_at(level, coarsest) for level in range(min(problem.finest, coarsest), coarsest + 1)]
+    last = min(problem.finest, coarsest)
+    warps = [model.warps_at(level, coarsest, last) for level in range(last, coarsest + 1)]
     while warps[-2:-1] == warps[-1:]:  # all coarser levels have as many
         warps.pop()
     more = f" at the finest, then {', '.join(map(str, warps[1:]))} at all coarser" if warps[1:] else " at each level"

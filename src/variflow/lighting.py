@@ -11,7 +11,7 @@ from variflow.energy.data import BrightnessConstancy, DataTerm
 from variflow.energy.term import Energy
 from variflow.frames.light import measure_light
 from variflow.images.resampling import Planes
-from variflow.linearisation.light import light_differs, measure_light_change
+from variflow.linearisation.light import is_brighter, light_differs, measure_light_change
 from variflow.problem import Problem
 from variflow.solve.taking_apart import flat
 
@@ -46,14 +46,18 @@ def match_light(problem: Problem, index: int, flow: tuple[Planes, Planes], *, be
     """Return the problem for the next level, as it is or in matched light; `flow` is the flow so far.
 
     The light is watched where the estimate `begins` and on small levels, until it is found to differ. Then it is
-    measured. It is measured once more on a larger level, where the flow is better.
+    measured. It is measured once more on a larger level, where the flow is better. An energy that weighs brightness at
+    least as much as anything else cannot stand small changes either, so these are looked for, too.
     """
     if index < 0:
         return problem
     sizes = [math.prod(level.shape) for level in problem.levels]
     if problem.light is None:
         looked_at = begins or sizes[index] <= _LARGEST_WATCHED
-        if not (looked_at and light_differs(problem.linearise(problem.levels[index], flow))):
+        if not looked_at:
+            return problem
+        at = problem.linearise(problem.levels[index], flow)
+        if not (light_differs(at) or (_is_led_by_brightness(problem.model.energy) and is_brighter(at))):
             return problem
     elif index != next((i for i, size in enumerate(sizes) if size <= _LARGEST_MATCHED), None):
         return problem
@@ -127,8 +131,24 @@ def find_forgiven_changes(energy: Energy) -> Changes | None:
 
     None means that nothing can be said, as of an energy that a user wrote.
     """
-    terms = [term for term, factor in flat(energy, 1.0) if isinstance(term, DataTerm) and factor * term.weight != 0]
-    of_brightness = [type(term) is BrightnessConstancy for term in terms]
+    of_brightness = [kind is BrightnessConstancy for kind, _ in _list_data_terms(energy)]
     if not any(of_brightness):
         return None
     return _OF_BRIGHTNESS if all(of_brightness) else _OF_MORE
+
+
+def _is_led_by_brightness(energy: Energy) -> bool:
+    """Return whether an energy weighs brightness constancy at least as much as all its other data terms."""
+    brightness, rest = 0.0, 0.0
+    for kind, weight in _list_data_terms(energy):
+        if kind is BrightnessConstancy:
+            brightness += weight
+        else:
+            rest += weight
+    return brightness > 0 and brightness >= rest
+
+
+def _list_data_terms(energy: Energy) -> list[tuple[type[DataTerm], float]]:
+    """Return the kind and the weight of each data term that counts."""
+    weighted = ((type(term), factor * term.weight) for term, factor in flat(energy, 1.0) if isinstance(term, DataTerm))
+    return [(kind, weight) for kind, weight in weighted if weight != 0]

@@ -72,8 +72,9 @@ class Model(Declared):
     light : {"same", "matched"}
         Whether the light may differ between the frames. With ``"matched"``, a gain and an offset of each channel bring
         the second frame's intensities to those of the first, if they explain most of the difference; intensities that
-        one frame shows saturated are cut off in both (see `variflow.lighting`). In light that does not change, the flow
-        is exactly that of ``"same"``.
+        one frame shows saturated are cut off in both (see `variflow.lighting`). An energy that weighs brightness at
+        least as much as its other data is led astray by small changes, too; for it they are matched from 1.5 / 255 of
+        the range on. In light that does not change, the flow is exactly that of ``"same"``.
     noise : {"ignored", "estimated"}
         Whether data terms with a `normalisation` allow for noise. With ``"estimated"``, the standard deviation of the
         noise, in the mean of the channels, is measured where the frames show little else. It replaces the normalisation
@@ -154,15 +155,17 @@ class Model(Declared):
         if not isinstance(self.name, str):
             raise TypeError(f"name is {self.name!r}, wanted a str")
 
-    def warps_at(self, level: int, coarsest: int | None = None) -> int:
+    def warps_at(self, level: int, coarsest: int | None = None, finest: int | None = None) -> int:
         """Return how many warps a level of the pyramid has; 0 is that of the frames.
 
-        An estimate starts from nothing at the level `coarsest`, so that has the last number of a tuple.
+        An estimate starts from nothing at the level `coarsest`, so that has the last number of a tuple. Small frames
+        end at a finer level than the model says, `finest`, and warps count from there.
         """
         if isinstance(self.warps, int):
             return self.warps
         number = len(self.warps) - 1
-        return self.warps[number if level == coarsest else min(max(level - self.finest, 0), number)]
+        last = self.finest if finest is None else min(self.finest, finest)
+        return self.warps[number if level == coarsest else min(max(level - last, 0), number)]
 
 
 def _check_function(name: str, value: object, wanted: str) -> None:

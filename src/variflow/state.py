@@ -65,6 +65,8 @@ class State:
         What was wrong with the frames; warnings have said so.
     light : Light, optional
         How the light of the frames was found to differ so far.
+    finest : int
+        The level at which the estimate ends.
     """
 
     level: int
@@ -77,6 +79,7 @@ class State:
     remarks: tuple[str, ...] = ()
     light: Light | None = None
     _values: Values | None = None
+    finest: int = 0
 
     @property
     def knows_energy(self) -> bool:

@@ -209,9 +209,10 @@ def estimate_watched(frame0: Numbers, frame1: Numbers, chosen: Model, verbose: i
 
         def advance(state: State) -> None:
             if state.warp == 0 and progress.tasks[0].total is None:
-                coarsest = state.level
+                coarsest, finest = state.level, state.finest
                 share = sum(
-                    chosen.warps_at(level, coarsest) * chosen.factor ** (2 * level) for level in range(coarsest + 1)
+                    chosen.warps_at(level, coarsest, finest) * chosen.factor ** (2 * level)
+                    for level in range(finest, coarsest + 1)
                 )
                 progress.update(task, total=share)
             progress.advance(task, chosen.factor ** (2 * state.level))

@@ -13,10 +13,10 @@ from numpy.typing import DTypeLike
 
 from variflow import models
 from variflow.base.arrays import INTENSITIES, as_image, check_same_shape, read
-from variflow.base.choices import check_flag, check_number
+from variflow.base.choices import check_number
 from variflow.base.kinds import is_integer
 from variflow.base.types import ArrayLike, Numbers
-from variflow.compat._arguments import check_count
+from variflow.compat._arguments import check_count, check_flag
 from variflow.compat._solvers import Warps, Windows, make_tv_l1_energy
 from variflow.driver import estimate
 from variflow.flowops import to_skimage
@@ -59,10 +59,10 @@ def optical_flow_tvl1(
         How loosely the flow is coupled to the data, above 0; at 0 they would be the same. The coupling amounts to a
         quadratic penalty of residuals, ``s^2 / (2 tightness)``, up to ``attachment / 15 * tightness`` pixels.
     num_warp : int
-        Warps at each level of the pyramid, at least 1.
+        Warps at each level of the pyramid; with 0 the flow is zero.
     num_iter : int
-        Iterations at each warp, at least 1. Each counts as two of `variflow.solve.primal_dual.PrimalDual`, because an
-        iteration there has two steps of the smoothness.
+        Iterations at each warp; with 0 the flow is zero. Each counts as two of
+        `variflow.solve.primal_dual.PrimalDual`, because an iteration there has two steps of the smoothness.
     tol : float
         At least 0: a level is done when the mean squared change of the flow in a warp is below it.
     prefilter : bool
@@ -98,16 +98,18 @@ def optical_flow_tvl1(
     """
     data = check_number("attachment", attachment, above=0) / _ATTACHMENT
     energy = make_tv_l1_energy(data, check_number("tightness", tightness, above=0))
-    solver = PrimalDual(iterations=2 * check_count(num_iter, "num_iter"))
+    iterations, warps = check_count(num_iter, "num_iter", least=0), check_count(num_warp, "num_warp", least=0)
+    solver = PrimalDual(iterations=2 * max(iterations, 1))
     model = Model(
         energy,
         solver=Warps(
-            solver, still=check_number("tol", tol, least=0) ** 0.5, filtered=check_flag("prefilter", prefilter)
+            solver, still=check_number("tol", tol, least=0) ** 0.5, filtered=check_flag(prefilter, "prefilter")
         ),
-        warps=check_count(num_warp, "num_warp"),
+        warps=max(warps, 1),
+        light="matched",
         name="skimage-tvl1",
     )
-    return _estimate(reference_image, moving_image, model, dtype)
+    return _estimate(reference_image, moving_image, model if warps and iterations else None, dtype)
 
 
 def optical_flow_ilk(
@@ -129,7 +131,7 @@ def optical_flow_ilk(
     radius : int
         The window around each pixel has a side of ``2 radius + 1`` pixels; at least 0.
     num_warp : int
-        Warps at each level of the pyramid, at least 1.
+        Warps at each level of the pyramid; with 0 the flow is zero.
     gaussian : bool
         A Gaussian window of standard deviation ``(2 radius + 1) / 4`` in place of a uniform one, as there.
     prefilter : bool
@@ -167,22 +169,27 @@ def optical_flow_ilk(
     >>> flow.shape, bool(abs(flow[0, 8:-8, 8:-8] - 1).mean() < 0.1)
     ((2, 48, 64), True)
     """
-    windows = Windows(check_count(radius, "radius", least=0), check_flag("gaussian", gaussian))
+    warps = check_count(num_warp, "num_warp", least=0)
+    windows = Windows(check_count(radius, "radius", least=0), check_flag(gaussian, "gaussian"))
     model = Model(
         models.lucas_kanade().energy,
-        solver=Warps(windows, filtered=check_flag("prefilter", prefilter)),
-        warps=check_count(num_warp, "num_warp"),
+        solver=Warps(windows, filtered=check_flag(prefilter, "prefilter")),
+        warps=max(warps, 1),
+        light="matched",
         name="skimage-ilk",
     )
-    return _estimate(reference_image, moving_image, model, dtype)
+    return _estimate(reference_image, moving_image, model if warps else None, dtype)
 
 
-def _estimate(reference_image: ArrayLike, moving_image: ArrayLike, model: Model, dtype: DTypeLike) -> Numbers:
+def _estimate(reference_image: ArrayLike, moving_image: ArrayLike, model: Model | None, dtype: DTypeLike) -> Numbers:
+    """Return the flow of a model; without one, as there without warps, it is zero."""
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype is {dtype!r}, wanted float32 or float64")
     reference, moving = _as_gray(reference_image, "reference_image"), _as_gray(moving_image, "moving_image")
     check_same_shape("moving_image", moving.shape, "reference_image", reference.shape)
     frames = as_image(reference, "reference_image"), as_image(moving, "moving_image")
+    if model is None:
+        return np.zeros((2, *reference.shape), dtype)
     return to_skimage(estimate(*frames, model).flow).astype(dtype, copy=False)
 
 

@@ -33,15 +33,15 @@ class DenseOpticalFlow(ABC):
         Parameters
         ----------
         I0, I1 : (H, W) or (H, W, C) array
-            The frames, of any real type; OpenCV takes only 8-bit gray frames.
+            The frames, of any real type; OpenCV takes gray frames, of uint8, and of float32 too except in DIS.
         flow : (H, W, 2) float32 array or None
             The array to write the flow into. If the object uses it, it is also the flow to start from, NaN where
-            unknown.
+            unknown. As in OpenCV, an array of another type or shape is left alone if it need not be read.
 
         Returns
         -------
         (H, W, 2) float32
-            `flow` itself, or a new array if that is None.
+            `flow` itself, or a new array if that is None or does not fit.
 
         Raises
         ------
@@ -49,10 +49,11 @@ class DenseOpticalFlow(ABC):
             If an argument is not valid, naming it.
         """
         frames = take_frames(I0, I1)
-        if flow is not None:
-            check_buffer(flow, (*frames[0].shape[:2], 2), "flow", "or None")
-        start = check_start(flow) if self._starts_from_flow() else None
-        return give_flow(self._estimate(frames[0], frames[1], start), flow)
+        buffer = take_buffer(flow, (*frames[0].shape[:2], 2), needed=self._needs_flow())
+        if buffer is None and flow is not None and self._starts_from_flow():
+            warn("flow is no float32 array of the frames' size: the estimate neither starts from it nor fills it")
+        start = check_start(buffer) if self._starts_from_flow() else None
+        return give_flow(self._estimate(frames[0], frames[1], start), buffer)
 
     def collectGarbage(self) -> None:  # noqa: B027 (nothing is all there is to do)
         """Do nothing; there are no buffers to release."""
@@ -60,6 +61,10 @@ class DenseOpticalFlow(ABC):
     @abstractmethod
     def _starts_from_flow(self) -> bool:
         """Return whether an estimate starts from a flow that is passed to `calc`."""
+
+    def _needs_flow(self) -> bool:
+        """Return whether a flow that is passed to `calc` has to fit, because it is read."""
+        return self._starts_from_flow()
 
     @abstractmethod
     def _estimate(self, frame0: Image, frame1: Image, start: NDArray[np.float32] | None) -> NDArray[np.float32]:
@@ -83,6 +88,20 @@ def check_buffer(buffer: ArrayLike, shape: tuple[int, ...], name: str, otherwise
         raise ValueError(f"{name} is read-only, wanted an array to write into{rest}")
     if buffer.shape != shape:
         raise ValueError(f"{name} has shape {buffer.shape}, wanted {shape}{rest}")
+
+
+def take_buffer(flow: ArrayLike, shape: tuple[int, ...], *, needed: bool) -> NDArray[np.float32] | None:
+    """Return the array to write into, or None if there has to be a new one, because the given one does not fit.
+
+    Raise TypeError or ValueError if it cannot be written into, or is `needed` and does not fit.
+    """
+    if flow is None:
+        return None
+    if not needed and isinstance(flow, np.ndarray) and (flow.dtype != np.float32 or flow.shape != shape):
+        return None
+    check_buffer(flow, shape, "flow", "or None")
+    buffer: NDArray[np.float32] = flow
+    return buffer
 
 
 def check_start(flow: ArrayLike, name: str = "flow") -> ArrayLike:
@@ -128,10 +147,3 @@ def make_idle_setting(name: str, check: Callable[[Any, str], Any], instead: str)
     get.__doc__ = "Return what was set; it changes nothing here."
     set_.__doc__ = f"Set what steers only the inner workings of OpenCV, and warn: {instead}."
     return get, set_
-
-
-def check_flag(value: object, name: str) -> bool:
-    """Return True or False; OpenCV also takes 1 and 0."""
-    if isinstance(value, bool | np.bool_ | int) and value in (0, 1):
-        return bool(value)
-    raise TypeError(f"{name} is {value!r}, wanted True or False")

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from variflow import models
 from variflow.base.arrays import Image
 from variflow.base.choices import check_number
-from variflow.compat._arguments import check_count
-from variflow.compat.opencv.dense import DenseOpticalFlow, check_flag, make_idle_setting
-from variflow.compat.opencv.refinement import ALPHA, DELTA, GAMMA, make_refining_energy
+from variflow.base.errors import warn
+from variflow.compat._arguments import check_count, check_flag
+from variflow.compat.opencv.dense import DenseOpticalFlow, make_idle_setting
+from variflow.compat.opencv.refinement import ALPHA, DELTA, GAMMA, IN_PLACE_OF_NONE, check_alpha, make_refining_energy
 from variflow.driver import estimate
 from variflow.model import Model
 
@@ -91,7 +92,10 @@ class DISOpticalFlow(DenseOpticalFlow):
         return self._finest
 
     def setFinestScale(self, val: int) -> None:
-        """Set the finest scale: 0 is that of the frames, each further one is half as large. More is faster."""
+        """Set the finest scale: 0 is that of the frames, each further one is half as large. More is faster.
+
+        A scale whose shorter side is below 64 pixels is never the last, if there is a larger one: 640 x 480 end at 2.
+        """
         self._finest = check_count(val, "FinestScale", least=0)
 
     def getCoarsestScale(self) -> int:
@@ -107,16 +111,21 @@ class DISOpticalFlow(DenseOpticalFlow):
         return self._iterations
 
     def setVariationalRefinementIterations(self, val: int) -> None:
-        """Set the number of warps at the finest scale, at least 1; more is slower. Each coarser scale has two."""
-        self._iterations = check_count(val, "VariationalRefinementIterations")
+        """Set the number of warps at the finest scale; more is slower. Each coarser scale has two.
+
+        With 0 OpenCV refines nothing. Here there is one warp all the same, and a warning says so.
+        """
+        self._iterations = check_count(val, "VariationalRefinementIterations", least=0)
+        if self._iterations == 0:
+            warn("VariationalRefinementIterations is 0: the energy does everything here, so 1 is taken")
 
     def getVariationalRefinementAlpha(self) -> float:
         """Return the weight of the smoothness."""
         return self._alpha
 
     def setVariationalRefinementAlpha(self, val: float) -> None:
-        """Set the weight of the smoothness, above 0; 20 is that of `variflow.models.brox`."""
-        self._alpha = check_number("VariationalRefinementAlpha", val, above=0)
+        """Set the weight of the smoothness; 20 is that of `variflow.models.brox`. For 0 take 0.1, and warn."""
+        self._alpha = check_alpha("VariationalRefinementAlpha", val)
 
     def getVariationalRefinementDelta(self) -> float:
         """Return the weight of the brightness constancy."""
@@ -155,6 +164,9 @@ class DISOpticalFlow(DenseOpticalFlow):
     def _starts_from_flow(self) -> bool:
         return True
 
+    def _needs_flow(self) -> bool:
+        return False
+
     def _estimate(self, frame0: Image, frame1: Image, start: NDArray[np.float32] | None) -> NDArray[np.float32]:
         return estimate(frame0, frame1, self._choose_model(frame0.shape), init=start).flow
 
@@ -163,12 +175,10 @@ class DISOpticalFlow(DenseOpticalFlow):
             raise ValueError("VariationalRefinementDelta and VariationalRefinementGamma are 0, wanted one above 0")
         coarsest = _COARSEST
         if self._coarsest >= 0:
-            if self._coarsest < self._finest:
-                wanted = f"FinestScale, {self._finest}, or more, or -1"
-                raise ValueError(f"CoarsestScale is {self._coarsest}, wanted {wanted}")
             coarsest = max(1, math.floor(min(shape[:2]) / 2**self._coarsest + 0.5))
-        weights = self._alpha, self._delta, self._gamma, self._epsilon / _EPSILON
-        return _make_model(*weights, self._iterations, self._finest, coarsest)
+        weights = self._alpha or IN_PLACE_OF_NONE, self._delta, self._gamma, self._epsilon / _EPSILON
+        finest = self._finest if self._coarsest < 0 else min(self._finest, self._coarsest)  # as in OpenCV
+        return _make_model(*weights, max(self._iterations, 1), finest, coarsest)
 
 
 @lru_cache(maxsize=16)

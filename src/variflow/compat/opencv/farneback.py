@@ -14,15 +14,14 @@ from variflow import models
 from variflow.base.arrays import Image
 from variflow.base.choices import check_number
 from variflow.base.types import ArrayLike
-from variflow.compat._arguments import check_count
+from variflow.compat._arguments import check_count, check_flag, take_factor
 from variflow.compat._solvers import Windows
 from variflow.compat.opencv.dense import (
     DenseOpticalFlow,
-    check_buffer,
-    check_flag,
     check_start,
     give_flow,
     make_idle_setting,
+    take_buffer,
     take_frames,
 )
 from variflow.driver import estimate
@@ -57,19 +56,21 @@ def calcOpticalFlowFarneback(
     Parameters
     ----------
     prev, next : (H, W) or (H, W, C) array
-        The frames, of any real type; OpenCV takes only 8-bit gray frames.
+        The frames, of any real type; OpenCV takes gray frames, of uint8, uint16 or floats.
     flow : (H, W, 2) float32 array or None
         The array to write the flow into. With `OPTFLOW_USE_INITIAL_FLOW` it is also the flow to start from, NaN where
         unknown.
     pyr_scale : float
-        Size of each level of the pyramid relative to the finer one, from 0.4 to 0.98.
+        Size of each level of the pyramid relative to the finer one, from 0.4 to 0.98; for others, the nearest is taken
+        with a warning.
     levels : int
-        The most levels besides that of the frames, at least 0, as in OpenCV's code. None is smaller than 32 pixels.
+        The most levels besides that of the frames; -1 is 0, as in OpenCV's code. None is smaller than 32 pixels.
     winsize : int
         Side of the window in pixels, at least 1; an even one is made one larger, as there. Larger is steadier and blurs
         motion edges.
     iterations : int
-        Warps at the size of the frames, at least 1. Coarser levels have twice as many.
+        Warps at the size of the frames; coarser levels have twice as many. With 0 the flow is the one to start from, or
+        zero.
     poly_n : int
         Size of the neighbourhood of OpenCV's polynomials, at least 1. It changes nothing here.
     poly_sigma : float
@@ -81,7 +82,7 @@ def calcOpticalFlowFarneback(
     Returns
     -------
     (H, W, 2) float32
-        `flow` itself, or a new array if that is None.
+        `flow` itself, or a new array if that is None, or if it does not fit and is not read.
 
     Raises
     ------
@@ -103,21 +104,21 @@ def calcOpticalFlowFarneback(
     True
     """
     frames = take_frames(prev, next, ("prev", "next"))
-    if flow is not None:
-        check_buffer(flow, (*frames[0].shape[:2], 2), "flow", "or None")
     check_count(poly_n, "poly_n")
     check_number("poly_sigma", poly_sigma, above=0)
     asked = _check_flags(flags, "flags")
+    starts = bool(asked & OPTFLOW_USE_INITIAL_FLOW)
+    buffer = take_buffer(flow, (*frames[0].shape[:2], 2), needed=starts)
     estimated = _estimate_in_windows(
         frames,
-        check_start(flow) if asked & OPTFLOW_USE_INITIAL_FLOW else None,
+        check_start(buffer) if starts else None,
         asked,
-        factor=_check_scale(pyr_scale, "pyr_scale"),
-        levels=check_count(levels, "levels", least=0),
+        factor=take_factor(pyr_scale, "pyr_scale"),
+        levels=check_count(levels, "levels", least=-1),
         window=check_count(winsize, "winsize"),
-        warps=check_count(iterations, "iterations"),
+        warps=check_count(iterations, "iterations", least=0),
     )
-    return give_flow(estimated, flow)
+    return give_flow(estimated, buffer)
 
 
 class FarnebackOpticalFlow(DenseOpticalFlow):
@@ -188,7 +189,7 @@ class FarnebackOpticalFlow(DenseOpticalFlow):
 
     def setNumLevels(self, val: int) -> None:
         """Set the most levels of the pyramid besides that of the frames, at least 0; more follow larger motion."""
-        self._levels = check_count(val, "NumLevels", least=0)
+        self._levels = check_count(val, "NumLevels", least=-1)
 
     def getPyrScale(self) -> float:
         """Return the size of each level relative to the finer one."""
@@ -196,7 +197,7 @@ class FarnebackOpticalFlow(DenseOpticalFlow):
 
     def setPyrScale(self, val: float) -> None:
         """Set the size of each level relative to the finer one, from 0.4 to 0.98."""
-        self._factor = _check_scale(val, "PyrScale")
+        self._factor = take_factor(val, "PyrScale")
 
     def getWinSize(self) -> int:
         """Return the side of the window."""
@@ -212,7 +213,7 @@ class FarnebackOpticalFlow(DenseOpticalFlow):
 
     def setNumIters(self, val: int) -> None:
         """Set the number of warps at the size of the frames, at least 1; coarser levels have twice as many."""
-        self._warps = check_count(val, "NumIters")
+        self._warps = check_count(val, "NumIters", least=0)
 
     def getFlags(self) -> int:
         """Return the flags."""
@@ -261,7 +262,9 @@ def _estimate_in_windows(
 ) -> NDArray[np.float32]:
     if start is None and flags & OPTFLOW_USE_INITIAL_FLOW:
         raise ValueError("flow is None, wanted a flow to start from: the flags hold OPTFLOW_USE_INITIAL_FLOW")
-    smallest = math.floor(min(frames[0].shape[:2]) * factor**levels + 0.5)
+    if warps == 0:
+        return np.zeros((*frames[0].shape[:2], 2), np.float32) if start is None else start.copy()
+    smallest = math.floor(min(frames[0].shape[:2]) * factor ** max(levels, 0) + 0.5)
     gaussian = bool(flags & OPTFLOW_FARNEBACK_GAUSSIAN)
     model = _make_model(factor, max(smallest, _SMALLEST), window // 2, gaussian, warps)
     return estimate(*frames, model, init=start).flow
@@ -277,12 +280,9 @@ def _make_model(factor: float, coarsest: int, radius: int, gaussian: bool, warps
         factor=factor,
         coarsest=coarsest,
         interpolation="spline",
+        light="matched",
         name="opencv-farneback",
     )
-
-
-def _check_scale(value: object, name: str) -> float:
-    return check_number(name, value, least=0.4, most=0.98)
 
 
 def _check_flags(value: SupportsIndex, name: str) -> int:

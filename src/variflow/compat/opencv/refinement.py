@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from variflow import models
 from variflow.base.arrays import Image
 from variflow.base.choices import check_number
+from variflow.base.errors import warn
 from variflow.base.types import ArrayLike
 from variflow.compat._arguments import check_count
 from variflow.compat.opencv.dense import DenseOpticalFlow, check_buffer, check_start, take_frames
@@ -22,6 +23,8 @@ from variflow.solve.relaxation import Relaxation
 
 # The settings of OpenCV that give the energy the constants of `variflow.models.brox`, but for the smoothness.
 ALPHA, DELTA, GAMMA = 20.0, 5.0, 10.0
+# Without smoothness, the flow is not determined where there is no texture. This is taken in place of 0.
+IN_PLACE_OF_NONE = 0.1
 # Where OpenCV's penalties turn from quadratic to linear by default.
 _EPSILON = 0.001
 
@@ -42,6 +45,14 @@ def make_refining_energy(alpha: float, delta: float, gamma: float, turn: float) 
     terms = [term for term, weight in ((brightness, delta), (gradient, gamma)) if weight > 0]
     smoothness = 0.6 * alpha / ALPHA * Smoothness(Charbonnier(0.01 * turn))
     return sum(terms[1:], terms[0]) + smoothness
+
+
+def check_alpha(name: str, value: object) -> float:
+    """Return the weight of the smoothness as it was set; warn if more is taken in its place."""
+    alpha = check_number(name, value, least=0)
+    if alpha == 0:
+        warn(f"{name} is 0: without smoothness the flow is not determined here, so {IN_PLACE_OF_NONE} is taken")
+    return alpha
 
 
 @lru_cache(maxsize=16)
@@ -97,7 +108,7 @@ class VariationalRefinement(DenseOpticalFlow):
         Parameters
         ----------
         I0, I1 : (H, W) or (H, W, C) array
-            The frames, of any real type; OpenCV takes only 8-bit gray frames.
+            The frames, of any real type; OpenCV takes gray frames, of uint8 or float32.
         flow : (H, W, 2) float32 array
             The flow to refine, NaN where unknown. It is overwritten.
 
@@ -123,7 +134,7 @@ class VariationalRefinement(DenseOpticalFlow):
         Parameters
         ----------
         I0, I1 : (H, W) or (H, W, C) array
-            The frames, of any real type; OpenCV takes only 8-bit gray frames.
+            The frames, of any real type; OpenCV takes gray frames, of uint8 or float32.
         flow_u, flow_v : (H, W) float32 array
             The displacement along x and along y, NaN where unknown. Both are overwritten.
 
@@ -151,8 +162,8 @@ class VariationalRefinement(DenseOpticalFlow):
         return self._alpha
 
     def setAlpha(self, val: float) -> None:
-        """Set the weight of the smoothness, above 0; 20 is the default."""
-        self._alpha = check_number("Alpha", val, above=0)
+        """Set the weight of the smoothness; 20 is the default. For 0 take 0.1, and warn."""
+        self._alpha = check_alpha("Alpha", val)
 
     def getDelta(self) -> float:
         """Return the weight of the brightness constancy."""
@@ -191,8 +202,8 @@ class VariationalRefinement(DenseOpticalFlow):
         return self._warps
 
     def setFixedPointIterations(self, val: int) -> None:
-        """Set the number of warps, at least 1; at each, all penalties are weighted anew."""
-        self._warps = check_count(val, "FixedPointIterations")
+        """Set the number of warps; at each, all penalties are weighted anew. With 0 the flow stays as it is."""
+        self._warps = check_count(val, "FixedPointIterations", least=0)
 
     def getSorIterations(self) -> int:
         """Return the number of sweeps of the relaxation at each warp."""
@@ -208,7 +219,9 @@ class VariationalRefinement(DenseOpticalFlow):
     def _estimate(self, frame0: Image, frame1: Image, start: NDArray[np.float32] | None) -> NDArray[np.float32]:
         if self._delta == 0 and self._gamma == 0:
             raise ValueError("Delta and Gamma are 0, wanted one above 0")
-        weights = self._alpha, self._delta, self._gamma, self._epsilon / _EPSILON
+        if self._warps == 0 and start is not None:
+            return np.array(np.ma.filled(start, np.nan), np.float32)
+        weights = self._alpha or IN_PLACE_OF_NONE, self._delta, self._gamma, self._epsilon / _EPSILON
         model = _make_model(*weights, self._warps, self._sweeps, self._omega, coarsest=max(frame0.shape[:2]))
         return estimate(frame0, frame1, model, init=start).flow
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from variflow.base.arrays import Image
 from variflow.base.choices import check_number
-from variflow.compat._arguments import check_count
+from variflow.compat._arguments import check_count, check_flag
 from variflow.compat._solvers import Rounds, make_tv_l1_energy
 from variflow.compat.opencv.dense import DenseOpticalFlow, make_idle_setting
 from variflow.driver import estimate
@@ -208,7 +208,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
 
     def setUseInitialFlow(self, val: bool) -> None:
         """Set whether an estimate starts from a flow that is passed to `calc`."""
-        self._initial = bool(val)
+        self._initial = check_flag(val, "UseInitialFlow")
 
     def _starts_from_flow(self) -> bool:
         return self._initial
@@ -225,6 +225,7 @@ class DualTVL1OpticalFlow(DenseOpticalFlow):
             coarsest=max(smallest, 16),
             filter=filtering,
             channels="gray",
+            light="matched",
             name="opencv-tvl1",
         )
         return estimate(frame0, frame1, model, init=start).flow
