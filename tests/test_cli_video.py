@@ -29,7 +29,7 @@ def run(*arguments):
 def test_a_film_of_a_film(folder):
     result = run("in.mkv", "-o", "out.mp4", "--model", "fast")
     assert result.exit_code == 0, result.output
-    assert "wrote 4 flows to out.mp4; full colour is 1.7 px" in result.output
+    assert "wrote 4 flows to out.mp4; full colour is 1.6 px" in result.output
     film = variflow.read_frames("out.mp4")
     assert len(film) == 4
     assert film.fps == pytest.approx(10)

@@ -98,45 +98,7 @@ def test_a_right_energy_is_not_doubted(frames, energy):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         variflow.estimate(*FRAMES[frames](), energy)
-    assert not find_doubts(caught)
-
-
-def find_doubts(caught):
-    doubts = "the frames match worse", "the flow takes"
-    return [str(one.message) for one in caught if str(one.message).startswith(doubts)]
-
-
-@pytest.mark.parametrize("shape", [(16, 16), (32, 40), (64, 80)])
-@pytest.mark.parametrize("share", [0.4, 0.75])
-@pytest.mark.parametrize("noise", [0, 25])
-def test_a_right_flow_out_of_the_frame_is_not_doubted(shape, share, noise):
-    pair = synthetic.translation(shape, shift=(-0.6 * share * shape[1], 0.8 * share * shape[0]))
-    rng = np.random.default_rng(0)
-    frames = (frame + noise * rng.standard_normal(frame.shape) for frame in (pair.frame0, pair.frame1))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        result = variflow.estimate(*frames, robust, init=pair.flow)
-    assert np.abs(result.flow - pair.flow).mean() < 1
-    assert not find_doubts(caught)
-
-
-def test_few_pixels_are_compared_at_a_larger_size():
-    pair = synthetic.translation((64, 80), shift=(1.0, 0.5))  # 16 x 20 at a quarter
-    with pytest.warns(variflow.VariflowWarning, match="the frames match worse"):
-        variflow.estimate(pair.frame0, pair.frame1, with_the_sign_flipped)
-
-
-def test_a_flow_that_takes_most_pixels_out_of_the_frame_is_doubted():
-    pair = synthetic.translation((24, 32), shift=(1.0, 0.5))
-    away = np.full((24, 32, 2), (24.0, 10.0), np.float32)
-
-    def stays(d, at):
-        return ((d[0] - 0.01) ** 2 + d[1] ** 2).sum()
-
-    model = variflow.Model(stays, warps=1)
-    said = r"the flow takes \d+ % of the pixels out of the frame, and the others match no better than if nothing moved"
-    with pytest.warns(variflow.VariflowWarning, match=said):
-        variflow.estimate(pair.frame0, pair.frame1, model, init=away)
+    assert not [str(one.message) for one in caught if "match worse" in str(one.message)]
 
 
 @pytest.mark.parametrize("energy", [with_the_sign_flipped, with_u_and_v_swapped])

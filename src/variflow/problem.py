@@ -219,11 +219,11 @@ class Problem(Brief):
         TypeError, ValueError, MemoryError
             Before any work, if the energy cannot be minimised.
         """
-        self.bring_energy(0)  # raises an error if an array that it holds has a wrong size
+        energy = self.bring_energy(0)  # raises an error if an array that it holds has a wrong size
         if self.model.occlusion == "estimated":
             check_reversible(self.model.energy, self.levels[0])
             check_reversible_unknowns(self.model.unknowns, self.levels[0])
-        solver, instead = solve.choose_solver(self.model.energy, self.model.solver, self.linearise_at_rest())
+        solver, instead = solve.choose_solver(energy, self.model.solver, self.linearise_at_rest())
         return (self._with_model(replace(self.model, solver=solver)) if instead else self), instead
 
     def check_slope(self, position: Position) -> None:

@@ -107,11 +107,13 @@ def _bring(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:
     if type(value) is dict:
         held = {key: _bring(item, shapes, index, f"{name}[{key!r}]") for key, item in value.items()}
         return held if any(held[key] is not value[key] for key in value) else value
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise ValueError(
-            f"{name} is an array of shape {value.shape} with masked values, wanted one without: fill it, as by "
-            ".filled(0), and multiply the residuals by 0 where it was masked"
-        )
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.is_masked(value):
+            raise ValueError(
+                f"{name} is an array of shape {value.shape} with masked values, wanted one without: fill it, as by "
+                ".filled(0), and multiply the residuals by 0 where it was masked"
+            )
+        value = value.data  # JAX refuses such arrays, whether masked or not
     if is_like_array(value) and len(getattr(value, "shape", ())) >= 2:
         return _bring_array(value, shapes, index, name)
     return value
