@@ -4,7 +4,8 @@
 
 Measured is the mean end-point error on four Middlebury pairs, made gray by OpenCV, with the defaults of each, and for
 OpenCV the time of the pair Grove2, 640 x 480: the best of so many rounds, in which all take turns. Other work on the
-machine lengthens times. Needs `opencv-contrib-python`, as `benchmarks/peers.py` does.
+machine lengthens times. Then the error on RubberWhale where the light of the second frame is changed. Needs `opencv-
+contrib-python`, as `benchmarks/peers.py` does.
 """
 
 import argparse
@@ -32,6 +33,9 @@ from variflow.compat import opencv, skimage  # noqa: E402
 DATA = Path(os.environ.get("VARIFLOW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 PAIRS = "RubberWhale", "Venus", "Grove2", "Urban2"
 TIMED = "Grove2"
+IN_OTHER_LIGHT = "RubberWhale"
+# A gain and an offset of the second frame, in grey levels.
+LIGHTS = (1, 0), (1, 1), (1, 2), (1, 4), (1, 8), (0.8, -10)
 # Of Farneback's method, as in OpenCV's own samples.
 USUAL = 0.5, 3, 15, 3, 5, 1.2, 0
 
@@ -71,6 +75,8 @@ OF_OPENCV = {
 # These take seconds, and two rounds tell enough.
 SLOW = "`DualTVL1OpticalFlow`", "`createOptFlow_DeepFlow`"
 DOORS = ("scikit-image", registration, skimage, OF_SKIMAGE), ("OpenCV", cv2, opencv, OF_OPENCV)
+# These weigh brightness most.
+LED_BY_BRIGHTNESS = "`calcOpticalFlowFarneback`", "`DualTVL1OpticalFlow`", "`optical_flow_tvl1`"
 
 
 def main():
@@ -87,7 +93,8 @@ def main():
                 rows.append([who, *(f"{error:.3f}" for error in errors)])
     words = machine.describe("variflow", "scikit-image") | {"OpenCV": cv2.__version__}
     said = "; ".join(f"{key} {value}" for key, value in words.items())
-    text = f"{said}\n\n{table(['method', *PAIRS], rows)}\n{measure_times(gray[TIMED])}"
+    in_light = measure_in_light(gray[IN_OTHER_LIGHT], samples[IN_OTHER_LIGHT].flow)
+    text = f"{said}\n\n{table(['method', *PAIRS], rows)}\n{measure_times(gray[TIMED])}\n{in_light}"
     print(text)
     if arguments.output:
         (arguments.output / "doors.md").write_text(text)
@@ -117,6 +124,24 @@ def measure_times(frames):
                 best[method, library] = min(best.get((method, library), taken), taken)
     rows = [[method, *(f"{best[method, library]:.1f}" for library in (cv2, opencv))] for method in OF_OPENCV]
     return table([f"{TIMED}, ms", "OpenCV", "ours"], rows)
+
+
+def measure_in_light(frames, truth):
+    """Return a table of the errors of what weighs brightness most, if the light of the second frame is changed."""
+    first, second = frames
+    rows = []
+    for gain, offset in LIGHTS:
+        changed = np.clip(np.rint(gain * second.astype(float) + offset), 0, 255).astype(np.uint8)
+        row = [f"x {gain} {offset:+}" if gain != 1 else f"{offset:+}"]
+        for method in LED_BY_BRIGHTNESS:
+            for _, theirs, ours, methods in DOORS:
+                for library in (theirs, ours) if method in methods else ():
+                    row.append(f"{metrics.endpoint_error(methods[method](library, first, changed), truth):.3f}")
+        rows.append(row)
+    header = [f"{IN_OTHER_LIGHT}, second frame"]
+    for method in LED_BY_BRIGHTNESS:
+        header += [method, "ours"]
+    return table(header, rows)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Change ``from skimage.registration import optical_flow_tvl1`` to ``from variflow.compat.skimage import
 optical_flow_tvl1``; scikit-image itself need not be installed. Arguments and results are those of
 `skimage.registration`: the flow is ``(2, M, N)`` with the displacement along rows first. Images of three and more
-dimensions raise NotImplementedError for now.
+dimensions raise NotImplementedError.
 """
 
 from __future__ import annotations
