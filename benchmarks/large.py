@@ -29,10 +29,10 @@ from scipy.ndimage import map_coordinates
 import variflow
 from variflow import models
 from variflow.datasets.texture import Texture
-from variflow.tiling.coarse import choose_factor, estimate_coarse
-from variflow.tiling.pair import find_unit, open_pair
+from variflow.images.windows import Window
+from variflow.tiling.coarse import estimate_coarse
+from variflow.tiling.pair import find_unit, list_tiles, open_pair
 from variflow.tiling.tile import estimate_tile
-from variflow.tiling.windows import Window, list_tiles
 
 MODELS = ("realtime", "fast", "balanced", "accurate", "smooth", "horn-schunck")
 # Pixels near the rim of the frames are left out: there the flow partly leaves them.
@@ -74,15 +74,15 @@ def compare_seams(arguments):
         cropped = variflow.estimate(first[2:, 3:], second[2:, 3:], model).flow
         pair = open_pair(first, second)
         sample = pair.read_sample()
-        factor = choose_factor(pair.size, arguments.tile + 2 * arguments.margin)
-        coarse = estimate_coarse(pair, model, find_unit(pair, *sample, None), factor, sample)
+        side = arguments.tile + 2 * arguments.margin
+        coarse = estimate_coarse(pair, model, find_unit(pair, *sample, None), side, sample)
         with tempfile.TemporaryDirectory() as folder:
             sides = {"tile": arguments.tile, "margin": arguments.margin}
             found = variflow.estimate_tiled(first, second, f"{folder}/flow.zarr", model, **sides).flow[...]
         jumps = []
         for tile in list_tiles((height, width), arguments.tile):
             more = Window(tile.top, tile.left, min(tile.bottom + 1, height), min(tile.right + 1, width))
-            flow = estimate_tile(pair, coarse, model, more, arguments.margin - 1)
+            flow = estimate_tile(pair, coarse, model, more, arguments.margin)
             beyond = flow - found[more.top : more.bottom, more.left : more.right]
             jumps += [
                 beyond[tile.shape[0] :, : tile.shape[1]].reshape(-1, 2),
@@ -98,7 +98,7 @@ def compare_seams(arguments):
         )
         print(rows[-1], file=sys.stderr, flush=True)
     header = ["model", "to the whole: mean, px", "99 %", "cropped: mean, px", "99 %", "seams: mean, px", "99 %"]
-    print(f"{width} x {height} px, tiles of {arguments.tile}, margin {arguments.margin}, factor {factor}\n")
+    print(f"{width} x {height} px, tiles of {arguments.tile}, margin {arguments.margin}\n")
     print(table(header, rows))
 
 

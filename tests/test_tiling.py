@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import dask.array
 import numpy as np
@@ -17,10 +18,15 @@ from typer.testing import CliRunner
 import variflow
 from variflow.cli import app
 from variflow.datasets.texture import Texture
+from variflow.frames.pyramid import list_sizes
+from variflow.images.resampling import find_source, resample, resample_flow
+from variflow.images.windows import Part, Window
 from variflow.io import zarr_array
-from variflow.tiling.coarse import choose_factor
+from variflow.problem import pose
+from variflow.tiling.coarse import choose_level
+from variflow.tiling.pair import Unit, list_tiles, open_pair
+from variflow.tiling.reducing import Reduction
 from variflow.tiling.storing import find_partial
-from variflow.tiling.windows import Window, choose_step, list_tiles
 
 SHAPE = (600, 800)
 INSIDE = slice(16, -16), slice(16, -16)
@@ -344,20 +350,67 @@ def test_windows():
         Window(128, 0, 130, 128),
         Window(128, 128, 130, 200),
     ]
+    assert Window(128, 128, 256, 256).grow(10, (1000, 300)) == Window(118, 118, 266, 266)
     assert Window(128, 128, 256, 256).grow(10, (1000, 300), 64) == Window(64, 64, 320, 300)
     assert Window(0, 0, 64, 64).grow(0, (1000, 1000), 64) == Window(0, 0, 64, 64)
     assert Window(-5, 90, 10, 110).intersect((8, 100)) == Window(0, 90, 8, 100)
     assert Window(200, 90, 210, 110).intersect((8, 100)).shape == (0, 10)
 
 
+def test_parts_of_other_sizes_cover_the_same():
+    part = Part(Window(64, 32, 128, 101), (1000, 1400))
+    assert part.bring((500, 700)) == Part(Window(32, 16, 64, 51), (500, 700))
+    assert part.bring((593, 830)) == Part(Window(37, 18, 76, 60), (593, 830))
+    assert Part.all((7, 9)).bring((3, 4)) == Part.all((3, 4))
+    assert Window(2, 3, 9, 8).unite(Window(1, 5, 4, 10)) == Window(1, 3, 9, 10)
+
+
+@pytest.mark.parametrize("kernel", ["linear", "cubic"])
+@pytest.mark.parametrize("new", [(31, 47), (67, 90), (120, 150)])
+def test_a_part_is_resampled_as_in_the_whole(kernel, new):
+    planes = np.random.default_rng(0).normal(size=(2, 80, 101)).astype(np.float32)
+    whole = resample(planes, new, kernel=kernel)
+    part = Part(Window(4, 7, 20, 33), new)
+    source = find_source(part, (80, 101), kernel=kernel)
+    rows, columns = source.window.within(Window(0, 0, 0, 0))
+    found = resample(planes[:, rows, columns], part, kernel=kernel, of=source)
+    assert np.array_equal(found, whole[:, 4:20, 7:33])
+
+
+def test_a_part_of_a_flow_is_brought_to_another_size_as_in_the_whole():
+    flow = np.random.default_rng(1).normal(size=(2, 60, 77)).astype(np.float32)
+    whole = np.stack(resample_flow((flow[0], flow[1]), (101, 130)))
+    found = resample_flow((flow[0], flow[1]), Part(Window(10, 20, 50, 90), (101, 130)))
+    assert np.array_equal(np.stack(found), whole[:, 10:50, 20:90])
+
+
+@pytest.mark.parametrize("model", ["fast", "balanced", "accurate", "horn-schunck"])
+def test_reduced_frames_are_a_level_of_the_whole_ones(monkeypatch, model):
+    """Also where blocks are small, and sizes are no multiples of one another."""
+    monkeypatch.setattr("variflow.tiling.reducing._BLOCK", 150)
+    chosen = variflow.models.get(model)
+    first, second = (np.rint(255 * frame).astype(np.uint8) for frame in make_pair((301, 413))[:2])
+    problem = pose(first, second, replace(chosen, channels="all"), alone=True)
+    sizes = [level.shape for level in problem.levels]
+    pair = open_pair(first, second)
+    unit = Unit(problem.images.intensity_range, False, ((-np.inf, np.inf), (-np.inf, np.inf)))
+    for last in (0, 1, 3):
+        reduction = Reduction(pair, unit, sizes[: last + 1], chosen.presmoothing)
+        level = problem.levels[last]
+        for image, frame in zip(reduction.reduce_frames().images, (level.frame0, level.frame1), strict=True):
+            assert np.abs(np.moveaxis(image, 2, 0) - frame.planes).max() < 1e-5
+        assert np.abs(reduction.make_guide() - level.guide).max() < 1e-3
+
+
 @pytest.mark.parametrize(
-    ("size", "side", "factor"),
-    [((100, 100), 1280, 2), ((2560, 2560), 1280, 2), ((2561, 2561), 1280, 4), ((20_000, 20_000), 1280, 16)],
+    ("size", "side", "level"),
+    [((100, 100), 1280, 2), ((2560, 2560), 1280, 2), ((9000, 9000), 1280, 3), ((20_000, 20_000), 1280, 4)],
 )
-def test_the_reduced_frames_are_no_larger_than_a_window(size, side, factor):
-    assert choose_factor(size, side) == factor
+def test_the_coarse_levels_are_no_larger_than_a_window(size, side, level):
+    assert choose_level(list_sizes(size, factor=0.5, coarsest=16), side) == level
 
 
-@pytest.mark.parametrize(("factor", "step"), [(0.5, 40), (0.75, 64), (0.6, 125)])
-def test_windows_begin_where_coarse_levels_have_whole_pixels(factor, step):
-    assert choose_step(factor) == step
+def test_frames_too_small_for_two_levels(tmp_path):
+    first, second, truth = make_pair((18, 23))
+    flow = tiled(tmp_path, first, second, "balanced", tile=64, margin=0)
+    assert lengths(flow - truth).mean() < 1

@@ -286,7 +286,7 @@ def _go_coarse_to_fine(
         elif forgiven and (remark := watch_light(problem, index, flow, forgiven, begins=begins)):
             remarks, forgiven = (*remarks, remark), None  # one warning is enough
         level = problem.find_level(index)
-        level = level if occlusion is None else mask_occluded(level, occlusion)
+        level = level if occlusion is None else mask_occluded(level, *occlusion)
         energy = problem.bring_energy(index)
         state = solve.carry(model.solver, state)
         warps = model.warps_at(index, len(problem.levels) - 1, finest)
@@ -301,7 +301,7 @@ def _go_coarse_to_fine(
                 filtered = apply_filter(model.filter, position.flow, at, f"level {index}")
                 position = problem.change_flow(position, filtered)
             if last and start.unseen and allows_any_flow(model.unknowns):
-                position = problem.change_flow(position, start.continue_outside(position.flow))
+                position = problem.change_flow(position, start.continue_outside(problem, index, position.flow))
             flow = position.flow
             failure = f"{minimum.failure} (level {index}, warp {warp})" if minimum.failure else ""
             rises.append((index, minimum.rose))
@@ -312,7 +312,7 @@ def _go_coarse_to_fine(
                 warn(f"the estimate {failure}; the flow is that of the warp before")
                 return
         if model.occlusion == "estimated" and _is_compared(problem, index):
-            occlusion = _estimate_occlusion(problem, level, flow)
+            occlusion = _estimate_occlusion(problem, level, flow), level.part
         again = initialiser.start_again(problem, index, flow)
         begins = again is not None
         index, position = (index - 1, position) if again is None else (again.level, Position(again.level, again.planes))
@@ -338,7 +338,7 @@ def _estimate_occlusion(problem: Problem, level: Level, flow: tuple[Planes, Plan
     """Return what is occluded at a level: estimate the backward flow down to that level, and compare both flows."""
     forward = np.stack(flow, axis=2)
     with mute_warnings():
-        states = iterate_problem(problem.reverse(forward), FromInverse(forward))
+        states = iterate_problem(problem.reverse(forward), FromInverse(forward, level.part))
         backward = [state.flow for state in takewhile(lambda state: state.level >= level.index, states)]
     return find_occlusion(forward, backward[-1], Comparison.around(problem.linearise(level, flow)))
 

@@ -17,6 +17,7 @@ from variflow.frames.bars import NO_BARS, Bars
 from variflow.frames.frame import Frame
 from variflow.frames.pyramid import Level
 from variflow.images.resampling import resample, smooth
+from variflow.images.windows import Part
 from variflow.linearisation.comparison import Comparison
 from variflow.linearisation.level import find_inside
 
@@ -71,12 +72,12 @@ def find_occlusion(flow: Flow, backward: Flow, comparison: Comparison, bars: Bar
     return occlusion
 
 
-def mask_occluded(level: Level, occlusion: NDArray[np.bool_]) -> Level:
-    """Return a level whose data count nothing where a point is occluded; `occlusion` may have any size."""
+def mask_occluded(level: Level, occlusion: NDArray[np.bool_], part: Part) -> Level:
+    """Return a level whose data count nothing where a point is occluded, as found on a part of frames of any size."""
     if not occlusion.any():
         return level
     first = level.frame0
-    visible = 1 - resample(occlusion[None].astype(np.float32), level.shape, kernel="linear")[0]
+    visible = 1 - resample(occlusion[None].astype(np.float32), level.part, kernel="linear", of=part)[0]
     return replace(level, frame0=Frame(first.planes, first.valid, first.weights * visible))
 
 

@@ -26,7 +26,7 @@ from variflow.energy.term import Term
 from variflow.frames.checking import Images, check_frames
 from variflow.frames.frame import Frames
 from variflow.frames.light import Light
-from variflow.frames.pyramid import Level, enlarge, pyramid
+from variflow.frames.pyramid import Excerpt, Level, enlarge, pyramid
 from variflow.images.resampling import Planes, resample_flow
 from variflow.linearisation.comparison import Comparison
 from variflow.linearisation.level import LevelLinearisation, linearise
@@ -87,6 +87,8 @@ class Problem(Brief):
         The frames in a common unit and their pyramid, if they are known already.
     noise : float, optional
         The standard deviation of the noise of the frames, in their common unit, if it is known already.
+    excerpt : Excerpt, optional
+        How the frames lie in larger ones, if they are a part of others, or a smaller size of them.
     """
 
     images: Images
@@ -94,6 +96,7 @@ class Problem(Brief):
     light: Light | None = None
     prepared: tuple[Frames, list[Level]] | None = None
     noise: float | None = None
+    excerpt: Excerpt | None = None
 
     @cached_property
     def frames(self) -> Frames:
@@ -117,7 +120,7 @@ class Problem(Brief):
         And between missing rows, say, nothing finer than the frames is to be seen; only what they were filled with.
         """
         if self.model.finest >= 0 or len(self.levels) < 2:
-            large = [level.index for level in self.levels if min(level.shape) >= _LARGE_ENOUGH]
+            large = [level.index for level in self.levels if min(level.part.whole) >= _LARGE_ENOUGH]
             return min(self.model.finest, max(large, default=0))
         first, second = self.levels[:2]
         pairs = (first.frame0, second.frame0), (first.frame1, second.frame1)
@@ -147,15 +150,15 @@ class Problem(Brief):
 
     def bring(self, position: Position, index: int) -> Position:
         """Return where an estimate stands at another level; what has no values yet starts from its flow."""
-        shape = self.find_level(index).shape
+        old, new = self.find_level(position.level).part, self.find_level(index).part
         unknowns = self._bring_unknowns(index)
         if unknowns is None:
             if position.level < index:  # back from a finer level, whose motion edges stay sharp
-                return Position(index, resample_flow(position.flow, shape, blur=0.0))
-            return Position(index, resample_flow(position.flow, shape))
+                return Position(index, resample_flow(position.flow, new, blur=0.0, of=old))
+            return Position(index, resample_flow(position.flow, new, of=old))
         at = self._find_place(index)
         if position.values is None:
-            values = start_values(unknowns, resample_flow(position.flow, shape), at)
+            values = start_values(unknowns, resample_flow(position.flow, new, of=old), at)
         elif position.level == index:
             return position
         else:
@@ -272,7 +275,8 @@ class Problem(Brief):
         right.
         """
         warps = tuple(math.ceil(_SHARE_OF_WARPS * count) for count in np.atleast_1d(self.model.warps).tolist())
-        back = Problem(self.images.swap(), replace(self.model, warps=warps, occlusion="unknown"), noise=self.noise)
+        model = replace(self.model, warps=warps, occlusion="unknown")
+        back = Problem(self.images.swap(), model, noise=self.noise, excerpt=self.excerpt)
         finest = back.levels[0]
         forward = np.stack(resample_flow((flow[..., 0], flow[..., 1]), finest.shape), axis=2)
         energy = reverse_energy(back.model.energy, forward, finest)
@@ -305,4 +309,5 @@ class Problem(Brief):
             before=before,
             with_noise=self.model.noise == "estimated" and self.noise is None,
             noise=self.noise or 0.0,
+            excerpt=self.excerpt,
         )

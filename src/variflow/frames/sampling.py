@@ -190,7 +190,7 @@ class Samples(NamedTuple):
     def of(cls, images: list[Numbers], valids: list[Valid]) -> Samples:
         """Take samples of the usable pixels of two frames."""
         height, width, channels = images[0].shape
-        step = max(1, height * width // _PIXELS_FOR_RANGE)
+        step = choose_step(height, width)
         places = _scatter(height, width, 1 if step == 1 else step * channels)
         if all(image.dtype == np.uint8 for image in images) and all(valid is None for valid in valids):
             # This is by far the most common case, and counting is faster than sorting.
@@ -213,6 +213,11 @@ class Samples(NamedTuple):
             rows = parts = [take_usable(image, valid) for image, valid in zip(images, valids, strict=True)]
         in_rows, scattered = Sample.of(np.concatenate(rows)), [Sample.of(part) for part in parts]
         return cls(in_rows, scattered, in_rows if all_told else scattered[0].join(scattered[1]), all_told)
+
+
+def choose_step(height: int, width: int) -> int:
+    """Return how many rows lie between two rows of a sample."""
+    return max(1, height * width // _PIXELS_FOR_RANGE)
 
 
 @lru_cache(maxsize=16)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variflow import _core
+from variflow.images.windows import Part, Window
 
 Planes = NDArray[np.float32]
 
@@ -22,28 +23,34 @@ _ANTI_ALIAS = 0.6
 _CUT_OFF = 3.7
 
 
-def resample(planes: Planes, shape: tuple[int, int], *, kernel: str, blur: float = _ANTI_ALIAS) -> Planes:
+def resample(
+    planes: Planes, to: tuple[int, int] | Part, *, kernel: str, blur: float = _ANTI_ALIAS, of: Part | None = None
+) -> Planes:
     """Resample planes ``(C, H, W)`` to another size; the corners of both pixel grids coincide.
 
     `kernel` is ``"linear"`` or ``"cubic"`` (Catmull-Rom). Where the new grid is coarser, a Gaussian suppresses aliases:
     planes with a blur of this many pixels have the same blur on the new grid.
+
+    If the planes are a part of a frame, `of` says which one, and `to` which part of the frame at its new size is
+    wanted. It has the values that it has in the whole frame; where it looks beyond the planes, their rim is repeated.
     """
-    (first_y, weights_y), (first_x, weights_x) = _make_taps_of_axes(planes.shape[1:], shape, blur, kernel)
+    (first_y, weights_y), (first_x, weights_x) = _make_taps_of_axes(*_find_parts(planes[0], of, to), blur, kernel)
     return _core.resample(np.ascontiguousarray(planes, np.float32), first_y, weights_y, first_x, weights_x)
 
 
 def resample_flow(
-    flow: tuple[Planes, Planes], shape: tuple[int, int], *, blur: float = _ANTI_ALIAS
+    flow: tuple[Planes, Planes], to: tuple[int, int] | Part, *, blur: float = _ANTI_ALIAS, of: Part | None = None
 ) -> tuple[Planes, Planes]:
     """Bring a flow ``(u, v)`` to another size; displacements are measured in the pixels of the new size.
 
-    The planes returned are contiguous, also where the size stays. `blur` is that of `resample`.
+    The planes returned are contiguous, also where the size stays. `to`, `blur` and `of` are those of `resample`.
     """
-    height, width = flow[0].shape
-    if (height, width) == shape:
+    old, new = _find_parts(flow[0], of, to)
+    if old == new:
         return np.ascontiguousarray(flow[0]), np.ascontiguousarray(flow[1])
-    (first_y, weights_y), (first_x, weights_x) = _make_taps_of_axes((height, width), shape, blur, "linear")
-    scales = np.float32(shape[1] / width), np.float32(shape[0] / height)
+    (first_y, weights_y), (first_x, weights_x) = _make_taps_of_axes(old, new, blur, "linear")
+    (height, width), (new_height, new_width) = old.whole, new.whole
+    scales = np.float32(new_width / width), np.float32(new_height / height)
     u, v = (
         _core.resample(np.ascontiguousarray(plane)[None], first_y, scale * weights_y, first_x, weights_x)[0]
         for plane, scale in zip(flow, scales, strict=True)
@@ -99,15 +106,36 @@ def _get_address(planes: Planes) -> int:
     return address
 
 
+def find_reach(sigma: float) -> int:
+    """Return how many pixels away `smooth` looks."""
+    return max(0, math.ceil(_CUT_OFF * sigma) - 1)
+
+
+def find_source(part: Part, whole: tuple[int, int], *, kernel: str, blur: float = _ANTI_ALIAS) -> Part:
+    """Return what `resample` looks at where it makes a part of a frame from the frame at another size."""
+    (first_y, weights_y), (first_x, weights_x) = _make_taps_of_axes(Part.all(whole), part, blur, kernel)
+    after = first_y[-1] + weights_y.shape[1], first_x[-1] + weights_x.shape[1]
+    return Part(Window(int(first_y[0]), int(first_x[0]), *map(int, after)).intersect(whole), whole)
+
+
+def _find_parts(plane: Planes, of: Part | None, to: tuple[int, int] | Part) -> tuple[Part, Part]:
+    """Return which part of a frame a plane is, and which one is wanted; all of it unless they say otherwise."""
+    height, width = plane.shape
+    return of or Part.all((height, width)), to if isinstance(to, Part) else Part.all(to)
+
+
+Taps = tuple[NDArray[np.int32], NDArray[np.float32]]
+
+
 @lru_cache(maxsize=128)
-def _make_taps_of_axes(
-    old: tuple[int, int], new: tuple[int, int], blur: float, kernel: str
-) -> tuple[tuple[NDArray[np.int32], NDArray[np.float32]], ...]:
-    """Return the taps along y and along x from one size (H, W) to another."""
-    return tuple(
-        _make_taps(size, new_size, _find_added_blur(size, new_size, blur), kernel)
-        for size, new_size in zip(old, new, strict=True)
-    )
+def _make_taps_of_axes(old: Part, new: Part, blur: float, kernel: str) -> tuple[Taps, ...]:
+    """Return the taps along y and along x from one part of a frame to one at another size."""
+    (top, left, *_), wanted = old.window, new.window.within(Window(0, 0, 0, 0))
+    taps = []
+    for size, new_size, begins, pixels in zip(old.whole, new.whole, (top, left), wanted, strict=True):
+        first, weights = _make_taps(size, new_size, _find_added_blur(size, new_size, blur), kernel)
+        taps.append((first[pixels] - np.int32(begins), weights[pixels]))
+    return tuple(taps)
 
 
 def _find_added_blur(size: int, new_size: int, blur: float) -> float:
@@ -115,7 +143,7 @@ def _find_added_blur(size: int, new_size: int, blur: float) -> float:
 
 
 @lru_cache(maxsize=256)
-def _make_taps(size: int, new_size: int, sigma: float, kernel: str) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def _make_taps(size: int, new_size: int, sigma: float, kernel: str) -> Taps:
     """Return, for each new pixel, the first old pixel it looks at and the weights of that one and the following.
 
     New pixel j lies at ``(j + 1/2) size / new_size - 1/2`` of the old grid. Its weights are those of the interpolating
@@ -139,7 +167,7 @@ def _make_taps(size: int, new_size: int, sigma: float, kernel: str) -> tuple[NDA
             ]
         )
     if sigma > 0:
-        radius = math.ceil(_CUT_OFF * sigma) - 1
+        radius = find_reach(sigma)
         gaussian = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
         gaussian /= gaussian.sum()
         taps = weights.shape[1]

@@ -13,6 +13,7 @@ from variflow.base.brief import Brief
 from variflow.frames.pyramid import find_nearest_level
 from variflow.images.filling import fill_missing
 from variflow.images.resampling import resample_flow
+from variflow.images.windows import Part
 from variflow.problem import Problem
 from variflow.start.start import Initialiser, Start
 
@@ -28,20 +29,25 @@ class FromInverse(Brief, Initialiser):
     ----------
     forward : (h, w, 2) float32
         The flow from the first frame to the second, of any size and in pixels of that size.
+    part : Part, optional
+        Which part of larger frames it shows, at its size.
     """
 
     forward: NDArray[np.float32]
+    part: Part | None = None
 
     def start(self, problem: Problem) -> Start:
         """Return the inverse of the forward flow, filled in where no forward flow arrives."""
         index = find_nearest_level(problem.levels, _BEGINS)
-        height, width = problem.levels[index].shape
-        u, v = np.moveaxis(self.forward, 2, 0)
+        part = problem.levels[index].part
         # Half the size of that level is as good a start, in a quarter of the time.
-        forward = np.stack(resample_flow((u, v), (-(-height // 2), -(-width // 2))), axis=2)
+        height, width = part.whole
+        half = part.bring((-(-height // 2), -(-width // 2)))
+        u, v = np.moveaxis(self.forward, 2, 0)
+        forward = np.stack(resample_flow((u, v), half, of=self.part), axis=2)
         inverse = flowops.splat(-forward, forward)
         if np.isnan(inverse).all():  # everything leaves the frame
             inverse = -forward
         known = find_known(inverse)
         u, v = fill_missing(np.moveaxis(inverse, 2, 0), known)
-        return Start(index, resample_flow((u, v), (height, width)))
+        return Start(index, resample_flow((u, v), part, of=half))

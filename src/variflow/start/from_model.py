@@ -64,7 +64,7 @@ def _find_depth(problem: Problem) -> int:
     """
     levels = problem.levels
     best = coarsest = len(levels) - 1
-    if min(levels[0].shape) < _BIG or problem.model.unknowns is not None:
+    if min(levels[0].shape) < _BIG * levels[0].scale[0] or problem.model.unknowns is not None:
         return coarsest
     shown = next((level.index for level in levels if min(level.shape) <= _SHOWN), coarsest)
     least = _measure_mismatch(problem, coarsest)
@@ -92,7 +92,7 @@ def _start_from_matches(levels: list[Level], *, always: bool) -> Start | None:
     size, and how far the whole frame moves, as long as the coarsest level sees it. So the matches of small levels
     decide. They are followed to finer levels only if they differ much from their surroundings, or are long.
     """
-    shape = levels[0].shape
+    finest = levels[0]
     decided = False
     for number, grid in enumerate(search(levels, SPACING)):
         if number == 0:  # the matches are always rough where all displacements are compared
@@ -100,7 +100,7 @@ def _start_from_matches(levels: list[Level], *, always: bool) -> Start | None:
         if grid.measure_share() < _ENOUGH:
             return None
         if not (decided or always):
-            size = grid.shape[1] / shape[1]
+            size = finest.scale[0] * grid.shape[1] / finest.shape[1]
             decided = size > 0.2
             far = grid.measure_shift() * levels[-1].shape[1] / grid.shape[1] > _FAR
             rough = grid.measure_roughness() * (0.25 / size) ** _DETAIL >= (_LARGE if decided else _MAYBE_LARGE)

@@ -55,18 +55,16 @@ class Start(Brief):
     unseen: float = 0.0
     scene: SceneFlow | None = None
 
-    def continue_outside(self, flow: tuple[Planes, Planes]) -> tuple[Planes, Planes]:
-        """Return a flow, replaced by this start where the start leaves the frame; `unseen` must not be 0.
+    def continue_outside(self, problem: Problem, index: int, flow: tuple[Planes, Planes]) -> tuple[Planes, Planes]:
+        """Return the flow of a level, replaced by this start where the start leaves the frame; `unseen` must not be 0.
 
         Outside the frame there are no data, and smoothness alone does not continue the motion from inside.
         """
-        height, width = flow[0].shape
-        start = resample_flow(self.planes, (height, width))
+        old, new = problem.find_level(self.level).part, problem.find_level(index).part
+        start = resample_flow(self.planes, new, of=old)
         leaves = np.nonzero(~(find_inside(start) | find_inside(flow)))
-        outside = np.minimum(
-            *(_measure_outside((u[leaves], v[leaves]), leaves, (height, width)) for u, v in (start, flow))
-        )
-        unseen = self.unseen * width / self.planes[0].shape[1]
+        outside = np.minimum(*(_measure_outside((u[leaves], v[leaves]), leaves, new.shape) for u, v in (start, flow)))
+        unseen = self.unseen * new.whole[1] / old.whole[1]
         share = np.clip(outside / np.float32(unseen), 0, 1)
         kept = flow[0].copy(), flow[1].copy()
         for component, of_start in zip(kept, start, strict=True):

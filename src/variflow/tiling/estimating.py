@@ -23,11 +23,10 @@ from variflow.io.errors import FlowFileError
 from variflow.io.paths import check_path
 from variflow.io.zarr_array import check_replaceable, open_array
 from variflow.model import Model
-from variflow.tiling.coarse import choose_factor, estimate_coarse
-from variflow.tiling.pair import find_unit, open_pair
+from variflow.tiling.coarse import estimate_coarse
+from variflow.tiling.pair import find_unit, list_tiles, open_pair
 from variflow.tiling.storing import open_store
 from variflow.tiling.tile import estimate_tile
-from variflow.tiling.windows import list_tiles
 
 _LEAST_TILE = 64
 
@@ -46,8 +45,8 @@ class TiledFlow(Brief):
         What computed it.
     tile, margin : int
         Sides of the tiles, and how far around them the frames were read, in pixels.
-    factor : int
-        By how much the frames were reduced for the coarse levels.
+    coarse : int
+        The finest of the levels that were estimated of the whole frames; 0 is their size.
     tiles, resumed : int
         How many tiles the flow has, and how many of them an estimate that was interrupted had left.
     """
@@ -57,7 +56,7 @@ class TiledFlow(Brief):
     model: Model
     tile: int
     margin: int
-    factor: int
+    coarse: int
     tiles: int
     resumed: int
 
@@ -77,10 +76,11 @@ def estimate_tiled(
 ) -> TiledFlow:
     """Estimate the flow between frames that are larger than memory, and write it to a Zarr array.
 
-    Both frames are read block by block and reduced by a power of two, to at most as many pixels as a tile with its
-    margins has. Their flow is estimated first: these are the coarse levels of the pyramid. Then each tile goes on from
-    it at the finer levels, with a margin around it that is cut off. All tiles share one intensity range, one light and
-    one level of noise. So the flow is nearly that of `estimate`, and memory depends on `tile`, not on the frames.
+    Both frames are read block by block and reduced to a level of their pyramid that has at most as many pixels as a
+    tile with its margins. The flow of the whole frames is estimated up to that level. Then each tile goes on from it
+    at the finer levels, with a margin around it that is cut off; the levels of a tile are windows of those of the
+    frames. All tiles share one intensity range, one light and one level of noise. So the flow is nearly that of
+    `estimate`, and memory depends on `tile`, not on the frames.
 
     A tile that has been written stays. If the process ends before the last one, the same call goes on from there, and
     the flow is the same to the last bit. Until it is complete it lies beside the output, in ``output.partial``.
@@ -161,7 +161,7 @@ def estimate_tiled(
     coarse = store.read_coarse()
     if coarse is None:
         unit = find_unit(pair, *sample, intensity_range)
-        coarse = estimate_coarse(pair, chosen, unit, choose_factor(pair.size, side + 2 * margin), sample)
+        coarse = estimate_coarse(pair, chosen, unit, side + 2 * margin, sample)
         store.write_coarse(coarse)
     del sample
     for count, number in enumerate(left, 1):
@@ -170,7 +170,7 @@ def estimate_tiled(
             callback(len(tiles) - len(left) + count, len(tiles))
     store.finish()
     flow = open_array(path, FlowFileError)
-    return TiledFlow(path, flow, chosen, side, margin, coarse.factor, len(tiles), len(tiles) - len(left))
+    return TiledFlow(path, flow, chosen, side, margin, coarse.level, len(tiles), len(tiles) - len(left))
 
 
 def _check_output(output: str | os.PathLike[str]) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from variflow.base.kinds import is_float
 from variflow.base.types import ArrayLike, Numbers
 from variflow.frames.checking import Images, check_range
 from variflow.frames.intensity import bring_together, drop_outliers, find_robust_range
-from variflow.frames.sampling import Samples, Valid
+from variflow.frames.sampling import Sample, Samples, Valid, choose_step, take_usable
+from variflow.images.windows import Window
 from variflow.tiling.sources import Source, open_frame, open_mask
-from variflow.tiling.windows import Window, list_tiles
 
 # A sample of a large frame is taken from so many patches in each direction, each of so many pixels in each direction.
 # Frames of at most as many pixels are their own sample.
@@ -126,6 +127,16 @@ class Pair(Brief):
         yield from list_tiles(self.size, side)
 
 
+def list_tiles(shape: tuple[int, int], side: int) -> list[Window]:
+    """Return the tiles of a frame, row by row: squares of that side, smaller at the right and at the bottom."""
+    height, width = shape
+    return [
+        Window(top, left, min(top + side, height), min(left + side, width))
+        for top in range(0, height, side)
+        for left in range(0, width, side)
+    ]
+
+
 def open_pair(frame0: ArrayLike, frame1: ArrayLike, mask: ArrayLike | None = None) -> Pair:
     """Open two frames of one shape, and one mask for both or a pair of them.
 
@@ -170,12 +181,26 @@ def find_unit(
         warn(remark)
     unit = Unit(wanted or (0.0, 0.0), wanted is not None, (usable[0], usable[1]))
     if wanted is None:
-        low, high = find_robust_range(images, kept, samples)
+        low, high = find_robust_range(images, kept, _take_rows(pair, unit, samples))
         if low == high:  # the sample has missed the few other values, if there are any
             ends = pair.find_extremes(unit)
             low, high = min(float(least.min()) for least, _ in ends), max(float(most.max()) for _, most in ends)
         unit = unit._replace(intensity_range=(low, high))
     return unit
+
+
+def _take_rows(pair: Pair, unit: Unit, samples: Samples) -> Samples:
+    """Return samples whose rows are those that a sample of the whole frames has; so both give the same range."""
+    height, width = pair.size
+    if _is_own_sample(pair.size):
+        return samples
+    parts = []
+    for top in range(0, height, choose_step(height, width)):
+        row = Window(top, 0, top + 1, width)
+        images = pair.read_images((row, row), unit)
+        parts += [take_usable(image, valid) for image, valid in zip(images.images, images.valids, strict=True)]
+    rows = np.concatenate(parts)
+    return samples._replace(rows=Sample.of(rows), all_told=False) if rows.size else samples
 
 
 def _find_usable(image: Numbers, valid: Valid, kept: Valid, name: str) -> Ends:
@@ -216,11 +241,15 @@ def _restrict(valid: Valid, more: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _list_patches(size: tuple[int, int]) -> list[Window]:
     height, width = size
-    if height * width <= (_PATCHES * _PATCH) ** 2:
+    if _is_own_sample(size):
         return [Window(0, 0, height, width)]
     rows, columns = (_place_patches(length) for length in size)
     side = min(_PATCH, height), min(_PATCH, width)
     return [Window(top, left, top + side[0], left + side[1]) for top in rows for left in columns]
+
+
+def _is_own_sample(size: tuple[int, int]) -> bool:
+    return math.prod(size) <= (_PATCHES * _PATCH) ** 2
 
 
 def _place_patches(length: int) -> list[int]:

@@ -16,9 +16,9 @@ from variflow.base.arrays import INTENSITIES, MARKS, MOST_CHANNELS, count_frame_
 from variflow.base.brief import Brief
 from variflow.base.kinds import is_float, name_kind
 from variflow.base.types import ArrayLike, Numbers
+from variflow.images.windows import Window
 from variflow.io import zarr_array
 from variflow.io.errors import ImageFileError, explain_errors
-from variflow.tiling.windows import Window
 
 _PALETTE = 3  # a photometric interpretation of TIFF
 

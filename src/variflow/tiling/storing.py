@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from variflow.base.brief import Brief
 from variflow.frames.light import Light
+from variflow.images.windows import Window
 from variflow.io import extras
 from variflow.io.atomic import atomic, replace_folder
 from variflow.io.errors import FlowFileError
 from variflow.io.zarr_array import atomic_array, check_replaceable, describe
 from variflow.tiling.coarse import Coarse
 from variflow.tiling.pair import Unit
-from variflow.tiling.windows import Window
 
 # A folder beside the flow that holds it until it is complete, and within it what is known beside the flow.
 _PARTIAL, _RECORDS = ".partial", "tiles"
@@ -62,7 +62,7 @@ class Store(Brief):
             np.savez(
                 file,
                 flow=coarse.flow,
-                factor=coarse.factor,
+                level=coarse.level,
                 range=coarse.unit.intensity_range,
                 chosen=coarse.unit.chosen,
                 usable=coarse.unit.usable,
@@ -81,9 +81,9 @@ class Store(Brief):
             first, second = kept["usable"].tolist()
             unit = Unit((low, high), bool(kept["chosen"]), (tuple(first), tuple(second)))
             light = Light(*(kept[name] for name in ("gain", "offset", "low", "high"))) if "gain" in kept else None
-            return Coarse(
-                kept["flow"], int(kept["factor"]), unit, float(kept["noise"]), light, matched=bool(kept["matched"])
-            )
+            u, v = kept["flow"]
+            noise, matched = float(kept["noise"]), bool(kept["matched"])
+            return Coarse((u, v), int(kept["level"]), unit, noise, light, matched=matched)
 
     def finish(self) -> None:
         """Give the complete flow its name."""

@@ -11,12 +11,19 @@ from numpy.typing import NDArray
 from variflow import _core
 from variflow.base.errors import mute_warnings
 from variflow.driver import iterate_problem
+from variflow.frames.pyramid import Excerpt, list_sizes
+from variflow.images.windows import Part, Window
 from variflow.model import Model
 from variflow.problem import Problem
 from variflow.start.start import UNSEEN, Start
 from variflow.tiling.coarse import Coarse, Given
 from variflow.tiling.pair import Pair
-from variflow.tiling.windows import Window, choose_step
+
+# Windows begin and end at multiples of so many pixels, and that of the second frame is moved by such multiples. These
+# are whole pixels of most levels; and grids of the solver, which double their pixels, lie as in the whole frames.
+_STEP = 32
+# The same for windows of coarse levels, in pixels of the level.
+_STEP_OF_LEVEL = 4
 
 
 def estimate_tile(pair: Pair, coarse: Coarse, model: Model, tile: Window, margin: int) -> NDArray[np.float32]:
@@ -25,37 +32,49 @@ def estimate_tile(pair: Pair, coarse: Coarse, model: Model, tile: Window, margin
     Both frames are read in the same window, as long as what it shows stays within half the margin. Where it moves
     farther, the window of the second frame is moved along, and the margin grows by what the motion differs within it.
     """
-    step = choose_step(model.factor)
-    around = tile.grow(margin, pair.size, step)
-    flow = coarse.find_flow(around, around.shape)
-    shift = [_choose_shift(component, margin / 2, step) for component in flow]
+    around = tile.grow(margin, pair.size, _STEP)
+    flow = coarse.find_flow(Part(around, pair.size))
+    shift = [_choose_shift(component, margin / 2) for component in flow]
     rest = max(float(np.abs(component - by).max()) for component, by in zip(flow, shift, strict=True))
     if rest > margin / 2:
-        around = tile.grow(margin + math.ceil(rest), pair.size, step)
+        around = tile.grow(margin + math.ceil(rest), pair.size, _STEP)
     images = pair.read_images((around, around.move(*shift)), coarse.unit)
     if not all(valid is None or valid.any() for valid in images.valids):
-        return _core.interleave(*coarse.find_flow(tile, tile.shape))
-    problem = Problem(images, replace(model, light="same"), light=coarse.light, noise=coarse.noise)
+        return _core.interleave(*coarse.find_flow(Part(tile, pair.size)))
+    excerpt = _make_excerpt(around, list_sizes(pair.size, factor=model.factor, coarsest=model.coarsest), coarse.level)
+    same = replace(model, light="same")
+    problem = Problem(images, same, light=coarse.light, noise=coarse.noise, excerpt=excerpt)
     with mute_warnings():  # the whole frames have warned of what the tiles would warn of
-        *_, state = iterate_problem(problem, Given(_choose_start(problem, coarse, around, shift)))
+        *_, state = iterate_problem(problem, Given(_choose_start(problem, coarse, shift)))
     rows, columns = tile.within(around)
     found = _core.interleave(*problem.bring(state.position, 0).flow)
     inner: NDArray[np.float32] = found[rows, columns] + np.array(shift, np.float32)
     return inner
 
 
-def _choose_shift(component: NDArray[np.float32], most: float, step: int) -> int:
+def _choose_shift(component: NDArray[np.float32], most: float) -> int:
     """Return 0 if no displacement is larger than `most`, or else a multiple of a step near their middle."""
     low, high = float(component.min()), float(component.max())
-    return 0 if max(-low, high) <= most else step * round((low + high) / (2 * step))
+    return 0 if max(-low, high) <= most else _STEP * round((low + high) / (2 * _STEP))
 
 
-def _choose_start(problem: Problem, coarse: Coarse, window: Window, shift: list[int]) -> Start:
-    """Return a start from the coarse flow at the level that comes after those of the reduced frames."""
-    least = 1 / (coarse.factor * math.sqrt(problem.model.factor))
-    index = max(level.index for level in problem.levels if level.index == 0 or level.scale[0] >= least)
-    level = problem.levels[index]
-    u, v = coarse.find_flow(window, level.shape)
+def _make_excerpt(window: Window, sizes: list[tuple[int, int]], level: int) -> Excerpt:
+    """Return where a window lies in the frames, at their sizes down to a level."""
+    whole = Part(window, sizes[0])
+    return Excerpt([_align(whole.bring(size)) for size in sizes[: level + 1]], sizes[0])
+
+
+def _align(part: Part) -> Part:
+    """Return the part without its first rows and columns, so that it begins at a multiple of the step."""
+    top, left, bottom, right = part.window
+    top, left = (-(-first // _STEP_OF_LEVEL) * _STEP_OF_LEVEL for first in (top, left))
+    return part._replace(window=Window(min(top, bottom - 1), min(left, right - 1), bottom, right))
+
+
+def _choose_start(problem: Problem, coarse: Coarse, shift: list[int]) -> Start:
+    """Return a start from the coarse flow at the level that comes after the coarse ones."""
+    level = problem.levels[max(coarse.level - 1, 0)]
+    u, v = coarse.find_flow(level.part)
     (x, y), (by_x, by_y) = level.scale, shift
     planes = u - np.float32(x * by_x), v - np.float32(y * by_y)
-    return Start(index, planes, UNSEEN * x if coarse.matched else 0.0)
+    return Start(level.index, planes, UNSEEN * x if coarse.matched else 0.0)
