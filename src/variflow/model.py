@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from variflow.base.caching import cached_property
 from variflow.base.choices import check_choice, check_number, check_takes, check_whole, keep
 from variflow.base.fields import Declared
 from variflow.base.kinds import name_kind
 from variflow.energy import Energy
+from variflow.energy.levels import is_fixed
 from variflow.filters import Filter
 from variflow.images.warping import INTERPOLATIONS, Interpolation
 from variflow.linearisation.linearisation import DERIVATIVES, Derivative
@@ -154,6 +156,13 @@ class Model(Declared):
         )
         if not isinstance(self.name, str):
             raise TypeError(f"name is {self.name!r}, wanted a str")
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether the library's own terms make up the energy, without arrays, and suit the solver for any frames."""
+        if self.unknowns is not None or not isinstance(self.solver, NativeSolver):
+            return False
+        return is_fixed(self.energy) and self.solver.takes(self.energy)
 
     def warps_at(self, level: int, coarsest: int | None = None, finest: int | None = None) -> int:
         """Return how many warps a level of the pyramid has; 0 is that of the frames.

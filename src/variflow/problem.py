@@ -51,6 +51,8 @@ _HARDLY_PATTERNED = 0.9
 
 def may_crop(model: Model) -> bool:
     """Return whether a part of the frames is enough: arrays, functions and unknowns may know places in the whole."""
+    if model.is_plain:
+        return True
     terms = [term for term, _ in flat(model.energy, 1.0)]
     held = any(True for _ in list_arrays(model.energy))
     return model.unknowns is None and not held and all(isinstance(term, Term) for term in terms)
@@ -205,7 +207,7 @@ class Problem(Brief):
 
     @cached_property
     def _energy_holds_arrays(self) -> bool:
-        return any(True for _ in list_arrays(self.model.energy))
+        return not self.model.is_plain and any(True for _ in list_arrays(self.model.energy))
 
     def compare(self, flow: tuple[Planes, Planes]) -> Comparison:
         """Compare the frames along a flow ``(u, v)`` of their size."""
@@ -222,6 +224,8 @@ class Problem(Brief):
         TypeError, ValueError, MemoryError
             Before any work, if the energy cannot be minimised.
         """
+        if self.model.is_plain:
+            return self, ""
         energy = self.bring_energy(0)  # raises an error if an array that it holds has a wrong size
         if self.model.occlusion == "estimated":
             check_reversible(self.model.energy, self.levels[0])

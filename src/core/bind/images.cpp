@@ -86,6 +86,14 @@ Bytes allocate_bytes(size_t count) {
     return Bytes(data, 1, &count, owner);
 }
 
+void copy_bytes(nb::handle source_argument, Bytes target) {
+    const auto count = static_cast<int64_t>(target.shape(0));
+    const Array source = checked<uint8_t>(source_argument, "source", {count});
+    const auto* data = static_cast<const uint8_t*>(source.data());
+    const Unlocked unlocked;
+    variflow::copy_bytes(data, count, target.data());
+}
+
 using Picture = nb::ndarray<nb::numpy, uint8_t, nb::ndim<3>, nb::c_contig>;
 
 Picture paint_flow(nb::handle flow_argument, float scale, nb::handle hues_argument) {
@@ -221,6 +229,7 @@ void add_images(nb::module_& module) {
                "At how many pixels the flow (u, v) is farther than `least` from (u0, v0).");
     module.def("allocate_bytes", &allocate_bytes, "count"_a,
                "So many bytes of any content, in memory that is recycled.");
+    module.def("copy_bytes", &copy_bytes, "source"_a.none(), "target"_a, "Copy so many bytes.");
     module.def("paint_flow", &paint_flow, "flow"_a.none(), "scale"_a, "hues"_a.none(),
                "A flow (H, W, 2) as RGB: the hue of its direction, of those that go round once, clockwise from the "
                "right; white at rest, full at the speed `scale`, darker beyond, black where not finite.");

@@ -76,4 +76,11 @@ void histogram_at(const uint8_t* bytes, int64_t channels, const int32_t* places,
     }
 }
 
+void copy_bytes(const uint8_t* bytes, int64_t count, uint8_t* out) {
+    constexpr int64_t at_once = 1 << 17;
+    parallel_for(count, at_once, [=](int64_t begin, int64_t end) {
+        std::memcpy(out + begin, bytes + begin, static_cast<size_t>(end - begin));
+    });
+}
+
 }  // namespace variflow

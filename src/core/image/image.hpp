@@ -56,6 +56,7 @@ void paint_flow(const float* flow, int64_t count, float scale, const float* hues
 void look_up(const uint8_t* bytes, Shape shape, const float* tables, bool sum, float* out);
 void histogram(const uint8_t* bytes, int64_t rows, int64_t row_size, int64_t step, int64_t* counts);
 void histogram_at(const uint8_t* bytes, int64_t channels, const int32_t* places, int64_t number, int64_t* counts);
+void copy_bytes(const uint8_t* bytes, int64_t count, uint8_t* out);
 
 // filter/median.cpp: `size` is 3 or 5.
 void median(const float* planes, Shape shape, int size, float* out);

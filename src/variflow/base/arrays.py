@@ -221,8 +221,12 @@ def as_image(value: ArrayLike, name: str) -> Image:
 
 def _copy(array: Numbers) -> Numbers:
     """Return a copy in memory of the core, which is recycled: fresh pages would take longer than the copying."""
-    copied: Numbers = _core.allocate_bytes(array.nbytes).view(array.dtype).reshape(array.shape)
-    np.copyto(copied, array)
+    memory = _core.allocate_bytes(array.nbytes)
+    copied: Numbers = memory.view(array.dtype).reshape(array.shape)
+    if array.flags.c_contiguous:
+        _core.copy_bytes(array.reshape(-1).view(np.uint8), memory)
+    else:
+        np.copyto(copied, array)
     return copied
 
 

@@ -22,6 +22,8 @@ Shape = tuple[int, int]
 
 # Most of what a term holds is of these types. To know them first saves time.
 _PLAIN = frozenset({float, int, bool, str, type(None)})
+# What holds further values in its attributes.
+_HOLDERS = Term | Penalty | ImageEdges
 
 
 def bring_to_level(energy: Any, shapes: Sequence[Shape], index: int) -> Any:
@@ -67,12 +69,28 @@ def find_shape(energy: object) -> Shape | None:
     return None
 
 
+def is_fixed(energy: object) -> bool:
+    """Return whether an energy is of the library's own terms and penalties, and holds no arrays: it never changes."""
+    return all(
+        is_of_the_library(value) if isinstance(value, _HOLDERS) else type(value) is tuple for _, value in _walk(energy)
+    )
+
+
 def list_arrays(energy: object) -> Iterator[tuple[str, Array]]:
     """Find the arrays that the terms of an energy hold, with names such as "prior of PriorFlow"."""
+    for name, value in _walk(energy):
+        held = isinstance(value, _HOLDERS) or type(value) in (tuple, list, dict)
+        if not held and is_like_array(value) and hasattr(value, "shape"):
+            yield name, value
+
+
+def _walk(energy: object) -> Iterator[tuple[str, Any]]:
+    """Find an energy and all that it holds, but plain numbers and the like, with names."""
     values: list[tuple[str, Any]] = [("energy", energy)]
     while values:
         name, value = values.pop(0)
-        if isinstance(value, Term | Penalty | ImageEdges):
+        yield name, value
+        if isinstance(value, _HOLDERS):
             values += [
                 (f"{field} of {type(value).__name__}", held)
                 for field, held in list_attributes(value).items()
@@ -80,8 +98,6 @@ def list_arrays(energy: object) -> Iterator[tuple[str, Array]]:
             ]
         elif type(value) in (tuple, list, dict):
             values += [(name, held) for held in (value.values() if isinstance(value, dict) else value)]
-        elif is_like_array(value) and hasattr(value, "shape"):
-            yield name, value
 
 
 def _bring(value: Any, shapes: Sequence[Shape], index: int, name: str) -> Any:

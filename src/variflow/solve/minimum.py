@@ -103,6 +103,10 @@ class NativeSolver(Declared, ABC):
 
     compiles: ClassVar[bool] = False
 
+    def takes(self, energy: Energy) -> bool:
+        """Return whether this solver can minimise an energy whatever the frames are; False if it has to see them."""
+        return False
+
     @abstractmethod
     def check(self, energy: Energy, at: LevelLinearisation) -> None:
         """Raise TypeError or ValueError if this solver cannot take the energy apart.

@@ -15,6 +15,7 @@ from variflow import _core
 from variflow.base.brief import Brief
 from variflow.base.choices import check_number, check_whole, keep
 from variflow.energy.data import DataTerm
+from variflow.energy.residuals import NotTakenApart
 from variflow.energy.smoothness import Smoothness
 from variflow.energy.term import Energy
 from variflow.images.resampling import Planes
@@ -51,14 +52,19 @@ _EVEN, _ROWS = 1e-3, 4
 
 @dataclass(frozen=True, eq=False, repr=False)
 class _Parts(Brief):
-    """An energy taken apart: its terms with their factors, and for the core; and whether that stays for a level."""
+    """An energy taken apart: its terms with their factors, and for the core.
 
+    What stays serves all warps of a level; what is the same everywhere serves all levels, if the energy is.
+    """
+
+    energy: Energy
     data: list[tuple[DataTerm, float]]
     smoothness: tuple[Smoothness, float]
     constancies: list[_core.Constancy]
     others: list[tuple[DataTerm, float]]
     native_smoothness: _core.Smoothness
     stays: bool
+    everywhere: bool
 
 
 @dataclass(frozen=True)
@@ -109,25 +115,32 @@ class Relaxation(NativeSolver):
             flat=check_number("flat of Relaxation", self.flat, least=0, most=1),
         )
 
+    def takes(self, energy: Energy) -> bool:
+        """Return whether the core knows all terms of an energy."""
+        try:
+            data = _check_terms(energy)
+        except (TypeError, NotTakenApart):
+            return False
+        return all(core_linearises(term) for term, _ in data)
+
     def check(self, energy: Energy, at: LevelLinearisation) -> None:
         """Raise TypeError or ValueError if the energy is not one that this solver can take apart."""
-        data, smooth = data_and_smoothness(energy)
-        if len(smooth) != 1:
-            raise TypeError(f"energy holds {len(smooth)} terms of smoothness, wanted one for Relaxation")
-        for penalty in (*(term.penalty for term, _ in data), smooth[0][0].penalty):
-            native_penalty(penalty)
-        check_data(data, at)
+        check_data(_check_terms(energy), at)
 
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Take one robust step from the flow so far."""
-        parts = state = state or self._taken_apart(energy, at)
+        parts = state if state and state.energy is energy else self._taken_apart(energy, at)
         flow = self._solve(parts, at)
         return Minimum(
             at.flow,
             flow,
             lambda: native_energies(parts.data, parts.smoothness, at, flow),
-            state=state if parts.stays else None,
+            state=parts if parts.stays else None,
         )
+
+    def carry(self, state: Any) -> _Parts | None:
+        """Return the energy taken apart, if that is the same at all levels."""
+        return state if state and state.everywhere else None
 
     def at_the_end(self) -> Relaxation:
         """Return the solver of the last warp of all."""
@@ -138,13 +151,16 @@ class Relaxation(NativeSolver):
 
     def _taken_apart(self, energy: Energy, at: LevelLinearisation) -> _Parts:
         data, [(smoothness, factor)] = data_and_smoothness(energy)
+        others = [part for part in data if not core_linearises(part[0])]
         return _Parts(
+            energy,
             data,
             (smoothness, factor),
             constancies(data, at),
-            [part for part in data if not core_linearises(part[0])],
+            others,
             native_smoothness(smoothness, factor, at),
             edges_stay(smoothness),
+            everywhere=smoothness.edges is None and not others and at.noise == 0,
         )
 
 
@@ -156,6 +172,16 @@ class _InCycles(Relaxation):
         if not (known and (self.flat == 0 or _measure_flat_ground(at) >= self.flat)):
             return super()._solve(parts, at)
         return _step(parts, at, _SWEEPS_OF_CYCLE, 1.0, self.cycles)
+
+
+def _check_terms(energy: Energy) -> list[tuple[DataTerm, float]]:
+    """Return the data terms of an energy, with their factors, if there is one smoothness beside them."""
+    data, smooth = data_and_smoothness(energy)
+    if len(smooth) != 1:
+        raise TypeError(f"energy holds {len(smooth)} terms of smoothness, wanted one for Relaxation")
+    for penalty in (*(term.penalty for term, _ in data), smooth[0][0].penalty):
+        native_penalty(penalty)
+    return data
 
 
 def _step(parts: _Parts, at: LevelLinearisation, sweeps: int, omega: float, cycles: int = 0) -> tuple[Planes, Planes]:
