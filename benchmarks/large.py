@@ -13,7 +13,6 @@ are a mosaic of one scene of 2048 x 2048 pixels.
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import zarr
-from machine import describe
+from machine import describe, measure_peak
 from report import table
 from scipy.ndimage import map_coordinates
 
@@ -162,7 +161,7 @@ def run_one(folder, model, tile, margin):
         tile=int(tile),
         margin=int(margin),
     )
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(measure_peak())
 
 
 def main():

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import resource
 import sys
 from pathlib import Path
 
@@ -36,6 +37,14 @@ def describe(*packages):
         except importlib.metadata.PackageNotFoundError:
             continue
     return words
+
+
+def measure_peak():
+    """Return the most memory that this process has had, in MiB; on Linux not that of what started it."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def _processor():

@@ -48,7 +48,7 @@ class Level(Brief):
     noise : float
         The standard deviation of the frames' noise at this size, in their unit; 0 if it was not estimated.
     make_guide : callable, optional
-        Makes the guide of a level that is not made from another one here, but is a smaller size of frames.
+        Makes the guide of level 0 if that is a smaller size of larger frames.
     """
 
     index: int
@@ -161,7 +161,7 @@ def pyramid(
         origin = levels[-1] if levels else frames.colors
         rows, columns = part.whole
         scale = columns / width, rows / height
-        levels.append(Level(index, *pair, part, scale, origin, noise * columns / width, make_guide))
+        levels.append(Level(index, *pair, part, scale, origin, noise * scale[0], None if levels else make_guide))
     return levels
 
 

@@ -16,6 +16,7 @@ from variflow import _core
 from variflow.images.windows import Part, Window
 
 Planes = NDArray[np.float32]
+Taps = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 # The blur, in pixels, that keeps a grid free of aliases.
 _ANTI_ALIAS = 0.6
@@ -67,23 +68,24 @@ def smooth(planes: Planes, sigma: float) -> Planes:
 
 def sum_boxes(planes: Planes, window: int) -> Planes:
     """Sum planes ``(C, H, W)`` over a window around each pixel, an odd number of pixels wide; beyond the rim is 0."""
-    (first_y, inside_y), (first_x, inside_x) = (_place_windows(size, window) for size in planes.shape[1:])
-    weights_y, weights_x = inside_y.astype(np.float32), inside_x.astype(np.float32)
-    return _core.resample(np.ascontiguousarray(planes, np.float32), first_y, weights_y, first_x, weights_x)
+    along_y, along_x = (_place_windows(size, window) for size in planes.shape[1:])
+    return _core.resample(np.ascontiguousarray(planes, np.float32), *along_y, *along_x)
 
 
 def average_boxes(planes: Planes, window: int) -> Planes:
     """Average planes ``(C, H, W)`` over a window around each pixel, an odd number of pixels wide; the rim repeats."""
-    (first_y, inside_y), (first_x, inside_x) = (_place_windows(size, window) for size in planes.shape[1:])
-    weights_y, weights_x = (np.full(inside.shape, 1 / window, np.float32) for inside in (inside_y, inside_x))
-    return _core.resample(planes, first_y, weights_y, first_x, weights_x)
+    along_y, along_x = (_place_windows(size, window, average=True) for size in planes.shape[1:])
+    return _core.resample(planes, *along_y, *along_x)
 
 
-def _place_windows(size: int, window: int) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Return the first pixel of the window around each pixel of a line, and which pixels of the window are inside."""
+@lru_cache(maxsize=128)
+def _place_windows(size: int, window: int, *, average: bool = False) -> Taps:
+    """Return the taps that sum a window around each pixel of a line, or average it; beyond the line is 0 in a sum."""
     first = np.arange(size, dtype=np.int32) - np.int32(window // 2)
+    if average:
+        return first, np.full((size, window), 1 / window, np.float32)
     positions = first[:, None] + np.arange(window)
-    return first, (positions >= 0) & (positions < size)
+    return first, ((positions >= 0) & (positions < size)).astype(np.float32)
 
 
 def stack(planes: Sequence[Planes]) -> Planes:
@@ -122,9 +124,6 @@ def _find_parts(plane: Planes, of: Part | None, to: tuple[int, int] | Part) -> t
     """Return which part of a frame a plane is, and which one is wanted; all of it unless they say otherwise."""
     height, width = plane.shape
     return of or Part.all((height, width)), to if isinstance(to, Part) else Part.all(to)
-
-
-Taps = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 
 @lru_cache(maxsize=128)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import variflow
-from variflow import models
+from variflow import _core, models
 from variflow.base.brief import Brief
 from variflow.base.choices import check_whole
 from variflow.base.digests import digest_settings
@@ -26,7 +27,7 @@ from variflow.model import Model
 from variflow.tiling.coarse import estimate_coarse
 from variflow.tiling.pair import find_unit, list_tiles, open_pair
 from variflow.tiling.storing import open_store
-from variflow.tiling.tile import estimate_tile
+from variflow.tiling.tile import choose_window, estimate_tile
 
 _LEAST_TILE = 64
 
@@ -156,6 +157,10 @@ def estimate_tiled(
     store = open_store(path, pair.size, side, chosen.name, settings)
     tiles = list_tiles(pair.size, side)
     left = [number for number in range(len(tiles)) if not store.is_done(number)]
+
+    def find_size(number: int) -> tuple[int, int]:
+        return choose_window(tiles[number], margin, pair.size).shape
+
     if callback is not None:
         callback(len(tiles) - len(left), len(tiles))
     coarse = store.read_coarse()
@@ -164,10 +169,15 @@ def estimate_tiled(
         coarse = estimate_coarse(pair, chosen, unit, side + 2 * margin, sample)
         store.write_coarse(coarse)
     del sample
-    for count, number in enumerate(left, 1):
-        store.write(number, tiles[number], estimate_tile(pair, coarse, chosen, tiles[number], margin))
-        if callback is not None:
-            callback(len(tiles) - len(left) + count, len(tiles))
+    done = len(tiles) - len(left)
+    # What the core keeps for windows of one size serves no other, and would double the memory.
+    for _, alike in groupby(sorted(left, key=find_size), find_size):
+        _core.release_memory()
+        for number in alike:
+            store.write(number, tiles[number], estimate_tile(pair, coarse, chosen, tiles[number], margin))
+            done += 1
+            if callback is not None:
+                callback(done, len(tiles))
     store.finish()
     flow = open_array(path, FlowFileError)
     return TiledFlow(path, flow, chosen, side, margin, coarse.level, len(tiles), len(tiles) - len(left))

@@ -26,18 +26,23 @@ _STEP = 32
 _STEP_OF_LEVEL = 4
 
 
+def choose_window(tile: Window, margin: int, size: tuple[int, int]) -> Window:
+    """Return the window that is read for a tile of frames of a size."""
+    return tile.grow(margin, size, _STEP)
+
+
 def estimate_tile(pair: Pair, coarse: Coarse, model: Model, tile: Window, margin: int) -> NDArray[np.float32]:
     """Return the flow of a tile, ``(h, w, 2)``, from a window with a margin around it.
 
     Both frames are read in the same window, as long as what it shows stays within half the margin. Where it moves
     farther, the window of the second frame is moved along, and the margin grows by what the motion differs within it.
     """
-    around = tile.grow(margin, pair.size, _STEP)
+    around = choose_window(tile, margin, pair.size)
     flow = coarse.find_flow(Part(around, pair.size))
     shift = [_choose_shift(component, margin / 2) for component in flow]
     rest = max(float(np.abs(component - by).max()) for component, by in zip(flow, shift, strict=True))
     if rest > margin / 2:
-        around = tile.grow(margin + math.ceil(rest), pair.size, _STEP)
+        around = choose_window(tile, margin + math.ceil(rest), pair.size)
     images = pair.read_images((around, around.move(*shift)), coarse.unit)
     if not all(valid is None or valid.any() for valid in images.valids):
         return _core.interleave(*coarse.find_flow(Part(tile, pair.size)))
