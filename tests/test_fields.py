@@ -279,3 +279,36 @@ def test_a_native_solver_refuses_a_plane_that_is_not_there():
     colour = replace(models.brox(), energy=energy, channels="all")
     flow = variflow.estimate(PAIR.frame0, PAIR.frame1, colour).flow
     assert np.abs(flow - PAIR.flow)[8:-8, 8:-8].mean() < 0.1
+
+
+def give_arguments_in_the_other_order(at, d):
+    u, v = d
+    return ((at.Ix * u + at.Iy * v + at.It) ** 2).sum()
+
+
+def take_the_increment_for_an_object(d, at):
+    return ((at.Ix * d.u + at.Iy * d.v + at.It) ** 2).sum()
+
+
+def take_the_increment_for_an_array(d, at):
+    return ((at.Ix * d + at.It) ** 2).sum()
+
+
+@pytest.mark.parametrize(
+    "energy",
+    [give_arguments_in_the_other_order, take_the_increment_for_an_object, take_the_increment_for_an_array],
+)
+def test_an_energy_that_takes_its_arguments_for_others_is_told_what_they_are(energy):
+    with pytest.raises(
+        (TypeError, AttributeError), match=r"; an energy is called as energy\(d, at\)"
+    ):
+        variflow.iterate(*GRAY, energy)
+
+
+def test_an_energy_that_changes_what_it_is_given_is_told_that_this_stays():
+    def energy(d, at):
+        at.It = 2 * at.It
+        return ((at.Ix * d[0] + at.Iy * d[1] + at.It) ** 2).sum()
+
+    with pytest.raises(AttributeError, match="cannot assign to field 'It'; what at holds stays as it is"):
+        variflow.iterate(*GRAY, energy)

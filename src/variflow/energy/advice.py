@@ -1,5 +1,7 @@
 """Advice in messages about an energy or a term that has no derivative, or does not depend on the frames."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 
 from variflow.base.kinds import is_float
@@ -18,6 +20,16 @@ TO_COMPARE = (
     "take at.frame1 as if it depended on d? It compares the frames with at.Ix * u + at.Iy * v + at.It, or with "
     "variflow.warp(at.second, (at.flow[0] + u, at.flow[1] + v))"
 )
+
+
+def advise_on_arguments(fault: Exception) -> str:
+    """Return what an energy is given, if that it takes this for something else may be its fault; else an empty text."""
+    text = str(fault)
+    if isinstance(fault, FrozenInstanceError):
+        return "what at holds stays as it is: give what you compute from it a name of its own"
+    if "Linearisation" in text or "'tuple'" in text:
+        return "an energy is called as energy(d, at), where d is the pair (u, v) of planes (H, W)"
+    return ""
 
 
 def advise_on_not_finite(energy: object) -> str:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import importlib
 import re
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from variflow import _core
+from variflow.energy.advice import advise_on_arguments
 from variflow.energy.residuals import NotTakenApart
 from variflow.energy.term import Energy
 from variflow.linearisation.level import LevelLinearisation
@@ -54,6 +55,11 @@ def choose_solver(energy: Energy, solver: object, at: LevelLinearisation) -> tup
     """
     try:
         return _choose_solver(energy, solver, at)
+    except (TypeError, AttributeError) as fault:
+        advice = advise_on_arguments(fault)
+        if advice and type(fault) in (TypeError, AttributeError, FrozenInstanceError):  # which are made of a text
+            fault.args = (f"{fault}; {advice}",)
+        raise
     except (IndexError, ValueError) as fault:
         if _counts_planes(fault, at):
             raise type(fault)(f"the energy does not fit what it is given: {fault}; {_describe_planes(at)}") from fault
