@@ -65,7 +65,14 @@ def lengths(difference):
 
 @pytest.mark.parametrize(
     ("model", "mean", "most"),
-    [("horn-schunck", 0.001, 0.03), ("smooth", 0.001, 0.01), ("fast", 0.01, 0.2), ("balanced", 0.008, 0.15)],
+    [
+        ("horn-schunck", 0.0005, 0.01),
+        ("realtime", 0.0005, 0.01),
+        ("smooth", 0.0005, 0.01),
+        ("fast", 0.0005, 0.02),
+        ("balanced", 0.0005, 0.02),
+        ("accurate", 0.001, 0.03),
+    ],
 )
 def test_the_flow_is_near_that_of_the_whole_frames(tmp_path, grays, model, mean, most):
     off = lengths(tiled(tmp_path, *grays, model) - variflow.estimate(*grays, model).flow)[INSIDE]
@@ -414,3 +421,10 @@ def test_frames_too_small_for_two_levels(tmp_path):
     first, second, truth = make_pair((18, 23))
     flow = tiled(tmp_path, first, second, "balanced", tile=64, margin=0)
     assert lengths(flow - truth).mean() < 1
+
+
+@pytest.mark.parametrize("finest", [1, 2, 3])
+def test_a_model_that_ends_at_a_coarse_level_ends_there_in_tiles_too(tmp_path, grays, finest):
+    model = replace(variflow.models.get("fast"), finest=finest)
+    off = lengths(tiled(tmp_path, *grays, model) - variflow.estimate(*grays, model).flow)[INSIDE]
+    assert off.mean() < 0.005

@@ -58,6 +58,12 @@ def may_crop(model: Model) -> bool:
     return model.unknowns is None and not held and all(isinstance(term, Term) for term in terms)
 
 
+def choose_finest(wanted: int, sizes: list[tuple[int, int]]) -> int:
+    """Return the level to end at, of levels of these sizes, where level 0 or a coarser one is wanted."""
+    large = [index for index, size in enumerate(sizes) if min(size) >= _LARGE_ENOUGH]
+    return min(wanted, max(large, default=0))
+
+
 def pose(
     frame0: ArrayLike,
     frame1: ArrayLike,
@@ -122,8 +128,7 @@ class Problem(Brief):
         And between missing rows, say, nothing finer than the frames is to be seen; only what they were filled with.
         """
         if self.model.finest >= 0 or len(self.levels) < 2:
-            large = [level.index for level in self.levels if min(level.part.whole) >= _LARGE_ENOUGH]
-            return min(self.model.finest, max(large, default=0))
+            return choose_finest(self.model.finest, [level.part.whole for level in self.levels])
         first, second = self.levels[:2]
         pairs = (first.frame0, second.frame0), (first.frame1, second.frame1)
         shares = [(frame.valid.mean(), coarse.valid.mean()) for frame, coarse in pairs if not frame.complete]

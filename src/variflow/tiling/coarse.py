@@ -16,7 +16,7 @@ from variflow.frames.sampling import Valid
 from variflow.images.resampling import Planes, resample_flow
 from variflow.images.windows import Part
 from variflow.model import Model
-from variflow.problem import Problem
+from variflow.problem import Problem, choose_finest
 from variflow.start.from_model import FromModel
 from variflow.start.start import Initialiser, Start
 from variflow.tiling.pair import Pair, Unit
@@ -90,7 +90,8 @@ def estimate_coarse(
         u, v = np.zeros((2, *images.shape), np.float32)
         return Coarse((u, v), level, unit, noise, None, matched=False)
     excerpt = Excerpt([Part.all(size) for size in sizes[level:]], pair.size, reduction.make_guide)
-    problem = Problem(images, _make_coarse_model(model, level), noise=noise, excerpt=excerpt)
+    coarse_model = _make_coarse_model(model, level, choose_finest(model.finest, sizes))
+    problem = Problem(images, coarse_model, noise=noise, excerpt=excerpt)
     start = FromModel().start(problem)
     *_, state = iterate_problem(problem, Given(start))
     light = None if state.light is None else _bring_light(state.light, pair, unit)
@@ -99,10 +100,11 @@ def estimate_coarse(
     return Coarse(problem.bring(state.position, 0).flow, level, unit, noise, light, start.unseen > 0)
 
 
-def _make_coarse_model(model: Model, level: int) -> Model:
-    """Return the model for frames that are a level of the pyramid already."""
-    warps = tuple(model.warps_at(level + further) for further in range(len(np.atleast_1d(model.warps))))
-    return replace(model, warps=warps, finest=0, presmoothing=0.0)
+def _make_coarse_model(model: Model, level: int, finest: int) -> Model:
+    """Return the model for frames that are a level of the pyramid already; the whole estimate ends at `finest`."""
+    last = max(finest, level)
+    warps = tuple(model.warps_at(last + further, finest=finest) for further in range(len(np.atleast_1d(model.warps))))
+    return replace(model, warps=warps, finest=last - level, presmoothing=0.0)
 
 
 def _bring_light(light: Light, pair: Pair, unit: Unit) -> Light:

@@ -14,7 +14,7 @@ from variflow.driver import iterate_problem
 from variflow.frames.pyramid import Excerpt, list_sizes
 from variflow.images.windows import Part, Window
 from variflow.model import Model
-from variflow.problem import Problem
+from variflow.problem import Problem, choose_finest
 from variflow.start.start import UNSEEN, Start
 from variflow.tiling.coarse import Coarse, Given
 from variflow.tiling.pair import Pair
@@ -37,6 +37,9 @@ def estimate_tile(pair: Pair, coarse: Coarse, model: Model, tile: Window, margin
     Both frames are read in the same window, as long as what it shows stays within half the margin. Where it moves
     farther, the window of the second frame is moved along, and the margin grows by what the motion differs within it.
     """
+    sizes = list_sizes(pair.size, factor=model.factor, coarsest=model.coarsest)
+    if coarse.level <= choose_finest(model.finest, sizes):
+        return _core.interleave(*coarse.find_flow(Part(tile, pair.size)))
     around = choose_window(tile, margin, pair.size)
     flow = coarse.find_flow(Part(around, pair.size))
     shift = [_choose_shift(component, margin / 2) for component in flow]
@@ -46,7 +49,7 @@ def estimate_tile(pair: Pair, coarse: Coarse, model: Model, tile: Window, margin
     images = pair.read_images((around, around.move(*shift)), coarse.unit)
     if not all(valid is None or valid.any() for valid in images.valids):
         return _core.interleave(*coarse.find_flow(Part(tile, pair.size)))
-    excerpt = _make_excerpt(around, list_sizes(pair.size, factor=model.factor, coarsest=model.coarsest), coarse.level)
+    excerpt = _make_excerpt(around, sizes[: coarse.level + 1])
     same = replace(model, light="same")
     problem = Problem(images, same, light=coarse.light, noise=coarse.noise, excerpt=excerpt)
     with mute_warnings():  # the whole frames have warned of what the tiles would warn of
@@ -63,10 +66,10 @@ def _choose_shift(component: NDArray[np.float32], most: float) -> int:
     return 0 if max(-low, high) <= most else _STEP * round((low + high) / (2 * _STEP))
 
 
-def _make_excerpt(window: Window, sizes: list[tuple[int, int]], level: int) -> Excerpt:
-    """Return where a window lies in the frames, at their sizes down to a level."""
+def _make_excerpt(window: Window, sizes: list[tuple[int, int]]) -> Excerpt:
+    """Return where a window lies in the frames at each of their sizes."""
     whole = Part(window, sizes[0])
-    return Excerpt([_align(whole.bring(size)) for size in sizes[: level + 1]], sizes[0])
+    return Excerpt([_align(whole.bring(size)) for size in sizes], sizes[0])
 
 
 def _align(part: Part) -> Part:
