@@ -299,9 +299,7 @@ def take_the_increment_for_an_array(d, at):
     [give_arguments_in_the_other_order, take_the_increment_for_an_object, take_the_increment_for_an_array],
 )
 def test_an_energy_that_takes_its_arguments_for_others_is_told_what_they_are(energy):
-    with pytest.raises(
-        (TypeError, AttributeError), match=r"; an energy is called as energy\(d, at\)"
-    ):
+    with pytest.raises((TypeError, AttributeError), match=r"; an energy is called as energy\(d, at\)"):
         variflow.iterate(*GRAY, energy)
 
 
