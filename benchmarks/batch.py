@@ -3,12 +3,15 @@
     python benchmarks/batch.py [--pairs 1000] [--models NAME ...] [--rounds 3] [--check] [--output FOLDER]
 
 The pairs are 320 x 240, rendered, in PNG files. One worker is the process itself; two are processes under a Dask
-scheduler, which shares their cores. Each round begins with an empty folder. Pairs a second are those between the first
-and the last flow, the best of all rounds, so that the start of processes does not count; it is printed by itself (s
-from the call to the first flow). Memory is the most that one process held (MiB). "In the system" is the time of all
+scheduler, which shares their cores. Each run has a folder of its own, but "again". Pairs a second are those between the
+first and the last flow, the best of all rounds, so that the start of processes does not count; it is printed by itself
+(s from the call to the first flow). Memory is the most that one process held (MiB). "In the system" is the time of all
 processes there, most of it to make files: processes wait for each other where a disk makes one at a time. "Again" is
 the same call when all is done: both frames and the flow of each pair are read and compared with its record. Last come
 the same pairs in one Zarr array.
+
+ext4 makes files slowly for minutes where thousands have been removed. So nothing is removed before the end, and this
+should not follow another run at once.
 """
 
 import argparse
@@ -92,13 +95,13 @@ def main():
     rows, held = [], True
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        source = write_frames(folder, arguments.pairs)
+        source, number = write_frames(folder, arguments.pairs), 0
         for model in arguments.models:
             best = {}
             for name, workers in [("1", 1), ("2", 2), ("again", 1), ("zarr", 2)] * arguments.rounds:
-                output = folder / ("out.zarr" if name == "zarr" else "out")
                 if name != "again":
-                    shutil.rmtree(output, ignore_errors=True)
+                    number += 1
+                    output = folder / f"{number}{'.zarr' if name == 'zarr' else ''}"
                 best.setdefault(name, []).append(measure(source, output, model, workers))
             rates = {name: max(run[1] for run in runs) for name, runs in best.items()}
             starts = [min(run[0] for run in best[name]) for name in "12"]
