@@ -146,6 +146,55 @@ def test_weighted_median_of_equal_or_of_unlike_neighbours() -> None:
     assert (out <= flow.max(axis=(1, 2), keepdims=True)).all()
 
 
+def test_a_weighted_median_looks_farther_where_the_mask_is_2() -> None:
+    size = (40, 50)
+    flow, otherwise = random_planes(2, size, scale=3), random_planes(2, size, seed=1)
+    guide, reliability = uniform_planes(3, size, 0, 10), uniform_planes(1, size, 0.01, 1)
+    mask = np.random.default_rng(3).integers(0, 3, (1, *size)).astype(np.float32)
+    near, far = (mask == mark for mark in (1, 2))
+    deviations = 3.5, 4.5
+    out = _core.weighted_median(flow, otherwise, mask, guide, reliability, 7, 2, 8.0, *deviations, 3)
+    for marked, window, step, spatial in ((near, 7, 2, 8.0), (far, 21, 6, 24.0)):
+        alone = _core.weighted_median(
+            flow, otherwise, marked.astype(np.float32), guide, reliability, window, step, spatial, *deviations
+        )
+        np.testing.assert_allclose(out[:, marked[0]], alone[:, marked[0]], atol=1 / 16)
+    np.testing.assert_array_equal(out[:, mask[0] == 0], otherwise[:, mask[0] == 0])
+
+
+# Small things
+
+
+def brute_mean(plane: Array, window: int) -> Array:
+    padded = np.pad(plane.astype(np.float64), window // 2, mode="edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, (window, window)).mean(axis=(2, 3))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_hidden_motion_edges_are_marked_2(size: tuple[int, int]) -> None:
+    edges, visibility = (random_planes(1, size) > 0).astype(np.float32), uniform_planes(1, size, 0, 0.1)
+    marks = _core.mark_hidden(edges, visibility, 5, 0.05)
+    mean = brute_mean(visibility[0], 5)
+    clear = np.abs(mean - 0.05) > 1e-6
+    np.testing.assert_array_equal(marks[0][clear], (edges[0] * np.where(mean < 0.05, 2, 1))[clear])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_flow_before_the_filter_is_kept_where_it_matches_better(size: tuple[int, int]) -> None:
+    flow, filtered = random_planes(2, size), random_planes(2, size, seed=1)
+    visibility, before, after = (
+        uniform_planes(1, size, 0, 0.6),
+        *(uniform_planes(1, size, 0, 4, seed=seed) for seed in (2, 3)),
+    )
+    kept = _core.keep_what_matches(flow, filtered, visibility, before, after, (0.7, 0.25, 1.15, 0.1, 3.0), 5)
+    visible, were, are = (brute_mean(np.minimum(plane[0], 3), 5) for plane in (visibility, before, after))
+    distance = np.hypot(*(filtered - flow).astype(np.float64))
+    margins = distance - 0.7, visible - 0.25, are - (1.15 * were + 0.1)
+    keep = np.logical_and.reduce([margin > 0 for margin in margins])
+    clear = np.min(np.abs(margins), axis=0) > 1e-5
+    np.testing.assert_array_equal(kept[:, clear], np.where(keep, flow, filtered)[:, clear])
+
+
 def _see(guide: Array, mismatch: Array, **more: Any) -> Any:
     """Return what a filter looks at, at the size of the frames."""
     return SimpleNamespace(guide=guide, It=np.zeros_like(guide), mismatch=mismatch, scale=(1.0, 1.0), **more)
@@ -269,6 +318,11 @@ def test_result_does_not_depend_on_the_number_of_threads() -> None:
         lambda: _core.visibility(flow, guide, guide[:1], (0.3, 0.8, 0.1, 0.4)),
         lambda: _core.smooth_apart(flow, (guide[:1] > 0.5).astype(np.float32), 1.0),
         lambda: _core.weighted_median(flow, flow, one, 10 * guide, guide[:1], 7, 2, 8.0, 3.5, 4.5),
+        lambda: _core.weighted_median(flow, flow, 2 * one, 10 * guide, guide[:1], 7, 2, 8.0, 3.5, 4.5, 3),
+        lambda: _core.mark_hidden(one, guide[:1], 7, 0.5),
+        lambda: _core.keep_what_matches(
+            flow, guide[:2], guide[:1], guide[1:2], guide[2:], (0.5, 0.4, 1.0, 0.0, 0.9), 5
+        ),
         lambda: _core.lab(guide),
     ]
     threads = _core.get_threads()
@@ -301,6 +355,25 @@ def test_result_does_not_depend_on_the_number_of_threads() -> None:
         (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE > 0, 15, 2, 8.0, 3.5, 4.5), TypeError, "^reliability "),
         (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE, 15, 16, 8.0, 3.5, 4.5), ValueError, "^step .*16"),
         (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE, 15, 2, 8.0, 0.0, 4.5), ValueError, "^color "),
+        (lambda: CORE.weighted_median(FLOW, FLOW, ONE, ONE, ONE, 15, 2, 8.0, 3.5, 4.5, 0), ValueError, "^widening .*0"),
+        (lambda: CORE.mark_hidden(FLOW, ONE, 5, 0.1), ValueError, r"^edges .*\(2, 6, 8\)"),
+        (lambda: CORE.mark_hidden(ONE, FLOW, 5, 0.1), ValueError, r"^visibility .*\(2, 6, 8\)"),
+        (lambda: CORE.mark_hidden(ONE, ONE, 4, 0.1), ValueError, "^window .*4"),
+        (
+            lambda: CORE.keep_what_matches(FLOW, ONE, ONE, ONE, ONE, (1, 1, 1, 1, 1), 5),
+            ValueError,
+            r"^filtered .*\(1, 6, 8\)",
+        ),
+        (
+            lambda: CORE.keep_what_matches(FLOW, FLOW, ONE, ONE, FLOW, (1, 1, 1, 1, 1), 5),
+            ValueError,
+            r"^after .*\(2, 6, 8\)",
+        ),
+        (
+            lambda: CORE.keep_what_matches(FLOW, FLOW, ONE, ONE, ONE, (1, 1, 1, 1, 1), 6),
+            ValueError,
+            "^window .*6",
+        ),
         (lambda: CORE.smooth_apart(FLOW, FLOW, 1.0), ValueError, r"^marks .*\(1, 6, 8\)"),
         (lambda: CORE.smooth_apart(FLOW, ONE, 0.0), ValueError, "^deviation .* 0"),
         (lambda: CORE.smooth_apart(FLOW, ONE, 101.0), ValueError, "^deviation .*101"),

@@ -517,6 +517,20 @@ def test_one_constraint_and_next_to_no_smoothness_stays_bounded() -> None:
         np.testing.assert_allclose(flow, (normal * jx[0], normal * jy[0]), atol=0.02 * float(np.abs(normal).max()))
 
 
+def test_no_weight_counts_where_the_flow_leaves_the_frame() -> None:
+    first, second, (u, v), weights = (
+        np.random.default_rng(0).random(shape, np.float32) for shape in ((1, 6, 8), (1, 6, 8), (2, 6, 8), (6, 8))
+    )
+    u, v = 10 * u - 5, 10 * v - 5
+
+    def differences(weights: Any) -> Any:
+        return _core.frame_planes(_core.FramePair(first, second, second, u, v, weights, "bicubic", "average"), ["It"])
+
+    assert not differences(None).all()
+    np.testing.assert_array_equal(differences(np.ones_like(weights)), differences(None))
+    np.testing.assert_array_equal(differences(weights), weights * differences(None))
+
+
 # Arguments
 
 PLANE = np.zeros((6, 8), np.float32)

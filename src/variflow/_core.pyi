@@ -72,6 +72,9 @@ def median(planes: NDArray[np.float32], size: Literal[3, 5]) -> NDArray[np.float
 def motion_edges(
     flow: NDArray[np.float32], edge: float, ratio: float, window: int, dilation: int
 ) -> NDArray[np.float32]: ...
+def mark_hidden(
+    edges: NDArray[np.float32], visibility: NDArray[np.float32], window: int, least: float
+) -> NDArray[np.float32]: ...
 def visibility(
     flow: NDArray[np.float32],
     differences: NDArray[np.float32],
@@ -90,6 +93,16 @@ def weighted_median(
     spatial: float,
     color: float,
     lightness: float,
+    widening: int = 1,
+) -> NDArray[np.float32]: ...
+def keep_what_matches(
+    flow: NDArray[np.float32],
+    filtered: NDArray[np.float32],
+    visibility: NDArray[np.float32],
+    before: NDArray[np.float32],
+    after: NDArray[np.float32],
+    limits: tuple[float, float, float, float, float],
+    window: int,
 ) -> NDArray[np.float32]: ...
 def lab(planes: NDArray[np.float32]) -> NDArray[np.float32]: ...
 

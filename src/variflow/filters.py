@@ -16,7 +16,7 @@ from variflow import _core
 from variflow.base.arrays import FLOWS, as_single
 from variflow.base.choices import check_choice, check_number, check_whole, check_window, keep
 from variflow.base.kinds import is_number, name_kind
-from variflow.images.resampling import Planes, average_boxes, stack
+from variflow.images.resampling import Planes, stack
 
 if TYPE_CHECKING:
     from variflow.linearisation.level import LevelLinearisation
@@ -247,22 +247,20 @@ class WeightedMedian:
         edges = _core.motion_edges(plain, self.edge, self.ratio, self.window, self.dilation)
         deviations = self.divergence, self.steepness, self.difference, self.mismatch
         visible = _core.visibility(planes, at.It, at.mismatch[None], deviations)
-        hidden = edges * (average_boxes(visible, 2 * (self.window // 4) + 1) < self.hidden)
         filtered = _core.smooth_apart(plain, edges, self.smoothing) if self.smoothing else plain
-        for where, times in ((edges, 1), (hidden, self.widening)):
-            if where.any():
-                filtered = _core.weighted_median(
-                    planes,
-                    filtered,
-                    where,
-                    at.guide,
-                    visible,
-                    2 * (times * self.window // 2) + 1,
-                    times * self.step,
-                    times * self.spatial,
-                    self.color,
-                    self.lightness,
-                )
+        filtered = _core.weighted_median(
+            planes,
+            filtered,
+            _core.mark_hidden(edges, visible, 2 * (self.window // 4) + 1, self.hidden),
+            at.guide,
+            visible,
+            self.window,
+            self.step,
+            self.spatial,
+            self.color,
+            self.lightness,
+            self.widening,
+        )
         if max(at.scale) < self.small and self.worse < math.inf:
             filtered = self._keep_what_matches(planes, filtered, visible, at)
         u, v = filtered
@@ -270,18 +268,12 @@ class WeightedMedian:
 
     def _keep_what_matches(self, flow: Planes, filtered: Planes, visible: Planes, at: Linearisation) -> Planes:
         """Return the filtered flow, but the flow before it where the frames match clearly worse along the filtered."""
-        far = np.square(filtered - flow).sum(axis=0) > _FAR**2
-        far &= average_boxes(visible, _AROUND)[0] > _VISIBLE
-        if not far.any():
-            return filtered
-        valid = None if at.valid.all() else at.valid.astype(np.float32)
         u, v = filtered
-        pair = _core.FramePair(at.frame0, at.second, at.second, u, v, valid, "bicubic", at.derivative)
+        if not _core.count_moved(flow[0], flow[1], u, v, _FAR):
+            return filtered
         # The last warp hardly moved the flow, so its linearisation tells the mismatch before the filter.
-        before, after = (
-            average_boxes(np.minimum(mismatch, _MOST), _AROUND)[0]
-            for mismatch in (at.mismatch[None], _core.mismatch(pair, _core.mismatch_floor))
-        )
-        kept = far & (after > self.worse * before + _LEAST)
-        np.copyto(filtered, flow, where=kept)
-        return filtered
+        valid = at.valid.astype(np.float32)
+        pair = _core.FramePair(at.frame0, at.second, at.second, u, v, valid, "bicubic", at.derivative)
+        after = _core.mismatch(pair, _core.mismatch_floor)
+        limits = _FAR, _VISIBLE, self.worse, _LEAST, _MOST
+        return _core.keep_what_matches(flow, filtered, visible, at.mismatch[None], after, limits, _AROUND)

@@ -64,12 +64,17 @@ def find_occlusion(flow: Flow, backward: Flow, comparison: Comparison, bars: Bar
     ECCV 2010 (the tolerance that grows with motion).
     """
     back = flowops.warp(backward, flow, "bilinear")
-    tolerance = _RELATIVE * (flow**2 + back**2).sum(axis=2) + _ABSOLUTE
-    excess = ((flow + back) ** 2).sum(axis=2) * ((comparison.mismatch + _LEAST) / _MATCH) ** 4
+    tolerance = _RELATIVE * (_square(flow) + _square(back)) + _ABSOLUTE
+    excess = _square(flow + back) * ((comparison.mismatch + _LEAST) / _MATCH) ** 4
     occlusion: NDArray[np.bool_] = excess > tolerance
     picture, u, v = map(bars.crop, (occlusion, flow[..., 0], flow[..., 1]))
     picture |= ~find_inside((u, v))
     return occlusion
+
+
+def _square(flow: Flow) -> NDArray[np.float32]:
+    squared: NDArray[np.float32] = flow[..., 0] ** 2 + flow[..., 1] ** 2
+    return squared
 
 
 def mask_occluded(level: Level, occlusion: NDArray[np.bool_], part: Part) -> Level:

@@ -26,6 +26,16 @@ Planes motion_edges(nb::handle flow_argument, float edge, float ratio, int64_t w
                [&](float* out) { variflow::motion_edges(floats(flow), shape, {edge, ratio, window, dilation}, out); });
 }
 
+Planes mark_hidden(nb::handle edges_argument, nb::handle visibility_argument, int64_t window, float least) {
+    const Array edges = checked<float>(edges_argument, "edges", {1, "height", "width"});
+    const auto [_, height, width] = shape_of(edges);
+    const Array visibility = checked<float>(visibility_argument, "visibility", {1, height, width});
+    odd("window", window);
+    return run(shape_of(edges), [&](float* out) {
+        variflow::mark_hidden(floats(edges), floats(visibility), shape_of(edges), window, least, out);
+    });
+}
+
 Planes visibility(nb::handle flow_argument, nb::handle differences_argument, nb::handle mismatch_argument,
                   std::tuple<float, float, float, float> deviations) {
     const Array flow = checked_flow(flow_argument);
@@ -55,7 +65,7 @@ Planes smooth_apart(nb::handle flow_argument, nb::handle marks_argument, float d
 
 Planes weighted_median(nb::handle flow_argument, nb::handle otherwise_argument, nb::handle mask_argument,
                        nb::handle guide_argument, nb::handle reliability_argument, int64_t window, int64_t step,
-                       float spatial, float color, float lightness) {
+                       float spatial, float color, float lightness, int64_t widening) {
     const Array flow = checked_flow(flow_argument);
     const auto [_, height, width] = shape_of(flow);
     const Array otherwise = checked<float>(otherwise_argument, "otherwise", {2, height, width});
@@ -67,10 +77,28 @@ Planes weighted_median(nb::handle flow_argument, nb::handle otherwise_argument, 
     above("spatial", spatial, 0);
     above("color", color, 0);
     above("lightness", lightness, 0);
+    from_to("widening", widening, 1, most_pixels);
     return run(shape_of(flow), [&](float* out) {
         variflow::weighted_median(
             {floats(flow), floats(otherwise), floats(mask), floats(guide), floats(reliability), extent(guide, 0)},
-            shape_of(flow), {window, step, spatial, color, lightness}, out);
+            shape_of(flow), {window, step, spatial, color, lightness, widening}, out);
+    });
+}
+
+Planes keep_what_matches(nb::handle flow_argument, nb::handle filtered_argument, nb::handle visibility_argument,
+                         nb::handle before_argument, nb::handle after_argument,
+                         std::tuple<float, float, float, float, float> limits, int64_t window) {
+    const Array flow = checked_flow(flow_argument);
+    const auto [_, height, width] = shape_of(flow);
+    const Array filtered = checked<float>(filtered_argument, "filtered", {2, height, width});
+    const Array visibility = checked<float>(visibility_argument, "visibility", {1, height, width});
+    const Array before = checked<float>(before_argument, "before", {1, height, width});
+    const Array after = checked<float>(after_argument, "after", {1, height, width});
+    const auto [far, visible, worse, least, most] = limits;
+    odd("window", window);
+    return run(shape_of(flow), [&](float* out) {
+        variflow::keep_what_matches(floats(flow), floats(filtered), {floats(visibility), floats(before), floats(after)},
+                                    {1, height, width}, {far, visible, worse, least, most, window}, out);
     });
 }
 
@@ -90,13 +118,23 @@ void add_filters(nb::module_& module) {
         "visibility", &visibility, "flow"_a.none(), "differences"_a.none(), "mismatch"_a.none(), "deviations"_a,
         "exp(-1/2 times the sum of the squares of min(div flow, 0), of the larger of |grad u| and |grad v|, of the "
         "root mean square of the differences and of the mismatch, each over its deviation), at least 1e-4.");
+    module.def("mark_hidden", &mark_hidden, "edges"_a.none(), "visibility"_a.none(), "window"_a, "least"_a,
+               "`edges`, but twice as much where `visibility` has a mean below `least` over the window.");
     module.def("smooth_apart", &smooth_apart, "flow"_a.none(), "marks"_a.none(), "deviation"_a,
                "The mean of `flow` under a Gaussian where `marks` is 0, over such pixels; elsewhere `flow`; borders "
                "replicated.");
-    module.def("weighted_median", &weighted_median, "flow"_a.none(), "otherwise"_a.none(), "mask"_a.none(),
-               "guide"_a.none(), "reliability"_a.none(), "window"_a, "step"_a, "spatial"_a, "color"_a, "lightness"_a,
-               "Where `mask` is not 0 the weighted median of `flow`, elsewhere `otherwise`; borders replicated. "
-               "Weights: `reliability`, and Gaussians of the distance and of the difference of `guide`.");
+    module.def(
+        "weighted_median", &weighted_median, "flow"_a.none(), "otherwise"_a.none(), "mask"_a.none(), "guide"_a.none(),
+        "reliability"_a.none(), "window"_a, "step"_a, "spatial"_a, "color"_a, "lightness"_a, "widening"_a = 1,
+        "Where `mask` is 1 the weighted median of `flow`, where it is 2 that of as many neighbours `widening` "
+        "times as far apart, elsewhere `otherwise`; borders replicated. Weights: `reliability`, and Gaussians of "
+        "the distance and of the difference of `guide`.");
+    module.def(
+        "keep_what_matches", &keep_what_matches, "flow"_a.none(), "filtered"_a.none(), "visibility"_a.none(),
+        "before"_a.none(), "after"_a.none(), "limits"_a, "window"_a,
+        "`filtered`, but `flow` where both lie farther apart than the first limit, `visibility` has a mean above "
+        "the second, and `after` one above the third times that of `before`, plus the fourth. Means are over the "
+        "window; `before` and `after` are at most the fifth limit.");
     module.def("lab", &lab, "planes"_a.none(),
                "CIE L*a*b* of 3 sRGB planes in [0, 1]; of C != 3 planes the lightness L* of each, divided by sqrt(C).");
 }

@@ -1,7 +1,6 @@
 // Where a flow has edges, and which pixels of the first frame are likely hidden in the second.
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "base/memory.hpp"
 #include "base/platform.hpp"
@@ -74,6 +73,12 @@ void mark_positive(int64_t width, float* VARIFLOW_RESTRICT values) {
 }
 
 VARIFLOW_CLONES
+void mark_low(const float* VARIFLOW_RESTRICT marks, float least, int64_t width,
+              float* VARIFLOW_RESTRICT mean_then_mark) {
+    for (int64_t x = 0; x < width; ++x) mean_then_mark[x] = mean_then_mark[x] < least ? 2.0f * marks[x] : marks[x];
+}
+
+VARIFLOW_CLONES
 void add_squares(const float* VARIFLOW_RESTRICT values, int64_t width, float factor, float* VARIFLOW_RESTRICT sums) {
     for (int64_t x = 0; x < width; ++x) sums[x] += factor * values[x] * values[x];
 }
@@ -98,21 +103,6 @@ void to_visibility(int64_t width, float* VARIFLOW_RESTRICT values) {
     }
 }
 
-// The mean over squares of (2 * reach + 1)^2 pixels.
-void box_mean(const float* plane, Shape shape, int64_t reach, float* out) {
-    const int64_t taps = 2 * reach + 1;
-    auto first = [=](int64_t outputs) {
-        std::vector<int32_t> positions(static_cast<size_t>(outputs));
-        for (int64_t i = 0; i < outputs; ++i) positions[i] = static_cast<int32_t>(i - reach);
-        return positions;
-    };
-    const std::vector<float> weights(static_cast<size_t>(taps * std::max(shape.height, shape.width)),
-                                     1.0f / static_cast<float>(taps));
-    const std::vector<int32_t> rows = first(shape.height), columns = first(shape.width);
-    resample(plane, shape, {rows.data(), weights.data(), shape.height, taps},
-             {columns.data(), weights.data(), shape.width, taps}, out);
-}
-
 float reciprocal_of_double_square(float deviation) { return 0.5f / (deviation * deviation); }
 
 }  // namespace
@@ -131,6 +121,13 @@ void motion_edges(const float* flow, Shape shape, EdgeRule rule, float* out) {
     mark_edges(sizes, rule.edge, rule.ratio, pixels, edges);
     box_mean(edges, plane, rule.dilation, out);
     mark_positive(pixels, out);
+}
+
+void mark_hidden(const float* edges, const float* visibility, Shape shape, int64_t window, float least, float* out) {
+    box_mean(visibility, shape, window / 2, out);
+    parallel_for(shape.height, rows_per_chunk(shape.width), [=](int64_t begin, int64_t end) {
+        mark_low(edges + begin * shape.width, least, (end - begin) * shape.width, out + begin * shape.width);
+    });
 }
 
 void visibility(const float* flow, const float* differences, const float* mismatch, Shape shape, Deviations deviations,

@@ -1,5 +1,6 @@
 // A flow smoothed where no motion edge is near: the mean under a Gaussian of the pixels that are not marked.
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "base/memory.hpp"
@@ -20,13 +21,15 @@ struct Gaussian {
 
     Gaussian(float deviation, int64_t outputs) {
         const auto reach = static_cast<int32_t>(std::ceil(ends_at * deviation));
-        for (int32_t i = 0; i < outputs; ++i) {
-            first.push_back(i - reach);
-            for (int32_t tap = -reach; tap <= reach; ++tap) {
-                const float distance = static_cast<float>(tap) / deviation;
-                weights.push_back(std::exp(-0.5f * distance * distance));
-            }
+        std::vector<float> alike;
+        for (int32_t tap = -reach; tap <= reach; ++tap) {
+            const float distance = static_cast<float>(tap) / deviation;
+            alike.push_back(std::exp(-0.5f * distance * distance));
         }
+        first.resize(static_cast<size_t>(outputs));
+        std::iota(first.begin(), first.end(), -reach);
+        weights.reserve(first.size() * alike.size());
+        for (int64_t i = 0; i < outputs; ++i) weights.insert(weights.end(), alike.begin(), alike.end());
     }
     Taps taps() const {
         const auto outputs = static_cast<int64_t>(first.size());

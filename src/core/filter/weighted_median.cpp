@@ -282,13 +282,27 @@ std::vector<Part> window_parts(const MedianWindow& window, std::vector<float>& s
     return parts;
 }
 
-}  // namespace
+// The first column from x on with at least this mark, or the width.
+int64_t find_mark(const float* marks, int64_t x, int64_t width, float least) {
+    constexpr int64_t at_once = 16;
+    for (; x + at_once <= width; x += at_once) {
+        int found = 0;
+        for (int64_t i = 0; i < at_once; ++i) found |= marks[x + i] >= least ? 1 : 0;
+        if (found) break;
+    }
+    return std::find_if(marks + x, marks + width, [=](float mark) { return mark >= least; }) - marks;
+}
 
-void weighted_median(MedianPlanes planes, Shape shape, MedianWindow window, float* out) {
+// Put the medians of the pixels with at least this mark into `out`.
+void take_medians(const MedianPlanes& planes, Shape shape, const MedianWindow& window, float least, float* out) {
     const int64_t width = shape.width, pixels = shape.height * width;
     std::vector<float> spatial;
     const std::vector<Part> parts = window_parts(window, spatial);
     parallel_for(shape.height, rows_at_once, [&](int64_t begin, int64_t end) {
+        auto next = [&](int64_t x, int64_t y) { return find_mark(planes.mask + y * width, x, width, least); };
+        int64_t y = begin;
+        while (y < end && next(0, y) == width) ++y;
+        if (y == end) return;
         Block block(static_cast<int64_t>(spatial.size()), window.size, planes.guide_channels);
         int64_t pixel_of[lanes], number = 0;  // of each lane the pixel, or -1 if nobody waits for it; pieces gathered
         auto finish = [&] {
@@ -304,18 +318,12 @@ void weighted_median(MedianPlanes planes, Shape shape, MedianWindow window, floa
             }
             number = 0;
         };
-        for (int64_t y = begin; y < end; ++y) {
-            for (int plane : {0, 1}) {
-                std::copy_n(planes.otherwise + plane * pixels + y * width, width, out + plane * pixels + y * width);
-            }
+        for (; y < end; ++y) {
             const float* const mask = planes.mask + y * width;
-            auto next = [=](int64_t x) {
-                return std::find_if(mask + x, mask + width, [](float marked) { return marked != 0.0f; }) - mask;
-            };
-            for (int64_t x = next(0); x < width; x = next(std::min(x + piece_size, width))) {
+            for (int64_t x = next(0, y); x < width; x = next(std::min(x + piece_size, width), y)) {
                 gather(planes, shape, window, parts, x, y, number * piece_size, block);
                 for (int64_t i = 0; i < piece_size; ++i) {
-                    const bool wanted = x + i < width && mask[x + i] != 0.0f;
+                    const bool wanted = x + i < width && mask[x + i] >= least;
                     pixel_of[number * piece_size + i] = wanted ? y * width + x + i : -1;
                 }
                 if (++number == pieces) finish();
@@ -323,6 +331,24 @@ void weighted_median(MedianPlanes planes, Shape shape, MedianWindow window, floa
         }
         if (number > 0) finish();
     });
+}
+
+}  // namespace
+
+void weighted_median(MedianPlanes planes, Shape shape, MedianWindow window, float* out) {
+    const int64_t values = 2 * shape.height * shape.width;
+    parallel_for(values, rows_per_chunk(1), [=](int64_t begin, int64_t end) {
+        std::copy(planes.otherwise + begin, planes.otherwise + end, out + begin);
+    });
+    take_medians(planes, shape, window, 1.0f, out);
+    const auto times = static_cast<float>(window.widening);
+    const MedianWindow wide{window.widening * window.size / 2 * 2 + 1,
+                            window.widening * window.step,
+                            times * window.spatial,
+                            window.color,
+                            window.lightness,
+                            1};
+    take_medians(planes, shape, wide, 2.0f, out);
 }
 
 }  // namespace variflow

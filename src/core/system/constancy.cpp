@@ -83,6 +83,11 @@ void multiply(const float* VARIFLOW_RESTRICT a, const float* VARIFLOW_RESTRICT b
     for (int64_t i = 0; i < count; ++i) out[i] = a[i] * b[i];
 }
 
+VARIFLOW_CLONES
+void multiply_by(const float* VARIFLOW_RESTRICT factors, int64_t count, float* VARIFLOW_RESTRICT products) {
+    for (int64_t i = 0; i < count; ++i) products[i] *= factors[i];
+}
+
 // Of one channel: the square of how far the gradients differ, and of how fast they change.
 VARIFLOW_CLONES
 void add_change_and_slope(const float* VARIFLOW_RESTRICT along_x, const float* VARIFLOW_RESTRICT along_y,
@@ -126,14 +131,10 @@ void ConstancyRows::advance(int64_t y) {
     const auto [channels, height, width] = frames_.shape;
     const int64_t at = y * width + window_.begin, number = window_.width();
     y_ = y;
-    if (frames_.weights) {
-        row_weights_ = frames_.weights + at;
-    } else {
-        inside_row(frames_.flow.u + at, frames_.flow.v + at, window_.begin, y, number, frames_.shape, weights_);
-        row_weights_ = weights_;
-    }
+    inside_row(frames_.flow.u + at, frames_.flow.v + at, window_.begin, y, number, frames_.shape, weights_);
+    if (frames_.weights) multiply_by(frames_.weights + at, number, weights_);
     if (detail_ == Detail::weights) return;
-    leave_out_outermost(row_weights_, window_.begin, y, number, frames_.shape, inner_weights_);
+    leave_out_outermost(weights_, window_.begin, y, number, frames_.shape, inner_weights_);
     const bool twice = detail_ == Detail::second_derivatives;
     const int64_t beyond = twice ? derivative_reach : 0;  // rows of Ax and Ay on each side
     if (next_warped_ < 0) {

@@ -23,7 +23,7 @@ public:
 
     // What the frames show in that row of a channel; how much each pixel counts, and how much derivatives there do.
     const float* row(FramePlane plane, int64_t channel) const;
-    const float* weights() const { return row_weights_; }
+    const float* weights() const { return weights_; }
     const float* inner_weights() const { return inner_weights_; }
 
     // Add that row of the motion tensor of some terms.
@@ -74,7 +74,6 @@ private:
     int64_t stride_, y_ = 0, next_warped_ = -1, next_differentiated_ = -1;
     Workspace memory_;
     float *warped_, *weights_, *inner_weights_;
-    const float* row_weights_ = nullptr;
     std::vector<Channel> channels_;
     std::vector<Residual> residuals_;
 };

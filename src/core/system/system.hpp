@@ -53,7 +53,7 @@ struct FramePair {
     const float* samples;  // what is warped: the second frame, or the coefficients of its spline
     Shape shape;
     Field flow;
-    const float* weights;  // (H, W), or null: 1 where the flow stays inside the frame
+    const float* weights;  // (H, W), counted where the flow stays inside the frame; or null: 1
     Interpolation interpolation;
     Derivative derivative;
 };

@@ -77,6 +77,16 @@ class Frame(Brief):
         """Whether every pixel is usable and counts 1."""
         return self.is_whole or bool(self.valid.all() and (self.weights == 1).all())
 
+    @cached_property
+    def usable(self) -> Planes | None:
+        """1 where the pixel is usable, else 0, (H, W); None if all are."""
+        return None if self.is_whole or self.valid.all() else self.valid.astype(np.float32)
+
+    @cached_property
+    def counts(self) -> Planes | None:
+        """How much the pixel counts, 0 where it is not usable, (H, W); None if all count 1."""
+        return None if self.complete else self.weights * self.valid
+
 
 @lru_cache(maxsize=64)
 def _make_ones(height: int, width: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:

@@ -120,12 +120,12 @@ class LevelLinearisation(Linearisation):
     @property
     def pair(self) -> _core.FramePair:
         """The frames, the flow along which the core compares them, and the weights of the data."""
-        return self._make_pair(None if self.complete else self.weights)
+        return self._make_pair(self._counts)
 
     @property
     def _valid_pair(self) -> _core.FramePair:
         """The frames and the flow as in `pair`, but every pixel that is valid counts 1."""
-        return self.pair if self.complete else self._make_pair(self.valid.astype(np.float32))
+        return self._make_pair(self._usable)
 
     def _make_pair(self, weights: Planes | None) -> _core.FramePair:
         u, v = self.flow
@@ -162,26 +162,35 @@ class LevelLinearisation(Linearisation):
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
         """Where the pixel is usable, and its target lies inside the second frame and is usable there."""
-        first, second = self.pyramid_level.frame0, self.pyramid_level.frame1
         valid = find_inside(self.flow)
-        if not first.complete:
-            valid &= first.valid
-        if not second.complete:
-            valid &= self._look_up_at_target(second.valid.astype(np.float32)) > 0.999
+        if self._usable is not None:
+            valid &= self._usable != 0
         return valid
 
     @cached_property
     def weights(self) -> Planes:
         """How much the data at each pixel count."""
-        if self.complete:
-            return _mark_inside(self.flow)
+        inside = _mark_inside(self.flow)
+        return inside if self._counts is None else inside * self._counts
+
+    @cached_property
+    def _usable(self) -> Planes | None:
+        """1 where the pixel is usable, and its target if that lies inside, else 0; None if all are."""
+        return _multiply(self.pyramid_level.frame0.usable, self._usable_at_target)
+
+    @cached_property
+    def _counts(self) -> Planes | None:
+        """How much the pixel counts if its target lies inside; None if all count 1."""
         first, second = self.pyramid_level.frame0, self.pyramid_level.frame1
-        weights = self.valid.astype(np.float32)
-        if not first.complete:
-            weights *= first.weights
-        if not second.complete:
-            weights *= self._look_up_at_target(second.weights)
-        return weights
+        if second.complete:
+            return first.counts
+        at_target = _multiply(self._usable_at_target, self._look_up_at_target(second.weights))
+        return _multiply(first.counts, at_target)
+
+    @cached_property
+    def _usable_at_target(self) -> Planes | None:
+        usable = self.pyramid_level.frame1.usable
+        return None if usable is None else (self._look_up_at_target(usable) > 0.999).astype(np.float32)
 
     @cached_property
     def guide(self) -> Planes:
@@ -235,6 +244,13 @@ def linearise(
     them afterwards. For solvers it holds the `unknowns` that are sought in place of the flow, and their `values`.
     """
     return LevelLinearisation(level, flow, derivative, interpolation, with_misfit, further, unknowns, values)
+
+
+def _multiply(first: Planes | None, second: Planes | None) -> Planes | None:
+    """Return the product of two planes, of which None stands for one of ones."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first * second
 
 
 def find_inside(flow: tuple[Planes, Planes]) -> NDArray[np.bool_]:

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 
 from variflow import _core
-from variflow.base.brief import Brief
 from variflow.base.choices import check_number, check_whole, keep
 from variflow.energy.data import DataTerm
 from variflow.energy.residuals import NotTakenApart
-from variflow.energy.smoothness import Smoothness
 from variflow.energy.term import Energy
+from variflow.frames.pyramid import Level
 from variflow.images.resampling import Planes
 from variflow.linearisation.level import LevelLinearisation
 from variflow.solve.minimum import Minimum, NativeSolver
@@ -50,21 +49,28 @@ _SWEEPS_OF_CYCLE = 2
 _EVEN, _ROWS = 1e-3, 4
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class _Parts(Brief):
-    """An energy taken apart: its terms with their factors, and for the core.
+class _Parts:
+    """An energy taken apart: its terms with their factors, and what the core is given for them at a level."""
 
-    What stays serves all warps of a level; what is the same everywhere serves all levels, if the energy is.
-    """
+    def __init__(self, energy: Energy) -> None:
+        self.energy = energy
+        self.data, [(smoothness, factor)] = data_and_smoothness(energy)
+        self.smoothness = smoothness, factor
+        self.others = [part for part in self.data if not core_linearises(part[0])]
+        self.stay = edges_stay(smoothness)  # for all warps of a level
+        self.constancies: list[_core.Constancy] = []
+        self.native_smoothness: _core.Smoothness | None = None
+        self._level: Level | None = None
 
-    energy: Energy
-    data: list[tuple[DataTerm, float]]
-    smoothness: tuple[Smoothness, float]
-    constancies: list[_core.Constancy]
-    others: list[tuple[DataTerm, float]]
-    native_smoothness: _core.Smoothness
-    stays: bool
-    everywhere: bool
+    def bring(self, at: LevelLinearisation) -> _core.Smoothness:
+        """Make what the core is given at this level, unless that is known, and return the smoothness."""
+        if self.native_smoothness is None or self._level is not at.pyramid_level:
+            if at.noise or not self.constancies:
+                self.constancies = constancies(self.data, at)
+            if self.native_smoothness is None or self.smoothness[0].edges is not None:
+                self.native_smoothness = native_smoothness(*self.smoothness, at)
+            self._level = at.pyramid_level
+        return self.native_smoothness
 
 
 @dataclass(frozen=True)
@@ -129,18 +135,18 @@ class Relaxation(NativeSolver):
 
     def minimise(self, energy: Energy, at: LevelLinearisation, state: Any = None) -> Minimum:
         """Take one robust step from the flow so far."""
-        parts = state if state and state.energy is energy else self._taken_apart(energy, at)
+        parts = state if state and state.energy is energy else _Parts(energy)
         flow = self._solve(parts, at)
         return Minimum(
             at.flow,
             flow,
             lambda: native_energies(parts.data, parts.smoothness, at, flow),
-            state=parts if parts.stays else None,
+            state=parts if parts.stay else None,
         )
 
-    def carry(self, state: Any) -> _Parts | None:
-        """Return the energy taken apart, if that is the same at all levels."""
-        return state if state and state.everywhere else None
+    def carry(self, state: Any) -> Any:
+        """Return the energy taken apart: most of it is the same at all levels."""
+        return state
 
     def at_the_end(self) -> Relaxation:
         """Return the solver of the last warp of all."""
@@ -148,20 +154,6 @@ class Relaxation(NativeSolver):
 
     def _solve(self, parts: _Parts, at: LevelLinearisation) -> tuple[Planes, Planes]:
         return _step(parts, at, self.sweeps, self.omega)
-
-    def _taken_apart(self, energy: Energy, at: LevelLinearisation) -> _Parts:
-        data, [(smoothness, factor)] = data_and_smoothness(energy)
-        others = [part for part in data if not core_linearises(part[0])]
-        return _Parts(
-            energy,
-            data,
-            (smoothness, factor),
-            constancies(data, at),
-            others,
-            native_smoothness(smoothness, factor, at),
-            edges_stay(smoothness),
-            everywhere=smoothness.edges is None and not others and at.noise == 0,
-        )
 
 
 class _InCycles(Relaxation):
@@ -186,10 +178,14 @@ def _check_terms(energy: Energy) -> list[tuple[DataTerm, float]]:
 
 def _step(parts: _Parts, at: LevelLinearisation, sweeps: int, omega: float, cycles: int = 0) -> tuple[Planes, Planes]:
     terms = [term.native() for term in linearised(parts.others, at)]
-    return at.robust_step(parts.constancies, terms, parts.native_smoothness, sweeps, omega, cycles)
+    smoothness = parts.bring(at)
+    return at.robust_step(parts.constancies, terms, smoothness, sweeps, omega, cycles)
 
 
 def _measure_flat_ground(at: LevelLinearisation) -> float:
     """Return the share of the first frame that is flat; 0 if it is one column."""
-    even = (np.abs(np.diff(at.frame0[:, ::_ROWS], axis=2)) < _EVEN).all(axis=0)
-    return float(even.mean()) if even.size else 0.0
+    rows = at.frame0[:, ::_ROWS]
+    steps = rows[..., 1:] - rows[..., :-1]
+    even = (np.abs(steps, out=steps) < _EVEN).all(axis=0)
+    share: float = np.count_nonzero(even) / max(even.size, 1)
+    return share
