@@ -105,6 +105,8 @@ def read(
     known = None
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         known = ~np.ma.getmaskarray(array)
+    if type(array) is np.ndarray and array.flags.carray and array.dtype.isnative:  # true of most, and fast
+        return array, known
     return np.require(np.asarray(array), array.dtype.newbyteorder("="), ("C", "A")), known
 
 

@@ -197,11 +197,11 @@ def bring_together(
     If one frame has little contrast in the range of both, the second frame is brought to the range of the first. If the
     user gave an intensity range, both stay as they are.
     """
-    together = _measure_spreads(samples.together)
-    if not together.any():
-        return images, [], []
-    some = together > 0
     with np.errstate(over="ignore", invalid="ignore"):  # a range that is not finite is refused later
+        together = _measure_spreads(samples.together)
+        if not together.any():
+            return images, [], []
+        some = together > 0
         parts = [(_measure_spreads(sample)[some] / together[some]).max() for sample in samples.scattered]
     if not min(parts) < _PART:
         return images, [], []
@@ -237,9 +237,8 @@ def _map_to_range(image: Numbers, ends: Range) -> NDArray[np.float64]:
 
 
 def _measure_spreads(sample: Sample) -> NDArray[np.float64]:
-    with np.errstate(over="ignore"):
-        ends = sample.find_ends(_SPREADS)
-        spreads: NDArray[np.float64] = ends[:, 1] - ends[:, 0]
+    ends = sample.find_ends(_SPREADS)
+    spreads: NDArray[np.float64] = ends[:, 1] - ends[:, 0]
     return spreads
 
 

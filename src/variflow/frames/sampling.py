@@ -32,6 +32,8 @@ FAR_BELOW_ZERO = 10
 _MARK_BELOW_ZERO, _MARK_ABOVE = 2, 16
 _MARKS_ABOVE = (999, 9_999, 99_999, 999_999, 32_767, 65_504, 65_535)
 _MOST_MARKS_BELOW, _VALUES_OF_A_PICTURE = 3, 16
+# The values of bytes.
+_BYTES = np.arange(256.0)
 # Intensities no farther apart than this are noise or rounding errors, if there are others above them in the usual
 # range: those are the picture.
 _DUST, _USUAL = 1e-2, (0.0, 65_535.0)
@@ -44,7 +46,7 @@ class Sample(Brief):
     Attributes
     ----------
     values : (N,) float64
-        In ascending order.
+        In ascending order. Of bytes, some may not occur.
     upto : (N,) int64
         The number of pixels up to and including each value.
     """
@@ -56,15 +58,11 @@ class Sample(Brief):
     def of(cls, values: Numbers) -> Sample:
         """Return a sample of these values."""
         if values.dtype == np.uint8:
-            return cls.of_bytes(np.bincount(values.ravel(), minlength=256))
+            counts = np.bincount(values.ravel())
+            (occurring,) = np.nonzero(counts)
+            return cls(occurring.astype(np.float64), np.cumsum(counts[occurring]))
         with np.errstate(over="ignore"):
             return cls(np.sort(values.astype(np.float64), axis=None), np.arange(1, values.size + 1))
-
-    @classmethod
-    def of_bytes(cls, counts: NDArray[np.int64]) -> Sample:
-        """Return a sample of bytes, given how often each occurs."""
-        (values,) = np.nonzero(counts)
-        return cls(values.astype(np.float64), np.cumsum(counts[values]))
 
     def join(self, other: Sample) -> Sample:
         """Return the sample that holds this one and another."""
@@ -87,8 +85,8 @@ class Sample(Brief):
         """Return, for each of these shares, the values below and above which it lies, (N, 2)."""
         last = self.upto[-1] - 1
         below = [int(part * last) for part in outside]
-        ranks = [(number, last - number) for number in below]
-        return self.values[np.searchsorted(self.upto, ranks, side="right")]
+        ranks = [rank for number in below for rank in (number, last - number)]
+        return self.values[self.upto.searchsorted(ranks, side="right")].reshape(-1, 2)
 
     def find_bulk(self) -> Sample:
         """Return the sample without values too far from the others to be intensities.
@@ -199,9 +197,11 @@ class Samples(NamedTuple):
             picked = places[:1] if step == 1 else places
             counts = _core.byte_counts(first, second, step, picked)
             all_told = step == 1
-            in_rows, picks = Sample.of_bytes(counts[0] + counts[1]), counts[:2] if all_told else counts[2:]
-            together = in_rows if all_told else Sample.of_bytes(picks[0] + picks[1])
-            return cls(in_rows, [Sample.of_bytes(each) for each in picks], together, all_told)
+            upto = counts.cumsum(axis=1)
+            of_rows, picks = upto[:2], upto[:2] if all_told else upto[2:]
+            in_rows = Sample(_BYTES, of_rows[0] + of_rows[1])
+            together = in_rows if all_told else Sample(_BYTES, picks[0] + picks[1])
+            return cls(in_rows, [Sample(_BYTES, each) for each in picks], together, all_told)
         parts = [
             image[np.divmod(places if valid is None else places[valid.reshape(-1)[places]], width)]
             for image, valid in zip(images, valids, strict=True)

@@ -7,6 +7,7 @@ far. What the core sees is the linear system alone, whoever wrote the residuals.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -150,7 +151,7 @@ class Relaxation(NativeSolver):
 
     def at_the_end(self) -> Relaxation:
         """Return the solver of the last warp of all."""
-        return _InCycles(self.sweeps, self.omega, self.cycles, self.flat) if self.cycles else self
+        return _to_cycles(self) if self.cycles else self
 
     def _solve(self, parts: _Parts, at: LevelLinearisation) -> tuple[Planes, Planes]:
         return _step(parts, at, self.sweeps, self.omega)
@@ -164,6 +165,11 @@ class _InCycles(Relaxation):
         if not (known and (self.flat == 0 or _measure_flat_ground(at) >= self.flat)):
             return super()._solve(parts, at)
         return _step(parts, at, _SWEEPS_OF_CYCLE, 1.0, self.cycles)
+
+
+@lru_cache(maxsize=16)
+def _to_cycles(solver: Relaxation) -> _InCycles:
+    return _InCycles(solver.sweeps, solver.omega, solver.cycles, solver.flat)
 
 
 def _check_terms(energy: Energy) -> list[tuple[DataTerm, float]]:
