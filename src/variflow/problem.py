@@ -47,6 +47,8 @@ _LARGE_ENOUGH = 64
 # Gaps are a pattern if the frames have less than this part of the usable pixels that they have at the next size. There
 # a pixel between them is usable, and one in a hole is not.
 _HARDLY_PATTERNED = 0.9
+# Nothing is left of the data if less than this part of the pixels can be compared that can be at the next size.
+_HARDLY_COMPARED = 0.1
 
 
 def may_crop(model: Model) -> bool:
@@ -62,6 +64,13 @@ def choose_finest(wanted: int, sizes: list[tuple[int, int]]) -> int:
     """Return the level to end at, of levels of these sizes, where level 0 or a coarser one is wanted."""
     large = [index for index, size in enumerate(sizes) if min(size) >= _LARGE_ENOUGH]
     return min(wanted, max(large, default=0))
+
+
+def _measure_compared(level: Level) -> float:
+    """Return about which share of the pixels is usable and has a usable target, which lies between four pixels."""
+    first, second = level.frame0.valid, level.frame1.valid
+    around = second[:-1, :-1] & second[1:, :-1] & second[:-1, 1:] & second[1:, 1:]
+    return float(first.mean() * around.mean())
 
 
 def pose(
@@ -127,12 +136,17 @@ class Problem(Brief):
         Of small frames fewer levels are left out than the model says, because at small levels there is little to see.
         And between missing rows, say, nothing finer than the frames is to be seen; only what they were filled with.
         """
-        if self.model.finest >= 0 or len(self.levels) < 2:
-            return choose_finest(self.model.finest, [level.part.whole for level in self.levels])
-        first, second = self.levels[:2]
-        pairs = (first.frame0, second.frame0), (first.frame1, second.frame1)
-        shares = [(frame.valid.mean(), coarse.valid.mean()) for frame, coarse in pairs if not frame.complete]
-        return 0 if any(share < _HARDLY_PATTERNED * of_coarse for share, of_coarse in shares) else -1
+        chosen = choose_finest(self.model.finest, [level.part.whole for level in self.levels])
+        return chosen if self.model.finest > 0 or len(self.levels) < 2 else max(chosen, self._find_finest_seen())
+
+    def _find_finest_seen(self) -> int:
+        """Return the finest level at which gaps leave something to see: -1, 0 or 1."""
+        fine, coarse = self.levels[:2]
+        pairs = (fine.frame0, coarse.frame0), (fine.frame1, coarse.frame1)
+        shares = [(frame.valid.mean(), other.valid.mean()) for frame, other in pairs if not frame.complete]
+        if not any(share < _HARDLY_PATTERNED * of_coarse for share, of_coarse in shares):
+            return -1
+        return 0 if _measure_compared(fine) > _HARDLY_COMPARED * _measure_compared(coarse) else 1
 
     @cached_property
     def _enlarged(self) -> Level:
