@@ -136,11 +136,11 @@ def test_it_is_explained(pair, capsys):
 
 @pytest.mark.parametrize("pattern", ["rows", "checkerboard", "half"])
 def test_frames_with_a_pattern_of_gaps_are_not_enlarged(pair, pattern):
-    """Between them there is only what they were filled with, which is no finer than the frames."""
+    """Between them there is only what they were filled with; between rows, no target is usable at the frames' size."""
     y, x = np.indices(SHAPE)
     half = np.random.default_rng(0).random(SHAPE) < 0.5
     mask = {"rows": y % 2 == 0, "checkerboard": (x + y) % 2 == 0, "half": half}[pattern]
     states = list(variflow.iterate(pair.frame0, pair.frame1, MODEL, mask=mask))
-    assert states[-1].level == 0
+    assert states[-1].level == (0 if pattern == "half" else 1)
     body = np.hypot(y - 30, x - 40) > 15
     assert [*variflow.iterate(pair.frame0, pair.frame1, MODEL, mask=body)][-1].level == -1

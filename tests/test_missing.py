@@ -8,6 +8,7 @@ from variflow.datasets import synthetic
 from variflow.frames.checking import prepare
 from variflow.frames.frame import Frame, fill_frame
 from variflow.frames.pyramid import pyramid
+from variflow.images.resampling import smooth
 
 SHAPE, SHIFT = (96, 128), (1.7, -0.8)
 ROWS, COLUMNS = np.indices(SHAPE)
@@ -39,6 +40,18 @@ def test_a_pattern_of_missing_pixels_costs_little(pair, pattern, of, model):
     flow = variflow.estimate(pair.frame0, pair.frame1, model, mask=mask).flow
     error = np.hypot(*np.moveaxis(flow - SHIFT, 2, 0))[8:-8, 8:-8]
     assert error.mean() < MOST.get(pattern, 0.1)
+
+
+@pytest.mark.parametrize("pattern", ["every second row", "every second column", "a checkerboard"])
+@pytest.mark.parametrize("model", ["fast", "balanced", "accurate", "smooth", "brox", "horn-schunck"])
+def test_flow_that_bends_is_found_between_missing_rows(pattern, model):
+    """No target is usable at the full size, so nothing there may pull the flow to a plane."""
+    x, y = COLUMNS / 20, ROWS / 15
+    bent = np.stack([2 + np.sin(y), np.cos(x)], axis=2).astype(np.float32)
+    second = smooth(np.random.default_rng(3).random((1, *SHAPE), np.float32), 2)[0]
+    frames = [np.where(PATTERNS[pattern], frame, np.nan) for frame in (variflow.warp(second, bent, "spline"), second)]
+    flow = variflow.estimate(*frames, model).flow
+    assert np.hypot(*np.moveaxis(flow - bent, 2, 0))[8:-8, 8:-8].mean() < 0.15
 
 
 def test_missing_values_are_as_masked_ones(pair):

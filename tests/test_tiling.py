@@ -26,6 +26,7 @@ from variflow.problem import pose
 from variflow.tiling.coarse import choose_level
 from variflow.tiling.pair import Unit, list_tiles, open_pair
 from variflow.tiling.reducing import Reduction
+from variflow.tiling.sources import open_frame
 from variflow.tiling.storing import find_partial
 
 SHAPE = (600, 800)
@@ -210,19 +211,84 @@ def test_an_estimate_that_was_interrupted_goes_on_to_the_last_bit(tmp_path, gray
 
 def test_tiles_of_another_estimate_are_refused(tmp_path, grays):
     def stop(done, tiles):
-        raise Stop
+        if done:
+            raise Stop
 
     with pytest.raises(Stop):
         tiled(tmp_path, *grays, callback=stop)
     for options, differs in (
         ({"model": "realtime"}, "model"),
         ({"margin": 128}, "margin"),
-        ({"intensity_range": (0, 200)}, "model"),
+        ({"intensity_range": (0, 200)}, "intensity_range"),
+        ({"mask": np.arange(grays[0].size).reshape(grays[0].shape) > 1000}, "mask"),
         ({"first": grays[0] + 1}, "frames"),
     ):
         frames = {"first": grays[0], "second": grays[1]} | options
         with pytest.raises(variflow.FlowFileError, match=f"partial: holds tiles .* differs in {differs};"):
             tiled(tmp_path, **frames)
+
+
+@pytest.mark.parametrize("wrong", [{"intensity_range": (255, 0)}, {"mask": np.zeros((384, 512), bool)}])
+def test_a_refused_call_leaves_nothing(tmp_path, grays, wrong):
+    frames = [frame[:384, :512] for frame in grays]
+    with pytest.raises(ValueError, match=r"intensity_range|no usable pixel"):
+        tiled(tmp_path, *frames, **wrong)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_frame_is_not_overwritten(tmp_path, grays):
+    path = tmp_path / "frame.zarr"
+    stored = zarr.create_array(path, shape=grays[0].shape, dtype=grays[0].dtype)
+    stored[...] = grays[0]
+    for frame in (path, str(path), zarr.open_array(path)):
+        with pytest.raises(ValueError, match=r"output .* is the same as frame1, which would be overwritten"):
+            variflow.estimate_tiled(grays[1], frame, path, "fast", tile=128)
+    np.testing.assert_array_equal(zarr.open_array(path)[...], grays[0])
+
+
+@pytest.mark.parametrize("model", ["fast", "accurate", "smooth"])
+def test_frames_no_larger_than_a_tile_have_the_flow_of_the_whole(tmp_path, grays, model):
+    frames = [frame[:200, :300] for frame in grays]
+    found = variflow.estimate_tiled(*frames, tmp_path / "flow.zarr", model, tile=320)
+    whole = variflow.estimate(*frames, model).flow
+    np.testing.assert_allclose(found.flow[...], whole, atol=1e-5)
+    assert (found.tiles, found.coarse) == (1, 0)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("meaning", [{"_FillValue": 0}, {"missing_value": 0}, {"valid_range": [1, 255]}, {}])
+def test_what_a_zarr_array_says_is_missing_is_so_for_every_reader(tmp_path, version, named, meaning):
+    image = np.random.default_rng(0).integers(1, 200, (70, 90), dtype=np.uint16)
+    image[10:30, 20:50] = 0
+    axes = {"attributes": {**meaning, **({"_ARRAY_DIMENSIONS": ["y", "x"]} if named else {})}}
+    if version == 3 and named:
+        axes = {"attributes": meaning, "dimension_names": ["y", "x"]}
+    array = zarr.create_array(tmp_path / "a.zarr", shape=image.shape, dtype="u2", zarr_format=version, **axes)
+    array[...] = image
+    pixels, known = open_frame(tmp_path / "a.zarr", "frame0").read(Window(0, 0, 70, 90))
+    assert known is None
+    np.testing.assert_array_equal(pixels[..., 0], variflow.read_image(tmp_path / "a.zarr"))
+    said = bool(meaning) or (version == 2 and named)  # where the fill value of the array is that of the data
+    assert np.isnan(pixels).sum() == (600 if said else 0)
+
+
+def test_a_damaged_chunk_is_named(tmp_path, grays):
+    array = zarr.create_array(tmp_path / "a.zarr", shape=grays[0].shape, dtype="u1", chunks=(64, 64))
+    array[...] = grays[0]
+    (tmp_path / "a.zarr" / "c" / "1" / "1").write_bytes(b"nothing")
+    with pytest.raises(variflow.io.ImageFileError, match=r"a\.zarr: cannot be read"):
+        tiled(tmp_path, tmp_path / "a.zarr", grays[1])
+
+
+def test_frames_are_refused_as_by_estimate(tmp_path, grays):
+    xarray = pytest.importorskip("xarray")
+    square = [frame[:200, :200] for frame in grays]
+    turned = [xarray.DataArray(frame, dims=dims) for frame, dims in zip(square, (["y", "x"], ["x", "y"]), strict=True)]
+    for frames, said in ((turned, "wanted the order of frame0"), ([np.zeros((3, 20, 30))] * 2, "channels come last")):
+        for estimate in (variflow.estimate, lambda *frames: tiled(tmp_path, *frames)):
+            with pytest.raises(ValueError, match=said):
+                estimate(*frames)
 
 
 KILLED = """
@@ -340,7 +406,8 @@ def test_the_command_line_estimates_in_tiles(tmp_path, grays):
 
 def test_the_manifest_names_what_an_estimate_is_of(tmp_path, grays):
     def stop(done, tiles):
-        raise Stop
+        if done:
+            raise Stop
 
     with pytest.raises(Stop):
         tiled(tmp_path, *grays, callback=stop)

@@ -47,8 +47,9 @@ _LARGE_ENOUGH = 64
 # Gaps are a pattern if the frames have less than this part of the usable pixels that they have at the next size. There
 # a pixel between them is usable, and one in a hole is not.
 _HARDLY_PATTERNED = 0.9
-# Nothing is left of the data if less than this part of the pixels can be compared that can be at the next size.
-_HARDLY_COMPARED = 0.1
+# Between them nothing can be compared if less than the first share of the pixels can be, but more than the second at
+# the next size. (Where that has few, too, the gaps are wide, and the flow between is best at the full size.)
+_HARDLY_COMPARED, _COMPARED = 0.05, 0.15
 
 
 def may_crop(model: Model) -> bool:
@@ -134,7 +135,8 @@ class Problem(Brief):
         """The level at which an estimate ends: that of the model, but for small frames and those with gaps.
 
         Of small frames fewer levels are left out than the model says, because at small levels there is little to see.
-        And between missing rows, say, nothing finer than the frames is to be seen; only what they were filled with.
+        And between missing rows, say, nothing finer than the frames is to be seen; only what they were filled with. If
+        no target is usable between them, the size of the frames is left out, too.
         """
         chosen = choose_finest(self.model.finest, [level.part.whole for level in self.levels])
         return chosen if self.model.finest > 0 or len(self.levels) < 2 else max(chosen, self._find_finest_seen())
@@ -146,7 +148,7 @@ class Problem(Brief):
         shares = [(frame.valid.mean(), other.valid.mean()) for frame, other in pairs if not frame.complete]
         if not any(share < _HARDLY_PATTERNED * of_coarse for share, of_coarse in shares):
             return -1
-        return 0 if _measure_compared(fine) > _HARDLY_COMPARED * _measure_compared(coarse) else 1
+        return 1 if _measure_compared(fine) < _HARDLY_COMPARED and _measure_compared(coarse) > _COMPARED else 0
 
     @cached_property
     def _enlarged(self) -> Level:

@@ -210,15 +210,29 @@ def as_image(value: ArrayLike, name: str) -> Image:
     if isinstance(value, Image):
         return value
     array, known = read(value, name, INTENSITIES)
-    _check_frame(array, value, name)
+    check_frame(array.shape, value, name)
     if known is not None and is_float(array.dtype):
         pixels, known = _mark_gaps(array, known), None
     else:
         pixels = _copy(array)
     where = None if known is None else mark_where_all(np.atleast_3d(known))
-    axes = getattr(value, "dims", ())
-    named = tuple(map(str, axes)) if isinstance(axes, tuple) and len(axes) == array.ndim else ()
-    return Image(np.atleast_3d(pixels), where, array.shape, name, named)
+    return Image(np.atleast_3d(pixels), where, array.shape, name, name_axes(value))
+
+
+def name_axes(value: ArrayLike) -> tuple[str, ...]:
+    """Return the names of an array's axes, as those of xarray have them; none if it has no such names."""
+    axes, shape = getattr(value, "dims", ()), getattr(value, "shape", ())
+    return tuple(map(str, axes)) if isinstance(axes, tuple) and len(axes) == len(shape) else ()
+
+
+def check_order(axes: list[tuple[str, ...]], names: tuple[str, str]) -> None:
+    """Raise ValueError if two frames have axes of the same names in another order."""
+    first, second = axes
+    if first != second and sorted(first) == sorted(second):
+        raise ValueError(
+            f"{names[1]} has the dimensions ({', '.join(second)}), wanted the order of {names[0]}, "
+            f"({', '.join(first)}); its method transpose brings them into that"
+        )
 
 
 def _copy(array: Numbers) -> Numbers:
@@ -232,15 +246,14 @@ def _copy(array: Numbers) -> Numbers:
     return copied
 
 
-def _check_frame(array: Numbers, value: ArrayLike, name: str) -> None:
-    """Raise ValueError if an array is not one frame; `value` is what the caller passed."""
-    shape = array.shape
-    if array.size == 0:
+def check_frame(shape: tuple[int, ...], value: ArrayLike, name: str) -> None:
+    """Raise ValueError if a shape is not that of one frame; `value` is what the caller passed."""
+    if 0 in shape:
         raise ValueError(f"{name} is empty: its shape is {shape}")
-    if array.ndim != count_frame_axes(shape):
+    if len(shape) != count_frame_axes(shape):
         wanted = f"wanted (H, W), or (H, W, C) with at most {MOST_CHANNELS} channels"
-        first = f"; {_advise_order(value, name, 'channels')}" if array.ndim == 3 and shape[0] <= MOST_CHANNELS else ""
-        volume = "; volumes are not supported" if array.ndim in (3, 4) else ""
+        first = f"; {_advise_order(value, name, 'channels')}" if len(shape) == 3 and shape[0] <= MOST_CHANNELS else ""
+        volume = "; volumes are not supported" if len(shape) in (3, 4) else ""
         raise ValueError(f"{name} has shape {shape}, {wanted}{first}{volume}")
 
 
@@ -248,7 +261,7 @@ def as_pixels(value: ArrayLike, name: str, shape: tuple[int, ...] | None = None)
     """Return an image, NaN where masked: any number of channels of the size `shape`, or a frame of any size."""
     array = as_numbers(value, name, INTENSITIES)
     if shape is None:
-        _check_frame(array, value, name)
+        check_frame(array.shape, value, name)
     elif array.ndim not in (2, 3) or array.shape[:2] != shape or 0 in array.shape:
         hint = f"; {_advise_order(value, name, 'channels')}" if array.ndim == 3 and array.shape[1:] == shape else ""
         raise ValueError(f"{name} has shape {array.shape}, wanted (H, W) or (H, W, C) with (H, W) = {shape}{hint}")

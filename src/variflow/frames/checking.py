@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.arrays import as_image, as_mask_pair, as_weight_pair, mark_where_all
+from variflow.base.arrays import as_image, as_mask_pair, as_weight_pair, check_order, mark_where_all
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
 from variflow.base.kinds import is_float
@@ -178,11 +178,7 @@ def check_frames(
     """
     first, second = as_image(frame0, "frame0"), as_image(frame1, "frame1")
     names = first.name, second.name
-    if first.axes != second.axes and sorted(first.axes) == sorted(second.axes):
-        raise ValueError(
-            f"{names[1]} has the dimensions ({', '.join(second.axes)}), wanted the order of {names[0]}, "
-            f"({', '.join(first.axes)}); its method transpose brings them into that"
-        )
+    check_order([first.axes, second.axes], names)
     if first.pixels.shape != second.pixels.shape:
         raise ValueError(f"{names[1]} has shape {second.shape}, wanted that of {names[0]}, {first.shape}")
     shape = first.shape[:2]

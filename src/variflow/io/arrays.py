@@ -72,14 +72,11 @@ def open_npy(path: Path) -> Array:
 def open_zarr(path: Path) -> Frames:
     """Open the frames of a Zarr array; only the chunks of the frame that is asked for are read."""
     array = zarr_array.open_array(path, ImageFileError)
-    attributes = dict(array.attrs)
-    axes = attributes.get("_ARRAY_DIMENSIONS") or getattr(array.metadata, "dimension_names", None)
-    if axes and len(axes) == array.ndim:  # as xarray writes them, with what the numbers mean
-        if array.metadata.zarr_format == 2 and array.fill_value is not None:
-            attributes.setdefault("_FillValue", array.fill_value)
-        names = tuple(name or "" for name in axes)
+    axes, meaning = zarr_array.find_axes(array), zarr_array.find_meaning(array)
+    if axes or meaning:
         stored = zarr_array.Unreplaced(path, array)
-        variable = Variable(path.name, array.shape, names, array.dtype, attributes, stored.__getitem__)
+        names = axes or ("",) * array.ndim
+        variable = Variable(path.name, array.shape, names, array.dtype, meaning, stored.__getitem__)
         zarr_array.check_size(path, array, array.shape[1:], ImageFileError)
         return Measured(path, variable)
     shape = array.shape[1:] if is_stack(path, array.shape) else array.shape

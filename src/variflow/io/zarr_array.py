@@ -26,7 +26,7 @@ from variflow.io import claims, extras
 from variflow.io.atomic import atomic_folder
 from variflow.io.errors import FileFormatError, FlowFileError, explain_errors
 from variflow.io.opening import get_identity, watch_folder
-from variflow.io.variables import Part
+from variflow.io.variables import MEANING, Part
 
 EXTENSIONS = (".zarr",)
 MAGICS: tuple[bytes, ...] = ()  # a folder
@@ -124,6 +124,20 @@ def open_array(path: Path, error: type[FileFormatError]) -> Any:
     if not is_real(array.dtype) or 0 in array.shape or array.ndim == 0:
         raise error(path, f"a Zarr array of {array.dtype} and shape {array.shape}, wanted real numbers")
     return array
+
+
+def find_axes(array: Any) -> tuple[str, ...]:
+    """Return the names of an array's axes, as xarray writes them; none if it has none."""
+    axes = array.attrs.get("_ARRAY_DIMENSIONS") or getattr(array.metadata, "dimension_names", None) or ()
+    return tuple(name or "" for name in axes) if len(axes) == array.ndim else ()
+
+
+def find_meaning(array: Any) -> dict[str, object]:
+    """Return an array's attributes if some say what its numbers mean, by the conventions of xarray; else none."""
+    attributes, named = dict(array.attrs), bool(find_axes(array))
+    if named and array.metadata.zarr_format == 2 and array.fill_value is not None:
+        attributes.setdefault("_FillValue", array.fill_value)
+    return attributes if named or any(name in attributes for name in MEANING) else {}
 
 
 class Unreplaced:

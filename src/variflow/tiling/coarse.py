@@ -14,7 +14,7 @@ from variflow.frames.light import Light
 from variflow.frames.pyramid import Excerpt, estimate_noise, list_sizes
 from variflow.frames.sampling import Valid
 from variflow.images.resampling import Planes, resample_flow
-from variflow.images.windows import Part
+from variflow.images.windows import Part, Window
 from variflow.model import Model
 from variflow.problem import Problem, choose_finest
 from variflow.start.from_model import FromModel
@@ -75,6 +75,22 @@ def choose_level(sizes: list[tuple[int, int]], side: int) -> int:
     return next((level for level, size in enumerate(sizes) if math.prod(size) <= largest), len(sizes) - 1)
 
 
+def estimate_whole(pair: Pair, model: Model, unit: Unit) -> Coarse:
+    """Estimate all levels of frames that are no larger than a tile."""
+    window = Window(0, 0, *pair.size)
+    images = pair.read_images((window, window), unit)
+    problem = Problem(images, model)
+    if not all(valid is None or valid.any() for valid in images.valids):
+        return Coarse(_rest(pair.size), 0, unit, 0.0, None, matched=False)
+    *_, state = iterate_problem(problem, FromModel())
+    return Coarse(problem.bring(state.position, 0).flow, 0, unit, 0.0, None, matched=False)
+
+
+def _rest(size: tuple[int, int]) -> tuple[Planes, Planes]:
+    u, v = np.zeros((2, *size), np.float32)
+    return u, v
+
+
 def estimate_coarse(
     pair: Pair, model: Model, unit: Unit, side: int, sample: tuple[list[Numbers], list[Valid]]
 ) -> Coarse:
@@ -87,8 +103,7 @@ def estimate_coarse(
     reduction = Reduction(pair, unit, sizes[: level + 1], model.presmoothing)
     images = reduction.reduce_frames()
     if not all(valid is None or valid.any() for valid in images.valids):
-        u, v = np.zeros((2, *images.shape), np.float32)
-        return Coarse((u, v), level, unit, noise, None, matched=False)
+        return Coarse(_rest(images.shape), level, unit, noise, None, matched=False)
     excerpt = Excerpt([Part.all(size) for size in sizes[level:]], pair.size, reduction.make_guide)
     coarse_model = _make_coarse_model(model, level, choose_finest(model.finest, sizes))
     problem = Problem(images, coarse_model, noise=noise, excerpt=excerpt)

@@ -24,9 +24,9 @@ from variflow.io.errors import FlowFileError
 from variflow.io.paths import check_path
 from variflow.io.zarr_array import check_replaceable, open_array
 from variflow.model import Model
-from variflow.tiling.coarse import estimate_coarse
+from variflow.tiling.coarse import estimate_coarse, estimate_whole
 from variflow.tiling.pair import find_unit, list_tiles, open_pair
-from variflow.tiling.storing import open_store
+from variflow.tiling.storing import make_store, open_store
 from variflow.tiling.tile import choose_window, estimate_tile
 
 _LEAST_TILE = 64
@@ -81,7 +81,7 @@ def estimate_tiled(
     tile with its margins. The flow of the whole frames is estimated up to that level. Then each tile goes on from it
     at the finer levels, with a margin around it that is cut off; the levels of a tile are windows of those of the
     frames. All tiles share one intensity range, one light and one level of noise. So the flow is nearly that of
-    `estimate`, and memory depends on `tile`, not on the frames.
+    `estimate`, and memory depends on `tile`, not on the frames. Frames no larger than a tile are estimated as a whole.
 
     A tile that has been written stays. If the process ends before the last one, the same call goes on from there, and
     the flow is the same to the last bit. Until it is complete it lies beside the output, in ``output.partial``.
@@ -146,29 +146,37 @@ def estimate_tiled(
     if chosen.unknowns is not None:
         raise ValueError(f"model has the unknowns {type(chosen.unknowns).__name__}, wanted the flow itself in tiles")
     pair = open_pair(frame0, frame1, mask)
-    sample = pair.read_sample()
+    for source in pair.sources:
+        if source.is_in(path):
+            raise ValueError(f"output {path} is the same as {source.name}, which would be overwritten")
+    images, usable = sample = pair.read_sample()
     settings: dict[str, str | int] = {
-        "frames": digest_settings([pair.sources[0].shape, *sample]),
-        "model": digest_settings([chosen, intensity_range]),
+        "frames": digest_settings([pair.sources[0].shape, images]),
+        "mask": digest_settings([usable]),
+        "model": digest_settings([chosen]),
+        "intensity_range": digest_settings([intensity_range]),
         "tile": side,
         "margin": margin,
         "version": variflow.__version__,
     }
-    store = open_store(path, pair.size, side, chosen.name, settings)
+    store = open_store(path, settings)
     tiles = list_tiles(pair.size, side)
-    left = [number for number in range(len(tiles)) if not store.is_done(number)]
+    left = [number for number in range(len(tiles)) if not (store and store.is_done(number))]
 
     def find_size(number: int) -> tuple[int, int]:
         return choose_window(tiles[number], margin, pair.size).shape
 
     if callback is not None:
         callback(len(tiles) - len(left), len(tiles))
-    coarse = store.read_coarse()
-    if coarse is None:
+    if store is None:
         unit = find_unit(pair, *sample, intensity_range)
-        coarse = estimate_coarse(pair, chosen, unit, side + 2 * margin, sample)
-        store.write_coarse(coarse)
-    del sample
+        if len(tiles) == 1:
+            coarse = estimate_whole(pair, chosen, unit)
+        else:
+            coarse = estimate_coarse(pair, chosen, unit, side + 2 * margin, sample)
+        store = make_store(path, pair.size, side, chosen.name, settings, coarse)
+    coarse = store.read_coarse()
+    del images, usable, sample
     done = len(tiles) - len(left)
     # What the core keeps for windows of one size serves no other, and would double the memory.
     for _, alike in groupby(sorted(left, key=find_size), find_size):

@@ -11,13 +11,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.arrays import find_known, mark_where_all
+from variflow.base.arrays import check_order, find_known, mark_where_all
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
 from variflow.base.kinds import is_float
 from variflow.base.types import ArrayLike, Numbers
 from variflow.frames.checking import Images, check_range
-from variflow.frames.intensity import bring_together, drop_outliers, find_robust_range
+from variflow.frames.intensity import (
+    bring_together,
+    check_fits,
+    drop_outliers,
+    find_constant,
+    find_robust_range,
+)
 from variflow.frames.sampling import Sample, Samples, Valid, choose_step, take_usable
 from variflow.images.windows import Window
 from variflow.tiling.sources import Source, open_frame, open_mask
@@ -146,6 +152,7 @@ def open_pair(frame0: ArrayLike, frame1: ArrayLike, mask: ArrayLike | None = Non
         Naming the argument, what came and what is wanted.
     """
     first, second = open_frame(frame0, "frame0"), open_frame(frame1, "frame1")
+    check_order([first.axes, second.axes], (first.name, second.name))
     if first.shape != second.shape:
         raise ValueError(f"frame1 has shape {second.shape}, wanted that of frame0, {first.shape}")
     given = tuple(mask) if isinstance(mask, tuple | list) and len(mask) == 2 else (mask, mask)
@@ -174,10 +181,12 @@ def find_unit(
     usable = [_find_usable(*each) for each in zip(images, valids, kept, pair.names, strict=True)]
     if remarks:
         samples = Samples.of(images, kept)
-    brought, _, said = bring_together(images, kept, samples, wanted, pair.names)
+    brought, said = images, list[str]()
+    if all(find_constant(*each) is None for each in zip(images, kept, strict=True)):
+        brought, _, said = bring_together(images, kept, samples, wanted, pair.names)
     if brought is not images:
         raise ValueError(f"{said[0].partition(': each was')[0]}; wanted both in one unit")
-    for remark in said:
+    for remark in said + ([] if wanted is None else check_fits(wanted, images, kept)):
         warn(remark)
     unit = Unit(wanted or (0.0, 0.0), wanted is not None, (usable[0], usable[1]))
     if wanted is None:

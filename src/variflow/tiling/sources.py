@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.arrays import INTENSITIES, MARKS, MOST_CHANNELS, count_frame_axes, mark_where_all, read
+from variflow.base.arrays import (
+    INTENSITIES,
+    MARKS,
+    MOST_CHANNELS,
+    check_frame,
+    mark_where_all,
+    name_axes,
+    read,
+)
 from variflow.base.brief import Brief
 from variflow.base.kinds import is_float, name_kind
 from variflow.base.types import ArrayLike, Numbers
 from variflow.images.windows import Window
 from variflow.io import zarr_array
 from variflow.io.errors import ImageFileError, explain_errors
+from variflow.io.variables import decode
 
 _PALETTE = 3  # a photometric interpretation of TIFF
 
@@ -35,11 +45,14 @@ class Source(Brief):
         What errors and warnings call it.
     nodata : float, optional
         The number of which its file says that it marks missing pixels.
+    path : Path, optional
+        Its file or folder, if it is known.
     """
 
     array: Any
     name: str
     nodata: float | None = None
+    path: Path | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -56,14 +69,22 @@ class Source(Brief):
         """The number of channels."""
         return self.shape[2] if len(self.shape) == 3 else 1
 
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The names of the axes, as arrays of xarray have them; empty if they have none."""
+        return name_axes(self.array)
+
+    def is_in(self, folder: Path) -> bool:
+        """Return whether it is known to be read from a folder or from what lies in it."""
+        return self.path is not None and folder.resolve() in (self.path.resolve(), *self.path.resolve().parents)
+
     def read(self, window: Window) -> tuple[Numbers, NDArray[np.bool_] | None]:
         """Return the pixels of a window, ``(h, w, C)``, and which are known, ``(h, w)``; None if all are.
 
         Beyond the frame no pixel is known.
         """
         inside = window.intersect(self.size)
-        part = self.array[inside.top : inside.bottom, inside.left : inside.right]
-        pixels, known = read(part, self.name, INTENSITIES)
+        pixels, known = read(self._take(inside), self.name, INTENSITIES)
         pixels = np.array(np.atleast_3d(pixels))
         where = None if known is None else mark_where_all(np.atleast_3d(known))
         if self.nodata is not None:
@@ -81,11 +102,15 @@ class Source(Brief):
     def read_marks(self, window: Window) -> NDArray[np.bool_]:
         """Return a window of a mask, True where a pixel is usable; False beyond the frame."""
         inside = window.intersect(self.size)
-        part = self.array[inside.top : inside.bottom, inside.left : inside.right]
-        marks, known = read(part, self.name, (MARKS[0], f"{MARKS[1]}: True where a pixel is usable"))
+        marks, known = read(self._take(inside), self.name, (MARKS[0], f"{MARKS[1]}: True where a pixel is usable"))
         whole = np.zeros(window.shape, bool)
         whole[inside.within(window)] = marks.astype(bool) if known is None else marks.astype(bool) & known
         return whole
+
+    def _take(self, window: Window) -> Any:
+        explained = explain_errors(self.path, ImageFileError, "cannot be read") if self.path else nullcontext()
+        with explained:
+            return self.array[window.top : window.bottom, window.left : window.right]
 
 
 def _is_number(pixels: Numbers, number: float) -> NDArray[np.bool_]:
@@ -109,6 +134,19 @@ class _Mapped:
         return np.array(self._map_array()[part])
 
 
+class _Decoded:
+    """A Zarr array whose attributes say what its numbers mean."""
+
+    def __init__(self, array: Any, meaning: Mapping[str, object]) -> None:
+        self._array, self._meaning = array, meaning
+        self.shape = array.shape
+        self.dtype = decode(np.zeros(0, array.dtype), meaning).dtype
+
+    def __getitem__(self, part: tuple[slice, ...]) -> Numbers:
+        """Return a part, NaN where it is missing."""
+        return decode(np.array(self._array[part]), self._meaning).astype(self.dtype)
+
+
 def open_frame(value: ArrayLike, name: str) -> Source:
     """Return a frame that is read window by window, from an array or a path.
 
@@ -121,8 +159,7 @@ def open_frame(value: ArrayLike, name: str) -> Source:
     shape, kind = source.shape, np.dtype(source.array.dtype).kind
     if kind not in INTENSITIES[0]:
         raise TypeError(f"{name} has dtype {source.array.dtype}, wanted {INTENSITIES[1]}")
-    if 0 in shape or len(shape) not in (2, 3) or len(shape) != count_frame_axes(shape):
-        raise ValueError(f"{name} has shape {shape}, wanted (H, W), or (H, W, C) with at most {MOST_CHANNELS} channels")
+    check_frame(shape, value, name)
     return source
 
 
@@ -141,7 +178,15 @@ def _open_array(value: ArrayLike, name: str) -> Source:
         if not (isinstance(value, list | tuple | memoryview) or hasattr(value, "__dlpack__")):
             raise TypeError(f"{name} is {name_kind(value)}, wanted an array that is read by slicing, or a path")
         value = read(value, name, INTENSITIES)[0]
-    return Source(value, name)
+    if any(length != length for length in value.shape):  # NaN
+        raise ValueError(f"{name} has shape {value.shape}, wanted known lengths, as compute_chunk_sizes() finds them")
+    return Source(value, name, path=_find_path(value))
+
+
+def _find_path(array: Any) -> Path | None:
+    """Return the folder of an open Zarr array on the disk; None of others."""
+    root = getattr(getattr(array, "store", None), "root", None)
+    return Path(root, str(getattr(array, "path", ""))) if isinstance(root, str | os.PathLike) else None
 
 
 def _open_path(path: str | os.PathLike[str], name: str) -> Source:
@@ -150,23 +195,14 @@ def _open_path(path: str | os.PathLike[str], name: str) -> Source:
         raise FileNotFoundError(f"{os.fspath(path)}: {name} is not there")
     if file.is_dir():
         array = zarr_array.open_array(file, ImageFileError)
-        return Source(array, name, _find_fill_value(file, array))
+        meaning = zarr_array.find_meaning(array)
+        return Source(_Decoded(array, meaning) if meaning else array, name, path=file)
     if file.suffix.lower() == ".npy":
         with explain_errors(file, ImageFileError, "an array of NumPy that cannot be opened"):
-            return Source(_Mapped(lambda: np.load(file, mmap_mode="r", allow_pickle=False)), name)
+            return Source(_Mapped(lambda: np.load(file, mmap_mode="r", allow_pickle=False)), name, path=file)
     if file.suffix.lower() in (".tif", ".tiff"):
         return _open_tiff(file, name)
     raise ImageFileError(file, "is not read window by window; wanted a Zarr array, .npy, .tif, or an array")
-
-
-def _find_fill_value(path: Path, array: Any) -> float | None:
-    """Return the number that marks missing pixels of a Zarr array by the conventions of xarray."""
-    value = array.attrs.get("_FillValue", array.attrs.get("missing_value"))
-    if value is None:
-        return None
-    if not isinstance(value, int | float):
-        raise ImageFileError(path, f"has the missing value {value!r:.80}, wanted a number; give mask= and the array")
-    return float(value)
 
 
 def _open_tiff(path: Path, name: str) -> Source:
@@ -193,5 +229,5 @@ def _open_tiff(path: Path, name: str) -> Source:
                 store = tifffile.imread(path, aszarr=True, series=0, level=0)
                 array = zarr.open(store, mode="r")
                 weakref.finalize(array, store.close)
-            return Source(array, name, None if nodata is None else float(nodata))
+            return Source(array, name, None if nodata is None else float(nodata), path)
     raise ImageFileError(path, f"has the shape {shape}, wanted one image (H, W), or (H, W, C) with channels last")

@@ -23,6 +23,7 @@ from variflow.tiling.pair import Unit
 
 # A folder beside the flow that holds it until it is complete, and within it what is known beside the flow.
 _PARTIAL, _RECORDS = ".partial", "tiles"
+_SETTINGS, _COARSE = "settings.json", "coarse.npz"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,29 +55,9 @@ class Store(Brief):
         """Return whether a tile has been written."""
         return (self._records / f"{number}.done").is_file()
 
-    def write_coarse(self, coarse: Coarse) -> None:
-        """Keep what the coarse levels found."""
-        light = coarse.light
-        parts = {} if light is None else {name: getattr(light, name) for name in ("gain", "offset", "low", "high")}
-        with atomic(self._records / "coarse.npz") as file:
-            np.savez(
-                file,
-                flow=coarse.flow,
-                level=coarse.level,
-                range=coarse.unit.intensity_range,
-                chosen=coarse.unit.chosen,
-                usable=coarse.unit.usable,
-                noise=coarse.noise,
-                matched=coarse.matched,
-                **parts,
-            )
-
-    def read_coarse(self) -> Coarse | None:
-        """Return what the coarse levels found; None if they have not been estimated."""
-        path = self._records / "coarse.npz"
-        if not path.is_file():
-            return None
-        with np.load(path) as kept:
+    def read_coarse(self) -> Coarse:
+        """Return what the coarse levels found."""
+        with np.load(self._records / _COARSE) as kept:
             low, high = kept["range"].tolist()
             first, second = kept["usable"].tolist()
             unit = Unit((low, high), bool(kept["chosen"]), (tuple(first), tuple(second)))
@@ -97,8 +78,8 @@ def find_partial(path: Path) -> Path:
     return path.with_name(path.name + _PARTIAL)
 
 
-def open_store(path: Path, size: tuple[int, int], side: int, model: str, settings: dict[str, str | int]) -> Store:
-    """Return a store for a flow, new or as an estimate with the same settings left it.
+def open_store(path: Path, settings: dict[str, str | int]) -> Store | None:
+    """Return what an estimate with the same settings left; None if nothing is there.
 
     Raises
     ------
@@ -108,20 +89,9 @@ def open_store(path: Path, size: tuple[int, int], side: int, model: str, setting
     zarr = extras.load("zarr")
     partial = find_partial(path)
     if not partial.exists():
-        with atomic_array(partial) as (part, call):
-            call(
-                zarr.create_array,
-                part,
-                shape=(*size, 2),
-                dtype="float32",
-                chunks=(min(side, size[0]), min(side, size[1]), 2),
-                fill_value=np.nan,
-                attributes=describe(model),
-            )
-            (part / _RECORDS).mkdir()
-            (part / _RECORDS / "settings.json").write_text(json.dumps(settings))
+        return None
     try:
-        before = json.loads((partial / _RECORDS / "settings.json").read_bytes())
+        before = json.loads((partial / _RECORDS / _SETTINGS).read_bytes())
     except (OSError, ValueError):
         raise FlowFileError(partial, "is in the way: it holds no tiles of a flow") from None
     if before != settings:
@@ -130,3 +100,41 @@ def open_store(path: Path, size: tuple[int, int], side: int, model: str, setting
             partial, f"holds tiles of an estimate that differs in {others}; finish that one, or remove the folder"
         )
     return Store(path, zarr.open_array(partial, mode="r+"))
+
+
+def make_store(
+    path: Path, size: tuple[int, int], side: int, model: str, settings: dict[str, str | int], coarse: Coarse
+) -> Store:
+    """Return a store for a new flow, which keeps what the coarse levels found."""
+    zarr = extras.load("zarr")
+    partial = find_partial(path)
+    with atomic_array(partial) as (part, call):
+        call(
+            zarr.create_array,
+            part,
+            shape=(*size, 2),
+            dtype="float32",
+            chunks=(min(side, size[0]), min(side, size[1]), 2),
+            fill_value=np.nan,
+            attributes=describe(model),
+        )
+        (part / _RECORDS).mkdir()
+        (part / _RECORDS / _SETTINGS).write_text(json.dumps(settings))
+        _write_coarse(part / _RECORDS / _COARSE, coarse)
+    return Store(path, zarr.open_array(partial, mode="r+"))
+
+
+def _write_coarse(path: Path, coarse: Coarse) -> None:
+    light = coarse.light
+    parts = {} if light is None else {name: getattr(light, name) for name in ("gain", "offset", "low", "high")}
+    np.savez(
+        path,
+        flow=coarse.flow,
+        level=coarse.level,
+        range=coarse.unit.intensity_range,
+        chosen=coarse.unit.chosen,
+        usable=coarse.unit.usable,
+        noise=coarse.noise,
+        matched=coarse.matched,
+        **parts,
+    )

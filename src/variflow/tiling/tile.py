@@ -38,7 +38,7 @@ def estimate_tile(pair: Pair, coarse: Coarse, model: Model, tile: Window, margin
     farther, the window of the second frame is moved along, and the margin grows by what the motion differs within it.
     """
     sizes = list_sizes(pair.size, factor=model.factor, coarsest=model.coarsest)
-    if coarse.level <= choose_finest(model.finest, sizes):
+    if coarse.level <= max(choose_finest(model.finest, sizes), 0):
         return _core.interleave(*coarse.find_flow(Part(tile, pair.size)))
     around = choose_window(tile, margin, pair.size)
     flow = coarse.find_flow(Part(around, pair.size))
