@@ -16,12 +16,14 @@ import zarr
 from typer.testing import CliRunner
 
 import variflow
+from variflow import datasets
 from variflow.cli import app
 from variflow.datasets.texture import Texture
 from variflow.frames.pyramid import list_sizes
 from variflow.images.resampling import find_source, resample, resample_flow
 from variflow.images.windows import Part, Window
 from variflow.io import zarr_array
+from variflow.metrics import endpoint_error
 from variflow.problem import pose
 from variflow.tiling.coarse import choose_level
 from variflow.tiling.pair import Unit, list_tiles, open_pair
@@ -279,6 +281,14 @@ def test_a_damaged_chunk_is_named(tmp_path, grays):
     (tmp_path / "a.zarr" / "c" / "1" / "1").write_bytes(b"nothing")
     with pytest.raises(variflow.io.ImageFileError, match=r"a\.zarr: cannot be read"):
         tiled(tmp_path, tmp_path / "a.zarr", grays[1])
+
+
+def test_what_moves_far_is_matched_as_in_the_whole_frames(tmp_path, data):
+    (pair,) = datasets.load("flyingchairs", data / "flyingchairs")
+    whole = variflow.estimate(pair.frame0, pair.frame1).flow
+    found = tiled(tmp_path, pair.frame0, pair.frame1, model="balanced", tile=256, margin=128)
+    assert lengths(found - whole).mean() < 0.15
+    assert endpoint_error(found, pair.flow) < 1.02 * endpoint_error(whole, pair.flow)
 
 
 def test_frames_are_refused_as_by_estimate(tmp_path, grays):

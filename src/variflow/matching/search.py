@@ -17,7 +17,7 @@ from variflow.frames.pyramid import Level
 from variflow.images.resampling import Planes, smooth, sum_boxes
 
 # Frames with more pixels are matched at a smaller size: a descriptor takes 64 bytes a pixel.
-_MOST_PIXELS = 1_000_000
+MOST_PIXELS = 1_000_000
 # Shorter side of the coarsest level that is searched, in pixels. There, all displacements up to `_REACH` are compared.
 COARSEST = 20
 _REACH = 16
@@ -184,7 +184,7 @@ def _search_one_way(first: _Side, second: _Side, begun: Planes | None, spacing: 
 def _choose_levels(levels: list[Level]) -> list[Level]:
     """Return levels, each about half the size of the one before, beginning with the finest that is not too large."""
     usable = [level for level in levels if min(level.shape) >= COARSEST]
-    finer = [level for level in usable if level.shape[0] * level.shape[1] > _MOST_PIXELS]
+    finer = [level for level in usable if level.shape[0] * level.shape[1] > MOST_PIXELS]
     usable = usable[len(finer) :]
     chosen = usable[:1]
     while coarser := [level for level in usable if level.shape[1] < 0.7 * chosen[-1].shape[1]]:

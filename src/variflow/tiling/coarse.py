@@ -15,6 +15,7 @@ from variflow.frames.pyramid import Excerpt, estimate_noise, list_sizes
 from variflow.frames.sampling import Valid
 from variflow.images.resampling import Planes, resample_flow
 from variflow.images.windows import Part, Window
+from variflow.matching.search import MOST_PIXELS
 from variflow.model import Model
 from variflow.problem import Problem, choose_finest
 from variflow.start.from_model import FromModel
@@ -71,8 +72,12 @@ class Given(Initialiser):
 
 def choose_level(sizes: list[tuple[int, int]], side: int) -> int:
     """Return the finest level that has at most as many pixels as a square, of those well below half the size."""
-    largest = min(side**2, _LARGEST**2 * math.prod(sizes[0]))
-    return next((level for level, size in enumerate(sizes) if math.prod(size) <= largest), len(sizes) - 1)
+    return _find_level(sizes, min(side**2, _LARGEST**2 * math.prod(sizes[0])))
+
+
+def _find_level(sizes: list[tuple[int, int]], pixels: float) -> int:
+    """Return the finest level that has at most so many pixels, or else the coarsest."""
+    return next((level for level, size in enumerate(sizes) if math.prod(size) <= pixels), len(sizes) - 1)
 
 
 def estimate_whole(pair: Pair, model: Model, unit: Unit) -> Coarse:
@@ -100,26 +105,28 @@ def estimate_coarse(
     noise = estimate_noise(patches.prepare(model.channels)) if noisy else 0.0
     sizes = list_sizes(pair.size, factor=model.factor, coarsest=model.coarsest)
     level = choose_level(sizes, side)
-    reduction = Reduction(pair, unit, sizes[: level + 1], model.presmoothing)
+    # What fills gaps and what is matched depends on the size at which the frames are seen.
+    seen = min(level, _find_level(sizes, max(side**2, MOST_PIXELS)))
+    reduction = Reduction(pair, unit, sizes[: seen + 1], model.presmoothing)
     images = reduction.reduce_frames()
     if not all(valid is None or valid.any() for valid in images.valids):
-        return Coarse(_rest(images.shape), level, unit, noise, None, matched=False)
-    excerpt = Excerpt([Part.all(size) for size in sizes[level:]], pair.size, reduction.make_guide)
-    coarse_model = _make_coarse_model(model, level, choose_finest(model.finest, sizes))
+        return Coarse(_rest(sizes[level]), level, unit, noise, None, matched=False)
+    excerpt = Excerpt([Part.all(size) for size in sizes[seen:]], pair.size, reduction.make_guide)
+    coarse_model = _make_coarse_model(model, seen, level, choose_finest(model.finest, sizes))
     problem = Problem(images, coarse_model, noise=noise, excerpt=excerpt)
     start = FromModel().start(problem)
     *_, state = iterate_problem(problem, Given(start))
     light = None if state.light is None else _bring_light(state.light, pair, unit)
     if light is not None and noisy:
         noise = estimate_noise(patches.prepare(model.channels, light))
-    return Coarse(problem.bring(state.position, 0).flow, level, unit, noise, light, start.unseen > 0)
+    return Coarse(problem.bring(state.position, level - seen).flow, level, unit, noise, light, start.unseen > 0)
 
 
-def _make_coarse_model(model: Model, level: int, finest: int) -> Model:
-    """Return the model for frames that are a level of the pyramid already; the whole estimate ends at `finest`."""
+def _make_coarse_model(model: Model, seen: int, level: int, finest: int) -> Model:
+    """Return the model that ends at a level, for frames that are one already; the whole estimate ends at `finest`."""
     last = max(finest, level)
     warps = tuple(model.warps_at(last + further, finest=finest) for further in range(len(np.atleast_1d(model.warps))))
-    return replace(model, warps=warps, finest=last - level, presmoothing=0.0)
+    return replace(model, warps=warps, finest=last - seen, presmoothing=0.0)
 
 
 def _bring_light(light: Light, pair: Pair, unit: Unit) -> Light:
