@@ -283,6 +283,24 @@ def test_a_damaged_chunk_is_named(tmp_path, grays):
         tiled(tmp_path, tmp_path / "a.zarr", grays[1])
 
 
+def test_masks_are_files_too(tmp_path, grays):
+    first, second = (frame[:200, :300] for frame in grays)
+    usable = np.ones(first.shape, bool)
+    usable[40:90, 100:180] = False
+    np.save(tmp_path / "mask.npy", usable)
+    tifffile.imwrite(tmp_path / "mask.tif", usable.astype(np.uint8))
+    wanted = tiled(tmp_path, first, second, mask=usable)
+    for path in (tmp_path / "mask.npy", str(tmp_path / "mask.tif")):
+        np.testing.assert_array_equal(tiled(tmp_path, first, second, mask=path), wanted)
+    for name, frame in (("a.npy", first), ("b.npy", second)):
+        np.save(tmp_path / name, frame)
+    arguments = [*map(str, (tmp_path / "a.npy", tmp_path / "b.npy")), "-o", str(tmp_path / "c.zarr"), "--model", "fast"]
+    done = CliRunner().invoke(app, ["estimate", *arguments, "--tile", "128", "--mask", str(tmp_path / "mask.npy")])
+    assert done.exit_code == 0, done.output
+    whole = variflow.estimate(first, second, "fast", mask=usable).flow
+    assert lengths(variflow.read_flow(tmp_path / "c.zarr") - whole).mean() < 0.1
+
+
 def test_what_moves_far_is_matched_as_in_the_whole_frames(tmp_path, data):
     (pair,) = datasets.load("flyingchairs", data / "flyingchairs")
     whole = variflow.estimate(pair.frame0, pair.frame1).flow

@@ -106,16 +106,18 @@ def estimate(
     with report_errors({name: escape(here) for name, here in names.items()}):
         if tile is not None:
             others = {
-                "--show": show, "--init": init, "--mask": mask, "--mask-second": mask_second,
+                "--show": show, "--init": init,
                 "--pixel-size": pixel_size, "--dt": dt, "--grid": grid, "--fields": fields, "--axes": axes,
                 "--validate": validate or None,
             }  # fmt: skip
             refused = [name for name, value in others.items() if value is not None]
             if refused:
                 raise ValueError(f"--tile is given, and in tiles there is no {refused[0]}")
-            check_outputs({"--output": output}, {"FRAME0": frame0, "FRAME1": frame1})
+            inputs = {"FRAME0": frame0, "FRAME1": frame1, "--mask": mask, "--mask-second": mask_second}
+            check_outputs({"--output": output}, inputs)
+            masks = mask if mask_second is None else (mask, mask_second)
             with explain_faults(energy):
-                _estimate_tiled(frame0, frame1, output, choose_model(model, energy, default="balanced"), tile)
+                _estimate_tiled(frame0, frame1, output, choose_model(model, energy, default="balanced"), tile, masks)
             say(f"wrote {escape(output)}")
             return
         request = ask_for_fields(output, pixel_size, dt, grid, fields, axes, validate)
@@ -225,7 +227,14 @@ def estimate_watched(frame0: Numbers, frame1: Numbers, chosen: Model, verbose: i
     return result
 
 
-def _estimate_tiled(frame0: Path, frame1: Path, output: Path, chosen: Model, tile: int) -> None:
+def _estimate_tiled(
+    frame0: Path,
+    frame1: Path,
+    output: Path,
+    chosen: Model,
+    tile: int,
+    masks: Path | tuple[Path | None, Path] | None,
+) -> None:
     """Estimate in tiles with a progress bar on standard error."""
     with (
         report_interruption(lambda: "the same command goes on from the tiles that are done"),
@@ -236,7 +245,7 @@ def _estimate_tiled(frame0: Path, frame1: Path, output: Path, chosen: Model, til
         def advance(done: int, tiles: int) -> None:
             progress.update(task, completed=done, total=tiles)
 
-        variflow.estimate_tiled(frame0, frame1, output, chosen, tile=tile, callback=advance)
+        variflow.estimate_tiled(frame0, frame1, output, chosen, tile=tile, mask=masks, callback=advance)
 
 
 def _score(flow: ArrayLike, truth: ArrayLike, valid: Numbers | None = None) -> tuple[float, float]:

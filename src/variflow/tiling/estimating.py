@@ -103,8 +103,8 @@ def estimate_tiled(
     margin : int
         How far around a tile the frames are read, in pixels, at least 0; typically 64 to 256. A larger margin makes
         the seams smaller and takes more time.
-    mask : (H, W) bool array or a pair of them, optional
-        True where a pixel is usable; read by slicing, too.
+    mask : (H, W) bool array, path, or a pair of them, optional
+        True where a pixel is usable; read as the frames are.
     intensity_range : (low, high), optional
         As for `estimate`; by default that of a sample from all over both frames.
     callback : callable, optional

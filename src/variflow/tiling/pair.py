@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -156,8 +155,6 @@ def open_pair(frame0: ArrayLike, frame1: ArrayLike, mask: ArrayLike | None = Non
     if first.shape != second.shape:
         raise ValueError(f"frame1 has shape {second.shape}, wanted that of frame0, {first.shape}")
     given = tuple(mask) if isinstance(mask, tuple | list) and len(mask) == 2 else (mask, mask)
-    if any(isinstance(item, str | os.PathLike) for item in given):
-        raise TypeError(f"mask is the path {mask!r:.200}, wanted an array (H, W), True where a pixel is usable")
     masks = [None if item is None else open_mask(item, first.size) for item in given]
     return Pair((first, second), (masks[0], masks[1]))
 

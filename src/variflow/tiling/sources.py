@@ -155,7 +155,7 @@ def open_frame(value: ArrayLike, name: str) -> Source:
     TypeError, ValueError, ImageFileError
         If it is no frame, naming the argument or the file.
     """
-    source = _open_path(value, name) if isinstance(value, str | os.PathLike) else _open_array(value, name)
+    source = _open(value, name)
     shape, kind = source.shape, np.dtype(source.array.dtype).kind
     if kind not in INTENSITIES[0]:
         raise TypeError(f"{name} has dtype {source.array.dtype}, wanted {INTENSITIES[1]}")
@@ -165,12 +165,16 @@ def open_frame(value: ArrayLike, name: str) -> Source:
 
 def open_mask(value: ArrayLike, size: tuple[int, int]) -> Source:
     """Return a mask that is read window by window; raise ValueError or TypeError if it has another size or type."""
-    source = _open_array(value, "mask")
+    source = _open(value, "mask")
     if source.shape != size:
         raise ValueError(f"mask has shape {source.shape}, wanted {size}")
     if np.dtype(source.array.dtype).kind not in MARKS[0]:
         raise TypeError(f"mask has dtype {source.array.dtype}, wanted {MARKS[1]}: True where a pixel is usable")
     return source
+
+
+def _open(value: ArrayLike, name: str) -> Source:
+    return _open_path(value, name) if isinstance(value, str | os.PathLike) else _open_array(value, name)
 
 
 def _open_array(value: ArrayLike, name: str) -> Source:
