@@ -237,6 +237,22 @@ def test_a_folder_that_was_put_aside_comes_back(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.zarr", "b.flo"]
 
 
+@pytest.mark.skipif(".zarr" not in FLOWS, reason="zarr is not installed")
+def test_a_folder_may_be_in_the_way_and_put_aside_by_a_third_writer(tmp_path, monkeypatch):
+    path, replace, refused = tmp_path / "a.zarr", os.replace, []
+
+    def replace_later(source, target):
+        if target == path and not refused:
+            refused.append(source)
+            raise OSError(errno.ENOTEMPTY, "Directory not empty")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_later)
+    write_flow(path, FLOW)
+    assert refused
+    assert np.array_equal(read_flow(path), FLOW)
+
+
 @pytest.mark.parametrize("name", ["a.flo", "a.npz"] + ["a.zarr"] * (".zarr" in FLOWS))
 def test_several_writers_and_a_reader_of_one_name(tmp_path, name):
     """Whoever is last, what is there is one of them, whole, and nothing else stays."""

@@ -225,16 +225,6 @@ def name_axes(value: ArrayLike) -> tuple[str, ...]:
     return tuple(map(str, axes)) if isinstance(axes, tuple) and len(axes) == len(shape) else ()
 
 
-def check_order(axes: list[tuple[str, ...]], names: tuple[str, str]) -> None:
-    """Raise ValueError if two frames have axes of the same names in another order."""
-    first, second = axes
-    if first != second and sorted(first) == sorted(second):
-        raise ValueError(
-            f"{names[1]} has the dimensions ({', '.join(second)}), wanted the order of {names[0]}, "
-            f"({', '.join(first)}); its method transpose brings them into that"
-        )
-
-
 def _copy(array: Numbers) -> Numbers:
     """Return a copy in memory of the core, which is recycled: fresh pages would take longer than the copying."""
     memory = _core.allocate_bytes(array.nbytes)

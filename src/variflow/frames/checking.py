@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.arrays import as_image, as_mask_pair, as_weight_pair, check_order, mark_where_all
+from variflow.base.arrays import as_image, as_mask_pair, as_weight_pair, mark_where_all
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
 from variflow.base.kinds import is_float
@@ -214,6 +214,16 @@ def _intersect(first: NDArray[np.bool_] | None, second: NDArray[np.bool_] | None
     if first is None or second is None:
         return second if first is None else first
     return first & second
+
+
+def check_order(axes: list[tuple[str, ...]], names: tuple[str, str]) -> None:
+    """Raise ValueError if two frames have axes of the same names in another order."""
+    first, second = axes
+    if first != second and sorted(first) == sorted(second):
+        raise ValueError(
+            f"{names[1]} has the dimensions ({', '.join(second)}), wanted the order of {names[0]}, "
+            f"({', '.join(first)}); its method transpose brings them into that"
+        )
 
 
 def _find_valid(image: Numbers, usable: Numbers | None, name: str) -> NDArray[np.bool_] | None:

@@ -104,12 +104,13 @@ def replace_folder(part: Path, target: Path) -> None:
         try:
             os.replace(part, target)
             break
-        except OSError:
-            if not target.exists():
+        except OSError as error:
+            # Another writer was faster: its folder is renamed in turn, unless a third one has put it aside already.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) and not target.exists():
                 if old.exists():
                     os.replace(old, target)
                 raise
-            _remove(old)  # another writer was faster: its folder is renamed in turn
+            _remove(old)
     _remove(old)
 
 

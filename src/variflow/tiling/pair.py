@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow.base.arrays import check_order, find_known, mark_where_all
+from variflow.base.arrays import find_known, mark_where_all
 from variflow.base.brief import Brief
 from variflow.base.errors import warn
 from variflow.base.kinds import is_float
 from variflow.base.types import ArrayLike, Numbers
-from variflow.frames.checking import Images, check_range
+from variflow.frames.checking import Images, check_order, check_range
 from variflow.frames.intensity import (
     bring_together,
     check_fits,
