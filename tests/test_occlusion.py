@@ -144,7 +144,7 @@ def test_frames_that_share_nothing_still_have_a_flow_back():
     random = np.random.default_rng(5)
     first, second = random.random((2, 24, 32))
     result = variflow.estimate(first, second, MODEL)
-    away = replace(result, _planes=(np.full((24, 32), 100, np.float32),) * 2)
+    away = replace(result, _found=result._found._replace(flow=(np.full((24, 32), 100, np.float32),) * 2))
     assert np.isfinite(away.backward).all()
     assert away.occlusion.all()
     assert (away.confidence <= 0.5).all()

@@ -11,7 +11,7 @@ from numbers import Integral
 import numpy as np
 from numpy.typing import NDArray
 
-from variflow import _core, models, solve
+from variflow import models, solve
 from variflow.base.arrays import as_flow
 from variflow.base.errors import count_warnings, mute_warnings, warn
 from variflow.base.kinds import name_kind
@@ -216,13 +216,15 @@ def run_to_end(
     rose = sum(record.after > record.before for record in energies)
     if rose:
         reason += f"; the energy rose in {rose} of {count} solves"
-    position = problem.bring(state.position, 0)
+    position = state.position
+    position = position if position.values is None else problem.bring(position, 0)
+    found = problem.finish(position)
     return Result(
-        flow=problem.images.cut.surround(_core.interleave(*position.flow)),
+        flow=problem.images.cut.surround(found.make_pairs()),
         reason=reason,
         converged=state.settled and not stopped,
         model=model,
-        _planes=position.flow,
+        _found=found,
         _problem=problem.without_prepared(),
         _initialiser=initialiser,
         _iterate=iterate_problem,

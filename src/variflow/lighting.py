@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from variflow import _core
 from variflow.base.errors import warn
 from variflow.energy.data import BrightnessConstancy, DataTerm
 from variflow.energy.term import Energy
@@ -112,11 +113,11 @@ def are_negatives(first: Planes, second: Planes) -> bool:
     height, width = first.shape[1:]
     if height * width < _FEWEST:
         return False
-    frames = [frame - frame.mean(axis=(1, 2), keepdims=True) for frame in (first, second)]
-    powers = [float(np.square(frame).sum()) for frame in frames]
+    *powers, product = _core.find_likeness(first, second)
     power = math.sqrt(math.prod(powers))
-    if float((frames[0] * frames[1]).sum()) > _SURELY_ALIKE * power or min(powers) < _FAINT**2 * first.size:
+    if product > _SURELY_ALIKE * power or min(powers) < _FAINT**2 * first.size:
         return False
+    frames = [frame - frame.mean(axis=(1, 2), keepdims=True) for frame in (first, second)]
     overlap = np.outer(*(1 - 2 * np.abs(np.fft.fftfreq(2 * size)) for size in (height, width)))
     least, most = 0.0, 0.0
     for shape, shared in (((height, width), 1.0), ((2 * height, 2 * width), np.maximum(overlap, 0.5))):

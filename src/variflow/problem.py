@@ -27,7 +27,7 @@ from variflow.frames.checking import Images, check_frames
 from variflow.frames.frame import Frames
 from variflow.frames.light import Light
 from variflow.frames.pyramid import Excerpt, Level, enlarge, pyramid
-from variflow.images.resampling import Planes, resample_flow
+from variflow.images.resampling import FoundFlow, Planes, resample_flow
 from variflow.linearisation.comparison import Comparison
 from variflow.linearisation.level import LevelLinearisation, linearise
 from variflow.model import Model
@@ -187,6 +187,11 @@ class Problem(Brief):
         else:
             values = carry_values(unknowns, position.values, position.flow, self._find_place(position.level), at)
         return self.stand(values, index)
+
+    def finish(self, position: Position) -> FoundFlow:
+        """Return the flow of an estimate that ends at a position, for any size."""
+        position = position if position.values is None else self.bring(position, 0)
+        return FoundFlow(position.flow, self.find_level(position.level).part, self.levels[0].part)
 
     def stand(self, values: Values, index: int) -> Position:
         """Return where an estimate stands with some values at a level."""

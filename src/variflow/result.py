@@ -19,7 +19,7 @@ from variflow.base.errors import mute_warnings
 from variflow.base.types import ArrayLike
 from variflow.frames.bars import Bars
 from variflow.frames.light import Light
-from variflow.images.resampling import Planes
+from variflow.images.resampling import FoundFlow, Planes
 from variflow.linearisation.comparison import Comparison
 from variflow.model import Model
 from variflow.occlusion import BLIND, estimate_confidence, find_occlusion
@@ -70,7 +70,7 @@ class Result:
     reason: str
     converged: bool
     model: Model
-    _planes: tuple[Planes, Planes]
+    _found: FoundFlow
     _problem: Problem
     _initialiser: Initialiser
     _iterate: Callable[[Problem, Initialiser], Iterator[State]]
@@ -112,7 +112,7 @@ class Result:
 
         It is the flow, as ``u`` and ``v``, unless the model names other unknowns.
         """
-        u, v = map(self._cut.surround, self._planes)
+        u, v = map(self._cut.surround, self._found.make_planes())
         return name_unknowns((u, v), self._values)
 
     @cached_property
@@ -131,7 +131,7 @@ class Result:
         True where the flow leaves the frame or the picture between bars, or where flow and backward flow do not lead
         back to the start. The worse the frames match, the smaller the distance that is tolerated.
         """
-        flow, backward = _core.interleave(*self._planes), _core.interleave(*self._back)
+        flow, backward = self._found.make_pairs(), _core.interleave(*self._back)
         return self._cut.surround(find_occlusion(flow, backward, self._comparison, self._problem.images.kept))
 
     @cached_property
@@ -143,7 +143,7 @@ class Result:
         frame, and everywhere if a frame is the same all over. It does not tell flat ground and stripes, on which other
         flows would match as well: see `flowops.precision`, and `flowops.validate`, which rejects both.
         """
-        flow, backward = _core.interleave(*self._planes), _core.interleave(*self._back)
+        flow, backward = self._found.make_pairs(), _core.interleave(*self._back)
         confidence = self._cut.surround(estimate_confidence(flow, backward, self._comparison))
         if not self._cut:
             return confidence
@@ -158,7 +158,7 @@ class Result:
     @cached_property
     def _back(self) -> tuple[Planes, Planes]:
         """The flow back between the bars, as planes that nobody else may change."""
-        forward = _core.interleave(*self._planes)
+        forward = self._found.make_pairs()
         with mute_warnings():
             reverse = self._problem.reverse(forward)
             *_, state = self._iterate(reverse, FromInverse(forward))
@@ -167,7 +167,7 @@ class Result:
     @cached_property
     def _comparison(self) -> Comparison:
         seen = self._problem if self._light is None else self._problem.with_light(self._light)
-        return seen.compare(self._planes)
+        return seen.compare(self._found.make_planes())
 
     def to_xarray(
         self,

@@ -34,6 +34,20 @@ inline void pair_up_row(const float* even, const float* odd, int64_t count, floa
     if (count % 2) row[count - 1] = even[count / 2];
 }
 
+// The same, plus what `start` holds.
+inline void pair_up_and_add_row(const float* even, const float* odd, const float* start, int64_t count,
+                                float* VARIFLOW_RESTRICT row) {
+    int64_t i = 0;
+    for (; i + 4 <= count / 2; i += 4) {
+        Four first = load_four(even + i), second = load_four(odd + i);
+        pair_up(first, second);
+        store_four(load_four(start + 2 * i) + first, row + 2 * i);
+        store_four(load_four(start + 2 * i + 4) + second, row + 2 * i + 4);
+    }
+    for (; i < count / 2; ++i) row[2 * i] = start[2 * i] + even[i], row[2 * i + 1] = start[2 * i + 1] + odd[i];
+    if (count % 2) row[count - 1] = start[count - 1] + even[count / 2];
+}
+
 // to(column, row) = from(row, column); rows of both are so many floats apart.
 inline void swap_axes(const float* from, int64_t from_stride, int64_t rows, int64_t columns, float* to,
                       int64_t to_stride) {

@@ -77,6 +77,20 @@ int64_t count_moved(nb::handle u0_argument, nb::handle v0_argument, nb::handle u
     return variflow::count_moved(floats(u0), floats(v0), floats(u), floats(v), height * width, least);
 }
 
+nb::tuple find_likeness(nb::handle first_argument, nb::handle second_argument) {
+    const Array first = checked<float>(first_argument, "first", {"channels", "height", "width"});
+    const Shape shape = shape_of(first);
+    const Array second = checked<float>(second_argument, "second", {shape.channels, shape.height, shape.width});
+    const variflow::Likeness found = variflow::find_likeness(floats(first), floats(second), shape);
+    return nb::make_tuple(found.first, found.second, found.both);
+}
+
+int64_t count_flat(nb::handle planes_argument, int64_t step, float least) {
+    const Array planes = checked_planes(planes_argument);
+    at_least("step", step, 1);
+    return variflow::count_flat(floats(planes), shape_of(planes), step, least);
+}
+
 // Memory like that of planes: the system takes longer to hand out fresh pages than it takes to fill them.
 using Bytes = nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>, nb::c_contig>;
 
@@ -185,21 +199,47 @@ std::tuple<double, double, double> light_change(nb::handle first_argument, nb::h
     return {change, before, after};
 }
 
-Planes resample(nb::handle planes_argument, nb::handle first_y_argument, nb::handle weights_y_argument,
-                nb::handle first_x_argument, nb::handle weights_x_argument) {
+// Checked taps along both axes.
+struct TapsOfAxes {
+    const Array first_y, weights_y, first_x, weights_x;
+
+    TapsOfAxes(nb::handle first_y_argument, nb::handle weights_y_argument, nb::handle first_x_argument,
+               nb::handle weights_x_argument)
+        : first_y(checked<int32_t>(first_y_argument, "first_y", {"outputs"})),
+          weights_y(checked<float>(weights_y_argument, "weights_y", {first_y.shape(0), "taps"})),
+          first_x(checked<int32_t>(first_x_argument, "first_x", {"outputs"})),
+          weights_x(checked<float>(weights_x_argument, "weights_x", {first_x.shape(0), "taps"})) {}
+
+    variflow::Taps vertical() const { return taps(first_y, weights_y); }
+    variflow::Taps horizontal() const { return taps(first_x, weights_x); }
+
+private:
+    static variflow::Taps taps(const Array& first, const Array& weights) {
+        return {static_cast<const int32_t*>(first.data()), floats(weights), extent(weights, 0), extent(weights, 1)};
+    }
+};
+
+Planes resample(nb::handle planes_argument, nb::handle first_y, nb::handle weights_y, nb::handle first_x,
+                nb::handle weights_x) {
     const Array planes = checked_planes(planes_argument);
-    const Array first_y = checked<int32_t>(first_y_argument, "first_y", {"outputs"});
-    const Array weights_y = checked<float>(weights_y_argument, "weights_y", {first_y.shape(0), "taps"});
-    const Array first_x = checked<int32_t>(first_x_argument, "first_x", {"outputs"});
-    const Array weights_x = checked<float>(weights_x_argument, "weights_x", {first_x.shape(0), "taps"});
-    auto taps = [](const Array& first, const Array& weights) {
-        return variflow::Taps{static_cast<const int32_t*>(first.data()), floats(weights), extent(weights, 0),
-                              extent(weights, 1)};
-    };
-    const variflow::Taps vertical = taps(first_y, weights_y), horizontal = taps(first_x, weights_x);
+    const TapsOfAxes taps(first_y, weights_y, first_x, weights_x);
+    const variflow::Taps vertical = taps.vertical(), horizontal = taps.horizontal();
     const Shape shape = shape_of(planes);
     return run({shape.channels, vertical.outputs, horizontal.outputs},
                [&](float* out) { variflow::resample(floats(planes), shape, vertical, horizontal, out); });
+}
+
+Planes resample_flow(nb::handle u_argument, nb::handle v_argument, nb::handle first_y, nb::handle weights_y,
+                     nb::handle first_x, nb::handle weights_x, float factor_u, float factor_v, bool in_pairs) {
+    const Array u = checked<float>(u_argument, "u", {"height", "width"});
+    const Shape shape{1, extent(u, 0), extent(u, 1)};
+    const Array v = checked<float>(v_argument, "v", {shape.height, shape.width});
+    const TapsOfAxes taps(first_y, weights_y, first_x, weights_x);
+    const variflow::Taps vertical = taps.vertical(), horizontal = taps.horizontal();
+    const int64_t height = vertical.outputs, width = horizontal.outputs;
+    return run(in_pairs ? Shape{height, width, 2} : Shape{2, height, width}, [&](float* out) {
+        variflow::resample_flow(floats(u), floats(v), shape, vertical, horizontal, factor_u, factor_v, in_pairs, out);
+    });
 }
 
 Planes median(nb::handle planes_argument, int size) {
@@ -227,6 +267,11 @@ void add_images(nb::module_& module) {
     module.def("are_finite", &are_finite, "plane"_a.none(), "Whether no value of a plane is infinite or NaN.");
     module.def("count_moved", &count_moved, "u0"_a.none(), "v0"_a.none(), "u"_a.none(), "v"_a.none(), "least"_a,
                "At how many pixels the flow (u, v) is farther than `least` from (u0, v0).");
+    module.def("find_likeness", &find_likeness, "first"_a.none(), "second"_a.none(),
+               "Sums of what two frames (C, H, W) are about the means of their planes: of the squares of the first, of "
+               "the second, and of the products.");
+    module.def("count_flat", &count_flat, "planes"_a.none(), "step"_a, "least"_a,
+               "At how many pixels of every `step`-th row the next one differs by less than `least` in all planes.");
     module.def("allocate_bytes", &allocate_bytes, "count"_a,
                "So many bytes of any content, in memory that is recycled.");
     module.def("copy_bytes", &copy_bytes, "source"_a.none(), "target"_a, "Copy so many bytes.");
@@ -253,6 +298,9 @@ void add_images(nb::module_& module) {
         "resample", &resample, "planes"_a.none(), "first_y"_a.none(), "weights_y"_a.none(), "first_x"_a.none(),
         "weights_x"_a.none(),
         "Separable weighted sums: output (j, i) reads inputs from (first_y[j], first_x[i]) on, borders replicated.");
+    module.def("resample_flow", &resample_flow, "u"_a.none(), "v"_a.none(), "first_y"_a.none(), "weights_y"_a.none(),
+               "first_x"_a.none(), "weights_x"_a.none(), "factor_u"_a, "factor_v"_a, "in_pairs"_a,
+               "The same of a flow, times a factor for each component: as planes (2, H, W) or in pairs (H, W, 2).");
     module.def("median", &median, "planes"_a.none(), "size"_a,
                "Median of each size x size neighbourhood, borders replicated; no NaN.");
 }

@@ -87,6 +87,10 @@ FramePlane checked_frame_plane(const std::string& name) {
     refuse_value("`names` must be of It, Ix, Iy, Ixx, Ixy, Iyy, Ixt and Iyt, not '" + name + "'");
 }
 
+Planes warp_second(const HeldFramePair& frames) {
+    return run(frames.pair.shape, [&](float* out) { variflow::warp_second(frames.pair, out); });
+}
+
 Planes frame_planes(const HeldFramePair& frames, const std::vector<std::string>& names) {
     std::vector<FramePlane> wanted;
     for (const std::string& name : names) wanted.push_back(checked_frame_plane(name));
@@ -235,6 +239,7 @@ void add_step(nb::module_& module) {
                "Half the weights rho'(s) / s of a penalty at a plane of squares s^2.");
     module.def("inside", &inside, "u"_a.none(), "v"_a.none(),
                "1 where the target of the flow lies inside the frame, else 0.");
+    module.def("warp_second", &warp_second, "frames"_a, "The second frame, warped; as it is where nothing moves.");
     module.def("frame_planes", &frame_planes, "frames"_a, "names"_a,
                "The temporal difference and derivatives that are named, times the weights, C planes of each.");
     module.def(

@@ -33,6 +33,18 @@ struct Taps {
     int64_t outputs, taps;
 };
 void resample(const float* planes, Shape shape, Taps vertical, Taps horizontal, float* out);
+// The same of a flow whose components are multiplied by these factors, as two planes or as pairs.
+void resample_flow(const float* u, const float* v, Shape shape, Taps vertical, Taps horizontal, float factor_u,
+                   float factor_v, bool in_pairs, float* out);
+
+// image/frame_checks.cpp: sums over all pixels of what two frames are about the means of their planes: squared, and
+// multiplied with each other.
+struct Likeness {
+    double first, second, both;
+};
+Likeness find_likeness(const float* first, const float* second, Shape shape);
+// At how many pixels of every `step`-th row the next one is as bright, to less than `least`, in all channels.
+int64_t count_flat(const float* planes, Shape shape, int64_t step, float least);
 
 // image/missing.cpp: planes whose missing pixels are filled; a pixel of (H, W) is valid where not 0, and some are.
 void fill_missing(const float* planes, Shape shape, const uint8_t* valid, float* out);

@@ -19,16 +19,22 @@
 namespace variflow {
 namespace {
 
-constexpr int64_t most_at_once = 8;
+// Rows are summed in groups of so many, and at most so many in one go: what halves has ten taps.
+constexpr int64_t group = 8, most_at_once = 12;
 
-// out(x) = sum_a weights(a) rows(a)(x), added to what it holds if so, of at most 8 rows in one go.
+// out(x) = sum_a weights(a) rows(a)(x), added to what it holds if so, of at most 12 rows.
 VARIFLOW_CLONES
 void sum_few_rows(const float* const* rows, const float* weights, int64_t taps, int64_t width, bool added,
                   float* VARIFLOW_RESTRICT out) {
     const auto sum = [=]<int64_t number, bool add>() VARIFLOW_INLINE_LAMBDA {
         for (int64_t x = 0; x < width; ++x) {
             float total = weights[0] * rows[0][x];
-            for (int64_t a = 1; a < number; ++a) total += weights[a] * rows[a][x];
+            for (int64_t a = 1; a < std::min(number, group); ++a) total += weights[a] * rows[a][x];
+            if constexpr (number > group) {
+                float further = weights[group] * rows[group][x];
+                for (int64_t a = group + 1; a < number; ++a) further += weights[a] * rows[a][x];
+                total += further;
+            }
             out[x] = add ? out[x] + total : total;
         }
     };
@@ -43,8 +49,9 @@ void sum_few_rows(const float* const* rows, const float* weights, int64_t taps, 
 
 // out(x) = sum_a weights(a) rows(a)(x). With shifted copies of one row this is a convolution along x.
 void sum_rows(const float* const* rows, const float* weights, int64_t taps, int64_t width, float* out) {
-    for (int64_t a = 0; a < taps; a += most_at_once) {
-        sum_few_rows(rows + a, weights + a, std::min(most_at_once, taps - a), width, a > 0, out);
+    const int64_t at_once = taps <= most_at_once ? most_at_once : group;
+    for (int64_t a = 0; a < taps; a += at_once) {
+        sum_few_rows(rows + a, weights + a, std::min(at_once, taps - a), width, a > 0, out);
     }
 }
 
@@ -102,66 +109,132 @@ struct Horizontal {
     }
 };
 
+// A plane and its weights along y; the positions of the taps are the same for all planes.
+struct Source {
+    const float* plane;
+    const float* weights;
+};
+
+// Makes rows of the output, in buffers of its own.
+class RowResampler {
+public:
+    RowResampler(Shape shape, const Taps& vertical, const Horizontal& horizontal)
+        : height_(shape.height),
+          width_(shape.width),
+          vertical_(vertical),
+          horizontal_(horizontal),
+          padded_width_(horizontal.padded_width + 1),
+          half_(padded_width_ / 2),
+          padded_(size(padded_width_ * (horizontal.phases > 0 ? 1 : lanes))),
+          columns_(horizontal.phases > 0 ? size(2 * half_) : padded_.size()),
+          summed_(size(horizontal.phases > 0 ? horizontal.outputs + 1 : horizontal.outputs * lanes)),
+          rows_(size(std::max(vertical.taps, horizontal.taps))) {}
+
+    // How many rows are made at once.
+    int64_t together() const { return horizontal_.phases > 0 ? 1 : lanes; }
+
+    // The rows from `begin` on and before `end`.
+    void make(const Source& source, int64_t begin, int64_t end, float* out) {
+        for (int64_t first = begin; first < end; first += together()) {
+            float* const target = out + (first - begin) * horizontal_.outputs;
+            if (horizontal_.phases > 0) {
+                sum_vertically(source, first, padded_.data());
+                filter_row(target);
+            } else {
+                make_together(source, first, std::min(lanes, end - first), target);
+            }
+        }
+    }
+
+private:
+    static size_t size(int64_t count) { return static_cast<size_t>(count); }
+
+    void sum_vertically(const Source& source, int64_t row, float* target) {
+        float* const inside = target + horizontal_.padding_left;
+        for (int64_t a = 0; a < vertical_.taps; ++a) {
+            const int64_t y = std::clamp<int64_t>(int64_t{vertical_.first[row]} + a, 0, height_ - 1);
+            rows_[size(a)] = source.plane + y * width_;
+        }
+        sum_rows(rows_.data(), source.weights + row * vertical_.taps, vertical_.taps, width_, inside);
+        std::fill(target, inside, inside[0]);
+        std::fill(inside + width_, target + padded_width_, inside[width_ - 1]);
+    }
+
+    void filter_row(float* target) {
+        const int64_t phases = horizontal_.phases, outputs = horizontal_.outputs, per_phase = (outputs + 1) / 2;
+        if (horizontal_.step == 2) part_row(padded_.data(), half_, columns_.data(), columns_.data() + half_);
+        for (int64_t phase = 0; phase < phases; ++phase) {
+            for (int64_t b = 0; b < horizontal_.taps; ++b) {
+                const int64_t at = horizontal_.first[size(phase)] + b;
+                rows_[size(b)] =
+                    horizontal_.step == 1 ? padded_.data() + at : columns_.data() + at % 2 * half_ + at / 2;
+            }
+            sum_rows(rows_.data(), horizontal_.weights + phase * horizontal_.taps, horizontal_.taps,
+                     (outputs + phases - 1 - phase) / phases,
+                     phases == 1 ? target : summed_.data() + phase * per_phase);
+        }
+        if (phases == 2) pair_up_row(summed_.data(), summed_.data() + per_phase, outputs, target);
+    }
+
+    void make_together(const Source& source, int64_t first, int64_t number, float* target) {
+        const int64_t outputs = horizontal_.outputs;
+        for (int64_t lane = 0; lane < number; ++lane) {
+            sum_vertically(source, first + lane, padded_.data() + lane * padded_width_);
+        }
+        swap_axes(padded_.data(), padded_width_, number, padded_width_, columns_.data(), lanes);
+        sum_columns(columns_.data(), horizontal_.first.data(), horizontal_.weights, horizontal_.taps, outputs,
+                    summed_.data());
+        swap_axes(summed_.data(), lanes, outputs, number, target, outputs);
+    }
+
+    int64_t height_, width_;
+    const Taps& vertical_;
+    const Horizontal& horizontal_;
+    int64_t padded_width_, half_;
+    std::vector<float> padded_, columns_, summed_;
+    std::vector<const float*> rows_;
+};
+
 }  // namespace
 
 void resample(const float* planes, Shape shape, Taps vertical, Taps given, float* out) {
-    const int64_t height = shape.height, width = shape.width;
-    const Horizontal horizontal(given, width);
-    const int64_t grain = rows_per_chunk(std::max(width, horizontal.outputs));
-    parallel_for(shape.channels * vertical.outputs, grain, [&](int64_t begin, int64_t end) {
-        const int64_t padded_width = horizontal.padded_width + 1;
-        std::vector<float> padded(static_cast<size_t>(padded_width * (horizontal.phases > 0 ? 1 : lanes)));
-        std::vector<float> columns, summed;
-        std::vector<const float*> rows(static_cast<size_t>(std::max(vertical.taps, horizontal.taps)));
-        const int64_t half = padded_width / 2, outputs = horizontal.outputs;
-        if (horizontal.phases == 0) {
-            columns.resize(padded.size());
-            summed.resize(static_cast<size_t>(outputs * lanes));
-        } else {
-            columns.resize(static_cast<size_t>(2 * half));
-            summed.resize(static_cast<size_t>(outputs + 1));
+    const Horizontal horizontal(given, shape.width);
+    const int64_t grain = rows_per_chunk(std::max(shape.width, given.outputs)), outputs = vertical.outputs;
+    parallel_for(shape.channels * outputs, grain, [&](int64_t begin, int64_t end) {
+        RowResampler rows(shape, vertical, horizontal);
+        for (int64_t first = begin; first < end;) {
+            const int64_t channel = first / outputs, last = std::min(end, (channel + 1) * outputs);
+            const Source source{planes + channel * shape.height * shape.width, vertical.weights};
+            rows.make(source, first % outputs, last - channel * outputs, out + first * given.outputs);
+            first = last;
         }
-        auto sum_vertically = [&](int64_t row, float* target) {
-            float* const inside = target + horizontal.padding_left;
-            const int64_t channel = row / vertical.outputs, j = row % vertical.outputs;
-            for (int64_t a = 0; a < vertical.taps; ++a) {
-                const int64_t y = std::clamp<int64_t>(int64_t{vertical.first[j]} + a, 0, height - 1);
-                rows[static_cast<size_t>(a)] = planes + (channel * height + y) * width;
-            }
-            sum_rows(rows.data(), vertical.weights + j * vertical.taps, vertical.taps, width, inside);
-            std::fill(target, inside, inside[0]);
-            std::fill(inside + width, target + padded_width, inside[width - 1]);
-        };
-        if (horizontal.phases > 0) {
-            for (int64_t row = begin; row < end; ++row) {
-                float* const target = out + row * outputs;
-                sum_vertically(row, padded.data());
-                if (horizontal.step == 2) part_row(padded.data(), half, columns.data(), columns.data() + half);
-                for (int64_t phase = 0; phase < horizontal.phases; ++phase) {
-                    for (int64_t b = 0; b < horizontal.taps; ++b) {
-                        const int64_t at = horizontal.first[static_cast<size_t>(phase)] + b;
-                        rows[static_cast<size_t>(b)] =
-                            horizontal.step == 1 ? padded.data() + at : columns.data() + at % 2 * half + at / 2;
-                    }
-                    const int64_t count = (outputs + horizontal.phases - 1 - phase) / horizontal.phases;
-                    float* const summed_phase = summed.data() + phase * ((outputs + 1) / 2);
-                    sum_rows(rows.data(), horizontal.weights + phase * horizontal.taps, horizontal.taps, count,
-                             horizontal.phases == 1 ? target : summed_phase);
-                }
-                if (horizontal.phases == 2)
-                    pair_up_row(summed.data(), summed.data() + (outputs + 1) / 2, outputs, target);
+    });
+}
+
+void resample_flow(const float* u, const float* v, Shape shape, Taps vertical, Taps given, float factor_u,
+                   float factor_v, bool in_pairs, float* out) {
+    const Horizontal horizontal(given, shape.width);
+    const int64_t grain = rows_per_chunk(2 * std::max(shape.width, given.outputs)), width = given.outputs;
+    std::vector<float> weights[2];
+    for (const auto& [of_component, factor] : {std::pair{&weights[0], factor_u}, {&weights[1], factor_v}}) {
+        of_component->assign(vertical.weights, vertical.weights + vertical.outputs * vertical.taps);
+        for (float& weight : *of_component) weight *= factor;
+    }
+    const Source sources[] = {{u, weights[0].data()}, {v, weights[1].data()}};
+    parallel_for(vertical.outputs, grain, [&](int64_t begin, int64_t end) {
+        RowResampler rows(shape, vertical, horizontal);
+        if (!in_pairs) {
+            for (int64_t component = 0; component < 2; ++component) {
+                rows.make(sources[component], begin, end, out + (component * vertical.outputs + begin) * width);
             }
             return;
         }
-        for (int64_t first = begin; first < end; first += lanes) {
-            const int64_t together = std::min(lanes, end - first);
-            for (int64_t lane = 0; lane < together; ++lane) {
-                sum_vertically(first + lane, padded.data() + lane * padded_width);
-            }
-            swap_axes(padded.data(), padded_width, together, padded_width, columns.data(), lanes);
-            sum_columns(columns.data(), horizontal.first.data(), horizontal.weights, horizontal.taps, outputs,
-                        summed.data());
-            swap_axes(summed.data(), lanes, outputs, together, out + first * outputs, outputs);
+        std::vector<float> made(static_cast<size_t>(2 * rows.together() * width));
+        for (int64_t first = begin; first < end; first += rows.together()) {
+            const int64_t last = std::min(first + rows.together(), end), count = (last - first) * width;
+            rows.make(sources[0], first, last, made.data());
+            rows.make(sources[1], first, last, made.data() + count);
+            pair_up_row(made.data(), made.data() + count, 2 * count, out + 2 * first * width);
         }
     });
 }

@@ -26,6 +26,13 @@ void compare(const float* VARIFLOW_RESTRICT first, const float* VARIFLOW_RESTRIC
     }
 }
 
+VARIFLOW_CLONES
+bool any_still(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v, int64_t count) {
+    int32_t number = 0;
+    for (int64_t i = 0; i < count; ++i) number += (u[i] == 0.0f) & (v[i] == 0.0f) ? 1 : 0;
+    return number > 0;
+}
+
 // Where nothing moves the frame is what it is; a spline returns it with rounding errors only.
 VARIFLOW_CLONES
 void keep_still(const float* VARIFLOW_RESTRICT u, const float* VARIFLOW_RESTRICT v,
@@ -42,7 +49,7 @@ void warp_frame_row(const FramePair& frames, int64_t y, const Window& window, fl
     const int64_t at = y * width + window.begin;
     const float *u = frames.flow.u + at, *v = frames.flow.v + at;
     warp_row(frames.samples, frames.shape, y, window.begin, window.end, u, v, frames.interpolation, out, stride);
-    if (frames.interpolation != Interpolation::spline) return;
+    if (frames.interpolation != Interpolation::spline || !any_still(u, v, window.width())) return;
     for (int64_t c = 0; c < channels; ++c) {
         keep_still(u, v, frames.second + c * height * width + at, window.width(), out + c * stride);
     }
@@ -297,6 +304,15 @@ void inside(Field flow, int64_t height, int64_t width, float* out) {
         for (int64_t y = begin; y < end; ++y) {
             const int64_t at = y * width;
             inside_row(flow.u + at, flow.v + at, 0, y, width, {1, height, width}, out + at);
+        }
+    });
+}
+
+void warp_second(const FramePair& frames, float* out) {
+    const int64_t height = frames.shape.height, width = frames.shape.width;
+    parallel_for(height, rows_per_chunk(width), [&](int64_t begin, int64_t end) {
+        for (int64_t y = begin; y < end; ++y) {
+            warp_frame_row(frames, y, {0, width, 0, width}, out + y * width, height * width);
         }
     });
 }

@@ -28,13 +28,14 @@ struct alignas(64) Plane {
 
 constexpr float zeros[block_size] = {};
 
-BlockInput block_input(Row row, int64_t column, int count, int64_t width) {
-    for (const float** plane : {&row.a11, &row.a12, &row.a22, &row.b1, &row.b2, &row.edge_x, &row.u0, &row.v0, &row.u,
-                                &row.v, &row.u_above, &row.v_above, &row.u_below, &row.v_below}) {
-        *plane += column;
-    }
-    for (const float** edge : {&row.edge_y, &row.edge_above}) *edge = *edge ? *edge + column : zeros;
-    return {row, column == 0, column + count == width};
+BlockInput block_input(const Row& row, int64_t column, int count, int64_t width) {
+    auto from = [&](const float* plane) { return plane + column; };
+    auto edges = [&](const float* plane) { return plane ? plane + column : zeros; };
+    return {{from(row.a11), from(row.a12), from(row.a22), from(row.b1), from(row.b2), from(row.edge_x),
+             edges(row.edge_y), edges(row.edge_above), from(row.u0), from(row.v0), from(row.u), from(row.v),
+             from(row.u_above), from(row.v_above), from(row.u_below), from(row.v_below)},
+            column == 0,
+            column + count == width};
 }
 
 // Call store(i, r1, r2, total) for each pixel of a block: the right minus the left side of its equations, and the sum of
@@ -90,11 +91,6 @@ void eliminate_block(const BlockInput& in, int count, float omega, float* VARIFL
         inverse1[i] = omega * inverse;
         inverse2[i] = omega / (rest > smooth ? rest : smooth);
     });
-}
-
-VARIFLOW_CLONES
-void add(const float* VARIFLOW_RESTRICT start, int64_t count, float* VARIFLOW_RESTRICT out) {
-    for (int64_t i = 0; i < count; ++i) out[i] += start[i];
 }
 
 }  // namespace
@@ -187,8 +183,7 @@ void unpack_row(const Grid& grid, int64_t field, int64_t row, const Window& wind
     const float* even = grid.row(row, row & 1) + field * grid.stride() + skipped;
     const float* odd = grid.row(row, 1 - (row & 1)) + field * grid.stride() + skipped;
     for (const float* component : {start.u, start.v}) {
-        pair_up_row(even, odd, number, out + at);
-        add(component + at, number, out + at);
+        pair_up_and_add_row(even, odd, component + at, number, out + at);
         even += grid.stride(), odd += grid.stride(), out += pixels;
     }
 }

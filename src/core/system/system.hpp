@@ -98,6 +98,8 @@ void inside(Field flow, int64_t height, int64_t width, float* out);
 void constancy_tensor(const FramePair& frames, const std::vector<Constancy>& terms, float* tensor,
                       const Misfit& misfit);
 void mismatch(const FramePair& frames, float floor, float* out);
+// The second frame, warped; where nothing moves it is what it is.
+void warp_second(const FramePair& frames, float* out);
 void frame_planes(const FramePair& frames, const std::vector<FramePlane>& wanted, float* out);
 
 // system/assembly.cpp: what a data term adds to the motion tensor, and the edges of a smoothness term.

@@ -197,6 +197,8 @@ def bring_together(
     If one frame has little contrast in the range of both, the second frame is brought to the range of the first. If the
     user gave an intensity range, both stay as they are.
     """
+    if _spread_alike(samples):  # true of most frames, and fast
+        return images, [], []
     with np.errstate(over="ignore", invalid="ignore"):  # a range that is not finite is refused later
         together = _measure_spreads(samples.together)
         if not together.any():
@@ -218,6 +220,12 @@ def bring_together(
         return images, [], [f"{remark}; give both in one unit"]
     brought = _map_to_range(images[1], ends[1]) * (high0 - low0) + low0
     return [images[0], brought], [], [f"{remark}: each was brought to its own range; give both in one unit"]
+
+
+def _spread_alike(samples: Samples) -> bool:
+    """Return whether nearly all intensities of each frame spread over a good part of the range of both."""
+    (low, high), *others = (sample.find_range(_OUTSIDE) for sample in (samples.together, *samples.scattered))
+    return high > low and all(most - least >= _PART * (high - low) for least, most in others)
 
 
 def _is_noise(image: Numbers, valid: Valid, ends: Range) -> bool:

@@ -78,7 +78,9 @@ class Sample(Brief):
 
     def find_range(self, outside: float) -> Range:
         """Return the values below and above which this share lies, rounded outwards so that both occur."""
-        (low, high), *_ = self.find_ends((outside,))
+        last = int(self.upto[-1]) - 1
+        below = int(outside * last)
+        low, high = self.values[self.upto.searchsorted((below, last - below), side="right")]
         return float(low), float(high)
 
     def find_ends(self, outside: tuple[float, ...]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,14 +50,42 @@ def resample_flow(
     old, new = _find_parts(flow[0], of, to)
     if old == new:
         return np.ascontiguousarray(flow[0]), np.ascontiguousarray(flow[1])
+    u, v = _resample_flow(flow, old, new, blur, in_pairs=False)
+    return u, v
+
+
+class FoundFlow(NamedTuple):
+    """A flow ``(u, v)`` as it was found, which is brought to the size of the frames when it is asked for.
+
+    Attributes
+    ----------
+    flow : pair of (H, W) float32
+        In its own pixels.
+    of, to : Part
+        Which part of the frames it is, at its size, and which part is wanted at the size of the frames.
+    """
+
+    flow: tuple[Planes, Planes]
+    of: Part
+    to: Part
+
+    def make_planes(self) -> tuple[Planes, Planes]:
+        """Return both components, to be read only."""
+        return resample_flow(self.flow, self.to, blur=0.0, of=self.of)
+
+    def make_pairs(self) -> Planes:
+        """Return the flow as a new array ``(h, w, 2)``."""
+        if self.of == self.to:
+            return _core.interleave(*map(np.ascontiguousarray, self.flow))
+        return _resample_flow(self.flow, self.of, self.to, 0.0, in_pairs=True)
+
+
+def _resample_flow(flow: tuple[Planes, Planes], old: Part, new: Part, blur: float, *, in_pairs: bool) -> Planes:
     (first_y, weights_y), (first_x, weights_x) = _make_taps_of_axes(old, new, blur, "linear")
     (height, width), (new_height, new_width) = old.whole, new.whole
-    scales = np.float32(new_width / width), np.float32(new_height / height)
-    u, v = (
-        _core.resample(np.ascontiguousarray(plane)[None], first_y, scale * weights_y, first_x, weights_x)[0]
-        for plane, scale in zip(flow, scales, strict=True)
-    )
-    return u, v
+    u, v = map(np.ascontiguousarray, flow)
+    factors = new_width / width, new_height / height
+    return _core.resample_flow(u, v, first_y, weights_y, first_x, weights_x, *factors, in_pairs)
 
 
 def smooth(planes: Planes, sigma: float) -> Planes:

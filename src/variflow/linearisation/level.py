@@ -153,10 +153,7 @@ class LevelLinearisation(Linearisation):
     @cached_property
     def frame1(self) -> Planes:
         """The second frame warped, (C, H, W)."""
-        warped: Planes = _core.warp(self.samples, *self.flow, self.interpolation)
-        if self.interpolation == "spline":  # which has rounding errors even where nothing moves
-            still = (self.flow[0] == 0) & (self.flow[1] == 0)
-            np.copyto(warped, self.second, where=still)
+        warped: Planes = _core.warp_second(self._make_pair(None))
         return warped
 
     @cached_property

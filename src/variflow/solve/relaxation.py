@@ -6,11 +6,10 @@ far. What the core sees is the linear system alone, whoever wrote the residuals.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-
-import numpy as np
 
 from variflow import _core
 from variflow.base.choices import check_number, check_whole, keep
@@ -190,8 +189,7 @@ def _step(parts: _Parts, at: LevelLinearisation, sweeps: int, omega: float, cycl
 
 def _measure_flat_ground(at: LevelLinearisation) -> float:
     """Return the share of the first frame that is flat; 0 if it is one column."""
-    rows = at.frame0[:, ::_ROWS]
-    steps = rows[..., 1:] - rows[..., :-1]
-    even = (np.abs(steps, out=steps) < _EVEN).all(axis=0)
-    share: float = np.count_nonzero(even) / max(even.size, 1)
+    _, height, width = at.frame0.shape
+    looked_at = math.ceil(height / _ROWS) * (width - 1)
+    share: float = _core.count_flat(at.frame0, _ROWS, _EVEN) / max(looked_at, 1)
     return share

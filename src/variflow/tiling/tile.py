@@ -55,7 +55,7 @@ def estimate_tile(pair: Pair, coarse: Coarse, model: Model, tile: Window, margin
     with mute_warnings():  # the whole frames have warned of what the tiles would warn of
         *_, state = iterate_problem(problem, Given(_choose_start(problem, coarse, shift)))
     rows, columns = tile.within(around)
-    found = _core.interleave(*problem.bring(state.position, 0).flow)
+    found = problem.finish(state.position).make_pairs()
     inner: NDArray[np.float32] = found[rows, columns] + np.array(shift, np.float32)
     return inner
 
