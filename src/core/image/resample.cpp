@@ -27,9 +27,10 @@ VARIFLOW_CLONES
 void sum_few_rows(const float* const* rows, const float* weights, int64_t taps, int64_t width, bool added,
                   float* VARIFLOW_RESTRICT out) {
     const auto sum = [=]<int64_t number, bool add>() VARIFLOW_INLINE_LAMBDA {
+        constexpr int64_t first = number < group ? number : group;
         for (int64_t x = 0; x < width; ++x) {
             float total = weights[0] * rows[0][x];
-            for (int64_t a = 1; a < std::min(number, group); ++a) total += weights[a] * rows[a][x];
+            for (int64_t a = 1; a < first; ++a) total += weights[a] * rows[a][x];
             if constexpr (number > group) {
                 float further = weights[group] * rows[group][x];
                 for (int64_t a = group + 1; a < number; ++a) further += weights[a] * rows[a][x];
