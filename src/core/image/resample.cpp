@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/memory.hpp"
 #include "base/pairs.hpp"
 #include "base/platform.hpp"
 #include "base/threads.hpp"
@@ -126,9 +127,10 @@ public:
           horizontal_(horizontal),
           padded_width_(horizontal.padded_width + 1),
           half_(padded_width_ / 2),
-          padded_(size(padded_width_ * (horizontal.phases > 0 ? 1 : lanes))),
-          columns_(horizontal.phases > 0 ? size(2 * half_) : padded_.size()),
-          summed_(size(horizontal.phases > 0 ? horizontal.outputs + 1 : horizontal.outputs * lanes)),
+          memory_(together() * (2 * padded_width_ + horizontal.outputs + 1)),
+          padded_(memory_.take(together() * padded_width_)),
+          columns_(memory_.take(together() * padded_width_)),
+          summed_(memory_.take(together() * (horizontal.outputs + 1))),
           rows_(size(std::max(vertical.taps, horizontal.taps))) {}
 
     // How many rows are made at once.
@@ -139,7 +141,7 @@ public:
         for (int64_t first = begin; first < end; first += together()) {
             float* const target = out + (first - begin) * horizontal_.outputs;
             if (horizontal_.phases > 0) {
-                sum_vertically(source, first, padded_.data());
+                sum_vertically(source, first, padded_);
                 filter_row(target);
             } else {
                 make_together(source, first, std::min(lanes, end - first), target);
@@ -163,36 +165,34 @@ private:
 
     void filter_row(float* target) {
         const int64_t phases = horizontal_.phases, outputs = horizontal_.outputs, per_phase = (outputs + 1) / 2;
-        if (horizontal_.step == 2) part_row(padded_.data(), half_, columns_.data(), columns_.data() + half_);
+        if (horizontal_.step == 2) part_row(padded_, half_, columns_, columns_ + half_);
         for (int64_t phase = 0; phase < phases; ++phase) {
             for (int64_t b = 0; b < horizontal_.taps; ++b) {
                 const int64_t at = horizontal_.first[size(phase)] + b;
-                rows_[size(b)] =
-                    horizontal_.step == 1 ? padded_.data() + at : columns_.data() + at % 2 * half_ + at / 2;
+                rows_[size(b)] = horizontal_.step == 1 ? padded_ + at : columns_ + at % 2 * half_ + at / 2;
             }
             sum_rows(rows_.data(), horizontal_.weights + phase * horizontal_.taps, horizontal_.taps,
-                     (outputs + phases - 1 - phase) / phases,
-                     phases == 1 ? target : summed_.data() + phase * per_phase);
+                     (outputs + phases - 1 - phase) / phases, phases == 1 ? target : summed_ + phase * per_phase);
         }
-        if (phases == 2) pair_up_row(summed_.data(), summed_.data() + per_phase, outputs, target);
+        if (phases == 2) pair_up_row(summed_, summed_ + per_phase, outputs, target);
     }
 
     void make_together(const Source& source, int64_t first, int64_t number, float* target) {
         const int64_t outputs = horizontal_.outputs;
         for (int64_t lane = 0; lane < number; ++lane) {
-            sum_vertically(source, first + lane, padded_.data() + lane * padded_width_);
+            sum_vertically(source, first + lane, padded_ + lane * padded_width_);
         }
-        swap_axes(padded_.data(), padded_width_, number, padded_width_, columns_.data(), lanes);
-        sum_columns(columns_.data(), horizontal_.first.data(), horizontal_.weights, horizontal_.taps, outputs,
-                    summed_.data());
-        swap_axes(summed_.data(), lanes, outputs, number, target, outputs);
+        swap_axes(padded_, padded_width_, number, padded_width_, columns_, lanes);
+        sum_columns(columns_, horizontal_.first.data(), horizontal_.weights, horizontal_.taps, outputs, summed_);
+        swap_axes(summed_, lanes, outputs, number, target, outputs);
     }
 
     int64_t height_, width_;
     const Taps& vertical_;
     const Horizontal& horizontal_;
     int64_t padded_width_, half_;
-    std::vector<float> padded_, columns_, summed_;
+    Workspace memory_;
+    float *padded_, *columns_, *summed_;
     std::vector<const float*> rows_;
 };
 
@@ -230,7 +230,7 @@ void resample_flow(const float* u, const float* v, Shape shape, Taps vertical, T
             }
             return;
         }
-        std::vector<float> made(static_cast<size_t>(2 * rows.together() * width));
+        Workspace made(2 * rows.together() * width);
         for (int64_t first = begin; first < end; first += rows.together()) {
             const int64_t last = std::min(first + rows.together(), end), count = (last - first) * width;
             rows.make(sources[0], first, last, made.data());
