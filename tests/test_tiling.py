@@ -83,6 +83,13 @@ def test_the_flow_is_near_that_of_the_whole_frames(tmp_path, grays, model, mean,
     assert off.max() < most
 
 
+@pytest.mark.parametrize("model", ["horn-schunck", "realtime", "fast"])
+def test_narrow_tiles_at_the_rim_see_as_much_as_the_whole_frames(tmp_path, grays, model):
+    """The last tiles are 32 pixels wide: derivatives at the frames' rim count no more there than in wide ones."""
+    off = lengths(tiled(tmp_path, *grays, model) - variflow.estimate(*grays, model).flow)
+    assert off.max() < 0.005
+
+
 def test_no_seam_is_seen(tmp_path, grays):
     """The second differences of the flow are no larger across the borders of tiles than elsewhere."""
     flow = tiled(tmp_path, *grays, "balanced")

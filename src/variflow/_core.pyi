@@ -154,6 +154,7 @@ class FramePair:
         weights: NDArray[np.float32] | None,
         interpolation: Literal["bilinear", "bicubic", "spline"],
         derivative: Literal["average", "first", "second", "warped"],
+        whole: tuple[int, int] | None = None,
     ) -> None: ...
 
 class Constancy:

@@ -38,7 +38,8 @@ void check_number(double value, const char* name, double smallest, bool or_equal
 
 HeldFramePair::HeldFramePair(nb::handle first_argument, nb::handle second_argument, nb::handle samples_argument,
                              nb::handle u_argument, nb::handle v_argument, nb::handle weights_argument,
-                             const std::string& interpolation, const std::string& derivative)
+                             const std::string& interpolation, const std::string& derivative,
+                             std::optional<std::pair<int64_t, int64_t>> whole)
     : first(checked<float>(first_argument, "first", {"channels", "height", "width"})) {
     check_warpable(first, "first");
     const Shape shape = shape_of(first);
@@ -55,7 +56,9 @@ HeldFramePair::HeldFramePair(nb::handle first_argument, nb::handle second_argume
             {bindings::floats(u), bindings::floats(v)},
             weighted ? bindings::floats(weights) : nullptr,
             checked_interpolation(interpolation),
-            checked_derivative(derivative)};
+            checked_derivative(derivative),
+            whole ? whole->first : shape.height,
+            whole ? whole->second : shape.width};
 }
 
 HeldPenalty::HeldPenalty(PenaltyKind kind, double scale, double exponent)

@@ -1,4 +1,6 @@
 // Bindings of a robust step: what it is made of, what its terms give, and the step itself.
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
@@ -201,9 +203,9 @@ void add_classes(nb::module_& module) {
         .value("GRADIENT", ConstancyKind::gradient);
     nb::class_<HeldFramePair>(module, "FramePair", "Two frames that are compared along a flow.")
         .def(nb::init<nb::handle, nb::handle, nb::handle, nb::handle, nb::handle, nb::handle, const std::string&,
-                      const std::string&>(),
+                      const std::string&, std::optional<std::pair<int64_t, int64_t>>>(),
              "first"_a.none(), "second"_a.none(), "samples"_a.none(), "u"_a.none(), "v"_a.none(), "weights"_a.none(),
-             "interpolation"_a, "derivative"_a);
+             "interpolation"_a, "derivative"_a, "whole"_a.none() = nb::none());
     nb::class_<HeldConstancy>(module, "Constancy", "A term that compares two frames, which the core linearises.")
         .def(nb::init<ConstancyKind, const HeldPenalty&, double, double>(), "kind"_a, "penalty"_a, "normalisation"_a,
              "weight"_a);

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bind/bindings.hpp"
@@ -16,7 +17,8 @@ void check_sweeps(int sweeps, double omega);
 // Two frames that are compared along a flow.
 struct HeldFramePair {
     HeldFramePair(nb::handle first, nb::handle second, nb::handle samples, nb::handle u, nb::handle v,
-                  nb::handle weights, const std::string& interpolation, const std::string& derivative);
+                  nb::handle weights, const std::string& interpolation, const std::string& derivative,
+                  std::optional<std::pair<int64_t, int64_t>> whole);
 
     Array first, second, samples, u, v, weights;
     FramePair pair;

@@ -74,8 +74,11 @@ void inside_row(const float* u, const float* v, int64_t x, int64_t y, int64_t co
 
 // The weights of a row, from column x on, but 0 at the outermost pixels. A derivative sees the border twice there and is half
 // of what it is, and steps would be twice as long.
-void leave_out_outermost(const float* weights, int64_t x, int64_t y, int64_t count, Shape frame, float* out) {
-    const int64_t rows = frame.height >= fewest_inner ? 1 : 0, columns = frame.width >= fewest_inner ? 1 : 0;
+void leave_out_outermost(const float* weights, int64_t x, int64_t y, int64_t count, const FramePair& frames,
+                         float* out) {
+    const Shape frame = frames.shape;
+    const int64_t rows = frames.whole_height >= fewest_inner ? 1 : 0;
+    const int64_t columns = frames.whole_width >= fewest_inner ? 1 : 0;
     const bool whole = y < rows || y >= frame.height - rows;
     const int64_t left = whole ? count : std::clamp<int64_t>(columns - x, 0, count);
     const int64_t right = std::clamp<int64_t>(frame.width - columns - x, 0, count);
@@ -141,7 +144,7 @@ void ConstancyRows::advance(int64_t y) {
     inside_row(frames_.flow.u + at, frames_.flow.v + at, window_.begin, y, number, frames_.shape, weights_);
     if (frames_.weights) multiply_by(frames_.weights + at, number, weights_);
     if (detail_ == Detail::weights) return;
-    leave_out_outermost(weights_, window_.begin, y, number, frames_.shape, inner_weights_);
+    leave_out_outermost(weights_, window_.begin, y, number, frames_, inner_weights_);
     const bool twice = detail_ == Detail::second_derivatives;
     const int64_t beyond = twice ? derivative_reach : 0;  // rows of Ax and Ay on each side
     if (next_warped_ < 0) {

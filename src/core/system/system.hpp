@@ -56,6 +56,7 @@ struct FramePair {
     const float* weights;  // (H, W), counted where the flow stays inside the frame; or null: 1
     Interpolation interpolation;
     Derivative derivative;
+    int64_t whole_height, whole_width;  // of the frames that these are a part of, or their own
 };
 
 // What one smoothness term penalises: differences over edges, or, of each pixel, over its two edges jointly.
@@ -77,8 +78,8 @@ struct System {
 // derivatives of those.
 enum class FramePlane { It, Ix, Iy, Ixx, Ixy, Iyy, Ixt, Iyt };
 
-// Derivatives do not count at the outermost rows and columns of frames that have at least so many: smaller frames have too
-// few others.
+// Derivatives do not count at the outermost rows and columns of whole frames that have at least so many: smaller frames have
+// too few others.
 constexpr int64_t fewest_inner = 64;
 
 // How fast gradients change at least, per pixel, where a mismatch is judged: what is less is as likely noise.

@@ -130,7 +130,15 @@ class LevelLinearisation(Linearisation):
     def _make_pair(self, weights: Planes | None) -> _core.FramePair:
         u, v = self.flow
         return _core.FramePair(
-            self.frame0, self.second, self.samples, u, v, weights, self.interpolation, self.derivative
+            self.frame0,
+            self.second,
+            self.samples,
+            u,
+            v,
+            weights,
+            self.interpolation,
+            self.derivative,
+            self.pyramid_level.part.whole,
         )
 
     def _note(self, difference: Planes | None, mismatch: Planes | None) -> None:
