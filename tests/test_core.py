@@ -303,7 +303,7 @@ def scattered(size: int, outputs: int, taps: int, seed: int) -> tuple[NDArray[np
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("taps", [1, 2, 5, 13])
+@pytest.mark.parametrize("taps", [1, 2, 5, 8, 9, 10, 12, 13, 21])
 def test_resample_smooths(size: tuple[int, int], taps: int) -> None:
     check_resample(random_planes(2, size), smoothing(size[0], taps), smoothing(size[1], taps))
 
@@ -327,6 +327,29 @@ def test_resample_with_one_tap_selects() -> None:
     rows, columns = np.array([5, 0, 3], np.int32), np.array([7, 7, 1, 0], np.int32)
     out = _core.resample(planes, rows, np.ones((3, 1), np.float32), columns, np.ones((4, 1), np.float32))
     np.testing.assert_array_equal(out, planes[:, rows][:, :, columns])
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("outputs", [(1, 1), (24, 60), (70, 20)])
+def test_a_flow_is_resampled_as_two_planes_or_in_pairs(size: tuple[int, int], outputs: tuple[int, int]) -> None:
+    u, v = random_planes(2, size)
+    y, x = scattered(size[0], outputs[0], 2, seed=4), scattered(size[1], outputs[1], 2, seed=5)
+    factors = np.float32(1.5), np.float32(0.7)
+    expected = [
+        _core.resample(plane[None], y[0], factor * y[1], *x)[0] for plane, factor in zip((u, v), factors, strict=True)
+    ]
+    np.testing.assert_array_equal(_core.resample_flow(u, v, *y, *x, *factors, in_pairs=False), expected)
+    np.testing.assert_array_equal(_core.resample_flow(u, v, *y, *x, *factors, in_pairs=True), np.stack(expected, -1))
+
+
+@pytest.mark.parametrize("length", [1, 7, 40, 41])
+def test_a_flow_of_twice_the_size_is_resampled_in_pairs(length: int) -> None:
+    u, v = random_planes(2, (5, length))
+    first = np.arange(2 * length, dtype=np.int32) // 2 + np.tile(np.int32([-1, 0]), length)
+    x = first, np.tile(np.float32([[0.25, 0.75], [0.75, 0.25]]), (length, 1))
+    y = np.arange(5, dtype=np.int32), np.ones((5, 1), np.float32)
+    expected = np.stack([_core.resample(plane[None], *y, *x)[0] for plane in (u, v)], axis=-1)
+    np.testing.assert_array_equal(_core.resample_flow(u, v, *y, *x, 1.0, 1.0, in_pairs=True), expected)
 
 
 # Median

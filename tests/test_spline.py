@@ -77,6 +77,17 @@ def test_zero_flow_and_constants(size: tuple[int, int]) -> None:
     np.testing.assert_allclose(warp_planes(constant, (u, v), "spline"), constant, atol=3e-7)
 
 
+@pytest.mark.parametrize("size", [(5, 7), (40, 300)])
+def test_the_second_frame_is_what_it_is_where_nothing_moves(size: tuple[int, int]) -> None:
+    planes, (u, v) = random_planes(2, size), 3 * random_planes(2, size, seed=1)
+    still = random_planes(1, size, seed=2)[0] > 0.5
+    u[still] = v[still] = 0
+    samples = _core.spline_coefficients(planes)
+    pair = _core.FramePair(planes, planes, samples, u, v, None, "spline", "average")
+    expected = np.where(still, planes, _core.warp(samples, u, v, "spline"))
+    np.testing.assert_array_equal(_core.warp_second(pair), expected)
+
+
 def test_more_exact_than_bicubic_between_pixels() -> None:
     x = np.arange(64.0)
     flow = np.zeros((64, 64, 2))

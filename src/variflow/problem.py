@@ -189,7 +189,7 @@ class Problem(Brief):
         return self.stand(values, index)
 
     def finish(self, position: Position) -> FoundFlow:
-        """Return the flow of an estimate that ends at a position, for any size."""
+        """Return the flow of an estimate that ends at a position."""
         position = position if position.values is None else self.bring(position, 0)
         return FoundFlow(position.flow, self.find_level(position.level).part, self.levels[0].part)
 
