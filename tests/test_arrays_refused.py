@@ -221,7 +221,7 @@ def test_one_picture_is_no_video(shape):
         variflow.estimate_video(picture)
     with pytest.raises(ValueError, match=r"^frames has shape"):
         variflow.estimate_video(np.ma.array(picture))
-    with pytest.raises(ValueError, match=r"^frames ends after 1, wanted two frames or more"):
+    with pytest.raises(ValueError, match=r"^frames ends after 1 frame, wanted two or more"):
         list(variflow.estimate_video([FRAME]))
 
 

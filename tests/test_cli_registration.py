@@ -91,10 +91,10 @@ def test_an_image_is_the_reference_and_a_folder_the_output(folder):
 
 def test_too_few_frames_are_refused(folder):
     result = run("-o", "out.tif", "--reference", "100")
-    assert result.stderr == "variflow: --reference is 100 and frames has 5, wanted at least that many frames\n"
+    assert result.stderr == "variflow: --reference is 100, wanted at most the number of frames, 5\n"
     variflow.write_frames("stack.tif", list(variflow.read_frames("stack.tif"))[:1])
     result = run("-o", "out.tif")
-    said = "stack.tif ends after 1, wanted two frames or more, or an image as reference"
+    said = "stack.tif ends after 1 frame, wanted two or more, or an image as reference"
     assert result.stderr == f"variflow: {said}\n"
     assert not (folder / "out.tif").exists()
 

@@ -56,7 +56,7 @@ def test_smoothing_may_be_in_seconds(folder):
         (("-o", "o.npy", "--smoothing", "x"), "--smoothing is 'x', wanted a number of frames, or of seconds as 0.5s"),
         (
             ("-o", "o.npy", "--smoothing", "1s"),
-            "--smoothing is '1s', wanted a number of frames: <6 frames of 'film.npy'>",
+            "--smoothing is '1s', wanted a number of frames: they do not say how long one lasts",
         ),
         (("-o", "o.npy", "--smoothing", "0"), "--smoothing is 0.0, wanted a number of frames above 0 and up to 100"),
         (("-o", "o.npy", "--motion", "all"), "--motion is 'all', wanted one of 'translation', 'rigid'"),

@@ -136,6 +136,32 @@ def test_unknown_flow_is_nan(tmp_path):
     np.testing.assert_array_equal(read_flow(tmp_path / "flow.flo"), flow)
 
 
+def test_flow_that_opencv_reads_as_unknown_is_written_as_unknown(cv2, tmp_path):
+    flow = FLOW.copy()
+    flow[1, 2] = np.nan
+    door.writeOpticalFlow(tmp_path / "ours.flo", flow)
+    marked = cv2.readOpticalFlow(str(tmp_path / "ours.flo"))
+    assert marked[1, 2, 0] > 1e9
+    door.writeOpticalFlow(tmp_path / "theirs.flo", marked)
+    np.testing.assert_array_equal(door.readOpticalFlow(tmp_path / "theirs.flo"), flow)
+
+
+def test_what_is_raised_is_caught_by_the_name_of_opencv(tmp_path):
+    frame = np.zeros((20, 30), np.uint8)
+    for call in (
+        lambda: door.calcOpticalFlowFarneback(frame[:9], frame, None, 0.5, 3, 15, 3, 5, 1.2, 0),
+        lambda: door.DISOpticalFlow_create(1).calc("frame.png", frame, None),
+        lambda: door.readOpticalFlow(tmp_path / "none.flo"),
+        lambda: door.writeOpticalFlow(tmp_path / "flow.png", FLOW),
+    ):
+        try:
+            call()
+        except door.error as caught:
+            assert str(caught)  # noqa: PT017
+        else:
+            pytest.fail("nothing was raised")
+
+
 def test_files_that_cannot_be_read_or_written_raise(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file"):
         door.readOpticalFlow(tmp_path / "none.flo")

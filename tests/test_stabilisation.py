@@ -140,7 +140,7 @@ def test_wrong_arguments_are_named_at_the_call(film, options, message):
 
 
 def test_frames_that_are_wrong_are_named(film):
-    with pytest.raises(ValueError, match="frames ends after 1, wanted two frames or more"):
+    with pytest.raises(ValueError, match="frames ends after 1 frame, wanted two or more"):
         next(variflow.stabilise(film[0][:1]))
     with pytest.raises(ValueError, match=r"frame 1 has shape \(63, 80\), wanted that of frame 0"):
         next(variflow.stabilise([film[0][0], film[0][1][:-1]]))

@@ -133,8 +133,8 @@ def test_an_energy_of_ones_own(panning):
     [
         ("film.mp4", TypeError, "frames is the path 'film.mp4', wanted arrays; variflow.read_frames opens a video"),
         (3, TypeError, "frames is an int, wanted an iterable of arrays"),
-        ([np.zeros(SHAPE)], ValueError, "frames ends after 1, wanted two frames or more"),
-        ([], ValueError, "frames ends after 0, wanted two frames or more"),
+        ([np.zeros(SHAPE)], ValueError, "frames ends after 1 frame, wanted two or more"),
+        ([], ValueError, "frames ends after 0 frames, wanted two or more"),
         ([np.zeros(SHAPE), np.zeros(SHAPE), np.zeros((3, 4))], ValueError, "frame 2 has shape"),
         ([np.zeros(SHAPE), "next.png"], TypeError, "frame 1 is the path 'next.png'"),
         ([np.zeros(SHAPE), np.full(SHAPE, np.nan)], ValueError, "frame 1 has no usable pixel"),

@@ -281,9 +281,7 @@ class _Registration:
             some = itertools.islice(arrays, reference)
             first = [as_image(array, f"frame {number}") for number, array in enumerate(some)]
             if 0 < len(first) < reference:
-                raise ValueError(
-                    f"reference is {reference} and frames has {len(first)}, wanted at least that many frames"
-                )
+                raise ValueError(f"reference is {reference}, wanted at most the number of frames, {len(first)}")
             arrays = itertools.chain(first, arrays)
             reference = as_image(average(self._register(first, first[0])), "the mean of frames") if first else "first"
         template = reference if isinstance(reference, Image) else None
@@ -299,7 +297,7 @@ class _Registration:
         if number < 0:
             raise ValueError("frames is empty, wanted at least one frame")
         if number == 0 and not isinstance(reference, Image):
-            raise ValueError("frames ends after 1, wanted two frames or more, or an image as reference")
+            raise ValueError("frames ends after 1 frame, wanted two or more, or an image as reference")
 
     def _note(self, registered: Registered) -> None:
         """Note why a frame is hardly registered, if it is."""

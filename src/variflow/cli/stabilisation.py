@@ -83,5 +83,5 @@ def _read_smoothing(text: str, frames: Frames) -> float:
     if not text.endswith("s"):
         return number
     if frames.fps is None:
-        raise ValueError(f"smoothing is {text!r}, wanted a number of frames: {frames!r} do not say how long one lasts")
+        raise ValueError(f"smoothing is {text!r}, wanted a number of frames: they do not say how long one lasts")
     return number * frames.fps

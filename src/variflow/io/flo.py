@@ -27,7 +27,7 @@ MAGICS = (b"PIEH",)
 
 _HEADER = struct.Struct("<fii")
 _MAGIC = 202021.25
-_LARGEST_KNOWN = 1e9
+LARGEST_KNOWN = 1e9
 _UNKNOWN = 1.6666668e9
 
 
@@ -57,7 +57,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     if values.size != 2 * width * height:
         raise FlowFileError(path, "truncated while it was read")
     flow = values.reshape(height, width, 2).astype(np.float32, copy=False)
-    known = mark_where_all(np.abs(flow) <= _LARGEST_KNOWN)
+    known = mark_where_all(np.abs(flow) <= LARGEST_KNOWN)
     flow[~known] = np.nan
     return flow
 
@@ -70,7 +70,7 @@ def write(path: Path, flow: npt.NDArray[np.float32]) -> None:
     ValueError
         If a displacement is above 1e9, which would be read back as unknown.
     """
-    too_large = np.abs(flow) > _LARGEST_KNOWN
+    too_large = np.abs(flow) > LARGEST_KNOWN
     if too_large.any():
         count = int(too_large.any(axis=-1).sum())
         raise ValueError(f"flow has {count} pixels that move by more than 1e9 px, too much for .flo")

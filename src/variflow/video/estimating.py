@@ -85,4 +85,4 @@ def estimate_each(arrays: Iterable[ArrayLike], chain: Chain) -> Iterator[Result]
             yield chain.estimate(chain.check(frame0, frame1))
         frame0 = frame1
     if count < 2:
-        raise ValueError(f"frames ends after {count}, wanted two frames or more")
+        raise ValueError(f"frames ends after {count} frame{'s' * (count != 1)}, wanted two or more")

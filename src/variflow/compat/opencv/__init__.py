@@ -50,10 +50,14 @@ __all__ = [
     "VariationalRefinement_create",
     "calcOpticalFlowFarneback",
     "createOptFlow_DualTVL1",
+    "error",
     "optflow",
     "readOpticalFlow",
     "writeOpticalFlow",
 ]
+
+# What is raised here in place of ``cv2.error``, for ``except cv2.error:``.
+error = (OSError, TypeError, ValueError)
 
 
 def __dir__() -> list[str]:

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from variflow.base.arrays import FLOWS, as_numbers
 from variflow.base.types import ArrayLike
 from variflow.io import FlowFileError, read_flow, write_flow
+from variflow.io.flo import LARGEST_KNOWN
 from variflow.io.paths import check_path
 
 
@@ -58,7 +60,8 @@ def writeOpticalFlow(path: str | os.PathLike[str], flow: ArrayLike) -> bool:
     path : str or os.PathLike
         The file, with a name that ends in ``.flo``; an existing one is replaced.
     flow : (H, W, 2) array
-        The flow, of any real type, NaN where unknown. It is stored as float32.
+        The flow, of any real type. It is unknown where NaN, or above 1e9, as OpenCV reads what is unknown in a file. It
+        is stored as float32.
 
     Returns
     -------
@@ -72,10 +75,13 @@ def writeOpticalFlow(path: str | os.PathLike[str], flow: ArrayLike) -> bool:
     OSError
         If the file cannot be written.
     TypeError, ValueError
-        If `flow` is not such an array, or holds a displacement that the format cannot.
+        If `flow` is not such an array.
     """
     check_path(path, flow=flow)
     if Path(path).suffix.lower() != ".flo":
         raise FlowFileError(path, "OpenCV writes .flo files, wanted such a name; variflow.write_flow writes others")
-    write_flow(path, flow)
+    numbers = as_numbers(flow, "flow", file=FLOWS)
+    with np.errstate(invalid="ignore"):  # NaN, which is unknown already
+        known = np.abs(numbers) <= LARGEST_KNOWN
+    write_flow(path, numbers if known.all() else np.where(known, numbers, np.nan))
     return True
