@@ -363,6 +363,13 @@ def test_frames_of_any_type_are_drawn_in_one_range(scene, tmp_path):
         assert shown.max() > 245
 
 
+@pytest.mark.parametrize("name", ["flows", "flow.mp4", "flows.zarr"])
+def test_what_is_no_flow_of_a_video_is_named(tmp_path, name):
+    with pytest.raises(TypeError, match=r"^flows holds an ndarray, wanted what variflow\.video\.flows yields"):
+        video.write(tmp_path / name, [np.zeros((4, 5, 2), np.float32)])
+    assert not list(tmp_path.glob("*flow*"))
+
+
 def test_wrong_outputs_are_named_before_any_work(scene, tmp_path):
     def never():
         raise AssertionError("asked for a flow")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from variflow.base.ahead import run_ahead
 from variflow.base.choices import check_choice, check_number
 from variflow.base.errors import warn
+from variflow.base.kinds import name_kind
 from variflow.io import extras, films, write_flow, write_image, zarr_array
 from variflow.io.atomic import find_folder_destination
 from variflow.io.errors import FlowFileError
@@ -104,7 +105,7 @@ def write(
     check_output(path, look=look, scale=scale, bound=bound)
     extension = Path(path).suffix.lower()
     remarkable: list[PairFlow] = []
-    with closing(run_ahead(flows, _AHEAD)) as ahead:
+    with closing(run_ahead(_check_pairs(flows), _AHEAD)) as ahead:
         one_size = extension in (".zarr", *films.EXTENSIONS)
         pairs = note(keep_one_size(ahead) if one_size else ahead, remarkable)
         if extension in films.EXTENSIONS:
@@ -118,6 +119,13 @@ def write(
         else:
             _write_folder(Path(path), (pair for pair in pairs if not pair.fault), bound)
     return remarkable
+
+
+def _check_pairs(flows: Iterable[PairFlow]) -> Iterator[PairFlow]:
+    for pair in flows:
+        if not isinstance(pair, PairFlow):
+            raise TypeError(f"flows holds {name_kind(pair)}, wanted what variflow.video.flows yields")
+        yield pair
 
 
 def note(pairs: Iterable[PairFlow], remarkable: list[PairFlow]) -> Iterator[PairFlow]:
